@@ -1,0 +1,1 @@
+"""inventario: products and their stock; holds stock for sagas, sells it, gives it back."""

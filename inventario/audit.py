@@ -1,0 +1,61 @@
+"""inventario's books: totals that must balance in every snapshot."""
+
+from typing import Any
+
+from sqlalchemy import Integer, case, cast, func, or_, select
+
+from inventario.models import db, products, reservation_lines, reservations
+from shared.audit import count_by, digest
+
+
+def audit() -> dict[str, Any]:
+    """Stock by shelf, what reservations say of the same, overdue holds, and the products that don't add up."""
+    broken = or_(
+        products.c.available + products.c.held + products.c.sold != products.c.seeded + products.c.restocked,
+        products.c.available < 0,
+        products.c.held < 0,
+        products.c.sold < 0,
+        products.c.held != _reserved("held"),
+        products.c.sold != _reserved("committed"),
+    )
+    shelves = ["available", "held", "sold", "seeded", "restocked"]
+    with db.transaction() as uow:
+        uow.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        sums = uow.execute(select(*[_total(products.c[shelf], shelf) for shelf in shelves])).mappings().one()
+        worth = func.sum(reservation_lines.c.quantity * reservation_lines.c.unit_price_minor)
+        overdue = reservations.c.expires_at < func.now()
+        return {
+            "stock": dict(sums),
+            "broken_products": uow.scalars(select(products.c.id).where(broken).limit(20)).all(),
+            "reservations": count_by(uow, reservations.c.status),
+            "overdue_holds": uow.scalar(select(func.count()).where(reservations.c.status == "held", overdue)),
+            "oldest_hold_overdue_seconds": uow.scalar(
+                select(
+                    cast(
+                        func.coalesce(func.max(func.extract("epoch", func.now() - reservations.c.expires_at)), 0),
+                        Integer,
+                    )
+                ).where(reservations.c.status == "held", overdue)
+            ),
+            "committed_minor": uow.scalar(
+                select(cast(func.coalesce(worth, 0), products.c.price_minor.type))
+                .select_from(reservations.join(reservation_lines))
+                .where(reservations.c.status == "committed")
+            ),
+            "committed_sagas": digest(uow, reservations.c.saga_id, reservations.c.status == "committed"),
+        }
+
+
+def _total(column: Any, name: str) -> Any:
+    return cast(func.coalesce(func.sum(column), 0), products.c.price_minor.type).label(name)
+
+
+def _reserved(status: str) -> Any:
+    """What the reservations with this status add up to for the product of the row."""
+    quantity = case((reservations.c.status == status, reservation_lines.c.quantity), else_=0)
+    return (
+        select(func.coalesce(func.sum(quantity), 0))
+        .select_from(reservation_lines.join(reservations))
+        .where(reservation_lines.c.product_id == products.c.id)
+        .scalar_subquery()
+    )

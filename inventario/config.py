@@ -1,0 +1,14 @@
+"""Settings of inventario."""
+
+from pydantic import Field
+
+from shared.config import DatabaseUrl, ServiceSettings, database_url
+
+
+class Settings(ServiceSettings):
+    """Times are in seconds."""
+
+    database_url: DatabaseUrl = database_url("inventario")
+    # Longer than the forward deadline of a saga (60 s) with room for a service that is being restarted; a
+    # shopper who is not coming back does not keep the last one from others for more than a quarter of an hour.
+    hold_seconds: float = Field(default=900, gt=0)

@@ -1,0 +1,6 @@
+"""Alembic's entry into inventario's history."""
+
+from inventario.models import metadata
+from shared.migrations import run_env
+
+run_env(metadata)

@@ -1,0 +1,160 @@
+"""Request and response bodies of inventario."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from inventario.domain import Line, NewProduct
+from shared.db import Row
+from shared.money import to_decimal
+from shared.schemas import (
+    MAX_PRODUCT_ID,
+    MAX_QUANTITY,
+    Amount,
+    Body,
+    Money,
+    Name,
+    ProductId,
+    Quantity,
+    Text,
+    Time,
+    View,
+)
+
+
+class ProductIn(Body):
+    """A new product."""
+
+    name: Name
+    description: Text = Field(default="", max_length=2000)
+    price: Amount
+    quantity: int = Field(strict=True, ge=0, le=MAX_QUANTITY, description="stock to begin with")
+    category: Text = Field(default="", max_length=200)
+    sku: Text = Field(min_length=1, max_length=64)
+
+    def command(self) -> NewProduct:
+        """The same in the domain's words."""
+        return NewProduct(self.name, self.description, self.price, self.quantity, self.category, self.sku)
+
+
+class RestockIn(Body):
+    """How many came in."""
+
+    quantity: Quantity
+
+
+class LineIn(Body):
+    """So many of one product."""
+
+    product_id: ProductId
+    quantity: Quantity
+
+
+class ReserveIn(Body):
+    """What to hold; without `saga_id` the cart's id stands for it."""
+
+    saga_id: UUID | None = None
+    cart_id: UUID
+    items: list[LineIn] = Field(min_length=1, max_length=100)
+
+    def lines(self) -> list[Line]:
+        """The lines in the domain's words."""
+        return [Line(item.product_id, item.quantity) for item in self.items]
+
+
+class ReservationIn(Body):
+    """Which reservation; without `saga_id` the cart's id stands for it, and `items` are those reserved."""
+
+    saga_id: UUID | None = None
+    cart_id: UUID
+    items: list[LineIn] | None = Field(default=None, max_length=100)
+
+
+class ProductPath(Body):
+    """A product."""
+
+    product_id: ProductId
+
+
+class CartPath(Body):
+    """A cart."""
+
+    cart_id: UUID
+
+
+class PageQuery(Body):
+    """A page of a list."""
+
+    after: int = Field(default=0, ge=0, le=MAX_PRODUCT_ID, description="`next_after` of the page before")
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+class ProductOut(View):
+    """A product and where its stock is."""
+
+    id: int
+    name: str
+    description: str
+    price: Money
+    category: str
+    sku: str
+    quantity: int = Field(description="the same as `available`")
+    available: int
+    held: int
+    sold: int
+
+    @classmethod
+    def of(cls, row: Row) -> "ProductOut":
+        """The view of a row."""
+        return cls(**dict(row), price=to_decimal(row["price_minor"]), quantity=row["available"])
+
+
+class ProductsOut(View):
+    """A page of products; `next_after` is null on the last one."""
+
+    items: list[ProductOut]
+    next_after: int | None
+
+
+class ReservationLineOut(View):
+    """One product of a reservation; the price was frozen when it was reserved."""
+
+    saga_id: UUID
+    product_id: int
+    quantity: int
+    unit_price: Money
+    status: str
+    expires_at: Time
+
+
+class ReservationOut(View):
+    """A saga's reservation; `expires_at` is null when nothing is held."""
+
+    saga_id: UUID
+    cart_id: UUID
+    status: str
+    expires_at: Time | None
+    reservations: list[ReservationLineOut]
+
+    @classmethod
+    def of(cls, saga_id: UUID, cart_id: UUID, rows: tuple[Row, ...]) -> "ReservationOut":
+        """The view of a reservation's lines; one that was never made counts as released."""
+        status = rows[0]["status"] if rows else "released"
+        return cls(
+            saga_id=saga_id,
+            cart_id=rows[0]["cart_id"] if rows else cart_id,
+            status=status,
+            expires_at=rows[0]["expires_at"] if status == "held" else None,
+            reservations=lines_of(rows),
+        )
+
+
+class ReservationsOut(View):
+    """All reservations of a cart, line by line, oldest first."""
+
+    items: list[ReservationLineOut]
+
+
+def lines_of(rows: tuple[Row, ...]) -> list[ReservationLineOut]:
+    """The views of reservation lines."""
+    return [ReservationLineOut(**dict(row), unit_price=to_decimal(row["unit_price_minor"])) for row in rows]

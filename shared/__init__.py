@@ -1,0 +1,1 @@
+"""A small library that every service uses; it never imports a service."""

@@ -1,0 +1,42 @@
+"""Settings that every service has; read once, typed, and failing at start with the variable's name."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _with_driver(url: str) -> str:
+    """SQLAlchemy 2.1 takes another driver for a bare `postgresql://`, so name ours."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg2"}:
+        raise ValueError("must be a postgresql:// URL")
+    return f"postgresql+psycopg2://{rest}"
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_with_driver)]
+
+
+def database_url(service: str) -> DatabaseUrl:
+    """The field for a service's database: `<SERVICE>_DATABASE_URL`, or `DATABASE_URL` for all."""
+    names = AliasChoices(f"{service.upper()}_DATABASE_URL", "DATABASE_URL")
+    return Field(validation_alias=names)  # type: ignore[no-any-return]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service reads; a subclass adds its own. Times are in seconds.
+
+    The environment wins over `.env`, which wins over what `make up` wrote for the stack it started.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=(ROOT / ".local" / "stack.env", ROOT / ".env"), extra="ignore", frozen=True
+    )
+
+    rabbitmq_url: str | None = None
+    web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
+    log_level: str = "INFO"
+    max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this

@@ -1,0 +1,45 @@
+"""The exception tree of the domain; status codes are given to it at the edge (`shared/web.py`)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class DomainError(Exception):
+    """Something a service refuses to do. The first line of the docstring is its public title."""
+
+    def __init__(self, detail: str, **fields: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fields: Mapping[str, Any] = fields
+
+
+class NotFound(DomainError):
+    """No such thing."""
+
+
+class Conflict(DomainError):
+    """The state of things does not allow it."""
+
+
+class Unprocessable(DomainError):
+    """The request is well formed but makes no sense."""
+
+
+class Unavailable(DomainError):
+    """Not now; nothing was done, so try again."""
+
+
+class Refusal(DomainError):
+    """A definite no that is itself a fact: the transaction that finds it commits, so that it is repeated."""
+
+
+class PaymentRequired(Refusal):
+    """The money is not to be had."""
+
+
+class RepeatedRefusal(Refusal):
+    """A refusal given once before, word for word."""
+
+    def __init__(self, problem: Mapping[str, Any]) -> None:
+        super().__init__(problem["detail"])
+        self.problem = problem

@@ -1,0 +1,17 @@
+"""gunicorn for every web process: one process, many threads, a connection for each."""
+
+import os
+
+worker_class = "gthread"
+workers = 1  # metrics are kept in the process; run more processes, not more workers, for more cores
+threads = int(os.environ.get("WEB_THREADS", "16"))  # the pool of database connections has the same size
+keepalive = 75  # longer than our clients keep an idle connection, so that they never find it closed
+timeout = 60
+graceful_timeout = 20
+accesslog = None  # each request is a line of the service's own log
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "root": {"level": "INFO", "handlers": []},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+}

@@ -1,0 +1,107 @@
+"""`Idempotency-Key`: the answer of a request is stored in the transaction of its effect, and given again.
+
+Follows the IETF draft "The Idempotency-Key HTTP Header Field": the same key with another body is 422, one whose
+first request still runs is 409. The draft asks for a quoted string; the bare form is taken as well.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+
+from flask import Response, request
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+)
+
+from shared.db import Database
+from shared.errors import Conflict, Refusal, Unprocessable
+from shared.web import Answer, respond, respond_problem, respond_stored
+
+_KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,200})"|([\x21\x23-\x5b\x5d-\x7e]{1,200})')
+
+
+class KeyReused(Unprocessable):
+    """The idempotency key was used for another request."""
+
+
+class KeyInUse(Conflict):
+    """A request with this idempotency key is still running."""
+
+
+class InvalidKey(Unprocessable):
+    """The Idempotency-Key header is not a string of 1 to 200 visible characters."""
+
+
+def keys_table(metadata: MetaData) -> Table:
+    """Where a service keeps the answers that it gave under a key."""
+    return Table(
+        "idempotency_keys",
+        metadata,
+        Column("key", String(200), primary_key=True),
+        Column("endpoint", String(200), primary_key=True),
+        Column("fingerprint", String(64), nullable=False),
+        Column("status", Integer, nullable=False),
+        Column("location", Text),
+        Column("body", Text, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+
+
+def answer_once(db: Database, use_case: Callable[[Connection], Answer]) -> Response:
+    """Run the use case in one transaction and answer; under a key, at most once, and alike every time."""
+    key = request_key()
+    if key is None:
+        with db.transaction() as uow:
+            answer = use_case(uow)
+        return respond(answer)
+    with db.transaction() as uow:
+        return _under_key(uow, db.metadata.tables[f"{db.service}.idempotency_keys"], key, use_case)
+
+
+def request_key() -> str | None:
+    """The request's key without its quotes, if it has one."""
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    match = _KEY.fullmatch(header)
+    if match is None:
+        raise InvalidKey("must be a string of 1 to 200 visible characters", header="Idempotency-Key")
+    return match[1] or match[2]
+
+
+def _under_key(uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Answer]) -> Response:
+    endpoint = f"{request.method} {request.path}"[:200]
+    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
+    if not uow.scalar(select(lock)):
+        raise KeyInUse("a request with this key is still running", idempotency_key=key)
+    fingerprint = hashlib.sha256(request.get_data()).hexdigest()
+    stored = uow.execute(select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)).first()
+    if stored is not None:
+        if stored.fingerprint != fingerprint:
+            raise KeyReused("this key came with another body before", idempotency_key=key)
+        return respond_stored(stored.status, stored.body, stored.location)
+    try:
+        response = respond(use_case(uow))
+    except Refusal as refusal:
+        response = respond_problem(refusal)
+    uow.execute(
+        insert(keys).values(
+            key=key,
+            endpoint=endpoint,
+            fingerprint=fingerprint,
+            status=response.status_code,
+            location=response.headers.get("Location"),
+            body=response.get_data(as_text=True),
+        )
+    )
+    return response

@@ -1,0 +1,76 @@
+"""Bringing a service's schema up to date: any number of times, by any number of processes at once."""
+
+from pathlib import Path
+
+import tenacity
+from alembic import command, context
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData, create_engine, text
+from sqlalchemy.exc import InternalError, ProgrammingError
+
+from shared.config import ROOT
+
+# Roles belong to the whole server, and two databases may make them at the same moment; PostgreSQL
+# then answers one of them with "tuple concurrently updated". The second try finds the work done.
+_together = tenacity.retry(
+    retry=tenacity.retry_if_exception_type((InternalError, ProgrammingError)),
+    stop=tenacity.stop_after_attempt(5),
+    wait=tenacity.wait_random_exponential(0.05, 1),
+    reraise=True,
+)
+
+
+def upgrade(service: str, database_url: str) -> None:
+    """Make the service's role and schema when they are missing, then apply its migrations."""
+    engine = create_engine(database_url, connect_args={"connect_timeout": 5})
+    try:
+        with engine.connect() as connection:
+            _ensure_home(connection, service)
+        with engine.begin() as connection:
+            _lock(connection, service)
+            connection.execute(text(f"SET LOCAL ROLE {service}"))
+            connection.execute(text(f"SET LOCAL search_path TO {service}"))
+            config = alembic_config(service)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()
+
+
+def alembic_config(service: str) -> Config:
+    """Alembic's configuration for the history in `<service>/migrations`."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(ROOT, service, "migrations")).replace("%", "%%"))
+    return config
+
+
+def run_env(metadata: MetaData) -> None:
+    """What each history's `env.py` calls: run inside the transaction that `upgrade` holds locked."""
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=metadata,
+        version_table_schema=metadata.schema,
+        include_schemas=True,
+        include_name=lambda name, kind, _: kind != "schema" or name == metadata.schema,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _lock(connection: Connection, service: str) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"migrate {service}"})
+
+
+@_together
+def _ensure_home(connection: Connection, service: str) -> None:
+    with connection.begin():
+        _lock(connection, service)
+        exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": service})
+        if not exists:
+            connection.execute(text(f"CREATE ROLE {service} NOLOGIN"))
+        member = connection.scalar(text("SELECT pg_has_role(current_user, :name, 'MEMBER')"), {"name": service})
+        if not member:
+            connection.execute(text(f"GRANT {service} TO CURRENT_USER"))
+        schema = connection.scalar(text("SELECT to_regnamespace(:name)::text"), {"name": service})
+        if not schema:
+            connection.execute(text(f"CREATE SCHEMA {service} AUTHORIZATION {service}"))

@@ -1,0 +1,28 @@
+"""Money: integer minor units (cents) inside, an exact decimal with two places outside, never a binary float."""
+
+from decimal import Decimal, InvalidOperation
+
+PLACES = Decimal("0.01")
+MAX_MINOR = 10**13  # a hundred thousand million; far from the end of a bigint, even when summed
+
+
+def to_minor(value: object) -> int:
+    """Minor units of a decimal, an integer or a numeric string; `ValueError` for all that isn't money."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        raise ValueError("must be a number or a numeric string")
+    try:
+        amount = Decimal(value)
+        exact = amount.is_finite() and amount == amount.quantize(PLACES)
+    except InvalidOperation:
+        exact = False
+    if not exact:
+        raise ValueError("must be an exact amount with at most two decimal places")
+    minor = int(amount * 100)
+    if abs(minor) > MAX_MINOR:
+        raise ValueError("is beyond any amount handled here")
+    return minor
+
+
+def to_decimal(minor: int) -> Decimal:
+    """The amount of so many minor units, with two places."""
+    return (Decimal(minor) / 100).quantize(PLACES)

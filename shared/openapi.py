@@ -1,0 +1,60 @@
+"""What is the same in every operation of the OpenAPI documents: problems, and the Idempotency-Key header."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_ALWAYS = {"503": "Not available; nothing was done", "500": "Unexpected error"}
+_WITH_BODY = {
+    "400": "Malformed JSON",
+    "413": "Body too large",
+    "415": "Not application/json",
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body get the same answer, once and for all (quoted string; bare accepted).",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 202,
+        "pattern": r'^("[!#-\[\]-~]{1,200}"|[!#-\[\]-~]{1,200})$',
+    },
+}
+
+
+class Problem(BaseModel):
+    """RFC 9457; further members depend on the type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def problem(description: str) -> dict[str, Any]:
+    """A documented error answer of one operation."""
+    return {"description": description, "content": _PROBLEM}
+
+
+def idempotent() -> dict[str, Any]:
+    """Marks an operation as taking an Idempotency-Key (see `complete`)."""
+    return {"x-idempotent": True}
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add to each operation the answers that it shares with all others."""
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            shared = {**_ALWAYS, **(_WITH_BODY if method == "post" else {})}
+            for status, description in shared.items():
+                operation["responses"].setdefault(status, problem(description))
+            operation["responses"]["422"] = problem("Fields that do not fit, each named")
+            if operation.get("x-idempotent"):
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+                operation["responses"].setdefault("409", problem("The first request with this key still runs"))
+    return document

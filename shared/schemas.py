@@ -1,0 +1,97 @@
+"""Field types that the services' request and response bodies share."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+
+from shared.money import MAX_MINOR, to_minor
+
+MAX_QUANTITY = 1_000_000
+MAX_PRODUCT_ID = 2**31 - 1  # a PostgreSQL integer
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, and it cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class View(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class NoBody(Body):
+    """An operation that is told nothing but its path."""
+
+
+def _storable(value: str) -> str:
+    """PostgreSQL stores no NUL, and UTF-8 has no lone surrogates."""
+    if "\x00" in value:
+        raise ValueError("must not hold a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must be valid Unicode") from error
+    return value
+
+
+def _product_id(value: object) -> object:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and value[0] != "0" and len(value) <= 10:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError('must be a product id such as 1 or "1"')
+
+
+def _amount(value: object) -> int:
+    minor = to_minor(value)
+    if minor <= 0:
+        raise ValueError("must be more than zero")
+    return minor
+
+
+_OUT = WithJsonSchema({"type": "number", "description": "exact, two decimal places"}, mode="serialization")
+_IN = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_MINOR / 100, "multipleOf": 0.01},
+        {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,2})?$", "not": {"pattern": r"^[0.]*$"}},
+    ]
+}
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@:+-]{1,64}$", description="the caller's own id of a user")]
+ProductId = Annotated[
+    int,
+    BeforeValidator(_product_id),
+    Field(ge=1, le=MAX_PRODUCT_ID),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_PRODUCT_ID},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+            ]
+        },
+        mode="validation",
+    ),
+]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+Amount = Annotated[int, BeforeValidator(_amount), WithJsonSchema(_IN, mode="validation")]  # minor units
+Money = Annotated[Decimal, _OUT]
+Time = AwareDatetime
+Address = (
+    Annotated[Name, Field(description="a line of text")]
+    | Annotated[dict[Annotated[Text, Field(min_length=1, max_length=40)], Name], Field(min_length=1, max_length=20)]
+)
+PaymentMethod = Annotated[str, Field(pattern="^[a-z_]{1,32}$", examples=["credit_card"])]

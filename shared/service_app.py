@@ -1,0 +1,148 @@
+"""The web application that every service is: OpenAPI, problems, health, metrics, audit, one log line a request."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from flask import Response, g, request
+from flask_openapi import APIBlueprint, Info, OpenAPI
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from sqlalchemy import text
+from werkzeug.exceptions import HTTPException
+
+from shared import faults
+from shared.config import ServiceSettings
+from shared.db import Database, is_unavailable
+from shared.errors import DomainError
+from shared.json_codec import ExactJson
+from shared.logs import configure_logs
+from shared.openapi import Problem, complete
+from shared.telemetry import RequestMetrics
+from shared.web import (
+    Answer,
+    JsonRequest,
+    http_problem,
+    invalid_fields,
+    problem_response,
+    respond,
+    respond_problem,
+)
+
+Check = Callable[[], None]
+log = structlog.get_logger()
+
+
+class ServiceApp(OpenAPI):
+    """Flask with an OpenAPI 3.1 document at /openapi/openapi.json and its pages at /openapi/."""
+
+    request_class = JsonRequest
+    json_provider_class = ExactJson
+
+    def generate_spec_json(self) -> None:
+        """The document, with what is the same for every operation added."""
+        super().generate_spec_json()  # type: ignore[no-untyped-call]
+        self.spec_json = complete(self.spec_json)
+
+
+def create_service_app(
+    db: Database,
+    settings: ServiceSettings,
+    routes: APIBlueprint,
+    audit: Callable[[], Mapping[str, Any]],
+    checks: Mapping[str, Check],
+) -> ServiceApp:
+    """A service's app; `checks` are its dependencies beside the database, each raising when it is missing."""
+    configure_logs(db.service, settings.log_level)
+    app = ServiceApp(
+        db.service,
+        info=Info(title=db.service, version="1.0.0"),
+        validation_error_model=Problem,
+        validation_error_callback=invalid_fields,
+    )
+    app.openapi_version = "3.1.0"
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = False
+    db.attach(app, settings)
+    app.register_api(routes)
+    _add_problems(app)
+    _add_windows(app, db, audit, {"database": lambda: _ping(db), **checks})
+    return app
+
+
+def _ping(db: Database) -> None:
+    with db.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _add_windows(
+    app: ServiceApp, db: Database, audit: Callable[[], Mapping[str, Any]], checks: Mapping[str, Check]
+) -> None:
+    registry = CollectorRegistry()
+    metrics = RequestMetrics(registry, db.service)
+
+    @app.before_request
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
+        route = request.url_rule.rule if request.url_rule else "(none)"
+        metrics.observe(request.method, route, response.status_code, seconds)
+        if route not in {"/health", "/metrics"}:
+            log.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                ms=round(seconds * 1e3, 1),
+            )
+        faults.reach(f"{db.service}.{request.method} {route}.before_answer")
+        return response
+
+    @app.get("/health", summary="Alive, and what it needs is there")
+    def health() -> Response:
+        found = {name: _state_of(check) for name, check in checks.items()}
+        missing = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
+        if missing:
+            problem = http_problem(503, "; ".join(missing), service=db.service, dependencies=found)
+            return problem_response(problem, {"Retry-After": "1"})
+        return respond(Answer({"status": "ok", "service": db.service, "dependencies": found}))
+
+    @app.get("/metrics", summary="Prometheus metrics", responses={200: {"content": {"text/plain": {}}}})
+    def show_metrics() -> Response:
+        return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/audit", summary="Totals that let anyone check the books from outside")
+    def show_audit() -> Response:
+        return respond(Answer(audit()))
+
+
+def _state_of(check: Check) -> str:
+    try:
+        check()
+    except Exception as error:  # noqa: BLE001, RUF100  (whatever it is, it is the answer)
+        return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return "ok"
+
+
+def _add_problems(app: ServiceApp) -> None:
+    @app.errorhandler(DomainError)
+    def domain_error(error: DomainError) -> Response:
+        return respond_problem(error)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        if error.response is not None:  # made by validation
+            return error.response  # type: ignore[return-value]
+        kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Location", "Retry-After"}}
+        return problem_response(http_problem(error.code or 500, error.description or ""), kept)
+
+    @app.errorhandler(Exception)
+    def other_error(error: Exception) -> Response:
+        if is_unavailable(error):
+            log.warning("database unavailable", error=str(error).splitlines()[0])
+            return problem_response(http_problem(503, "the database is not available"), {"Retry-After": "1"})
+        log.exception("unexpected error", path=request.path)
+        return problem_response(http_problem(500, "unexpected error; see the service's log"))

@@ -1,0 +1,124 @@
+"""Answers and problems: what leaves a service over HTTP (RFC 9457 for everything that isn't a success)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from flask import Request, Response
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import BadRequest, UnprocessableEntity, UnsupportedMediaType
+
+from shared.errors import (
+    Conflict,
+    DomainError,
+    NotFound,
+    PaymentRequired,
+    Refusal,
+    RepeatedRefusal,
+    Unavailable,
+    Unprocessable,
+)
+from shared.json_codec import dumps, loads
+
+PROBLEM = "application/problem+json"
+
+# The one table of status codes; the nearest class wins.
+STATUS: Mapping[type[DomainError], int] = {
+    NotFound: 404,
+    Conflict: 409,
+    Refusal: 409,
+    PaymentRequired: 402,
+    Unprocessable: 422,
+    Unavailable: 503,
+    DomainError: 500,
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A success: a body (a model, or a plain mapping), its status and its own headers."""
+
+    body: BaseModel | Mapping[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def respond(answer: Answer) -> Response:
+    """The answer as a response."""
+    body = answer.body.model_dump(mode="python") if isinstance(answer.body, BaseModel) else answer.body
+    return Response(dumps(body), answer.status, dict(answer.headers), mimetype="application/json")
+
+
+def respond_stored(status: int, body: str, location: str | None) -> Response:
+    """A response given once before."""
+    headers = {} if location is None else {"Location": location}
+    return Response(body, status, headers, mimetype=PROBLEM if status >= 400 else "application/json")
+
+
+def respond_problem(error: DomainError) -> Response:
+    """A domain error as problem+json; what is only unavailable says when to come back."""
+    problem = problem_of(error)
+    headers = {"Retry-After": "1"} if problem["status"] == 503 else {}
+    return problem_response(problem, headers)
+
+
+def problem_response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Any problem as a response."""
+    return Response(dumps(problem), problem["status"], dict(headers or {}), mimetype=PROBLEM)
+
+
+def problem_of(error: DomainError) -> dict[str, Any]:
+    """The problem of a domain error: its type and title come from its class, its fields are added."""
+    if isinstance(error, RepeatedRefusal):
+        return dict(error.problem)
+    kind = type(error)
+    status = next(STATUS[base] for base in kind.__mro__ if base in STATUS)
+    title = (kind.__doc__ or kind.__name__).strip().splitlines()[0].rstrip(".")
+    return problem_body(_slug(kind.__name__), title, status, error.detail, **error.fields)
+
+
+def problem_body(kind: str, title: str, status: int, detail: str, **fields: Any) -> dict[str, Any]:
+    """The members that RFC 9457 names, and our own after them."""
+    return {"type": f"/problems/{kind}", "title": title, "status": status, "detail": detail, **fields}
+
+
+def http_problem(status: int, detail: str, **fields: Any) -> dict[str, Any]:
+    """The problem of a bare HTTP status."""
+    phrase = HTTPStatus(status).phrase
+    return problem_body(phrase.lower().replace(" ", "-"), phrase, status, detail, **fields)
+
+
+def invalid_fields(error: ValidationError) -> Response:
+    """422 with every field that doesn't fit and why."""
+    errors = [
+        {"field": ".".join(str(part) for part in each["loc"]) or "body", "detail": each["msg"]}
+        for each in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    names = ", ".join(each["field"] for each in errors)
+    return problem_response(http_problem(422, f"does not fit: {names}", errors=errors))
+
+
+class JsonRequest(Request):
+    """A request whose body is a JSON object, or is missing altogether (an empty object then)."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The object; 400 for malformed JSON, 415 for another content type, 422 for another JSON value."""
+        del force, silent, cache
+        raw = self.get_data()
+        if not raw:
+            return {}
+        if not self.is_json:
+            raise UnsupportedMediaType("the body must be application/json")
+        try:
+            body = loads(raw)
+        except ValueError as error:
+            raise BadRequest(f"malformed JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise UnprocessableEntity("the body must be a JSON object")
+        return body
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
