@@ -1,0 +1,66 @@
+"""Where one stack keeps all its files, and how its processes are told from everybody else's."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Every process of a stack carries this variable, naming its home. It is how `down` finds what a stack started,
+# even when the supervisor and all records are gone.
+MARKER = "SAGA_STACK_HOME"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one stack: `.local` in the checkout, or any other for tests. Two may run at once."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: str | Path | None = None) -> "Home":
+        """The home at `path`; without one, `.local` in the checkout."""
+        return cls(Path(path or ROOT / ".local").resolve())
+
+    @classmethod
+    def of_this_process(cls) -> "Home":
+        """The home of the stack that started this process."""
+        return cls.at(os.environ[MARKER])
+
+    @property
+    def env_file(self) -> Path:
+        """What the services need to know, as KEY=VALUE lines; there while the stack is up."""
+        return self.path / "stack.env"
+
+    @property
+    def logs(self) -> Path:
+        """One log for each process."""
+        return self.path / "logs"
+
+    @property
+    def supervisor(self) -> Path:
+        """The supervisor's configuration and the way to reach it."""
+        return self.path / "supervisor"
+
+    @property
+    def postgres(self) -> Path:
+        """The private PostgreSQL: cluster and password."""
+        return self.path / "postgres"
+
+    @property
+    def rabbitmq(self) -> Path:
+        """The private RabbitMQ node: configuration, cookie and queues."""
+        return self.path / "rabbitmq"
+
+    def make(self) -> None:
+        """Create the folders."""
+        for folder in (self.logs, self.supervisor, self.postgres, self.rabbitmq):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once, readable by its owner only."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)

@@ -1,0 +1,65 @@
+"""The processes that a stack started, found in /proc by its mark; never by name, never somebody else's."""
+
+import os
+import signal
+from pathlib import Path
+
+from stack.home import MARKER, Home
+from stack.waiting import wait_until
+
+# How to ask, more and more firmly, and for how long. INT is PostgreSQL's "don't wait for clients".
+ESCALATION = ((signal.SIGTERM, 15), (signal.SIGINT, 15), (signal.SIGKILL, 10))
+
+
+def processes(home: Home) -> set[int]:
+    """The pids of all that this home's stack started, without the caller and its ancestors."""
+    mark = f"{MARKER}={home.path}".encode()
+    marked = {pid for pid in _all_pids() if mark in _read(pid, "environ").split(b"\0")}
+    return (marked | postgres_processes(home.postgres / "data")) - _caller()
+
+
+def postgres_processes(data: Path) -> set[int]:
+    """The pids of a cluster's server. Its children write over their environment, but they all work in its folder."""
+    return {pid for pid in _all_pids() if _read(pid, "comm") == b"postgres\n" and _cwd(pid) == str(data)}
+
+
+def stop(home: Home) -> bool:
+    """Stop all of them, by force if they must be. False when some are still there."""
+    for firmness, seconds in ESCALATION:
+        for pid in processes(home):
+            try:
+                os.kill(pid, firmness)
+            except ProcessLookupError:  # it ended meanwhile
+                continue
+        if wait_until(lambda: not processes(home), seconds):
+            return True
+    return False
+
+
+def _all_pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def _caller() -> set[int]:
+    """This process and those that started it, which may themselves run inside a stack."""
+    pids, pid = set(), os.getpid()
+    while pid:
+        pids.add(pid)
+        stat = _read(pid, "stat")
+        # pid (comm) state ppid ...: comm may hold spaces and brackets, so look behind the last one.
+        pid = int(stat.rpartition(b")")[2].split()[1]) if stat else 0
+    return pids
+
+
+def _read(pid: int, what: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:  # it ended meanwhile, or belongs to somebody else
+        return b""
+
+
+def _cwd(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""

@@ -1,0 +1,56 @@
+"""Ports: which are free, and who holds those that aren't."""
+
+import random
+import socket
+from pathlib import Path
+
+from stack.errors import StackError
+
+HOST = "127.0.0.1"
+# Below the range from which Linux takes ports for outgoing connections: there, a client could take the port of a
+# server that is just being restarted.
+FREE_RANGE = range(10_240, 32_768)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port now."""
+    with socket.socket() as candidate:
+        # As servers do; without it, connections that ended a moment ago would still count as taken.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def any_free() -> int:
+    """A free port, picked at random so that two stacks that start together don't pick the same."""
+    for port in random.sample(FREE_RANGE, k=1000):
+        if is_free(port):
+            return port
+    raise StackError("Found no free port.")
+
+
+def holder(port: int) -> str:
+    """Who listens on this port, as far as this user may know: `pid 42 (python -m http.server)`."""
+    inodes = _listening_inodes(port)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = {link.readlink().name for link in (process / "fd").iterdir()}
+            if inodes & links:
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                return f"pid {process.name} ({command})"
+        except OSError:  # it ended meanwhile, or belongs to somebody else
+            continue
+    return "a process of another user"
+
+
+def _listening_inodes(port: int) -> set[str]:
+    listening, inodes = "0A", set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        for _, local, _, state, *rest in map(str.split, lines):
+            if state == listening and int(local.rpartition(":")[2], 16) == port:
+                inodes.add(f"socket:[{rest[5]}]")
+    return inodes

