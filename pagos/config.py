@@ -1,0 +1,13 @@
+"""Settings of pagos."""
+
+from pydantic import Field
+
+from shared.config import DatabaseUrl, ServiceSettings, database_url
+
+
+class Settings(ServiceSettings):
+    """One shop, one currency."""
+
+    database_url: DatabaseUrl = database_url("pagos")
+    # One with two decimal places: money is counted in hundredths everywhere.
+    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")

@@ -1,0 +1,145 @@
+"""What pagos promises about money: methods, states, accounts and named errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from shared.errors import Conflict, NotFound, PaymentRequired
+
+CHARGE = "process_payment"
+
+CASH = "cash"  # what was paid into wallets
+REVENUE = "revenue"  # what was earned
+
+
+class PaymentStatus(StrEnum):
+    """captured -> refunded; declined. A void payment was undone before it was made, and is stored nowhere."""
+
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    REFUNDED = "refunded"
+    VOID = "void"
+
+
+class Method(StrEnum):
+    """How somebody pays; the last three are always declined, so that failure can be had at will."""
+
+    CREDIT_CARD = "credit_card"
+    DEBIT_CARD = "debit_card"
+    PAYPAL = "paypal"
+    WALLET = "wallet"
+    INVALID_CARD = "invalid_card"
+    DECLINED_CARD = "declined_card"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+class Decline(StrEnum):
+    """Why a payment was declined."""
+
+    INVALID_CARD = "invalid_card"
+    DECLINED_CARD = "declined_card"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    WALLET_SHORT = "wallet_short"
+
+
+ALWAYS_DECLINED: Mapping[Method, Decline] = {
+    Method.INVALID_CARD: Decline.INVALID_CARD,
+    Method.DECLINED_CARD: Decline.DECLINED_CARD,
+    Method.INSUFFICIENT_FUNDS: Decline.INSUFFICIENT_FUNDS,
+}
+IN_WORDS: Mapping[Decline, str] = {
+    Decline.INVALID_CARD: "the card is not valid",
+    Decline.DECLINED_CARD: "the card's issuer declined it",
+    Decline.INSUFFICIENT_FUNDS: "the card's account does not hold enough",
+    Decline.WALLET_SHORT: "the wallet does not hold enough",
+}
+
+
+class PaymentNotFound(NotFound):
+    """No such payment."""
+
+
+class WalletNotFound(NotFound):
+    """No such wallet."""
+
+
+class PaymentIdTaken(Conflict):
+    """Another payment has this id."""
+
+
+class ChargedOtherwise(Conflict):
+    """The saga was charged before, for something else."""
+
+
+class OtherSaga(Conflict):
+    """The payment and the saga do not belong together."""
+
+
+class PaymentDeclined(PaymentRequired):
+    """The payment was declined."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """Money to be taken, in minor units. The fields are named as the columns that keep them."""
+
+    id: UUID
+    amount_minor: int
+    currency: str
+    payment_method: Method
+    user_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MerchantCharge(Charge):
+    """A charge of its own; merchant and order are known to the caller only."""
+
+    merchant_id: str
+    order_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaCharge(Charge):
+    """A saga's charge."""
+
+    saga_id: UUID
+    cart_id: UUID
+
+
+def wallet_account(user_id: str | None) -> str:
+    """The ledger's account of a user's wallet."""
+    return f"wallet:{user_id}"
+
+
+def funding_account(charge: Charge) -> str:
+    """The account that a charge draws on."""
+    if charge.payment_method is Method.WALLET:
+        return wallet_account(charge.user_id)
+    return f"clearing:{charge.payment_method}"
+
+
+def declined(charge: Charge, why: Decline) -> PaymentDeclined:
+    """The refusal of a charge."""
+    saga = {"saga_id": charge.saga_id} if isinstance(charge, SagaCharge) else {}
+    return PaymentDeclined(IN_WORDS[why], reason=why.value, payment_id=charge.id, **saga)
+
+
+def check_same_charge(charge: SagaCharge, payment: Mapping[Any, Any]) -> None:
+    """Raise `ChargedOtherwise` unless the saga's payment is what is asked for now, whatever its id."""
+    for name in ("cart_id", "user_id", "amount_minor", "currency", "payment_method"):
+        if payment[name] != getattr(charge, name):
+            raise ChargedOtherwise(
+                f"saga {charge.saga_id} has payment {payment['id']} with another {name.removesuffix('_minor')}",
+                saga_id=charge.saga_id,
+                payment_id=payment["id"],
+            )
+
+
+def check_together(payment: Mapping[Any, Any], payment_id: UUID, saga_id: UUID) -> None:
+    """Raise `OtherSaga` unless this payment has both ids: a compensation acts for its own saga only."""
+    if payment["id"] != payment_id:
+        raise OtherSaga(f"saga {saga_id} has another payment", saga_id=saga_id, payment_id=payment["id"])
+    if payment["saga_id"] != saga_id:
+        raise OtherSaga(f"payment {payment_id} is not of saga {saga_id}", saga_id=saga_id, payment_id=payment_id)

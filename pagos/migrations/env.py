@@ -1,0 +1,6 @@
+"""Alembic's entry into pagos's history."""
+
+from pagos.models import metadata
+from shared.migrations import run_env
+
+run_env(metadata)

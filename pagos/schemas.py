@@ -1,0 +1,189 @@
+"""Request and response bodies of pagos."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from pagos.domain import MerchantCharge, Method, PaymentStatus, SagaCharge
+from shared.db import Row
+from shared.ids import new_id
+from shared.money import to_decimal
+from shared.schemas import Amount, Body, Money, Text, Time, UserId, View
+
+Reference = Annotated[Text, Field(min_length=1, max_length=64, description="the caller's own")]
+
+
+class PaymentIn(Body):
+    """A payment of its own; `user_id` is needed for a wallet."""
+
+    merchant_id: Reference
+    order_id: Reference
+    amount: Amount
+    payment_method: Method
+    user_id: UserId | None = Field(default=None, validate_default=True)
+
+    @field_validator("user_id")
+    @classmethod
+    def _wallet_has_user(cls, user_id: str | None, info: ValidationInfo) -> str | None:
+        if user_id is None and info.data.get("payment_method") is Method.WALLET:
+            raise ValueError("is needed to pay from a wallet")
+        return user_id
+
+    def charge(self, currency: str) -> MerchantCharge:
+        """The same in the domain's words."""
+        return MerchantCharge(
+            id=new_id(),
+            amount_minor=self.amount,
+            currency=currency,
+            payment_method=self.payment_method,
+            user_id=self.user_id,
+            merchant_id=self.merchant_id,
+            order_id=self.order_id,
+        )
+
+
+class SagaPaymentIn(Body):
+    """A saga's payment; without `saga_id` the cart's id stands for it.
+
+    Who chooses `payment_id` can ask for a refund without having seen the answer.
+    """
+
+    saga_id: UUID | None = None
+    cart_id: UUID
+    user_id: UserId
+    amount: Amount
+    payment_method: Method
+    payment_id: UUID | None = None
+
+    def charge(self, currency: str) -> SagaCharge:
+        """The same in the domain's words."""
+        return SagaCharge(
+            id=self.payment_id or new_id(),
+            amount_minor=self.amount,
+            currency=currency,
+            payment_method=self.payment_method,
+            user_id=self.user_id,
+            saga_id=self.saga_id or self.cart_id,
+            cart_id=self.cart_id,
+        )
+
+
+class RefundIn(Body):
+    """Whose money; with `saga_id`, a payment that has not come yet is kept from coming."""
+
+    saga_id: UUID | None = None
+    reason: Text | None = Field(default=None, max_length=500)
+
+
+class DepositIn(Body):
+    """What is paid in."""
+
+    amount: Amount
+
+
+class PaymentPath(Body):
+    """A payment."""
+
+    payment_id: UUID
+
+
+class CartPath(Body):
+    """A cart."""
+
+    cart_id: UUID
+
+
+class UserPath(Body):
+    """A user."""
+
+    user_id: UserId
+
+
+class PaymentOut(View):
+    """A payment of its own; `id` and `payment_id` are the same."""
+
+    id: UUID
+    payment_id: UUID
+    merchant_id: str
+    order_id: str
+    user_id: str | None
+    amount: Money
+    currency: str
+    payment_method: Method
+    status: PaymentStatus
+    refunded: Money
+    created_at: Time
+
+    @classmethod
+    def of(cls, row: Row) -> "PaymentOut":
+        """The view of a row."""
+        return cls(**dict(row), **_shown(row))
+
+
+class SagaPaymentOut(View):
+    """A saga's payment; `id` and `payment_id` are the same, `reason` says why it was declined or refunded."""
+
+    id: UUID
+    payment_id: UUID
+    saga_id: UUID
+    cart_id: UUID | None = Field(description="null for a void payment")
+    user_id: str | None = Field(description="null for a void payment")
+    amount: Money
+    currency: str
+    payment_method: Method | None = Field(description="null for a void payment")
+    status: PaymentStatus
+    refunded: Money
+    reason: str | None
+    created_at: Time | None = Field(description="null for a void payment")
+
+    @classmethod
+    def of(cls, row: Row) -> "SagaPaymentOut":
+        """The view of a row."""
+        return cls(**dict(row), **_shown(row))
+
+    @classmethod
+    def void(cls, payment_id: UUID, saga_id: UUID, currency: str) -> "SagaPaymentOut":
+        """A payment that was refunded before it was made, so that it never is."""
+        return cls(
+            id=payment_id,
+            payment_id=payment_id,
+            saga_id=saga_id,
+            cart_id=None,
+            user_id=None,
+            amount=to_decimal(0),
+            currency=currency,
+            payment_method=None,
+            status=PaymentStatus.VOID,
+            refunded=to_decimal(0),
+            reason=None,
+            created_at=None,
+        )
+
+
+class SagaPaymentsOut(View):
+    """The saga payments of a cart, oldest first."""
+
+    items: list[SagaPaymentOut]
+
+
+class WalletOut(View):
+    """A user's wallet."""
+
+    user_id: str
+    balance: Money
+    currency: str
+
+    @classmethod
+    def of(cls, row: Row) -> "WalletOut":
+        """The view of a row."""
+        return cls(**dict(row), balance=to_decimal(row["balance_minor"]))
+
+
+def _shown(row: Row) -> dict[str, object]:
+    """What a payment's row has under another name or form."""
+    return {
+        "payment_id": row["id"],
+        "amount": to_decimal(row["amount_minor"]),
+        "refunded": to_decimal(row["refunded_minor"]),
+    }
