@@ -5,8 +5,8 @@ A new process is one more entry.
 """
 
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,7 @@ class Process:
     name: str
     purpose: str
     command: tuple[str, ...]
-    port: int | None = None  # the well-known one
-    port_setting: str = ""  # the variable that chooses another
+    ports: Mapping[str, int] = field(default_factory=dict)  # setting -> well-known port (0: any free); main one first
     url_setting: str = ""  # the variable by which others find it
     package: str = ""  # whose migrations run before it starts
     copies: int = 1
@@ -25,44 +24,56 @@ class Process:
     stop_signal: str = "TERM"
     stop_seconds: int = 30  # after this long it is killed
 
+    @property
+    def port_setting(self) -> str:
+        """The variable that chooses the main port; empty without one."""
+        return next(iter(self.ports), "")
+
     def argv(self, port: int | None = None) -> list[str]:
         """The command to run, on this port or on the well-known one."""
-        return [sys.executable, *(word.format(port=port or self.port) for word in self.command)]
+        port = port or self.ports.get(self.port_setting)
+        return [sys.executable, *(word.format(port=port) for word in self.command)]
 
     def instances(self) -> list[str]:
         """A name for each copy that runs."""
         return [self.name] if self.copies == 1 else [f"{self.name}-{n}" for n in range(1, self.copies + 1)]
 
 
-def _server(name: str, port: int, purpose: str, stop_signal: str, stop_seconds: int) -> Process:
-    return Process(
-        name,
-        purpose,
-        ("-m", f"stack.{name}"),
-        port,
-        f"{name.upper()}_PORT",
-        server=True,
-        stop_signal=stop_signal,
-        stop_seconds=stop_seconds,
-    )
+def _server(name: str, ports: Mapping[str, int], purpose: str, stop_signal: str, stop_seconds: int) -> Process:
+    command = ("-m", f"stack.{name}")
+    return Process(name, purpose, command, ports, server=True, stop_signal=stop_signal, stop_seconds=stop_seconds)
 
 
 def _web(name: str, port: int, url_setting: str, purpose: str) -> Process:
     gunicorn = ("-m", "gunicorn", "--config", "shared/gunicorn_conf.py", "--bind", "127.0.0.1:{port}")
     port_setting = url_setting.removesuffix("_URL").removesuffix("_SERVICE") + "_PORT"
-    return Process(name, purpose, (*gunicorn, f"{name}.app:app"), port, port_setting, url_setting, package=name)
+    return Process(name, purpose, (*gunicorn, f"{name}.app:app"), {port_setting: port}, url_setting, package=name)
 
 
 def _worker(name: str, purpose: str, copies: int = 1) -> Process:
     return Process(f"{name}-worker", purpose, ("-m", f"{name}.worker"), package=name, copies=copies)
 
 
+RABBITMQ_PORTS = {
+    "RABBITMQ_PORT": 5672,
+    "RABBITMQ_MANAGEMENT_PORT": 15672,
+    # Nobody talks to these two but RabbitMQ and its tools.
+    "RABBITMQ_DIST_PORT": 0,
+    "ERL_EPMD_PORT": 0,
+}
+
 PROCESSES = {
     process.name: process
     for process in (
         # INT is PostgreSQL's fast shutdown: it doesn't wait for clients, and leaves a clean cluster.
-        _server("postgres", 5432, "all data: a schema and a role for each service", "INT", stop_seconds=60),
-        _server("rabbitmq", 5672, "the events between the services", "TERM", stop_seconds=30),
+        _server(
+            "postgres",
+            {"POSTGRES_PORT": 5432},
+            "all data: a schema and a role for each service",
+            "INT",
+            stop_seconds=60,
+        ),
+        _server("rabbitmq", RABBITMQ_PORTS, "the events between the services", "TERM", stop_seconds=30),
         _web("carrito", 3000, "CARRITO_SERVICE_URL", "carts and orders; where a checkout begins"),
         _web("inventario", 3001, "INVENTARIO_SERVICE_URL", "products, stock and its reservations"),
         _web("pagos", 3002, "PAGOS_SERVICE_URL", "payments, refunds, wallets and the ledger"),
@@ -72,9 +83,6 @@ PROCESSES = {
         _worker("saga_orchestrator", "runs the orchestrated checkouts' steps", copies=2),
     )
 }
-
-# Ports that are nobody's main one; each is a setting like the others.
-MANAGEMENT_PORT = ("RABBITMQ_MANAGEMENT_PORT", 15672)
 
 
 def select(only: Iterable[str] | None = None) -> list[Process]:

@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from stack import owned, postgres, settings
+from stack import amqp, owned, postgres, rabbitmq, settings
 from stack.errors import StackError
 from stack.home import Home
 from stack.processes import Process, select
@@ -46,6 +46,8 @@ def launch(
     home.make()
     told = {name: str(port) for name, port in ports.items()} | settings.service_urls(ports)
     started = settings.ours(processes, user)
+    if "rabbitmq" in {process.name for process in started}:
+        rabbitmq.provide()
     for variable, server in settings.SERVER_OF.items():
         if server in {process.name for process in processes}:
             told[variable] = user.get(variable) or private_url(home, server, ports)
@@ -59,13 +61,16 @@ def launch(
 
 def private_url(home: Home, server: str, ports: Mapping[str, int]) -> str:
     """How the services reach our own server."""
-    return {"postgres": postgres.url}[server](home, ports[f"{server.upper()}_PORT"])
+    return {"postgres": postgres.url, "rabbitmq": rabbitmq.url}[server](home, ports[f"{server.upper()}_PORT"])
 
 
 def await_servers(home: Home, processes: Iterable[Process], told: Mapping[str, str]) -> None:
     """Wait for each server of these, whether ours or not, until it answers."""
-    if any(process.name == "postgres" for process in processes):
+    names = {process.name for process in processes}
+    if "postgres" in names:
         await_process(home, "postgres", lambda: postgres.is_ready(told["DATABASE_URL"]), POSTGRES_SECONDS)
+    if "rabbitmq" in names:
+        await_process(home, "rabbitmq", lambda: amqp.is_ready(told["RABBITMQ_URL"]), RABBITMQ_SECONDS)
 
 
 def await_process(home: Home, name: str, is_ready: Callable[[], bool], seconds: float) -> None:

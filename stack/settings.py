@@ -8,11 +8,10 @@ from pathlib import Path
 from stack import ports
 from stack.errors import StackError
 from stack.home import MARKER, ROOT, Home, write_private
-from stack.processes import MANAGEMENT_PORT, PROCESSES, Process
+from stack.processes import PROCESSES, Process
 
 # Setting -> the server that isn't started when the user names one of his own.
 SERVER_OF = {"DATABASE_URL": "postgres", "RABBITMQ_URL": "rabbitmq"}
-WELL_KNOWN = {p.port_setting: p.port for p in PROCESSES.values() if p.port} | dict([MANAGEMENT_PORT])
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -43,14 +42,12 @@ def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Proc
 
 
 def choose_ports(processes: Iterable[Process], settings: Mapping[str, str], *, private: bool) -> dict[str, int]:
-    """The port of each process by its setting: as set, else any free one if `private`, else the well-known one.
+    """The ports of these processes by their settings: as set, else any free one if `private`, else the well-known one.
 
     0 means any free one. StackError names every port that is taken, its holder, and the setting to change.
     """
-    names = [process.port_setting for process in processes if process.port]
-    if PROCESSES["rabbitmq"].port_setting in names:
-        names.append(MANAGEMENT_PORT[0])
-    chosen = {name: _port(name, settings, 0 if private else WELL_KNOWN[name]) for name in names}
+    well_known = {name: port for process in processes for name, port in process.ports.items()}
+    chosen = {name: _port(name, settings, 0 if private else port) for name, port in well_known.items()}
     _refuse_twins(chosen)
     taken = [name for name, port in chosen.items() if port and not ports.is_free(port)]
     if taken:
@@ -64,7 +61,7 @@ def choose_ports(processes: Iterable[Process], settings: Mapping[str, str], *, p
     return {name: port or ports.any_free() for name, port in chosen.items()}
 
 
-def _port(name: str, settings: Mapping[str, str], default: int | None) -> int:
+def _port(name: str, settings: Mapping[str, str], default: int) -> int:
     text = settings.get(name) or str(default)
     if not text.isdecimal() or int(text) > 65_535:
         raise StackError(f"{name} must be a port number (0 for any free one), not {text!r}.")

@@ -2,6 +2,7 @@
 
 import configparser
 import io
+import os
 import secrets
 import shlex
 import subprocess
@@ -28,6 +29,7 @@ def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, 
         "pidfile": _escaped(home.supervisor / "supervisord.pid"),
         "childlogdir": _escaped(home.logs),
         "directory": _escaped(ROOT),
+        **({"user": "root"} if os.geteuid() == 0 else {}),  # otherwise it warns of staying what it is
     }
     parser["inet_http_server"] = {
         "port": f"{HOST}:{any_free()}",  # a socket's path may not be longer than 107 bytes; a checkout's may

@@ -1,0 +1,112 @@
+"""The private RabbitMQ node. `python -m stack.rabbitmq` prepares it and becomes the server (PID and all).
+
+An installed RabbitMQ is used, or else the one unpacked from the distribution's packages. Every port is on loopback,
+and the node has a name, cookie, plugins and data of its own: another RabbitMQ on this machine isn't touched.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from stack import debian
+from stack.errors import StackError
+from stack.home import ROOT, Home
+from stack.ports import HOST
+
+# Shared by all homes of a checkout: it is downloaded once.
+UNPACKED = ROOT / ".local" / "rabbitmq" / "dist"
+CONFIGURATION = """\
+listeners.tcp.default = {host}:{port}
+management.tcp.ip = {host}
+management.tcp.port = {management_port}
+default_user = guest
+default_pass = guest
+log.console = true
+log.console.use_colors = off
+log.file = false
+# Of quorum queues' messages, this much is kept in memory before it is written out; the default is 512 MB.
+raft.wal_max_size_bytes = 64000000
+"""
+
+
+def url(_home: Home, port: int) -> str:
+    """How the services reach the private node."""
+    return f"amqp://guest:guest@{HOST}:{port}/%2F"
+
+
+def provide() -> None:
+    """Make sure that there is a RabbitMQ to run, downloading it where that is possible."""
+    if _scripts():
+        return
+    if not debian.is_debian():
+        raise StackError(
+            "Found no RabbitMQ. Install rabbitmq-server (Fedora: dnf install rabbitmq-server, "
+            "Arch: pacman -S rabbitmq), or name a server: RABBITMQ_URL=..."
+        )
+    debian.unpack_rabbitmq(UNPACKED)
+
+
+def _scripts() -> Path | None:
+    """The folder of RabbitMQ's own scripts; those on the PATH are often wrappers that want another user."""
+    on_path = shutil.which("rabbitmq-server")
+    installed = [Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), *([Path(on_path)] if on_path else [])]
+    unpacked = (UNPACKED / "usr/lib/rabbitmq/lib").glob("*/sbin/rabbitmq-server")
+    for script in (*installed, *unpacked):
+        if (script.resolve().parent / "rabbitmq-env").exists():
+            return script.resolve().parent
+    return None
+
+
+def configure(home: Home) -> None:
+    """Write the node's configuration."""
+    text = CONFIGURATION.format(
+        host=HOST, port=os.environ["RABBITMQ_PORT"], management_port=os.environ["RABBITMQ_MANAGEMENT_PORT"]
+    )
+    (home.rabbitmq / "rabbitmq.conf").write_text(text)
+    (home.rabbitmq / "enabled_plugins").write_text("[rabbitmq_management].\n")
+
+
+def environment(home: Home, scripts: Path) -> dict[str, str]:
+    """What the node reads; whatever RABBITMQ_ variables the user has are meant for another."""
+    mine = {key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")}
+    if scripts.is_relative_to(UNPACKED):
+        mine["PATH"] = f"{UNPACKED / 'usr/lib/erlang/bin'}:{mine['PATH']}"
+        libraries = [str(folder) for folder in (UNPACKED / "usr/lib").glob("*-linux-*")]
+        mine["LD_LIBRARY_PATH"] = ":".join([*libraries, mine.get("LD_LIBRARY_PATH", "")]).strip(":")
+    return mine | {
+        "HOME": str(home.rabbitmq),  # where Erlang makes its cookie
+        "ERL_CRASH_DUMP": str(home.rabbitmq / "erl_crash.dump"),
+        "ERL_EPMD_ADDRESS": HOST,
+        "RUNNING_UNDER_SYSTEMD": "true",  # to the scripts: become the server, the supervisor handles signals
+        "RABBITMQ_CONF_ENV_FILE": os.devnull,  # the system's is for the system's node
+        "RABBITMQ_NODENAME": "rabbit@localhost",  # whatever this machine's name is, or becomes
+        "RABBITMQ_DIST_PORT": os.environ["RABBITMQ_DIST_PORT"],
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {{{HOST.replace('.', ',')}}}",
+        # By way of the working folder, because RabbitMQ's scripts, and its call of df, can't handle a space in a path.
+        "RABBITMQ_CONFIG_FILE": "rabbitmq.conf",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": "enabled_plugins",
+        "RABBITMQ_MNESIA_BASE": "/proc/self/cwd/mnesia",
+        "RABBITMQ_LOG_BASE": ".",
+    }
+
+
+def main() -> None:
+    """Become the server."""
+    home = Home.of_this_process()
+    scripts = _scripts()
+    if scripts is None:
+        raise StackError("RabbitMQ is gone.")
+    configure(home)
+    told = environment(home, scripts)
+    os.chdir(home.rabbitmq)
+    link = Path("server")
+    link.unlink(missing_ok=True)
+    link.symlink_to(scripts.parent)
+    # Erlang's port mapper, which nodes ask for each other's ports. Left to RabbitMQ it may fail to start.
+    subprocess.run(["epmd", "-daemon"], env=told, check=True)
+    os.execve("server/sbin/rabbitmq-server", ["server/sbin/rabbitmq-server"], told)
+
+
+if __name__ == "__main__":
+    main()
