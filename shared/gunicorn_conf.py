@@ -8,6 +8,7 @@ threads = int(os.environ.get("WEB_THREADS", "16"))  # the pool of database conne
 keepalive = 75  # longer than our clients keep an idle connection, so that they never find it closed
 timeout = 60
 graceful_timeout = 20
+control_socket_disable = True  # it would be one file in the user's home, shared by all services
 accesslog = None  # each request is a line of the service's own log
 logconfig_dict = {
     "version": 1,

@@ -1,0 +1,266 @@
+"""A system of real processes, for tests that kill, stop and freeze them."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from shared.config import ROOT
+from shared.testing import wait_until
+from stack.processes import PROCESSES, Process
+
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of our own environment; settings are not
+LOG_LINES = 60  # of each process, shown when a test fails
+
+
+class Spawner:
+    """The process that forks all others; see `tests/system/spawner.py`. One is enough for a run."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.system.spawner"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> int:
+        """Start a process, the leader of a group of its own; its id."""
+        return int(self._ask({"argv": list(argv), "env": dict(env), "log": str(log)})["pid"])
+
+    def status(self, pid: int) -> int | None:
+        """How the process ended (negative: by which signal); None while it lives."""
+        status: int | None = self._ask({"pid": pid})["status"]
+        return status
+
+    def close(self) -> None:
+        """Kill what still runs, and end."""
+        self._process.communicate()
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if self._process.stdin is None or self._process.stdout is None:
+            raise ValueError("made without pipes")
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+
+@dataclass
+class Instance:
+    """One process of the system, through all its lives."""
+
+    name: str
+    process: Process
+    log: Path
+    reservation: socket.socket | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    lives: int = 0
+    pid: int = 0
+
+    @property
+    def port(self) -> int | None:
+        """Its own, for as long as the system is there."""
+        return None if self.reservation is None else int(self.reservation.getsockname()[1])
+
+    @property
+    def fault_mark(self) -> Path:
+        """Made by the fault that kills this life."""
+        return self.log.with_suffix(f".fault-{self.lives}")
+
+
+class RunningSystem:
+    """Processes of `stack/processes.py` on free ports, over one database; a context manager.
+
+    `processes` names those to run (all but the servers unless told), `copies` says how many of one, `env` is for all
+    and `env_of` for one by its name. The n-th of several copies is called `<name>-<n>`.
+    """
+
+    def __init__(
+        self,
+        spawner: Spawner,
+        database_url: str,
+        folder: Path,
+        *,
+        processes: Sequence[str] | None = None,
+        copies: Mapping[str, int] | None = None,
+        env: Mapping[str, str] | None = None,
+        env_of: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self._spawner = spawner
+        self._instances: dict[str, Instance] = {}
+        for name in processes or [each.name for each in PROCESSES.values() if not each.server]:
+            count = (copies or {}).get(name, PROCESSES[name].copies)
+            for one in [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]:
+                own_env = {**(env_of or {}).get(name, {}), **(env_of or {}).get(one, {})}
+                self._instances[one] = Instance(
+                    one, PROCESSES[name], folder / f"{one}.log", _reserve_port(PROCESSES[name]), own_env
+                )
+        self._env = {**self._common_env(database_url), **(env or {})}
+
+    def __enter__(self) -> "RunningSystem":
+        try:
+            for name in self._instances:
+                self._start(name)
+            for name in self._instances:
+                self.wait_healthy(name)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def names(self) -> list[str]:
+        """Every process of the system."""
+        return list(self._instances)
+
+    def url(self, name: str) -> str:
+        """Where a service is, also while it is down."""
+        return f"http://127.0.0.1:{self._instances[name].port}"
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, as a crash would; returns when it is dead."""
+        self._signal(name, signal.SIGKILL)
+        self._wait_gone(name)
+
+    def stop(self, name: str, seconds: float = 30) -> int:
+        """SIGTERM, as a deployment would; returns when it ended, with its exit status."""
+        instance = self._instances[name]
+        os.kill(instance.pid, signal.SIGTERM)
+        status: list[int] = wait_until(lambda: _listed(self._spawner.status(instance.pid)), f"{name} stops", seconds)
+        self._wait_gone(name)
+        return status[0]
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: it is there, and does nothing."""
+        self._signal(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let it go on, as if no time had passed for it."""
+        self._signal(name, signal.SIGCONT)
+
+    def restart(self, name: str, **env: str) -> None:
+        """Kill it if it lives, and start it again with this added to its environment, for this life only."""
+        if self.alive(name):
+            self.kill(name)
+        self._instances[name].env.pop("FAULT_KILL_AT", None)  # nobody dies of the same fault twice
+        self._start(name, env)
+        self.wait_healthy(name)
+
+    def alive(self, name: str) -> bool:
+        """Whether the process runs (a frozen one does)."""
+        instance = self._instances[name]
+        return instance.pid != 0 and self._spawner.status(instance.pid) is None
+
+    def wait_dead(self, name: str, seconds: float = 30) -> None:
+        """Wait until it was killed by the fault that it was started with (`FAULT_KILL_AT`), or ended by itself.
+
+        gunicorn would start a worker that died again, so it is killed too: dead is dead, until `restart`.
+        """
+        instance = self._instances[name]
+        wait_until(lambda: instance.fault_mark.exists() or not self.alive(name), f"{name} dies", seconds)
+        if self.alive(name):
+            self.kill(name)
+        self._wait_gone(name)
+
+    def fault_fired(self, name: str) -> bool:
+        """Whether the fault of its latest start has killed it."""
+        return self._instances[name].fault_mark.exists()
+
+    def wait_healthy(self, name: str, seconds: float = 30) -> None:
+        """Wait until a service answers `GET /health` with 200; a process without a port is healthy when it runs."""
+        instance = self._instances[name]
+        if instance.port is not None:
+            wait_until(lambda: self._healthy(instance), f"{name} is healthy\n{self.log(name)}", seconds)
+
+    def log(self, name: str) -> str:
+        """The end of what it wrote, all its lives together."""
+        path = self._instances[name].log
+        return "\n".join(path.read_text(errors="replace").splitlines()[-LOG_LINES:]) if path.exists() else ""
+
+    def close(self) -> None:
+        """Kill everything; give the ports back."""
+        for instance in self._instances.values():
+            if instance.pid and _group_exists(instance.pid):
+                self._signal(instance.name, signal.SIGKILL)
+        for instance in self._instances.values():
+            self._wait_gone(instance.name)
+            if instance.reservation is not None:
+                instance.reservation.close()
+
+    def _common_env(self, database_url: str) -> dict[str, str]:
+        env = {name: os.environ[name] for name in KEPT if name in os.environ}
+        env["GUNICORN_CMD_ARGS"] = "--reuse-port"  # see _reserve_port
+        env["DATABASE_URL"] = database_url
+        for name, process in PROCESSES.items():
+            if process.package:
+                env[f"{process.package.upper()}_DATABASE_URL"] = database_url
+            if process.url_setting and name in self._instances:
+                env[process.url_setting] = self.url(name)
+        return env
+
+    def _start(self, name: str, env: Mapping[str, str] | None = None) -> None:
+        instance = self._instances[name]
+        instance.lives += 1
+        own = {**self._env, **instance.env, **(env or {}), "FAULT_ONCE": str(instance.fault_mark)}
+        instance.pid = self._spawner.start(instance.process.argv(instance.port), own, instance.log)
+
+    def _healthy(self, instance: Instance) -> bool:
+        if not self.alive(instance.name):
+            raise AssertionError(f"{instance.name} ended while it started\n{self.log(instance.name)}")
+        connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        os.killpg(self._instances[name].pid, number)
+
+    def _wait_gone(self, name: str) -> None:
+        """Wait until nothing is left of the process and its children."""
+        pid = self._instances[name].pid
+        if pid:
+            wait_until(lambda: not _group_exists(pid), f"nothing of {name} is left", 10)
+
+
+def _group_exists(pid: int) -> bool:
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _listed(status: int | None) -> list[int]:
+    return [] if status is None else [status]
+
+
+def _reserve_port(process: Process) -> socket.socket | None:
+    """A port that nobody else gets while the socket is open, though it doesn't listen.
+
+    The service binds it too (SO_REUSEPORT), and again after each restart; while it is down, connections are refused.
+    """
+    if not process.port_setting:
+        return None
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reservation.bind(("127.0.0.1", 0))
+    return reservation

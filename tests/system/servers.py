@@ -1,0 +1,139 @@
+"""The PostgreSQL that a test run uses, and the databases that it makes there.
+
+With `DATABASE_URL` it is that server, on which the run makes databases of its own and drops them at the end.
+Without, the first test that needs one starts a private server, which ends with the run, however that ends.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dotenv import dotenv_values
+from sqlalchemy import URL, Connection, create_engine, make_url, text
+
+from shared.config import ROOT
+from shared.migrations import upgrade
+
+# Told to the workers of pytest-xdist, which are started by the process that makes the folder.
+HOME = "CHECKOUT_TEST_HOME"
+SERVICES = tuple(sorted(path.parent.parent.name for path in ROOT.glob("*/migrations/versions")))
+
+# Waits for the end of the run, when the other end of its standard input is closed, and leaves nothing running.
+_GUARDIAN = 'cat >/dev/null; if [ -e "$1/private" ]; then "$0" -m stack down --home "$1" >&2; fi; rm -rf "$1"'
+
+
+class TestRun:
+    """One run of the tests: a folder, and everything that was started or made for it."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="checkout-tests-"))
+        self.home.chmod(0o755)
+        os.environ[HOME] = str(self.home)
+        self._guardian = subprocess.Popen(
+            ["sh", "-c", _GUARDIAN, sys.executable, self.home], stdin=subprocess.PIPE, cwd=ROOT, start_new_session=True
+        )
+
+    def end(self) -> None:
+        """Drop the run's databases, stop its server, remove its folder."""
+        if (self.home / "server").exists() and not (self.home / "private").exists():
+            _drop_all((self.home / "server").read_text(), _prefix(self.home))
+        if self._guardian.stdin is not None:
+            self._guardian.stdin.close()
+        self._guardian.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Databases:
+    """The databases of this run on its server, each a copy of one that has every service's schema."""
+
+    def __init__(self) -> None:
+        self._home = Path(os.environ[HOME])
+        self._count = 0
+        with _locked(self._home):
+            self.server = _server(self._home)
+            self._template = f"{_prefix(self._home)}template"
+            if not (self._home / "template").exists():
+                _execute(self.server, f"CREATE DATABASE {self._template}")
+                for service in SERVICES:
+                    upgrade(service, url_of(self.server, self._template))
+                (self._home / "template").touch()
+
+    def create(self, *, empty: bool = False) -> str:
+        """The URL of a new database, migrated unless it is to be empty."""
+        self._count += 1
+        name = f"{_prefix(self._home)}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
+        template = "" if empty else f" TEMPLATE {self._template}"
+        _execute(self.server, f"CREATE DATABASE {name}{template}")
+        return url_of(self.server, name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database, whoever is still connected to it."""
+        _execute(self.server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+
+def url_of(server: str, database: str) -> str:
+    """The URL of one database of a server, naming our driver."""
+    url: URL = make_url(server).set(drivername="postgresql+psycopg2", database=database)
+    return url.render_as_string(hide_password=False)
+
+
+def _prefix(home: Path) -> str:
+    return home.name.replace("-", "_").lower() + "_"
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _server(home: Path) -> str:
+    """The server's URL; called under the lock."""
+    known = home / "server"
+    if not known.exists():
+        known.write_text(os.environ.get("DATABASE_URL") or _start_private(home))
+    return known.read_text()
+
+
+def _start_private(home: Path) -> str:
+    (home / "private").touch()
+    command = [sys.executable, "-m", "stack", "servers", "--home", str(home), "--only", "postgres"]
+    log = home / "servers.log"  # a file, since what the command leaves running keeps a pipe open
+    with log.open("w") as output:
+        started = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False)
+    url = dotenv_values(home / "stack.env").get("DATABASE_URL") if started.returncode == 0 else None
+    if url is None:
+        raise RuntimeError(f"no private PostgreSQL; set DATABASE_URL to use one of yours\n{log.read_text()}")
+    return url
+
+
+@contextmanager
+def _administration(server: str) -> Iterator[Connection]:
+    """A connection on which databases can be created and dropped."""
+    engine = create_engine(url_of(server, make_url(server).database or "postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _execute(server: str, statement: str) -> None:
+    with _administration(server) as connection:
+        connection.execute(text(statement))
+
+
+def _drop_all(server: str, prefix: str) -> None:
+    with _administration(server) as connection:
+        ours = text("SELECT datname FROM pg_database WHERE starts_with(datname, :prefix)")
+        for name in connection.scalars(ours, {"prefix": prefix}).all():
+            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
