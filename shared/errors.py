@@ -29,6 +29,10 @@ class Unavailable(DomainError):
     """Not now; nothing was done, so try again."""
 
 
+class Unsupported(DomainError):
+    """Not something that can be done here."""
+
+
 class Refusal(DomainError):
     """A definite no that is itself a fact: the transaction that finds it commits, so that it is repeated."""
 

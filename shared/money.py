@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 
 PLACES = Decimal("0.01")
-MAX_MINOR = 10**13  # a hundred thousand million; far from the end of a bigint, even when summed
+MAX_MINOR = 10**11  # a thousand million; times the largest quantity it is still far from the end of a bigint
 
 
 def to_minor(value: object) -> int:

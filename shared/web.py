@@ -19,6 +19,7 @@ from shared.errors import (
     RepeatedRefusal,
     Unavailable,
     Unprocessable,
+    Unsupported,
 )
 from shared.json_codec import dumps, loads
 
@@ -31,6 +32,7 @@ STATUS: Mapping[type[DomainError], int] = {
     Refusal: 409,
     PaymentRequired: 402,
     Unprocessable: 422,
+    Unsupported: 501,
     Unavailable: 503,
     DomainError: 500,
 }

@@ -1,0 +1,39 @@
+"""The web application: `gunicorn carrito.app:app`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # imported from inside this folder: `cd carrito && python -c "from app import db; …"`
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from carrito.audit import audit
+from carrito.config import Settings
+from carrito.handover import Handover
+from carrito.models import db
+from carrito.products import Products
+from carrito.routes import routes
+from shared.rabbitmq import rabbitmq_check
+from shared.service_app import ServiceApp, create_service_app
+
+if TYPE_CHECKING:
+    app: ServiceApp
+
+__all__ = ["app", "create_app", "db"]
+
+
+def create_app(settings: Settings) -> ServiceApp:
+    """The app for these settings; connects to nothing until it is used."""
+    service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
+    service_app.extensions["settings"] = settings
+    service_app.extensions["products"] = Products(settings.inventario_service_url)
+    service_app.extensions["handover"] = Handover(settings.orchestrator_url)
+    return service_app
+
+
+def __getattr__(name: str) -> ServiceApp:
+    """`app` is made when it is first asked for, so that importing this module does nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = create_app(Settings())
+    return globals()["app"]  # type: ignore[no-any-return]

@@ -1,0 +1,205 @@
+"""The use cases of carts; every one runs inside the caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, delete, exists, func, insert, null, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from carrito.domain import (
+    CartEmpty,
+    CartNotFound,
+    CartStatus,
+    ItemNotFound,
+    OrderStands,
+    OrderStatus,
+    Product,
+    Wish,
+    check_room,
+    check_stock,
+    not_open,
+)
+from carrito.models import cart_items, carts, orders
+from shared.db import Row
+from shared.ids import new_id
+
+
+@dataclass(frozen=True)
+class Cart:
+    """A cart and its lines, in the order of product ids."""
+
+    row: Row
+    items: Sequence[Row]
+
+
+def create_cart(uow: Connection, user_id: str) -> Cart:
+    """An empty, open cart."""
+    row = uow.execute(insert(carts).values(id=new_id(), user_id=user_id).returning(carts)).mappings().one()
+    return Cart(row, [])
+
+
+def get_cart(uow: Connection, cart_id: UUID) -> Cart:
+    """One cart; raises `CartNotFound`."""
+    return Cart(_found(uow, cart_id), items_of(uow, cart_id))
+
+
+def add_item(uow: Connection, cart_id: UUID, product: Product, quantity: int) -> Cart:
+    """Put so many more of a product in, at inventario's present price.
+
+    Raises `CartNotFound`, `CartNotOpen`, `CartFull`, and `NotEnoughStock` for what the cart would hold then.
+    """
+    row = _locked_open(uow, cart_id)
+    line = {"name": product.name, "unit_price_minor": product.price_minor}
+    put = upsert(cart_items).values(cart_id=cart_id, product_id=product.product_id, quantity=quantity, **line)
+    wanted = uow.scalar(
+        put.on_conflict_do_update(
+            index_elements=["cart_id", "product_id"], set_={**line, "quantity": cart_items.c.quantity + quantity}
+        ).returning(cart_items.c.quantity)
+    )
+    check_stock(product, wanted or 0)
+    items = items_of(uow, cart_id)
+    check_room(items)
+    return Cart(row, items)
+
+
+def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
+    """Take a product out; raises `CartNotFound`, `CartNotOpen`, `ItemNotFound`."""
+    row = _locked_open(uow, cart_id)
+    line = delete(cart_items).where(cart_items.c.cart_id == cart_id, cart_items.c.product_id == product_id)
+    if uow.execute(line).rowcount == 0:
+        raise ItemNotFound(f"product {product_id} is not in cart {cart_id}", product_id=product_id)
+    return Cart(row, items_of(uow, cart_id))
+
+
+def begin_checkout(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, handover_seconds: float) -> Cart:
+    """Freeze the cart for a new saga: of many at once, one. From here on the checkout will not be forgotten.
+
+    Raises `CartNotFound` (also for another user's cart), `CartEmpty`, and `CartNotOpen` naming the saga that has it.
+    """
+    has_items = exists().where(cart_items.c.cart_id == carts.c.id)
+    row = (
+        uow.execute(
+            update(carts)
+            .where(carts.c.id == cart_id, carts.c.user_id == user_id, carts.c.status == CartStatus.OPEN, has_items)
+            .values(
+                status=CartStatus.CHECKING_OUT,
+                saga_id=new_id(),
+                wish=asdict(wish),
+                handover_due_at=func.now() + timedelta(seconds=handover_seconds),
+            )
+            .returning(carts)
+        )
+        .mappings()
+        .first()
+    )
+    if row is None:
+        raise _why_not(_found(uow, cart_id), user_id)
+    return Cart(row, items_of(uow, cart_id))
+
+
+def hold_for(uow: Connection, cart_id: UUID, saga_id: UUID) -> Cart:
+    """The cart as frozen for this saga; an open one is frozen now. Raises like `begin_checkout`."""
+    statement = (
+        update(carts)
+        .where(
+            carts.c.id == cart_id,
+            (carts.c.status == CartStatus.OPEN)
+            | ((carts.c.status == CartStatus.CHECKING_OUT) & (carts.c.saga_id == saga_id)),
+        )
+        .values(status=CartStatus.CHECKING_OUT, saga_id=saga_id)
+        .returning(carts)
+    )
+    row = uow.execute(statement).mappings().first()
+    if row is None:
+        cart = _found(uow, cart_id)
+        raise not_open(cart_id, cart["status"], cart["saga_id"])
+    items = items_of(uow, cart_id)
+    if not items:
+        raise CartEmpty(f"cart {cart_id} is empty", cart_id=cart_id)
+    return Cart(row, items)
+
+
+def close(uow: Connection, cart_id: UUID, saga_id: UUID) -> None:
+    """The saga's order is confirmed: the cart is checked out."""
+    uow.execute(
+        update(carts)
+        .where(carts.c.id == cart_id, carts.c.saga_id == saga_id)
+        .values(status=CartStatus.CHECKED_OUT, handover_due_at=null())
+    )
+
+
+def release(uow: Connection, cart_id: UUID, saga_id: UUID) -> Cart:
+    """The saga is compensated: its cart is open again. Does nothing when it isn't this saga's (any more).
+
+    Raises `CartNotFound`, and `OrderStands` while the saga has an order that was not cancelled.
+    """
+    stands = exists().where(orders.c.saga_id == saga_id, orders.c.status != OrderStatus.CANCELLED)
+    released = uow.execute(
+        update(carts)
+        .where(carts.c.id == cart_id, carts.c.saga_id == saga_id, ~stands)
+        .values(status=CartStatus.OPEN, saga_id=null(), wish=null(), handover_due_at=null())
+    )
+    cart = get_cart(uow, cart_id)
+    if released.rowcount == 0 and cart.row["saga_id"] == saga_id:
+        raise OrderStands(f"the order of saga {saga_id} was not cancelled", saga_id=saga_id)
+    return cart
+
+
+def take_overdue(uow: Connection, limit: int, again_seconds: float) -> Sequence[Row]:
+    """Carts whose saga may not have been told yet; each is due again later. Several processes may do it at once."""
+    overdue = (
+        select(carts.c.id)
+        .where(carts.c.handover_due_at <= func.now())
+        .order_by(carts.c.handover_due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("overdue")
+    )
+    statement = (
+        update(carts)
+        .where(carts.c.id == overdue.c.id)
+        .values(handover_due_at=func.now() + timedelta(seconds=again_seconds))
+        .returning(carts)
+    )
+    return uow.execute(statement).mappings().all()
+
+
+def seconds_to_next_overdue(uow: Connection) -> float | None:
+    """Seconds until the first handover is overdue (not negative); None when none is awaited."""
+    first = select(func.min(carts.c.handover_due_at)).scalar_subquery()
+    seconds = uow.scalar(select(func.extract("epoch", first - func.now())))
+    return None if seconds is None else max(0.0, float(seconds))
+
+
+def items_of(uow: Connection, cart_id: UUID) -> Sequence[Row]:
+    """The lines of a cart."""
+    statement = select(cart_items).where(cart_items.c.cart_id == cart_id).order_by(cart_items.c.product_id)
+    return uow.execute(statement).mappings().all()
+
+
+def _found(uow: Connection, cart_id: UUID) -> Row:
+    row = uow.execute(select(carts).where(carts.c.id == cart_id)).mappings().first()
+    if row is None:
+        raise CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
+    return row
+
+
+def _locked_open(uow: Connection, cart_id: UUID) -> Row:
+    statement = select(carts).where(carts.c.id == cart_id).with_for_update(key_share=True)
+    row = uow.execute(statement).mappings().first()
+    if row is None:
+        raise CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
+    if row["status"] != CartStatus.OPEN:
+        raise not_open(cart_id, row["status"], row["saga_id"])
+    return row
+
+
+def _why_not(row: Any, user_id: str) -> Exception:
+    if row["user_id"] != user_id:
+        return CartNotFound(f"user {user_id} has no cart {row['id']}", cart_id=row["id"])
+    if row["status"] != CartStatus.OPEN:
+        return not_open(row["id"], row["status"], row["saga_id"])
+    return CartEmpty(f"cart {row['id']} is empty", cart_id=row["id"])

@@ -1,0 +1,17 @@
+"""Settings of carrito."""
+
+from pydantic import Field
+
+from shared.config import DatabaseUrl, ServiceSettings, database_url
+
+
+class Settings(ServiceSettings):
+    """Times are in seconds."""
+
+    database_url: DatabaseUrl = database_url("carrito")
+    inventario_service_url: str = "http://127.0.0.1:3001"
+    orchestrator_url: str = "http://127.0.0.1:3003"
+    # A checkout is handed to its saga within a request; this is for when carrito or the saga's service died in
+    # between. Longer than that request may take, so that in the usual case there is nothing left to hand over.
+    handover_seconds: float = Field(default=10, gt=0)
+    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at pagos

@@ -1,0 +1,74 @@
+"""carrito's own tables."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+
+from carrito.config import Settings
+from shared.barrier import Barrier
+from shared.db import Database, service_metadata
+from shared.idempotency import keys_table
+
+metadata = service_metadata("carrito")
+db = Database(metadata, Settings)
+barrier = Barrier(metadata)
+idempotency_keys = keys_table(metadata)
+
+# `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga. The wish
+# and `handover_due_at` are there until the cart is out of the saga's hands; see `handover.py`.
+carts = Table(
+    "carts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("status", String(12), nullable=False, server_default="open"),
+    Column("saga_id", Uuid, unique=True),
+    Column("wish", JSON(none_as_null=True)),
+    Column("handover_due_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("status IN ('open', 'checking_out', 'checked_out')", name="status"),
+    CheckConstraint("(status = 'open') = (saga_id IS NULL)", name="one_saga"),
+    Index("ix_carts_handover", "handover_due_at", postgresql_where=text("handover_due_at IS NOT NULL")),
+)
+
+# The price is inventario's, as it was when the product was last put in; a cart that is not open is frozen.
+cart_items = Table(
+    "cart_items",
+    metadata,
+    Column("cart_id", Uuid, ForeignKey("carrito.carts.id"), primary_key=True),
+    Column("product_id", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("unit_price_minor", BigInteger, nullable=False),
+    CheckConstraint("quantity > 0", name="some"),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("saga_id", Uuid, nullable=False, unique=True),
+    Column("cart_id", Uuid, ForeignKey("carrito.carts.id"), nullable=False, index=True),
+    Column("user_id", String(64), nullable=False),
+    Column("payment_id", Uuid),
+    Column("billing_address", JSON(none_as_null=True)),
+    Column("items", Text, nullable=False),  # JSON of our own making, in which prices stay exact
+    Column("total_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("status", String(10), nullable=False, server_default="pending"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("status IN ('pending', 'confirmed', 'cancelled')", name="status"),
+)

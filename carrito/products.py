@@ -1,0 +1,18 @@
+"""inventario, as carts need it: what a product is called, costs, and how many there are."""
+
+from carrito.domain import Product
+from shared.http_client import Peer
+from shared.money import to_minor
+from shared.relay import relayed
+
+
+class Products:
+    """inventario's catalogue."""
+
+    def __init__(self, base_url: str) -> None:
+        self._inventario = Peer("inventario", base_url)
+
+    def get(self, product_id: int) -> Product:
+        """One product; raises `Relayed` (no such product) or `PeerUnavailable`."""
+        body = relayed(self._inventario.get(f"/api/products/{product_id}"))
+        return Product(body["id"], body["name"], to_minor(body["price"]), body["available"])

@@ -1,0 +1,213 @@
+"""carrito over HTTP: parse, call the use case, shape the answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, current_app, request
+from flask_openapi import APIBlueprint
+from pydantic import RootModel
+from sqlalchemy import Connection
+
+from carrito import carts, service
+from carrito.config import Settings
+from carrito.domain import PatternNotAvailable
+from carrito.handover import Handover
+from carrito.models import db
+from carrito.products import Products
+from carrito.schemas import (
+    BeginCheckoutIn,
+    CartIn,
+    CartOut,
+    CartPath,
+    CheckoutIn,
+    CheckoutOut,
+    ItemIn,
+    ItemPath,
+    MaybeOfSagaIn,
+    OfSagaIn,
+    OrderIn,
+    OrderOut,
+    OrderPath,
+    OrdersOut,
+    VoidOut,
+)
+from shared.idempotency import answer_once
+from shared.json_codec import loads
+from shared.openapi import idempotent, problem
+from shared.web import Answer, respond
+
+routes = APIBlueprint("carrito", __name__)
+
+NO_CART = problem("No such cart")
+NO_ORDER = problem("No such order")
+NOT_CHECKED_OUT = problem("The cart is empty, being checked out (by the saga named) or checked out")
+OF_ANOTHER = problem("The order belongs to another saga")
+
+
+class CancelledOut(RootModel[OrderOut | VoidOut]):
+    """The cancelled order, or one that never came to be."""
+
+
+class StartedOut(RootModel[CheckoutOut | dict[str, Any]]):
+    """The accepted checkout, or the saga when it was waited for."""
+
+
+@routes.post("/carts", summary="Open a cart", responses={201: CartOut}, openapi_extensions=idempotent())
+def create_cart(body: CartIn) -> Response:
+    """Empty, for a user."""
+    return answer_once(db, lambda uow: Answer(CartOut.of(carts.create_cart(uow, body.user_id)), 201))
+
+
+@routes.get("/carts/<cart_id>", summary="Read a cart", responses={200: CartOut, 404: NO_CART})
+def get_cart(path: CartPath) -> Response:
+    """With its lines and their total."""
+    with db.transaction() as uow:
+        return respond(Answer(CartOut.of(carts.get_cart(uow, path.cart_id))))
+
+
+@routes.post(
+    "/carts/<cart_id>/items",
+    summary="Put a product in",
+    responses={
+        201: CartOut,
+        404: problem("No such cart or product"),
+        409: problem("Not enough stock, or the cart is not open or full"),
+    },
+    openapi_extensions=idempotent(),
+)
+def add_item(path: CartPath, body: ItemIn) -> Response:
+    """At the price that inventario gives; more of what is in already is added to it."""
+    products: Products = current_app.extensions["products"]
+    product = products.get(body.product_id)
+    return answer_once(
+        db, lambda uow: Answer(CartOut.of(carts.add_item(uow, path.cart_id, product, body.quantity)), 201)
+    )
+
+
+@routes.delete(
+    "/carts/<cart_id>/items/<product_id>",
+    summary="Take a product out",
+    responses={200: CartOut, 404: problem("No such cart, or not in it"), 409: problem("The cart is not open")},
+)
+def remove_item(path: ItemPath) -> Response:
+    """All of it."""
+    with db.transaction() as uow:
+        return respond(Answer(CartOut.of(carts.remove_item(uow, path.cart_id, path.product_id))))
+
+
+@routes.post(
+    "/carts/<cart_id>/checkout",
+    summary="Freeze a cart for a new saga",
+    responses={201: CartOut, 404: NO_CART, 409: NOT_CHECKED_OUT},
+    openapi_extensions=idempotent(),
+)
+def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
+    """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer."""
+    return answer_once(db, lambda uow: Answer(CartOut.of(_begin(uow, path, body)), 201))
+
+
+@routes.post(
+    "/carts/<cart_id>/release",
+    summary="Open a cart again",
+    responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled")},
+)
+def release_cart(path: CartPath, body: OfSagaIn) -> Response:
+    """The last thing that a compensated saga does; changes nothing when the cart isn't that saga's."""
+    with db.transaction() as uow:
+        return respond(Answer(CartOut.of(carts.release(uow, path.cart_id, body.saga_id))))
+
+
+@routes.post(
+    "/checkout/saga",
+    summary="Check a cart out, in either style",
+    responses={
+        200: StartedOut,
+        202: CheckoutOut,
+        404: NO_CART,
+        409: NOT_CHECKED_OUT,
+        501: problem("This pattern is not available yet"),
+    },
+    openapi_extensions=idempotent(),
+)
+def checkout(body: CheckoutIn) -> Response:
+    """Answers as the pattern's own service does. Should that be away, the saga is handed to it when it is back."""
+    if body.saga_pattern == "choreographed":
+        raise PatternNotAvailable("only orchestrated checkouts are available yet", saga_pattern=body.saga_pattern)
+    accepted = answer_once(db, lambda uow: _accept(uow, body))
+    if accepted.status_code != 202:
+        return accepted
+    started: Mapping[str, Any] = loads(accepted.get_data())
+    handover: Handover = current_app.extensions["handover"]
+    wish = {"saga_id": started["saga_id"], "cart_id": body.cart_id, "user_id": body.user_id, **vars(body.wish())}
+    reply = handover.deliver(wish, request.headers.get("Prefer", ""))
+    if reply is None:
+        return accepted
+    answer = {**reply.body, "saga_pattern": body.saga_pattern}
+    kept = {name: reply.headers[name] for name in ("Location", "Preference-Applied") if name in reply.headers}
+    return respond(Answer(answer, reply.status, kept))
+
+
+@routes.post(
+    "/orders",
+    summary="Create a saga's order",
+    responses={201: OrderOut, 404: NO_CART, 409: problem("Compensated, or the cart or order id is another saga's")},
+    openapi_extensions=idempotent(),
+)
+def create_order(body: OrderIn) -> Response:
+    """Pending, of the cart's lines and total; repeated, it answers the same; after a cancellation it is refused."""
+    settings: Settings = current_app.extensions["settings"]
+    return answer_once(
+        db, lambda uow: Answer(OrderOut.of(service.create_order(uow, body.command(), settings.currency)), 201)
+    )
+
+
+@routes.get("/orders/<order_id>", summary="Read an order", responses={200: OrderOut, 404: NO_ORDER})
+def get_order(path: OrderPath) -> Response:
+    """With its lines and total, as frozen at the checkout."""
+    with db.transaction() as uow:
+        return respond(Answer(OrderOut.of(service.get_order(uow, path.order_id))))
+
+
+@routes.post(
+    "/orders/<order_id>/confirm",
+    summary="Confirm an order",
+    responses={200: OrderOut, 404: NO_ORDER, 409: problem("It was cancelled, or belongs to another saga")},
+)
+def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
+    """And its cart is checked out, in one commit."""
+    with db.transaction() as uow:
+        return respond(Answer(OrderOut.of(service.confirm_order(uow, path.order_id, body.saga_id))))
+
+
+@routes.post(
+    "/orders/<order_id>/cancel",
+    summary="Cancel an order",
+    responses={200: CancelledOut, 404: NO_ORDER, 409: OF_ANOTHER},
+)
+def cancel_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
+    """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will."""
+    with db.transaction() as uow:
+        row = service.cancel_order(uow, path.order_id, body.saga_id)
+    if row is None and body.saga_id is not None:
+        return respond(Answer(VoidOut(id=path.order_id, saga_id=body.saga_id)))
+    return respond(Answer(OrderOut.of(row)))  # type: ignore[arg-type]  # without a saga there is a row, or an error
+
+
+@routes.get("/orders/saga/<cart_id>", summary="A cart's orders", responses={200: OrdersOut})
+def orders_of_cart(path: CartPath) -> Response:
+    """Every one that it ever had, oldest first."""
+    with db.transaction() as uow:
+        rows = service.orders_of_cart(uow, path.cart_id)
+    return respond(Answer(OrdersOut(items=[OrderOut.of(row) for row in rows])))
+
+
+def _begin(uow: Connection, path: CartPath, body: BeginCheckoutIn) -> carts.Cart:
+    settings: Settings = current_app.extensions["settings"]
+    return carts.begin_checkout(uow, path.cart_id, body.user_id, body.wish(), settings.handover_seconds)
+
+
+def _accept(uow: Connection, body: CheckoutIn) -> Answer:
+    cart = _begin(uow, CartPath(cart_id=body.cart_id), body)
+    columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
+    location = {"Location": f"/saga/{cart.row['saga_id']}"}
+    return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)

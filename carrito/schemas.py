@@ -1,0 +1,194 @@
+"""Request and response bodies of carrito."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from carrito.carts import Cart
+from carrito.domain import CartStatus, OrderRequest, OrderStatus, Wish, total_minor
+from shared.db import Row
+from shared.ids import new_id
+from shared.json_codec import loads
+from shared.money import to_decimal
+from shared.schemas import Address, Body, Money, PaymentMethod, ProductId, Quantity, Time, UserId, View
+
+Pattern = Literal["orchestrated", "choreographed"]
+
+
+class CartIn(Body):
+    """Whose cart."""
+
+    user_id: UserId
+
+
+class ItemIn(Body):
+    """So many more of a product."""
+
+    product_id: ProductId
+    quantity: Quantity
+
+
+class BeginCheckoutIn(Body):
+    """For the services that run sagas: whose cart, and how it is to be paid."""
+
+    user_id: UserId
+    payment_method: PaymentMethod
+    billing_address: Address
+    saga_pattern: Pattern
+
+    def wish(self) -> Wish:
+        """The same in the domain's words."""
+        return Wish(self.payment_method, self.billing_address, self.saga_pattern)
+
+
+class CheckoutIn(BeginCheckoutIn):
+    """What to check out, and in which style."""
+
+    cart_id: UUID
+    saga_pattern: Pattern = "orchestrated"
+
+
+class OfSagaIn(Body):
+    """Which saga asks."""
+
+    saga_id: UUID
+
+
+class MaybeOfSagaIn(Body):
+    """Which saga asks, if one does; a saga that is named must be the order's own."""
+
+    saga_id: UUID | None = None
+
+
+class OrderIn(Body):
+    """An order of a cart; without `saga_id` the cart's id stands for it. Items and total are the cart's own."""
+
+    saga_id: UUID | None = None
+    cart_id: UUID
+    order_id: UUID | None = Field(default=None, description="chosen by who may have to cancel one in doubt")
+    user_id: UserId | None = None
+    payment_id: UUID | None = None
+    billing_address: Address | None = None
+
+    def command(self) -> OrderRequest:
+        """The same in the domain's words."""
+        return OrderRequest(
+            self.saga_id or self.cart_id,
+            self.cart_id,
+            self.order_id or new_id(),
+            self.user_id,
+            self.payment_id,
+            self.billing_address,
+        )
+
+
+class CartPath(Body):
+    """A cart."""
+
+    cart_id: UUID
+
+
+class ItemPath(CartPath):
+    """A product in a cart."""
+
+    product_id: ProductId
+
+
+class OrderPath(Body):
+    """An order."""
+
+    order_id: UUID
+
+
+class ItemOut(View):
+    """A line; the price is inventario's, as it was when the product was last put in."""
+
+    product_id: int
+    name: str
+    quantity: int
+    unit_price: Money
+    subtotal: Money
+
+
+class CartOut(View):
+    """A cart; `saga_id` names the saga that checks it out or did."""
+
+    id: UUID
+    user_id: str
+    status: CartStatus
+    saga_id: UUID | None
+    items: list[ItemOut]
+    total: Money
+
+    @classmethod
+    def of(cls, cart: Cart) -> "CartOut":
+        """The view of a cart."""
+        items = [
+            ItemOut(
+                product_id=item["product_id"],
+                name=item["name"],
+                quantity=item["quantity"],
+                unit_price=to_decimal(item["unit_price_minor"]),
+                subtotal=to_decimal(item["unit_price_minor"] * item["quantity"]),
+            )
+            for item in cart.items
+        ]
+        columns = {name: cart.row[name] for name in ("id", "user_id", "status", "saga_id")}
+        return cls(**columns, items=items, total=to_decimal(total_minor(cart.items)))
+
+
+class CheckoutOut(View):
+    """The checkout was accepted: its saga is durable, and will end. With `Prefer: wait=N`, the saga itself."""
+
+    saga_id: UUID
+    status: str = "pending"
+    cart_id: UUID
+    user_id: str
+    payment_method: str
+    saga_pattern: Pattern
+
+
+class OrderItemOut(View):
+    """A line of an order."""
+
+    product_id: int
+    name: str
+    quantity: int
+    unit_price: Money
+
+
+class OrderOut(View):
+    """An order. `void` is one that was cancelled before it came to be."""
+
+    id: UUID
+    saga_id: UUID
+    cart_id: UUID
+    user_id: str
+    payment_id: UUID | None
+    billing_address: str | dict[str, str] | None
+    items: list[OrderItemOut]
+    total: Money
+    currency: str
+    status: OrderStatus
+    created_at: Time
+
+    @classmethod
+    def of(cls, row: Row) -> "OrderOut":
+        """The view of a row."""
+        items: list[Any] = loads(row["items"])
+        return cls(**{**row, "items": items}, total=to_decimal(row["total_minor"]))
+
+
+class VoidOut(View):
+    """An order that never came to be, and never will."""
+
+    id: UUID
+    saga_id: UUID
+    status: Literal[OrderStatus.VOID] = OrderStatus.VOID
+
+
+class OrdersOut(View):
+    """The orders that a cart ever had, oldest first."""
+
+    items: list[OrderOut]

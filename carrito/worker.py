@@ -1,0 +1,47 @@
+"""The process that hands over checkouts that were left over; any number of them may run."""
+
+from flask import current_app
+
+from carrito.app import create_app
+from carrito.carts import seconds_to_next_overdue, take_overdue
+from carrito.config import Settings
+from carrito.handover import Handover
+from carrito.models import db
+from shared import worker
+
+BATCH = 20  # each is a request; together they take less than the time until they are due again
+
+
+def run_once(again_seconds: float) -> int:
+    """Hand over what is overdue; how many were tried. One that fails is due again later."""
+    handover: Handover = current_app.extensions["handover"]
+    with db.transaction() as uow:
+        overdue = take_overdue(uow, BATCH, again_seconds)
+    for cart in overdue:
+        handover.deliver(
+            {"saga_id": cart["saga_id"], "cart_id": cart["id"], "user_id": cart["user_id"], **cart["wish"]}
+        )
+    return len(overdue)
+
+
+def idle_seconds(handover_seconds: float) -> float:
+    """Until the first is overdue; no checkout to come is overdue sooner than this."""
+    with db.transaction() as uow:
+        seconds = seconds_to_next_overdue(uow)
+    return handover_seconds if seconds is None else min(seconds, handover_seconds)
+
+
+def main() -> None:
+    """Run with the settings of the environment until SIGTERM or SIGINT."""
+    settings = Settings()
+    stopping = worker.stop_on_signals()
+    with create_app(settings).app_context():
+        worker.run(
+            stopping,
+            lambda: run_once(settings.handover_seconds),
+            lambda: idle_seconds(settings.handover_seconds),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The web application: `gunicorn saga_orchestrator.app:app`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # imported from inside this folder: `cd saga_orchestrator && python -c "from app import db; …"`
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from saga_orchestrator.audit import audit
+from saga_orchestrator.carts import Carts
+from saga_orchestrator.config import Settings
+from saga_orchestrator.models import db
+from saga_orchestrator.routes import routes
+from saga_orchestrator.waiting import Endings
+from shared.service_app import ServiceApp, create_service_app
+
+if TYPE_CHECKING:
+    app: ServiceApp
+
+__all__ = ["app", "create_app", "db"]
+
+
+def create_app(settings: Settings) -> ServiceApp:
+    """The app for these settings; connects to nothing until it is used."""
+    service_app = create_service_app(db, settings, routes, audit, {})
+    service_app.config["FORWARD_SECONDS"] = settings.forward_deadline
+    service_app.config["MOST_WAIT"] = settings.most_wait
+    service_app.extensions["carts"] = Carts(settings.carrito_service_url)
+    # Half of the threads may wait for an end, so that the other half still answers.
+    service_app.extensions["endings"] = Endings(settings.database_url, max(1, settings.web_threads // 2))
+    return service_app
+
+
+def __getattr__(name: str) -> ServiceApp:
+    """`app` is made when it is first asked for, so that importing this module does nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = create_app(Settings())
+    return globals()["app"]  # type: ignore[no-any-return]

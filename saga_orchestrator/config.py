@@ -1,0 +1,25 @@
+"""Settings of the orchestrator; each lifetime and limit is here, with its reason."""
+
+from pydantic import Field
+
+from shared.config import DatabaseUrl, ServiceSettings, database_url
+
+
+class Settings(ServiceSettings):
+    """Times are in seconds."""
+
+    database_url: DatabaseUrl = database_url("saga_orchestrator")
+    carrito_service_url: str = "http://127.0.0.1:3000"
+    inventario_service_url: str = "http://127.0.0.1:3001"
+    pagos_service_url: str = "http://127.0.0.1:3002"
+
+    forward_deadline: float = Field(default=60, gt=0)  # a shopper waits no longer; well within a hold's lifetime
+    call_seconds: float = Field(default=5, gt=0)  # ten times the slowest answer under full load
+    tries_per_attempt: int = Field(default=3, ge=1)  # a dropped connection or a restart of a moment
+    retry_first: float = Field(default=0.2, gt=0)  # then doubled each time, with jitter
+    retry_most: float = Field(default=30, gt=0)  # capped, so that a service that is back is soon noticed
+    stuck_after: int = Field(default=10, ge=1)  # attempts: about two minutes of the above
+    lease: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s), renewed while it lasts
+    progress: float = Field(default=0.25, gt=0)  # how old what people see may be, for a saga that takes long
+    executor_threads: int = Field(default=16, ge=1)  # sagas in hand at once; each waits for HTTP most of its time
+    most_wait: float = Field(default=30, ge=0)  # the longest `Prefer: wait`

@@ -1,0 +1,130 @@
+"""The orchestrator over HTTP: parse, call the use case, shape the answer."""
+
+from uuid import UUID
+
+from flask import Response, current_app, request
+from flask_openapi import APIBlueprint
+
+from saga_orchestrator import service
+from saga_orchestrator.carts import Carts
+from saga_orchestrator.domain import Checkout
+from saga_orchestrator.engine import ENDED
+from saga_orchestrator.models import db
+from saga_orchestrator.schemas import (
+    AcceptedOut,
+    CheckoutIn,
+    CompensateIn,
+    ListQuery,
+    SagaOut,
+    SagaPath,
+    SagasOut,
+    SagaSummary,
+    TimelineEntryOut,
+    TimelineOut,
+)
+from saga_orchestrator.waiting import Endings, preferred_wait
+from shared.openapi import idempotent, problem
+from shared.schemas import NoBody
+from shared.web import Answer, respond
+
+routes = APIBlueprint("saga_orchestrator", __name__, url_prefix="/saga")
+
+NO_SAGA = problem("No such saga")
+
+
+@routes.post(
+    "/checkout",
+    summary="Check a cart out",
+    responses={
+        200: SagaOut,
+        202: AcceptedOut,
+        404: problem("No such cart"),
+        409: problem("The cart is empty, being checked out (by the saga named) or checked out"),
+    },
+    openapi_extensions=idempotent(),
+)
+def checkout(body: CheckoutIn) -> Response:
+    """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
+    accepted = _begun(body)
+    with db.transaction() as uow:
+        service.accept(uow, accepted, current_app.config["FORWARD_SECONDS"])
+    seconds = _wait_for(accepted.saga_id)
+    headers = {"Location": f"/saga/{accepted.saga_id}"}
+    if seconds > 0:
+        saga = _view(accepted.saga_id)
+        return respond(
+            Answer(saga, 200 if saga.status in ENDED else 202, {**headers, "Preference-Applied": f"wait={seconds:g}"})
+        )
+    return respond(Answer(AcceptedOut(**vars(accepted)), 202, headers))
+
+
+@routes.get("", summary="List sagas", responses={200: SagasOut})
+def list_sagas(query: ListQuery) -> Response:
+    """Newest first, by status or cart."""
+    with db.transaction() as uow:
+        rows = service.list_sagas(uow, query.status, query.cart_id, query.cursor, query.limit)
+    items = [SagaSummary(**dict(row)) for row in rows]
+    return respond(Answer(SagasOut(items=items, next_cursor=items[-1].saga_id if len(items) == query.limit else None)))
+
+
+@routes.get("/<saga_id>", summary="Read a saga", responses={200: SagaOut, 404: NO_SAGA})
+def get_saga(path: SagaPath) -> Response:
+    """Its status and its steps'; what it shows of a saga under way may be a moment old."""
+    return respond(Answer(_view(path.saga_id)))
+
+
+@routes.get("/<saga_id>/timeline", summary="All that happened to a saga", responses={200: TimelineOut, 404: NO_SAGA})
+def get_timeline(path: SagaPath) -> Response:
+    """Every request with its times and outcome, and every decision."""
+    with db.transaction() as uow:
+        rows = service.get_timeline(uow, path.saga_id)
+    items = [TimelineEntryOut(**dict(row)) for row in rows]
+    return respond(Answer(TimelineOut(saga_id=path.saga_id, items=items)))
+
+
+@routes.post("/<saga_id>/compensate", summary="Undo a saga", responses={202: SagaOut, 404: NO_SAGA})
+def compensate(path: SagaPath, body: CompensateIn) -> Response:
+    """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
+    with db.transaction() as uow:
+        service.compensate(uow, path.saga_id, body.reason)
+    _wait_for(path.saga_id)
+    return respond(Answer(_view(path.saga_id), 202, {"Location": f"/saga/{path.saga_id}"}))
+
+
+@routes.post(
+    "/<saga_id>/retry",
+    summary="Try a waiting or stuck saga again now",
+    responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga has ended")},
+)
+def retry(path: SagaPath, body: NoBody) -> Response:
+    """It would be tried again anyway; this is for when the cause is known to be gone."""
+    del body
+    with db.transaction() as uow:
+        service.retry(uow, path.saga_id)
+    return respond(Answer(_view(path.saga_id), 202, {"Location": f"/saga/{path.saga_id}"}))
+
+
+def _begun(body: CheckoutIn) -> Checkout:
+    """The checkout that carrito began, or begins now for us; carrito decides which carts may be."""
+    if body.saga_id is not None:
+        return body.command(body.saga_id)
+    carts: Carts = current_app.extensions["carts"]
+    return carts.begin_checkout(body, request.headers.get("Idempotency-Key"))
+
+
+def _wait_for(saga_id: UUID) -> float:
+    seconds = preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
+    endings: Endings = current_app.extensions["endings"]
+
+    def ended() -> bool:
+        with db.transaction() as uow:
+            return service.get(uow, saga_id)["status"] in ENDED
+
+    endings.wait(saga_id, seconds, ended)
+    return seconds
+
+
+def _view(saga_id: UUID) -> SagaOut:
+    with db.transaction() as uow:
+        row = service.get(uow, saga_id)
+        return SagaOut.of(row, service.step_times(uow, saga_id))

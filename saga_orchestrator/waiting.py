@@ -1,0 +1,79 @@
+"""`Prefer: wait=N` (RFC 7240): hold the answer until the saga has ended, woken by PostgreSQL."""
+
+import re
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg2
+import structlog
+
+from saga_orchestrator.store import ENDS
+from shared.wakeup import Listener
+
+RECONNECT_SECONDS = 0.5  # how soon to listen again when the database was away
+log = structlog.get_logger()
+
+
+def preferred_wait(header: str, most: float) -> float:
+    """Seconds that a Prefer header asks to wait, at most `most`; 0 when it doesn't."""
+    match = re.search(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})', header, re.IGNORECASE)
+    return min(float(match[1]), most) if match else 0.0
+
+
+class Endings:
+    """Who waits for which saga to end. One thread listens for all, from the first wait on."""
+
+    def __init__(self, database_url: str, places: int) -> None:
+        """`places` requests may wait at once; a preference of any further one is not honoured."""
+        self._listener = Listener(database_url, ENDS)
+        self._places = threading.BoundedSemaphore(places)
+        self._lock = threading.Lock()
+        self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self._thread: threading.Thread | None = None
+
+    def wait(self, saga_id: UUID, seconds: float, ended: Callable[[], bool]) -> None:
+        """Return when `ended` says so (asked now and whenever it may have changed), or so many seconds passed."""
+        until = time.monotonic() + seconds
+        if seconds <= 0 or not self._places.acquire(blocking=False):
+            return
+        woken = threading.Event()
+        try:
+            with self._lock:
+                self._waiting[str(saga_id)].add(woken)
+                self._listen()
+            while not ended() and (left := until - time.monotonic()) > 0:
+                woken.wait(left)
+                woken.clear()
+        finally:
+            with self._lock:
+                self._waiting[str(saga_id)].discard(woken)
+                if not self._waiting[str(saga_id)]:
+                    del self._waiting[str(saga_id)]
+            self._places.release()
+
+    def _listen(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="endings", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._listener.open()
+                self._wake(None)  # what ended while nobody listened
+                while True:
+                    for saga_id in self._listener.wait(None):
+                        self._wake(saga_id)
+            except psycopg2.Error as error:
+                log.warning("not listening", error=str(error).strip())
+                time.sleep(RECONNECT_SECONDS)
+
+    def _wake(self, saga_id: str | None) -> None:
+        with self._lock:
+            ids = tuple(self._waiting) if saga_id is None else (saga_id,)
+            for each in ids:
+                for woken in self._waiting.get(each, ()):
+                    woken.set()

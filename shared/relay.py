@@ -1,0 +1,20 @@
+"""Passing on what another service refused, in its own words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import RepeatedRefusal
+from shared.http_client import PeerUnavailable, Reply
+
+
+class Relayed(RepeatedRefusal):
+    """Another service's refusal."""
+
+
+def relayed(reply: Reply) -> Mapping[str, Any]:
+    """The body of a success; raises `Relayed` for a refusal, `PeerUnavailable` when the service failed."""
+    if reply.status >= 500:
+        raise PeerUnavailable(f"HTTP {reply.status}: {reply.body.get('detail', '')}")
+    if reply.status >= 400:
+        raise Relayed({**reply.body, "status": reply.status})
+    return reply.body
