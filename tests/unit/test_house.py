@@ -1,0 +1,91 @@
+"""The rules of the house: who may import whom, the rooms every participant has, and imports that do nothing."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.config import ROOT
+
+PARTICIPANTS = ("carrito", "inventario", "pagos")
+PURE = ("declaration", "domain", "engine")  # of a service: rules and decisions, without HTTP, SQL, messages or a clock
+PURE_SHARED = ("shared.errors", "shared.money")
+ROOMS = {"__init__", "app", "audit", "config", "domain", "init_db", "models", "routes", "schemas", "service"}
+
+SERVICES = tuple(sorted(path.parent.name for path in ROOT.glob("*/app.py")))
+MODULES = tuple(
+    path.relative_to(ROOT)
+    for package in (*SERVICES, "shared", "stack")
+    for path in sorted(ROOT.joinpath(package).rglob("*.py"))
+    if "migrations" not in path.relative_to(ROOT).parts
+)
+
+
+def imported(module: Path) -> Iterator[str]:
+    """The absolute names of everything that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(ROOT.joinpath(module).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute, so that these rules see them"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_pure(module: Path) -> bool:
+    """Whether this is a module that only decides."""
+    dotted = ".".join(module.with_suffix("").parts)
+    return dotted in PURE_SHARED or (module.parts[0] in SERVICES and module.stem in PURE)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_follow_the_rules_of_the_house(module: Path) -> None:
+    package = module.parts[0]
+    packages = {each.partition(".")[0] for each in imported(module)}
+    assert not packages & (set(SERVICES) - {package}), "no service imports another, and shared/ and stack/ import none"
+    assert "tests" not in packages
+    if str(module) != "shared/rabbitmq.py":
+        assert "pika" not in packages, "pika is imported by shared/rabbitmq.py alone"
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if is_pure(each)], ids=str)
+def test_pure_modules_import_the_standard_library_and_each_other(module: Path) -> None:
+    allowed = (*PURE_SHARED, *(f"{module.parts[0]}.{name}" for name in PURE))
+    foreign = {each for each in imported(module) if each.partition(".")[0] not in sys.stdlib_module_names}
+    assert {each for each in foreign if not each.startswith(tuple(f"{name}." for name in allowed))} == set()
+
+
+@pytest.mark.parametrize("service", [each for each in SERVICES if each in PARTICIPANTS])
+def test_every_participant_has_the_same_rooms(service: str) -> None:
+    rooms = {path.stem for path in ROOT.joinpath(service).glob("*.py")}
+    assert rooms >= ROOMS
+    assert ROOT.joinpath(service, "migrations", "versions").is_dir()
+    assert ROOT.joinpath(service, "README.md").is_file()
+
+
+# Imports every module with sockets, subprocesses and threads made impossible, and settings unreadable.
+_IMPORT_ALL = """
+import importlib, socket, subprocess, sys, threading
+
+def refuse(*_, **__):
+    raise RuntimeError("importing must do nothing")
+
+socket.socket.connect = socket.socket.bind = subprocess.Popen.__init__ = threading.Thread.start = refuse
+import psycopg2, pydantic_settings
+psycopg2.connect = pydantic_settings.BaseSettings.__init__ = refuse
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def test_importing_any_module_connects_to_nothing_starts_nothing_and_needs_no_settings(tmp_path: Path) -> None:
+    names = [".".join(module.with_suffix("").parts) for module in MODULES if module.name != "__main__.py"]
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT_ALL, *names], env=bare, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert (done.returncode, done.stdout) == (0, "")
