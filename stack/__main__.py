@@ -2,50 +2,97 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from stack import servers
+from stack import lifecycle, servers
 from stack.errors import StackError
 from stack.home import Home
+from stack.status import follow_logs, show
+from stack.up import up
+
+Arguments = argparse.Namespace
 
 
-def main() -> int:
-    """Run one command; 1 and the reason on stderr when it cannot be done."""
-    arguments = _parser().parse_args()
+def _up(arguments: Arguments) -> None:
+    """start everything and wait until it is well"""
+    up(Home.at(arguments.home), private=arguments.free_ports)
+
+
+def _down(arguments: Arguments) -> None:
+    """stop everything that was started"""
+    print("Stopped." if lifecycle.stop(Home.at(arguments.home)) else "Nothing was running.")
+
+
+def _status(arguments: Arguments) -> None:
+    """show processes, states, ports and URLs"""
+    show(Home.at(arguments.home))
+
+
+def _logs(arguments: Arguments) -> None:
+    """follow all logs, or one process's"""
+    follow_logs(Home.at(arguments.home), arguments.process)
+
+
+def _servers(arguments: Arguments) -> None:
+    """start private servers on free ports, for tests; print where they are"""
     home = Home.at(arguments.home)
-    try:
-        run(arguments, home.path)
-    except StackError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    return 0
+    servers.start(home.path, [arguments.only] if arguments.only else servers.NAMES)
+    print(home.env_file.read_text(), end="")
+
+
+def _start(arguments: Arguments) -> None:
+    """start one server again, and wait for it"""
+    servers.start_one(Home.at(arguments.home).path, arguments.server)
+
+
+def _stop(arguments: Arguments) -> None:
+    """stop one server until `start`"""
+    servers.stop_one(Home.at(arguments.home).path, arguments.server)
+
+
+def _restart(arguments: Arguments) -> None:
+    """stop and start one server, on the same port"""
+    servers.restart(Home.at(arguments.home).path, arguments.server)
+
+
+def _kill(arguments: Arguments) -> None:
+    """kill -9 one server, which comes back by itself"""
+    servers.kill(Home.at(arguments.home).path, arguments.server)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stack", description=__doc__)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--home", type=Path, help="the folder that holds everything; .local by default")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("down", parents=[common], help="stop everything that was started")
-    some = commands.add_parser("servers", parents=[common], help="start private servers on free ports, for tests")
-    some.add_argument("--only", choices=servers.NAMES, help="just this one")
-    for name in ("restart", "start", "stop", "kill"):
-        one = commands.add_parser(name, parents=[common], help=f"{name} one server")
-        one.add_argument("server", choices=servers.NAMES)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(act: Callable[[Arguments], None]) -> argparse.ArgumentParser:
+        added = commands.add_parser(act.__name__[1:], help=act.__doc__)
+        added.add_argument("--home", type=Path, help="the folder that holds everything; .local by default")
+        added.set_defaults(act=act)
+        return added
+
+    command(_up).add_argument("--free-ports", action="store_true", help="don't use the well-known ports")
+    command(_down)
+    command(_status)
+    command(_logs).add_argument("process", nargs="?")
+    command(_servers).add_argument("--only", choices=servers.NAMES, help="just this one")
+    for act in (_start, _stop, _restart, _kill):
+        command(act).add_argument("server", choices=servers.NAMES)
     return parser
 
 
-def run(arguments: argparse.Namespace, home: Path) -> None:
-    """Do what the arguments say."""
-    if arguments.command == "down":
-        servers.stop(home)
-    elif arguments.command == "servers":
-        servers.start(home, [arguments.only] if arguments.only else servers.NAMES)
-        print(Home.at(home).env_file.read_text(), end="")
-    else:
-        {"restart": servers.restart, "start": servers.start_one, "stop": servers.stop_one, "kill": servers.kill}[
-            arguments.command
-        ](home, arguments.server)
+def main() -> int:
+    """Run one command; 1, with the reason on stderr, when it cannot be done."""
+    arguments = _parser().parse_args()
+    try:
+        arguments.act(arguments)
+    except StackError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. `make down` stops what was started.", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":

@@ -39,11 +39,6 @@ class Process:
         return [self.name] if self.copies == 1 else [f"{self.name}-{n}" for n in range(1, self.copies + 1)]
 
 
-def _server(name: str, ports: Mapping[str, int], purpose: str, stop_signal: str, stop_seconds: int) -> Process:
-    command = ("-m", f"stack.{name}")
-    return Process(name, purpose, command, ports, server=True, stop_signal=stop_signal, stop_seconds=stop_seconds)
-
-
 def _web(name: str, port: int, url_setting: str, purpose: str) -> Process:
     gunicorn = ("-m", "gunicorn", "--config", "shared/gunicorn_conf.py", "--bind", "127.0.0.1:{port}")
     port_setting = url_setting.removesuffix("_URL").removesuffix("_SERVICE") + "_PORT"
@@ -54,26 +49,28 @@ def _worker(name: str, purpose: str, copies: int = 1) -> Process:
     return Process(f"{name}-worker", purpose, ("-m", f"{name}.worker"), package=name, copies=copies)
 
 
-RABBITMQ_PORTS = {
-    "RABBITMQ_PORT": 5672,
-    "RABBITMQ_MANAGEMENT_PORT": 15672,
-    # Nobody talks to these two but RabbitMQ and its tools.
-    "RABBITMQ_DIST_PORT": 0,
-    "ERL_EPMD_PORT": 0,
-}
-
 PROCESSES = {
     process.name: process
     for process in (
-        # INT is PostgreSQL's fast shutdown: it doesn't wait for clients, and leaves a clean cluster.
-        _server(
+        Process(
             "postgres",
-            {"POSTGRES_PORT": 5432},
             "all data: a schema and a role for each service",
-            "INT",
+            ("-m", "stack.postgres"),
+            {"POSTGRES_PORT": 5432},
+            "DATABASE_URL",
+            server=True,
+            stop_signal="INT",  # its fast shutdown: doesn't wait for clients, and leaves a clean cluster
             stop_seconds=60,
         ),
-        _server("rabbitmq", RABBITMQ_PORTS, "the events between the services", "TERM", stop_seconds=30),
+        Process(
+            "rabbitmq",
+            "the events between the services; its management page",
+            ("-m", "stack.rabbitmq"),
+            # Nobody talks to the last two but RabbitMQ and its tools.
+            {"RABBITMQ_PORT": 5672, "RABBITMQ_MANAGEMENT_PORT": 15672, "RABBITMQ_DIST_PORT": 0, "ERL_EPMD_PORT": 0},
+            "RABBITMQ_URL",
+            server=True,
+        ),
         _web("carrito", 3000, "CARRITO_SERVICE_URL", "carts and orders; where a checkout begins"),
         _web("inventario", 3001, "INVENTARIO_SERVICE_URL", "products, stock and its reservations"),
         _web("pagos", 3002, "PAGOS_SERVICE_URL", "payments, refunds, wallets and the ledger"),

@@ -11,7 +11,7 @@ from stack.home import MARKER, ROOT, Home, write_private
 from stack.processes import PROCESSES, Process
 
 # Setting -> the server that isn't started when the user names one of his own.
-SERVER_OF = {"DATABASE_URL": "postgres", "RABBITMQ_URL": "rabbitmq"}
+SERVER_OF = {process.url_setting: process.name for process in PROCESSES.values() if process.server}
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -75,12 +75,12 @@ def _refuse_twins(chosen: Mapping[str, int]) -> None:
             raise StackError(f"{owners[port]} and {name} are both {port}: give each a port of its own.")
 
 
-def service_urls(chosen: Mapping[str, int]) -> dict[str, str]:
-    """By which URL each web service is found."""
+def service_urls(chosen: Mapping[str, int], settings: Mapping[str, str]) -> dict[str, str]:
+    """By which URL each web service is found: the user's, if he runs one of his own, else where it is started."""
     return {
-        process.url_setting: f"http://{ports.HOST}:{chosen[process.port_setting]}"
+        process.url_setting: settings.get(process.url_setting) or f"http://{ports.HOST}:{chosen[process.port_setting]}"
         for process in PROCESSES.values()
-        if process.url_setting and process.port_setting in chosen
+        if not process.server and process.port_setting in chosen
     }
 
 

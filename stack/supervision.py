@@ -19,6 +19,8 @@ from stack.waiting import wait_until
 
 # supervisord waits 1, 2, 3... seconds between its tries: this is three minutes and a half until it gives up.
 START_RETRIES = 20
+STOP_SECONDS = 90  # longer than any process's own, after which supervisord kills it
+ALIVE = ("STARTING", "RUNNING", "BACKOFF")  # BACKOFF: waiting to be started again
 
 
 def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, int]) -> str:
@@ -54,6 +56,8 @@ def _program(home: Home, process: Process, instance: str, argv: list[str]) -> di
         "directory": _escaped(ROOT),
         "autostart": "false",  # `up` starts them, in order
         "autorestart": "true",
+        # A service imports for a second or two before it can fail; until then, it doesn't count as started.
+        "startsecs": "1" if process.server else "5",
         "startretries": str(START_RETRIES),
         "stopsignal": process.stop_signal,
         "stopwaitsecs": str(process.stop_seconds),
@@ -93,26 +97,29 @@ class Supervisor:
         infos: Any = self._try("getAllProcessInfo") if self._conf.exists() else None
         return {info["name"]: info for info in infos or ()}
 
+    def state(self, name: str) -> str:
+        """What supervisord calls this process's state; empty when it doesn't know it."""
+        return str(self.states().get(name, {}).get("statename", ""))
+
     def start(self, names: Iterable[str]) -> None:
         """Start those of them that don't run."""
         states = self.states()
         for name in names:
-            if states[name]["statename"] not in {"RUNNING", "STARTING", "BACKOFF"}:
+            if states[name]["statename"] not in ALIVE:
                 self._call("startProcess", name, False)
 
     def stop(self, names: Iterable[str]) -> None:
         """Stop them, all at once, and wait until they have."""
         names = set(names)
         for name, info in self.states().items():
-            if name in names and info["statename"] in {"RUNNING", "STARTING", "BACKOFF"}:
+            if name in names and info["statename"] in ALIVE:
                 self._call("stopProcess", name, False)
-        moving = {"RUNNING", "STARTING", "STOPPING"}
-        wait_until(lambda: not any(self.states()[name]["statename"] in moving for name in names), 90)
+        wait_until(lambda: not any(self.state(name) in {*ALIVE, "STOPPING"} for name in names), STOP_SECONDS)
 
     def _try(self, method: str) -> object:
         try:
             return self._call(method)
-        except (OSError, Error):
+        except StackError:
             return None
 
     def _call(self, method: str, *arguments: object) -> object:
@@ -120,5 +127,8 @@ class Supervisor:
         parser.read(self._conf)
         door = parser["inet_http_server"]
         address = f"http://{door['username']}:{door['password']}@{door['port']}/RPC2"
-        with ServerProxy(address) as server:
-            return getattr(server.supervisor, method)(*arguments)
+        try:
+            with ServerProxy(address) as server:
+                return getattr(server.supervisor, method)(*arguments)
+        except (OSError, Error) as error:
+            raise StackError(f"supervisord doesn't answer, or refuses: {error}") from error

@@ -1,0 +1,57 @@
+# The whole project from here: `make help`. Needs Python 3.11 or newer and make; no Docker, no root.
+# Everything it makes is in .venv and .local.
+
+PYTHON ?= python3
+VENV := .venv/bin/python
+# Works without .venv, so that a stack can be stopped after it was deleted.
+ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install demo up down status logs test lint audit clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+install: .venv/.installed ## install what the project needs, in .venv
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is missing or older. If you have another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing. Install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(VENV) -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@# Importable from everywhere, as an editable install makes it, without a build.
+	@$(VENV) -c 'import os, sysconfig; open(sysconfig.get_path("purelib") + "/checkout.pth", "w").write(os.getcwd() + "\n")'
+	@touch .venv/.installed
+
+demo: up ## start everything, then a guided run of real checkouts
+	@$(VENV) -m stack.demo
+
+up: install ## start everything and wait until it is well
+	@$(VENV) -m stack up
+
+down: ## stop everything that `up` started
+	@$(ANY_PYTHON) -m stack down
+
+status: ## show processes, ports and URLs
+	@$(ANY_PYTHON) -m stack status
+
+logs: ## follow the logs; of one process: make logs s=carrito
+	@$(ANY_PYTHON) -m stack logs $(s)
+
+test: install ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
+	@$(VENV) -m pytest $(PYTEST_ARGS)
+
+lint: install ## check style and types
+	@$(VENV) -m ruff check .
+	@$(VENV) -m ruff format --check .
+	@$(VENV) -m mypy
+
+audit: install ## check, across the running services, that no money and no stock is lost
+	@$(VENV) -m stack.audit
+
+clean: down ## stop everything and remove all that was made: .venv, .local (with its data), caches
+	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist ./*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,71 @@
+"""What people look at: `make status` and `make logs`."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from stack import owned, settings
+from stack.errors import StackError
+from stack.home import Home
+from stack.processes import PROCESSES, Process
+from stack.supervision import Supervisor
+
+
+def show(home: Home) -> None:
+    """Print the processes with state, pid, port and URL."""
+    states = Supervisor(home).states()
+    told = settings.read_env_file(home.env_file)
+    if not told:
+        left = len(owned.processes(home))
+        print(f"Not running, but {left} processes are left: make down" if left else "Not running. Start it: make up")
+        return
+    rows: list[tuple[str, ...]] = [("process", "state", "pid", "port", "url")]
+    for process in PROCESSES.values():
+        rows += _rows(process, states, told)
+    print()
+    print(_table(rows))
+    print(f"\nLogs: make logs, or {home.logs}. Stop: make down")
+
+
+def _rows(
+    process: Process, states: Mapping[str, Mapping[str, object]], told: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """A line for each copy, and for each way in."""
+    port, url = told.get(process.port_setting, ""), _url(process, told)
+    if process.server and process.name not in states:
+        return [(process.name, "yours", "", "", url)] if url else []
+    lines: list[tuple[str, ...]] = []
+    for instance in sorted(states.keys() & process.instances()):
+        state = states[instance]
+        lines.append((instance, str(state["statename"]).lower(), str(state["pid"] or ""), port, url))
+    if lines and "RABBITMQ_MANAGEMENT_PORT" in process.ports:
+        port = told["RABBITMQ_MANAGEMENT_PORT"]
+        lines.append(("", "", "", port, f"http://127.0.0.1:{port} (guest, guest)"))
+    return lines
+
+
+def _url(process: Process, told: Mapping[str, str]) -> str:
+    """Where it is found, without a password."""
+    url = told.get(process.url_setting, "")
+    password = urlsplit(url).password
+    return url.replace(f":{password}@", "@") if password else url
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def follow_logs(home: Home, name: str | None) -> None:
+    """Become `tail -F` of all logs, or of one process's."""
+    logs = [log for log in sorted(home.logs.glob("*.log")) if name is None or _belongs(log.stem, name)]
+    if not logs:
+        raise StackError(f"No logs of {name or 'anything'}. There are: {', '.join(PROCESSES)}.")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *map(str, logs)])
+
+
+def _belongs(stem: str, name: str) -> bool:
+    return re.fullmatch(rf"{re.escape(name)}(-\d+)?", stem) is not None

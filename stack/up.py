@@ -1,0 +1,53 @@
+"""`make up`: everything, in order, or nothing but a look when it runs already."""
+
+from stack import lifecycle, owned, settings
+from stack.home import Home, lock
+from stack.processes import select
+from stack.status import show
+from stack.supervision import Supervisor
+
+
+def up(home: Home, *, private: bool = False) -> None:
+    """Start the whole stack and wait until every service is well; with `private`, on free ports.
+
+    StackError when a port is taken (before anything is started), or something doesn't start.
+    """
+    home.make()
+    with lock(home.path / "lock"):
+        user = settings.user_settings()
+        processes = select()
+        if Supervisor(home).is_running():
+            told = settings.read_env_file(home.env_file)
+            _tell_changes(user, told)
+        else:
+            owned.stop(home)  # what a killed supervisor left behind, which may hold our ports
+            ports = settings.choose_ports(settings.ours(processes, user), user, private=private)
+            print("Starting:", flush=True)
+            told = lifecycle.launch(home, processes, user, ports)
+        if not _all_run(home):
+            _start(home, user, told)
+        else:
+            print("Already up.")
+    show(home)
+
+
+def _start(home: Home, user: dict[str, str], told: dict[str, str]) -> None:
+    supervisor = Supervisor(home)
+    services = [process for process in select() if not process.server]
+    supervisor.start(server for server in settings.SERVER_OF.values() if server in supervisor.states())
+    lifecycle.await_server(home, "postgres", told)
+    lifecycle.migrate(home, services, settings.environment(home, user, told))
+    lifecycle.await_server(home, "rabbitmq", told)
+    supervisor.start(instance for process in services for instance in process.instances())
+    for process in services:
+        lifecycle.await_service(home, process, told)
+
+
+def _all_run(home: Home) -> bool:
+    return all(info["statename"] == "RUNNING" for info in Supervisor(home).states().values())
+
+
+def _tell_changes(user: dict[str, str], told: dict[str, str]) -> None:
+    changed = [name for name, value in told.items() if user.get(name, value) not in {value, "0"}]
+    if changed:
+        print(f"It was started with other settings than now: {', '.join(changed)}. To apply them: make down up")
