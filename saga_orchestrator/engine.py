@@ -4,6 +4,8 @@
     while (command := next_command(saga, state)) is not None:
         state = apply(saga, started(state, command), command, outcome_of(command))
 
+The state must be durable at the beginning, before the pivot is asked for, when it turns back, and at the end.
+
 Rules, in the words of DESIGN section 5: a definite no before the pivot compensates; what is unknown is asked
 again, before the pivot only until the deadline; from the pivot on there is only forward; compensations run in
 reverse order over every step that may have run, the one in doubt and the one that failed too, until they succeed.
@@ -149,6 +151,15 @@ def started(state: SagaState, command: Command) -> SagaState:
     going = StepStatus.RUNNING if command.direction is Direction.ACTION else StepStatus.COMPENSATING
     status = task.status if task.status is StepStatus.FAILED else going
     return _with(state, command.step, status=status, attempts=task.attempts + 1)
+
+
+def crosses_pivot(saga: Saga, state: SagaState, command: Command) -> bool:
+    """Whether the command is the pivot's first: the state must be durable before it goes out.
+
+    Whoever takes the saga up after a crash must know that from here on there is only forward.
+    """
+    is_pivot = saga.pivot is not None and command == Command(saga.pivot.name, Direction.ACTION)
+    return is_pivot and state.task(command.step).attempts == 0
 
 
 def apply(saga: Saga, state: SagaState, command: Command, outcome: Outcome, stuck_after: int = 10) -> SagaState:

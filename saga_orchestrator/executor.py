@@ -16,7 +16,17 @@ from sqlalchemy.exc import DBAPIError
 from saga_orchestrator import store
 from saga_orchestrator.config import Settings
 from saga_orchestrator.domain import LeaseLost
-from saga_orchestrator.engine import Command, Direction, Outcome, Succeeded, Unknown, apply, next_command, started
+from saga_orchestrator.engine import (
+    Command,
+    Direction,
+    Outcome,
+    Succeeded,
+    Unknown,
+    apply,
+    crosses_pivot,
+    next_command,
+    started,
+)
 from saga_orchestrator.hand import Hand
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
@@ -129,7 +139,10 @@ class Executor:
 
     def _attempt(self, hand: Hand, command: Command) -> Outcome:
         hand.check()
+        crosses = crosses_pivot(CHECKOUT, hand.lease.state, command)
         hand.move(started(hand.lease.state, command))
+        if crosses:
+            self._write(hand, store.decide, self._settings.lease)
         point = f"{command.step}.{command.direction}"
         faults.reach(f"executor.before_call.{point}")
         outcome = self._ask(hand, command)

@@ -66,7 +66,7 @@ def seconds_to_next(uow: Connection) -> float | None:
 
 
 def decide(uow: Connection, lease: Lease, lease_seconds: float) -> None:
-    """Write down, for good, that the saga turns back. Raises `LeaseLost`."""
+    """Write down, for good, that the saga turns back, or that it goes for its pivot. Raises `LeaseLost`."""
     _save(uow, lease, {"due_at": _in(lease_seconds)})
 
 

@@ -1,0 +1,186 @@
+"""Given this state and that outcome, exactly this command comes next."""
+
+from collections.abc import Iterable
+
+from saga_orchestrator.engine import (
+    Command,
+    Direction,
+    Outcome,
+    Refused,
+    SagaState,
+    SagaStatus,
+    StepStatus,
+    Succeeded,
+    Unknown,
+    apply,
+    begin,
+    crosses_pivot,
+    doubted,
+    hurried,
+    next_command,
+    started,
+    turn_back,
+)
+from saga_orchestrator.orchestrator import CHECKOUT
+
+OK, NO, LOST, LATE = Succeeded(), Refused("no"), Unknown("lost"), Unknown("lost", deadline_passed=True)
+FORWARD = ["read_cart", "reserve_inventory", "process_payment", "create_order", "commit_inventory", "confirm_order"]
+
+
+def after(*outcomes: Outcome, state: SagaState | None = None) -> SagaState:
+    state = begin(CHECKOUT) if state is None else state
+    for outcome in outcomes:
+        command = next_command(CHECKOUT, state)
+        assert command is not None
+        state = apply(CHECKOUT, started(state, command), command, outcome, stuck_after=3)
+    return state
+
+
+def rest(state: SagaState) -> list[str]:
+    """The commands to the end when all of them succeed; compensations with a minus sign."""
+    commands = []
+    while (command := next_command(CHECKOUT, state)) is not None:
+        commands.append(f"{'-' * (command.direction is Direction.COMPENSATION)}{command.step}")
+        state = after(OK, state=state)
+    return commands
+
+
+def statuses(state: SagaState) -> list[str]:
+    return [state.task(step.name).status for step in CHECKOUT.steps]
+
+
+def test_a_success_goes_through_all_steps_in_order() -> None:
+    assert rest(begin(CHECKOUT)) == FORWARD
+    assert after(*[OK] * 6).status is SagaStatus.COMPLETED
+
+
+def test_the_status_tells_pending_running_and_completed_apart() -> None:
+    assert [after(*[OK] * done).status for done in (0, 1, 5, 6)] == ["pending", "running", "running", "completed"]
+
+
+def test_a_refused_reservation_is_made_sure_of_and_the_cart_released() -> None:
+    assert rest(after(OK, NO)) == ["-reserve_inventory", "release_cart"]
+
+
+def test_a_declined_payment_undoes_the_reservation_in_reverse() -> None:
+    state = after(OK, OK, NO)
+    assert state.status is SagaStatus.COMPENSATING
+    assert rest(state) == ["-process_payment", "-reserve_inventory", "release_cart"]
+
+
+def test_a_refused_order_refunds_the_payment_first() -> None:
+    assert rest(after(OK, OK, OK, NO)) == ["-create_order", "-process_payment", "-reserve_inventory", "release_cart"]
+
+
+def test_a_refused_pivot_undoes_everything() -> None:
+    assert rest(after(OK, OK, OK, OK, NO)) == [
+        "-commit_inventory",
+        "-create_order",
+        "-process_payment",
+        "-reserve_inventory",
+        "release_cart",
+    ]
+
+
+def test_the_step_that_failed_stays_failed_and_those_never_asked_for_are_skipped() -> None:
+    state = after(OK, OK, NO, OK, OK, OK)
+    assert state.status is SagaStatus.COMPENSATED
+    assert statuses(state) == ["compensated", "failed", "skipped", "skipped"]
+    assert state.error == "process_payment: no"
+
+
+def test_a_cart_that_is_not_ours_ends_the_saga_without_a_call() -> None:
+    state = after(NO)
+    assert next_command(CHECKOUT, state) is None
+    assert state.status is SagaStatus.COMPENSATED
+
+
+def test_an_unknown_outcome_is_asked_again() -> None:
+    state = after(OK, LOST)
+    assert next_command(CHECKOUT, state) == Command("reserve_inventory", Direction.ACTION)
+    assert rest(state) == FORWARD[1:]
+
+
+def test_an_unknown_outcome_past_the_deadline_compensates_the_step_in_doubt_too() -> None:
+    assert rest(after(OK, OK, LATE)) == ["-process_payment", "-reserve_inventory", "release_cart"]
+
+
+def test_the_pivot_in_doubt_knows_no_deadline() -> None:
+    state = after(OK, OK, OK, OK, LATE)
+    assert rest(state) == ["commit_inventory", "confirm_order"]
+
+
+def test_after_the_pivot_even_a_no_is_tried_again() -> None:
+    state = after(OK, OK, OK, OK, OK, NO, LATE)
+    assert rest(state) == ["confirm_order"]
+
+
+def test_what_waits_for_ever_gets_stuck_and_goes_on() -> None:
+    state = after(OK, OK, NO, LOST, NO, LOST)
+    assert state.status is SagaStatus.STUCK
+    assert state.task("process_payment").error == "lost"
+    assert after(OK, state=state).status is SagaStatus.COMPENSATING
+    assert rest(state) == ["-process_payment", "-reserve_inventory", "release_cart"]
+
+
+def test_a_saga_within_its_deadline_is_not_stuck() -> None:
+    assert after(OK, *[LOST] * 50).status is SagaStatus.RUNNING
+
+
+def test_a_person_who_hurries_a_stuck_saga_sees_it_compensating_again() -> None:
+    assert hurried(after(OK, OK, NO, LOST, LOST, LOST)).status is SagaStatus.COMPENSATING
+
+
+def test_only_the_first_pivot_command_crosses_the_pivot() -> None:
+    before = after(OK, OK, OK, OK)
+    pivot = Command("commit_inventory", Direction.ACTION)
+    assert crosses_pivot(CHECKOUT, before, pivot)
+    assert not crosses_pivot(CHECKOUT, after(LOST, state=before), pivot)
+    assert not crosses_pivot(CHECKOUT, before, Command("commit_inventory", Direction.COMPENSATION))
+
+
+def test_a_completed_saga_is_undone_in_full() -> None:
+    state = turn_back(CHECKOUT, after(*[OK] * 6), "changed my mind")
+    assert state.status is SagaStatus.COMPENSATING
+    assert rest(state) == [
+        "-commit_inventory",
+        "-create_order",
+        "-process_payment",
+        "-reserve_inventory",
+        "release_cart",
+    ]
+
+
+def test_a_running_saga_that_is_turned_back_undoes_what_it_did() -> None:
+    assert rest(turn_back(CHECKOUT, after(OK, OK), "stop")) == ["-reserve_inventory", "release_cart"]
+
+
+def test_a_saga_in_doubt_undoes_every_step_since_any_may_have_run() -> None:
+    assert rest(turn_back(CHECKOUT, doubted(after(OK, OK)), "stop")) == [
+        "-commit_inventory",
+        "-create_order",
+        "-process_payment",
+        "-reserve_inventory",
+        "release_cart",
+    ]
+
+
+def test_turning_back_twice_changes_nothing() -> None:
+    once = turn_back(CHECKOUT, after(OK, OK), "stop")
+    assert turn_back(CHECKOUT, once, "stop again") == once
+
+
+def test_an_ended_saga_is_not_in_doubt() -> None:
+    ended = after(*[OK] * 6)
+    assert doubted(ended) == ended
+
+
+def test_attempts_are_counted_in_both_directions() -> None:
+    state = after(OK, LOST, LOST, OK, NO, OK, LOST, OK)
+    counted: Iterable[int] = (state.task(name).attempts for name in ("reserve_inventory", "process_payment"))
+    assert list(counted) == [5, 2]
+
+
+def test_statuses_are_never_left_running_at_an_end() -> None:
+    final = {StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.COMPENSATED, StepStatus.SKIPPED}
+    assert set(statuses(after(OK, OK, LATE, OK, OK, OK))) <= final
