@@ -93,10 +93,11 @@ def migrate(home: Home, processes: Iterable[Process], environment: Mapping[str, 
 def await_service(home: Home, process: Process, told: Mapping[str, str]) -> None:
     """Wait until a service answers that it is well, and a worker until it has stayed up for a second."""
     for instance in process.instances():
-        await_process(home, instance, partial(_is_well, home, process, instance, told), SERVICE_SECONDS)
+        await_process(home, instance, partial(is_well, home, process, instance, told), SERVICE_SECONDS)
 
 
-def _is_well(home: Home, process: Process, instance: str, told: Mapping[str, str]) -> bool:
+def is_well(home: Home, process: Process, instance: str, told: Mapping[str, str]) -> bool:
+    """Whether a service says that it is well, or a worker runs."""
     if process.url_setting:
         return _is_healthy(int(told[process.port_setting]))
     return Supervisor(home).state(instance) == "RUNNING"

@@ -9,9 +9,12 @@ from stack import ports
 from stack.errors import StackError
 from stack.home import MARKER, ROOT, Home, write_private
 from stack.processes import PROCESSES, Process
+from stack.waiting import wait_until
 
 # Setting -> the server that isn't started when the user names one of his own.
 SERVER_OF = {process.url_setting: process.name for process in PROCESSES.values() if process.server}
+
+RELEASE_SECONDS = 2  # a process that was just killed may hold its ports for a moment after it is gone from /proc
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -32,7 +35,8 @@ def _plain(value: str) -> str:
 
 def user_settings() -> dict[str, str]:
     """Everything the user set. A variable of the environment wins over `.env`; an empty one counts as not set."""
-    return read_env_file(ROOT / ".env") | {key: value for key, value in os.environ.items() if value}
+    everything = [*read_env_file(ROOT / ".env").items(), *os.environ.items()]
+    return {name: value for name, value in everything if value}
 
 
 def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Process]:
@@ -49,13 +53,16 @@ def choose_ports(processes: Iterable[Process], settings: Mapping[str, str], *, p
     well_known = {name: port for process in processes for name, port in process.ports.items()}
     chosen = {name: _port(name, settings, 0 if private else port) for name, port in well_known.items()}
     _refuse_twins(chosen)
-    taken = [name for name, port in chosen.items() if port and not ports.is_free(port)]
-    if taken:
+
+    def taken() -> list[str]:
+        return [name for name, port in chosen.items() if port and not ports.is_free(port)]
+
+    if not wait_until(lambda: not taken(), RELEASE_SECONDS):
         raise StackError(
             "\n".join(
                 f"Port {chosen[name]} is taken by {ports.holder(chosen[name])}.\n"
                 f"  Stop that, or choose another port: {name}=<port>, in the environment or in .env."
-                for name in taken
+                for name in taken()
             )
         )
     return {name: port or ports.any_free() for name, port in chosen.items()}

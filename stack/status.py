@@ -15,11 +15,13 @@ from stack.supervision import Supervisor
 def show(home: Home) -> None:
     """Print the processes with state, pid, port and URL."""
     states = Supervisor(home).states()
-    told = settings.read_env_file(home.env_file)
-    if not told:
+    if not states:
         left = len(owned.processes(home))
-        print(f"Not running, but {left} processes are left: make down" if left else "Not running. Start it: make up")
+        print(
+            f"The supervisor is gone; {left} processes are left: make up, or down" if left else "Not running: make up"
+        )
         return
+    told = settings.read_env_file(home.env_file)
     rows: list[tuple[str, ...]] = [("process", "state", "pid", "port", "url")]
     for process in PROCESSES.values():
         rows += _rows(process, states, told)

@@ -24,10 +24,10 @@ def up(home: Home, *, private: bool = False) -> None:
             ports = settings.choose_ports(settings.ours(processes, user), user, private=private)
             print("Starting:", flush=True)
             told = lifecycle.launch(home, processes, user, ports)
-        if not _all_run(home):
-            _start(home, user, told)
-        else:
+        if _is_up(home, told):
             print("Already up.")
+        else:
+            _start(home, user, told)
     show(home)
 
 
@@ -43,8 +43,12 @@ def _start(home: Home, user: dict[str, str], told: dict[str, str]) -> None:
         lifecycle.await_service(home, process, told)
 
 
-def _all_run(home: Home) -> bool:
-    return all(info["statename"] == "RUNNING" for info in Supervisor(home).states().values())
+def _is_up(home: Home, told: dict[str, str]) -> bool:
+    states = Supervisor(home).states()
+    services = [process for process in select() if not process.server]
+    return all(info["statename"] == "RUNNING" for info in states.values()) and all(
+        lifecycle.is_well(home, process, instance, told) for process in services for instance in process.instances()
+    )
 
 
 def _tell_changes(user: dict[str, str], told: dict[str, str]) -> None:
