@@ -45,9 +45,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture(scope="session")
-def databases() -> Databases:
+def databases() -> Iterator[Databases]:
     """The run's databases."""
-    return Databases()
+    made = Databases()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

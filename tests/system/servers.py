@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Databases:
     def __init__(self) -> None:
         self._home = Path(os.environ[HOME])
         self._count = 0
+        self._drops = ThreadPoolExecutor(1)
         with _locked(self._home):
             self.server = _server(self._home)
             self._template = f"{_prefix(self._home)}template"
@@ -75,8 +77,12 @@ class Databases:
         return url_of(self.server, name)
 
     def drop(self, url: str) -> None:
-        """Drop a database, whoever is still connected to it."""
-        _execute(self.server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+        """Drop a database, whoever is still connected to it; not waited for, since it takes a checkpoint."""
+        self._drops.submit(_execute, self.server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Wait for what is still to be dropped."""
+        self._drops.shutdown()
 
 
 def url_of(server: str, database: str) -> str:
