@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import settings
-from stack.audit_rules import RULES, Rule, Verdict, sagas_end, unrest
 from stack.books import Books, Unreadable, read_books
+from stack.checkout_rules import ends, holds, once, orders, sagas_end, stock
 from stack.home import Home
+from stack.money_rules import money
 from stack.processes import PROCESSES
+from stack.rules import Rule, Verdict, unrest
 from stack.table import paint, table
 
 AUDITED = ("carrito", "inventario", "pagos", "saga_orchestrator")
+RULES = tuple(rule for topic in (money, stock, orders, holds, ends, once) for rule in topic.rules)
 POLL_SECONDS = 0.2  # while waiting for things to be quiet: an audit adds up whole tables, so not more often
 
 

@@ -1,0 +1,87 @@
+"""The rules about money."""
+
+from collections.abc import Mapping
+
+from shared.money import to_decimal
+from stack.books import Books, PagosAudit
+from stack.rules import Topic, Verdict, none
+
+money = Topic("money")
+
+
+@money.once_quiet
+def money_is_ordered(books: Books) -> Verdict:
+    """Captured - refunded = total of confirmed orders."""
+    kept = {currency: sums["net_minor"] for currency, sums in books.pagos.saga_payments.items()}
+    ordered = books.carrito.confirmed_minor
+    return Verdict(_nonzero(kept) == _nonzero(ordered), f"kept {_money(kept)}, ordered {_money(ordered)}")
+
+
+@money.in_every_snapshot
+def refunds_are_within_captures(books: Books) -> Verdict:
+    """0 <= refunded <= captured."""
+    kinds = (books.pagos.saga_payments, books.pagos.other_payments)
+    holds = all(
+        0 <= each["refunded_minor"] <= each["captured_minor"]
+        and each["net_minor"] == each["captured_minor"] - each["refunded_minor"]
+        for kind in kinds
+        for each in kind.values()
+    )
+    captured, refunded = _paid(books.pagos, "captured_minor"), _paid(books.pagos, "refunded_minor")
+    return Verdict(holds, f"captured {_money(captured)}, refunded {_money(refunded)}")
+
+
+@money.in_every_snapshot
+def sagas_pay_once(books: Books) -> Verdict:
+    """No saga is paid twice."""
+    return none(books.pagos.overpaid_sagas, "sagas paid twice")
+
+
+@money.in_every_snapshot
+def refunds_are_final(books: Books) -> Verdict:
+    """What was refunded is not kept."""
+    return none(books.pagos.undone_but_paid_sagas, "sagas refunded, but paid")
+
+
+@money.in_every_snapshot
+def ledger_sums_to_zero(books: Books) -> Verdict:
+    """The ledger sums to zero, in every currency."""
+    sums = {currency: sum(accounts.values()) for currency, accounts in books.pagos.accounts.items()}
+    return Verdict(not _nonzero(sums) and books.pagos.ledger_sum == 0, f"sum {_money(sums)}")
+
+
+@money.in_every_snapshot
+def ledger_matches_payments(books: Books) -> Verdict:
+    """The ledger earned what the payments kept."""
+    kept = _paid(books.pagos, "net_minor")
+    earned = {currency: -accounts.get("revenue", 0) for currency, accounts in books.pagos.accounts.items()}
+    payments = none(books.pagos.broken_payments, "payments that differ")
+    figures = f"earned {_money(earned)}, kept {_money(kept)}; {payments.figures}"
+    return Verdict(_nonzero(kept) == _nonzero(earned) and payments.holds, figures)
+
+
+@money.in_every_snapshot
+def wallets_match_ledger(books: Books) -> Verdict:
+    """Wallets hold what the ledger says."""
+    held = {currency: sums["balance_minor"] for currency, sums in books.pagos.wallets.items()}
+    booked = {currency: sums["ledger_minor"] for currency, sums in books.pagos.wallets.items()}
+    wallets = none(books.pagos.broken_wallets, "wallets that differ")
+    figures = f"in wallets {_money(held)}, in the ledger {_money(booked)}; {wallets.figures}"
+    return Verdict(held == booked and wallets.holds, figures)
+
+
+def _paid(pagos: PagosAudit, name: str) -> dict[str, int]:
+    """One sum of all payments, by currency."""
+    sums: dict[str, int] = {}
+    for kind in (pagos.saga_payments, pagos.other_payments):
+        for currency, each in kind.items():
+            sums[currency] = sums.get(currency, 0) + each[name]
+    return sums
+
+
+def _nonzero(sums: Mapping[str, int]) -> dict[str, int]:
+    return {currency: minor for currency, minor in sums.items() if minor}
+
+
+def _money(sums: Mapping[str, int]) -> str:
+    return ", ".join(f"{to_decimal(minor)} {currency}" for currency, minor in sorted(sums.items())) or "0.00"
