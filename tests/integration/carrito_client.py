@@ -1,0 +1,80 @@
+"""carrito in the words of its tests, with a catalogue of its own in inventario's place."""
+
+from typing import Any
+from uuid import UUID
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from carrito.domain import Product
+from shared.ids import new_id
+from shared.relay import Relayed
+from tests.integration.api_client import ApiClient, body_of
+
+USER = "ana"
+
+
+class Catalogue:
+    """What inventario would say of products 1 to 3 and of no other."""
+
+    def get(self, product_id: int) -> Product:
+        if product_id > 3:
+            raise Relayed(
+                {"type": "/problems/product-not-found", "title": "No such product", "status": 404, "detail": "?"}
+            )
+        return Product(product_id, f"product {product_id}", 250 * product_id, 10)
+
+
+class Carrito(ApiClient):
+    """Talks to one app; safe to use from many threads."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        super().__init__(client)
+        client.application.extensions["products"] = Catalogue()
+
+    def open_cart(self, *lines: tuple[int, int], user_id: str = USER) -> UUID:
+        """A new cart with these (product, quantity) lines."""
+        response = self.post("/carts", {"user_id": user_id})
+        assert response.status_code == 201
+        cart_id = UUID(body_of(response)["id"])
+        for product_id, quantity in lines:
+            assert self.put(cart_id, product_id, quantity).status_code == 201
+        return cart_id
+
+    def put(self, cart_id: UUID, product_id: Any, quantity: Any, key: str | None = None) -> TestResponse:
+        return self.post(f"/carts/{cart_id}/items", {"product_id": product_id, "quantity": quantity}, key)
+
+    def cart(self, cart_id: UUID) -> dict[str, Any]:
+        return body_of(self.get(f"/carts/{cart_id}"))
+
+    def begin(self, cart_id: UUID, user_id: str = USER, key: str | None = None) -> TestResponse:
+        wish = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": "orchestrated"}
+        return self.post(f"/carts/{cart_id}/checkout", {**wish, "user_id": user_id}, key)
+
+    def saga_of(self, cart_id: UUID) -> "Saga":
+        """The saga that begins to check the cart out."""
+        response = self.begin(cart_id)
+        assert response.status_code == 201
+        return Saga(cart_id, UUID(body_of(response)["saga_id"]))
+
+    def order(self, saga: "Saga", **changes: Any) -> TestResponse:
+        return self.post("/orders", {**saga.body, "order_id": saga.order_id, **changes})
+
+    def confirm(self, saga: "Saga", **body: Any) -> TestResponse:
+        return self.post(f"/orders/{saga.order_id}/confirm", body)
+
+    def cancel(self, saga: "Saga", **changes: Any) -> TestResponse:
+        return self.post(f"/orders/{saga.order_id}/cancel", {"saga_id": saga.saga_id, **changes})
+
+    def release(self, saga: "Saga") -> TestResponse:
+        return self.post(f"/carts/{saga.cart_id}/release", {"saga_id": saga.saga_id})
+
+
+class Saga:
+    """A saga's ids."""
+
+    def __init__(self, cart_id: UUID, saga_id: UUID) -> None:
+        self.cart_id = cart_id
+        self.saga_id = saga_id
+        self.order_id = new_id()
+        self.body: dict[str, Any] = {"saga_id": saga_id, "cart_id": cart_id}
