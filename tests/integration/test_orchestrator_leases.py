@@ -1,0 +1,203 @@
+"""Leases on a real PostgreSQL: who has a saga, and whose writes count."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, text
+
+from saga_orchestrator import service, store
+from saga_orchestrator.domain import Checkout, LeaseLost
+from saga_orchestrator.engine import SagaState, SagaStatus, Succeeded, apply, begin, next_command, started
+from saga_orchestrator.models import db
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.records import timeline_entry
+from saga_orchestrator.store import Lease
+from shared.ids import new_id
+from shared.testing import concurrently
+
+LONG, PAST = 60.0, -1.0
+
+
+class Sagas:
+    """The orchestrator's store, on a database of the test's own."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self._app = client.application
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with self._app.app_context(), db.transaction() as uow:
+            yield uow
+
+    def accept(self, forward_seconds: float = LONG) -> Checkout:
+        checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id())
+        with self.transaction() as uow:
+            assert service.accept(uow, checkout, forward_seconds)
+        return checkout
+
+    def claim(self, owner: str, limit: int = 10, seconds: float = LONG) -> list[Lease]:
+        with self.transaction() as uow:
+            return store.claim(uow, owner, limit, seconds)
+
+    def end(self, lease: Lease) -> None:
+        with self.transaction() as uow:
+            store.end(uow, lease)
+
+    def row(self, saga_id: UUID) -> Any:
+        with self.transaction() as uow:
+            return service.get(uow, saga_id)
+
+
+@pytest.fixture
+def sagas(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Sagas:
+    return Sagas(service_client("saga_orchestrator", database_url=fresh_database_url))
+
+
+def completed() -> SagaState:
+    state = begin(CHECKOUT)
+    while (command := next_command(CHECKOUT, state)) is not None:
+        state = apply(CHECKOUT, started(state, command), command, Succeeded())
+    return state
+
+
+def test_executors_that_claim_at_once_never_share_a_saga(sagas: Sagas) -> None:
+    accepted = {sagas.accept().saga_id for _ in range(40)}
+    leases = concurrently(*[lambda name=name: sagas.claim(str(name), 10) for name in range(8)])
+    taken = [lease.checkout.saga_id for each in leases for lease in each]
+    assert len(taken) == len(set(taken))
+    taken += [lease.checkout.saga_id for lease in sagas.claim("last", 100)]
+    assert sorted(taken) == sorted(accepted)
+
+
+def test_a_saga_in_hand_is_not_due_until_its_lease_is_over(sagas: Sagas) -> None:
+    sagas.accept()
+    assert len(sagas.claim("first")) == 1
+    assert sagas.claim("second") == []
+
+
+def test_a_saga_whose_lease_is_over_goes_on_elsewhere_and_in_doubt(sagas: Sagas) -> None:
+    sagas.accept()
+    (first,) = sagas.claim("first", seconds=PAST)
+    (second,) = sagas.claim("second")
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert (first.state.uncertain, second.state.uncertain) == (False, True)
+
+
+def test_a_write_under_an_old_epoch_changes_nothing(sagas: Sagas) -> None:
+    checkout = sagas.accept()
+    (old,) = sagas.claim("first", seconds=PAST)
+    sagas.claim("second")
+    old.state = completed()
+    for write in (store.end, lambda uow, lease: store.decide(uow, lease, 9.0)):
+        with pytest.raises(LeaseLost), sagas.transaction() as uow:
+            write(uow, old)
+    with sagas.transaction() as uow:
+        assert store.progress(uow, [old], 9.0) == [old]
+    row = sagas.row(checkout.saga_id)
+    assert (row["status"], row["epoch"], row["owner"]) == ("pending", 2, "second")
+
+
+def test_the_same_epoch_of_another_owner_is_not_mine(sagas: Sagas) -> None:
+    """A claim that a crash of the server took back may be given to somebody else under the same number."""
+    sagas.accept()
+    (lease,) = sagas.claim("first")
+    with pytest.raises(LeaseLost):
+        sagas.end(replace(lease, owner="another", state=completed()))
+
+
+def test_what_was_handed_back_is_not_in_doubt(sagas: Sagas) -> None:
+    sagas.accept()
+    (lease,) = sagas.claim("first")
+    with sagas.transaction() as uow:
+        store.hand_back(uow, lease, 0)
+    (again,) = sagas.claim("second")
+    assert not again.state.uncertain
+
+
+def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
+    checkout = sagas.accept()
+    (lease,) = sagas.claim("first")
+    lease.entries.append(timeline_entry(checkout.saga_id, "stuck"))
+    for _ in range(2):
+        with sagas.transaction() as uow:
+            store.decide(uow, lease, LONG)
+    with sagas.transaction() as uow:
+        assert [entry["kind"] for entry in service.get_timeline(uow, checkout.saga_id)] == ["accepted", "stuck"]
+
+
+def test_a_saga_turned_back_by_a_person_leaves_the_hand_that_had_it(sagas: Sagas) -> None:
+    checkout = sagas.accept()
+    (lease,) = sagas.claim("first")
+    with sagas.transaction() as uow:
+        service.compensate(uow, checkout.saga_id, "stop")
+    lease.state = completed()
+    with pytest.raises(LeaseLost):
+        sagas.end(lease)
+    (back,) = sagas.claim("second")
+    assert back.state.status is SagaStatus.COMPENSATING
+    assert back.state.uncertain, "whoever had it may have gone further than was written"
+
+
+def test_a_person_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> None:
+    """Either the saga ends first and is undone after it, or the executor loses it; it is never both."""
+    for _ in range(30):
+        checkout = sagas.accept()
+        (lease,) = sagas.claim("first")
+        lease.state = completed()
+
+        def end(lease: Lease = lease) -> bool:
+            try:
+                sagas.end(lease)
+            except LeaseLost:
+                return False
+            return True
+
+        def turn_back(checkout: Checkout = checkout) -> bool:
+            with sagas.transaction() as uow:
+                service.compensate(uow, checkout.saga_id, "stop")
+            return True
+
+        ended, _ = concurrently(end, turn_back)
+        (back,) = sagas.claim("second")
+        assert back.state.backward
+        assert back.state.uncertain is not ended
+        back.state = replace(back.state, ended=True)
+        sagas.end(back)
+
+
+def test_the_database_itself_refuses_to_forget_a_saga(sagas: Sagas) -> None:
+    checkout = sagas.accept()
+    with pytest.raises(Exception, match="never_forgotten"), sagas.transaction() as uow:
+        uow.execute(text("UPDATE sagas SET due_at = NULL WHERE saga_id = :id"), {"id": checkout.saga_id})
+
+
+def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
+    sagas.accept()
+
+    def seconds() -> float | None:
+        with sagas.transaction() as uow:
+            return store.seconds_to_next(uow)
+
+    assert seconds() == 0
+    (lease,) = sagas.claim("first", seconds=50)
+    assert 40 < (seconds() or 0) <= 50
+    with sagas.transaction() as uow:
+        store.hand_back(uow, lease, 20)
+    assert 10 < (seconds() or 0) <= 20
+    with sagas.transaction() as uow:
+        uow.execute(text("UPDATE sagas SET due_at = now()"))
+    (lease,) = sagas.claim("first")
+    lease.state = completed()
+    sagas.end(lease)
+    assert seconds() is None
+
+
+def test_the_deadline_is_told_by_the_databases_clock(sagas: Sagas) -> None:
+    sagas.accept(forward_seconds=30)
+    (lease,) = sagas.claim("first")
+    assert 20 < lease.deadline_seconds <= 30
