@@ -30,6 +30,7 @@ from shared.web import (
 )
 
 Check = Callable[[], None]
+_OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
 log = structlog.get_logger()
 
 
@@ -101,7 +102,7 @@ def _add_windows(
         faults.reach(f"{db.service}.{request.method} {route}.before_answer")
         return response
 
-    @app.get("/health", summary="Alive, and what it needs is there")
+    @app.get("/health", summary="Alive, and what it needs is there", responses={200: _OBJECT})
     def health() -> Response:
         found = {name: _state_of(check) for name, check in checks.items()}
         missing = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
@@ -114,7 +115,7 @@ def _add_windows(
     def show_metrics() -> Response:
         return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/audit", summary="Totals that let anyone check the books from outside")
+    @app.get("/audit", summary="Totals that let anyone check the books from outside", responses={200: _OBJECT})
     def show_audit() -> Response:
         return respond(Answer(audit()))
 
