@@ -67,8 +67,8 @@ def _wallets(uow: Connection) -> dict[str, dict[str, int]]:
         .where(accounts.c.account.startswith(wallet_account("")))
         .group_by(accounts.c.currency)
     )
-    held: dict[str, int] = dict(uow.execute(in_wallets).tuples().all())
-    booked: dict[str, int] = dict(uow.execute(in_ledger).tuples().all())
+    held = {row[0]: row[1] for row in uow.execute(in_wallets)}
+    booked = {row[0]: row[1] for row in uow.execute(in_ledger)}
     return {
         currency: {"balance_minor": held.get(currency, 0), "ledger_minor": booked.get(currency, 0)}
         for currency in sorted(held.keys() | booked.keys())

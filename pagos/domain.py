@@ -74,7 +74,7 @@ class ChargedOtherwise(Conflict):
 
 
 class OtherSaga(Conflict):
-    """The payment and the saga do not belong together."""
+    """The payment is not this saga's."""
 
 
 class PaymentDeclined(PaymentRequired):

@@ -60,8 +60,8 @@ def pay_for_saga(body: SagaPaymentIn) -> Response:
     summary="Give a saga's money back",
     responses={
         200: SagaPaymentOut,
-        404: problem("No such payment, and no saga that it could be of"),
-        409: problem("Payment and saga do not belong together"),
+        404: problem("No such payment; name its saga to keep it from coming"),
+        409: problem("The payment is not this saga's"),
     },
 )
 def refund(path: PaymentPath, body: RefundIn) -> Response:

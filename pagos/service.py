@@ -13,6 +13,7 @@ from pagos.domain import (
     Decline,
     MerchantCharge,
     Method,
+    OtherSaga,
     PaymentDeclined,
     PaymentIdTaken,
     PaymentNotFound,
@@ -68,10 +69,13 @@ def refund(uow: Connection, payment_id: UUID, saga_id: UUID, reason: str | None)
 
 
 def saga_of(uow: Connection, payment_id: UUID) -> UUID:
-    """The saga of a payment; raises `PaymentNotFound`, also for a payment that is no saga's."""
-    saga_id: UUID | None = uow.scalar(select(payments.c.saga_id).where(payments.c.id == payment_id))
+    """The saga of a payment; raises `PaymentNotFound`, and `OtherSaga` for one that is a merchant's."""
+    payment = uow.execute(select(payments.c.saga_id).where(payments.c.id == payment_id)).first()
+    if payment is None:
+        raise PaymentNotFound(f"there is no payment {payment_id}", payment_id=payment_id)
+    saga_id: UUID | None = payment.saga_id
     if saga_id is None:
-        raise PaymentNotFound(f"there is no saga payment {payment_id}", payment_id=payment_id)
+        raise OtherSaga(f"payment {payment_id} is not of a saga", payment_id=payment_id)
     return saga_id
 
 

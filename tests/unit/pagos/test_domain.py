@@ -1,0 +1,125 @@
+"""The rules of pagos, without a database."""
+
+from typing import Any, get_args
+from uuid import UUID, uuid4
+
+import pytest
+
+from pagos.domain import (
+    ALWAYS_DECLINED,
+    IN_WORDS,
+    ChargedOtherwise,
+    Decline,
+    MerchantCharge,
+    Method,
+    OtherSaga,
+    SagaCharge,
+    check_same_charge,
+    check_together,
+    declined,
+    funding_account,
+)
+from shared.schemas import PaymentMethod
+from shared.web import problem_of
+
+SAGA, CART, PAYMENT = uuid4(), uuid4(), uuid4()
+
+
+def saga_charge(**changes: Any) -> SagaCharge:
+    values: dict[str, Any] = {
+        "id": PAYMENT,
+        "saga_id": SAGA,
+        "cart_id": CART,
+        "user_id": "ana",
+        "amount_minor": 1250,
+        "currency": "EUR",
+        "payment_method": Method.WALLET,
+    }
+    return SagaCharge(**(values | changes))
+
+
+def test_the_methods_are_those_that_every_service_takes() -> None:
+    assert set(get_args(PaymentMethod)) == set(Method)
+
+
+def test_only_cards_made_to_fail_are_always_declined() -> None:
+    assert set(Method) - set(ALWAYS_DECLINED) == {
+        Method.CREDIT_CARD,
+        Method.DEBIT_CARD,
+        Method.PAYPAL,
+        Method.WALLET,
+    }
+
+
+def test_every_decline_has_a_reason_of_its_own() -> None:
+    assert set(IN_WORDS) == set(Decline)
+    assert len(set(IN_WORDS.values())) == len(Decline)
+    assert len(set(ALWAYS_DECLINED.values())) == len(ALWAYS_DECLINED)
+
+
+@pytest.mark.parametrize(
+    ("method", "account"),
+    [
+        (Method.CREDIT_CARD, "clearing:credit_card"),
+        (Method.DEBIT_CARD, "clearing:debit_card"),
+        (Method.PAYPAL, "clearing:paypal"),
+        (Method.WALLET, "wallet:ana"),
+    ],
+)
+def test_a_charge_draws_on_the_account_of_its_method(method: Method, account: str) -> None:
+    assert funding_account(saga_charge(payment_method=method)) == account
+
+
+def test_a_decline_is_a_402_that_names_reason_payment_and_saga() -> None:
+    problem = problem_of(declined(saga_charge(), Decline.WALLET_SHORT))
+    assert problem == {
+        "type": "/problems/payment-declined",
+        "title": "The payment was declined",
+        "status": 402,
+        "detail": "the wallet does not hold enough",
+        "reason": "wallet_short",
+        "payment_id": PAYMENT,
+        "saga_id": SAGA,
+    }
+
+
+def test_a_merchants_decline_names_no_saga() -> None:
+    charge = MerchantCharge(
+        id=PAYMENT,
+        amount_minor=1,
+        currency="EUR",
+        payment_method=Method.INVALID_CARD,
+        user_id=None,
+        merchant_id="m",
+        order_id="o",
+    )
+    assert "saga_id" not in problem_of(declined(charge, Decline.INVALID_CARD))
+
+
+def test_a_repeated_charge_may_come_with_another_payment_id() -> None:
+    check_same_charge(saga_charge(id=uuid4()), vars(saga_charge()))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"cart_id": uuid4()}, "cart_id"),
+        ({"user_id": "eva"}, "user_id"),
+        ({"amount_minor": 1251}, "amount"),
+        ({"currency": "USD"}, "currency"),
+        ({"payment_method": Method.PAYPAL}, "payment_method"),
+    ],
+)
+def test_a_charge_for_something_else_is_no_repeat(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(ChargedOtherwise, match=f"another {named}$"):
+        check_same_charge(saga_charge(**change), vars(saga_charge()))
+
+
+def test_a_payment_and_its_own_saga_belong_together() -> None:
+    check_together(vars(saga_charge()), PAYMENT, SAGA)
+
+
+@pytest.mark.parametrize(("payment_id", "saga_id"), [(PAYMENT, uuid4()), (uuid4(), SAGA), (uuid4(), uuid4())])
+def test_a_payment_and_another_saga_do_not_belong_together(payment_id: UUID, saga_id: UUID) -> None:
+    with pytest.raises(OtherSaga):
+        check_together(vars(saga_charge()), payment_id, saga_id)
