@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -98,10 +99,10 @@ def _version(folder: Path) -> int:
     return int(number[0]) if number and (folder / "initdb").exists() else 0
 
 
-def as_whom(data: Path) -> list[str]:
-    """What to put before PostgreSQL's programs, which refuse to run as root: as root, `nobody` runs them.
+def unprivileged(data: Path) -> list[str]:
+    """What to put before PostgreSQL's programs, which refuse to run as root: then `nobody` runs them and owns `data`.
 
-    Nobody keeps one right of root's, to pass by file permissions: a checkout below /root is closed to others.
+    He keeps one right of root's, to pass by file permissions, because a checkout below /root is closed to others.
     """
     if os.geteuid() != 0:
         return []
@@ -109,26 +110,29 @@ def as_whom(data: Path) -> list[str]:
     data.mkdir(mode=0o700, exist_ok=True)
     os.chown(data, nobody.pw_uid, nobody.pw_gid)
     ids = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
-    return ["setpriv", *ids, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
+    right = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    # Without this, access(2) would judge by the user alone, and initdb believe that it can't run its own programs.
+    judged_alike = "--securebits=+no_setuid_fixup"
+    return ["setpriv", *ids, judged_alike, *right, "--"]
 
 
 def create_cluster(home: Home, programs: Path) -> None:
     """Make the cluster with its role and database, all or nothing: it gets its name when it is complete."""
     new = home.postgres / "new"
     shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
-    user = as_whom(new)
+    user = unprivileged(new)
     initdb = [*user, str(programs / "initdb"), "-D", str(new), "--username=postgres", "--encoding=UTF8", "--locale=C"]
-    _run([*initdb, "--auth=scram-sha-256", f"--pwfile={home.postgres / 'password'}"])
+    _run("initdb", [*initdb, "--auth=scram-sha-256", f"--pwfile={home.postgres / 'password'}"])
     single = [*user, str(programs / "postgres"), "--single", "-D", str(new), "-c", "exit_on_error=on", "postgres"]
-    _run(single, BOOTSTRAP.format(password=password(home)))
+    _run("making role and database", single, BOOTSTRAP.format(password=password(home)))
     new.rename(home.postgres / "data")
 
 
-def _run(command: list[str], text: str = "") -> None:
+def _run(what: str, command: list[str], text: str = "") -> None:
     done = subprocess.run(command, check=False, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(done.stdout, end="", flush=True)
     if done.returncode:
-        raise StackError(f"{Path(command[-1]).name} failed ({done.returncode}).")
+        raise StackError(f"{what} failed ({done.returncode}).")
 
 
 def forget_stale_pid(home: Home) -> None:
@@ -148,9 +152,20 @@ def main() -> None:
         create_cluster(home, programs)
     forget_stale_pid(home)
     options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
-    server = [*as_whom(data), str(programs / "postgres"), "-D", str(data), "-p", os.environ["POSTGRES_PORT"], *options]
+    server = [
+        *unprivileged(data),
+        str(programs / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        os.environ["POSTGRES_PORT"],
+        *options,
+    ]
     os.execvp(server[0], server)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StackError as error:
+        sys.exit(str(error))

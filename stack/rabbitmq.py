@@ -7,6 +7,7 @@ and the node has a name, cookie, plugins and data of its own: another RabbitMQ o
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from stack import debian
@@ -109,4 +110,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except StackError as error:
+        sys.exit(str(error))

@@ -62,11 +62,11 @@ def unrest(books: Books) -> str | None:
     """What is going on, so that the books of different services may not agree yet; None when things are quiet."""
     before, after = books.orchestrator, books.orchestrator_after
     if live := max(before.live, after.live):
-        return f"{live} sagas under way"
+        return f"sagas under way: {live}"
     if before.sagas != after.sagas:
         return "sagas began or ended while the books were read"
     if frozen := books.carrito.carts.get("checking_out", 0):
-        return f"{frozen} carts being checked out, though no saga is under way"
+        return f"carts that wait for their saga: {frozen}"
     return None
 
 
