@@ -52,7 +52,7 @@ ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED})
 
 @dataclass(frozen=True)
 class StepState:
-    """Where one step is; `attempts` counts its actions and compensations that were sent.
+    """Where one step is; `attempts` and `undo_attempts` count its actions and its compensations that were sent.
 
     A step that failed stays `failed`, also when its compensation made sure that it left nothing (`undone`).
     """
@@ -60,6 +60,7 @@ class StepState:
     name: str
     status: StepStatus = StepStatus.PENDING
     attempts: int = 0
+    undo_attempts: int = 0
     error: str | None = None
     undone: bool = False
 
@@ -148,9 +149,10 @@ def next_command(saga: Saga, state: SagaState) -> Command | None:
 def started(state: SagaState, command: Command) -> SagaState:
     """The state once the command is on its way."""
     task = state.task(command.step)
-    going = StepStatus.RUNNING if command.direction is Direction.ACTION else StepStatus.COMPENSATING
-    status = task.status if task.status is StepStatus.FAILED else going
-    return _with(state, command.step, status=status, attempts=task.attempts + 1)
+    if command.direction is Direction.ACTION:
+        return _with(state, command.step, status=StepStatus.RUNNING, attempts=task.attempts + 1)
+    status = task.status if task.status is StepStatus.FAILED else StepStatus.COMPENSATING
+    return _with(state, command.step, status=status, undo_attempts=task.undo_attempts + 1)
 
 
 def crosses_pivot(saga: Saga, state: SagaState, command: Command) -> bool:

@@ -6,12 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import psycopg2
 import structlog
 from flask import Flask
-from sqlalchemy.exc import DBAPIError
 
 from saga_orchestrator import store
 from saga_orchestrator.config import Settings
@@ -32,6 +30,7 @@ from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.participants import Participants
 from shared import faults
+from shared.db import is_unavailable
 from shared.ids import new_id
 from shared.wakeup import Listener
 
@@ -67,7 +66,9 @@ class Executor:
                 try:
                     self._listener.open()
                     self._take_until_broken(pool)
-                except (DBAPIError, psycopg2.Error) as error:
+                except Exception as error:
+                    if not (is_unavailable(error) or isinstance(error, psycopg2.OperationalError)):
+                        raise
                     log.warning("database unavailable", error=str(error).splitlines()[0])
                     self._stopping.wait(DATABASE_RETRY_SECONDS)
         keeper.join()
@@ -189,7 +190,9 @@ class Executor:
                         faults.reach(f"executor.before_write.{write.__name__}")
                     faults.reach(f"executor.after_write.{write.__name__}")
                     return hand.written()
-                except DBAPIError as error:
+                except Exception as error:
+                    if not is_unavailable(error):
+                        raise
                     log.warning("write failed", kind=write.__name__, error=str(error).splitlines()[0])
                     if self._stopping.wait(DATABASE_RETRY_SECONDS):
                         raise
@@ -203,8 +206,13 @@ class Executor:
                 self._any_hands.clear()
                 if self._hands:  # taken between the two lines above
                     self._any_hands.set()
-            with suppress(DBAPIError):  # the next round tries again, and leases last for several
+            try:
                 self._write_progress()
+            except Exception as error:
+                if not is_unavailable(error):
+                    self.stop()  # without its leases renewed this process would only be in others' way
+                    raise
+                log.warning("leases not renewed", error=str(error).splitlines()[0])  # they last for several rounds
 
     def _write_progress(self) -> None:
         oldest = time.monotonic() - self._settings.progress

@@ -49,13 +49,14 @@ class Hand:
     def tried(self, command: Command, attempt: Try) -> None:
         """Note one request of an attempt for the timeline."""
         outcome = attempt.outcome
+        task = self.lease.state.task(command.step)
         name = (
             "succeeded" if isinstance(outcome, Succeeded) else "refused" if isinstance(outcome, Refused) else "unknown"
         )
         entry = {
             "step": command.step,
             "direction": command.direction,
-            "attempt": self.lease.state.task(command.step).attempts,
+            "attempt": task.attempts if command.direction is Direction.ACTION else task.undo_attempts,
             "outcome": name,
             "started_at": attempt.started_at,
             "finished_at": attempt.finished_at,

@@ -70,11 +70,12 @@ class AcceptedOut(View):
 
 
 class StepOut(View):
-    """A step; times are of its first and its last request, null before them."""
+    """A step; attempts and times are of its action, null before it. Its compensation's are in the timeline."""
 
     name: str
     status: StepStatus
     attempts: int
+    compensation_attempts: int
     started_at: Time | None
     finished_at: Time | None
     error: str | None
@@ -106,14 +107,14 @@ class SagaOut(View):
         for step in CHECKOUT.steps:
             task = state.task(step.name)
             first, last = times.get(step.name, (None, None))
-            over = task.status not in {StepStatus.PENDING, StepStatus.RUNNING, StepStatus.COMPENSATING}
             steps.append(
                 StepOut(
                     name=step.name,
                     status=task.status,
                     attempts=task.attempts,
+                    compensation_attempts=task.undo_attempts,
                     started_at=first,
-                    finished_at=last if over else None,
+                    finished_at=None if task.status is StepStatus.RUNNING else last,
                     error=task.error,
                 )
             )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from saga_orchestrator.domain import CartRefused, Checkout, SagaEnded, SagaNotFound
-from saga_orchestrator.engine import SagaState, SagaStatus, begin, doubted, hurried, turn_back
+from saga_orchestrator.engine import Direction, SagaState, SagaStatus, begin, doubted, hurried, turn_back
 from saga_orchestrator.models import sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.records import checkout_to_row, state_from_json, state_to_json, timeline_entry
@@ -65,10 +65,10 @@ def get_timeline(uow: Connection, saga_id: UUID) -> Sequence[Row]:
 
 
 def step_times(uow: Connection, saga_id: UUID) -> dict[str, tuple[datetime, datetime]]:
-    """When the first request of each step began and the last one ended."""
+    """When the first request for each step's action began and the last one ended."""
     statement = (
         select(timeline.c.step, func.min(timeline.c.started_at), func.max(timeline.c.finished_at))
-        .where(timeline.c.saga_id == saga_id, timeline.c.step.is_not(None))
+        .where(timeline.c.saga_id == saga_id, timeline.c.direction == Direction.ACTION)
         .group_by(timeline.c.step)
     )
     return {step: (first, last) for step, first, last in uow.execute(statement)}

@@ -7,7 +7,8 @@ from typing import Any
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, MetaData, RowMapping
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.config import ServiceSettings
 from shared.errors import Refusal
@@ -84,10 +85,7 @@ def url_of(settings: ServiceSettings) -> str:
 
 def is_unavailable(error: Exception) -> bool:
     """Whether the database, and not the statement, is at fault: gone, restarting, or out of connections."""
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, TimeoutError)
-    state = getattr(error.orig, "pgcode", None)
-    return error.connection_invalidated or state is None or state[:2] in {"08", "53", "57", "40"}
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout)
 
 
 Row = RowMapping

@@ -52,10 +52,17 @@ class Listener:
             with suppress(BlockingIOError):
                 os.read(self._pipe[0], 4096)
         if connection in ready:
-            connection.poll()
+            self._poll(connection)
         payloads = [notification.payload for notification in connection.notifies]
         connection.notifies.clear()
         return payloads
+
+    def _poll(self, connection: psycopg2.extensions.connection) -> None:
+        try:
+            connection.poll()
+        except psycopg2.Error:
+            connection.close()
+            raise
 
     def wake(self) -> None:
         """Make `wait` return now."""

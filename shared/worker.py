@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+
+from shared.db import is_unavailable
 
 RETRY_SECONDS = 1.0  # how soon to look again when the database was away
 LOCKED_SECONDS = 0.05  # what is due but locked is being dealt with by somebody else right now
@@ -25,7 +26,9 @@ def run(stopping: threading.Event, run_once: Callable[[], int], idle_seconds: Ca
     while not stopping.is_set():
         try:
             wait = 0.0 if run_once() else max(LOCKED_SECONDS, idle_seconds())
-        except DBAPIError as error:
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
             log.warning("database unavailable", error=str(error).splitlines()[0])
             wait = RETRY_SECONDS
         stopping.wait(wait)
