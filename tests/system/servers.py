@@ -23,6 +23,7 @@ from shared.migrations import upgrade
 
 # Told to the workers of pytest-xdist, which are started by the process that makes the folder.
 HOME = "CHECKOUT_TEST_HOME"
+LOCK_SECONDS = 20  # nobody waits for a lock as long as this, unless a test would hang for ever
 SERVICES = tuple(sorted(path.parent.parent.name for path in ROOT.glob("*/migrations/versions")))
 
 # Waits for the end of the run, when the other end of its standard input is closed, and leaves nothing running.
@@ -74,6 +75,7 @@ class Databases:
         name = f"{_prefix(self._home)}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
         template = "" if empty else f" TEMPLATE {self._template}"
         _execute(self.server, f"CREATE DATABASE {name}{template}")
+        _execute(self.server, f"ALTER DATABASE {name} SET lock_timeout = '{LOCK_SECONDS}s'")
         return url_of(self.server, name)
 
     def drop(self, url: str) -> None:
