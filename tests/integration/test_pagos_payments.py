@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from shared.ids import new_id
 from shared.money import MAX_MINOR
 from shared.testing import concurrently
-from tests.integration.pagos_client import Pagos, Saga, new_user, outcome
+from tests.integration.api_client import outcome
+from tests.integration.pagos_client import Pagos, Saga, new_user
 
 PAYMENTS, SAGA_PAYMENTS = "/api/v1/payments", "/api/v1/payments/saga"
 MOST = str(MAX_MINOR // 100)

@@ -12,7 +12,8 @@ from pagos import service
 from pagos.domain import Method, SagaCharge
 from shared.ids import new_id
 from shared.testing import concurrently
-from tests.integration.pagos_client import Pagos, Saga, new_user, outcome
+from tests.integration.api_client import outcome, wait_for_blocked
+from tests.integration.pagos_client import Pagos, Saga, new_user
 
 DECLINED = ["invalid_card", "declined_card", "insufficient_funds", "wallet"]
 
@@ -119,7 +120,7 @@ def test_a_duplicate_waits_for_the_first_and_answers_the_same(pagos: Pagos) -> N
         with pagos.transaction() as uow:
             service.pay_for_saga(uow, domain_charge(saga))
             started.release()
-            pagos.wait_for_blocked(uow)
+            wait_for_blocked(uow)
 
     started = _closed_gate()
 
@@ -316,7 +317,7 @@ def test_a_refund_waits_for_the_charge_under_way_and_undoes_it(pagos: Pagos) -> 
         with pagos.transaction() as uow:
             service.pay_for_saga(uow, domain_charge(saga))
             started.release()
-            pagos.wait_for_blocked(uow)
+            wait_for_blocked(uow)
         return "captured"
 
     def refund() -> str:
@@ -334,7 +335,7 @@ def test_a_charge_waits_for_the_refund_under_way_and_is_refused(pagos: Pagos) ->
         with pagos.transaction() as uow:
             assert service.refund(uow, saga.payment_id, saga.saga_id, None) is None
             started.release()
-            pagos.wait_for_blocked(uow)
+            wait_for_blocked(uow)
         return 200
 
     def charge() -> int:
@@ -355,7 +356,7 @@ def test_a_charge_that_failed_midway_leaves_its_refund_nothing_to_undo(pagos: Pa
         with pagos.transaction() as uow:
             service.pay_for_saga(uow, domain_charge(saga))
             started.release()
-            pagos.wait_for_blocked(uow)
+            wait_for_blocked(uow)
             uow.rollback()
         return "rolled back"
 
