@@ -1,7 +1,9 @@
 """Ports: which are free, and who holds those that aren't."""
 
+import os
 import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from stack.errors import StackError
@@ -34,19 +36,24 @@ def any_free() -> int:
 
 def holder(port: int) -> str:
     """Who listens on this port, as far as this user may know: `pid 42 (python -m http.server)`."""
-    inodes = _listening_inodes(port)
+    sockets = _listening_sockets(port)
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {link.readlink().name for link in (process / "fd").iterdir()}
-            if inodes & links:
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                return f"pid {process.name} ({command})"
-        except OSError:  # it ended meanwhile, or belongs to somebody else
-            continue
+        if sockets & _open_files(process):
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            return f"pid {process.name} ({command})"
     return "a process of another user"
 
 
-def _listening_inodes(port: int) -> set[str]:
+def _open_files(process: Path) -> set[str]:
+    opened = set()
+    with suppress(OSError):  # it ended meanwhile, or belongs to somebody else
+        for link in (process / "fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                opened.add(os.readlink(link))
+    return opened
+
+
+def _listening_sockets(port: int) -> set[str]:
     listening, inodes = "0A", set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         lines = table.read_text().splitlines()[1:] if table.exists() else []

@@ -62,7 +62,7 @@ def _program(home: Home, process: Process, instance: str, argv: list[str]) -> di
         "stopsignal": process.stop_signal,
         "stopwaitsecs": str(process.stop_seconds),
         "killasgroup": "true",
-        "stdout_logfile": _escaped(home.logs / f"{instance}.log"),
+        "stdout_logfile": _escaped(_escaped(home.logs / f"{instance}.log")),  # supervisord expands it twice
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "2",
         "redirect_stderr": "true",
