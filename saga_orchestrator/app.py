@@ -10,6 +10,7 @@ if not __package__:  # imported from inside this folder: `cd saga_orchestrator &
 from saga_orchestrator.audit import audit
 from saga_orchestrator.carts import Carts
 from saga_orchestrator.config import Settings
+from saga_orchestrator.metrics import LiveSagas
 from saga_orchestrator.models import db
 from saga_orchestrator.routes import routes
 from saga_orchestrator.waiting import Endings
@@ -29,6 +30,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.extensions["carts"] = Carts(settings.carrito_service_url)
     # Half of the threads may wait for an end, so that the other half still answers.
     service_app.extensions["endings"] = Endings(settings.database_url, max(1, settings.web_threads // 2))
+    service_app.extensions["metrics"].register(LiveSagas())
     return service_app
 
 

@@ -79,7 +79,7 @@ def _ping(db: Database) -> None:
 def _add_windows(
     app: ServiceApp, db: Database, audit: Callable[[], Mapping[str, Any]], checks: Mapping[str, Check]
 ) -> None:
-    registry = CollectorRegistry()
+    registry = app.extensions["metrics"] = CollectorRegistry()
     metrics = RequestMetrics(registry, db.service)
 
     @app.before_request
