@@ -100,10 +100,9 @@ def _row(finding: Finding) -> tuple[str, str, str, str]:
 def summary(findings: Findings) -> str:
     """What it comes to, in a line or two."""
     checked = sum(finding.verdict is not None for finding in findings.findings)
+    text = paint(f"All {checked} rules{' that could be checked' if findings.unrest else ''} hold.", "green")
     if findings.broken:
         text = paint(f"BROKEN: {', '.join(findings.broken)}", "red")
-    else:
-        text = paint(f"All {checked} rules that were checked hold.", "green")
     if findings.unrest:
         left = len(findings.findings) - checked
         text += f"\nNot quiet: {findings.unrest}. {left} rules hold only once it is: python -m stack.audit --wait 60"

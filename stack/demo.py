@@ -1,12 +1,12 @@
 """`make demo`: three checkouts on the running stack, told as they happen: one succeeds, two are undone.
 
 The first example of how to use the API: `stack/shop.py` has the requests. Exit status: 0 when every checkout ended as
-its story says and the audit holds, 1 when not, 2 when a service could not be reached.
+its story says and the audit holds, else 1.
 """
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -65,9 +65,9 @@ class Ending:
 
 
 HEAD = ("checkout", "saga", "order", "captured / refunded", "stock: available/held/sold", "took")
-SUCCESS = Story("Success", "Ana's card is good.", "ana", "credit_card", "completed", "confirmed")
+SUCCESS = Story("1. Success", "Ana's card is good.", "ana", "credit_card", "completed", "confirmed")
 DECLINED = Story(
-    "Declined card",
+    "2. Declined card",
     "Bruno's card is declined, when stock is held for him already: it goes back.",
     "bruno",
     "declined_card",
@@ -75,7 +75,7 @@ DECLINED = Story(
     "none",
 )
 SHORTAGE = Story(
-    "Stock shortage",
+    "3. Stock shortage",
     "Carla has the last moka pot in her cart. So has Diego, and he checks out first.",
     "carla",
     "credit_card",
@@ -84,66 +84,79 @@ SHORTAGE = Story(
 )
 
 
-def run(shop: Shop) -> list[Ending]:
-    """Stock the shop, and run the three checkouts."""
+def open_shop(shop: Shop) -> tuple[Json, Json]:
+    """Put what the stories need on the shelves: mugs in plenty, and a last moka pot."""
     mug = shop.stock_up("DEMO-MUG", "Coffee mug", "12.50", at_least=10)
     pot = shop.stock_up("DEMO-POT", "Moka pot", "39.90", at_least=1)
     print(paint("The shop", "bold"))
     for product in (mug, pot):
         print(f"  product {product['id']}: {product['name']}, {product['price']}, {product['available']} available")
-    return [
-        tell(shop, 1, SUCCESS, mug, 2),
-        tell(shop, 2, DECLINED, mug, 3),
-        tell(shop, 3, SHORTAGE, pot, pot["available"], meanwhile=lambda: buy_first(shop, "diego", pot)),
-    ]
+    return mug, pot
 
 
 def tell(
-    shop: Shop, number: int, story: Story, product: Json, quantity: int, meanwhile: Callable[[], None] | None = None
+    shop: Shop, story: Story, product: Json, quantity: int, meanwhile: Callable[[], None] = lambda: None
 ) -> Ending:
     """Fill a cart and check it out, telling what happens; `meanwhile` is done in between."""
-    print(f"\n{paint(f'{number}. {story.title}', 'bold')}: {story.told}")
+    print(f"\n{paint(story.title, 'bold')}: {story.told}")
     cart = shop.fill_cart(story.user, product, quantity)
     print(f"  Cart: {quantity} x {product['name']}, {cart['total']} in all, to be paid by {story.payment_method}\n")
-    if meanwhile:
-        meanwhile()
+    meanwhile()
     before = shop.stock(product)
     request = shop.checkout(cart, story.payment_method)
     print(f"  {request.curl()}\n".replace("\n", "\n  ").rstrip(" "))
     saga = follow(shop, shop.send(request)["saga_id"])
-    orders = shop.get("carrito", f"/orders/saga/{cart['id']}")["items"]
-    payments = shop.get("pagos", f"/api/v1/payments/saga/{cart['id']}")["items"]
+    return ending_of(shop, story, saga, (before, shop.stock(product)), quantity)
+
+
+def ending_of(shop: Shop, story: Story, saga: Json, stock: tuple[Stock, Stock], quantity: int) -> Ending:
+    """Ask the services what became of order and money; `stock` is that before and after."""
+    orders = shop.get("carrito", f"/orders/saga/{saga['cart_id']}")["items"]
+    payments = shop.get("pagos", f"/api/v1/payments/saga/{saga['cart_id']}")["items"]
     return Ending(
         story,
         saga,
         order=", ".join(order["status"] for order in orders) or "none",
         captured=sum((each["amount"] for each in payments if each["status"] != "declined"), Decimal("0.00")),
         refunded=sum((each["refunded"] for each in payments), Decimal("0.00")),
-        before=before,
-        after=shop.stock(product),
+        before=stock[0],
+        after=stock[1],
         quantity=quantity,
     )
 
 
-def buy_first(shop: Shop, user: str, product: Json) -> None:
+def buy_all(shop: Shop, user: str, product: Json) -> None:
     """Buy all that is left, with one request that is answered when its saga has ended."""
     cart = shop.fill_cart(user, product, product["available"])
     saga = shop.send(shop.checkout(cart, "paypal", wait=WAIT_SECONDS))
     if saga["status"] != "completed":
         raise ShopError(f"{user}'s checkout is {saga['status']}: {saga.get('error')}")
-    print(f"  {user}'s checkout: completed. Nothing is left.\n")
+    print(f"  {user.title()}'s checkout: completed. Nothing is left.\n")
 
 
-def close(shop: Shop, endings: list[Ending], home: Home) -> bool:
-    """Print what became of everything, and what to try next; whether all is as it should be."""
+def report(shop: Shop, endings: Iterable[Ending]) -> bool:
+    """Print what became of everything; whether all is as it should be."""
     print(f"\n{paint('What became of them', 'bold')}")
     print("\n".join(f"  {line}" for line in table([HEAD, *(ending.row() for ending in endings)])))
     findings = audit.check(shop.urls, wait_seconds=WAIT_SECONDS)
-    print(f"\n{paint('Audit', 'bold')}: {audit.summary(findings)}")
-    completed = next(ending.saga for ending in endings)
-    ready = shop.fill_cart("elena", shop.stock_up("DEMO-MUG", "Coffee mug", "12.50", at_least=1), 1)
-    print(next_steps.text(shop, home, completed["saga_id"], shop.checkout(ready, "credit_card", wait=WAIT_SECONDS)))
+    print(f"\n{paint('Audit', 'bold')}: {findings if findings.broken else audit.summary(findings)}")
     return findings.clean and all(ending.as_told() for ending in endings)
+
+
+def run(shop: Shop, home: Home) -> bool:
+    """The whole of it; whether all went as told."""
+    print("\nThree checkouts, each a saga: the orchestrator asks carrito, inventario and pagos step by step (->).")
+    print("When one says no, every step that may have run is undone, in reverse order (<-).\n")
+    mug, pot = open_shop(shop)
+    endings = [
+        tell(shop, SUCCESS, mug, 2),
+        tell(shop, DECLINED, mug, 3),
+        tell(shop, SHORTAGE, pot, pot["available"], meanwhile=lambda: buy_all(shop, "diego", pot)),
+    ]
+    well = report(shop, endings)
+    ready = shop.checkout(shop.fill_cart("elena", mug, 1), "credit_card", wait=WAIT_SECONDS)
+    print(next_steps.text(shop, home, endings[0].saga["saga_id"], ready))
+    return well
 
 
 def main() -> int:
@@ -151,14 +164,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m stack.demo", description=__doc__)
     parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")
     home = Home.at(parser.parse_args().home)
-    shop = Shop(audit.urls_of(home))
-    print("\nThree checkouts, each a saga: the orchestrator calls carrito, inventario and pagos, one after the other.")
-    print("When one says no, every step that may have run is undone, in reverse order.\n")
     try:
-        return 0 if close(shop, run(shop), home) else 1
+        return 0 if run(Shop(audit.urls_of(home)), home) else 1
     except StackError as error:
         print(f"\n{error}", file=sys.stderr)
-        return 2
+        return 1
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def _line(entry: Json, told: list[Json]) -> str:
     if entry["kind"] == "attempt":
         return f"  {at}  {_attempt(entry, told)}"
     if entry["kind"] == "compensating":
-        return f"  {at}  {paint('   turning back: ' + entry['detail'], 'yellow')}"
+        return f"  {at}  {paint('   turning back', 'yellow')}"
     return f"  {at}  {paint('   ' + entry['kind'].replace('_', ' '), 'bold')}"
 
 

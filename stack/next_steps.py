@@ -3,8 +3,10 @@
 from stack import settings
 from stack.audit import AUDITED
 from stack.home import Home
-from stack.shop import Request, Shop
+from stack.shop import WAIT_SECONDS, Request, Shop
 from stack.table import paint
+
+KILL = "kill -9 $(make -s status | awk '$1 == \"pagos\" { print $3 }')"
 
 
 def text(shop: Shop, home: Home, completed: str, ready: Request) -> str:
@@ -30,24 +32,19 @@ def _servers(home: Home) -> list[str]:
 
 def _tries(orchestrator: str, completed: str, ready: Request) -> list[str]:
     saga = f"{orchestrator}/saga/{completed}"
-    undo = Request("POST", f"{saga}/compensate", {"reason": "changed my mind"}, {"Prefer": "wait=30"})
-    tries = [
-        (
-            "The first saga, and all that happened to it",
-            [
-                Request("GET", saga).curl() + " | python3 -m json.tool",
-                Request("GET", f"{saga}/timeline").curl() + " | python3 -m json.tool",
-            ],
-        ),
-        ("Undo it in full: order cancelled, money refunded, stock back", [undo.curl()]),
-        ("Every saga that was compensated", [Request("GET", f"{orchestrator}/saga?status=compensated").curl()]),
-        (
-            "Kill pagos, check a cart out that is ready, and see it wait until pagos is back",
-            ["kill -9 $(make -s status | awk '$1 == \"pagos\" { print $3 }')", ready.curl()],
-        ),
-        ("Check the books; see what runs; stop it all", ["make audit", "make status", "make down"]),
-    ]
-    return [line for why, commands in tries for line in ("", f"  # {why}", *_indented(commands))]
+    undo = Request("POST", f"{saga}/compensate", {"reason": "changed my mind"}, {"Prefer": f"wait={WAIT_SECONDS}"})
+    tries = (
+        ("The first saga, and all that happened to it", _shown(saga), _shown(f"{saga}/timeline")),
+        ("Undo it in full: order cancelled, money refunded, stock back", undo.curl()),
+        ("Every saga that was compensated", _shown(f"{orchestrator}/saga?status=compensated")),
+        ("Kill pagos, check out a cart that is ready, and see its saga go on when pagos is back", KILL, ready.curl()),
+        ("Check the books; see what runs; stop it all", "make audit", "make status", "make down"),
+    )
+    return [line for why, *commands in tries for line in ("", f"  # {why}", *_indented(commands))]
+
+
+def _shown(url: str) -> str:
+    return f"{Request('GET', url).curl()} | python3 -m json.tool"
 
 
 def _indented(commands: list[str]) -> list[str]:
