@@ -99,7 +99,7 @@ def _prefix(home: Path) -> str:
 
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
-    with (home / "lock").open("w") as lock:
+    with (home / "run.lock").open("w") as lock:  # `lock` is the stack's own, taken while it starts the server
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
