@@ -20,7 +20,7 @@ from stack.waiting import await_ready
 # A cold machine may make a cluster, or recover one, before PostgreSQL answers.
 POSTGRES_SECONDS, RABBITMQ_SECONDS, SERVICE_SECONDS = 90, 120, 60
 THEIRS_SECONDS = 10  # a server that isn't ours should be there already
-FAILED_STARTS = 3  # one may fail for what is over in a second, such as the end of a process that was killed
+FAILED_STARTS = 2  # the first may fail for what is over in a second, such as the end of a process that was killed
 
 
 def launch(

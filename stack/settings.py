@@ -34,9 +34,9 @@ def _plain(value: str) -> str:
 
 
 def user_settings() -> dict[str, str]:
-    """Everything the user set. A variable of the environment wins over `.env`; an empty one counts as not set."""
-    everything = [*read_env_file(ROOT / ".env").items(), *os.environ.items()]
-    return {name: value for name, value in everything if value}
+    """Everything the user set. A variable of the environment wins over `.env`; if it is empty, nothing is set."""
+    everything = read_env_file(ROOT / ".env") | os.environ
+    return {name: value for name, value in everything.items() if value}
 
 
 def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Process]:

@@ -51,12 +51,12 @@ def test_without_an_env_file_nothing_is_set(tmp_path: Path) -> None:
 
 
 def test_the_environment_wins_over_the_env_file(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (checkout / ".env").write_text("PAGOS_PORT=1\nCARRITO_PORT=2\nINVENTARIO_PORT=\n")
+    (checkout / ".env").write_text("PAGOS_PORT=1\nCARRITO_PORT=2\nINVENTARIO_PORT=\nORCHESTRATOR_PORT=4\n")
     monkeypatch.setenv("PAGOS_PORT", "3")
-    monkeypatch.setenv("CARRITO_PORT", "")
+    monkeypatch.setenv("ORCHESTRATOR_PORT", "")
     user = settings.user_settings()
     assert (user["PAGOS_PORT"], user["CARRITO_PORT"]) == ("3", "2")
-    assert "INVENTARIO_PORT" not in user
+    assert user.keys() & {"INVENTARIO_PORT", "ORCHESTRATOR_PORT"} == set(), "empty is not set"
 
 
 def test_a_server_of_the_users_own_is_not_started() -> None:

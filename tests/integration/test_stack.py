@@ -1,0 +1,228 @@
+"""The stack on real servers: privately, on free ports, in folders of its own."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from shared.testing import wait_until
+from stack import amqp, debian, lifecycle, owned, postgres, servers, settings
+from stack.errors import StackError
+from stack.home import ROOT, Home
+from stack.processes import PROCESSES
+from stack.supervision import Supervisor
+
+LOOPBACK = {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1, as /proc/net writes them
+PORTS = {name: "0" for process in PROCESSES.values() for name in process.ports}
+
+needs_rabbitmq = pytest.mark.skipif(
+    not (shutil.which("rabbitmq-server") or debian.is_debian() or os.environ.get("CI")),
+    reason="no RabbitMQ is installed, and none can be unpacked on this system",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_of_the_users() -> Iterator[None]:
+    """These tests are about private servers, also for a user who has servers of his own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for setting in settings.SERVER_OF:
+            patch.setenv(setting, "")
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with a running PostgreSQL; its path has a space."""
+    home = tmp_path_factory.mktemp("my stack")
+    servers.start(home, only=["postgres"])
+    yield home
+    servers.stop(home)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Path]:
+    """An empty home; whatever the test starts there ends with it."""
+    yield tmp_path
+    servers.stop(tmp_path)
+
+
+def database_url(home: Path) -> str:
+    return settings.read_env_file(Home.at(home).env_file)["DATABASE_URL"]
+
+
+def query(home: Path, *statements: str) -> object:
+    """What the last of these statements answers."""
+    engine = create_engine(database_url(home), poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        results = [connection.execute(text(statement)) for statement in statements]
+        return results[-1].scalar() if results[-1].returns_rows else None
+
+
+def listening_beyond_loopback(home: Path) -> set[str]:
+    """The addresses, other than loopback, on which this home's processes listen."""
+    sockets = {
+        os.readlink(link)
+        for pid in owned.processes(Home.at(home))
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if link.is_symlink()
+    }
+    addresses = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                addresses.add(fields[1].partition(":")[0])
+    assert addresses, "they listen somewhere"
+    return addresses - LOOPBACK
+
+
+def stack(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m stack`."""
+    return subprocess.run(
+        [sys.executable, "-m", "stack", *arguments, "--home", str(home)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_postgres_keeps_what_it_has_confirmed(home: Path) -> None:
+    assert query(home, "SHOW fsync") == "on"
+    assert query(home, "SHOW synchronous_commit") == "on"
+
+
+def test_a_service_can_have_a_role_and_a_schema_of_its_own(home: Path) -> None:
+    own = ("CREATE ROLE shop", "GRANT shop TO saga", "CREATE SCHEMA shop AUTHORIZATION shop", "SET ROLE shop")
+    assert query(home, *own, "CREATE TABLE shop.t (i int)", "SELECT count(*) FROM shop.t") == 0
+    assert query(home, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
+
+
+def test_starting_again_changes_nothing(home: Path) -> None:
+    pid = servers.pid_of(home, "postgres")
+    assert servers.start(home, only=["postgres"])["DATABASE_URL"] == database_url(home)
+    assert servers.pid_of(home, "postgres") == pid
+
+
+def test_a_killed_postgres_comes_back_on_its_port_with_its_data(home: Path) -> None:
+    query(home, "CREATE TABLE kept AS SELECT 7 AS i")
+    killed = servers.kill(home, "postgres")
+    wait_until(lambda: postgres.is_ready(database_url(home)), "PostgreSQL is back", 30)
+    assert servers.pid_of(home, "postgres") != killed
+    assert query(home, "SELECT i FROM kept") == 7
+
+
+def test_a_stopped_postgres_stays_away_until_it_is_started(home: Path) -> None:
+    servers.stop_one(home, "postgres")
+    assert not postgres.is_ready(database_url(home))
+    servers.start_one(home, "postgres")
+    assert postgres.is_ready(database_url(home))
+
+
+def test_two_homes_run_at_once_and_end_alone(home: Path, fresh: Path) -> None:
+    told = servers.start(fresh, only=["postgres"])
+    assert told["DATABASE_URL"] != database_url(home)
+    servers.stop(fresh)
+    assert not postgres.is_ready(told["DATABASE_URL"])
+    assert postgres.is_ready(database_url(home))
+
+
+def test_a_killed_machine_comes_up_again_though_its_pids_are_others_now(fresh: Path) -> None:
+    servers.start(fresh, only=["postgres"])
+    query(fresh, "CREATE TABLE kept AS SELECT 7 AS i")
+    for pid in owned.processes(Home.at(fresh)):
+        with suppress(ProcessLookupError):  # PostgreSQL's children end with it
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not owned.processes(Home.at(fresh)), "all are dead", 10)
+    pid_file = fresh / "postgres" / "data" / "postmaster.pid"
+    pid_file.write_text("\n".join([str(os.getppid()), *pid_file.read_text().splitlines()[1:]]))
+    servers.start(fresh, only=["postgres"])
+    assert query(fresh, "SELECT i FROM kept") == 7
+
+
+def test_down_finds_everything_when_the_supervisor_and_its_records_are_gone(fresh: Path) -> None:
+    servers.start(fresh, only=["postgres"])
+    url = database_url(fresh)
+    home = Home.at(fresh)
+    os.kill(int((home.supervisor / "supervisord.pid").read_text()), signal.SIGKILL)
+    shutil.rmtree(home.supervisor)
+    home.env_file.unlink()
+    assert stack("down", home=fresh).stdout == "Stopped.\n"
+    assert owned.processes(home) == set()
+    assert not postgres.is_ready(url)
+
+
+@needs_rabbitmq
+def test_rabbitmq_starts_privately_and_comes_back_when_it_is_killed(fresh: Path) -> None:
+    told = servers.start(fresh)
+    assert amqp.is_ready(told["RABBITMQ_URL"])
+    assert not amqp.is_ready(told["RABBITMQ_URL"].replace("guest:guest", "guest:wrong"))
+    assert listening_beyond_loopback(fresh) == set()
+    servers.kill(fresh, "rabbitmq")
+    wait_until(lambda: amqp.is_ready(told["RABBITMQ_URL"]), "RabbitMQ is back", 60)
+    servers.stop(fresh)
+    assert owned.processes(Home.at(fresh)) == set()  # nor is Erlang's port mapper left, which runs by itself
+
+
+def test_a_taken_port_stops_everything_before_it_starts(fresh: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        refused = stack("up", home=fresh, **{**PORTS, "PAGOS_PORT": str(port)})
+    assert refused.returncode == 1
+    assert f"Port {port} is taken by pid {os.getpid()} (" in refused.stderr
+    assert "PAGOS_PORT=<port>" in refused.stderr
+    assert owned.processes(Home.at(fresh)) == set()
+
+
+def test_a_server_of_the_users_that_is_not_there_is_reported_by_its_setting(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setattr(lifecycle, "THEIRS_SECONDS", 0)
+    with pytest.raises(StackError, match=r"DATABASE_URL is set, but no postgres .* \(127\.0\.0\.1:1\)"):
+        servers.start(fresh, only=["postgres"])
+
+
+def test_a_server_that_does_not_start_is_reported_with_its_log(fresh: Path) -> None:
+    home = Home.at(fresh)
+    home.make()
+    (home.postgres / "data").mkdir()  # not a cluster
+    refused = stack("servers", "--only=postgres", home=fresh)
+    assert refused.returncode == 1
+    assert "postgres does not start." in refused.stderr
+    assert f"The last lines of {home.logs / 'postgres.log'}:" in refused.stderr
+
+
+@needs_rabbitmq
+def test_the_whole_stack_comes_up_heals_itself_and_leaves_nothing(fresh: Path) -> None:
+    home = Home.at(fresh)
+    started = stack("up", home=fresh, **PORTS)
+    assert started.returncode == 0, started.stdout + started.stderr
+    assert listening_beyond_loopback(fresh) == set()
+    assert "Already up." in stack("up", home=fresh, **PORTS).stdout
+
+    pids = {name: info["pid"] for name, info in Supervisor(home).states().items()}
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: _all_run_anew(home, pids), "every process is back", 60)
+    assert stack("up", home=fresh, **PORTS).returncode == 0
+
+    assert "saga_orchestrator-worker-2" in stack("status", home=fresh).stdout
+    assert stack("down", home=fresh).stdout == "Stopped.\n"
+    assert owned.processes(home) == set()
+    assert "Not running" in stack("status", home=fresh).stdout
+
+
+def _all_run_anew(home: Home, before: dict[str, int]) -> bool:
+    states = Supervisor(home).states()
+    return all(states[name]["statename"] == "RUNNING" and states[name]["pid"] != pid for name, pid in before.items())
