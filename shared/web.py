@@ -1,6 +1,7 @@
 """Answers and problems: what leaves a service over HTTP (RFC 9457 for everything that isn't a success)."""
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -8,7 +9,7 @@ from typing import Any
 
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest, UnprocessableEntity, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity, UnsupportedMediaType
 
 from shared.errors import (
     Conflict,
@@ -106,9 +107,13 @@ class JsonRequest(Request):
     """A request whose body is a JSON object, or is missing altogether (an empty object then)."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The object; 400 for malformed JSON, 415 for another content type, 422 for another JSON value."""
+        """The object; 400 for malformed JSON, 413 for too much, 415 for another content type, 422 for another value."""
         del force, silent, cache
         raw = self.get_data()
+        if self.content_length is None and len(raw) >= (self.max_content_length or sys.maxsize):
+            raise RequestEntityTooLarge  # it came in chunks, and was cut off there
+        if len(raw) < (self.content_length or 0):
+            raise BadRequest("the body is shorter than its Content-Length")
         if not raw:
             return {}
         if not self.is_json:
