@@ -1,6 +1,12 @@
 """gunicorn for every web process: one process, many threads, a connection for each."""
 
+import ctypes
 import os
+import signal
+import sys
+from typing import Any
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 worker_class = "gthread"
 workers = 1  # metrics are kept in the process; run more processes, not more workers, for more cores
@@ -18,3 +24,11 @@ logconfig_dict = {
     "root": {"level": "INFO", "handlers": []},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
 }
+
+
+def post_fork(server: Any, _: object) -> None:
+    """Let the worker die with the process that started it: an orphan would keep the port from its successor."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server.pid:  # it died before the line above
+            os.kill(os.getpid(), signal.SIGKILL)

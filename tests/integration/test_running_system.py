@@ -1,10 +1,15 @@
 """The means by which other tests break things do break them."""
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import create_engine, text
 
+from tests.integration.api_client import wait_for_blocked
 from tests.system.running import RunningSystem
 
 Start = Callable[..., RunningSystem]
@@ -19,6 +24,30 @@ def test_a_killed_service_refuses_connections_and_comes_back_at_the_same_address
         requests.get(url, timeout=5)
     system.restart("inventario")
     assert requests.get(url, timeout=5).status_code == 200
+
+
+def test_a_worker_does_not_outlive_its_master_not_even_to_end_a_request(
+    start_system: Start, fresh_database_url: str
+) -> None:
+    """An orphan would keep the port from the next master for as long as it is being graceful."""
+    patient = {"GUNICORN_CMD_ARGS": "--reuse-port --graceful-timeout 600"}
+    system = start_system(processes=["inventario"], env_of={"inventario": patient})
+    product = {"name": "a", "price": 1, "quantity": 1, "sku": "a"}
+    adding = threading.Thread(target=_ignoring_errors, args=(system.url("inventario") + "/api/products", product))
+    engine = create_engine(fresh_database_url)
+    with engine.connect() as blocker, blocker.begin():
+        blocker.execute(text("SET LOCAL ROLE inventario"))
+        blocker.execute(text("LOCK TABLE inventario.products"))
+        adding.start()
+        wait_for_blocked(blocker)
+        system.kill_alone("inventario")
+    adding.join()
+    engine.dispose()
+
+
+def _ignoring_errors(url: str, body: dict[str, Any]) -> None:
+    with suppress(requests.ConnectionError):
+        requests.post(url, json=body, timeout=60)
 
 
 def test_a_frozen_service_answers_when_it_is_thawed(start_system: Start) -> None:

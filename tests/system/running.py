@@ -132,6 +132,11 @@ class RunningSystem:
         """Where a service is, also while it is down."""
         return f"http://127.0.0.1:{self._instances[name].port}"
 
+    def kill_alone(self, name: str) -> None:
+        """SIGKILL for the process itself and for none of its children; returns when all of them are gone."""
+        os.kill(self._instances[name].pid, signal.SIGKILL)
+        self._wait_gone(name)
+
     def kill(self, name: str) -> None:
         """SIGKILL, as a crash would; returns when it is dead."""
         self._signal(name, signal.SIGKILL)
