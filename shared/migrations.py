@@ -6,14 +6,14 @@ import tenacity
 from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, create_engine, text
-from sqlalchemy.exc import InternalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 
 from shared.config import ROOT
 
-# Roles belong to the whole server, and two databases may make them at the same moment; PostgreSQL
-# then answers one of them with "tuple concurrently updated". The second try finds the work done.
+# Roles belong to the whole server, and two databases may make them at the same moment; PostgreSQL then answers
+# one of them with "duplicate key" or "tuple concurrently updated". The second try finds the work done.
 _together = tenacity.retry(
-    retry=tenacity.retry_if_exception_type((InternalError, ProgrammingError)),
+    retry=tenacity.retry_if_exception_type((IntegrityError, InternalError, ProgrammingError)),
     stop=tenacity.stop_after_attempt(5),
     wait=tenacity.wait_random_exponential(0.05, 1),
     reraise=True,
@@ -68,8 +68,10 @@ def _ensure_home(connection: Connection, service: str) -> None:
         exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": service})
         if not exists:
             connection.execute(text(f"CREATE ROLE {service} NOLOGIN"))
-        member = connection.scalar(text("SELECT pg_has_role(current_user, :name, 'MEMBER')"), {"name": service})
-        if not member:
+        # From 16 on, who makes a role is a member of it that may not put it on.
+        needed = "SET" if (connection.dialect.server_version_info or (0,)) >= (16,) else "MEMBER"
+        usable = text("SELECT pg_has_role(current_user, :name, :needed)")
+        if not connection.scalar(usable, {"name": service, "needed": needed}):
             connection.execute(text(f"GRANT {service} TO CURRENT_USER"))
         schema = connection.scalar(text("SELECT to_regnamespace(:name)::text"), {"name": service})
         if not schema:
