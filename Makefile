@@ -16,7 +16,7 @@ help: ## show this
 install: .venv/.installed ## install what the project needs, in .venv
 
 .venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Python 3.11 or newer is needed; $(PYTHON) is missing or older. If you have another: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "Python's venv module is missing. Install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
@@ -53,5 +53,5 @@ audit: install ## check, across the running services, that no money and no stock
 	@$(VENV) -m stack.audit
 
 clean: down ## stop everything and remove all that was made: .venv, .local (with its data), caches
-	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist ./*.egg-info
+	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis build dist ./*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

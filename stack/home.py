@@ -66,6 +66,8 @@ def write_private(path: Path, text: str) -> None:
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or a machine that is killed may be left with an empty file
     new.replace(path)
 
 

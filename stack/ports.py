@@ -5,6 +5,7 @@ import random
 import socket
 from contextlib import suppress
 from pathlib import Path
+from textwrap import shorten
 
 from stack.errors import StackError
 
@@ -40,7 +41,7 @@ def holder(port: int) -> str:
     for process in Path("/proc").glob("[0-9]*"):
         if sockets & _open_files(process):
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            return f"pid {process.name} ({command})"
+            return f"pid {process.name} ({shorten(command, 100)})"
     return "a process of another user"
 
 

@@ -66,7 +66,7 @@ def restart(home: Path, name: str) -> None:
 
 def pid_of(home: Path, name: str) -> int:
     """The pid of a process; 0 when it doesn't run."""
-    return int(Supervisor(Home.at(home)).states()[name]["pid"])
+    return int(Supervisor(Home.at(home)).info(name)["pid"])
 
 
 def kill(home: Path, name: str) -> int:

@@ -8,8 +8,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from http.client import HTTPConnection, HTTPException
 from typing import Any
-from xmlrpc.client import Error, ServerProxy
+from xml.parsers.expat import ExpatError
+from xmlrpc.client import Error, ServerProxy, Transport
 
 from stack.errors import StackError
 from stack.home import ROOT, Home, write_private
@@ -19,6 +21,7 @@ from stack.waiting import wait_until
 
 # supervisord waits 1, 2, 3... seconds between its tries: this is three minutes and a half until it gives up.
 START_RETRIES = 20
+CALL_SECONDS = 10  # supervisord answers in milliseconds
 STOP_SECONDS = 90  # longer than any process's own, after which supervisord kills it
 ALIVE = ("STARTING", "RUNNING", "BACKOFF")  # BACKOFF: waiting to be started again
 
@@ -97,38 +100,54 @@ class Supervisor:
         infos: Any = self._try("getAllProcessInfo") if self._conf.exists() else None
         return {info["name"]: info for info in infos or ()}
 
+    def info(self, name: str) -> dict[str, Any]:
+        """What it knows of one process; StackError when it runs no such process."""
+        states = self.states()
+        if name not in states:
+            raise StackError(f"No {name} was started in {self._home.path}.")
+        return states[name]
+
     def state(self, name: str) -> str:
-        """What supervisord calls this process's state; empty when it doesn't know it."""
-        return str(self.states().get(name, {}).get("statename", ""))
+        """What supervisord calls this process's state."""
+        return str(self.info(name)["statename"])
 
     def start(self, names: Iterable[str]) -> None:
         """Start those of them that don't run."""
-        states = self.states()
         for name in names:
-            if states[name]["statename"] not in ALIVE:
+            if self.state(name) not in ALIVE:
                 self._call("startProcess", name, False)
 
     def stop(self, names: Iterable[str]) -> None:
         """Stop them, all at once, and wait until they have."""
         names = set(names)
-        for name, info in self.states().items():
-            if name in names and info["statename"] in ALIVE:
-                self._call("stopProcess", name, False)
-        wait_until(lambda: not any(self.state(name) in {*ALIVE, "STOPPING"} for name in names), STOP_SECONDS)
+        for name in names & self._alive():
+            self._try("stopProcess", name, False)
+        wait_until(lambda: not names & self._alive(), STOP_SECONDS)
 
-    def _try(self, method: str) -> object:
+    def _alive(self) -> set[str]:
+        return {name for name, info in self.states().items() if info["statename"] in {*ALIVE, "STOPPING"}}
+
+    def _try(self, method: str, *arguments: object) -> object:
         try:
-            return self._call(method)
+            return self._call(method, *arguments)
         except StackError:
             return None
 
     def _call(self, method: str, *arguments: object) -> object:
         parser = configparser.RawConfigParser()
-        parser.read(self._conf)
-        door = parser["inet_http_server"]
-        address = f"http://{door['username']}:{door['password']}@{door['port']}/RPC2"
         try:
-            with ServerProxy(address) as server:
+            parser.read(self._conf)
+            door = parser["inet_http_server"]
+            address = f"http://{door['username']}:{door['password']}@{door['port']}/RPC2"
+            with ServerProxy(address, _Transport()) as server:
                 return getattr(server.supervisor, method)(*arguments)
-        except (OSError, Error) as error:
-            raise StackError(f"supervisord doesn't answer, or refuses: {error}") from error
+        # After a machine was killed the file may be damaged, and its port may be somebody else's.
+        except (OSError, Error, HTTPException, ExpatError, configparser.Error, KeyError) as error:
+            raise StackError(f"supervisord doesn't answer, or refuses: {error!r}") from error
+
+
+class _Transport(Transport):
+    def make_connection(self, host: Any) -> HTTPConnection:
+        connection = super().make_connection(host)
+        connection.timeout = CALL_SECONDS
+        return connection

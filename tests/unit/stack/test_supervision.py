@@ -1,9 +1,12 @@
 import configparser
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 from supervisor.options import ServerOptions
 
+from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES, select
 from stack.supervision import Supervisor, configuration
@@ -54,6 +57,35 @@ def test_without_a_supervisord_nothing_runs(home: Home) -> None:
     assert Supervisor(home).states() == {}
 
 
+@pytest.mark.parametrize("left", ["", "[inet_http_server]\n", "nonsense\n"])
+def test_a_damaged_record_of_a_supervisord_counts_as_none(home: Home, left: str) -> None:
+    (home.supervisor / "supervisord.conf").write_text(left)
+    assert not Supervisor(home).is_running()
+
+
 def test_a_dead_supervisord_is_noticed(home: Home) -> None:
     (home.supervisor / "supervisord.conf").write_text(configuration(home, [], {}))
     assert not Supervisor(home).is_running()
+
+
+def test_another_server_on_its_port_is_not_taken_for_it(home: Home) -> None:
+    text = configuration(home, [], {})
+    (home.supervisor / "supervisord.conf").write_text(text)
+    port = int(text.partition("127.0.0.1:")[2].split()[0])
+    with socket.create_server(("127.0.0.1", port)) as server:
+        thread = threading.Thread(target=_answer_nonsense, args=[server])
+        thread.start()
+        assert not Supervisor(home).is_running()
+        thread.join()
+
+
+def _answer_nonsense(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(10_000)
+        connection.sendall(b"nonsense\r\n")
+
+
+def test_a_process_that_was_not_started_is_unknown(home: Home) -> None:
+    with pytest.raises(StackError, match=r"No rabbitmq was started"):
+        Supervisor(home).start(["rabbitmq"])
