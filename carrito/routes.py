@@ -102,8 +102,11 @@ def remove_item(path: ItemPath) -> Response:
     openapi_extensions=idempotent(),
 )
 def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
-    """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer."""
-    return answer_once(db, lambda uow: Answer(CartOut.of(_begin(uow, path, body)), 201))
+    """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer.
+
+    They pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
+    """
+    return answer_once(db, lambda uow: Answer(CartOut.of(_begin(uow, path, body)), 201), any_path=True)
 
 
 @routes.post(

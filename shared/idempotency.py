@@ -57,15 +57,19 @@ def keys_table(metadata: MetaData) -> Table:
     )
 
 
-def answer_once(db: Database, use_case: Callable[[Connection], Answer]) -> Response:
-    """Run the use case in one transaction and answer; under a key, at most once, and alike every time."""
+def answer_once(db: Database, use_case: Callable[[Connection], Answer], *, any_path: bool = False) -> Response:
+    """Run the use case in one transaction and answer; under a key, at most once, and alike every time.
+
+    A key is a key of its path; with `any_path`, of all paths of the endpoint: another path is then like another body.
+    """
     key = request_key()
     if key is None:
         with db.transaction() as uow:
             answer = use_case(uow)
         return respond(answer)
     with db.transaction() as uow:
-        return _under_key(uow, db.metadata.tables[f"{db.service}.idempotency_keys"], key, use_case)
+        keys = db.metadata.tables[f"{db.service}.idempotency_keys"]
+        return _under_key(uow, keys, key, use_case, str(request.url_rule) if any_path else request.path)
 
 
 def request_key() -> str | None:
@@ -79,12 +83,12 @@ def request_key() -> str | None:
     return match[1] or match[2]
 
 
-def _under_key(uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Answer]) -> Response:
-    endpoint = f"{request.method} {request.path}"[:200]
+def _under_key(uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Answer], path: str) -> Response:
+    endpoint = f"{request.method} {path}"[:200]
     lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
     if not uow.scalar(select(lock)):
         raise KeyInUse("a request with this key is still running", idempotency_key=key)
-    fingerprint = hashlib.sha256(request.get_data()).hexdigest()
+    fingerprint = hashlib.sha256(request.path.encode() + b"\0" + request.get_data()).hexdigest()
     stored = uow.execute(select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)).first()
     if stored is not None:
         if stored.fingerprint != fingerprint:
