@@ -1,0 +1,261 @@
+"""A shop of real processes, as its customers and its operators use it: over HTTP only."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from shared.http_client import Peer, PeerUnavailable, Reply
+from shared.testing import wait_until
+from stack import audit
+from tests.system.running import RunningSystem
+
+CARRITO, INVENTARIO, PAGOS, ORCHESTRATOR = "carrito", "inventario", "pagos", "saga_orchestrator"
+EXECUTOR = "saga_orchestrator-worker"
+WAYS_IN = {CARRITO: "/checkout/saga", ORCHESTRATOR: "/saga/checkout"}
+USER = "ana"
+ADDRESS = "Main St 1"
+PRICE = "9.99"
+PATIENCE = 40.0  # seconds, so that nothing hangs; nothing here takes a tenth of it
+
+# What makes recovery quick: what takes half a minute in earnest takes a second here.
+QUICK = {
+    "LEASE": "1",
+    "PROGRESS": "0.05",
+    "CALL_SECONDS": "2",
+    "RETRY_FIRST": "0.05",
+    "RETRY_MOST": "0.3",
+    "HANDOVER_SECONDS": "0.5",
+}
+
+
+@dataclass(frozen=True)
+class Became:
+    """What became of a checkout: the status of its saga and of its cart, and of all that the saga made."""
+
+    saga: str
+    cart: str
+    orders: tuple[str, ...] = ()
+    payments: tuple[str, ...] = ()
+    reservations: tuple[str, ...] = ()
+
+
+COMPLETED = Became("completed", "checked_out", ("confirmed",), ("captured",), ("committed",))
+UNDONE = Became("compensated", "open", ("cancelled",), ("refunded",), ("released",))
+DECLINED = Became("compensated", "open", (), ("declined",), ("released",))
+SOLD_OUT = Became("compensated", "open")
+
+
+class Shop:
+    """Safe to use from many threads, but for what starts and stops its processes."""
+
+    def __init__(self, system: RunningSystem) -> None:
+        self.system = system
+        self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names}
+        self._peers = {name: Peer(name, url, PATIENCE) for name, url in self.urls.items()}
+        self._skus = itertools.count(1)
+        self._special: set[str] = set()  # processes that run with an environment of their own
+
+    # Over HTTP
+
+    def get(self, service: str, path: str) -> Reply:
+        """Any answer; raises `PeerUnavailable`."""
+        return self._peers[service].get(path)
+
+    def post(self, service: str, path: str, body: Mapping[str, Any] | None = None, **headers: str) -> Reply:
+        """Any answer; raises `PeerUnavailable`. Headers are written with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._peers[service].post(path, body or {}, named)
+
+    # A customer
+
+    def product(self, quantity: int = 100, price: str = PRICE) -> int:
+        """A new product."""
+        body = {"name": "Mug", "price": price, "quantity": quantity, "sku": f"mug-{next(self._skus)}"}
+        return int(self._made(INVENTARIO, "/api/products", body)["id"])
+
+    def cart(self, *lines: tuple[int, int], user: str = USER) -> str:
+        """A new cart with so many of each product."""
+        cart_id = str(self._made(CARRITO, "/carts", {"user_id": user})["id"])
+        for product_id, quantity in lines:
+            self._made(CARRITO, f"/carts/{cart_id}/items", {"product_id": product_id, "quantity": quantity})
+        return cart_id
+
+    def deposit(self, amount: str, user: str = USER) -> None:
+        """Pay into a wallet."""
+        self._made(PAGOS, f"/api/v1/wallets/{user}/deposits", {"amount": amount})
+
+    def wish(self, cart_id: str, method: str = "credit_card", user: str = USER) -> dict[str, str]:
+        """What a checkout is asked for with."""
+        return {"cart_id": cart_id, "user_id": user, "payment_method": method, "billing_address": ADDRESS}
+
+    def checkout(
+        self, cart_id: str, method: str = "credit_card", way: str = CARRITO, user: str = USER, **headers: str
+    ) -> Reply:
+        """Whatever the way in answers; raises `PeerUnavailable`."""
+        return self.post(way, WAYS_IN[way], self.wish(cart_id, method, user), **headers)
+
+    def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO) -> str:
+        """The id of a saga that was accepted."""
+        reply = self.checkout(cart_id, method, way)
+        assert reply.status == 202, reply.body
+        return str(reply.body["saga_id"])
+
+    def buy(self, product_id: int, quantity: int = 1, method: str = "credit_card", way: str = CARRITO) -> str:
+        """The id of a saga that checks out a cart with so many of one product."""
+        return self.begin(self.cart((product_id, quantity)), method, way)
+
+    def insist(self, cart_id: str, method: str = "credit_card", way: str = CARRITO) -> str:
+        """The id of a saga, as a client gets it who isn't answered: the same request under the same key, again."""
+        key = uuid4().hex
+
+        def answer() -> Reply | None:
+            try:
+                reply = self.checkout(cart_id, method, way, Idempotency_Key=key)
+            except PeerUnavailable:
+                return None
+            unanswered = reply.status >= 500 or reply.body.get("type") == "/problems/key-in-use"
+            return None if unanswered else reply
+
+        reply = wait_until(answer, "the checkout is accepted", PATIENCE)
+        assert reply is not None
+        assert reply.status == 202, reply.body
+        return str(reply.body["saga_id"])
+
+    # An operator
+
+    def saga(self, saga_id: str) -> Mapping[str, Any]:
+        """The saga as people see it."""
+        return self._read(ORCHESTRATOR, f"/saga/{saga_id}")
+
+    def sagas(self, **query: object) -> Mapping[str, Any]:
+        """A page of sagas."""
+        wanted = "&".join(f"{name}={value}" for name, value in query.items())
+        return self._read(ORCHESTRATOR, f"/saga?{wanted}")
+
+    def timeline(self, saga_id: str, **like: object) -> list[Mapping[str, Any]]:
+        """The entries of a saga's timeline that have these values."""
+        items: list[Mapping[str, Any]] = self._read(ORCHESTRATOR, f"/saga/{saga_id}/timeline")["items"]
+        return [item for item in items if all(item[name] == value for name, value in like.items())]
+
+    def compensate(self, saga_id: str, **headers: str) -> Reply:
+        """Ask for a saga to be undone."""
+        return self.post(ORCHESTRATOR, f"/saga/{saga_id}/compensate", {"reason": "changed my mind"}, **headers)
+
+    def retry(self, saga_id: str) -> Reply:
+        """Ask for a saga to be tried again now."""
+        return self.post(ORCHESTRATOR, f"/saga/{saga_id}/retry")
+
+    # What became of things
+
+    def until(self, saga_id: str, condition: Callable[[Mapping[str, Any]], bool], what: str) -> Mapping[str, Any]:
+        """The saga, once it is so."""
+
+        def seen() -> Mapping[str, Any] | None:
+            saga = self.saga(saga_id)
+            return saga if condition(saga) else None
+
+        try:
+            saga = wait_until(seen, f"saga {saga_id} {what}", PATIENCE)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{dict(self.saga(saga_id))}") from error
+        assert saga is not None
+        return saga
+
+    def until_status(self, saga_id: str, *statuses: str) -> Mapping[str, Any]:
+        """The saga, once it has one of these statuses."""
+        return self.until(saga_id, lambda saga: saga["status"] in statuses, f"is {' or '.join(statuses)}")
+
+    def until_asked(self, saga_id: str, step: str) -> Mapping[str, Any]:
+        """The saga, once a step's action is under way."""
+        return self.until(saga_id, lambda saga: steps_of(saga)[step] == "running", f"asks for {step}")
+
+    def ended(self, saga_id: str) -> Mapping[str, Any]:
+        """The saga, once it has ended."""
+        return self.until_status(saga_id, "completed", "compensated")
+
+    def became(self, saga_id: str) -> Became:
+        """What became of a checkout, once its saga has ended."""
+        saga = self.ended(saga_id)
+        cart_id = saga["cart_id"]
+
+        def statuses(service: str, path: str) -> tuple[str, ...]:
+            items = self._read(service, f"{path}/{cart_id}")["items"]
+            return tuple(item["status"] for item in items if item["saga_id"] == saga_id)
+
+        return Became(
+            saga["status"],
+            self.cart_as_it_is(cart_id)["status"],
+            statuses(CARRITO, "/orders/saga"),
+            statuses(PAGOS, "/api/v1/payments/saga"),
+            statuses(INVENTARIO, "/api/products/reservations"),
+        )
+
+    def until_quiet(self) -> None:
+        """Until no saga is under way, and no cart waits for one."""
+
+        def quiet() -> bool:
+            live: int = self._read(ORCHESTRATOR, "/audit")["live"]
+            waiting: int = self._read(CARRITO, "/audit")["carts"].get("checking_out", 0)
+            return live == waiting == 0
+
+        wait_until(quiet, "no saga is under way", PATIENCE)
+
+    def cart_as_it_is(self, cart_id: str) -> Mapping[str, Any]:
+        """A cart."""
+        return self._read(CARRITO, f"/carts/{cart_id}")
+
+    def stock(self, product_id: int) -> tuple[int, int, int]:
+        """How many of a product are available, held and sold."""
+        product = self._read(INVENTARIO, f"/api/products/{product_id}")
+        return product["available"], product["held"], product["sold"]
+
+    def check_books(self) -> None:
+        """Every saga has ended, and no money and no stock is lost or doubled."""
+        findings = audit.check(self.urls, wait_seconds=PATIENCE)
+        assert findings.clean, str(findings)
+
+    # Its processes
+
+    def restart(self, name: str, **env: str) -> None:
+        """Kill a process if it lives, and start it with this added to its environment."""
+        self._special.discard(name)
+        self.system.restart(name, **env)
+        if env:
+            self._special.add(name)
+
+    def mend(self) -> None:
+        """Have every process run as it did in the beginning."""
+        for name in self.system.names:
+            if name in self._special or not self.system.alive(name):
+                self.restart(name)
+            else:
+                self.system.thaw(name)
+
+    def _made(self, service: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        reply = self.post(service, path, body)
+        assert reply.status == 201, reply.body
+        return reply.body
+
+    def _read(self, service: str, path: str) -> Mapping[str, Any]:
+        reply = self.get(service, path)
+        assert reply.status == 200, reply.body
+        return reply.body
+
+
+def steps_of(saga: Mapping[str, Any]) -> dict[str, str]:
+    """The status of each step."""
+    return {step["name"]: step["status"] for step in saga["steps"]}
+
+
+def attempts_of(saga: Mapping[str, Any]) -> dict[str, int]:
+    """How often each step's action was asked for."""
+    return {step["name"]: step["attempts"] for step in saga["steps"]}
+
+
+def problem(reply: Reply, status: int) -> Mapping[str, Any]:
+    """The problem that an answer with this status is."""
+    assert reply.status == status, reply.body
+    assert reply.headers["Content-Type"] == "application/problem+json"
+    return reply.body
