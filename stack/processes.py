@@ -75,8 +75,8 @@ PROCESSES = {
         _web("inventario", 3001, "INVENTARIO_SERVICE_URL", "products, stock and its reservations"),
         _web("pagos", 3002, "PAGOS_SERVICE_URL", "payments, refunds, wallets and the ledger"),
         _web("saga_orchestrator", 3003, "ORCHESTRATOR_URL", "orchestrated checkouts: start, watch, undo"),
-        _worker("carrito", "carrito's outbox and events"),
-        _worker("inventario", "inventario's outbox and events; returns expired holds"),
+        _worker("carrito", "hands over checkouts that were left over"),
+        _worker("inventario", "returns expired holds to the shelves"),
         _worker("saga_orchestrator", "runs the orchestrated checkouts' steps", copies=2),
     )
 }
