@@ -1,19 +1,13 @@
-"""inventario in the words of its tests."""
+"""inventario in the words of its tests. Every answer must be one that its OpenAPI document declares."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
-from flask.testing import FlaskClient
-from sqlalchemy import Connection, text
 from werkzeug.test import TestResponse
 
-from inventario.models import db
 from shared.ids import new_id
-from shared.json_codec import dumps
-from shared.testing import wait_until
+from tests.integration.api_client import ApiClient, body_of
 
 PRODUCTS = "/api/products"
 RESERVE, UNRESERVE, COMMIT = f"{PRODUCTS}/reserve", f"{PRODUCTS}/unreserve", f"{PRODUCTS}/commit"
@@ -31,21 +25,8 @@ class Saga:
         return {"saga_id": self.saga_id, "cart_id": self.cart_id}
 
 
-class Inventario:
+class Inventario(ApiClient):
     """Talks to one app; safe to use from many threads."""
-
-    def __init__(self, client: FlaskClient) -> None:
-        self.client = client
-
-    def get(self, path: str) -> TestResponse:
-        return self.client.get(path)
-
-    def post(self, path: str, body: Any, key: str | None = None) -> TestResponse:
-        headers = {} if key is None else {"Idempotency-Key": key}
-        return self.client.post(path, data=dumps(body), content_type="application/json", headers=headers)
-
-    def post_raw(self, path: str, data: bytes, content_type: str | None = "application/json") -> TestResponse:
-        return self.client.post(path, data=data, content_type=content_type)
 
     def add(self, quantity: int, price: str = "10.00") -> int:
         """The id of a new product."""
@@ -74,45 +55,9 @@ class Inventario:
         items = body_of(self.get(f"{PRODUCTS}/reservations/{saga.cart_id}"))["items"]
         return [item["status"] for item in items]
 
-    def audit(self) -> dict[str, Any]:
-        return body_of(self.get("/audit"))
-
     def books_balance(self) -> bool:
         """What the audit must show in every snapshot."""
         audit = self.audit()
         stock = audit["stock"]
         on_shelves = stock["available"] + stock["held"] + stock["sold"]
         return not audit["broken_products"] and on_shelves == stock["seeded"] + stock["restocked"]
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A transaction of the service's own."""
-        with self.client.application.app_context(), db.transaction() as uow:
-            yield uow
-
-
-def body_of(response: TestResponse) -> dict[str, Any]:
-    """The JSON object of a response."""
-    body = response.json
-    assert isinstance(body, dict)
-    return body
-
-
-def problem_of(response: TestResponse) -> dict[str, Any]:
-    """The members of a problem, which is what every error must be."""
-    assert response.mimetype == "application/problem+json"
-    problem = body_of(response)
-    assert {"type", "title", "status", "detail"} <= problem.keys()
-    assert problem["status"] == response.status_code
-    return problem
-
-
-def outcome(response: TestResponse) -> tuple[int, bytes]:
-    """What two answers have in common when they are the same word for word."""
-    return response.status_code, response.data
-
-
-def wait_for_blocked(uow: Connection) -> None:
-    """Until somebody waits for a lock that this transaction holds."""
-    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-    wait_until(lambda: uow.scalar(waiting), "a request that waits")

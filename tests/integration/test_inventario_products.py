@@ -11,15 +11,8 @@ from werkzeug.test import TestResponse
 from inventario.stock import lock_shelves
 from shared.ids import new_id
 from shared.testing import concurrently
-from tests.integration.inventario_client import (
-    PRODUCTS,
-    Inventario,
-    Saga,
-    body_of,
-    outcome,
-    problem_of,
-    wait_for_blocked,
-)
+from tests.integration.api_client import body_of, outcome, problem_of, wait_for_blocked
+from tests.integration.inventario_client import PRODUCTS, Inventario, Saga
 
 ServiceClient = Callable[..., FlaskClient]
 

@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 from inventario import service
 from inventario.worker import run_once
 from shared.testing import concurrently
-from tests.integration.inventario_client import Inventario, Saga, problem_of, wait_for_blocked
+from tests.integration.api_client import problem_of, wait_for_blocked
+from tests.integration.inventario_client import Inventario, Saga
 
 ServiceClient = Callable[..., FlaskClient]
 

@@ -14,18 +14,8 @@ from inventario import service
 from inventario.domain import Line
 from shared.ids import new_id
 from shared.testing import concurrently
-from tests.integration.inventario_client import (
-    COMMIT,
-    PRODUCTS,
-    RESERVE,
-    UNRESERVE,
-    Inventario,
-    Saga,
-    body_of,
-    outcome,
-    problem_of,
-    wait_for_blocked,
-)
+from tests.integration.api_client import body_of, outcome, problem_of, wait_for_blocked
+from tests.integration.inventario_client import COMMIT, PRODUCTS, RESERVE, UNRESERVE, Inventario, Saga
 
 ServiceClient = Callable[..., FlaskClient]
 Step = Callable[[Inventario, Saga], TestResponse]
