@@ -170,7 +170,10 @@ def apply(saga: Saga, state: SagaState, command: Command, outcome: Outcome, stuc
         return _succeeded(saga, state, command)
     if _may_turn_back(saga, state, command, outcome):
         failed = _with(state, command.step, status=StepStatus.FAILED, error=outcome.error)
-        return turn_back(saga, failed, f"{command.step}: {outcome.error}")
+        turned = turn_back(saga, failed, f"{command.step}: {outcome.error}")
+        is_not_ours = command.step == saga.opening.name and isinstance(outcome, Refused)
+        # A cart that never was this saga's is not to be closed; one that could not be read in time is.
+        return replace(turned, ended=True) if is_not_ours and _nothing_to_undo(saga, turned) else turned
     unanswered = state.unanswered + 1
     waits_for_ever = state.backward or not _before_pivot(saga, command.step)
     again = replace(state, unanswered=unanswered, stuck=waits_for_ever and unanswered >= stuck_after)
@@ -185,9 +188,6 @@ def turn_back(saga: Saga, state: SagaState, reason: str) -> SagaState:
     for step in saga.steps:
         if not _to_undo(turned, step):
             turned = _with(turned, step.name, status=StepStatus.SKIPPED)
-    opening = turned.task(saga.opening.name)
-    if opening.status is StepStatus.FAILED and not turned.uncertain and _nothing_to_undo(saga, turned):
-        return replace(turned, ended=True)  # the cart was never this saga's, so there is nothing to close
     return turned
 
 

@@ -93,6 +93,11 @@ def test_a_cart_that_is_not_ours_ends_the_saga_without_a_call() -> None:
     assert state.status is SagaStatus.COMPENSATED
 
 
+def test_a_cart_that_could_not_be_read_in_time_is_released() -> None:
+    assert rest(after(LATE)) == ["release_cart"]
+    assert rest(after(LOST, LATE)) == ["release_cart"]
+
+
 def test_an_unknown_outcome_is_asked_again() -> None:
     state = after(OK, LOST)
     assert next_command(CHECKOUT, state) == Command("reserve_inventory", Direction.ACTION)
