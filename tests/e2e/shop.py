@@ -1,10 +1,13 @@
 """A shop of real processes, as its customers and its operators use it: over HTTP only."""
 
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
+
+import requests
 
 from shared.http_client import Peer, PeerUnavailable, Reply
 from shared.testing import wait_until
@@ -39,6 +42,16 @@ class Became:
     orders: tuple[str, ...] = ()
     payments: tuple[str, ...] = ()
     reservations: tuple[str, ...] = ()
+
+    @property
+    def left_nothing(self) -> bool:
+        """Whether it was undone, however far it had gone."""
+        return (
+            (self.saga, self.cart) == ("compensated", "open")
+            and set(self.orders) <= {"cancelled"}
+            and set(self.payments) <= {"refunded", "declined"}
+            and set(self.reservations) <= {"released", "expired"}
+        )
 
 
 COMPLETED = Became("completed", "checked_out", ("confirmed",), ("captured",), ("committed",))
@@ -201,6 +214,12 @@ class Shop:
             return live == waiting == 0
 
         wait_until(quiet, "no saga is under way", PATIENCE)
+
+    def answered(self, service: str, route: str) -> int:
+        """How many requests of a route the service has answered since it was started."""
+        metrics = requests.get(f"{self.urls[service]}/metrics", timeout=PATIENCE).text
+        counts = re.findall(rf'^http_requests_total{{.*route="{re.escape(route)}".*}} (\S+)$', metrics, re.MULTILINE)
+        return int(sum(map(float, counts)))
 
     def cart_as_it_is(self, cart_id: str) -> Mapping[str, Any]:
         """A cart."""

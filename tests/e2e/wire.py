@@ -1,0 +1,149 @@
+"""A wire between two services that a test can hold: a request or an answer stays in it until it is let go.
+
+It is what a slow network is to the services: nobody at its ends can tell a lost answer from a late one.
+"""
+
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from shared.testing import wait_until
+
+SECONDS = 60.0  # nothing is held longer, so that nothing hangs
+
+
+@dataclass
+class Held:
+    """The first request that fits, or its answer, for as long as the test wants."""
+
+    pattern: re.Pattern[str]
+    where: str
+    arrived: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+    passed: threading.Event = field(default_factory=threading.Event)
+    status: int | None = None
+
+    def wait(self) -> None:
+        """Until it is in the wire."""
+        wait_until(self.arrived.is_set, f"a {self.where} of {self.pattern.pattern} is held", SECONDS)
+
+    def release(self) -> int:
+        """Let it go on to where it was going; the status that the service answered."""
+        self.let_go.set()
+        wait_until(self.passed.is_set, f"the {self.where} of {self.pattern.pattern} is passed on", SECONDS)
+        if self.status is None:
+            raise AssertionError("the service did not answer")
+        return self.status
+
+
+class Wire:
+    """Stands in front of a service, at `url`, and passes on what comes; a context manager."""
+
+    def __init__(self) -> None:
+        self.target = ""  # the service's URL
+        self._held: list[Held] = []
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> "Wire":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """Where it stands."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def hold(self, pattern: str, where: str) -> Iterator[Held]:
+        """Hold the first "POST /path" that fits: its `request`, before the service gets it, or its `answer`."""
+        held = Held(re.compile(pattern), where)
+        with self._lock:
+            self._held.append(held)
+        try:
+            yield held
+        finally:
+            held.let_go.set()
+            with self._lock:
+                if held in self._held:
+                    self._held.remove(held)
+
+    def _take(self, line: str) -> Held | None:
+        with self._lock:
+            for held in self._held:
+                if held.pattern.fullmatch(line):
+                    self._held.remove(held)
+                    return held
+        return None
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        wire = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                wire._pass_on(self)
+
+            do_POST = do_GET  # noqa: N815  (named by http.server)
+
+            def log_message(self, *_: object) -> None:
+                """Not to the test's output."""
+
+        return Handler
+
+    def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        held = self._take(f"{handler.command} {handler.path}")
+        if held is not None and held.where == "request":
+            self._hold(held)
+        try:
+            status, headers, answer = self._ask(handler, body)
+        except (OSError, http.client.HTTPException):
+            handler.close_connection = True  # as the service did
+            return
+        if held is not None:
+            held.status = status
+            if held.where == "answer":
+                self._hold(held)
+        self._answer(handler, status, headers, answer)
+        if held is not None:
+            held.passed.set()
+
+    @staticmethod
+    def _hold(held: Held) -> None:
+        held.arrived.set()
+        held.let_go.wait(SECONDS)
+
+    def _ask(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=SECONDS)
+        try:
+            passed = {name: value for name, value in handler.headers.items() if name.lower() != "host"}
+            connection.request(handler.command, handler.path, body, passed)
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    @staticmethod
+    def _answer(handler: BaseHTTPRequestHandler, status: int, headers: list[tuple[str, str]], answer: bytes) -> None:
+        try:
+            handler.send_response(status)
+            for name, value in headers:
+                if name.lower() not in {"connection", "date", "server", "transfer-encoding"}:
+                    handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(answer)
+        except OSError:
+            handler.close_connection = True  # who asked did not wait for it
