@@ -51,7 +51,8 @@ def _attempt(entry: Json, told: list[Json]) -> str:
     """`->` is a step, `<-` its compensation."""
     word, colour = WORDS[entry["outcome"]]
     undoes = entry["direction"] == "compensation"
-    step = paint(f"{'<- undo' if undoes else '->'} {entry['step']}".ljust(26), "yellow" if undoes else "plain")
+    step = f"{'<- undo' if undoes else '->'} {entry['step']}".ljust(26)
+    step = paint(step, "yellow") if undoes else step
     took = f"{seconds(entry['started_at'], entry['finished_at']) * 1000:.1f} ms"
     tries = sum(each["step"] == entry["step"] and each["direction"] == entry["direction"] for each in told)
     notes = [f"try {tries}"] * (tries > 1) + [entry["detail"]] * (entry["detail"] is not None)

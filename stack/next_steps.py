@@ -6,7 +6,8 @@ from stack.home import Home
 from stack.shop import WAIT_SECONDS, Request, Shop
 from stack.table import paint
 
-KILL = "kill -9 $(make -s status | awk '$1 == \"pagos\" { print $3 }')"
+# Its process group: what a gunicorn that is killed alone leaves behind goes on answering for a moment.
+KILL = "kill -9 -$(make -s status | awk '$1 == \"pagos\" { print $3 }')"
 
 
 def text(shop: Shop, home: Home, completed: str, ready: Request) -> str:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
-COLOURS = {"plain": "0", "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+COLOURS = {"bold": "1", "red": "31", "green": "32", "yellow": "33"}
 
 
 def paint(text: str, colour: str) -> str:
