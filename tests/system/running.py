@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -139,7 +140,8 @@ class RunningSystem:
 
     def kill(self, name: str) -> None:
         """SIGKILL, as a crash would; returns when it is dead."""
-        self._signal(name, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may be dying at this moment, of a fault
+            self._signal(name, signal.SIGKILL)
         self._wait_gone(name)
 
     def stop(self, name: str, seconds: float = 30) -> int:
