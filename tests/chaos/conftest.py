@@ -1,0 +1,5 @@
+"""What the tests of whole shops have in common."""
+
+from tests.e2e.fixtures import _shops, pytest_runtest_makereport, shop, shop_settings
+
+__all__ = ["_shops", "pytest_runtest_makereport", "shop", "shop_settings"]

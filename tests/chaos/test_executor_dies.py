@@ -1,0 +1,138 @@
+"""kill -9 of an executor at every point of its work: another one, or itself restarted, brings the saga to its end.
+
+Each test: the other executor is frozen, so that the doomed one gets the saga; it dies; its successor goes on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from saga_orchestrator.orchestrator import CHECKOUT
+from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, PAGOS, QUICK, UNDONE, Shop
+
+DOOMED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
+SUCCESSORS = ("the other one", "itself restarted")
+
+ACTIONS = [f"{step.name}.action" for step in (CHECKOUT.opening, *CHECKOUT.steps, *CHECKOUT.retryable)]
+COMPENSATIONS = [f"{step.name}.compensation" for step in reversed(CHECKOUT.steps)]
+CLOSING = f"{CHECKOUT.closing.name}.action"
+
+
+def calls(*commands: str) -> list[str]:
+    """Before each call and after it."""
+    return [f"executor.{when}_call.{command}" for command in commands for when in ("before", "after")]
+
+
+def writes(*kinds: str) -> list[str]:
+    """Before each write's commit and after it."""
+    return [f"executor.{when}_write.{kind}" for kind in kinds for when in ("before", "after")]
+
+
+def points(*groups: list[str]) -> pytest.MarkDecorator:
+    """Each of these points, and at every second one the other successor."""
+    named = [point for group in groups for point in group]
+    return pytest.mark.parametrize(
+        ("point", "successor"), [(point, SUCCESSORS[number // 2 % 2]) for number, point in enumerate(named)]
+    )
+
+
+@pytest.fixture(scope="module")
+def shop_settings() -> dict[str, Any]:
+    """Two executors, and leases so short that a successor need not wait."""
+    return {"env": {**QUICK, "LEASE": "0.5"}, "copies": {EXECUTOR: 2}}
+
+
+def die_in(shop: Shop, point: str, begin: Callable[[], str]) -> str:
+    """The saga in which the doomed executor died at this point."""
+    shop.system.freeze(OTHER)
+    shop.system.kill(DOOMED)
+    saga_id = begin()
+    shop.restart(DOOMED, FAULT_KILL_AT=point)
+    shop.system.wait_dead(DOOMED)
+    assert shop.system.fault_fired(DOOMED)
+    return saga_id
+
+
+def succeed(shop: Shop, successor: str) -> None:
+    """Let the successor have what the dead one left."""
+    if successor == "the other one":
+        shop.system.thaw(OTHER)
+    else:
+        shop.restart(DOOMED)
+
+
+@points(calls(*ACTIONS), writes("claim", "decide", "end"))
+def test_a_success_is_completed_by_its_successor(shop: Shop, point: str, successor: str) -> None:
+    product = shop.product(quantity=10)
+    saga_id = die_in(shop, point, lambda: shop.buy(product))
+    succeed(shop, successor)
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.stock(product) == (9, 0, 1)
+
+
+@points(calls("process_payment.compensation", "reserve_inventory.compensation", CLOSING), writes("decide", "end"))
+def test_a_declined_checkout_is_compensated_by_its_successor(shop: Shop, point: str, successor: str) -> None:
+    product = shop.product(quantity=10)
+    cart = shop.cart((product, 1))
+    saga_id = die_in(shop, point, lambda: shop.begin(cart, "declined_card"))
+    succeed(shop, successor)
+    assert shop.became(saga_id) == DECLINED
+    assert shop.stock(product) == (10, 0, 0)
+    assert shop.became(shop.begin(cart)) == COMPLETED
+
+
+@points(calls(*COMPENSATIONS, CLOSING), writes("claim", "end"))
+def test_a_completed_checkout_is_undone_by_its_successor(shop: Shop, point: str, successor: str) -> None:
+    product = shop.product(quantity=10)
+    cart = shop.cart((product, 1))
+    saga_id = shop.begin(cart)
+    assert shop.became(saga_id) == COMPLETED
+
+    def compensated() -> str:
+        assert shop.compensate(saga_id).status == 202
+        return saga_id
+
+    die_in(shop, point, compensated)
+    succeed(shop, successor)
+    assert shop.became(saga_id) == UNDONE
+    assert shop.stock(product) == (10, 0, 0)
+    assert shop.became(shop.begin(cart)) == COMPLETED
+
+
+@points(writes("hand_back", "progress"))
+def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Shop, point: str, successor: str) -> None:
+    """A frozen service makes a saga long enough for its progress to be written; one that is away has it handed back."""
+    product = shop.product(quantity=10)
+    cart = shop.cart((product, 1))
+    takes_long = point.endswith("progress")
+    if takes_long:
+        shop.system.freeze(PAGOS)
+    else:
+        shop.system.kill(PAGOS)
+    saga_id = die_in(shop, point, lambda: shop.begin(cart))
+    if takes_long:
+        shop.system.thaw(PAGOS)
+    else:
+        shop.restart(PAGOS)
+    succeed(shop, successor)
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.stock(product) == (9, 0, 1)
+
+
+def test_every_point_is_died_at() -> None:
+    """A step that is added to the declaration is killed at, too; a write that is added must be named here."""
+    marks = [
+        mark
+        for test in (
+            test_a_success_is_completed_by_its_successor,
+            test_a_declined_checkout_is_compensated_by_its_successor,
+            test_a_completed_checkout_is_undone_by_its_successor,
+            test_a_saga_that_waits_for_a_service_is_completed_by_its_successor,
+        )
+        for mark in test.pytestmark  # type: ignore[attr-defined]
+    ]
+    named = {point for mark in marks for point, _ in mark.args[1]}
+    undoable = [f"{step.name}.compensation" for step in CHECKOUT.steps if step.undo is not None]
+    every = calls(*ACTIONS, *undoable, CLOSING) + writes("claim", "decide", "end", "hand_back", "progress")
+    assert named == set(every)

@@ -1,0 +1,162 @@
+"""kill -9 of a service after its commit and before its answer, at every endpoint of the saga: asked again, it does
+nothing twice."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.http_client import PeerUnavailable
+from shared.testing import wait_until
+from tests.e2e.shop import (
+    CARRITO,
+    COMPLETED,
+    DECLINED,
+    INVENTARIO,
+    ORCHESTRATOR,
+    PAGOS,
+    QUICK,
+    UNDONE,
+    Shop,
+    problem,
+)
+
+RESERVE, UNRESERVE, COMMIT = (f"POST /api/products/{what}" for what in ("reserve", "unreserve", "commit"))
+PAY, REFUND = "POST /api/v1/payments/saga", "POST /api/v1/payments/saga/<payment_id>/refund"
+READ_CART, RELEASE = "GET /carts/<cart_id>", "POST /carts/<cart_id>/release"
+ORDER, CONFIRM, CANCEL = "POST /orders", "POST /orders/<order_id>/confirm", "POST /orders/<order_id>/cancel"
+
+
+@pytest.fixture(scope="module")
+def shop_settings() -> dict[str, Any]:
+    return {"env": QUICK}
+
+
+def doom(shop: Shop, service: str, endpoint: str) -> None:
+    """Have the service die the next time that it is about to answer there."""
+    shop.restart(service, FAULT_KILL_AT=f"{service}.{endpoint}.before_answer")
+
+
+def revive(shop: Shop, service: str) -> None:
+    """Once it has died, and is dead for sure, have it back."""
+    shop.system.wait_dead(service)
+    assert shop.system.fault_fired(service)
+    shop.restart(service)
+
+
+@pytest.mark.parametrize(
+    ("service", "endpoint"),
+    [
+        (CARRITO, READ_CART),
+        (INVENTARIO, RESERVE),
+        (PAGOS, PAY),
+        (CARRITO, ORDER),
+        (INVENTARIO, COMMIT),
+        (CARRITO, CONFIRM),
+    ],
+)
+def test_a_success_is_completed_when_the_service_is_back(shop: Shop, service: str, endpoint: str) -> None:
+    product = shop.product(quantity=10)
+    cart = shop.cart((product, 1))
+    doom(shop, service, endpoint)
+    saga_id = shop.begin(cart)
+    revive(shop, service)
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.stock(product) == (9, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("service", "endpoint"), [(PAGOS, PAY), (PAGOS, REFUND), (INVENTARIO, UNRESERVE), (CARRITO, RELEASE)]
+)
+def test_a_declined_checkout_is_compensated_when_the_service_is_back(shop: Shop, service: str, endpoint: str) -> None:
+    product = shop.product(quantity=10)
+    cart = shop.cart((product, 1))
+    doom(shop, service, endpoint)
+    saga_id = shop.begin(cart, "declined_card")
+    revive(shop, service)
+    assert shop.became(saga_id) == DECLINED
+    assert shop.stock(product) == (10, 0, 0)
+    assert shop.became(shop.begin(cart)) == COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("service", "endpoint"), [(INVENTARIO, UNRESERVE), (CARRITO, CANCEL), (PAGOS, REFUND), (CARRITO, RELEASE)]
+)
+def test_a_completed_checkout_is_undone_when_the_service_is_back(shop: Shop, service: str, endpoint: str) -> None:
+    product = shop.product(quantity=10)
+    cart = shop.cart((product, 1))
+    saga_id = shop.begin(cart)
+    assert shop.became(saga_id) == COMPLETED
+    doom(shop, service, endpoint)
+    assert shop.compensate(saga_id).status == 202
+    revive(shop, service)
+    assert shop.became(saga_id) == UNDONE
+    assert shop.stock(product) == (10, 0, 0)
+    assert shop.became(shop.begin(cart)) == COMPLETED
+
+
+def only_saga_of(shop: Shop, cart: str) -> str:
+    """The one saga that a cart ever had."""
+    sagas = wait_until(lambda: shop.sagas(cart_id=cart)["items"], "the cart's saga is there")
+    assert len(sagas) == 1
+    return str(sagas[0]["saga_id"])
+
+
+@pytest.mark.parametrize(
+    ("way", "service", "endpoint"),
+    [
+        (CARRITO, CARRITO, "POST /checkout/saga"),
+        (CARRITO, ORCHESTRATOR, "POST /saga/checkout"),
+        (ORCHESTRATOR, ORCHESTRATOR, "POST /saga/checkout"),
+        (ORCHESTRATOR, CARRITO, "POST /carts/<cart_id>/checkout"),
+    ],
+)
+def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
+    shop: Shop, way: str, service: str, endpoint: str
+) -> None:
+    """And asked for again under its key, as by a client who got no answer, it is the same one."""
+    product, key = shop.product(quantity=10), uuid4().hex
+    cart = shop.cart((product, 1))
+    doom(shop, service, endpoint)
+    try:
+        reply = shop.checkout(cart, way=way, Idempotency_Key=key)
+    except PeerUnavailable:
+        assert service == way
+    else:  # the other one answered for itself
+        assert service != way
+        assert reply.status == (202 if way == CARRITO else 503)
+    revive(shop, service)
+    saga_id = only_saga_of(shop, cart)
+    again = shop.checkout(cart, way=way, Idempotency_Key=key)
+    assert (again.status, again.body["saga_id"]) == (202, saga_id)
+    assert shop.became(saga_id) == COMPLETED
+    assert only_saga_of(shop, cart) == saga_id
+    assert shop.stock(product) == (9, 0, 1)
+    assert problem(shop.checkout(cart, way=way), 409)["saga_id"] == saga_id
+
+
+@pytest.mark.parametrize("what", ["compensate", "retry"])
+def test_what_an_operator_asked_for_is_done_though_nobody_could_say_so(shop: Shop, what: str) -> None:
+    product = shop.product(quantity=10)
+    saga_id = shop.buy(product)
+    assert shop.became(saga_id) == COMPLETED
+    doom(shop, ORCHESTRATOR, f"POST /saga/<saga_id>/{what}")
+    with pytest.raises(PeerUnavailable):
+        shop.post(ORCHESTRATOR, f"/saga/{saga_id}/{what}")
+    revive(shop, ORCHESTRATOR)
+    expected = {"compensate": (UNDONE, (10, 0, 0)), "retry": (COMPLETED, (9, 0, 1))}[what]
+    shop.until_quiet()
+    assert (shop.became(saga_id), shop.stock(product)) == expected
+    assert len(shop.timeline(saga_id, kind="compensation_asked")) == (what == "compensate")
+
+
+def test_holds_that_ended_while_nobody_swept_are_returned_by_the_next_sweeper(shop: Shop) -> None:
+    product = shop.product(quantity=10)
+    shop.restart(INVENTARIO, HOLD_SECONDS="0.2")
+    shop.system.kill("inventario-worker")
+    wish = {"cart_id": str(uuid4()), "items": [{"product_id": product, "quantity": 4}]}
+    assert shop.post(INVENTARIO, "/api/products/reserve", wish).status == 201
+    wait_until(lambda: shop.get(INVENTARIO, "/audit").body["overdue_holds"], "the hold is overdue")
+    assert shop.stock(product) == (6, 4, 0)
+    shop.restart("inventario-worker")
+    wait_until(lambda: shop.stock(product) == (10, 0, 0), "it is returned")
