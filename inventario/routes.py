@@ -51,7 +51,11 @@ def list_products(query: PageQuery) -> Response:
     return respond(Answer(ProductsOut(items=items, next_after=items[-1].id if len(items) == query.limit else None)))
 
 
-@routes.get("/<product_id>", summary="Read a product", responses={200: ProductOut, 404: NO_PRODUCT})
+@routes.get(
+    "/<other_than(reserve,unreserve,commit):product_id>",
+    summary="Read a product",
+    responses={200: ProductOut, 404: NO_PRODUCT},
+)
 def get_product(path: ProductPath) -> Response:
     """With its stock: available, held by sagas under way, sold."""
     with db.transaction() as uow:

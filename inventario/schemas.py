@@ -19,6 +19,7 @@ from shared.schemas import (
     Text,
     Time,
     View,
+    Whole,
 )
 
 
@@ -28,7 +29,7 @@ class ProductIn(Body):
     name: Name
     description: Text = Field(default="", max_length=2000)
     price: Amount
-    quantity: int = Field(strict=True, ge=0, le=MAX_QUANTITY, description="stock to begin with")
+    quantity: Whole = Field(ge=0, le=MAX_QUANTITY, description="stock to begin with")
     category: Text = Field(default="", max_length=200)
     sku: Text = Field(min_length=1, max_length=64)
 

@@ -67,7 +67,7 @@ def list_sagas(query: ListQuery) -> Response:
     return respond(Answer(SagasOut(items=items, next_cursor=items[-1].saga_id if len(items) == query.limit else None)))
 
 
-@routes.get("/<saga_id>", summary="Read a saga", responses={200: SagaOut, 404: NO_SAGA})
+@routes.get("/<other_than(checkout):saga_id>", summary="Read a saga", responses={200: SagaOut, 404: NO_SAGA})
 def get_saga(path: SagaPath) -> Response:
     """Its status and its steps'; what it shows of a saga under way may be a moment old."""
     return respond(Answer(_view(path.saga_id)))

@@ -1,15 +1,19 @@
 """Money: integer minor units (cents) inside, an exact decimal with two places outside, never a binary float."""
 
+import re
 from decimal import Decimal, InvalidOperation
 
 PLACES = Decimal("0.01")
 MAX_MINOR = 10**11  # a thousand million; times the largest quantity it is still far from the end of a bigint
+_NUMERIC = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,2})?")  # Decimal takes blanks, underscores and other digits too
 
 
 def to_minor(value: object) -> int:
     """Minor units of a decimal, an integer or a numeric string; `ValueError` for all that isn't money."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise ValueError("must be a number or a numeric string")
+    if isinstance(value, str) and not _NUMERIC.fullmatch(value):
+        raise ValueError("must be up to nine digits, with at most two decimal places")
     try:
         amount = Decimal(value)
         exact = amount.is_finite() and amount == amount.quantize(PLACES)

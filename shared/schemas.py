@@ -1,5 +1,6 @@
 """Field types that the services' request and response bodies share."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -16,7 +17,7 @@ from pydantic import (
 from shared.money import MAX_MINOR, to_minor
 
 MAX_QUANTITY = 1_000_000
-MAX_PRODUCT_ID = 2**31 - 1  # a PostgreSQL integer
+MAX_PRODUCT_ID = 999_999_999  # nine digits; well within a PostgreSQL integer
 
 
 class Body(BaseModel):
@@ -46,11 +47,19 @@ def _storable(value: str) -> str:
     return value
 
 
-def _product_id(value: object) -> object:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and value[0] != "0" and len(value) <= 10:
+def _whole(value: object) -> object:
+    """JSON Schema has it that 1.0 and 1e0 are integers; the limit keeps 1e999999 from being written out."""
+    if isinstance(value, Decimal) and value.adjusted() < 18 and value == value.to_integral_value():
         return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    return value
+
+
+def _product_id(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,8}", value):
+        return int(value)
+    number = _whole(value)
+    if isinstance(number, int) and not isinstance(number, bool):
+        return number
     raise ValueError('must be a product id such as 1 or "1"')
 
 
@@ -86,13 +95,14 @@ ProductId = Annotated[
         mode="validation",
     ),
 ]
-Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
+Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+Quantity = Annotated[Whole, Field(ge=1, le=MAX_QUANTITY)]
 Amount = Annotated[int, BeforeValidator(_amount), WithJsonSchema(_IN, mode="validation")]  # minor units
 Money = Annotated[Decimal, _OUT]
 Time = AwareDatetime
 Address = (
     Annotated[Name, Field(description="a line of text")]
-    | Annotated[dict[Annotated[Text, Field(min_length=1, max_length=40)], Name], Field(min_length=1, max_length=20)]
+    | Annotated[dict[Text, Name], Field(min_length=1, max_length=20)]
 )
 # The last three are always declined, so that failure can be had on demand.
 PaymentMethod = Literal[

@@ -10,6 +10,7 @@ from flask_openapi import APIBlueprint, Info, OpenAPI
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, Map
 
 from shared import faults
 from shared.config import ServiceSettings
@@ -46,6 +47,14 @@ class ServiceApp(OpenAPI):
         self.spec_json = complete(self.spec_json)
 
 
+class OtherThan(BaseConverter):
+    """An id in a path whose siblings are words: `GET /products/reserve` is no product, but not allowed there."""
+
+    def __init__(self, url_map: Map, *words: str) -> None:
+        super().__init__(url_map)
+        self.regex = rf"(?!(?:{'|'.join(words)})(?:/|$))[^/]+"
+
+
 def create_service_app(
     db: Database,
     settings: ServiceSettings,
@@ -65,6 +74,7 @@ def create_service_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     db.attach(app, settings)
+    app.url_map.converters["other_than"] = OtherThan
     app.register_api(routes)
     _add_problems(app)
     _add_windows(app, db, audit, {"database": lambda: _ping(db), **checks})

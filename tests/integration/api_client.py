@@ -1,5 +1,6 @@
 """Talking to a service in its own process; every answer must be one that its OpenAPI document declares."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,7 +53,7 @@ class ApiClient:
             rule, _ = self._rules.match(request.path, request.method, return_rule=True)
         except HTTPException:
             return response  # a path or a method that the document doesn't have
-        path = rule.rule.replace("<", "{").replace(">", "}")
+        path = re.sub(r"<([^<>]*:)?(\w+)>", r"{\2}", rule.rule)
         declared = self._paths.get(path, {}).get(request.method.lower(), {}).get("responses")
         if declared is not None:
             assert str(response.status_code) in declared, f"{path} does not declare {response.status_code}"

@@ -173,7 +173,7 @@ BAD_ITEMS: list[dict[str, Any]] = [
     {"product_id": 1, "quantity": 10**30},
     {"product_id": 1, "quantity": "1"},
     {"product_id": 1, "quantity": Decimal("1.5")},
-    {"product_id": 1, "quantity": Decimal("1.0")},
+    {"product_id": 1, "quantity": Decimal("1.1")},
     {"product_id": 1, "quantity": True},
     {"product_id": 1, "quantity": None},
     {"product_id": 0, "quantity": 1},
