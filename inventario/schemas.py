@@ -9,17 +9,16 @@ from shared.db import Row
 from shared.money import to_decimal
 from shared.schemas import (
     MAX_PRODUCT_ID,
-    MAX_QUANTITY,
     Amount,
     Body,
     Money,
     Name,
     ProductId,
     Quantity,
+    Stock,
     Text,
     Time,
     View,
-    Whole,
 )
 
 
@@ -29,7 +28,7 @@ class ProductIn(Body):
     name: Name
     description: Text = Field(default="", max_length=2000)
     price: Amount
-    quantity: Whole = Field(ge=0, le=MAX_QUANTITY, description="stock to begin with")
+    quantity: Stock = Field(description="stock to begin with")
     category: Text = Field(default="", max_length=200)
     sku: Text = Field(min_length=1, max_length=64)
 

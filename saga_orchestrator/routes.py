@@ -23,6 +23,7 @@ from saga_orchestrator.schemas import (
     TimelineOut,
 )
 from saga_orchestrator.waiting import Endings, preferred_wait
+from shared.idempotency import request_key
 from shared.openapi import idempotent, problem
 from shared.schemas import NoBody
 from shared.web import Answer, respond
@@ -106,6 +107,7 @@ def retry(path: SagaPath, body: NoBody) -> Response:
 
 def _begun(body: CheckoutIn) -> Checkout:
     """The checkout that carrito began, or begins now for us; carrito decides which carts may be."""
+    request_key()  # refused if it is none, also where it isn't needed
     if body.saga_id is not None:
         return body.command(body.saga_id)
     carts: Carts = current_app.extensions["carts"]

@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 
 PLACES = Decimal("0.01")
 MAX_MINOR = 10**11  # a thousand million; times the largest quantity it is still far from the end of a bigint
-_NUMERIC = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,2})?")  # Decimal takes blanks, underscores and other digits too
+_NUMERIC = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,2})?")  # Decimal takes blanks, underscores and other digits too
 
 
 def to_minor(value: object) -> int:
@@ -13,7 +13,7 @@ def to_minor(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise ValueError("must be a number or a numeric string")
     if isinstance(value, str) and not _NUMERIC.fullmatch(value):
-        raise ValueError("must be up to nine digits, with at most two decimal places")
+        raise ValueError("must be digits with at most two decimal places")
     try:
         amount = Decimal(value)
         exact = amount.is_finite() and amount == amount.quantize(PLACES)

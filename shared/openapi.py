@@ -54,7 +54,17 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             for status, description in shared.items():
                 operation["responses"].setdefault(status, problem(description))
             operation["responses"]["422"] = problem("Fields that do not fit, each named")
+            body = operation.get("requestBody")
+            if body is not None:
+                body["required"] = bool(_schema_of(document, body).get("required"))
             if operation.get("x-idempotent"):
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
                 operation["responses"].setdefault("409", problem("The first request with this key still runs"))
     return document
+
+
+def _schema_of(document: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a request body, which may be left out when none of its fields is needed."""
+    name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    schema: dict[str, Any] = document["components"]["schemas"][name]
+    return schema

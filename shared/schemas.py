@@ -74,7 +74,11 @@ _OUT = WithJsonSchema({"type": "number", "description": "exact, two decimal plac
 _IN = {
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_MINOR / 100, "multipleOf": 0.01},
-        {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,2})?$", "not": {"pattern": r"^[0.]*$"}},
+        {
+            "type": "string",
+            "pattern": r"^([0-9]{1,9}(\.[0-9]{1,2})?|1000000000(\.0{1,2})?)$",
+            "not": {"pattern": r"^[0.]*$"},
+        },
     ]
 }
 
@@ -95,8 +99,8 @@ ProductId = Annotated[
         mode="validation",
     ),
 ]
-Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
-Quantity = Annotated[Whole, Field(ge=1, le=MAX_QUANTITY)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(_whole)]
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_QUANTITY), BeforeValidator(_whole)]
 Amount = Annotated[int, BeforeValidator(_amount), WithJsonSchema(_IN, mode="validation")]  # minor units
 Money = Annotated[Decimal, _OUT]
 Time = AwareDatetime
