@@ -71,6 +71,7 @@ def create_service_app(
         validation_error_callback=invalid_fields,
     )
     app.openapi_version = "3.1.0"
+    app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # or the page asks a validator elsewhere for a badge
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     db.attach(app, settings)

@@ -1,0 +1,90 @@
+"""The OpenAPI documents are what they say they are, and their pages need nothing from elsewhere."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import schemathesis
+from flask.testing import FlaskClient
+
+from tests.contract.documents import app_of, document_of
+from tests.system.servers import SERVICES
+
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+PAGES = ("/openapi/", "/openapi/swagger")
+
+each_service = pytest.mark.parametrize("service", SERVICES)
+
+
+class Links(HTMLParser):
+    """Everything that a page's tags point at."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, _: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value.strip() for name, value in attrs if name in {"src", "href", "data", "action"} and value]
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        yield from ((f"{method.upper()} {path}", operation) for method, operation in methods.items())
+
+
+def client_of(service: str) -> FlaskClient:
+    client: FlaskClient = app_of(service).test_client()
+    return client
+
+
+@each_service
+def test_the_document_is_valid_openapi_3_1(service: str) -> None:
+    document = document_of(service)
+    assert document["openapi"].startswith("3.1.")
+    schemathesis.openapi.from_dict(document).validate()
+
+
+@each_service
+def test_the_document_has_every_route(service: str) -> None:
+    rules = [rule for rule in app_of(service).url_map.iter_rules() if not rule.rule.startswith(("/openapi", "/static"))]
+    routes = {
+        f"{method} {re.sub('<([^<>]*:)?', '{', rule.rule).replace('>', '}')}"
+        for rule in rules
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert routes == {name for name, _ in operations(document_of(service))}
+
+
+@each_service
+def test_every_operation_says_what_it_is_for_and_that_its_errors_are_problems(service: str) -> None:
+    for name, operation in operations(document_of(service)):
+        assert operation["summary"], name
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert response["content"] == PROBLEM, f"{name} {status}"
+            assert response["description"], f"{name} {status}"
+        assert {"422", "500", "503"} <= operation["responses"].keys(), name
+
+
+@each_service
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_load_nothing_from_elsewhere(service: str, page: str) -> None:
+    response = client_of(service).get(page)
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    links = [link for link in Links(response.text).found if not link.startswith("data:")]
+    assert links
+    for link in links:
+        assert not re.match(r"[a-z][a-z0-9+.-]*:|//", link, re.IGNORECASE), link
+        with client_of(service).get(f"/openapi/{link}") as loaded:
+            assert loaded.status_code == 200, link
+            if loaded.mimetype == "text/css":
+                assert not re.search(r"(url\(|@import)[\s\"\']*(https?:)?//", loaded.get_data(as_text=True)), link
+
+
+@each_service
+def test_the_swagger_page_asks_no_validator_elsewhere(service: str) -> None:
+    """Left alone, Swagger UI sends the document's address to a public validator, for a badge."""
+    assert re.search(r'"validatorUrl":\s*null', client_of(service).get("/openapi/swagger").text)
