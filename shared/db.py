@@ -1,13 +1,14 @@
 """One service's own part of PostgreSQL: its role, its schema, its migrations and its transactions."""
 
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, MetaData, RowMapping
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Connection, MetaData, RowMapping, event
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.config import ServiceSettings
@@ -58,6 +59,8 @@ class Database(SQLAlchemy):
             "pool_timeout": 5,
         }
         self.init_app(app)
+        with app.app_context():
+            event.listen(self.engine, "checkout", _replace_if_over)
 
     def create_all(self, *_: Any, **__: Any) -> None:
         """Bring the schema up to date by its migrations; needs no app context, may be repeated."""
@@ -76,6 +79,18 @@ class Database(SQLAlchemy):
             except Refusal:
                 transaction.commit()
                 raise
+
+
+def _replace_if_over(connection: Any, *_: object) -> None:
+    """Have the pool make another connection for one that the server closed, as by a restart, while it was idle.
+
+    All that comes in on an idle connection is its end; to look costs a thousandth of asking the server (pre-ping).
+    """
+    news = select.poll()
+    if not connection.closed:
+        news.register(connection.fileno(), select.POLLIN)
+    if connection.closed or news.poll(0):
+        raise DisconnectionError
 
 
 def url_of(settings: ServiceSettings) -> str:
