@@ -163,18 +163,20 @@ class Shop:
     # What became of things
 
     def until(self, saga_id: str, condition: Callable[[Mapping[str, Any]], bool], what: str) -> Mapping[str, Any]:
-        """The saga, once it is so."""
+        """The saga, once it is so; its service may have to hear of it first, or to come back."""
+        last: Mapping[str, Any] = {}
 
-        def seen() -> Mapping[str, Any] | None:
-            saga = self.saga(saga_id)
-            return saga if condition(saga) else None
+        def seen() -> bool:
+            nonlocal last
+            reply = self.get(ORCHESTRATOR, f"/saga/{saga_id}")
+            last = reply.body
+            return reply.status == 200 and condition(last)
 
         try:
-            saga = wait_until(seen, f"saga {saga_id} {what}", PATIENCE)
+            wait_until(seen, f"saga {saga_id} {what}", PATIENCE)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{dict(self.saga(saga_id))}") from error
-        assert saga is not None
-        return saga
+            raise AssertionError(f"{error}\n{dict(last)}") from error
+        return last
 
     def until_status(self, saga_id: str, *statuses: str) -> Mapping[str, Any]:
         """The saga, once it has one of these statuses."""
@@ -204,6 +206,11 @@ class Shop:
             statuses(PAGOS, "/api/v1/payments/saga"),
             statuses(INVENTARIO, "/api/products/reservations"),
         )
+
+    def until_well(self) -> None:
+        """Until every service has all that it needs."""
+        for service in self.urls:
+            self.system.wait_healthy(service)
 
     def until_quiet(self) -> None:
         """Until no saga is under way, and no cart waits for one."""
