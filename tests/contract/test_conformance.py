@@ -5,14 +5,15 @@ exist take the place of made-up ones, so that it finds what it names.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from itertools import cycle
+from collections.abc import Iterator, MutableMapping
+from itertools import count, cycle
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
+from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -66,34 +67,50 @@ class Caller:
         shop.post(INVENTARIO, "/api/products/reserve", {"cart_id": held, "items": [line]})
         shop.deposit("1000000.00")
         self._known = {
-            "product_id": cycle([product]),
-            "cart_id": cycle([shop.cart((int(product), 1)), held, done["cart_id"]]),
-            "saga_id": cycle([held, done["saga_id"]]),
-            "order_id": cycle([done["order_id"]]),
-            "payment_id": cycle([done["payment_id"]]),
-            "user_id": cycle([USER]),
+            "product_id": cycle([product, product, None]),
+            "cart_id": cycle([shop.cart((int(product), 1)), held, done["cart_id"], None]),
+            "saga_id": cycle([held, done["saga_id"], None]),
+            "order_id": cycle([done["order_id"], None]),
+            "payment_id": cycle([done["payment_id"], None]),
+            "user_id": cycle([USER, USER, None]),
+            "Idempotency-Key": (f"key-{number}" if number % 4 else None for number in count()),
         }
 
     def send(self, case: Case) -> schemathesis.Response:
         """The answer to a request."""
-        fits = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
-        if fits:
-            for container in (case.path_parameters, case.query, case.body, *_lines_of(case)):
-                self._acquaint(container)
+        parts: dict[ParameterLocation, Any] = {
+            ParameterLocation.HEADER: case.headers,
+            ParameterLocation.PATH: case.path_parameters,
+            ParameterLocation.QUERY: case.query,
+            ParameterLocation.BODY: case.body,
+        }
+        for location in fitting_parts(case):
+            self._acquaint(parts.get(location))
         response = case.call(base_url=self._shop.system.url(case.operation.schema.title), session=self._session)
-        if fits:
+        if fits(case):
             self.statuses[response.status_code] += 1
         return response
 
-    def _acquaint(self, container: Any) -> None:
-        if isinstance(container, dict):
-            for name in sorted(container.keys() & self._known.keys()):
-                container[name] = next(self._known[name])
+    def _acquaint(self, part: Any) -> None:
+        """Put ids that exist, or now and then leave those that don't, in this part of a request."""
+        if isinstance(part, MutableMapping):
+            for name in sorted(part.keys() & self._known.keys()):
+                part[name] = next(self._known[name]) or part[name]
+            self._acquaint(part.get("items"))
+        if isinstance(part, list):
+            for line in part:
+                self._acquaint(line)
 
 
-def _lines_of(case: Case) -> list[Any]:
-    items = case.body.get("items") if isinstance(case.body, dict) else None
-    return items if isinstance(items, list) else []
+def fits(case: Case) -> bool:
+    """Whether the whole request was made to fit."""
+    return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+
+
+def fitting_parts(case: Case) -> list[ParameterLocation]:
+    """The parts of a request that were made to fit, while another may not."""
+    components = case.meta.components if case.meta is not None else {}
+    return [location for location, each in components.items() if each.mode is GenerationMode.POSITIVE]
 
 
 @pytest.fixture(scope="module")
