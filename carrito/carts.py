@@ -25,6 +25,9 @@ from carrito.domain import (
 from carrito.models import cart_items, carts, orders
 from shared.db import Row
 from shared.ids import new_id
+from shared.wakeup import notify
+
+HANDOVER = "handover"  # the channel that wakes the worker
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,12 @@ def begin_checkout(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, han
     if row is None:
         raise _why_not(_found(uow, cart_id), user_id)
     return Cart(row, items_of(uow, cart_id))
+
+
+def hand_over_now(uow: Connection, cart_id: UUID) -> None:
+    """Have the worker hand the checkout over as soon as this transaction commits."""
+    uow.execute(update(carts).where(carts.c.id == cart_id).values(handover_due_at=func.now()))
+    notify(uow, HANDOVER)
 
 
 def hold_for(uow: Connection, cart_id: UUID, saga_id: UUID) -> Cart:

@@ -1,12 +1,14 @@
 """Handing a checkout to the service that runs its saga.
 
 The cart's own row is the outbox: it says which saga it waits for and how it is to be paid, in the commit that froze
-it. The request that began the checkout delivers it; what is left over (carrito or the other died in between) is
-delivered by carrito's worker. Delivering twice does no harm: the saga's id is the key.
+it. The request that began the checkout delivers it, as long as there are places for that; for the rest the worker is
+woken. What is left over (carrito or the other died in between) is delivered by the worker too, when it is overdue.
+Delivering twice does no harm: the saga's id is the key.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -22,27 +24,36 @@ class Handover:
     """The way to the service that runs the sagas."""
 
     def __init__(self, orchestrator_url: str, places: int) -> None:
-        """At most `places` requests wait for their saga's end; it needs carrito's other threads to get there."""
+        """At most `places` requests deliver at once, and wait for their saga's end if they prefer to.
+
+        The others' threads stay free for the sagas, which ask carrito for their steps: two services whose threads
+        all wait for each other would wait for ever.
+        """
         self._orchestrator = Peer("saga_orchestrator", orchestrator_url, ANSWER_SECONDS)
         self._places = threading.BoundedSemaphore(places)
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """A place to deliver from; False when all are taken."""
+        taken = self._places.acquire(blocking=False)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._places.release()
 
     def deliver(self, wish: Mapping[str, Any], prefer: str = "") -> Reply | None:
         """What the saga's service answered; None when it wasn't there, and the worker will try again.
 
-        `prefer` is the caller's Prefer header; it is passed on as long as there are places to wait.
+        `prefer` is the caller's Prefer header.
         """
         body = {name: value for name, value in wish.items() if name != "saga_pattern"}
-        waits = bool(prefer) and self._places.acquire(blocking=False)
+        headers, wait = ({"Prefer": prefer}, MOST_WAIT) if prefer else ({}, 0.0)
         try:
-            reply = self._orchestrator.request(
-                "POST", "/saga/checkout", body, {"Prefer": prefer} if waits else {}, MOST_WAIT if waits else 0
-            )
+            reply = self._orchestrator.request("POST", "/saga/checkout", body, headers, wait)
         except PeerUnavailable as error:
             log.warning("checkout not handed over", saga_id=str(wish["saga_id"]), error=error.detail)
             return None
-        finally:
-            if waits:
-                self._places.release()
         if reply.status >= 400:
             log.warning("checkout not taken", saga_id=str(wish["saga_id"]), status=reply.status)
             return None

@@ -136,11 +136,14 @@ def checkout(body: CheckoutIn) -> Response:
     """Answers as the pattern's own service does. Should that be away, the saga is handed to it when it is back."""
     if body.saga_pattern == "choreographed":
         raise PatternNotAvailable("only orchestrated checkouts are available yet", saga_pattern=body.saga_pattern)
-    accepted = answer_once(db, lambda uow: _accept(uow, body))
-    if accepted.status_code != 202:
-        return accepted
-    started: Mapping[str, Any] = loads(accepted.get_data())
     handover: Handover = current_app.extensions["handover"]
+    with handover.place() as placed:
+        accepted = answer_once(db, lambda uow: _accept(uow, body, at_once=not placed))
+        return _delivered(handover, body, accepted) if placed and accepted.status_code == 202 else accepted
+
+
+def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Response:
+    started: Mapping[str, Any] = loads(accepted.get_data())
     wish = {"saga_id": started["saga_id"], "cart_id": body.cart_id, "user_id": body.user_id, **vars(body.wish())}
     reply = handover.deliver(wish, request.headers.get("Prefer", ""))
     if reply is None:
@@ -209,8 +212,11 @@ def _begin(uow: Connection, path: CartPath, body: BeginCheckoutIn) -> carts.Cart
     return carts.begin_checkout(uow, path.cart_id, body.user_id, body.wish(), settings.handover_seconds)
 
 
-def _accept(uow: Connection, body: CheckoutIn) -> Answer:
+def _accept(uow: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
+    """Begin, and have the worker hand the checkout over at once when this request won't."""
     cart = _begin(uow, CartPath(cart_id=body.cart_id), body)
+    if at_once:
+        carts.hand_over_now(uow, body.cart_id)
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
     location = {"Location": f"/saga/{cart.row['saga_id']}"}
     return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)

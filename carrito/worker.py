@@ -3,11 +3,12 @@
 from flask import current_app
 
 from carrito.app import create_app
-from carrito.carts import seconds_to_next_overdue, take_overdue
+from carrito.carts import HANDOVER, seconds_to_next_overdue, take_overdue
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
 from shared import worker
+from shared.wakeup import Listener
 
 BATCH = 20  # each is a request; together they take less than the time until they are due again
 
@@ -34,12 +35,14 @@ def idle_seconds(handover_seconds: float) -> float:
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    stopping = worker.stop_on_signals()
+    listener = Listener(settings.database_url, HANDOVER)
+    stopping = worker.stop_on_signals(listener.wake)
     with create_app(settings).app_context():
         worker.run(
             stopping,
             lambda: run_once(settings.handover_seconds),
             lambda: idle_seconds(settings.handover_seconds),
+            listener,
         )
 
 

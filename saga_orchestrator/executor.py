@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg2
 import structlog
 from flask import Flask
 
@@ -67,7 +66,7 @@ class Executor:
                     self._listener.open()
                     self._take_until_broken(pool)
                 except Exception as error:
-                    if not (is_unavailable(error) or isinstance(error, psycopg2.OperationalError)):
+                    if not is_unavailable(error):
                         raise
                     log.warning("database unavailable", error=str(error).splitlines()[0])
                     self._stopping.wait(DATABASE_RETRY_SECONDS)

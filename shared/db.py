@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, MetaData, RowMapping, event
@@ -100,7 +101,7 @@ def url_of(settings: ServiceSettings) -> str:
 
 def is_unavailable(error: Exception) -> bool:
     """Whether the database, and not the statement, is at fault: gone, restarting, or out of connections."""
-    return isinstance(error, OperationalError | InterfaceError | PoolTimeout)
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout | psycopg2.OperationalError)
 
 
 Row = RowMapping

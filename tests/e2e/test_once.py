@@ -129,7 +129,6 @@ def test_what_forty_who_cannot_pay_let_go_is_sold_to_ten_who_can(shop: Shop) -> 
     assert shop.stock(product) == (0, 0, 10)
 
 
-@pytest.mark.xfail(reason="all threads of carrito wait for the orchestrator, and all of its threads for carrito")
 def test_more_at_once_than_there_are_threads_do_not_wait_for_each_other(shop: Shop) -> None:
     """A checkout at carrito asks the orchestrator, one at the orchestrator asks carrito."""
     product = shop.product()
