@@ -69,7 +69,7 @@ class Caller:
         self._known = {
             "product_id": cycle([product, product, None]),
             "cart_id": cycle([shop.cart((int(product), 1)), held, done["cart_id"], None]),
-            "saga_id": cycle([held, done["saga_id"], None]),
+            "saga_id": cycle([done["saga_id"], held, done["saga_id"], None]),
             "order_id": cycle([done["order_id"], None]),
             "payment_id": cycle([done["payment_id"], None]),
             "user_id": cycle([USER, USER, None]),
