@@ -45,7 +45,7 @@ def _shops(
             url = databases.create()
             stack.callback(databases.drop, url)
             folder = tmp_path_factory.mktemp("shop")
-            return Shop(stack.enter_context(RunningSystem(_spawner, url, folder, **shop_settings)))
+            return Shop(stack.enter_context(RunningSystem(_spawner, url, folder, **shop_settings)), url)
 
         yield Shops(start)
 

@@ -63,8 +63,9 @@ SOLD_OUT = Became("compensated", "open")
 class Shop:
     """Safe to use from many threads, but for what starts and stops its processes."""
 
-    def __init__(self, system: RunningSystem) -> None:
+    def __init__(self, system: RunningSystem, database_url: str = "") -> None:
         self.system = system
+        self.database_url = database_url
         self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names}
         self._peers = {name: Peer(name, url, PATIENCE) for name, url in self.urls.items()}
         self._skus = itertools.count(1)

@@ -41,6 +41,13 @@ class Held:
         return self.status
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Who asked is gone; that is what a wire is for."""
+
+
 class Wire:
     """Stands in front of a service, at `url`, and passes on what comes; a context manager."""
 
@@ -48,8 +55,7 @@ class Wire:
         self.target = ""  # the service's URL
         self._held: list[Held] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> "Wire":
