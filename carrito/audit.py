@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, cast, func, select
 
 from carrito.models import carts, db, orders
 from shared.audit import count_by, digest
@@ -17,6 +17,8 @@ def audit() -> dict[str, Any]:
         .join(carts, carts.c.id == orders.c.cart_id)
         .where(confirmed, (carts.c.saga_id != orders.c.saga_id) | (carts.c.status != "checked_out"))
     )
+    late = func.extract("epoch", func.now() - func.min(carts.c.handover_due_at))
+    overdue = select(cast(func.greatest(0, func.coalesce(late, 0)), Integer))
     with db.transaction() as uow:
         uow.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         return {
@@ -24,5 +26,7 @@ def audit() -> dict[str, Any]:
             "orders": count_by(uow, orders.c.status),
             "confirmed_minor": {currency: int(minor) for currency, minor in uow.execute(total)},
             "confirmed_without_cart": uow.scalars(disagreeing.limit(20)).all(),
+            "awaited_handovers": uow.scalar(select(func.count()).where(carts.c.handover_due_at.is_not(None))),
+            "oldest_handover_overdue_seconds": uow.scalar(overdue),
             "confirmed_sagas": digest(uow, orders.c.saga_id, confirmed),
         }

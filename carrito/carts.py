@@ -82,25 +82,21 @@ def begin_checkout(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, han
 
     Raises `CartNotFound` (also for another user's cart), `CartEmpty`, and `CartNotOpen` naming the saga that has it.
     """
-    has_items = exists().where(cart_items.c.cart_id == carts.c.id)
-    row = (
-        uow.execute(
-            update(carts)
-            .where(carts.c.id == cart_id, carts.c.user_id == user_id, carts.c.status == CartStatus.OPEN, has_items)
-            .values(
-                status=CartStatus.CHECKING_OUT,
-                saga_id=new_id(),
-                wish=asdict(wish),
-                handover_due_at=func.now() + timedelta(seconds=handover_seconds),
-            )
-            .returning(carts)
+    statement = (
+        update(carts)
+        .where(carts.c.id == cart_id, carts.c.user_id == user_id, carts.c.status == CartStatus.OPEN)
+        .values(
+            status=CartStatus.CHECKING_OUT,
+            saga_id=new_id(),
+            wish=asdict(wish),
+            handover_due_at=func.now() + timedelta(seconds=handover_seconds),
         )
-        .mappings()
-        .first()
+        .returning(carts)
     )
+    row = uow.execute(statement).mappings().first()
     if row is None:
         raise _why_not(_found(uow, cart_id), user_id)
-    return Cart(row, items_of(uow, cart_id))
+    return Cart(row, _some_items(uow, cart_id))
 
 
 def hand_over_now(uow: Connection, cart_id: UUID) -> None:
@@ -125,10 +121,7 @@ def hold_for(uow: Connection, cart_id: UUID, saga_id: UUID) -> Cart:
     if row is None:
         cart = _found(uow, cart_id)
         raise not_open(cart_id, cart["status"], cart["saga_id"])
-    items = items_of(uow, cart_id)
-    if not items:
-        raise CartEmpty(f"cart {cart_id} is empty", cart_id=cart_id)
-    return Cart(row, items)
+    return Cart(row, _some_items(uow, cart_id))
 
 
 def close(uow: Connection, cart_id: UUID, saga_id: UUID) -> None:
@@ -176,6 +169,11 @@ def take_overdue(uow: Connection, limit: int, again_seconds: float) -> Sequence[
     return uow.execute(statement).mappings().all()
 
 
+def handed_over(uow: Connection, cart_id: UUID, saga_id: UUID) -> None:
+    """The saga has been heard of: there is nothing left to hand over."""
+    uow.execute(update(carts).where(carts.c.id == cart_id, carts.c.saga_id == saga_id).values(handover_due_at=null()))
+
+
 def seconds_to_next_overdue(uow: Connection) -> float | None:
     """Seconds until the first handover is overdue (not negative); None when none is awaited."""
     first = select(func.min(carts.c.handover_due_at)).scalar_subquery()
@@ -187,6 +185,14 @@ def items_of(uow: Connection, cart_id: UUID) -> Sequence[Row]:
     """The lines of a cart."""
     statement = select(cart_items).where(cart_items.c.cart_id == cart_id).order_by(cart_items.c.product_id)
     return uow.execute(statement).mappings().all()
+
+
+def _some_items(uow: Connection, cart_id: UUID) -> Sequence[Row]:
+    """The lines of a cart that is locked; raises `CartEmpty`, and then it is not frozen after all."""
+    items = items_of(uow, cart_id)
+    if not items:
+        raise CartEmpty(f"cart {cart_id} is empty", cart_id=cart_id)
+    return items
 
 
 def _found(uow: Connection, cart_id: UUID) -> Row:
@@ -209,6 +215,4 @@ def _locked_open(uow: Connection, cart_id: UUID) -> Row:
 def _why_not(row: Any, user_id: str) -> Exception:
     if row["user_id"] != user_id:
         return CartNotFound(f"user {user_id} has no cart {row['id']}", cart_id=row["id"])
-    if row["status"] != CartStatus.OPEN:
-        return not_open(row["id"], row["status"], row["saga_id"])
-    return CartEmpty(f"cart {row['id']} is empty", cart_id=row["id"])
+    return not_open(row["id"], row["status"], row["saga_id"])

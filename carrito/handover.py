@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from shared.http_client import Peer, PeerUnavailable, Reply
+from shared.http_client import PEER_FAILED, Peer, Reply
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
 MOST_WAIT = 30.0
@@ -51,7 +51,7 @@ class Handover:
         headers, wait = ({"Prefer": prefer}, MOST_WAIT) if prefer else ({}, 0.0)
         try:
             reply = self._orchestrator.request("POST", "/saga/checkout", body, headers, wait)
-        except PeerUnavailable as error:
+        except PEER_FAILED as error:
             log.warning("checkout not handed over", saga_id=str(wish["saga_id"]), error=error.detail)
             return None
         if reply.status >= 400:

@@ -13,6 +13,6 @@ class Products:
         self._inventario = Peer("inventario", base_url)
 
     def get(self, product_id: int) -> Product:
-        """One product; raises `Relayed` (no such product) or `PeerUnavailable`."""
+        """One product; raises `Relayed` (no such product) or one of `PEER_FAILED`."""
         body = relayed(self._inventario.get(f"/api/products/{product_id}"))
         return Product(body["id"], body["name"], to_minor(body["price"]), body["available"])

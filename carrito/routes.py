@@ -39,6 +39,7 @@ from shared.web import Answer, respond
 routes = APIBlueprint("carrito", __name__)
 
 NO_CART = problem("No such cart")
+NO_PATTERN = problem("This pattern is not available yet")
 NO_ORDER = problem("No such order")
 NOT_CHECKED_OUT = problem("The cart is empty, being checked out (by the saga named) or checked out")
 OF_ANOTHER = problem("The order belongs to another saga")
@@ -72,16 +73,19 @@ def get_cart(path: CartPath) -> Response:
         201: CartOut,
         404: problem("No such cart or product"),
         409: problem("Not enough stock, or the cart is not open or full"),
+        504: problem("No answer from inventario in time"),
     },
     openapi_extensions=idempotent(),
 )
 def add_item(path: CartPath, body: ItemIn) -> Response:
     """At the price that inventario gives; more of what is in already is added to it."""
     products: Products = current_app.extensions["products"]
-    product = products.get(body.product_id)
-    return answer_once(
-        db, lambda uow: Answer(CartOut.of(carts.add_item(uow, path.cart_id, product, body.quantity)), 201)
-    )
+
+    def put_in(uow: Connection) -> Answer:
+        product = products.get(body.product_id)  # before a row is locked
+        return Answer(CartOut.of(carts.add_item(uow, path.cart_id, product, body.quantity)), 201)
+
+    return answer_once(db, put_in)
 
 
 @routes.delete(
@@ -98,7 +102,7 @@ def remove_item(path: ItemPath) -> Response:
 @routes.post(
     "/carts/<cart_id>/checkout",
     summary="Freeze a cart for a new saga",
-    responses={201: CartOut, 404: NO_CART, 409: NOT_CHECKED_OUT},
+    responses={201: CartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
     openapi_extensions=idempotent(),
 )
 def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
@@ -128,14 +132,12 @@ def release_cart(path: CartPath, body: OfSagaIn) -> Response:
         202: CheckoutOut,
         404: NO_CART,
         409: NOT_CHECKED_OUT,
-        501: problem("This pattern is not available yet"),
+        501: NO_PATTERN,
     },
     openapi_extensions=idempotent(),
 )
 def checkout(body: CheckoutIn) -> Response:
     """Answers as the pattern's own service does. Should that be away, the saga is handed to it when it is back."""
-    if body.saga_pattern == "choreographed":
-        raise PatternNotAvailable("only orchestrated checkouts are available yet", saga_pattern=body.saga_pattern)
     handover: Handover = current_app.extensions["handover"]
     with handover.place() as placed:
         accepted = answer_once(db, lambda uow: _accept(uow, body, at_once=not placed))
@@ -149,7 +151,9 @@ def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Resp
     if reply is None:
         return accepted
     answer = {**reply.body, "saga_pattern": body.saga_pattern}
-    kept = {name: reply.headers[name] for name in ("Location", "Preference-Applied") if name in reply.headers}
+    kept = {"Location": accepted.headers["Location"]}
+    if "Preference-Applied" in reply.headers:
+        kept["Preference-Applied"] = reply.headers["Preference-Applied"]
     return respond(Answer(answer, reply.status, kept))
 
 
@@ -208,6 +212,8 @@ def orders_of_cart(path: CartPath) -> Response:
 
 
 def _begin(uow: Connection, path: CartPath, body: BeginCheckoutIn) -> carts.Cart:
+    if body.saga_pattern == "choreographed":
+        raise PatternNotAvailable("only orchestrated checkouts are available yet", saga_pattern=body.saga_pattern)
     settings: Settings = current_app.extensions["settings"]
     return carts.begin_checkout(uow, path.cart_id, body.user_id, body.wish(), settings.handover_seconds)
 
@@ -218,5 +224,6 @@ def _accept(uow: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
     if at_once:
         carts.hand_over_now(uow, body.cart_id)
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
-    location = {"Location": f"/saga/{cart.row['saga_id']}"}
+    settings: Settings = current_app.extensions["settings"]
+    location = {"Location": f"{settings.orchestrator_url.rstrip('/')}/saga/{cart.row['saga_id']}"}
     return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)

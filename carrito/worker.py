@@ -3,14 +3,14 @@
 from flask import current_app
 
 from carrito.app import create_app
-from carrito.carts import HANDOVER, seconds_to_next_overdue, take_overdue
+from carrito.carts import HANDOVER, handed_over, seconds_to_next_overdue, take_overdue
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
 from shared import worker
-from shared.wakeup import Listener
+from shared.wakeup import Listener, Stop
 
-BATCH = 20  # each is a request; together they take less than the time until they are due again
+BATCH = 20  # each is a request; one that is tried twice, since others took too long, does no harm
 
 
 def run_once(again_seconds: float) -> int:
@@ -19,9 +19,10 @@ def run_once(again_seconds: float) -> int:
     with db.transaction() as uow:
         overdue = take_overdue(uow, BATCH, again_seconds)
     for cart in overdue:
-        handover.deliver(
-            {"saga_id": cart["saga_id"], "cart_id": cart["id"], "user_id": cart["user_id"], **cart["wish"]}
-        )
+        saga = {"saga_id": cart["saga_id"], "cart_id": cart["id"], "user_id": cart["user_id"]}
+        if handover.deliver({**saga, **cart["wish"]}) is not None:
+            with db.transaction() as uow:
+                handed_over(uow, cart["id"], cart["saga_id"])
     return len(overdue)
 
 
@@ -36,10 +37,10 @@ def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
     listener = Listener(settings.database_url, HANDOVER)
-    stopping = worker.stop_on_signals(listener.wake)
+    stop = Stop.on_signals()
     with create_app(settings).app_context():
         worker.run(
-            stopping,
+            stop,
             lambda: run_once(settings.handover_seconds),
             lambda: idle_seconds(settings.handover_seconds),
             listener,

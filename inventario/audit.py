@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Integer, case, cast, func, or_, select
+from sqlalchemy import Integer, cast, func, or_, select
 
 from inventario.models import db, products, reservation_lines, reservations
 from shared.audit import count_by, digest
@@ -10,13 +10,22 @@ from shared.audit import count_by, digest
 
 def audit() -> dict[str, Any]:
     """Stock by shelf, what reservations say of the same, overdue holds, and the products that don't add up."""
+    by_product = (
+        select(reservation_lines.c.product_id, _quantity("held"), _quantity("committed"))
+        .join(reservations)
+        .group_by(reservation_lines.c.product_id)
+        .subquery()
+    )
     broken = or_(
         products.c.available + products.c.held + products.c.sold != products.c.seeded + products.c.restocked,
         products.c.available < 0,
         products.c.held < 0,
         products.c.sold < 0,
-        products.c.held != _reserved("held"),
-        products.c.sold != _reserved("committed"),
+        products.c.held != func.coalesce(by_product.c.held, 0),
+        products.c.sold != func.coalesce(by_product.c.committed, 0),
+    )
+    broken_products = (
+        select(products.c.id).outerjoin(by_product, by_product.c.product_id == products.c.id).where(broken).limit(20)
     )
     shelves = ["available", "held", "sold", "seeded", "restocked"]
     with db.transaction() as uow:
@@ -26,7 +35,7 @@ def audit() -> dict[str, Any]:
         overdue = reservations.c.expires_at < func.now()
         return {
             "stock": dict(sums),
-            "broken_products": uow.scalars(select(products.c.id).where(broken).limit(20)).all(),
+            "broken_products": uow.scalars(broken_products).all(),
             "reservations": count_by(uow, reservations.c.status),
             "overdue_holds": uow.scalar(select(func.count()).where(reservations.c.status == "held", overdue)),
             "oldest_hold_overdue_seconds": uow.scalar(
@@ -50,12 +59,7 @@ def _total(column: Any, name: str) -> Any:
     return cast(func.coalesce(func.sum(column), 0), products.c.price_minor.type).label(name)
 
 
-def _reserved(status: str) -> Any:
-    """What the reservations with this status add up to for the product of the row."""
-    quantity = case((reservations.c.status == status, reservation_lines.c.quantity), else_=0)
-    return (
-        select(func.coalesce(func.sum(quantity), 0))
-        .select_from(reservation_lines.join(reservations))
-        .where(reservation_lines.c.product_id == products.c.id)
-        .scalar_subquery()
-    )
+def _quantity(status: str) -> Any:
+    """What the reservations with this status add up to."""
+    quantity = func.sum(reservation_lines.c.quantity).filter(reservations.c.status == status)
+    return func.coalesce(quantity, 0).label(status)

@@ -35,6 +35,10 @@ class ReservationNotHeld(Conflict):
     """The reservation is no longer held."""
 
 
+class ReservedOtherwise(Conflict):
+    """The saga reserved something else before."""
+
+
 class InsufficientStock(Refusal):
     """Not enough stock."""
 
@@ -85,6 +89,12 @@ def shortage(wanted: Mapping[int, int], available: Mapping[int, int]) -> Insuffi
                 available=available[product_id],
             )
     return None
+
+
+def check_same(saga_id: UUID, wanted: Mapping[int, int], held: Mapping[int, int]) -> None:
+    """Raise `ReservedOtherwise` unless what is asked for again is what was asked for before."""
+    if wanted != held:
+        raise ReservedOtherwise(f"saga {saga_id} reserved other products or quantities", saga_id=saga_id)
 
 
 def not_held(saga_id: UUID, status: str) -> ReservationNotHeld:

@@ -17,6 +17,7 @@ from inventario.domain import (
     ReservationStatus,
     SkuTaken,
     check_products,
+    check_same,
     merged,
     not_held,
     shortage,
@@ -79,11 +80,14 @@ def reserve(
 ) -> tuple[Row, ...]:
     """Hold all lines for the saga, or none. Answers a repeated request as before.
 
-    Raises `ProductNotFound`, `InsufficientStock`, `Suspended`, and `ReservationNotHeld` when the hold is over.
+    Raises `ProductNotFound`, `InsufficientStock`, `Suspended`, `ReservationNotHeld` when the hold is over, and
+    `ReservedOtherwise` when the saga reserved something else.
     """
-    if not barrier.enter(uow, saga_id, RESERVE):
-        return _still_live(reservation(uow, saga_id))
     wanted = merged(lines)
+    if not barrier.enter(uow, saga_id, RESERVE):
+        held = _still_live(reservation(uow, saga_id))
+        check_same(saga_id, wanted, {line["product_id"]: line["quantity"] for line in held})
+        return held
     shelves = lock_shelves(uow, list(wanted))
     available = {product_id: shelf[0] for product_id, shelf in shelves.items()}
     check_products(wanted, available)

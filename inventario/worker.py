@@ -7,6 +7,7 @@ from inventario.config import Settings
 from inventario.models import db
 from inventario.service import expire_holds, seconds_to_next_expiry
 from shared import worker
+from shared.wakeup import Stop
 
 BATCH = 100  # holds in one transaction: enough to go together, few enough to let others through
 log = structlog.get_logger()
@@ -31,9 +32,9 @@ def idle_seconds(hold_seconds: float) -> float:
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    stopping = worker.stop_on_signals()
+    stop = Stop.on_signals()
     with create_app(settings).app_context():
-        worker.run(stopping, run_once, lambda: idle_seconds(settings.hold_seconds))
+        worker.run(stop, run_once, lambda: idle_seconds(settings.hold_seconds))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Carts:
     def begin_checkout(self, body: CheckoutIn, idempotency_key: str | None) -> Checkout:
         """The frozen checkout under the saga's id; repeated under a key, the same one.
 
-        Raises `Relayed` with carrito's own answer when it refuses, `PeerUnavailable` when there is none.
+        Raises `Relayed` with carrito's own answer when it refuses, one of `PEER_FAILED` when there is none.
         """
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         wish = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": "orchestrated"}

@@ -6,9 +6,11 @@
 
 The state must be durable at the beginning, before the pivot is asked for, when it turns back, and at the end.
 
-Rules, in the words of DESIGN section 5: a definite no before the pivot compensates; what is unknown is asked
-again, before the pivot only until the deadline; from the pivot on there is only forward; compensations run in
-reverse order over every step that may have run, the one in doubt and the one that failed too, until they succeed.
+Rules: a definite no before the pivot compensates; what is unknown is asked again, before the pivot only until the
+deadline; from the pivot on there is only forward; compensations run in reverse order over every step that may have
+run, the one in doubt and the one that failed too, until they succeed.
+
+The state must be durable at the beginning, before the pivot is asked for, when it turns back, and at the end.
 """
 
 from dataclasses import dataclass, replace
@@ -47,6 +49,12 @@ class SagaStatus(StrEnum):
     STUCK = "stuck"
 
 
+# What a step is called when its compensation is done, by what it was called before.
+_UNDONE = {
+    StepStatus.PENDING: StepStatus.SKIPPED,  # as far as is known it never ran; now it never will
+    StepStatus.FAILED: StepStatus.FAILED,
+    StepStatus.COMPENSATING: StepStatus.COMPENSATED,
+}
 ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED})
 
 
@@ -67,17 +75,12 @@ class StepState:
 
 @dataclass(frozen=True)
 class SagaState:
-    """All that decides what comes next.
-
-    `unanswered` counts the attempts of the present command; `uncertain` is set when whoever ran the saga may have
-    done more than was written down, so that every step may have run.
-    """
+    """All that decides what comes next; `unanswered` counts the attempts of the present command."""
 
     tasks: tuple[StepState, ...]
     backward: bool = False
     ended: bool = False
     stuck: bool = False
-    uncertain: bool = False
     unanswered: int = 0
     error: str | None = None
 
@@ -151,7 +154,8 @@ def started(state: SagaState, command: Command) -> SagaState:
     task = state.task(command.step)
     if command.direction is Direction.ACTION:
         return _with(state, command.step, status=StepStatus.RUNNING, attempts=task.attempts + 1)
-    status = task.status if task.status is StepStatus.FAILED else StepStatus.COMPENSATING
+    ran = task.status in {StepStatus.RUNNING, StepStatus.SUCCEEDED}
+    status = StepStatus.COMPENSATING if ran else task.status
     return _with(state, command.step, status=status, undo_attempts=task.undo_attempts + 1)
 
 
@@ -171,9 +175,9 @@ def apply(saga: Saga, state: SagaState, command: Command, outcome: Outcome, stuc
     if _may_turn_back(saga, state, command, outcome):
         failed = _with(state, command.step, status=StepStatus.FAILED, error=outcome.error)
         turned = turn_back(saga, failed, f"{command.step}: {outcome.error}")
-        is_not_ours = command.step == saga.opening.name and isinstance(outcome, Refused)
-        # A cart that never was this saga's is not to be closed; one that could not be read in time is.
-        return replace(turned, ended=True) if is_not_ours and _nothing_to_undo(saga, turned) else turned
+        if command.step == saga.opening.name and isinstance(outcome, Refused):
+            return _left_alone(saga, turned)
+        return turned
     unanswered = state.unanswered + 1
     waits_for_ever = state.backward or not _before_pivot(saga, command.step)
     again = replace(state, unanswered=unanswered, stuck=waits_for_ever and unanswered >= stuck_after)
@@ -181,19 +185,17 @@ def apply(saga: Saga, state: SagaState, command: Command, outcome: Outcome, stuc
 
 
 def turn_back(saga: Saga, state: SagaState, reason: str) -> SagaState:
-    """The decision to compensate: from here on only backward. Also undoes a saga that was completed."""
+    """The decision to compensate: from here on only backward. Also undoes a saga that was completed.
+
+    Every step before the pivot is undone, whether it is known to have run or not: somebody who had the saga before
+    may have gone further than was written. The pivot is written before it is asked for, so that one is known.
+    """
     if state.backward:
         return state
     turned = replace(state, backward=True, ended=False, stuck=False, unanswered=0, error=reason)
-    for step in saga.steps:
-        if not _to_undo(turned, step):
-            turned = _with(turned, step.name, status=StepStatus.SKIPPED)
+    if saga.pivot is not None and turned.task(saga.pivot.name).status is StepStatus.PENDING:
+        return _with(turned, saga.pivot.name, status=StepStatus.SKIPPED)
     return turned
-
-
-def doubted(state: SagaState) -> SagaState:
-    """The state as somebody else must take it up: its last owner may have gone further than was written."""
-    return state if state.ended else replace(state, uncertain=True)
 
 
 def hurried(state: SagaState) -> SagaState:
@@ -205,9 +207,7 @@ def _succeeded(saga: Saga, state: SagaState, command: Command) -> SagaState:
     if command.direction is Direction.ACTION:
         after = _with(state, command.step, status=StepStatus.SUCCEEDED, error=None)
     else:
-        status = state.task(command.step).status
-        undone = status if status is StepStatus.FAILED else StepStatus.COMPENSATED
-        after = _with(state, command.step, status=undone, undone=True)
+        after = _with(state, command.step, status=_UNDONE[state.task(command.step).status], undone=True)
     after = replace(after, stuck=False, unanswered=0)
     if command.step == saga.closing.name:
         return replace(after, ended=True)
@@ -242,13 +242,14 @@ def _undoable(saga: Saga) -> tuple[Step, ...]:
 
 def _to_undo(state: SagaState, step: Step) -> bool:
     task = state.task(step.name)
-    if step.undo is None or task.undone or task.status is StepStatus.SKIPPED:
-        return False
-    return state.uncertain or task.status is not StepStatus.PENDING
+    return not task.undone and task.status is not StepStatus.SKIPPED
 
 
-def _nothing_to_undo(saga: Saga, state: SagaState) -> bool:
-    return not any(_to_undo(state, step) for step in _undoable(saga))
+def _left_alone(saga: Saga, turned: SagaState) -> SagaState:
+    """The end of a saga whose cart was never its own: there is nothing to undo, and nothing to close."""
+    for step in saga.steps:
+        turned = _with(turned, step.name, status=StepStatus.SKIPPED)
+    return replace(turned, ended=True)
 
 
 def _with(state: SagaState, name: str, **changes: object) -> SagaState:

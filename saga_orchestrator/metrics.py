@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from saga_orchestrator.engine import ENDED, SagaStatus
 from saga_orchestrator.models import db, sagas
+from shared.db import is_unavailable
 
 
 class LiveSagas(Collector):
@@ -17,8 +18,13 @@ class LiveSagas(Collector):
         """One gauge; a status that no saga has is zero, so that an alarm on it can tell that from silence."""
         gauge = GaugeMetricFamily("sagas_live", "Sagas that have not ended", labels=["status"])
         statement = select(sagas.c.status, func.count()).where(sagas.c.due_at.is_not(None)).group_by(sagas.c.status)
-        with db.transaction() as uow:
-            counts = {status: count for status, count in uow.execute(statement)}  # noqa: C416  (rows, not pairs)
+        try:
+            with db.transaction() as uow:
+                counts = {row[0]: row[1] for row in uow.execute(statement)}
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            return []  # the other metrics are wanted all the more
         for status in SagaStatus:
             if status not in ENDED:
                 gauge.add_metric([status], counts.get(status, 0))

@@ -10,7 +10,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_
 from saga_orchestrator.config import Settings
 from saga_orchestrator.domain import CartRefused, Checkout
 from saga_orchestrator.engine import Outcome, Refused, Succeeded, Unknown
-from shared.http_client import Peer, PeerUnavailable, Reply
+from shared.http_client import PEER_FAILED, Peer, Reply
 
 # Client errors that say "not now" rather than "no": timeout, too early, too many requests.
 NOT_NOW = frozenset({408, 425, 429})
@@ -85,7 +85,7 @@ class Participants:
             outcome = outcome_of(reply, request.service)
             if isinstance(outcome, Succeeded):
                 take(reply.body)
-        except PeerUnavailable as error:
+        except PEER_FAILED as error:
             outcome = Unknown(error.detail)
         except CartRefused as error:
             outcome = Refused(error.detail)

@@ -30,6 +30,7 @@ from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_orchestrator", __name__, url_prefix="/saga")
 
+IN_DOUBT = problem("No answer from carrito in time; ask again, under the same Idempotency-Key")
 NO_SAGA = problem("No such saga")
 
 
@@ -41,6 +42,7 @@ NO_SAGA = problem("No such saga")
         202: AcceptedOut,
         404: problem("No such cart"),
         409: problem("The cart is empty, being checked out (by the saga named) or checked out"),
+        504: IN_DOUBT,
     },
     openapi_extensions=idempotent(),
 )
@@ -115,6 +117,7 @@ def _begun(body: CheckoutIn) -> Checkout:
 
 
 def _wait_for(saga_id: UUID) -> float:
+    """Wait if the caller prefers to; for how many seconds at most, 0 when it was not waited for."""
     seconds = preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
     endings: Endings = current_app.extensions["endings"]
 
@@ -122,8 +125,7 @@ def _wait_for(saga_id: UUID) -> float:
         with db.transaction() as uow:
             return service.get(uow, saga_id)["status"] in ENDED
 
-    endings.wait(saga_id, seconds, ended)
-    return seconds
+    return seconds if endings.wait(saga_id, seconds, ended) else 0.0
 
 
 def _view(saga_id: UUID) -> SagaOut:

@@ -9,13 +9,15 @@ from sqlalchemy import Connection, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from saga_orchestrator.domain import CartRefused, Checkout, SagaEnded, SagaNotFound
-from saga_orchestrator.engine import Direction, SagaState, SagaStatus, begin, doubted, hurried, turn_back
+from saga_orchestrator.engine import Direction, SagaState, SagaStatus, begin, hurried, turn_back
 from saga_orchestrator.models import sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.records import checkout_to_row, state_from_json, state_to_json, timeline_entry
 from saga_orchestrator.store import DUE
 from shared.db import Row
 from shared.wakeup import notify
+
+ASKED = ("cart_id", "user_id", "payment_method", "billing_address")  # what a saga is asked for with
 
 
 def accept(uow: Connection, checkout: Checkout, forward_seconds: float) -> bool:
@@ -30,8 +32,9 @@ def accept(uow: Connection, checkout: Checkout, forward_seconds: float) -> bool:
         .on_conflict_do_nothing()
     )
     if written.rowcount == 0:
-        if get(uow, checkout.saga_id)["cart_id"] != checkout.cart_id:
-            raise CartRefused(f"saga {checkout.saga_id} is about another cart", saga_id=checkout.saga_id)
+        known = get(uow, checkout.saga_id)
+        if any(known[name] != getattr(checkout, name) for name in ASKED):
+            raise CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
         return False
     _note(uow, checkout.saga_id, "accepted")
     notify(uow, DUE)
@@ -83,18 +86,15 @@ def compensate(uow: Connection, saga_id: UUID, reason: str) -> Row:
     state = state_from_json(row["state"])
     if state.backward:
         return row
-    known = doubted(state) if row["in_hand"] else state
-    return _turn(uow, row, turn_back(CHECKOUT, known, reason), "compensation_asked", reason)
+    return _turn(uow, row, turn_back(CHECKOUT, state, reason), "compensation_asked", reason)
 
 
 def retry(uow: Connection, saga_id: UUID) -> Row:
-    """Have a waiting or stuck saga tried again now; raises `SagaEnded`."""
+    """Have a waiting or stuck saga tried again now, by another lease; raises `SagaEnded`."""
     row = _locked(uow, saga_id)
     state = state_from_json(row["state"])
     if state.ended:
         raise SagaEnded(f"saga {saga_id} is {row['status']}", saga_id=saga_id, saga_status=row["status"])
-    if row["in_hand"]:
-        return row  # it is being tried at this moment
     return _turn(uow, row, hurried(state), "retry_asked", None)
 
 
@@ -107,7 +107,6 @@ def _turn(uow: Connection, row: Row, state: SagaState, kind: str, detail: str | 
             state=state_to_json(state),
             status=state.status,
             epoch=sagas.c.epoch + 1,
-            in_hand=False,
             owner=null(),
             due_at=null() if state.ended else func.now(),
             ended_at=func.now() if state.ended else null(),

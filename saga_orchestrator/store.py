@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, null, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from saga_orchestrator.domain import Checkout, LeaseLost
-from saga_orchestrator.engine import SagaState, doubted
+from saga_orchestrator.engine import SagaState
 from saga_orchestrator.models import sagas, timeline
 from saga_orchestrator.records import checkout_from_row, state_from_json, state_to_json
 from shared.json_codec import dumps
@@ -31,13 +31,14 @@ class Lease:
 
 
 def claim(uow: Connection, owner: str, limit: int, lease_seconds: float) -> list[Lease]:
-    """Take up to `limit` sagas that are due. Several executors never get the same one.
+    """Take up to `limit` sagas that are due; `owner` names this claim and no other. None is given twice.
 
-    A lease need not survive a crash of the server (its writes name epoch and owner), so it waits for no disk.
+    A lease waits for no disk. A crash of the server may take it back and give its epoch out again, to this executor
+    or to another; that is why its writes name the owner too.
     """
     _lazily(uow)
     picked = (
-        select(sagas.c.saga_id, sagas.c.in_hand.label("was_in_hand"))
+        select(sagas.c.saga_id)
         .where(sagas.c.due_at <= func.now())
         .order_by(sagas.c.due_at)
         .limit(limit)
@@ -47,10 +48,9 @@ def claim(uow: Connection, owner: str, limit: int, lease_seconds: float) -> list
     taken = (
         update(sagas)
         .where(sagas.c.saga_id == picked.c.saga_id)
-        .values(epoch=sagas.c.epoch + 1, owner=owner, in_hand=True, due_at=_in(lease_seconds))
+        .values(epoch=sagas.c.epoch + 1, owner=owner, due_at=_in(lease_seconds))
         .returning(
             sagas,
-            picked.c.was_in_hand,
             func.extract("epoch", sagas.c.deadline_at - func.now()).label("deadline_seconds"),
         )
     )
@@ -72,14 +72,14 @@ def decide(uow: Connection, lease: Lease, lease_seconds: float) -> None:
 
 def end(uow: Connection, lease: Lease) -> None:
     """Write down, for good, that the saga has ended. Raises `LeaseLost`."""
-    _save(uow, lease, {"due_at": null(), "in_hand": False, "ended_at": func.now()})
+    _save(uow, lease, {"due_at": null(), "ended_at": func.now()})
     notify(uow, ENDS, str(lease.checkout.saga_id))
 
 
 def hand_back(uow: Connection, lease: Lease, seconds: float) -> None:
     """Let go of the saga until it is due again in so many seconds. Raises `LeaseLost`."""
     _lazily(uow)
-    _save(uow, lease, {"due_at": _in(seconds), "in_hand": False})
+    _save(uow, lease, {"due_at": _in(seconds)})
     notify(uow, DUE)
 
 
@@ -122,8 +122,6 @@ def _save(uow: Connection, lease: Lease, values: dict[str, Any]) -> None:
 
 def _lease(row: Any, owner: str) -> Lease:
     state = state_from_json(row["state"])
-    if row["was_in_hand"]:
-        state = doubted(state)
     return Lease(checkout_from_row(row), state, row["epoch"], owner, float(row["deadline_seconds"]))
 
 

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from uuid import UUID
 
-import psycopg2
 import structlog
 
 from saga_orchestrator.store import ENDS
+from shared.db import is_unavailable
 from shared.wakeup import Listener
 
 RECONNECT_SECONDS = 0.5  # how soon to listen again when the database was away
@@ -34,11 +34,14 @@ class Endings:
         self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
         self._thread: threading.Thread | None = None
 
-    def wait(self, saga_id: UUID, seconds: float, ended: Callable[[], bool]) -> None:
-        """Return when `ended` says so (asked now and whenever it may have changed), or so many seconds passed."""
+    def wait(self, saga_id: UUID, seconds: float, ended: Callable[[], bool]) -> bool:
+        """Return when `ended` says so (asked now and whenever it may have changed), or so many seconds passed.
+
+        False when the preference is not honoured: no time to wait, or no place.
+        """
         until = time.monotonic() + seconds
         if seconds <= 0 or not self._places.acquire(blocking=False):
-            return
+            return False
         woken = threading.Event()
         try:
             with self._lock:
@@ -47,6 +50,7 @@ class Endings:
             while not ended() and (left := until - time.monotonic()) > 0:
                 woken.wait(left)
                 woken.clear()
+            return True
         finally:
             with self._lock:
                 self._waiting[str(saga_id)].discard(woken)
@@ -67,8 +71,9 @@ class Endings:
                 while True:
                     for saga_id in self._listener.wait(None):
                         self._wake(saga_id)
-            except psycopg2.Error as error:
-                log.warning("not listening", error=str(error).strip())
+            except Exception as error:
+                say = log.warning if is_unavailable(error) else log.exception
+                say("not listening", error=str(error).strip())
                 time.sleep(RECONNECT_SECONDS)
 
     def _wake(self, saga_id: str | None) -> None:

@@ -1,10 +1,9 @@
 """The process that runs sagas: an executor. Any number of them may run."""
 
-import signal
-
 from saga_orchestrator.app import create_app
 from saga_orchestrator.config import Settings
 from saga_orchestrator.executor import Executor
+from shared.wakeup import Stop
 
 
 def main() -> None:
@@ -12,10 +11,7 @@ def main() -> None:
     settings = Settings()
     # A connection for each saga in hand, one for taking sagas and one for renewing leases.
     app = create_app(settings.model_copy(update={"web_threads": settings.executor_threads + 2}))
-    executor = Executor(app, settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: executor.stop())
-    executor.run()
+    Executor(app, settings, Stop.on_signals()).run()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import psycopg2
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, MetaData, RowMapping, event
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.config import ServiceSettings
 from shared.errors import Refusal
 from shared.migrations import upgrade
+from shared.wakeup import KEEPALIVES
 
 # Named constraints, so that a migration can name what it changes.
 NAMES = {
@@ -34,15 +35,16 @@ def service_metadata(service: str) -> MetaData:
 # A process that freezes in the middle of a transaction (its machine is paused, or cut off) keeps its rows locked, and
 # others from taking over its work. Ours take milliseconds from one statement to the next.
 IDLE_IN_TRANSACTION_SECONDS = 5
+LOCK_SECONDS = 4  # less than a caller waits, so that it is told "not now" instead of nothing
 
 
 def connect_args(service: str) -> dict[str, Any]:
     """Connection options that put the service's own role on, whatever the login: no rights elsewhere."""
-    idle = f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
+    limits = f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
     return {
-        "options": f"-c role={service} -c search_path={service} -c timezone=UTC {idle}",
+        "options": f"-c role={service} -c search_path={service} -c timezone=UTC {limits}",
         "application_name": service,
-        "connect_timeout": 5,
+        **KEEPALIVES,
     }
 
 
@@ -107,6 +109,8 @@ def url_of(settings: ServiceSettings) -> str:
 
 def is_unavailable(error: Exception) -> bool:
     """Whether the database, and not the statement, is at fault: gone, restarting, or out of connections."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeout | psycopg2.OperationalError)
 
 

@@ -29,6 +29,10 @@ class Unavailable(DomainError):
     """Not now; nothing was done, so try again."""
 
 
+class InDoubt(DomainError):
+    """It may have been done; ask again, under the same Idempotency-Key."""
+
+
 class Unsupported(DomainError):
     """Not something that can be done here."""
 

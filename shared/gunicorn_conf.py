@@ -6,12 +6,13 @@ import signal
 import sys
 from typing import Any
 
+from shared.config import ServiceSettings
+
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 worker_class = "gthread"
 workers = 1  # metrics are kept in the process; run more processes, not more workers, for more cores
-threads = int(os.environ.get("WEB_THREADS", "16"))  # the pool of database connections has the same size
-keepalive = 75  # longer than our clients keep an idle connection, so that they never find it closed
+keepalive = 75  # an idle connection costs nothing here, and a new one a handshake
 timeout = 60
 graceful_timeout = 20
 limit_request_line = 8190  # gunicorn's own refusals are HTML, so what can reach the service does
@@ -24,6 +25,11 @@ logconfig_dict = {
     "root": {"level": "INFO", "handlers": []},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
 }
+
+
+def on_starting(server: Any) -> None:
+    """As many threads as the service's pool has connections, by the same setting."""
+    server.cfg.set("threads", ServiceSettings().web_threads)
 
 
 def post_fork(server: Any, _: object) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from shared.errors import Unavailable
+from shared.errors import InDoubt, Unavailable
 from shared.json_codec import dumps, loads
 
 CONNECT_SECONDS = 1.0  # a service on the same network answers at once or not at all
@@ -15,7 +16,14 @@ READ_SECONDS = 5.0  # ten times the slowest answer under full load
 
 
 class PeerUnavailable(Unavailable):
+    """Another service is not there."""
+
+
+class PeerSilent(InDoubt):
     """Another service did not answer, or not sensibly; what was asked may have been done."""
+
+
+PEER_FAILED = (PeerUnavailable, PeerSilent)
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,11 @@ class Peer:
         self._local = threading.local()
 
     def get(self, path: str) -> Reply:
-        """Read; raises `PeerUnavailable`."""
+        """Read; raises one of `PEER_FAILED`."""
         return self.request("GET", path, None, {})
 
     def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Reply:
-        """Ask for something to be done; raises `PeerUnavailable`, and then it may have been done."""
+        """Ask for something to be done; raises one of `PEER_FAILED`, and after `PeerSilent` it may have been done."""
         return self.request("POST", path, body, headers or {})
 
     def request(
@@ -57,11 +65,10 @@ class Peer:
             )
             answer = loads(response.content)
         except requests.RequestException as error:
-            raise PeerUnavailable(f"{self.name}: {_reason(error)}", service=self.name) from error
+            failed = PeerUnavailable if _was_not_sent(error) else PeerSilent
+            raise failed(f"{self.name}: {_reason(error)}", service=self.name) from error
         except ValueError as error:
-            raise PeerUnavailable(
-                f"{self.name}: HTTP {response.status_code} without JSON", service=self.name
-            ) from error
+            raise PeerSilent(f"{self.name}: HTTP {response.status_code} without JSON", service=self.name) from error
         return Reply(response.status_code, answer, response.headers)
 
     def _session(self) -> requests.Session:
@@ -71,6 +78,12 @@ class Peer:
             session.trust_env = False  # no proxy lies between the services, and looking for one costs a fifth of a call
             self._local.session = session
         return session
+
+
+def _was_not_sent(error: requests.RequestException) -> bool:
+    """Whether there was not even a connection."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_ALWAYS = {"503": "Not available; nothing was done", "500": "Unexpected error"}
+_ALWAYS = {"503": "Not available now; ask again, under the same Idempotency-Key", "500": "Unexpected error"}
 _WITH_BODY = {
     "400": "Malformed JSON",
     "413": "Body too large",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.errors import RepeatedRefusal
-from shared.http_client import PeerUnavailable, Reply
+from shared.http_client import PeerSilent, PeerUnavailable, Reply
 
 
 class Relayed(RepeatedRefusal):
@@ -12,9 +12,10 @@ class Relayed(RepeatedRefusal):
 
 
 def relayed(reply: Reply) -> Mapping[str, Any]:
-    """The body of a success; raises `Relayed` for a refusal, `PeerUnavailable` when the service failed."""
+    """The body of a success; raises `Relayed` for a refusal, one of `PEER_FAILED` when the service failed."""
     if reply.status >= 500:
-        raise PeerUnavailable(f"HTTP {reply.status}: {reply.body.get('detail', '')}")
+        failed = PeerUnavailable if reply.status == 503 else PeerSilent
+        raise failed(f"HTTP {reply.status}: {reply.body.get('detail', '')}")
     if reply.status >= 400:
         raise Relayed({**reply.body, "status": reply.status})
     return reply.body

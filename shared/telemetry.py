@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client can make up others
+
 
 class RequestMetrics:
     """How many requests, how they ended and how long they took (seconds), by route."""
@@ -22,6 +24,7 @@ class RequestMetrics:
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
+        method = method if method in METHODS else "other"
         self._seconds.labels(self._service, method, route).observe(seconds)
         self._total.labels(self._service, method, route, str(status)).inc()
 

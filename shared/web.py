@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, Unprocessable
 from shared.errors import (
     Conflict,
     DomainError,
+    InDoubt,
     NotFound,
     PaymentRequired,
     Refusal,
@@ -35,6 +36,7 @@ STATUS: Mapping[type[DomainError], int] = {
     Unprocessable: 422,
     Unsupported: 501,
     Unavailable: 503,
+    InDoubt: 504,
     DomainError: 500,
 }
 

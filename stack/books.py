@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.http_client import Peer, PeerUnavailable
+from shared.http_client import PEER_FAILED, Peer
 from stack.errors import StackError
 
 READ_SECONDS = 30.0  # an audit adds up whole tables, and says nothing until it is done
@@ -106,7 +106,7 @@ def read_books(urls: Mapping[str, str]) -> Books:
 def _read(service: str, url: str, kind: type[A]) -> A:
     try:
         reply = Peer(service, url, READ_SECONDS).get("/audit")
-    except PeerUnavailable as error:
+    except PEER_FAILED as error:
         raise Unreadable(f"{error.detail} ({url}/audit)") from error
     if reply.status != 200:
         raise Unreadable(f"{service}: HTTP {reply.status} ({url}/audit)")

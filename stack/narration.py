@@ -55,5 +55,7 @@ def _attempt(entry: Json, told: list[Json]) -> str:
     step = paint(step, "yellow") if undoes else step
     took = f"{seconds(entry['started_at'], entry['finished_at']) * 1000:.1f} ms"
     tries = sum(each["step"] == entry["step"] and each["direction"] == entry["direction"] for each in told)
-    notes = [f"try {tries}"] * (tries > 1) + [entry["detail"]] * (entry["detail"] is not None)
+    asked = any(each["step"] == entry["step"] and each["direction"] == "action" for each in told)
+    notes = ["to be sure: nothing says that it ran"] * (undoes and not asked)
+    notes += [f"try {tries}"] * (tries > 1) + [entry["detail"]] * (entry["detail"] is not None)
     return f"{step}{paint(word.ljust(9), colour)}  {took:>9}  {', '.join(notes)}".rstrip()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.http_client import PeerUnavailable
+from shared.http_client import PEER_FAILED
 from shared.testing import wait_until
 from tests.e2e.shop import CARRITO, COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, QUICK, SOLD_OUT, Shop
 
@@ -65,7 +65,7 @@ class Customers:
             self._undone.add(saga_id)
             try:
                 self._shop.compensate(saga_id)
-            except PeerUnavailable:
+            except PEER_FAILED:
                 return
 
     def check(self) -> None:

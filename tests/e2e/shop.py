@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import requests
 
-from shared.http_client import Peer, PeerUnavailable, Reply
+from shared.http_client import PEER_FAILED, Peer, Reply
 from shared.testing import wait_until
 from stack import audit
 from tests.system.running import RunningSystem
@@ -74,11 +74,11 @@ class Shop:
     # Over HTTP
 
     def get(self, service: str, path: str) -> Reply:
-        """Any answer; raises `PeerUnavailable`."""
+        """Any answer; raises one of `PEER_FAILED`."""
         return self._peers[service].get(path)
 
     def post(self, service: str, path: str, body: Mapping[str, Any] | None = None, **headers: str) -> Reply:
-        """Any answer; raises `PeerUnavailable`. Headers are written with underscores."""
+        """Any answer; raises one of `PEER_FAILED`. Headers are written with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._peers[service].post(path, body or {}, named)
 
@@ -107,7 +107,7 @@ class Shop:
     def checkout(
         self, cart_id: str, method: str = "credit_card", way: str = CARRITO, user: str = USER, **headers: str
     ) -> Reply:
-        """Whatever the way in answers; raises `PeerUnavailable`."""
+        """Whatever the way in answers; raises one of `PEER_FAILED`."""
         return self.post(way, WAYS_IN[way], self.wish(cart_id, method, user), **headers)
 
     def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO) -> str:
@@ -127,7 +127,7 @@ class Shop:
         def answer() -> Reply | None:
             try:
                 reply = self.checkout(cart_id, method, way, Idempotency_Key=key)
-            except PeerUnavailable:
+            except PEER_FAILED:
                 return None
             unanswered = reply.status >= 500 or reply.body.get("type") == "/problems/key-in-use"
             return None if unanswered else reply

@@ -1,9 +1,12 @@
 """What becomes of a checkout: of the saga and its steps, the order, the money, the stock and the cart."""
 
 from decimal import Decimal
+from urllib.parse import urljoin
 
 import pytest
+import requests
 
+from shared.http_client import Reply
 from shared.ids import new_id
 from tests.e2e.shop import (
     CARRITO,
@@ -31,6 +34,12 @@ def assert_nothing_began(shop: Shop, cart: str) -> None:
     """No saga has heard of the cart, and nothing is held for it."""
     assert shop.sagas(cart_id=cart)["items"] == []
     assert shop.get(INVENTARIO, f"/api/products/reservations/{cart}").body["items"] == []
+
+
+def assert_leads_to_its_saga(shop: Shop, way: str, reply: Reply) -> None:
+    """Its Location, relative or not, is where the saga is."""
+    found = requests.get(urljoin(shop.urls[way] + WAYS_IN[way], reply.headers["Location"]), timeout=5)
+    assert (found.status_code, found.json()["saga_id"]) == (200, reply.body["saga_id"])
 
 
 @BOTH_WAYS
@@ -130,7 +139,7 @@ def test_preferring_to_wait_gets_the_end_of_the_saga(shop: Shop, way: str) -> No
     for method, status in (("credit_card", "completed"), ("declined_card", "compensated")):
         reply = shop.checkout(shop.cart((product, 1)), method, way, Prefer="wait=20")
         assert (reply.status, reply.body["status"]) == (200, status)
-        assert reply.headers["Location"] == f"/saga/{reply.body['saga_id']}"
+        assert_leads_to_its_saga(shop, way, reply)
         assert reply.headers["Preference-Applied"] == "wait=20"
         assert reply.body["steps"] == shop.saga(reply.body["saga_id"])["steps"]
 
@@ -140,7 +149,7 @@ def test_without_waiting_the_answer_is_that_it_was_accepted(shop: Shop, way: str
     cart = shop.cart((shop.product(), 1))
     reply = shop.checkout(cart, way=way)
     assert (reply.status, reply.body["status"], reply.body["cart_id"]) == (202, "pending", cart)
-    assert reply.headers["Location"] == f"/saga/{reply.body['saga_id']}"
+    assert_leads_to_its_saga(shop, way, reply)
     shop.ended(reply.body["saga_id"])
 
 

@@ -12,7 +12,7 @@ from tests.e2e.shop import COMPLETED, DECLINED, ORCHESTRATOR, PAGOS, QUICK, Shop
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Leases are long, so that nothing is tried but for the reasons that the tests make."""
-    return {"env": {**QUICK, "LEASE": "30", "CALL_SECONDS": "0.5"}}
+    return {"env": {**QUICK, "LEASE": "30", "CALL_SECONDS": "2"}}
 
 
 def entries(shop: Shop, saga_id: str) -> list[tuple[Any, ...]]:
@@ -37,6 +37,7 @@ def test_the_timeline_of_a_success(shop: Shop) -> None:
 
 
 def test_the_timeline_of_a_compensation(shop: Shop) -> None:
+    """Every step before the pivot is undone, known to have run or not."""
     saga_id = shop.buy(shop.product(), method="declined_card")
     assert shop.became(saga_id) == DECLINED
     assert entries(shop, saga_id) == [
@@ -45,6 +46,7 @@ def test_the_timeline_of_a_compensation(shop: Shop) -> None:
         ("attempt", "reserve_inventory", "action", 1, "succeeded"),
         ("attempt", "process_payment", "action", 1, "refused"),
         ("compensating",),
+        ("attempt", "create_order", "compensation", 1, "succeeded"),  # it may have run, for all that is written
         ("attempt", "process_payment", "compensation", 1, "succeeded"),
         ("attempt", "reserve_inventory", "compensation", 1, "succeeded"),
         ("attempt", "release_cart", "action", 1, "succeeded"),

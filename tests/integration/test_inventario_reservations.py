@@ -185,10 +185,11 @@ def test_a_repeated_reserve_holds_once_and_answers_alike(inventario: Inventario,
     assert inventario.stock(product) == (7, 3, 0)
 
 
-def test_a_repeated_reserve_changes_nothing_of_the_first(inventario: Inventario) -> None:
+def test_a_saga_cannot_reserve_something_else_under_the_same_step(inventario: Inventario) -> None:
     product, saga = inventario.add(10), Saga()
     first = inventario.reserve(saga, {product: 3})
-    assert outcome(inventario.reserve(saga, {product: 5})) == outcome(first)
+    assert problem_of(inventario.reserve(saga, {product: 5}))["type"] == "/problems/reserved-otherwise"
+    assert outcome(inventario.reserve(saga, {product: 3})) == outcome(first)
     assert inventario.stock(product) == (7, 3, 0)
 
 

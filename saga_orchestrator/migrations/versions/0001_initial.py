@@ -25,7 +25,6 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=12), server_default="pending", nullable=False),
         sa.Column("state", sa.JSON(), nullable=False),
         sa.Column("epoch", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.Column("in_hand", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("owner", sa.String(length=64), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=True),
         sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=False),

@@ -21,7 +21,6 @@ from saga_orchestrator.engine import (
     apply,
     begin,
     crosses_pivot,
-    doubted,
     next_command,
     started,
     turn_back,
@@ -60,6 +59,7 @@ class Run:
     world: World
     state: SagaState = field(default_factory=lambda: begin(CHECKOUT))
     durable: SagaState = field(default_factory=lambda: begin(CHECKOUT))
+    lazy: SagaState = field(default_factory=lambda: begin(CHECKOUT))  # written, but a crash of the server forgets it
     in_flight: list[Command] = field(default_factory=list)
     operator: bool = False
 
@@ -70,12 +70,15 @@ class Run:
         crosses = crosses_pivot(CHECKOUT, self.state, command)
         self.state = started(self.state, command)
         if crosses:
-            self.durable = self.state
+            self.write()
         outcome = self.send(command, fate)
         forward = not self.state.backward
         self.state = apply(CHECKOUT, self.state, command, outcome)
         if self.state.ended or (forward and self.state.backward):
-            self.durable = self.state
+            self.write()
+
+    def write(self) -> None:
+        self.durable = self.lazy = self.state
 
     def send(self, command: Command, fate: str) -> Outcome:
         late = fate.endswith("late")
@@ -90,11 +93,15 @@ class Run:
         return outcome
 
     def crash(self) -> None:
-        self.state = doubted(self.durable)
+        self.state = self.lazy
+
+    def server_crash(self) -> None:
+        self.state = self.lazy = self.durable
 
     def turn_back(self) -> None:
         self.operator = True
-        self.state = self.durable = turn_back(CHECKOUT, doubted(self.durable), "operator")
+        self.state = turn_back(CHECKOUT, self.lazy, "operator")
+        self.write()
 
     def arrive(self) -> None:
         if self.in_flight:
@@ -105,7 +112,7 @@ FATES = st.sampled_from(["ok", "ok", "ok", "twice", "lost", "lost late", "unansw
 HAPPENINGS = st.one_of(
     st.tuples(st.just("go on"), FATES),
     st.tuples(st.just("go on"), FATES),
-    st.tuples(st.sampled_from(["crash", "progress", "turn back", "arrive"]), st.just("")),
+    st.tuples(st.sampled_from(["crash", "server crash", "progress", "turn back", "arrive"]), st.just("")),
 )
 
 
@@ -116,8 +123,10 @@ def play(refuses: frozenset[str], happenings: list[tuple[str, str]]) -> Run:
             run.go_on(fate)
         elif what == "crash":
             run.crash()
+        elif what == "server crash":
+            run.server_crash()
         elif what == "progress":
-            run.durable = run.state
+            run.lazy = run.state
         elif what == "turn back":
             run.turn_back()
         else:
@@ -165,6 +174,8 @@ def test_once_the_pivot_took_effect_the_saga_completes(happenings: list[tuple[st
             run.go_on(fate)
         elif what == "crash":
             run.crash()
+        elif what == "server crash":
+            run.server_crash()
         elif what == "arrive":
             run.arrive()
         if "commit_inventory" in run.world.standing:
