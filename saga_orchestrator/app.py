@@ -25,8 +25,8 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, {})
-    service_app.config["FORWARD_SECONDS"] = settings.forward_deadline
-    service_app.config["MOST_WAIT"] = settings.most_wait
+    service_app.config["FORWARD_SECONDS"] = settings.forward_deadline_seconds
+    service_app.config["MOST_WAIT"] = settings.most_wait_seconds
     service_app.extensions["carts"] = Carts(settings.carrito_service_url)
     # Half of the threads may wait for an end, so that the other half still answers.
     service_app.extensions["endings"] = Endings(settings.database_url, max(1, settings.web_threads // 2))

@@ -13,13 +13,15 @@ class Settings(ServiceSettings):
     inventario_service_url: str = "http://127.0.0.1:3001"
     pagos_service_url: str = "http://127.0.0.1:3002"
 
-    forward_deadline: float = Field(default=60, gt=0)  # a shopper waits no longer; well within a hold's lifetime
+    forward_deadline_seconds: float = Field(
+        default=60, gt=0
+    )  # a shopper waits no longer; well within a hold's lifetime
     call_seconds: float = Field(default=5, gt=0)  # ten times the slowest answer under full load
     tries_per_attempt: int = Field(default=3, ge=1)  # a dropped connection or a restart of a moment
-    retry_first: float = Field(default=0.2, gt=0)  # then doubled each time, with jitter
-    retry_most: float = Field(default=30, gt=0)  # capped, so that a service that is back is soon noticed
-    stuck_after: int = Field(default=10, ge=1)  # attempts: about two minutes of the above
-    lease: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s), renewed while it lasts
-    progress: float = Field(default=0.25, gt=0)  # how old what people see may be, for a saga that takes long
+    retry_first_seconds: float = Field(default=0.2, gt=0)  # then doubled each time, with jitter
+    retry_most_seconds: float = Field(default=30, gt=0)  # capped, so that a service that is back is soon noticed
+    stuck_after_attempts: int = Field(default=10, ge=1)  # about two minutes of the above
+    lease_seconds: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s), renewed while it lasts
+    progress_seconds: float = Field(default=0.25, gt=0)  # how old what people see may be, for a saga that takes long
     executor_threads: int = Field(default=16, ge=1)  # sagas in hand at once; each waits for HTTP most of its time
-    most_wait: float = Field(default=30, ge=0)  # the longest `Prefer: wait`
+    most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`

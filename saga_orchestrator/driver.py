@@ -63,14 +63,14 @@ class Driver:
         log.info("compensating", reason=state.error)
         hand.note("compensating", detail=state.error)
         if not state.ended:
-            self._write(hand, store.decide, self._settings.lease)
+            self._write(hand, store.decide, self._settings.lease_seconds)
 
     def _attempt(self, hand: Hand, command: Command) -> Outcome:
         hand.check()
         crosses = crosses_pivot(CHECKOUT, hand.lease.state, command)
         hand.move(started(hand.lease.state, command))
         if crosses:
-            self._write(hand, store.decide, self._settings.lease)
+            self._write(hand, store.decide, self._settings.lease_seconds)
         point = f"{command.step}.{command.direction}"
         faults.reach(f"executor.before_call.{point}")
         outcome = self._ask(hand, command)
@@ -78,7 +78,7 @@ class Driver:
         if isinstance(outcome, Unknown):
             outcome = Unknown(outcome.error, deadline_passed=hand.deadline_left() <= 0)
         was_stuck = hand.lease.state.stuck
-        hand.move(apply(CHECKOUT, hand.lease.state, command, outcome, self._settings.stuck_after))
+        hand.move(apply(CHECKOUT, hand.lease.state, command, outcome, self._settings.stuck_after_attempts))
         if hand.lease.state.stuck and not was_stuck:
             log.error("stuck", step=command.step, error=hand.lease.state.task(command.step).error)
             hand.note("stuck", detail=hand.lease.state.task(command.step).error)
@@ -108,8 +108,10 @@ class Driver:
     def _back_off(self, hand: Hand) -> float:
         """Seconds to wait: doubled each time up to a cap, with jitter; not beyond the forward deadline."""
         state = hand.lease.state
-        most = min(self._settings.retry_most, self._settings.retry_first * 2 ** min(state.unanswered, 20))
-        seconds = random.uniform(self._settings.retry_first, max(self._settings.retry_first, most))  # noqa: S311
+        most = min(
+            self._settings.retry_most_seconds, self._settings.retry_first_seconds * 2 ** min(state.unanswered, 20)
+        )
+        seconds = random.uniform(self._settings.retry_first_seconds, max(self._settings.retry_first_seconds, most))  # noqa: S311
         left = hand.deadline_left()
         return min(seconds, left) if not state.backward and left > 0 else seconds
 

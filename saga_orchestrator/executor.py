@@ -76,7 +76,7 @@ class Executor:
     def _take(self, pool: ThreadPoolExecutor, limit: int) -> int:
         owner = f"{os.getpid()}-{new_id().hex[-12:]}"
         with self._app.app_context(), db.transaction() as uow:
-            leases = store.claim(uow, owner, limit, self._settings.lease)
+            leases = store.claim(uow, owner, limit, self._settings.lease_seconds)
             faults.reach("executor.before_write.claim")
         faults.reach("executor.after_write.claim")
         for lease in leases:

@@ -56,7 +56,7 @@ class Keeper(threading.Thread):
     def _keep(self) -> None:
         while not self._stopping.is_set():
             self._any_hands.wait()
-            self._stopping.wait(self._settings.progress)
+            self._stopping.wait(self._settings.progress_seconds)
             if not self._hands:
                 self._any_hands.clear()
                 if self._hands or self._stopping.is_set():  # since the line before the last
@@ -69,8 +69,8 @@ class Keeper(threading.Thread):
                 log.warning("leases not renewed", error=str(error).splitlines()[0])  # they last for several rounds
 
     def _write_progress(self) -> None:
-        oldest = time.monotonic() - self._settings.progress
-        hands = [hand for hand in tuple(self._hands) if hand.wants_write(oldest, self._settings.lease / 3)]
+        oldest = time.monotonic() - self._settings.progress_seconds
+        hands = [hand for hand in tuple(self._hands) if hand.wants_write(oldest, self._settings.lease_seconds / 3)]
         held = [hand for hand in hands if hand.lock.acquire(blocking=False)]  # others are being written just now
         try:
             if held:
@@ -81,7 +81,7 @@ class Keeper(threading.Thread):
 
     def _write(self, held: list[Hand]) -> None:
         with self._app.app_context(), db.transaction() as uow:
-            lost = store.progress(uow, [hand.lease for hand in held], self._settings.lease)
+            lost = store.progress(uow, [hand.lease for hand in held], self._settings.lease_seconds)
             faults.reach("executor.before_write.progress")
         faults.reach("executor.after_write.progress")
         for hand in held:

@@ -40,7 +40,7 @@ def points(*groups: list[str]) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Two executors, and leases so short that a successor need not wait."""
-    return {"env": {**QUICK, "LEASE": "0.5"}, "copies": {EXECUTOR: 2}}
+    return {"env": {**QUICK, "LEASE_SECONDS": "0.5"}, "copies": {EXECUTOR: 2}}
 
 
 def die_in(shop: Shop, point: str, begin: Callable[[], str]) -> str:

@@ -30,7 +30,7 @@ def wire() -> Iterator[Wire]:
 @pytest.fixture(scope="module")
 def shop_settings(wire: Wire) -> dict[str, Any]:
     """The forward deadline is as short as a test that waits for it likes."""
-    env = {**QUICK, "LEASE": "0.5", "CALL_SECONDS": "10", "FORWARD_DEADLINE": "2"}
+    env = {**QUICK, "LEASE_SECONDS": "0.5", "CALL_SECONDS": "10", "FORWARD_DEADLINE_SECONDS": "2"}
     return {"env": env, "copies": {EXECUTOR: 2}, "env_of": {EXECUTOR: {"PAGOS_SERVICE_URL": wire.url}}}
 
 

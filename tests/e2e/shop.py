@@ -24,11 +24,11 @@ PATIENCE = 40.0  # seconds, so that nothing hangs; nothing here takes a tenth of
 
 # What makes recovery quick: what takes half a minute in earnest takes a second here.
 QUICK = {
-    "LEASE": "1",
-    "PROGRESS": "0.05",
+    "LEASE_SECONDS": "1",
+    "PROGRESS_SECONDS": "0.05",
     "CALL_SECONDS": "2",
-    "RETRY_FIRST": "0.05",
-    "RETRY_MOST": "0.3",
+    "RETRY_FIRST_SECONDS": "0.05",
+    "RETRY_MOST_SECONDS": "0.3",
     "HANDOVER_SECONDS": "0.5",
 }
 

@@ -38,7 +38,13 @@ def wire() -> Iterator[Wire]:
 @pytest.fixture(scope="module")
 def shop_settings(wire: Wire) -> dict[str, Any]:
     """Leases are long: whatever is late here, its executor is well."""
-    env = {**QUICK, "LEASE": "30", "CALL_SECONDS": "0.3", "STUCK_AFTER": "3", "FORWARD_DEADLINE": str(DEADLINE)}
+    env = {
+        **QUICK,
+        "LEASE_SECONDS": "30",
+        "CALL_SECONDS": "0.3",
+        "STUCK_AFTER_ATTEMPTS": "3",
+        "FORWARD_DEADLINE_SECONDS": str(DEADLINE),
+    }
     return {"env": env, "copies": {EXECUTOR: 1}, "env_of": {EXECUTOR: {"PAGOS_SERVICE_URL": wire.url}}}
 
 

@@ -120,7 +120,7 @@ def test_undoing_what_is_undone_changes_nothing(shop: Shop) -> None:
 
 def test_a_stuck_saga_is_shown_and_tried_again_when_an_operator_asks(shop: Shop) -> None:
     """The back-off is a minute here, so that it is the operator who brings it to its end."""
-    shop.restart(EXECUTOR, STUCK_AFTER="1", RETRY_FIRST="60", RETRY_MOST="60")
+    shop.restart(EXECUTOR, STUCK_AFTER_ATTEMPTS="1", RETRY_FIRST_SECONDS="60", RETRY_MOST_SECONDS="60")
     shop.restart(CARRITO, FAULT_KILL_AT="carrito.POST /orders/<order_id>/confirm.before_answer")
     saga_id = shop.buy(shop.product())
     shop.system.wait_dead(CARRITO)
@@ -136,7 +136,7 @@ def test_a_stuck_saga_is_shown_and_tried_again_when_an_operator_asks(shop: Shop)
 
 
 def test_a_waiting_saga_is_tried_again_when_an_operator_asks(shop: Shop) -> None:
-    shop.restart(EXECUTOR, RETRY_FIRST="30", RETRY_MOST="30")
+    shop.restart(EXECUTOR, RETRY_FIRST_SECONDS="30", RETRY_MOST_SECONDS="30")
     cart = shop.cart((shop.product(), 1))
     shop.system.kill(PAGOS)
     saga_id = shop.begin(cart)

@@ -12,7 +12,7 @@ from tests.e2e.shop import COMPLETED, DECLINED, ORCHESTRATOR, PAGOS, QUICK, Shop
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Leases are long, so that nothing is tried but for the reasons that the tests make."""
-    return {"env": {**QUICK, "LEASE": "30", "CALL_SECONDS": "2"}}
+    return {"env": {**QUICK, "LEASE_SECONDS": "30", "CALL_SECONDS": "2"}}
 
 
 def entries(shop: Shop, saga_id: str) -> list[tuple[Any, ...]]:
