@@ -1,5 +1,6 @@
 """Carts over HTTP on a real PostgreSQL: what is in them, and which saga has them."""
 
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from carrito import carts
 from shared.ids import new_id
 from shared.testing import concurrently
-from tests.integration.api_client import body_of, outcome, problem_of
+from tests.integration.api_client import body_of, outcome, problem_of, wait_for_blocked
 from tests.integration.carrito_client import USER, Carrito
 
 
@@ -127,6 +129,24 @@ def test_an_empty_cart_cannot_be_checked_out(carrito: Carrito) -> None:
     assert carrito.cart(cart_id)["status"] == "open"
 
 
+def test_a_cart_that_is_emptied_at_the_moment_of_its_checkout_is_not_frozen(carrito: Carrito) -> None:
+    cart_id = carrito.open_cart((1, 1))
+    gone_first = threading.Semaphore(0)
+
+    def empty() -> None:
+        with carrito.transaction() as uow:
+            carts.remove_item(uow, cart_id, 1)
+            gone_first.release()
+            wait_for_blocked(uow)
+
+    def begin() -> int:
+        assert gone_first.acquire(timeout=30)
+        return carrito.begin(cart_id).status_code
+
+    assert concurrently(empty, begin) == [None, 409]
+    assert carrito.cart(cart_id)["status"] == "open"
+
+
 def test_another_users_cart_does_not_exist_for_a_checkout(carrito: Carrito) -> None:
     cart_id = carrito.open_cart((1, 1))
     assert problem_of(carrito.begin(cart_id, user_id="eve"))["status"] == 404
@@ -226,6 +246,7 @@ def test_a_checkout_that_does_not_fit_is_named_and_nothing_begins(
 
 def test_a_choreographed_checkout_is_not_available_yet_and_begins_nothing(carrito: Carrito) -> None:
     cart_id = carrito.open_cart((1, 1))
-    wish = {"cart_id": cart_id, **GOOD_CHECKOUT, "saga_pattern": "choreographed"}
-    assert problem_of(carrito.post("/checkout/saga", wish))["status"] == 501
+    wish = {**GOOD_CHECKOUT, "saga_pattern": "choreographed"}
+    assert problem_of(carrito.post("/checkout/saga", {"cart_id": cart_id, **wish}))["status"] == 501
+    assert problem_of(carrito.post(f"/carts/{cart_id}/checkout", wish))["status"] == 501
     assert carrito.cart(cart_id)["status"] == "open"
