@@ -59,7 +59,7 @@ def has_lost(shop: Shop, saga_id: str) -> bool:
 
 
 def turn_back(shop: Shop, saga_id: str) -> None:
-    """As often as the answer is that it can't be done now: the frozen one may hold the saga's row until it is let go."""
+    """As often as the answer is "not now": the frozen one may hold the saga's row until the server lets go of it."""
     wait_until(lambda: shop.compensate(saga_id).status == 202, "the saga is turned back")
 
 
