@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
-from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, PAGOS, QUICK, UNDONE, Shop
+from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, UNDONE, Shop
 
 DOOMED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 SUCCESSORS = ("the other one", "itself restarted")
@@ -116,6 +116,20 @@ def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Sho
     else:
         shop.restart(PAGOS)
     succeed(shop, successor)
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.stock(product) == (9, 0, 1)
+
+
+@pytest.mark.parametrize("successor", SUCCESSORS)
+def test_a_successor_knows_that_the_pivot_was_asked_for(shop: Shop, successor: str) -> None:
+    """Long after the deadline, and without a service that it would need if it began again: there is only forward."""
+    shop.restart(ORCHESTRATOR, FORWARD_DEADLINE_SECONDS="0.1")
+    product = shop.product(quantity=10)
+    saga_id = die_in(shop, "executor.after_call.commit_inventory.action", lambda: shop.buy(product))
+    shop.system.kill(PAGOS)
+    succeed(shop, successor)
+    assert shop.ended(saga_id)["status"] == "completed"
+    shop.restart(PAGOS)
     assert shop.became(saga_id) == COMPLETED
     assert shop.stock(product) == (9, 0, 1)
 

@@ -12,15 +12,18 @@ from tests.e2e.shop import (
     CARRITO,
     COMPLETED,
     DECLINED,
+    EXECUTOR,
     INVENTARIO,
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    SOLD_OUT,
     UNDONE,
     Shop,
     problem,
 )
 
+EXECUTORS = (f"{EXECUTOR}-1", f"{EXECUTOR}-2")
 RESERVE, UNRESERVE, COMMIT = (f"POST /api/products/{what}" for what in ("reserve", "unreserve", "commit"))
 PAY, REFUND = "POST /api/v1/payments/saga", "POST /api/v1/payments/saga/<payment_id>/refund"
 READ_CART, RELEASE = "GET /carts/<cart_id>", "POST /carts/<cart_id>/release"
@@ -29,7 +32,7 @@ ORDER, CONFIRM, CANCEL = "POST /orders", "POST /orders/<order_id>/confirm", "POS
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    return {"env": QUICK}
+    return {"env": QUICK, "copies": {EXECUTOR: 2}}
 
 
 def doom(shop: Shop, service: str, endpoint: str) -> None:
@@ -77,6 +80,22 @@ def test_a_declined_checkout_is_compensated_when_the_service_is_back(shop: Shop,
     assert shop.became(saga_id) == DECLINED
     assert shop.stock(product) == (10, 0, 0)
     assert shop.became(shop.begin(cart)) == COMPLETED
+
+
+def test_a_refusal_that_nobody_heard_stands_though_stock_has_come_in_since(shop: Shop) -> None:
+    product = shop.product(quantity=1)
+    cart = shop.cart((product, 1))
+    assert shop.became(shop.buy(product)) == COMPLETED
+    doom(shop, INVENTARIO, RESERVE)
+    saga_id = shop.begin(cart)
+    shop.system.wait_dead(INVENTARIO)
+    for executor in EXECUTORS:
+        shop.system.freeze(executor)
+    shop.restart(INVENTARIO)
+    assert shop.post(INVENTARIO, f"/api/products/{product}/restock", {"quantity": 5}).status == 200
+    shop.mend()
+    assert shop.became(saga_id) == SOLD_OUT
+    assert shop.stock(product) == (5, 0, 1)
 
 
 @pytest.mark.parametrize(
