@@ -1,5 +1,6 @@
 """Settings that every service has; read once, typed, and failing at start with the variable's name."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,8 @@ from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
+# Where settings are read from beside the environment, the last one first; tests name none.
+FILES = os.environ.get("SETTINGS_FILES", f"{ROOT}/.local/stack.env:{ROOT}/.env").split(":")
 
 
 def _with_driver(url: str) -> str:
@@ -32,9 +35,7 @@ class ServiceSettings(BaseSettings):
     The environment wins over `.env`, which wins over what `make up` wrote for the stack it started.
     """
 
-    model_config = SettingsConfigDict(
-        env_file=(ROOT / ".local" / "stack.env", ROOT / ".env"), extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_file=[*filter(None, FILES)], extra="ignore", frozen=True)
 
     rabbitmq_url: str | None = None
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's

@@ -31,7 +31,8 @@ KNOWN = {
 def run(command: str, database_url: str) -> None:
     """Run a shell command in a fresh environment; it must succeed and complain of nothing."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = {"PATH": path, "DATABASE_URL": database_url.replace("+psycopg2", ""), "PYTHONWARNINGS": "error"}
+    env = {"PATH": path, "PYTHONWARNINGS": "error", "SETTINGS_FILES": ""}
+    env["DATABASE_URL"] = database_url.replace("+psycopg2", "")
     env |= {f"{service.upper()}_DATABASE_URL": database_url for service in SERVICES}
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), command

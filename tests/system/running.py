@@ -213,6 +213,7 @@ class RunningSystem:
         env = {name: os.environ[name] for name in KEPT if name in os.environ}
         env["GUNICORN_CMD_ARGS"] = "--reuse-port"  # see _reserve_port
         env["DATABASE_URL"] = database_url
+        env["SETTINGS_FILES"] = ""
         for name, process in PROCESSES.items():
             if process.package:
                 env[f"{process.package.upper()}_DATABASE_URL"] = database_url

@@ -12,18 +12,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dotenv import dotenv_values
 from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from shared.config import ROOT
 from shared.migrations import upgrade
 
 # Told to the workers of pytest-xdist, which are started by the process that makes the folder.
 HOME = "CHECKOUT_TEST_HOME"
-LOCK_SECONDS = 20  # nobody waits for a lock as long as this, unless a test would hang for ever
 SERVICES = tuple(sorted(path.parent.parent.name for path in ROOT.glob("*/migrations/versions")))
 
 # Waits for the end of the run, when the other end of its standard input is closed, and leaves nothing running.
@@ -45,8 +45,9 @@ class TestRun:
 
     def end(self) -> None:
         """Drop the run's databases, stop its server, remove its folder."""
-        if (self.home / "server").exists() and not (self.home / "private").exists():
-            _drop_all((self.home / "server").read_text(), _prefix(self.home))
+        if (self.home / "server").exists():
+            with suppress(OperationalError):  # it went before us
+                _drop_all((self.home / "server").read_text(), _prefix(self.home))
         if self._guardian.stdin is not None:
             self._guardian.stdin.close()
         self._guardian.wait()
@@ -75,7 +76,6 @@ class Databases:
         name = f"{_prefix(self._home)}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
         template = "" if empty else f" TEMPLATE {self._template}"
         _execute(self.server, f"CREATE DATABASE {name}{template}")
-        _execute(self.server, f"ALTER DATABASE {name} SET lock_timeout = '{LOCK_SECONDS}s'")
         return url_of(self.server, name)
 
     def drop(self, url: str) -> None:

@@ -1,11 +1,14 @@
 """Settings are typed, and what is wrong with them is said at start by the variable's name."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from shared.config import DatabaseUrl, ServiceSettings, database_url
+from shared.config import ROOT, DatabaseUrl, ServiceSettings, database_url
 
 
 class Settings(ServiceSettings):
@@ -53,3 +56,25 @@ def test_a_number_that_does_not_fit_is_named_at_start(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WEB_THREADS", threads)
     with pytest.raises(ValidationError, match="web_threads"):
         read()
+
+
+def test_files_give_what_the_environment_does_not_the_last_one_first(tmp_path: Path) -> None:
+    (tmp_path / "first").write_text("DATABASE_URL=postgresql://first/shop\nLOG_LEVEL=FIRST\nWEB_THREADS=1\n")
+    (tmp_path / "last").write_text("LOG_LEVEL=LAST\nWEB_THREADS=2\n")
+    env = {"SETTINGS_FILES": f"{tmp_path}/first:{tmp_path}/missing:{tmp_path}/last", "WEB_THREADS": "3"}
+    assert read_elsewhere(env) == "postgresql+psycopg2://first/shop LAST 3"
+
+
+def test_tests_name_no_files(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("LOG_LEVEL=FROM_FILE\n")
+    env = {"SETTINGS_FILES": "", "DATABASE_URL": "postgresql://own/shop"}
+    assert read_elsewhere(env) == "postgresql+psycopg2://own/shop INFO 16"
+
+
+def read_elsewhere(env: dict[str, str]) -> str:
+    """What a process with this environment reads; which files, is decided when it starts."""
+    program = "from inventario.config import Settings as S; s = S(); print(s.database_url, s.log_level, s.web_threads)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
