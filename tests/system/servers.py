@@ -6,7 +6,6 @@ Without, the first test that needs one starts a private server, which ends with 
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,13 @@ from shared.migrations import upgrade
 HOME = "CHECKOUT_TEST_HOME"
 SERVICES = tuple(sorted(path.parent.parent.name for path in ROOT.glob("*/migrations/versions")))
 
-# Waits for the end of the run, when the other end of its standard input is closed, and leaves nothing running.
-_GUARDIAN = 'cat >/dev/null; if [ -e "$1/private" ]; then "$0" -m stack down --home "$1" >&2; fi; rm -rf "$1"'
+# Waits until its standard input is closed, at the end of the run however that comes about, and leaves nothing of it.
+_GUARDIAN = """
+cat >/dev/null
+if [ -e "$1/server" ]; then "$0" -m tests.system.servers "$1"; fi
+if [ -e "$1/private" ]; then "$0" -m stack down --home "$1" >/dev/null; fi
+rm -rf "$1"
+"""
 
 
 class TestRun:
@@ -45,13 +49,7 @@ class TestRun:
 
     def end(self) -> None:
         """Drop the run's databases, stop its server, remove its folder."""
-        if (self.home / "server").exists():
-            with suppress(OperationalError):  # it went before us
-                _drop_all((self.home / "server").read_text(), _prefix(self.home))
-        if self._guardian.stdin is not None:
-            self._guardian.stdin.close()
-        self._guardian.wait()
-        shutil.rmtree(self.home, ignore_errors=True)
+        self._guardian.communicate()
 
 
 class Databases:
@@ -140,8 +138,13 @@ def _execute(server: str, statement: str) -> None:
         connection.execute(text(statement))
 
 
-def _drop_all(server: str, prefix: str) -> None:
-    with _administration(server) as connection:
+def _drop_all(home: Path) -> None:
+    """Drop the databases of a run that is over."""
+    with suppress(OperationalError), _administration((home / "server").read_text()) as connection:
         ours = text("SELECT datname FROM pg_database WHERE starts_with(datname, :prefix)")
-        for name in connection.scalars(ours, {"prefix": prefix}).all():
+        for name in connection.scalars(ours, {"prefix": _prefix(home)}).all():
             connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+if __name__ == "__main__":
+    _drop_all(Path(sys.argv[1]))
