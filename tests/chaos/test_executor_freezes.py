@@ -42,13 +42,12 @@ def shop(shop: Shop, wire: Wire) -> Shop:
 
 @contextmanager
 def frozen_in(shop: Shop, wire: Wire, call: str, where: str, *wish: str) -> Iterator[tuple[str, Held]]:
-    """A saga whose executor froze while this call's request or answer was on its way; the other one has it now."""
+    """A saga whose executor froze while this call's request or answer was on its way; the other one is frozen, too."""
     shop.system.freeze(OTHER)
     with wire.hold(call, where) as held:
         saga_id = shop.begin(*wish)
         held.wait()
         shop.system.freeze(FROZEN)
-        shop.system.thaw(OTHER)
         yield saga_id, held
 
 
@@ -75,6 +74,7 @@ def wake(shop: Shop, saga_id: str) -> None:
 def test_another_completes_what_the_frozen_one_was_doing(shop: Shop, wire: Wire, where: str) -> None:
     product = shop.product(quantity=10)
     with frozen_in(shop, wire, PAY, where, shop.cart((product, 1))) as (saga_id, held):
+        shop.system.thaw(OTHER)
         assert shop.became(saga_id) == COMPLETED
         assert held.release() == 201
         wake(shop, saga_id)
@@ -90,6 +90,7 @@ def test_another_decides_to_compensate_while_the_frozen_one_would_go_forward(
     cart = shop.cart((product, 1))
     with frozen_in(shop, wire, PAY, where, cart) as (saga_id, held):
         shop.system.kill(PAGOS)
+        shop.system.thaw(OTHER)
         shop.until_status(saga_id, "compensating", "stuck")
         shop.restart(PAGOS)
         payments = ("refunded",) if where == "answer" else ()
@@ -105,6 +106,7 @@ def test_an_operator_turns_back_what_the_frozen_one_was_doing(shop: Shop, wire: 
     product = shop.product(quantity=10)
     with frozen_in(shop, wire, PAY, where, shop.cart((product, 1))) as (saga_id, held):
         turn_back(shop, saga_id)
+        shop.system.thaw(OTHER)
         assert shop.became(saga_id).left_nothing
         held.release()
         wake(shop, saga_id)
@@ -114,6 +116,7 @@ def test_an_operator_turns_back_what_the_frozen_one_was_doing(shop: Shop, wire: 
 def test_a_sale_that_was_undone_stays_undone_when_the_frozen_one_would_confirm_it(shop: Shop, wire: Wire) -> None:
     product = shop.product(quantity=10)
     with frozen_in(shop, wire, PAY, "answer", shop.cart((product, 1))) as (saga_id, held):
+        shop.system.thaw(OTHER)
         assert shop.became(saga_id) == COMPLETED
         turn_back(shop, saga_id)
         assert shop.became(saga_id) == UNDONE
@@ -127,6 +130,7 @@ def test_a_cart_that_another_saga_has_by_now_is_not_opened_by_the_frozen_one(sho
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     with frozen_in(shop, wire, REFUND, "answer", cart, "declined_card") as (saga_id, held):
+        shop.system.thaw(OTHER)
         assert shop.became(saga_id) == DECLINED
         again = shop.begin(cart)
         assert shop.became(again) == COMPLETED

@@ -89,6 +89,7 @@ def test_a_saga_turns_back_when_a_service_is_away_until_the_deadline(shop: Shop)
 def test_whichever_step_is_late_everything_before_it_is_undone(shop: Shop, wire: Wire, service: str, step: str) -> None:
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
+    shop.restart(EXECUTOR, CALL_SECONDS="20")  # as long as the payment is held
     with wire.hold(PAY, "answer") as payment:
         if step == "read_cart":
             shop.system.kill(EXECUTOR)
@@ -115,6 +116,7 @@ def test_whichever_step_is_late_everything_before_it_is_undone(shop: Shop, wire:
 
 def test_money_is_given_back_when_it_was_taken_and_the_answer_never_came(shop: Shop, wire: Wire) -> None:
     product = shop.product(quantity=10)
+    shop.restart(EXECUTOR, CALL_SECONDS="2", TRIES_PER_ATTEMPT="1")  # longer than it takes to freeze a service
     with wire.hold(PAY, "answer") as payment:
         saga_id = shop.buy(product)
         payment.wait()
@@ -216,6 +218,7 @@ def test_a_hold_that_is_over_before_the_sale_turns_the_saga_back(shop: Shop, wir
     product = shop.product(quantity=10)
     shop.restart(INVENTARIO, HOLD_SECONDS="0.3")
     shop.restart("inventario-worker", HOLD_SECONDS="0.3")
+    shop.restart(EXECUTOR, CALL_SECONDS="20")  # as long as the payment is held
     cart = shop.cart((product, 1))
     with wire.hold(PAY, "answer") as payment:
         saga_id = shop.begin(cart)
