@@ -43,12 +43,12 @@ def shop_settings() -> dict[str, Any]:
     return {"env": {**QUICK, "LEASE_SECONDS": "0.5"}, "copies": {EXECUTOR: 2}}
 
 
-def die_in(shop: Shop, point: str, begin: Callable[[], str]) -> str:
-    """The saga in which the doomed executor died at this point."""
+def die_in(shop: Shop, point: str, begin: Callable[[], str], **env: str) -> str:
+    """The saga in which the doomed executor, started with this environment, died at this point."""
     shop.system.freeze(OTHER)
     shop.system.kill(DOOMED)
     saga_id = begin()
-    shop.restart(DOOMED, FAULT_KILL_AT=point)
+    shop.restart(DOOMED, FAULT_KILL_AT=point, **env)
     shop.system.wait_dead(DOOMED)
     assert shop.system.fault_fired(DOOMED)
     return saga_id
@@ -122,10 +122,14 @@ def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Sho
 
 @pytest.mark.parametrize("successor", SUCCESSORS)
 def test_a_successor_knows_that_the_pivot_was_asked_for(shop: Shop, successor: str) -> None:
-    """Long after the deadline, and without a service that it would need if it began again: there is only forward."""
+    """Long after the deadline, and without a service that it would need if it began again: there is only forward.
+
+    Nothing else that the dead one did was written.
+    """
     shop.restart(ORCHESTRATOR, FORWARD_DEADLINE_SECONDS="0.1")
     product = shop.product(quantity=10)
-    saga_id = die_in(shop, "executor.after_call.commit_inventory.action", lambda: shop.buy(product))
+    point = "executor.after_call.commit_inventory.action"
+    saga_id = die_in(shop, point, lambda: shop.buy(product), PROGRESS_SECONDS="60", LEASE_SECONDS="2")
     shop.system.kill(PAGOS)
     succeed(shop, successor)
     assert shop.ended(saga_id)["status"] == "completed"

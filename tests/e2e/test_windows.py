@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from shared.ids import new_id
-from tests.e2e.shop import COMPLETED, DECLINED, ORCHESTRATOR, PAGOS, QUICK, Shop, attempts_of, problem
+from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, Shop, attempts_of, problem
 
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Leases are long, so that nothing is tried but for the reasons that the tests make."""
-    return {"env": {**QUICK, "LEASE_SECONDS": "30", "CALL_SECONDS": "2"}}
+    return {"env": {**QUICK, "LEASE_SECONDS": "30"}, "copies": {EXECUTOR: 1}}
 
 
 def entries(shop: Shop, saga_id: str) -> list[tuple[Any, ...]]:
@@ -74,11 +74,13 @@ def test_the_timeline_is_in_order_and_names_who_did_it(shop: Shop) -> None:
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
 def test_the_timeline_holds_every_attempt(shop: Shop, how: str) -> None:
-    """Of a service that is away, or that doesn't answer in time."""
+    """Of a service that is away, or that doesn't answer in time; also when another process goes on with the saga."""
     cart = shop.cart((shop.product(), 1))
+    shop.restart(EXECUTOR, CALL_SECONDS="0.3")
     getattr(shop.system, how)(PAGOS)
     saga_id = shop.begin(cart)
     shop.until(saga_id, lambda saga: attempts_of(saga)["process_payment"] >= 3, "was tried three times")
+    shop.system.stop(EXECUTOR)
     shop.mend()
     assert shop.became(saga_id) == COMPLETED
     saga = shop.saga(saga_id)
