@@ -53,6 +53,8 @@ def test_the_books_tell_where_all_stock_is(inventario: Inventario) -> None:
         "UPDATE reservations SET status = 'released'",
         "UPDATE products SET held = held - 1, available = available + 1 WHERE held > 0",
         "UPDATE products SET held = held - 1, sold = sold + 1 WHERE held > 0",
+        "UPDATE products SET available = available - 1, sold = sold + 1 WHERE held > 0",
+        "UPDATE products SET available = available - 1, held = held + 1 WHERE held > 0",
         "DELETE FROM reservation_lines",
     ],
 )
