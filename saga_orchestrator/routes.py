@@ -4,6 +4,7 @@ from uuid import UUID
 
 from flask import Response, current_app, request
 from flask_openapi import APIBlueprint
+from sqlalchemy import Connection
 
 from saga_orchestrator import service
 from saga_orchestrator.carts import Carts
@@ -24,6 +25,7 @@ from saga_orchestrator.schemas import (
 )
 from saga_orchestrator.waiting import Endings, preferred_wait
 from shared.idempotency import request_key
+from shared.db import Row
 from shared.openapi import idempotent, problem
 from shared.schemas import NoBody
 from shared.web import Answer, respond
@@ -89,9 +91,10 @@ def get_timeline(path: SagaPath) -> Response:
 def compensate(path: SagaPath, body: CompensateIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
     with db.transaction() as uow:
-        service.compensate(uow, path.saga_id, body.reason)
-    _wait_for(path.saga_id)
-    return respond(Answer(_view(path.saga_id), 202, {"Location": f"/saga/{path.saga_id}"}))
+        saga = _view_of(uow, service.compensate(uow, path.saga_id, body.reason))
+    if _wait_for(path.saga_id) > 0:
+        saga = _view(path.saga_id)
+    return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))
 
 
 @routes.post(
@@ -103,8 +106,8 @@ def retry(path: SagaPath, body: NoBody) -> Response:
     """It would be tried again anyway; this is for when the cause is known to be gone."""
     del body
     with db.transaction() as uow:
-        service.retry(uow, path.saga_id)
-    return respond(Answer(_view(path.saga_id), 202, {"Location": f"/saga/{path.saga_id}"}))
+        saga = _view_of(uow, service.retry(uow, path.saga_id))
+    return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))
 
 
 def _begun(body: CheckoutIn) -> Checkout:
@@ -130,5 +133,9 @@ def _wait_for(saga_id: UUID) -> float:
 
 def _view(saga_id: UUID) -> SagaOut:
     with db.transaction() as uow:
-        row = service.get(uow, saga_id)
-        return SagaOut.of(row, service.step_times(uow, saga_id))
+        return _view_of(uow, service.get(uow, saga_id))
+
+
+def _view_of(uow: Connection, row: Row) -> SagaOut:
+    """The saga as the row says, whatever has become of it since."""
+    return SagaOut.of(row, service.step_times(uow, row["saga_id"]))
