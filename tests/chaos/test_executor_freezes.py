@@ -4,6 +4,7 @@ end; then it wakes and goes on as if no time had passed. It changes nothing, and
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from shared.db import connect_args
 from shared.testing import concurrently, wait_until
-from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, PAGOS, QUICK, UNDONE, Became, Shop
+from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, PAGOS, QUICK, UNDONE, Became, Shop, attempts_of
 from tests.e2e.wire import Held, Wire
 
 FROZEN, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
@@ -158,6 +159,22 @@ def test_all_the_sagas_in_a_frozen_hand_are_completed_and_it_works_on_when_it_wa
     shop.system.freeze(OTHER)
     assert shop.became(shop.buy(product)) == COMPLETED
     assert shop.stock(product) == (91, 0, 9)
+
+
+def test_nobody_takes_a_saga_from_an_executor_that_is_well(shop: Shop) -> None:
+    """Its call takes longer than a lease, which is renewed."""
+    for executor in (FROZEN, OTHER):
+        shop.restart(executor, LEASE_SECONDS="1")
+    cart = shop.cart((shop.product(), 1))
+    shop.system.freeze(PAGOS)
+    saga_id = shop.begin(cart)
+    saga = shop.until_asked(saga_id, "process_payment")
+    leases_later = datetime.fromisoformat(saga["created_at"]) + timedelta(seconds=2.5)
+    wait_until(lambda: datetime.now(UTC) > leases_later, "its first lease is long over")
+    shop.system.thaw(PAGOS)
+    assert shop.became(saga_id) == COMPLETED
+    assert set(attempts_of(shop.saga(saga_id)).values()) == {1}
+    assert len({entry["executor"] for entry in shop.timeline(saga_id, kind="attempt")}) == 1
 
 
 def test_who_freezes_in_the_middle_of_a_transaction_does_not_keep_others_from_the_saga(shop: Shop) -> None:
