@@ -24,8 +24,8 @@ from saga_orchestrator.schemas import (
     TimelineOut,
 )
 from saga_orchestrator.waiting import Endings, preferred_wait
-from shared.idempotency import request_key
 from shared.db import Row
+from shared.idempotency import request_key
 from shared.openapi import idempotent, problem
 from shared.schemas import NoBody
 from shared.web import Answer, respond
