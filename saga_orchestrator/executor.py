@@ -88,13 +88,13 @@ class Executor:
 
     def _drive(self, hand: Hand) -> None:
         saga_id = str(hand.lease.checkout.saga_id)
-        try:
-            with self._app.app_context(), structlog.contextvars.bound_contextvars(saga_id=saga_id):
+        with self._app.app_context(), structlog.contextvars.bound_contextvars(saga_id=saga_id):
+            try:
                 self._driver.drive(hand)
-        except LeaseLost as error:
-            log.info("lease lost", detail=str(error))
-        except Exception:
-            log.exception("saga left to its lease")  # it becomes due again when the lease is over
-        finally:
-            self._hands.discard(hand)
-            self._listener.wake()
+            except LeaseLost as error:
+                log.info("lease lost", detail=str(error))
+            except Exception:
+                log.exception("saga left to its lease")  # it becomes due again when the lease is over
+            finally:
+                self._hands.discard(hand)
+                self._listener.wake()

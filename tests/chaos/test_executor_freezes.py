@@ -55,7 +55,7 @@ def frozen_in(shop: Shop, wire: Wire, call: str, where: str, *wish: str) -> Iter
 def has_lost(shop: Shop, saga_id: str) -> bool:
     """Whether the one that was frozen has said that the saga is not its own any more."""
     logged = [json.loads(line) for line in shop.system.log(FROZEN).splitlines()]
-    return any(entry["event"] == "lease lost" and saga_id in entry["detail"] for entry in logged)
+    return any(entry["event"] == "lease lost" and entry["saga_id"] == saga_id for entry in logged)
 
 
 def turn_back(shop: Shop, saga_id: str) -> None:
