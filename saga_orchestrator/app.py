@@ -13,8 +13,9 @@ from saga_orchestrator.config import Settings
 from saga_orchestrator.metrics import LiveSagas
 from saga_orchestrator.models import db
 from saga_orchestrator.routes import routes
-from saga_orchestrator.waiting import Endings
+from saga_orchestrator.store import ENDS
 from shared.service_app import ServiceApp, create_service_app
+from shared.waiting import Endings
 
 if TYPE_CHECKING:
     app: ServiceApp
@@ -29,7 +30,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
     service_app.extensions["carts"] = Carts(settings.carrito_service_url)
     # Half of the threads may wait for an end, so that the other half still answers.
-    service_app.extensions["endings"] = Endings(settings.database_url, max(1, settings.web_threads // 2))
+    service_app.extensions["endings"] = Endings(settings.database_url, ENDS, max(1, settings.web_threads // 2))
     service_app.extensions["metrics"].register(LiveSagas())
     return service_app
 

@@ -23,11 +23,11 @@ from saga_orchestrator.schemas import (
     TimelineEntryOut,
     TimelineOut,
 )
-from saga_orchestrator.waiting import Endings, preferred_wait
 from shared.db import Row
 from shared.idempotency import request_key
 from shared.openapi import idempotent, problem
 from shared.schemas import NoBody
+from shared.waiting import Endings, preferred_wait
 from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_orchestrator", __name__, url_prefix="/saga")

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 
-from saga_orchestrator.store import ENDS
 from shared.db import is_unavailable
 from shared.wakeup import Listener
 
@@ -26,9 +25,12 @@ def preferred_wait(header: str, most: float) -> float:
 class Endings:
     """Who waits for which saga to end. One thread listens for all, from the first wait on."""
 
-    def __init__(self, database_url: str, places: int) -> None:
-        """`places` requests may wait at once; a preference of any further one is not honoured."""
-        self._listener = Listener(database_url, ENDS)
+    def __init__(self, database_url: str, channel: str, places: int) -> None:
+        """Notifications on `channel` name the saga that has ended.
+
+        `places` requests may wait at once; a preference of any further one is not honoured.
+        """
+        self._listener = Listener(database_url, channel)
         self._places = threading.BoundedSemaphore(places)
         self._lock = threading.Lock()
         self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
