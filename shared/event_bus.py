@@ -1,0 +1,268 @@
+"""THE event contract: every event type with its payload, its version, who publishes it and who consumes it.
+
+A new event type is one entry here: a payload class under `@event`. Exchange, queues and bindings follow from the
+entries, and so does `docs/asyncapi.json`. An incompatible change of a payload is a new version of its type; a field
+that is added with a default is not, since consumers tolerate what they don't know.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.ids import new_id
+
+EXCHANGE = "saga.events"
+CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY = "carrito", "inventario", "pagos", "saga_choreography"
+CONSUMERS = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
+
+
+class Payload(BaseModel):
+    """What every event says: which saga it belongs to, and which cart that checks out. Money is in minor units."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    saga_id: UUID
+    cart_id: UUID
+
+
+P = TypeVar("P", bound=type[Payload])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event type. The window (saga_choreography) consumes every type; `ends` marks what nobody else needs to."""
+
+    name: str
+    payload: type[Payload]
+    version: int
+    publisher: str
+    reacts: tuple[str, ...]
+    ends: bool
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """The services whose queues get it."""
+        return (*self.reacts, CHOREOGRAPHY)
+
+    @property
+    def schema(self) -> str:
+        """The CloudEvents `dataschema`: type and version of the payload."""
+        return f"urn:checkout:{self.name}:{self.version}"
+
+
+CONTRACT: dict[str, Entry] = {}
+_BY_PAYLOAD: dict[type[Payload], Entry] = {}
+
+
+def event(name: str, *, by: str, to: tuple[str, ...] = (), version: int = 1, ends: bool = False) -> Callable[[P], P]:
+    """Enter a payload class into the contract: `by` publishes it, `to` react to it."""
+
+    def enter(payload: P) -> P:
+        if name in CONTRACT:
+            raise ValueError(f"two event types are called {name}")
+        CONTRACT[name] = _BY_PAYLOAD[payload] = Entry(name, payload, version, by, to, ends)
+        return payload
+
+    return enter
+
+
+def entry_of(payload: Payload | type[Payload]) -> Entry:
+    """The contract's entry for a payload."""
+    return _BY_PAYLOAD[payload if isinstance(payload, type) else type(payload)]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A fact, once: `cause` is the event that it follows from, `trace` the W3C `traceparent` of where it all began."""
+
+    payload: Payload
+    id: UUID = field(default_factory=new_id)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    cause: UUID | None = None
+    trace: str | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """What the contract says of it."""
+        return _BY_PAYLOAD[type(self.payload)]
+
+    @property
+    def saga_id(self) -> UUID:
+        """Whose saga it belongs to."""
+        return self.payload.saga_id
+
+    def follow(self, payload: Payload) -> "Event":
+        """An event that this one causes."""
+        return Event(payload, cause=self.id, trace=self.trace)
+
+
+def bindings() -> Mapping[str, list[str]]:
+    """The event types that each service's queue is bound to."""
+    return {service: [entry.name for entry in CONTRACT.values() if service in entry.consumers] for service in CONSUMERS}
+
+
+class Item(BaseModel):
+    """A line of the cart as frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    product_id: int
+    quantity: int
+
+
+class Bill(Payload):
+    """What is to be paid, by whom and how. Ids of payment and order are chosen when the checkout begins."""
+
+    user_id: str
+    payment_method: str
+    payment_id: UUID
+    order_id: UUID
+    total_minor: int
+    currency: str
+
+
+class Backward(Payload):
+    """A step of the way back; `reason` is why the saga turned, and is passed on to the end."""
+
+    reason: str
+
+
+# ---- forward ----
+
+
+@event("checkout.initiated", by=CARRITO, to=(INVENTARIO,))
+class CheckoutInitiated(Bill):
+    """A cart was frozen for this saga; items and total are carrito's."""
+
+    items: tuple[Item, ...]
+
+
+@event("inventory.reserve.requested", by=INVENTARIO)
+class InventoryReserveRequested(Payload):
+    """Stock is asked for."""
+
+    items: tuple[Item, ...]
+
+
+@event("inventory.reserved", by=INVENTARIO, to=(PAGOS,))
+class InventoryReserved(Bill):
+    """All lines are held; what is to be paid is passed on."""
+
+
+@event("payment.requested", by=PAGOS)
+class PaymentRequested(Payload):
+    """Money is asked for."""
+
+    payment_id: UUID
+    amount_minor: int
+    currency: str
+    payment_method: str
+
+
+@event("payment.processed", by=PAGOS, to=(CARRITO,))
+class PaymentProcessed(Payload):
+    """The money was taken."""
+
+    payment_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+
+
+@event("order.create.requested", by=CARRITO)
+class OrderCreateRequested(Payload):
+    """An order is asked for."""
+
+    order_id: UUID
+    payment_id: UUID
+
+
+@event("order.created", by=CARRITO, to=(INVENTARIO,))
+class OrderCreated(Payload):
+    """The order is there, and pending."""
+
+    order_id: UUID
+    payment_id: UUID
+
+
+@event("inventory.commit.requested", by=INVENTARIO)
+class InventoryCommitRequested(Payload):
+    """The sale is asked for."""
+
+    order_id: UUID
+
+
+@event("inventory.committed", by=INVENTARIO, to=(CARRITO,))
+class InventoryCommitted(Payload):
+    """What was held is sold: from here on there is only forward."""
+
+    order_id: UUID
+
+
+@event("checkout.completed", by=CARRITO, ends=True)
+class CheckoutCompleted(Payload):
+    """The order is confirmed, and its cart is closed."""
+
+    order_id: UUID
+
+
+# ---- what turns a saga back ----
+
+
+@event("inventory.reserve.failed", by=INVENTARIO, to=(CARRITO,))
+class InventoryReserveFailed(Backward):
+    """Nothing is held, and never will be for this saga."""
+
+
+@event("payment.failed", by=PAGOS, to=(INVENTARIO,))
+class PaymentFailed(Backward):
+    """The money was not taken, and never will be for this saga."""
+
+    payment_id: UUID
+
+
+@event("order.create.failed", by=CARRITO, to=(PAGOS,))
+class OrderCreateFailed(Backward):
+    """There is no order, and never will be for this saga."""
+
+
+@event("inventory.commit.failed", by=INVENTARIO, to=(CARRITO,))
+class InventoryCommitFailed(Backward):
+    """What was held is not sold, or not any more: its time was over, or the saga was turned back."""
+
+
+@event("checkout.cancel.requested", by=CHOREOGRAPHY, to=(INVENTARIO,))
+class CheckoutCancelRequested(Backward):
+    """Somebody wants the saga undone. inventario alone decides; a deadline (`only_before_pivot`) undoes no sale."""
+
+    only_before_pivot: bool
+    by: str
+
+
+# ---- backward, each following the one before ----
+
+
+@event("order.cancelled", by=CARRITO, to=(PAGOS,))
+class OrderCancelled(Backward):
+    """The order is cancelled, or can no longer be made."""
+
+
+@event("payment.refunded", by=PAGOS, to=(INVENTARIO,))
+class PaymentRefunded(Backward):
+    """The money is back (`amount_minor`, 0 when none was taken), and can no longer be taken."""
+
+    amount_minor: int
+
+
+@event("inventory.released", by=INVENTARIO, to=(CARRITO,))
+class InventoryReleased(Backward):
+    """The stock is back on the shelf."""
+
+
+@event("checkout.failed", by=CARRITO, ends=True)
+class CheckoutFailed(Backward):
+    """All is undone, and the cart is open again."""
