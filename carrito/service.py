@@ -18,8 +18,9 @@ from carrito.domain import (
     total_minor,
 )
 from carrito.models import barrier, orders
-from shared.barrier import Undo
+from shared.barrier import Entry, Undo
 from shared.db import Row
+from shared.errors import DomainError
 from shared.json_codec import dumps
 from shared.money import to_decimal
 
@@ -29,7 +30,7 @@ def create_order(uow: Connection, request: OrderRequest, currency: str) -> Row:
 
     Raises `Suspended`, `OrderOfAnotherSaga` for an order id that is taken, and what `carts.hold_for` raises.
     """
-    if not barrier.enter(uow, request.saga_id, CREATE_ORDER):
+    if not _entered(uow, request.saga_id):
         return _of_saga(uow, request.saga_id)
     cart = carts.hold_for(uow, request.cart_id, request.saga_id)
     if request.user_id not in {None, cart.row["user_id"]}:
@@ -109,13 +110,20 @@ def cancel_order(uow: Connection, order_id: UUID, saga_id: UUID | None) -> Row |
         raise OrderNotFound(f"there is no order {order_id}", order_id=order_id)
     if saga_id not in {None, owner}:
         raise _of_another(order_id)
-    undo = barrier.enter_undo(uow, owner, CREATE_ORDER)
+    undo = barrier.enter_undo(uow, CREATE_ORDER, [owner])[owner]
     if undo is Undo.FIRST:
         _change(uow, order_id, [OrderStatus.PENDING, OrderStatus.CONFIRMED], OrderStatus.CANCELLED)
     row = uow.execute(select(orders).where(orders.c.saga_id == owner)).mappings().first()
     if row is not None and row["id"] != order_id:
         raise _of_another(order_id)
     return row
+
+
+def _entered(uow: Connection, saga_id: UUID) -> bool:
+    entry = barrier.enter(uow, CREATE_ORDER, [saga_id])[saga_id]
+    if isinstance(entry, DomainError):
+        raise entry
+    return entry is Entry.FIRST
 
 
 def _of_saga(uow: Connection, saga_id: UUID) -> Row:

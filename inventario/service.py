@@ -24,8 +24,9 @@ from inventario.domain import (
 )
 from inventario.models import barrier, products, reservation_lines, reservations
 from inventario.stock import lock_shelves, move, take
-from shared.barrier import Undo
+from shared.barrier import Entry, Undo
 from shared.db import Row
+from shared.errors import DomainError
 
 LIVE = {ReservationStatus.HELD, ReservationStatus.COMMITTED}
 
@@ -84,7 +85,7 @@ def reserve(
     `ReservedOtherwise` when the saga reserved something else.
     """
     wanted = merged(lines)
-    if not barrier.enter(uow, saga_id, RESERVE):
+    if not _entered(uow, saga_id):
         held = _still_live(reservation(uow, saga_id))
         check_same(saga_id, wanted, {line["product_id"]: line["quantity"] for line in held})
         return held
@@ -93,7 +94,8 @@ def reserve(
     check_products(wanted, available)
     refusal = shortage(wanted, available)
     if refusal is not None:
-        raise barrier.refuse(uow, saga_id, RESERVE, refusal)
+        barrier.refuse(uow, RESERVE, {saga_id: refusal})
+        raise refusal
     expires_at = func.now() + timedelta(seconds=hold_seconds)
     uow.execute(insert(reservations).values(saga_id=saga_id, cart_id=cart_id, expires_at=expires_at))
     uow.execute(
@@ -114,7 +116,7 @@ def reserve(
 
 def unreserve(uow: Connection, saga_id: UUID) -> tuple[Row, ...]:
     """Give back what the saga holds or bought; nothing when it has nothing, and never twice."""
-    if barrier.enter_undo(uow, saga_id, RESERVE) is Undo.FIRST:
+    if barrier.enter_undo(uow, RESERVE, [saga_id])[saga_id] is Undo.FIRST:
         if _change(uow, saga_id, ReservationStatus.HELD, ReservationStatus.RELEASED):
             move(uow, [saga_id], "held", "available")
         elif _change(uow, saga_id, ReservationStatus.COMMITTED, ReservationStatus.RELEASED):
@@ -165,6 +167,13 @@ def reservation(uow: Connection, saga_id: UUID) -> tuple[Row, ...]:
 def reservations_of_cart(uow: Connection, cart_id: UUID) -> tuple[Row, ...]:
     """The lines of all reservations that a cart ever had, oldest first."""
     return _lines(uow, reservations.c.cart_id == cart_id)
+
+
+def _entered(uow: Connection, saga_id: UUID) -> bool:
+    entry = barrier.enter(uow, RESERVE, [saga_id])[saga_id]
+    if isinstance(entry, DomainError):
+        raise entry
+    return entry is Entry.FIRST
 
 
 def _lines(uow: Connection, condition: Any) -> tuple[Row, ...]:

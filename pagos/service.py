@@ -24,8 +24,9 @@ from pagos.domain import (
     declined,
 )
 from pagos.models import barrier, payments, wallets
-from shared.barrier import Undo
+from shared.barrier import Entry, Undo
 from shared.db import Row
+from shared.errors import DomainError
 
 
 def pay(uow: Connection, charge: MerchantCharge) -> Row:
@@ -42,13 +43,14 @@ def pay_for_saga(uow: Connection, charge: SagaCharge) -> Row:
     Raises `PaymentDeclined`, `Suspended` after a refund, `PaymentIdTaken`, and `ChargedOtherwise` when the saga
     paid for something else.
     """
-    if not barrier.enter(uow, charge.saga_id, CHARGE):
+    if not _entered(uow, charge.saga_id):
         payment = uow.execute(select(payments).where(payments.c.saga_id == charge.saga_id)).mappings().one()
         check_same_charge(charge, payment)
         return payment
     payment, refusal = _charge(uow, charge)
     if refusal is not None:
-        raise barrier.refuse(uow, charge.saga_id, CHARGE, refusal)
+        barrier.refuse(uow, CHARGE, {charge.saga_id: refusal})
+        raise refusal
     return payment
 
 
@@ -57,7 +59,7 @@ def refund(uow: Connection, payment_id: UUID, saga_id: UUID, reason: str | None)
 
     Raises `OtherSaga` when payment and saga do not belong together.
     """
-    if barrier.enter_undo(uow, saga_id, CHARGE) is Undo.FIRST:
+    if barrier.enter_undo(uow, CHARGE, [saga_id])[saga_id] is Undo.FIRST:
         refunded = ledger.give_back(uow, payment_id, saga_id, reason)
         if refunded is not None:
             return refunded
@@ -97,6 +99,13 @@ def get_wallet(uow: Connection, user_id: str, currency: str) -> Row:
     if wallet is None:
         raise WalletNotFound(f"user {user_id} has no wallet", user_id=user_id)
     return wallet
+
+
+def _entered(uow: Connection, saga_id: UUID) -> bool:
+    entry = barrier.enter(uow, CHARGE, [saga_id])[saga_id]
+    if isinstance(entry, DomainError):
+        raise entry
+    return entry is Entry.FIRST
 
 
 def _charge(uow: Connection, charge: Charge) -> tuple[Row, PaymentDeclined | None]:

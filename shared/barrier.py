@@ -3,16 +3,22 @@
 A row for each (saga, step, direction), written in the transaction of the effect with `ON CONFLICT DO NOTHING`,
 absorbs duplicates, compensations that come before their action (null rollback) and actions that come after
 their compensation (suspension). The idea and the two terms are those of the sub-transaction barrier of DTM.
+
+All take many sagas at once, and write their rows in the order of the sagas' ids, so that no two wait for each other.
 """
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
+from itertools import product
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, Uuid, func, select, update
-from sqlalchemy.dialects.postgresql import JSON, insert
+from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, Uuid, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
-from shared.errors import Conflict, Refusal, RepeatedRefusal
+from shared.errors import Conflict, DomainError, RepeatedRefusal
+from shared.json_codec import dumps
 from shared.web import problem_of
 
 ACTION, COMPENSATION = "action", "compensation"
@@ -20,6 +26,13 @@ ACTION, COMPENSATION = "action", "compensation"
 
 class Suspended(Conflict):
     """The step was already compensated."""
+
+
+class Entry(Enum):
+    """What an action finds that was not refused."""
+
+    FIRST = "nobody asked for it before"
+    REPEATED = "it was done before"
 
 
 class Undo(Enum):
@@ -43,48 +56,71 @@ class Barrier:
             Column("refusal", JSON),
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         )
-
-    def enter(self, uow: Connection, saga_id: UUID, step: str) -> bool:
-        """Whether this is the first time that the step is asked for; a duplicate waits for the first to end.
-
-        Raises `Suspended` when the step was compensated, and the refusal that it got before, if it got one.
-        """
-        if self._write(uow, saga_id, step, ACTION):
-            return True
-        rows = uow.execute(
-            select(self.table.c.direction, self.table.c.refusal).where(
-                self.table.c.saga_id == saga_id, self.table.c.step == step
-            )
-        ).all()
-        if any(direction == COMPENSATION for direction, _ in rows):
-            raise Suspended(f"{step} of saga {saga_id} was compensated", saga_id=saga_id, step=step)
-        for _, refusal in rows:
-            if refusal is not None:
-                raise RepeatedRefusal(refusal)
-        return False
-
-    def enter_undo(self, uow: Connection, saga_id: UUID, step: str) -> Undo:
-        """What there is to undo; after this the step's action is refused for ever."""
-        written = self._write(uow, saga_id, step, ACTION, COMPENSATION)
-        if COMPENSATION not in written:
-            return Undo.REPEATED
-        return Undo.NULL if ACTION in written else Undo.FIRST
-
-    def refuse(self, uow: Connection, saga_id: UUID, step: str, refusal: Refusal) -> Refusal:
-        """Keep the refusal beside the step, to be given again; returned so that it can be raised."""
-        uow.execute(
-            update(self.table)
-            .where(self.table.c.saga_id == saga_id, self.table.c.step == step, self.table.c.direction == ACTION)
-            .values(refusal=_plain(problem_of(refusal)))
+        name = self.table.fullname
+        self._insert = text(
+            f"INSERT INTO {name} (saga_id, step, direction) SELECT saga_id, :step, direction"  # noqa: S608  (our own)
+            " FROM unnest(:saga_ids, CAST(:directions AS text[])) AS asked (saga_id, direction)"
+            " ON CONFLICT DO NOTHING RETURNING saga_id, direction"
+        ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
+        self._refuse = text(
+            f"UPDATE {name} AS entry SET refusal = refused.problem"  # noqa: S608  (our own)
+            " FROM json_to_recordset(:rows) AS refused (saga_id uuid, problem json)"
+            " WHERE entry.saga_id = refused.saga_id AND step = :step AND direction = 'action'"
         )
-        return refusal
 
-    def _write(self, uow: Connection, saga_id: UUID, step: str, *directions: str) -> set[str]:
-        rows = [{"saga_id": saga_id, "step": step, "direction": direction} for direction in directions]
-        written = insert(self.table).values(rows).on_conflict_do_nothing().returning(self.table.c.direction)
-        return set(uow.scalars(written))
+    def enter(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Entry | DomainError]:
+        """For each saga whether the step is asked for the first time; a duplicate waits for the first to end.
+
+        `Suspended` when the step was compensated, and the refusal that it got before, if it got one.
+        """
+        first = self._write(uow, step, saga_ids, [ACTION])
+        before = [saga_id for saga_id in saga_ids if saga_id not in first]
+        found = self._found(uow, step, before) if before else {}
+        return {saga_id: Entry.FIRST if saga_id in first else found[saga_id] for saga_id in saga_ids}
+
+    def enter_undo(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Undo]:
+        """For each saga what there is to undo; after this the step's action is refused for ever."""
+        written = self._write(uow, step, saga_ids, [ACTION, COMPENSATION])
+        return {saga_id: _undo(written.get(saga_id, set())) for saga_id in saga_ids}
+
+    def refuse(self, uow: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
+        """Keep these refusals of a step that was entered, to be given again word for word."""
+        if refusals:
+            rows = [{"saga_id": saga_id, "problem": problem_of(error)} for saga_id, error in refusals.items()]
+            uow.execute(self._refuse, {"step": step, "rows": dumps(rows)})
+
+    def _write(
+        self, uow: Connection, step: str, saga_ids: Collection[UUID], directions: Sequence[str]
+    ) -> dict[UUID, set[str]]:
+        """The directions that were written, by saga; rows that were there, or are being written, stay as they are."""
+        rows = list(product(sorted(saga_ids), directions))
+        asked = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
+        written = defaultdict[UUID, set[str]](set)
+        for saga_id, direction in uow.execute(self._insert, {"step": step, **asked}):
+            written[saga_id].add(direction)
+        return written
+
+    def _found(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Entry | DomainError]:
+        """What the rows that were there before say."""
+        entries = self.table.c
+        statement = (
+            select(entries.saga_id, entries.direction, entries.refusal)
+            .where(entries.saga_id == func.any(bindparam("saga_ids", saga_ids, ARRAY(Uuid))), entries.step == step)
+            .order_by(entries.direction)
+        )
+        found: dict[UUID, Entry | DomainError] = {}
+        for saga_id, direction, refusal in uow.execute(statement):  # a saga's compensation after its action
+            found[saga_id] = _entry(saga_id, step, direction, refusal)
+        return found
 
 
-def _plain(problem: dict[str, Any]) -> dict[str, Any]:
-    """The problem as JSON takes it: ids as strings."""
-    return {name: str(value) if isinstance(value, UUID) else value for name, value in problem.items()}
+def _entry(saga_id: UUID, step: str, direction: str, refusal: dict[str, Any] | None) -> Entry | DomainError:
+    if direction == COMPENSATION:
+        return Suspended(f"{step} of saga {saga_id} was compensated", saga_id=saga_id, step=step)
+    return Entry.REPEATED if refusal is None else RepeatedRefusal(refusal)
+
+
+def _undo(written: set[str]) -> Undo:
+    if COMPENSATION not in written:
+        return Undo.REPEATED
+    return Undo.NULL if ACTION in written else Undo.FIRST

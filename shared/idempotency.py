@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from shared.db import Database
 from shared.errors import Conflict, Refusal, Unprocessable
-from shared.web import Answer, respond, respond_problem, respond_stored
+from shared.web import Outcome, respond, respond_stored
 
 _KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,200})"|([\x21\x23-\x5b\x5d-\x7e]{1,200})')
 
@@ -57,16 +57,21 @@ def keys_table(metadata: MetaData) -> Table:
     )
 
 
-def answer_once(db: Database, use_case: Callable[[Connection], Answer], *, any_path: bool = False) -> Response:
-    """Run the use case in one transaction and answer; under a key, at most once, and alike every time.
+def answer(db: Database, use_case: Callable[[Connection], Outcome]) -> Response:
+    """Run the use case in one transaction and answer. What it returns stays done, a refusal too; an error undoes it."""
+    with db.transaction() as uow:
+        outcome = use_case(uow)
+    return respond(outcome)
+
+
+def answer_once(db: Database, use_case: Callable[[Connection], Outcome], *, any_path: bool = False) -> Response:
+    """As `answer`; under a key, at most once, and alike every time.
 
     A key is a key of its path; with `any_path`, of all paths of the endpoint: another path is then like another body.
     """
     key = request_key()
     if key is None:
-        with db.transaction() as uow:
-            answer = use_case(uow)
-        return respond(answer)
+        return answer(db, use_case)
     with db.transaction() as uow:
         keys = db.metadata.tables[f"{db.service}.idempotency_keys"]
         return _under_key(uow, keys, key, use_case, str(request.url_rule) if any_path else request.path)
@@ -83,7 +88,9 @@ def request_key() -> str | None:
     return match[1] or match[2]
 
 
-def _under_key(uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Answer], path: str) -> Response:
+def _under_key(
+    uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Outcome], path: str
+) -> Response:
     endpoint = f"{request.method} {path}"[:200]
     lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
     if not uow.scalar(select(lock)):
@@ -97,7 +104,7 @@ def _under_key(uow: Connection, keys: Table, key: str, use_case: Callable[[Conne
     try:
         response = respond(use_case(uow))
     except Refusal as refusal:
-        response = respond_problem(refusal)
+        response = respond(refusal)
     uow.execute(
         insert(keys).values(
             key=key,

@@ -50,10 +50,19 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def respond(answer: Answer) -> Response:
-    """The answer as a response."""
-    body = answer.body.model_dump(mode="python") if isinstance(answer.body, BaseModel) else answer.body
-    return Response(dumps(body), answer.status, dict(answer.headers), mimetype="application/json")
+Outcome = Answer | DomainError  # what a use case returns over HTTP
+
+
+def respond(outcome: Outcome) -> Response:
+    """The answer, or the refusal, as a response."""
+    if isinstance(outcome, DomainError):
+        return respond_problem(outcome)
+    return Response(dumps(body_of(outcome)), outcome.status, dict(outcome.headers), mimetype="application/json")
+
+
+def body_of(answer: Answer) -> Mapping[str, Any]:
+    """The body of an answer, without its model."""
+    return answer.body.model_dump(mode="python") if isinstance(answer.body, BaseModel) else answer.body
 
 
 def respond_stored(status: int, body: str, location: str | None) -> Response:
@@ -96,13 +105,18 @@ def http_problem(status: int, detail: str, **fields: Any) -> dict[str, Any]:
 
 
 def invalid_fields(error: ValidationError) -> Response:
+    """The response to a request with fields that don't fit."""
+    return problem_response(invalid_problem(error))
+
+
+def invalid_problem(error: ValidationError) -> dict[str, Any]:
     """422 with every field that doesn't fit and why."""
     errors = [
         {"field": ".".join(str(part) for part in each["loc"]) or "body", "detail": each["msg"]}
         for each in error.errors(include_url=False, include_input=False, include_context=False)
     ]
     names = ", ".join(each["field"] for each in errors)
-    return problem_response(http_problem(422, f"does not fit: {names}", errors=errors))
+    return http_problem(422, f"does not fit: {names}", errors=errors)
 
 
 class JsonRequest(Request):
