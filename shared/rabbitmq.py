@@ -1,11 +1,38 @@
-"""The only module that imports pika."""
+"""The only module that imports pika: topology, one connection that consumes and publishes, and the dead letters."""
 
-from collections.abc import Callable, Mapping
+import itertools
+import random
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pika
+import structlog
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.select_connection import IOLoop
+from pika.channel import Channel
 from pika.exceptions import AMQPError
+from pika.spec import Basic, BasicProperties
 
+from shared.cloud_events import Message
 from shared.config import ServiceSettings
+from shared.event_bus import EXCHANGE, Event, bindings
+
+HEARTBEAT_SECONDS = 30
+BLOCKED_SECONDS = 60  # a broker that is out of memory or disk for longer is tried anew
+RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
+PREFETCH = 200  # a few batches: one in hand, the next on the way
+MOST_DELIVERIES = 50  # of a message that takes its consumer down each time; then it is a dead letter
+MANDATORY = True
+Loop = IOLoop  # which runs the connection, and whatever else the process waits for
+log = structlog.get_logger()
+
+
+def dead_queue(service: str) -> str:
+    """Where the messages are that a service could not deal with."""
+    return f"{service}.dead"
 
 
 def rabbitmq_check(settings: ServiceSettings) -> Mapping[str, Callable[[], None]]:
@@ -16,11 +43,287 @@ def rabbitmq_check(settings: ServiceSettings) -> Mapping[str, Callable[[], None]
 
 def ping(url: str) -> None:
     """Open a connection and close it; raises when the broker does not answer within two seconds."""
-    parameters = pika.URLParameters(url)
-    parameters.connection_attempts = 1
-    parameters.socket_timeout = 2
+    with _channel(url):
+        pass
+
+
+def declare_topology(url: str) -> None:
+    """Make the exchange, every service's queue with its bindings, and the queues of dead letters; may be repeated."""
+    with _channel(url) as channel:
+        channel.exchange_declare(EXCHANGE, "topic", durable=True)
+        for service, types in bindings().items():
+            channel.queue_declare(dead_queue(service), durable=True, arguments={"x-queue-type": "quorum"})
+            channel.queue_declare(
+                service,
+                durable=True,
+                arguments={
+                    "x-queue-type": "quorum",
+                    "x-delivery-limit": MOST_DELIVERIES,
+                    "x-dead-letter-exchange": "",
+                    "x-dead-letter-routing-key": dead_queue(service),
+                },
+            )
+            for name in types:
+                channel.queue_bind(service, EXCHANGE, name)
+
+
+@dataclass
+class Delivery:
+    """A message in hand; `tries` counts how often it was tried here."""
+
+    tag: int
+    headers: dict[str, Any]
+    content_type: str | None
+    body: bytes
+    routing_key: str
+    event: Event | None = None  # once it was read
+    tries: int = 0
+    parked: bool = False
+    lost: bool = False  # with its connection: the broker gives it to somebody again
+
+
+class Bus:
+    """One connection to the broker, in one thread: what came is in `deliveries`, what goes is confirmed.
+
+    `changed` is called, soon after and once for many, when there may be something to do: messages came, confirms
+    came, the connection is there, or is gone.
+    """
+
+    def __init__(self, url: str, queue: str, loop: Loop, changed: Callable[[], None]) -> None:
+        self.deliveries: deque[Delivery] = deque()
+        self._url, self._queue, self._loop, self._changed = url, queue, loop, changed
+        self._connection: pika.SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._blocked = False
+        self._closing = False
+        self._noticed = False
+        self._failures = 0
+        self._tag = 0
+        self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
+        self._returned: set[str] = set()
+        self._in_hand: dict[int, Delivery] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether messages can be published and acknowledged now."""
+        return self._channel is not None and not self._blocked
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many messages were published and have no confirm yet."""
+        return len(self._unconfirmed)
+
+    @property
+    def closed(self) -> bool:
+        """Whether there is no connection, nor will be one."""
+        return self._closing and self._connection is None
+
+    def open(self) -> None:
+        """Declare the topology and connect; tried again, ever more slowly, until it succeeds."""
+        try:
+            declare_topology(self._url)
+        except (AMQPError, OSError) as error:
+            return self._try_again(error)
+        self._connection = pika.SelectConnection(
+            _parameters(self._url),
+            on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
+            on_open_error_callback=lambda _, error: self._try_again(error),
+            on_close_callback=lambda _, error: self._try_again(error),
+            custom_ioloop=self._loop,
+        )
+        self._connection.add_on_connection_blocked_callback(lambda *_: self._block(True))
+        self._connection.add_on_connection_unblocked_callback(lambda *_: self._block(False))
+        return None
+
+    def publish(self, message: Message, settled: Callable[[bool], None], queue: str | None = None) -> None:
+        """Send an event to the exchange, or straight to a queue.
+
+        `settled` is told whether the broker has it for good; it may not have been routed, or the connection lost.
+        """
+        if self._channel is None:
+            return settled(False)
+        self._tag += 1
+        self._unconfirmed[self._tag] = (message.id, settled)
+        properties = BasicProperties(
+            content_type="application/json",
+            delivery_mode=2,
+            headers=message.headers,
+            message_id=message.id,
+            correlation_id=message.saga_id,
+            type=message.headers.get("ce-type"),
+        )
+        exchange, key = (EXCHANGE, message.routing_key) if queue is None else ("", queue)
+        self._channel.basic_publish(exchange, key, message.body, properties, MANDATORY)
+        return None
+
+    def ack(self, deliveries: list[Delivery]) -> None:
+        """These are dealt with, durably."""
+        tags = sorted(delivery.tag for delivery in deliveries if not delivery.lost)
+        if self._channel is None or not tags:
+            return
+        oldest = list(itertools.islice(self._in_hand, len(tags)))
+        for tag in tags:
+            self._in_hand.pop(tag, None)
+        if tags == oldest:
+            self._channel.basic_ack(tags[-1], multiple=True)
+            return
+        for tag in tags:
+            self._channel.basic_ack(tag)
+
+    def stop_consuming(self) -> None:
+        """Take nothing new; what is waiting in hand goes back when the connection is closed."""
+        self._closing = True
+        self.deliveries.clear()
+        if self._channel is not None and self._channel.is_open:
+            self._channel.basic_cancel(self._queue)
+
+    def close(self) -> None:
+        """End the connection; `closed` tells when it is over."""
+        self._closing = True
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    def _opened(self, channel: Channel) -> None:
+        channel.add_on_close_callback(lambda *_: self._drop())
+        channel.add_on_cancel_callback(lambda _: self._drop())  # the queue was deleted
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(self._on_confirm)
+        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.basic_consume(self._queue, self._on_message, consumer_tag=self._queue)
+        self._channel = channel
+        self._failures, self._blocked, self._tag = 0, False, 0
+        log.info("connected to the broker", queue=self._queue)
+        self._notice()
+
+    def _on_message(self, _: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
+        delivery = Delivery(
+            method.delivery_tag or 0,
+            dict(properties.headers or {}),
+            properties.content_type,
+            body,
+            method.routing_key or "",
+        )
+        self._in_hand[delivery.tag] = delivery
+        self.deliveries.append(delivery)
+        self._notice()
+
+    def _on_return(self, _: Channel, method: Basic.Return, properties: BasicProperties, __: bytes) -> None:
+        log.error("unroutable", routing_key=method.routing_key, event_id=properties.message_id)
+        self._returned.add(properties.message_id or "")
+
+    def _on_confirm(self, frame: Any) -> None:
+        tag, multiple = frame.method.delivery_tag, frame.method.multiple
+        tags = list(itertools.takewhile(lambda each: each <= tag, self._unconfirmed)) if multiple else [tag]
+        for each in tags:
+            message_id, settled = self._unconfirmed.pop(each)
+            unroutable = message_id in self._returned
+            self._returned.discard(message_id)
+            settled(isinstance(frame.method, Basic.Ack) and not unroutable)
+        self._notice()
+
+    def _block(self, blocked: bool) -> None:
+        log.warning("the broker takes nothing" if blocked else "the broker takes messages again")
+        self._blocked = blocked
+        self._notice()
+
+    def _drop(self) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    def _try_again(self, error: BaseException) -> None:
+        """Forget everything that was on the connection, and make another, unless this is the end."""
+        self._channel = self._connection = None
+        for delivery in self._in_hand.values():
+            delivery.lost = True
+        self._in_hand.clear()
+        self.deliveries.clear()
+        outstanding, self._unconfirmed = self._unconfirmed, {}
+        self._returned.clear()
+        for _, settled in outstanding.values():
+            settled(False)
+        if not self._closing:
+            most = min(RECONNECT_MOST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(self._failures, 10))
+            self._failures += 1
+            log.warning("no connection to the broker", error=str(error) or type(error).__name__)
+            self._loop.call_later(random.uniform(most / 2, most), self.open)  # noqa: S311  (jitter)
+        self._notice()
+
+    def _notice(self) -> None:
+        if not self._noticed:
+            self._noticed = True
+            self._loop.call_later(0, self._tell)
+
+    def _tell(self) -> None:
+        self._noticed = False
+        self._changed()
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that a service could not deal with: what it is and why it is here."""
+
+    queue: str
+    headers: Mapping[str, Any]
+    body: bytes
+
+
+def browse(url: str, queue: str, limit: int) -> list[DeadLetter]:
+    """Up to `limit` messages of a queue, which stay in it."""
+    with _channel(url) as channel:
+        return [letter for _, letter, __ in _take(channel, queue, limit)]
+
+
+def move(url: str, source: str, target: str, limit: int, wanted: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
+    """Move the wanted ones of up to `limit` messages to another queue; those that were moved.
+
+    A message leaves its queue when the other one has it: should this end in between, it is in both.
+    """
+    moved = []
+    with _channel(url) as channel:
+        channel.confirm_delivery()
+        for tag, letter, properties in list(_take(channel, source, limit)):
+            if wanted(letter):
+                channel.basic_publish("", target, letter.body, _without_reasons(properties), MANDATORY)
+                channel.basic_ack(tag)
+                moved.append(letter)
+    return moved
+
+
+def _take(channel: BlockingChannel, queue: str, limit: int) -> Iterator[tuple[int, DeadLetter, BasicProperties]]:
+    """Messages of a queue; they go back to it when the channel is closed, unless they are acknowledged."""
+    for _ in range(limit):
+        method, properties, body = channel.basic_get(queue)
+        if method is None or properties is None or body is None:
+            return
+        yield method.delivery_tag or 0, DeadLetter(queue, properties.headers or {}, body), properties
+
+
+def _without_reasons(properties: BasicProperties) -> BasicProperties:
+    headers = {name: value for name, value in (properties.headers or {}).items() if not name.startswith("x-")}
+    properties.headers = headers
+    return properties
+
+
+@contextmanager
+def _channel(url: str) -> Iterator[BlockingChannel]:
+    """A channel for a moment; raises `ConnectionError` when the broker does not answer within two seconds."""
+    parameters = _parameters(url)
+    parameters.socket_timeout = parameters.stack_timeout = 2
     parameters.blocked_connection_timeout = 2
     try:
-        pika.BlockingConnection(parameters).close()
+        connection = pika.BlockingConnection(parameters)
     except AMQPError as error:
         raise ConnectionError(f"no broker at {parameters.host}:{parameters.port}") from error
+    try:
+        yield connection.channel()
+    finally:
+        if connection.is_open:
+            connection.close()
+
+
+def _parameters(url: str) -> pika.URLParameters:
+    parameters = pika.URLParameters(url)
+    parameters.connection_attempts = 1
+    parameters.heartbeat = HEARTBEAT_SECONDS
+    parameters.blocked_connection_timeout = BLOCKED_SECONDS
+    return parameters

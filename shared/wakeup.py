@@ -100,6 +100,12 @@ class Listener:
                 cursor.execute(f"LISTEN {self._channel}")
             self._connection = connection
 
+    def fileno(self) -> int:
+        """What to watch for something to read, by who has a loop of its own; then `wait(0)`."""
+        if self._connection is None:
+            raise psycopg2.OperationalError("not listening")
+        return int(self._connection.fileno())
+
     def wait(self, seconds: float | None, stop: Stop | None = None) -> list[str]:
         """Wait for notifications, a `wake`, a request to stop, or so many seconds; the payloads that came.
 

@@ -1,0 +1,106 @@
+"""The outbox: events to be published, written in the transaction of what they tell of.
+
+A row is published by whoever took it, and goes when the broker has confirmed it. Until `due_at` it is in somebody's
+hands; if they die with it, the next one finds it due. So an event may be published twice, and is never lost.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Column, Connection, DateTime, Index, MetaData, String, Table, Text, Uuid, func, select, text
+
+from shared.db import Row
+from shared.event_bus import CONTRACT, Event
+from shared.json_codec import dumps
+from shared.wakeup import notify
+
+STAGE = """
+INSERT INTO {table} (id, type, saga_id, payload, occurred_at, cause, trace, due_at)
+SELECT id, type, saga_id, payload, occurred_at, cause, trace, now() + make_interval(secs => :seconds)
+  FROM json_to_recordset(:rows) AS staged
+       (id uuid, type text, saga_id uuid, payload text, occurred_at timestamptz, cause uuid, trace text)
+"""
+TAKE = """
+UPDATE {table} AS taken SET due_at = now() + make_interval(secs => :seconds)
+  FROM (SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
+ WHERE taken.id = due.id
+RETURNING taken.*
+"""
+SENT = "DELETE FROM {table} WHERE id = ANY(CAST(:ids AS uuid[]))"
+LAZILY = "SET LOCAL synchronous_commit = off"
+
+
+class Outbox:
+    """One service's outbox, over its own table. Any number of processes may publish from it."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.table = Table(
+            "outbox",
+            metadata,
+            Column("id", Uuid, primary_key=True),
+            Column("type", String(64), nullable=False),
+            Column("saga_id", Uuid, nullable=False),
+            Column("payload", Text, nullable=False),
+            Column("occurred_at", DateTime(timezone=True), nullable=False),
+            Column("cause", Uuid),
+            Column("trace", String(55)),
+            Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+            Index(None, "due_at"),
+        )
+        self.channel = f"{metadata.schema}_outbox"
+        self._stage = text(STAGE.format(table=self.table.fullname))
+        self._take = text(TAKE.format(table=self.table.fullname))
+        self._sent = text(SENT.format(table=self.table.fullname))
+
+    def stage(self, uow: Connection, events: Sequence[Event]) -> None:
+        """Have these published by the service's worker once the transaction commits."""
+        self.stage_own(uow, events, 0)
+        notify(uow, self.channel)
+
+    def stage_own(self, uow: Connection, events: Sequence[Event], seconds: float) -> None:
+        """The same for who will publish them itself, and has so many seconds for it."""
+        if events:
+            uow.execute(self._stage, {"rows": dumps([_row(event) for event in events]), "seconds": seconds})
+
+    def take(self, uow: Connection, limit: int, seconds: float) -> list[Event]:
+        """Up to `limit` events that are due, oldest first; they are due again in so many seconds, unless `sent`."""
+        lazily(uow)
+        rows = uow.execute(self._take, {"limit": limit, "seconds": seconds}).mappings().all()
+        return [_event(row) for row in sorted(rows, key=lambda row: row["id"])]
+
+    def sent(self, uow: Connection, ids: Sequence[UUID]) -> None:
+        """The broker has confirmed these."""
+        if ids:
+            uow.execute(self._sent, {"ids": [str(each) for each in ids]})
+
+    def seconds_to_next(self, uow: Connection) -> float | None:
+        """Seconds until some event is due (not negative); None when there is none."""
+        first = select(func.min(self.table.c.due_at)).scalar_subquery()
+        seconds = uow.scalar(select(func.extract("epoch", first - func.now())))
+        return None if seconds is None else max(0.0, float(seconds))
+
+    def waiting(self, uow: Connection) -> int:
+        """How many events are not published yet."""
+        return uow.scalar(select(func.count()).select_from(self.table)) or 0
+
+
+def lazily(uow: Connection) -> None:
+    """What this transaction writes may be lost in a crash of the server: it only leads to publishing again."""
+    uow.execute(text(LAZILY))
+
+
+def _row(event: Event) -> dict[str, object]:
+    return {
+        "id": event.id,
+        "type": event.entry.name,
+        "saga_id": event.saga_id,
+        "payload": event.payload.model_dump_json(),
+        "occurred_at": event.time,
+        "cause": event.cause,
+        "trace": event.trace,
+    }
+
+
+def _event(row: Row) -> Event:
+    payload = CONTRACT[row["type"]].payload.model_validate_json(row["payload"])
+    return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"])
