@@ -1,0 +1,34 @@
+"""Splitting what goes together into parts that one call can take."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.batches import rounds
+
+items = st.lists(st.tuples(st.integers(0, 3), st.integers()))
+
+
+def key(item: tuple[int, int]) -> int:
+    return item[0]
+
+
+def test_items_of_different_keys_stay_together_in_their_order() -> None:
+    assert list(rounds([(2, 0), (1, 0), (3, 0)], key)) == [[(2, 0), (1, 0), (3, 0)]]
+
+
+def test_a_key_that_comes_again_waits_for_the_next_part() -> None:
+    assert list(rounds([(1, 1), (2, 1), (1, 2), (1, 3), (2, 2)], key)) == [[(1, 1), (2, 1)], [(1, 2), (2, 2)], [(1, 3)]]
+
+
+def test_nothing_makes_no_parts() -> None:
+    assert list(rounds([], key)) == []
+
+
+@given(items)
+def test_nothing_is_lost_and_each_key_keeps_its_order(given_items: list[tuple[int, int]]) -> None:
+    parts = list(rounds(given_items, key))
+    assert all(len({key(item) for item in part}) == len(part) for part in parts)
+    assert len(parts) == max((sum(key(item) == each for item in given_items) for each in range(4)), default=0)
+    in_parts = [item for part in parts for item in part]
+    for each in range(4):
+        assert [i for i in in_parts if key(i) == each] == [i for i in given_items if key(i) == each]
