@@ -77,8 +77,8 @@ def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
     return Cart(row, items_of(uow, cart_id))
 
 
-def begin_checkout(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, handover_seconds: float) -> Cart:
-    """Freeze the cart for a new saga: of many at once, one. From here on the checkout will not be forgotten.
+def begin_checkout(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, handover_seconds: float | None) -> Cart:
+    """Freeze the cart for a new saga: of many at once, one. It is handed over in so many seconds, if at all.
 
     Raises `CartNotFound` (also for another user's cart), `CartEmpty`, and `CartNotOpen` naming the saga that has it.
     """
@@ -89,7 +89,7 @@ def begin_checkout(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, han
             status=CartStatus.CHECKING_OUT,
             saga_id=new_id(),
             wish=asdict(wish),
-            handover_due_at=func.now() + timedelta(seconds=handover_seconds),
+            handover_due_at=null() if handover_seconds is None else func.now() + timedelta(seconds=handover_seconds),
         )
         .returning(carts)
     )

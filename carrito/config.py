@@ -11,6 +11,7 @@ class Settings(ServiceSettings):
     database_url: DatabaseUrl = database_url("carrito")
     inventario_service_url: str = "http://127.0.0.1:3001"
     orchestrator_url: str = "http://127.0.0.1:3003"
+    choreography_url: str = "http://127.0.0.1:3004"
     # A checkout is handed to its saga by the request that began it; this is for when carrito or the saga's service
     # died in between. Longer than such a request usually takes; handing over twice does no harm.
     handover_seconds: float = Field(default=10, gt=0)

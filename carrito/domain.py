@@ -72,16 +72,20 @@ class OrderStands(Conflict):
 
 
 class PatternNotAvailable(Unsupported):
-    """This pattern is not available yet."""
+    """This pattern is not available here."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """How a cart is to be checked out: kept beside the cart until its saga has it."""
+    """How a cart is to be checked out: kept beside the cart until its saga has it.
+
+    `trace` is the `traceparent` of the request that wished it.
+    """
 
     payment_method: str
     billing_address: str | Mapping[str, str]
     saga_pattern: str
+    trace: str
 
 
 @dataclass(frozen=True)

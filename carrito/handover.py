@@ -1,9 +1,12 @@
-"""Handing a checkout to the service that runs its saga.
+"""Telling the service of a pattern about a checkout.
 
-The cart's own row is the outbox: it says which saga it waits for and how it is to be paid, in the commit that froze
-it. The request that began the checkout delivers it, as long as there are places for that; for the rest the worker is
-woken. What is left over (carrito or the other died in between) is delivered by the worker too, when it is overdue.
-Delivering twice does no harm: the saga's id is the key.
+For an orchestrated one it is what starts the saga. The cart's own row is the outbox: it says which saga it waits for
+and how it is to be paid, in the commit that froze it. The request that began the checkout delivers it, as long as
+there are places for that; for the rest the worker is woken. What is left over (carrito or the other died in between)
+is delivered by the worker too, when it is overdue. Delivering twice does no harm: the saga's id is the key.
+
+A choreographed saga begins with an event, whoever is there. Its window is told, once, so that the caller finds the
+saga there at once, and so that a preference to wait for the end is honoured.
 """
 
 import threading
@@ -13,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from carrito.config import Settings
 from shared.http_client import PEER_FAILED, Peer, Reply
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
@@ -21,15 +25,21 @@ log = structlog.get_logger()
 
 
 class Handover:
-    """The way to the service that runs the sagas."""
+    """The ways in to the services of the patterns."""
 
-    def __init__(self, orchestrator_url: str, places: int) -> None:
+    def __init__(self, settings: Settings, places: int) -> None:
         """At most `places` requests deliver at once, and wait for their saga's end if they prefer to.
 
         The others' threads stay free for the sagas, which ask carrito for their steps: two services whose threads
         all wait for each other would wait for ever.
         """
-        self._orchestrator = Peer("saga_orchestrator", orchestrator_url, ANSWER_SECONDS)
+        self._ways_in = {
+            "orchestrated": (Peer("saga_orchestrator", settings.orchestrator_url, ANSWER_SECONDS), "/saga/checkout"),
+            "choreographed": (
+                Peer("saga_choreography", settings.choreography_url, ANSWER_SECONDS),
+                "/saga/choreography/checkout",
+            ),
+        }
         self._places = threading.BoundedSemaphore(places)
 
     @contextmanager
@@ -47,10 +57,12 @@ class Handover:
 
         `prefer` is the caller's Prefer header.
         """
-        body = {name: value for name, value in wish.items() if name != "saga_pattern"}
-        headers, wait = ({"Prefer": prefer}, MOST_WAIT) if prefer else ({}, 0.0)
+        peer, path = self._ways_in[wish["saga_pattern"]]
+        body = {name: value for name, value in wish.items() if name not in {"saga_pattern", "trace"}}
+        headers = {"traceparent": wish["trace"], **({"Prefer": prefer} if prefer else {})}
+        wait = MOST_WAIT if prefer else 0.0
         try:
-            reply = self._orchestrator.request("POST", "/saga/checkout", body, headers, wait)
+            reply = peer.request("POST", path, body, headers, wait)
         except PEER_FAILED as error:
             log.warning("checkout not handed over", saga_id=str(wish["saga_id"]), error=error.detail)
             return None

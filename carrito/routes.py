@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from flask_openapi import APIBlueprint
 from pydantic import RootModel
 from sqlalchemy import Connection
 
 from carrito import carts, service
+from carrito.checkout import begin
 from carrito.config import Settings
-from carrito.domain import PatternNotAvailable
 from carrito.handover import Handover
 from carrito.models import db
 from carrito.products import Products
@@ -34,12 +34,13 @@ from carrito.schemas import (
 from shared.idempotency import answer_once
 from shared.json_codec import loads
 from shared.openapi import idempotent, problem
+from shared.trace import traceparent
 from shared.web import Answer, respond
 
 routes = APIBlueprint("carrito", __name__)
 
 NO_CART = problem("No such cart")
-NO_PATTERN = problem("This pattern is not available yet")
+NO_PATTERN = problem("Choreographed checkouts need a broker, and none is set")
 NO_ORDER = problem("No such order")
 NOT_CHECKED_OUT = problem("The cart is empty, being checked out (by the saga named) or checked out")
 OF_ANOTHER = problem("The order belongs to another saga")
@@ -146,7 +147,12 @@ def checkout(body: CheckoutIn) -> Response:
 
 def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Response:
     started: Mapping[str, Any] = loads(accepted.get_data())
-    wish = {"saga_id": started["saga_id"], "cart_id": body.cart_id, "user_id": body.user_id, **vars(body.wish())}
+    wish = {
+        "saga_id": started["saga_id"],
+        "cart_id": body.cart_id,
+        "user_id": body.user_id,
+        **vars(body.wish(_trace())),
+    }
     reply = handover.deliver(wish, request.headers.get("Prefer", ""))
     if reply is None:
         return accepted
@@ -212,18 +218,31 @@ def orders_of_cart(path: CartPath) -> Response:
 
 
 def _begin(uow: Connection, path: CartPath, body: BeginCheckoutIn) -> carts.Cart:
-    if body.saga_pattern == "choreographed":
-        raise PatternNotAvailable("only orchestrated checkouts are available yet", saga_pattern=body.saga_pattern)
     settings: Settings = current_app.extensions["settings"]
-    return carts.begin_checkout(uow, path.cart_id, body.user_id, body.wish(), settings.handover_seconds)
+    return begin(uow, path.cart_id, body.user_id, body.wish(_trace()), settings)
 
 
 def _accept(uow: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
     """Begin, and have the worker hand the checkout over at once when this request won't."""
     cart = _begin(uow, CartPath(cart_id=body.cart_id), body)
-    if at_once:
+    if at_once and body.saga_pattern == "orchestrated":
         carts.hand_over_now(uow, body.cart_id)
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
     settings: Settings = current_app.extensions["settings"]
-    location = {"Location": f"{settings.orchestrator_url.rstrip('/')}/saga/{cart.row['saga_id']}"}
+    location = {"Location": f"{_saga_url(settings, body.saga_pattern)}/{cart.row['saga_id']}"}
     return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)
+
+
+def _trace() -> str:
+    """The request's trace; the same one all through the request."""
+    if "trace" not in g:
+        g.trace = traceparent(request.headers.get("traceparent"))
+    trace: str = g.trace
+    return trace
+
+
+def _saga_url(settings: Settings, pattern: str) -> str:
+    """Where a saga of this pattern is to be seen."""
+    if pattern == "orchestrated":
+        return f"{settings.orchestrator_url.rstrip('/')}/saga"
+    return f"{settings.choreography_url.rstrip('/')}/saga/choreography"

@@ -37,9 +37,9 @@ class BeginCheckoutIn(Body):
     billing_address: Address
     saga_pattern: Pattern
 
-    def wish(self) -> Wish:
+    def wish(self, trace: str) -> Wish:
         """The same in the domain's words."""
-        return Wish(self.payment_method, self.billing_address, self.saga_pattern)
+        return Wish(self.payment_method, self.billing_address, self.saga_pattern, trace)
 
 
 class CheckoutIn(BeginCheckoutIn):

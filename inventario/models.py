@@ -21,10 +21,14 @@ from inventario.config import Settings
 from shared.barrier import Barrier
 from shared.db import Database, service_metadata
 from shared.idempotency import keys_table
+from shared.inbox import Inbox
+from shared.outbox import Outbox
 
 metadata = service_metadata("inventario")
 db = Database(metadata, Settings)
 barrier = Barrier(metadata)
+inbox = Inbox(metadata)
+outbox = Outbox(metadata)
 idempotency_keys = keys_table(metadata)
 
 products = Table(

@@ -21,10 +21,14 @@ from pagos.config import Settings
 from shared.barrier import Barrier
 from shared.db import Database, service_metadata
 from shared.idempotency import keys_table
+from shared.inbox import Inbox
+from shared.outbox import Outbox
 
 metadata = service_metadata("pagos")
 db = Database(metadata, Settings)
 barrier = Barrier(metadata)
+inbox = Inbox(metadata)
+outbox = Outbox(metadata)
 idempotency_keys = keys_table(metadata)
 
 # Money is in minor units. A payment is a saga's or a merchant's; a saga has one at most.

@@ -1,8 +1,10 @@
 """The loop that every worker has: do what is due, then sleep until something is, or until told to stop."""
 
+import threading
 from collections.abc import Callable
 
 import structlog
+from flask import Flask
 
 from shared.db import is_unavailable
 from shared.wakeup import Listener, Stop
@@ -35,3 +37,25 @@ def run(
                 raise
             log.warning("database unavailable", error=str(error).splitlines()[0])
             stop.wait(RETRY_SECONDS)
+
+
+def run_all(app: Flask, stop: Stop, *jobs: Callable[[], None]) -> None:
+    """Run these side by side until told to stop; should one fail, all end, and the error is raised."""
+    errors: list[Exception] = []
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            with app.app_context():
+                job()
+        except Exception as error:
+            errors.append(error)
+        finally:
+            stop.request()
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for error in errors:
+        raise error

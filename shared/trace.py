@@ -1,0 +1,13 @@
+"""W3C trace context: which request something began with, carried along through outboxes and brokers."""
+
+import re
+import secrets
+
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def traceparent(header: str | None) -> str:
+    """The caller's `traceparent`, or that of a new trace when there is none, or none that is valid."""
+    if header is not None and _TRACEPARENT.fullmatch(header):
+        return header
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
