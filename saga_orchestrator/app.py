@@ -8,12 +8,12 @@ if not __package__:  # imported from inside this folder: `cd saga_orchestrator &
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from saga_orchestrator.audit import audit
-from saga_orchestrator.carts import Carts
 from saga_orchestrator.config import Settings
 from saga_orchestrator.metrics import LiveSagas
 from saga_orchestrator.models import db
 from saga_orchestrator.routes import routes
 from saga_orchestrator.store import ENDS
+from shared.carts import Carts
 from shared.service_app import ServiceApp, create_service_app
 from shared.waiting import Endings
 
@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app = create_service_app(db, settings, routes, audit, {})
     service_app.config["FORWARD_SECONDS"] = settings.forward_deadline_seconds
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
-    service_app.extensions["carts"] = Carts(settings.carrito_service_url)
+    service_app.extensions["carts"] = Carts(settings.carrito_service_url, "orchestrated")
     # Half of the threads may wait for an end, so that the other half still answers.
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, max(1, settings.web_threads // 2))
     service_app.extensions["metrics"].register(LiveSagas())

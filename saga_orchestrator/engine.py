@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from saga_orchestrator.declaration import Saga, Step
+from shared.saga_states import SagaStatus, StepStatus
 
 
 class Direction(StrEnum):
@@ -26,36 +27,12 @@ class Direction(StrEnum):
     COMPENSATION = "compensation"
 
 
-class StepStatus(StrEnum):
-    """Of one step; `running` and `compensating` were sent and have no answer yet."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    COMPENSATING = "compensating"
-    COMPENSATED = "compensated"
-    SKIPPED = "skipped"
-
-
-class SagaStatus(StrEnum):
-    """Of the saga; `stuck` goes on being retried, and wants a person to look."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    COMPLETED = "completed"
-    COMPENSATING = "compensating"
-    COMPENSATED = "compensated"
-    STUCK = "stuck"
-
-
 # What a step is called when its compensation is done, by what it was called before.
 _UNDONE = {
     StepStatus.PENDING: StepStatus.SKIPPED,  # as far as is known it never ran; now it never will
     StepStatus.FAILED: StepStatus.FAILED,
     StepStatus.COMPENSATING: StepStatus.COMPENSATED,
 }
-ENDED = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED})
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.engine import SagaState, StepState, StepStatus
+from saga_orchestrator.engine import SagaState, StepState
 from shared.db import Row
 from shared.ids import new_id
 from shared.json_codec import dumps, loads
+from shared.saga_states import StepStatus
 
 
 def state_to_json(state: SagaState) -> dict[str, Any]:

@@ -7,11 +7,16 @@ from flask_openapi import APIBlueprint
 from sqlalchemy import Connection
 
 from saga_orchestrator import service
-from saga_orchestrator.carts import Carts
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.engine import ENDED
 from saga_orchestrator.models import db
-from saga_orchestrator.schemas import (
+from saga_orchestrator.orchestrator import frozen_cart
+from saga_orchestrator.schemas import checkout_of, saga_out
+from shared.carts import Carts
+from shared.db import Row
+from shared.idempotency import request_key
+from shared.openapi import idempotent, problem
+from shared.saga_states import ENDED
+from shared.saga_views import (
     AcceptedOut,
     CheckoutIn,
     CompensateIn,
@@ -23,9 +28,6 @@ from saga_orchestrator.schemas import (
     TimelineEntryOut,
     TimelineOut,
 )
-from shared.db import Row
-from shared.idempotency import request_key
-from shared.openapi import idempotent, problem
 from shared.schemas import NoBody
 from shared.waiting import Endings, preferred_wait
 from shared.web import Answer, respond
@@ -69,7 +71,7 @@ def list_sagas(query: ListQuery) -> Response:
     with db.transaction() as uow:
         rows = service.list_sagas(uow, query.status, query.cart_id, query.cursor, query.limit)
     items = [SagaSummary(**dict(row)) for row in rows]
-    return respond(Answer(SagasOut(items=items, next_cursor=items[-1].saga_id if len(items) == query.limit else None)))
+    return respond(Answer(SagasOut.page(items, query.limit)))
 
 
 @routes.get("/<other_than(checkout):saga_id>", summary="Read a saga", responses={200: SagaOut, 404: NO_SAGA})
@@ -114,9 +116,10 @@ def _begun(body: CheckoutIn) -> Checkout:
     """The checkout that carrito began, or begins now for us; carrito decides which carts may be."""
     request_key()  # refused if it is none, also where it isn't needed
     if body.saga_id is not None:
-        return body.command(body.saga_id)
+        return checkout_of(body, body.saga_id)
     carts: Carts = current_app.extensions["carts"]
-    return carts.begin_checkout(body, request.headers.get("Idempotency-Key"))
+    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"))
+    return frozen_cart(checkout_of(body, UUID(cart["saga_id"])), cart)
 
 
 def _wait_for(saga_id: UUID) -> float:
@@ -138,4 +141,4 @@ def _view(saga_id: UUID) -> SagaOut:
 
 def _view_of(uow: Connection, row: Row) -> SagaOut:
     """The saga as the row says, whatever has become of it since."""
-    return SagaOut.of(row, service.step_times(uow, row["saga_id"]))
+    return saga_out(row, service.step_times(uow, row["saga_id"]))

@@ -9,12 +9,13 @@ from sqlalchemy import Connection, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from saga_orchestrator.domain import CartRefused, Checkout, SagaEnded, SagaNotFound
-from saga_orchestrator.engine import Direction, SagaState, SagaStatus, begin, hurried, turn_back
+from saga_orchestrator.engine import Direction, SagaState, begin, hurried, turn_back
 from saga_orchestrator.models import sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.records import checkout_to_row, state_from_json, state_to_json, timeline_entry
 from saga_orchestrator.store import DUE
 from shared.db import Row
+from shared.saga_states import SagaStatus
 from shared.wakeup import notify
 
 ASKED = ("cart_id", "user_id", "payment_method", "billing_address")  # what a saga is asked for with

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, text
 
 from saga_orchestrator import service, store
 from saga_orchestrator.domain import Checkout, LeaseLost
-from saga_orchestrator.engine import SagaState, SagaStatus, Succeeded, apply, begin, next_command, started
+from saga_orchestrator.engine import SagaState, Succeeded, apply, begin, next_command, started
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.records import timeline_entry
 from saga_orchestrator.store import Lease
 from shared.ids import new_id
+from shared.saga_states import SagaStatus
 from shared.testing import concurrently
 
 LONG, PAST = 60.0, -1.0

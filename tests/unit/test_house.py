@@ -13,13 +13,13 @@ from shared.config import ROOT
 
 PARTICIPANTS = ("carrito", "inventario", "pagos")
 PURE = ("declaration", "domain", "engine")  # of a service: rules and decisions, without HTTP, SQL, messages or a clock
-PURE_SHARED = ("shared.errors", "shared.money")
+PURE_SHARED = ("shared.errors", "shared.money", "shared.saga_states")
 ROOMS = {"__init__", "app", "audit", "config", "domain", "init_db", "models", "routes", "schemas", "service"}
 
 SERVICES = tuple(sorted(path.parent.name for path in ROOT.glob("*/app.py")))
 MODULES = tuple(
     path.relative_to(ROOT)
-    for package in (*SERVICES, "shared", "stack")
+    for package in (*SERVICES, "shared", "stack", "bench")
     for path in sorted(ROOT.joinpath(package).rglob("*.py"))
     if "migrations" not in path.relative_to(ROOT).parts
 )

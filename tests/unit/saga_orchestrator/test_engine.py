@@ -6,8 +6,6 @@ from saga_orchestrator.engine import (
     Outcome,
     Refused,
     SagaState,
-    SagaStatus,
-    StepStatus,
     Succeeded,
     Unknown,
     apply,
@@ -19,6 +17,7 @@ from saga_orchestrator.engine import (
     turn_back,
 )
 from saga_orchestrator.orchestrator import CHECKOUT
+from shared.saga_states import SagaStatus, StepStatus
 
 OK, NO, LOST, LATE = Succeeded(), Refused("no"), Unknown("lost"), Unknown("lost", deadline_passed=True)
 BACK = ["-create_order", "-process_payment", "-reserve_inventory", "release_cart"]

@@ -15,7 +15,6 @@ from saga_orchestrator.engine import (
     Outcome,
     Refused,
     SagaState,
-    SagaStatus,
     Succeeded,
     Unknown,
     apply,
@@ -26,6 +25,7 @@ from saga_orchestrator.engine import (
     turn_back,
 )
 from saga_orchestrator.orchestrator import CHECKOUT
+from shared.saga_states import SagaStatus
 
 STEPS = [step.name for step in CHECKOUT.steps]
 
