@@ -1,20 +1,25 @@
-"""Fixtures for every test: a PostgreSQL for the run, databases, test clients of the services, running systems.
+"""Fixtures for every test: a PostgreSQL and a RabbitMQ for the run, test clients of the services, running systems.
 
 database_url        this worker's database, migrated; shared by its tests, which use products and sagas of their own
 fresh_database_url  a database for one test alone, for what looks at totals
+rabbitmq_url        a broker for one test alone: a virtual host of the run's server
+own_rabbitmq        a server for one module, which its tests may stop, kill and freeze
 service_client      service_client("inventario", hold_seconds=1) -> a Flask test client on `database_url`
-start_system        start_system(processes=[…], copies={…}, env={…}) -> RunningSystem of real processes
+start_system        start_system(processes=[…], copies={…}, env={…}) -> RunningSystem of real processes; with
+                    rabbitmq_url=…, also of those that choreographed checkouts need
 """
 
 import importlib
+import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from tests.system.brokers import Broker, NoBroker, OwnBroker, broker_of_run
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases, TestRun
 
@@ -72,6 +77,41 @@ def empty_database_url(databases: Databases) -> Iterator[str]:
     url = databases.create(empty=True)
     yield url
     databases.drop(url)
+
+
+@contextmanager
+def _needing_rabbitmq() -> Iterator[None]:
+    """Where no RabbitMQ is to be had, a laptop goes without these tests; CI fails."""
+    try:
+        yield
+    except NoBroker as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def broker() -> Broker:
+    """The run's RabbitMQ."""
+    with _needing_rabbitmq():
+        return broker_of_run()
+
+
+@pytest.fixture
+def rabbitmq_url(broker: Broker) -> Iterator[str]:
+    """An empty virtual host for this test alone."""
+    url = broker.create()
+    yield url
+    broker.drop(url)
+
+
+@pytest.fixture(scope="module")
+def own_rabbitmq() -> Iterator[OwnBroker]:
+    """A server for this module alone; takes seconds to start."""
+    with _needing_rabbitmq():
+        broker = OwnBroker()
+    yield broker
+    broker.close()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from shared.testing import wait_until
 from stack.processes import PROCESSES, Process
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of our own environment; settings are not
+CHOREOGRAPHY = ("saga_choreography", "saga_choreography-worker", "pagos-worker")  # of no use without a broker
 LOG_LINES = 60  # of each process, shown when a test fails
 
 
@@ -82,8 +83,9 @@ class Instance:
 class RunningSystem:
     """Processes of `stack/processes.py` on free ports, over one database; a context manager.
 
-    `processes` names those to run (all but the servers unless told), `copies` says how many of one, `env` is for all
-    and `env_of` for one by its name. The n-th of several copies is called `<name>-<n>`.
+    `processes` names those to run, `copies` says how many of one, `env` is for all and `env_of` for one by its name.
+    Unless told, all run but the servers and, without a `rabbitmq_url`, those that only choreographed checkouts need.
+    The n-th of several copies is called `<name>-<n>`.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class RunningSystem:
         database_url: str,
         folder: Path,
         *,
+        rabbitmq_url: str | None = None,
         processes: Sequence[str] | None = None,
         copies: Mapping[str, int] | None = None,
         env: Mapping[str, str] | None = None,
@@ -99,14 +102,15 @@ class RunningSystem:
     ) -> None:
         self._spawner = spawner
         self._instances: dict[str, Instance] = {}
-        for name in processes or [each.name for each in PROCESSES.values() if not each.server]:
+        for name in processes or _default_processes(choreographed=rabbitmq_url is not None):
             count = (copies or {}).get(name, PROCESSES[name].copies)
             for one in [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]:
                 own_env = {**(env_of or {}).get(name, {}), **(env_of or {}).get(one, {})}
                 self._instances[one] = Instance(
                     one, PROCESSES[name], folder / f"{one}.log", _reserve_port(PROCESSES[name]), own_env
                 )
-        self._env = {**self._common_env(database_url), **(env or {})}
+        told = {} if rabbitmq_url is None else {"RABBITMQ_URL": rabbitmq_url}
+        self._env = {**self._common_env(database_url), **told, **(env or {})}
 
     def __enter__(self) -> "RunningSystem":
         try:
@@ -247,6 +251,11 @@ class RunningSystem:
         pid = self._instances[name].pid
         if pid:
             wait_until(lambda: not _group_exists(pid), f"nothing of {name} is left", 10)
+
+
+def _default_processes(*, choreographed: bool) -> list[str]:
+    left_out = () if choreographed else CHOREOGRAPHY
+    return [each.name for each in PROCESSES.values() if not each.server and each.name not in left_out]
 
 
 def _group_exists(pid: int) -> bool:

@@ -30,6 +30,7 @@ _GUARDIAN = """
 cat >/dev/null
 if [ -e "$1/server" ]; then "$0" -m tests.system.servers "$1"; fi
 if [ -e "$1/private" ]; then "$0" -m stack down --home "$1" >/dev/null; fi
+if ls -d "$1"/broker* >/dev/null 2>&1; then "$0" -m tests.system.brokers "$1"; fi
 rm -rf "$1"
 """
 
@@ -48,7 +49,7 @@ class TestRun:
         )
 
     def end(self) -> None:
-        """Drop the run's databases, stop its server, remove its folder."""
+        """Drop what the run made on servers, stop its own ones, remove its folder."""
         self._guardian.communicate()
 
 
@@ -59,9 +60,9 @@ class Databases:
         self._home = Path(os.environ[HOME])
         self._count = 0
         self._drops = ThreadPoolExecutor(1)
-        with _locked(self._home):
+        with locked(self._home):
             self.server = _server(self._home)
-            self._template = f"{_prefix(self._home)}template"
+            self._template = f"{prefix(self._home)}template"
             if not (self._home / "template").exists():
                 _execute(self.server, f"CREATE DATABASE {self._template}")
                 for service in SERVICES:
@@ -71,7 +72,7 @@ class Databases:
     def create(self, *, empty: bool = False) -> str:
         """The URL of a new database, migrated unless it is to be empty."""
         self._count += 1
-        name = f"{_prefix(self._home)}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
+        name = f"{prefix(self._home)}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
         template = "" if empty else f" TEMPLATE {self._template}"
         _execute(self.server, f"CREATE DATABASE {name}{template}")
         return url_of(self.server, name)
@@ -91,12 +92,14 @@ def url_of(server: str, database: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _prefix(home: Path) -> str:
+def prefix(home: Path) -> str:
+    """What the names begin with that this run gives on its servers."""
     return home.name.replace("-", "_").lower() + "_"
 
 
 @contextmanager
-def _locked(home: Path) -> Iterator[None]:
+def locked(home: Path) -> Iterator[None]:
+    """One of the run's processes at a time."""
     with (home / "run.lock").open("w") as lock:  # `lock` is the stack's own, taken while it starts the server
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -142,7 +145,7 @@ def _drop_all(home: Path) -> None:
     """Drop the databases of a run that is over."""
     with suppress(OperationalError), _administration((home / "server").read_text()) as connection:
         ours = text("SELECT datname FROM pg_database WHERE starts_with(datname, :prefix)")
-        for name in connection.scalars(ours, {"prefix": _prefix(home)}).all():
+        for name in connection.scalars(ours, {"prefix": prefix(home)}).all():
             connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 

@@ -1,0 +1,177 @@
+"""The RabbitMQ that a test run uses, and the virtual hosts that it makes there: each is a broker to itself.
+
+With `RABBITMQ_URL` it is that server, if its management API can be reached (at `RABBITMQ_MANAGEMENT_URL`, or at the
+usual port). Without, the first test that needs one starts a private server, which ends with the run.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+import requests
+from dotenv import dotenv_values
+
+from shared.config import ROOT
+from stack import owned, servers
+from stack.home import Home
+from tests.system.servers import HOME, locked, prefix
+
+SECONDS = 30
+RABBITMQ = "rabbitmq"
+
+
+class NoBroker(Exception):
+    """There is no RabbitMQ to be had, or none in which virtual hosts can be made."""
+
+
+class Broker:
+    """A RabbitMQ server, and the virtual hosts of this run on it."""
+
+    def __init__(self, url: str, management_url: str) -> None:
+        self.url = url
+        self.management_url = management_url
+        self._count = 0
+
+    def create(self) -> str:
+        """The URL of a new virtual host."""
+        self._count += 1
+        name = f"{_prefix()}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
+        self._manage("PUT", f"vhosts/{name}")
+        parts = urlsplit(self.url)
+        return SplitResult(parts.scheme, parts.netloc, f"/{name}", "", "").geturl()
+
+    def drop(self, url: str) -> None:
+        """Remove a virtual host with all that is in it, whoever is still connected to it."""
+        self._manage("DELETE", f"vhosts/{vhost_of(url)}")
+
+    def drop_all(self, starting_with: str) -> None:
+        """Remove the virtual hosts of a run that is over."""
+        for each in self._manage("GET", "vhosts").json():
+            if each["name"].startswith(starting_with):
+                self._manage("DELETE", f"vhosts/{quote(each['name'], safe='')}")
+
+    def check(self) -> None:
+        """Raises `NoBroker` unless virtual hosts can be made here."""
+        try:
+            self._manage("GET", "vhosts")
+        except requests.RequestException as error:
+            raise NoBroker(f"no management API at {self.management_url}; set RABBITMQ_MANAGEMENT_URL") from error
+
+    def _manage(self, method: str, path: str) -> requests.Response:
+        login = urlsplit(self.url)
+        reply = requests.request(
+            method,
+            f"{self.management_url}/api/{path}",
+            auth=(unquote(login.username or "guest"), unquote(login.password or "guest")),
+            timeout=SECONDS,
+        )
+        reply.raise_for_status()
+        return reply
+
+
+class OwnBroker(Broker):
+    """A server for one module's tests alone, which may stop, kill and freeze it; it stays at its address."""
+
+    def __init__(self) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="broker-", dir=os.environ[HOME]))
+        self._home.chmod(0o755)
+        super().__init__(*_start_private(self._home))
+
+    def stop(self) -> None:
+        """As an administrator would, until `start`."""
+        servers.stop_one(self._home, RABBITMQ)
+
+    def start(self) -> None:
+        """Have it again after `stop` or `kill`; returns when it takes connections."""
+        servers.start_one(self._home, RABBITMQ)
+
+    def restart(self) -> None:
+        """Stop it and start it."""
+        servers.restart(self._home, RABBITMQ)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would. It comes back by itself in a few seconds; `start` waits for that."""
+        servers.kill(self._home, RABBITMQ)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it is there, and does nothing."""
+        os.kill(servers.pid_of(self._home, RABBITMQ), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on, as if no time had passed for it."""
+        os.kill(servers.pid_of(self._home, RABBITMQ), signal.SIGCONT)
+
+    def close(self) -> None:
+        """Leave nothing of it running."""
+        _end_private(self._home)
+
+
+def broker_of_run() -> Broker:
+    """This run's server, started by whoever is the first to ask. Raises `NoBroker`."""
+    home = Path(os.environ[HOME])
+    with locked(home):
+        known = home / "broker.json"
+        if not known.exists():
+            theirs = os.environ.get("RABBITMQ_URL")
+            known.write_text(
+                json.dumps((theirs, _management_of(theirs)) if theirs else _start_private(home / "broker"))
+            )
+        broker = Broker(*json.loads(known.read_text()))
+    broker.check()
+    return broker
+
+
+def vhost_of(url: str) -> str:
+    """The name of the virtual host in a URL."""
+    return unquote(urlsplit(url).path[1:]) or "/"
+
+
+def _prefix() -> str:
+    return prefix(Path(os.environ[HOME]))
+
+
+def _management_of(url: str) -> str:
+    return os.environ.get("RABBITMQ_MANAGEMENT_URL") or f"http://{urlsplit(url).hostname}:15672"
+
+
+def _start_private(home: Path) -> tuple[str, str]:
+    """Where a new private server and its management API are."""
+    home.mkdir(exist_ok=True)
+    (home / "private").touch()
+    command = [sys.executable, "-m", "stack", "servers", "--home", str(home), "--only", RABBITMQ]
+    environment = {**os.environ, "RABBITMQ_URL": ""}
+    log = home / "servers.log"  # a file, since what the command leaves running keeps a pipe open
+    with log.open("w") as output:
+        started = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
+    told = dotenv_values(home / "stack.env") if started.returncode == 0 else {}
+    if told.get("RABBITMQ_URL") is None or told.get("RABBITMQ_MANAGEMENT_PORT") is None:
+        raise NoBroker(f"no private RabbitMQ; set RABBITMQ_URL to use one of yours\n{log.read_text()}")
+    return str(told["RABBITMQ_URL"]), f"http://127.0.0.1:{told['RABBITMQ_MANAGEMENT_PORT']}"
+
+
+def _end_private(home: Path) -> None:
+    """Nobody needs its data, so it isn't given the seconds that it would like to take."""
+    for pid in owned.processes(Home.at(home)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    servers.stop(home)
+
+
+def _clean_up(home: Path) -> None:
+    """Leave nothing of a run that is over."""
+    for private in home.glob("broker*/private"):
+        _end_private(private.parent)
+    known = home / "broker.json"
+    if known.exists() and not (home / "broker" / "private").exists():
+        with suppress(requests.RequestException):
+            Broker(*json.loads(known.read_text())).drop_all(prefix(home))
+
+
+if __name__ == "__main__":
+    _clean_up(Path(sys.argv[1]))

@@ -1,0 +1,64 @@
+"""A look into a broker's queues, and messages put there by hand."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from shared.event_bus import EXCHANGE
+
+
+class Message(NamedTuple):
+    """What a broker carries."""
+
+    body: bytes
+    properties: pika.BasicProperties = pika.BasicProperties(delivery_mode=2)
+
+
+class Queues:
+    """One virtual host, over a connection for each question: the broker may have been restarted since the last."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def depth(self, queue: str) -> int:
+        """How many messages are ready to be delivered; those that a consumer holds are not counted."""
+        with self._channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).method.message_count)
+
+    def consumers(self, queue: str) -> int:
+        """How many consumers it has."""
+        with self._channel() as channel:
+            return int(channel.queue_declare(queue, passive=True).method.consumer_count)
+
+    def publish(self, routing_key: str, message: Message, exchange: str = EXCHANGE) -> None:
+        """Publish a message, and return when the broker has it; into one queue by `exchange=""` and its name."""
+        with self._channel() as channel:
+            channel.confirm_delivery()
+            channel.basic_publish(exchange, routing_key, message.body, message.properties, mandatory=True)
+
+    def take(self, queue: str) -> list[Message]:
+        """All messages that are ready, taken out of the queue."""
+        with self._channel() as channel:
+            found: list[Message] = []
+            while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
+                found.append(Message(got[2], got[1]))
+            return found
+
+    def tap(self, queue: str, routing_key: str = "#") -> None:
+        """Have a durable queue of this name get a copy of every event from now on."""
+        with self._channel() as channel:
+            channel.exchange_declare(EXCHANGE, "topic", durable=True)
+            channel.queue_declare(queue, durable=True)
+            channel.queue_bind(queue, EXCHANGE, routing_key)
+
+    @contextmanager
+    def _channel(self) -> Iterator[BlockingChannel]:
+        connection = pika.BlockingConnection(pika.URLParameters(self._url))
+        try:
+            yield connection.channel()
+        finally:
+            if connection.is_open:
+                connection.close()
