@@ -8,7 +8,7 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test lint audit clean
+.PHONY: help install demo up down status logs test lint audit bench clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ lint: install ## check style and types
 
 audit: install ## check, across the running services, that no money and no stock is lost
 	@$(VENV) -m stack.audit
+
+bench: up ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
+	@$(VENV) -m bench $(BENCH_ARGS)
 
 clean: down ## stop everything and remove all that was made: .venv, .local (with its data), caches
 	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis build dist ./*.egg-info

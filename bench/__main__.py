@@ -1,0 +1,94 @@
+"""`make bench`: checkouts under load on the running stack, in each pattern, beside the same calls without durability.
+
+Exit status: 0 when everything ended as it should and the books balance, else 1.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from bench.cpu import components
+from bench.meters import Postgres, RabbitMQ
+from bench.patterns import PATTERNS
+from bench.plan import LOADS, Plan
+from bench.progress import Progress
+from bench.report import Results
+from bench.rounds import Bench
+from bench.wishes import stock_up
+from stack import audit, settings
+from stack.errors import StackError
+from stack.home import Home
+from stack.shop import Shop
+
+AUDIT_SECONDS = 60  # to wait for sagas to end
+
+
+def _plan(arguments: argparse.Namespace, urls: dict[str, str]) -> Plan:
+    available = [name for name, (_, service) in PATTERNS.items() if service is None or service in urls]
+    patterns = available if arguments.patterns is None else arguments.patterns.split(",")
+    if unknown := set(patterns) - set(available):
+        raise StackError(f"No such pattern here: {', '.join(sorted(unknown))}. There are: {', '.join(available)}")
+    return Plan(
+        patterns=tuple(patterns),
+        loads=("hot",) if arguments.hot else LOADS,
+        concurrencies=tuple(int(each) for each in arguments.concurrency.split(",")),
+        sagas=arguments.sagas,
+        rounds=arguments.rounds,
+        declines=arguments.declines,
+    )
+
+
+def _measure(home: Home, urls: dict[str, str], plan: Plan) -> Results:
+    told = settings.read_env_file(home.env_file) | settings.user_settings()
+    port = told.get("RABBITMQ_MANAGEMENT_PORT")
+    progress = Progress(len(plan.patterns) + sum(1 for _ in plan.cases()))
+    progress.show("stocking up")
+    bench = Bench(
+        urls=urls,
+        components=components(home),
+        postgres=Postgres(told["DATABASE_URL"]),
+        rabbitmq=RabbitMQ(port) if port else None,
+        products=stock_up(Shop(urls)),
+    )
+    try:
+        messages = bench.warm_up(plan, progress)
+        return Results(plan, bench.run(plan, progress), messages)
+    finally:
+        progress.clear()
+        bench.close()
+
+
+def _run(arguments: argparse.Namespace) -> bool:
+    home = Home.at(arguments.home)
+    urls = audit.urls_of(home)
+    results = _measure(home, urls, _plan(arguments, urls))
+    print(results)
+    findings = audit.check(urls, wait_seconds=AUDIT_SECONDS)
+    print(f"\nAudit: {findings if findings.broken else audit.summary(findings)}")
+    if arguments.json:
+        books = {"clean": findings.clean, "broken": list(findings.broken)}
+        arguments.json.write_text(json.dumps({**results.as_json(), "audit": books}, indent=2) + "\n")
+    return findings.clean
+
+
+def main() -> int:
+    """Measure; see above for the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--patterns", help=f"of {', '.join(PATTERNS)}, by commas; all that run by default")
+    parser.add_argument("--concurrency", default="1,8,32", help="checkouts in flight, by commas (%(default)s)")
+    parser.add_argument("--sagas", type=int, default=240, help="of each round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each case, the median counts (%(default)s)")
+    parser.add_argument("--declines", type=float, default=0.1, help="share of declined payments (%(default)s)")
+    parser.add_argument("--hot", action="store_true", help="one product for all only; by default also many products")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file, too")
+    parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")
+    try:
+        return 0 if _run(parser.parse_args()) else 1
+    except StackError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What PostgreSQL and RabbitMQ count: transactions that wrote, what they wrote, and messages."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+import requests
+
+from stack.errors import StackError
+
+# Every transaction that writes takes a number; so those are counted that have to reach the disk, and not those that
+# only read. (Those that were rolled back, and those that do not wait for the disk, count too.) PostgreSQL's statistics
+# of commits count the reading ones as well, and are late by up to ten seconds; these two are exact at once.
+COUNTS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+STATISTICS_SECONDS = 6  # RabbitMQ gathers its own every 5
+
+
+@dataclass(frozen=True)
+class Written:
+    """Transactions that wrote, and bytes of write-ahead log; of all databases of the server."""
+
+    transactions: int
+    wal_bytes: int
+
+    def __sub__(self, before: "Written") -> "Written":
+        return Written(self.transactions - before.transactions, self.wal_bytes - before.wal_bytes)
+
+
+class Postgres:
+    """The services' server."""
+
+    def __init__(self, database_url: str) -> None:
+        try:
+            self._connection = psycopg2.connect(database_url.replace("postgresql+psycopg2:", "postgresql:", 1))
+        except psycopg2.OperationalError as error:
+            raise StackError(f"No PostgreSQL at DATABASE_URL: {error}") from error
+        self._connection.autocommit = True
+
+    def written(self) -> Written:
+        """Until now."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(COUNTS)
+            ((transactions, wal_bytes),) = cursor.fetchall()
+        return Written(int(transactions), int(wal_bytes))
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._connection.close()
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Messages that RabbitMQ took from publishers, and gave to consumers."""
+
+    published: int
+    delivered: int
+
+    def __sub__(self, before: "Messages") -> "Messages":
+        return Messages(self.published - before.published, self.delivered - before.delivered)
+
+
+class RabbitMQ:
+    """The stack's own, by its management API."""
+
+    def __init__(self, management_port: str) -> None:
+        self._url = f"http://127.0.0.1:{management_port}/api/overview"
+
+    def messages(self) -> Messages:
+        """Until now; takes some seconds, until the figures are complete."""
+        time.sleep(STATISTICS_SECONDS)
+        try:
+            overview: Mapping[str, Any] = requests.get(self._url, auth=("guest", "guest"), timeout=10).json()
+        except requests.RequestException as error:
+            raise StackError(f"No answer from RabbitMQ's management API: {error}") from error
+        counts = overview["message_stats"]
+        return Messages(counts.get("publish", 0), counts.get("deliver_get", 0))

@@ -1,0 +1,39 @@
+"""What is to be measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LOADS = ("spread", "hot")  # carts of many products in turn, or all of one
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One pattern under one load; so many checkouts in flight."""
+
+    load: str
+    concurrency: int
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"{self.pattern}, {self.concurrency} in flight, {self.load}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`sagas` are those of one round; `declines` is the share of declined payments."""
+
+    patterns: tuple[str, ...]
+    loads: tuple[str, ...]
+    concurrencies: tuple[int, ...]
+    sagas: int
+    rounds: int
+    declines: float
+
+    def cases(self) -> Iterator[Case]:
+        """All rounds in their order: the patterns take turns, and another one is first each time."""
+        for load in self.loads:
+            for concurrency in self.concurrencies:
+                for number in range(self.rounds):
+                    first = number % len(self.patterns)
+                    for pattern in (*self.patterns[first:], *self.patterns[:first]):
+                        yield Case(load, concurrency, pattern)

@@ -1,0 +1,108 @@
+"""The results: a table for people, JSON for programs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.figures import ALL, Figures
+from bench.meters import Messages
+from bench.plan import Case, Plan
+from stack.table import paint, table
+
+HEAD = (
+    "in flight",
+    "pattern",
+    "sagas/s",
+    "",
+    "p50 ms",
+    "p95 ms",
+    "p99 ms",
+    "CPU ms",
+    "",
+    "writes",
+    "WAL kB",
+    "messages",
+)
+NOTE = """\
+x: by the baseline's, which makes the same four calls without any durability. CPU: per saga, over all processes.
+writes: transactions per saga that wrote something. messages: published per saga."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The figures of all cases, and the messages per saga of each pattern, where they could be counted."""
+
+    plan: Plan
+    figures: Mapping[Case, Figures]
+    messages: Mapping[str, Messages]
+
+    def ratio(self, case: Case, name: str) -> float | None:
+        """A figure in relation to the baseline's under the same load; None when that was not measured."""
+        base = self.figures.get(Case(case.load, case.concurrency, "baseline"))
+        return None if base is None else _value(self.figures[case], name) / _value(base, name)
+
+    def per_saga(self, pattern: str) -> float | None:
+        """Messages published per saga; None when they were not counted."""
+        counted = self.messages.get(pattern)
+        return None if counted is None else counted.published / self.plan.sagas
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, with the names of `Figures`."""
+        return {
+            "plan": asdict(self.plan),
+            "results": [
+                {
+                    **asdict(case),
+                    **asdict(figures),
+                    "messages_published": self.per_saga(case.pattern),
+                    "ratio_to_baseline": {
+                        name: self.ratio(case, name) for name in ("sagas_per_second", "p50_ms", "cpu_ms")
+                    },
+                }
+                for case, figures in self.figures.items()
+            ],
+        }
+
+    def __str__(self) -> str:
+        return "\n\n".join([*map(self._of_load, self.plan.loads), *map(self._cpu_of_load, self.plan.loads), NOTE])
+
+    def _of_load(self, load: str) -> str:
+        cases = [case for case in sorted(self.figures, key=self._order) if case.load == load]
+        title = {"spread": "Many products", "hot": "One hot product"}[load]
+        return "\n".join([paint(title, "bold"), *table([HEAD, *map(self._row, cases)])])
+
+    def _row(self, case: Case) -> tuple[str, ...]:
+        figures, messages = self.figures[case], self.per_saga(case.pattern)
+        return (
+            str(case.concurrency),
+            case.pattern,
+            f"{figures.sagas_per_second:.0f}",
+            self._times(case, "sagas_per_second"),
+            *(f"{value:.1f}" for value in (figures.p50_ms, figures.p95_ms, figures.p99_ms, figures.cpu_ms[ALL])),
+            self._times(case, "cpu_ms"),
+            f"{figures.writing_transactions:.1f}",
+            f"{figures.wal_kilobytes:.1f}",
+            "-" if messages is None else f"{messages:.1f}",
+        )
+
+    def _times(self, case: Case, name: str) -> str:
+        ratio = self.ratio(case, name)
+        return "" if ratio is None or case.pattern == "baseline" else f"x {ratio:.2f}"
+
+    def _cpu_of_load(self, load: str) -> str:
+        cases = [case for case in sorted(self.figures, key=self._order) if case.load == load]
+        title = paint(f"CPU ms per saga by component, {load}", "bold")
+        head = ("", *(f"{case.pattern[:4]} {case.concurrency}" for case in cases))
+        return "\n".join([title, *table([head, *self._components(cases)])])
+
+    def _components(self, cases: list[Case]) -> Iterator[tuple[str, ...]]:
+        for component in self.figures[cases[0]].cpu_ms:
+            yield component, *(f"{self.figures[case].cpu_ms[component]:.2f}" for case in cases)
+
+    def _order(self, case: Case) -> tuple[str, int, int]:
+        return case.load, case.concurrency, self.plan.patterns.index(case.pattern)
+
+
+def _value(figures: Figures, name: str) -> float:
+    value = getattr(figures, name)
+    return float(value[ALL] if name == "cpu_ms" else value)

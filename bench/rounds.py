@@ -1,0 +1,79 @@
+"""Running the plan: for each round, carts are made, the clock runs, and what the baseline did is undone."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench import cpu
+from bench.client import Client, Json
+from bench.figures import Figures, figures_of, medians, used
+from bench.load import drive
+from bench.meters import Messages, Postgres, RabbitMQ
+from bench.patterns import PATTERNS
+from bench.plan import Case, Plan
+from bench.progress import Progress
+from bench.undo import undo
+from bench.wishes import make_wishes
+
+HELPERS = 8  # threads that make carts, and undo
+WARM_UP_CONCURRENCY = 8
+QUIET_SECONDS = 0.5  # after a round: what is written lazily belongs to it
+
+
+@dataclass
+class Bench:
+    """The running stack, and the means to measure it; without a `rabbitmq` of ours messages are not counted."""
+
+    urls: Mapping[str, str]
+    components: Mapping[int, str]
+    postgres: Postgres
+    rabbitmq: RabbitMQ | None
+    products: Mapping[str, Sequence[Json]]
+    clients: list[Client] = field(default_factory=list)
+
+    def run(self, plan: Plan, progress: Progress) -> dict[Case, Figures]:
+        """Every case of the plan, in so many rounds; the median of each figure."""
+        rounds: defaultdict[Case, list[Figures]] = defaultdict(list)
+        for case in plan.cases():
+            progress.show(str(case))
+            rounds[case].append(self.round(case, plan))
+            progress.advance()
+        return {case: medians(figures) for case, figures in rounds.items()}
+
+    def warm_up(self, plan: Plan, progress: Progress) -> dict[str, Messages]:
+        """A round of each pattern that is not measured, but for its messages: how many does not depend on the load."""
+        counted = {}
+        before = self.rabbitmq and self.rabbitmq.messages()
+        for pattern in plan.patterns:
+            progress.show(f"{pattern}, warming up")
+            self.round(Case(plan.loads[0], WARM_UP_CONCURRENCY, pattern), plan)
+            if self.rabbitmq and before:
+                after = self.rabbitmq.messages()
+                counted[pattern], before = after - before, after
+            progress.advance()
+        return counted
+
+    def round(self, case: Case, plan: Plan) -> Figures:
+        """One round, from carts to figures."""
+        way, _ = PATTERNS[case.pattern]
+        wishes = make_wishes(self._clients(HELPERS), self.products[case.load], plan.sagas, plan.declines)
+        clients = self._clients(case.concurrency)
+        time_before, written_before = cpu.cpu_seconds(self.components), self.postgres.written()
+        driven = drive(wishes, clients, way)
+        time.sleep(QUIET_SECONDS)
+        written, time_after = self.postgres.written() - written_before, cpu.cpu_seconds(self.components)
+        if case.pattern == "baseline":
+            undo(wishes, self._clients(HELPERS))
+        return figures_of(driven.seconds, driven.latencies, used(time_before, time_after), written)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.postgres.close()
+        for client in self.clients:
+            client.close()
+
+    def _clients(self, count: int) -> list[Client]:
+        """So many clients; their connections are kept from one round to the next."""
+        self.clients += [Client(self.urls) for _ in range(count - len(self.clients))]
+        return self.clients[:count]

@@ -1,0 +1,66 @@
+"""What is checked out: carts, made before the clock starts, each of one line."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from bench.client import Client
+from shared.ids import new_id
+from stack.shop import Json, Shop
+
+PRODUCTS = 64  # of the spread load: twice as many as checkouts are usually in flight
+ENOUGH = 500_000  # of each product, for a hot one too
+DECLINED = "declined_card"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A cart, and how it is to be paid. The last three are for the baseline, which has nobody to name them."""
+
+    cart_id: str
+    user_id: str
+    product_id: int
+    quantity: int
+    total: Decimal
+    payment_method: str
+    billing_address: str = "1 Main Street, Springfield"
+    saga_id: str = field(default_factory=lambda: str(new_id()))
+    payment_id: str = field(default_factory=lambda: str(new_id()))
+    order_id: str = field(default_factory=lambda: str(new_id()))
+
+    @property
+    def declined(self) -> bool:
+        """Whether its payment will be."""
+        return self.payment_method == DECLINED
+
+
+def stock_up(shop: Shop) -> dict[str, list[Json]]:
+    """The products by load: many for `spread`, one of its own for `hot`."""
+    spread = [shop.stock_up(f"BENCH-{n:03}", f"Mug {n}", "12.50", at_least=ENOUGH) for n in range(PRODUCTS)]
+    return {"spread": spread, "hot": [shop.stock_up("BENCH-HOT", "The mug", "12.50", at_least=ENOUGH)]}
+
+
+def is_declined(number: int, share: float) -> bool:
+    """Whether the wish with this number is to be declined, so that the share is spread evenly."""
+    return int((number + 1) * share) > int(number * share)
+
+
+def make_wishes(clients: Sequence[Client], products: Sequence[Json], count: int, declines: float) -> list[Wish]:
+    """So many carts, over these products in turn, made by these clients at once."""
+
+    def make(client: Client, numbers: Sequence[int]) -> list[Wish]:
+        return [_make(client, products[n % len(products)]["id"], is_declined(n, declines)) for n in numbers]
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        shares = [range(first, count, len(clients)) for first in range(len(clients))]
+        made = list(threads.map(make, clients, shares))
+    return [made[n % len(clients)][n // len(clients)] for n in range(count)]
+
+
+def _make(client: Client, product_id: int, declined: bool) -> Wish:
+    user_id = "bench"
+    cart = client.post("carrito", "/carts", {"user_id": user_id}, 201).body
+    item = {"product_id": product_id, "quantity": 1}
+    cart = client.post("carrito", f"/carts/{cart['id']}/items", item, 201).body
+    return Wish(cart["id"], user_id, product_id, 1, cart["total"], DECLINED if declined else "credit_card")
