@@ -6,10 +6,13 @@ has confirmed it. What web processes staged, and what is left over from a proces
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from uuid import UUID
 
 import psycopg2
@@ -17,6 +20,7 @@ import structlog
 from sqlalchemy import Connection
 
 from shared import faults
+from shared.batches import rounds
 from shared.cloud_events import Message, Unreadable, from_message, to_message
 from shared.config import ServiceSettings
 from shared.db import Database, is_unavailable, url_of
@@ -37,21 +41,46 @@ STOP_SECONDS = 5.0  # for the confirms that are still awaited
 ERROR_LENGTH = 500
 log = structlog.get_logger()
 
-# Given events that are new or not, in one transaction: what follows from them.
+# Given events, new or not, in one transaction: what follows from them.
 Handle = Callable[[Connection, Sequence[Event]], list[Event]]
+# Messages in the parts that may share a transaction.
+Split = Callable[[Sequence[Delivery]], Iterable[list[Delivery]]]
+
+
+def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Those of one type, each of another saga: what changes rows takes its locks in one order then."""
+    of_type = defaultdict[str, list[Delivery]](list)
+    for delivery in batch:
+        of_type[delivery.routing_key].append(delivery)
+    for deliveries in of_type.values():
+        yield from rounds(deliveries, lambda delivery: delivery.event and delivery.event.saga_id)
+
+
+def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
+    """For a service that locks nothing but its own rows, in one order."""
+    return [list(batch)] if batch else []
+
+
+@dataclass(frozen=True)
+class Part:
+    """A service's part in the choreography: what it does with events, and where it stages those that follow."""
+
+    outbox: Outbox
+    handle: Handle
+    split: Split = by_type
 
 
 class EventWorker:
     """One process's share of a service's events; any number of them may run."""
 
-    def __init__(self, db: Database, outbox: Outbox, handle: Handle, settings: ServiceSettings, stop: Stop) -> None:
+    def __init__(self, db: Database, part: Part, settings: ServiceSettings, stop: Stop) -> None:
         if settings.rabbitmq_url is None:
             raise ValueError("RABBITMQ_URL is not set")
-        self._db, self._outbox, self._handle, self._stop = db, outbox, handle, stop
+        self._db, self._part, self._stop = db, part, stop
         self._service = db.service
         self._loop = Loop()
         self._bus = Bus(settings.rabbitmq_url, self._service, self._loop, self._work)
-        self._listener = Listener(url_of(settings), outbox.channel)
+        self._listener = Listener(url_of(settings), part.outbox.channel)
         self._confirmed: list[UUID] = []
         self._outbox_due = True
         self._paused_until = 0.0
@@ -96,43 +125,33 @@ class EventWorker:
     # ---- consuming ----
 
     def _consume(self) -> None:
+        """Deal with what has come; should a part fail, each of its messages is tried alone: none goes with it."""
         waiting = self._bus.deliveries
-        batch = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
-        try:
-            self._deal_with(batch)
-        except Exception as error:
-            if is_unavailable(error):
-                waiting.extendleft(reversed(batch))
-                raise
-            self._one_by_one(batch, error)
-
-    def _one_by_one(self, batch: list[Delivery], error: Exception) -> None:
-        """Good messages don't go with a bad one."""
-        if len(batch) == 1:
-            return self._failed(batch[0], error)
-        for index, delivery in enumerate(batch):
+        taken = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+        parts = deque(self._part.split([delivery for delivery in taken if self._read(delivery)]))
+        while parts:
+            part = parts.popleft()
             try:
-                self._deal_with([delivery])
-            except Exception as its_error:
-                if is_unavailable(its_error):
-                    self._bus.deliveries.extendleft(reversed(batch[index:]))
+                self._deal_with(part)
+            except Exception as error:
+                if is_unavailable(error):
+                    waiting.extendleft(reversed([*part, *chain(*parts)]))
                     raise
-                self._failed(delivery, its_error)
-        return None
+                if len(part) == 1:
+                    self._failed(part[0], error)
+                else:
+                    parts.extendleft([delivery] for delivery in reversed(part))
 
     def _deal_with(self, batch: list[Delivery]) -> None:
         """One transaction; then acknowledge, and publish what follows."""
-        readable = [delivery for delivery in batch if self._read(delivery)]
-        events = [delivery.event for delivery in readable if delivery.event]
-        following: list[Event] = []
-        if events:
-            with self._db.transaction() as uow:
-                following = self._handle(uow, events)
-                self._outbox.stage_own(uow, following, LEASE_SECONDS)
-                self._forget_confirmed(uow)
-                faults.reach(f"{self._service}.worker.before_commit")
-            faults.reach(f"{self._service}.worker.before_ack")
-        self._bus.ack(readable)
+        events = [delivery.event for delivery in batch if delivery.event]
+        with self._db.transaction() as uow:
+            following = self._part.handle(uow, events)
+            self._part.outbox.stage_own(uow, following, LEASE_SECONDS)
+            self._forget_confirmed(uow)
+            faults.reach(f"{self._service}.worker.before_commit")
+        faults.reach(f"{self._service}.worker.before_ack")
+        self._bus.ack(batch)
         self._publish(following)
         self._sweep_within(LEASE_SECONDS)
 
@@ -186,8 +205,8 @@ class EventWorker:
     def _relay(self) -> None:
         """Take what is due from the outbox and publish it."""
         with self._db.transaction() as uow:
-            events = self._outbox.take(uow, WINDOW - self._bus.unconfirmed, LEASE_SECONDS)
-            seconds = self._outbox.seconds_to_next(uow)
+            events = self._part.outbox.take(uow, WINDOW - self._bus.unconfirmed, LEASE_SECONDS)
+            seconds = self._part.outbox.seconds_to_next(uow)
         self._outbox_due = self._bus.unconfirmed + len(events) >= WINDOW
         self._sweep_within(SWEEP_SECONDS if seconds is None else min(seconds, SWEEP_SECONDS))
         self._publish(events)
@@ -222,7 +241,7 @@ class EventWorker:
     def _forget_confirmed(self, uow: Connection) -> None:
         """Should this transaction fail, they are published again: that is what the inboxes are for."""
         confirmed, self._confirmed = self._confirmed, []
-        self._outbox.sent(uow, confirmed)
+        self._part.outbox.sent(uow, confirmed)
 
     def _sweep_within(self, seconds: float) -> None:
         at = time.monotonic() + seconds

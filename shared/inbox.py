@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func, text
 
-from shared.batches import rounds
 from shared.event_bus import Event, Payload
 
 # Given what events of one type say, each of another saga: for each of them, what is to be published.
@@ -39,14 +38,10 @@ class Inbox:
 
 
 def react(uow: Connection, inbox: Inbox, reactions: Reactions, events: Sequence[Event]) -> list[Event]:
-    """React to each event that is new; what follows from them. Types in turn, a saga's events in their order."""
-    by_id = {event.id: event for event in events}
-    new = inbox.enter(uow, list(by_id))
-    following: list[Event] = []
-    for payload, reaction in reactions.items():
-        of_type = [event for event in by_id.values() if event.id in new and type(event.payload) is payload]
-        for together in rounds(of_type, lambda event: event.saga_id):
-            answers = reaction(uow, [event.payload for event in together])
-            for event, payloads in zip(together, answers, strict=True):
-                following += [event.follow(each) for each in payloads]
-    return following
+    """React to those of these events that are new, all of one type and each of another saga; what follows from them."""
+    ids = inbox.enter(uow, [event.id for event in events])
+    new = [event for event in events if event.id in ids]
+    if not new:
+        return []
+    answers = reactions[type(new[0].payload)](uow, [event.payload for event in new])
+    return [event.follow(payload) for event, payloads in zip(new, answers, strict=True) for payload in payloads]
