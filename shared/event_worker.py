@@ -70,17 +70,24 @@ class Part:
     split: Split = by_type
 
 
+def jobs(db: Database, part: Part, settings: ServiceSettings, stop: Stop) -> list[Callable[[], None]]:
+    """What a worker process runs for its service's events: nothing without a broker."""
+    return (
+        []
+        if settings.rabbitmq_url is None
+        else [EventWorker(db, part, url_of(settings), settings.rabbitmq_url, stop).run]
+    )
+
+
 class EventWorker:
     """One process's share of a service's events; any number of them may run."""
 
-    def __init__(self, db: Database, part: Part, settings: ServiceSettings, stop: Stop) -> None:
-        if settings.rabbitmq_url is None:
-            raise ValueError("RABBITMQ_URL is not set")
+    def __init__(self, db: Database, part: Part, database_url: str, rabbitmq_url: str, stop: Stop) -> None:
         self._db, self._part, self._stop = db, part, stop
         self._service = db.service
         self._loop = Loop()
-        self._bus = Bus(settings.rabbitmq_url, self._service, self._loop, self._work)
-        self._listener = Listener(url_of(settings), part.outbox.channel)
+        self._bus = Bus(rabbitmq_url, self._service, self._loop, self._work)
+        self._listener = Listener(database_url, part.outbox.channel)
         self._confirmed: list[UUID] = []
         self._outbox_due = True
         self._paused_until = 0.0

@@ -37,7 +37,7 @@ class Inbox:
         return set(uow.scalars(self._enter, {"ids": sorted(map(str, ids))}))
 
 
-def react(uow: Connection, inbox: Inbox, reactions: Reactions, events: Sequence[Event]) -> list[Event]:
+def react(uow: Connection, events: Sequence[Event], *, inbox: Inbox, reactions: Reactions) -> list[Event]:
     """React to those of these events that are new, all of one type and each of another saga; what follows from them."""
     ids = inbox.enter(uow, [event.id for event in events])
     new = [event for event in events if event.id in ids]
