@@ -11,8 +11,10 @@ from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func
 
 from shared.event_bus import Event, Payload
 
-# Given what events of one type say, each of another saga: for each of them, what is to be published.
-Reaction = Callable[[Connection, Sequence[Any]], Sequence[Sequence[Payload]]]
+# For each event that was reacted to, what is to be published.
+Published = Sequence[Sequence[Payload]]
+# Given what events of one type say, each of another saga.
+Reaction = Callable[[Connection, Sequence[Any]], Published]
 Reactions = Mapping[type[Payload], Reaction]
 
 ENTER = """
