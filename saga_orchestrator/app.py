@@ -29,8 +29,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.config["FORWARD_SECONDS"] = settings.forward_deadline_seconds
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
     service_app.extensions["carts"] = Carts(settings.carrito_service_url, "orchestrated")
-    # Half of the threads may wait for an end, so that the other half still answers.
-    service_app.extensions["endings"] = Endings(settings.database_url, ENDS, max(1, settings.web_threads // 2))
+    service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
     service_app.extensions["metrics"].register(LiveSagas())
     return service_app
 

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from shared.config import DatabaseUrl, ServiceSettings, database_url
+from shared.config import DatabaseUrl, WaitingServiceSettings, database_url
 
 
-class Settings(ServiceSettings):
+class Settings(WaitingServiceSettings):
     """Times are in seconds."""
 
     database_url: DatabaseUrl = database_url("saga_orchestrator")

@@ -41,3 +41,20 @@ class ServiceSettings(BaseSettings):
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
     log_level: str = "INFO"
     max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this
+
+    @property
+    def threads(self) -> int:
+        """Of the web process."""
+        return self.web_threads
+
+
+class WaitingServiceSettings(ServiceSettings):
+    """Of a service that may hold an answer until a saga has ended."""
+
+    # Each takes a thread, but no connection while it waits; the other threads are always free for other requests.
+    waiting_places: int = Field(default=128, ge=1)
+
+    @property
+    def threads(self) -> int:
+        """Of the web process: those that wait are beside those that work."""
+        return self.web_threads + self.waiting_places

@@ -1,9 +1,10 @@
-"""gunicorn for every web process: one process, many threads, a connection for each."""
+"""gunicorn for every web process: one process, many threads."""
 
 import ctypes
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
 
 from shared.config import ServiceSettings
@@ -28,8 +29,10 @@ logconfig_dict = {
 
 
 def on_starting(server: Any) -> None:
-    """As many threads as the service's pool has connections, by the same setting."""
-    server.cfg.set("threads", ServiceSettings().web_threads)
+    """As many threads as the service's own settings say."""
+    service = server.app.app_uri.partition(".")[0]
+    settings: ServiceSettings = import_module(f"{service}.config").Settings()
+    server.cfg.set("threads", settings.threads)
 
 
 def post_fork(server: Any, _: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.config import ROOT, DatabaseUrl, ServiceSettings, database_url
+from shared.config import ROOT, DatabaseUrl, ServiceSettings, WaitingServiceSettings, database_url
 
 
 class Settings(ServiceSettings):
@@ -18,7 +18,7 @@ class Settings(ServiceSettings):
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
-        if name.endswith("DATABASE_URL") or name in {"RABBITMQ_URL", "WEB_THREADS"}:
+        if name.endswith("DATABASE_URL") or name in {"RABBITMQ_URL", "WEB_THREADS", "WAITING_PLACES"}:
             monkeypatch.delenv(name)
 
 
@@ -78,3 +78,8 @@ def read_elsewhere(env: dict[str, str]) -> str:
         [sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True, check=True
     )
     return done.stdout.strip()
+
+
+def test_a_service_that_lets_requests_wait_has_a_thread_for_each_beside_those_that_work() -> None:
+    assert ServiceSettings(_env_file=None, web_threads=3).threads == 3
+    assert WaitingServiceSettings(_env_file=None, web_threads=3, waiting_places=5).threads == 8
