@@ -100,6 +100,7 @@ class EventWorker:
         self._listen()
         self._bus.open()
         self._loop.start()
+        self._loop.close()
         self._listener.close()
 
     # ---- what there is to do ----
