@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from bench.cpu import components
-from bench.meters import Postgres, RabbitMQ
 from bench.patterns import PATTERNS
 from bench.plan import LOADS, Plan
 from bench.progress import Progress
@@ -19,6 +18,7 @@ from bench.wishes import stock_up
 from stack import audit, settings
 from stack.errors import StackError
 from stack.home import Home
+from stack.meters import Postgres, RabbitMQ
 from stack.shop import Shop
 
 AUDIT_SECONDS = 60  # to wait for sagas to end

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.meters import Written
+from stack.meters import Written
 
 ALL = "all"  # components together
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.figures import ALL, Figures
-from bench.meters import Messages
 from bench.plan import Case, Plan
+from stack.meters import Messages
 from stack.table import paint, table
 
 HEAD = (

@@ -9,12 +9,12 @@ from bench import cpu
 from bench.client import Client, Json
 from bench.figures import Figures, figures_of, medians, used
 from bench.load import drive
-from bench.meters import Messages, Postgres, RabbitMQ
 from bench.patterns import PATTERNS
 from bench.plan import Case, Plan
 from bench.progress import Progress
 from bench.undo import undo
 from bench.wishes import make_wishes
+from stack.meters import Messages, Postgres, RabbitMQ
 
 HELPERS = 8  # threads that make carts, and undo
 WARM_UP_CONCURRENCY = 8

@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 
 from bench.figures import Figures, figures_of, medians, percentile, used
-from bench.meters import Messages, Written
 from bench.plan import Case, Plan
 from bench.report import Results
 from bench.wishes import is_declined
+from stack.meters import Messages, Written
 
 PLAN = Plan(("baseline", "orchestrated"), ("spread",), (1, 8), sagas=10, rounds=3, declines=0.1)
 
