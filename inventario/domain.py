@@ -2,21 +2,36 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound, Refusal
+from shared.errors import Conflict, DomainError, NotFound, Refusal
 
 RESERVE = "reserve_inventory"
 
 
 class ReservationStatus(StrEnum):
-    """held -> committed | released | expired; committed -> released (the sale is undone, stock comes back)."""
+    """held -> committed | released | expired; committed -> released (the sale is undone, stock comes back).
+
+    expired -> released, by a commit that came too late or by the arbiter: the saga has been told to turn back.
+    """
 
     HELD = "held"
     COMMITTED = "committed"
     RELEASED = "released"
     EXPIRED = "expired"
+
+
+Transitions = Mapping[ReservationStatus, ReservationStatus]
+_HELD, _COMMITTED, _EXPIRED = ReservationStatus.HELD, ReservationStatus.COMMITTED, ReservationStatus.EXPIRED
+_RELEASED = ReservationStatus.RELEASED
+STAY: Transitions = {}
+COMMIT: Transitions = {_HELD: _COMMITTED, _EXPIRED: _RELEASED}
+UNDO: Transitions = {_HELD: _RELEASED, _COMMITTED: _RELEASED}
+EXPIRE: Transitions = {_HELD: _EXPIRED}
+TURN_BACK: Transitions = {_HELD: _RELEASED, _EXPIRED: _RELEASED}
+TURN_BACK_SOLD: Transitions = {**TURN_BACK, _COMMITTED: _RELEASED}
+LIVE = {_HELD, _COMMITTED}
 
 
 class ProductNotFound(NotFound):
@@ -37,6 +52,10 @@ class ReservationNotHeld(Conflict):
 
 class ReservedOtherwise(Conflict):
     """The saga reserved something else before."""
+
+
+class CheckoutCancelled(Conflict):
+    """The checkout was cancelled before anything was reserved."""
 
 
 class InsufficientStock(Refusal):
@@ -63,6 +82,31 @@ class NewProduct:
     sku: str
 
 
+@dataclass(frozen=True)
+class Reserve:
+    """What a saga wants held: the quantity of each product, in the order of their ids."""
+
+    saga_id: UUID
+    cart_id: UUID
+    wanted: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """That a saga is to turn back; a sale is undone too, unless it's only a deadline that asks for it."""
+
+    saga_id: UUID
+    only_before_pivot: bool
+
+
+class Verdict(Enum):
+    """What the arbiter made of a `Cancel`."""
+
+    RESERVE_REFUSED = "nothing was asked for yet, and from now on it is refused"
+    TURNED_BACK = "what was held or sold is on the shelf again; all that the saga did must be undone"
+    NOTHING = "it is past its pivot, holds nothing, or is on its way back already"
+
+
 def merged(lines: Iterable[Line]) -> dict[int, int]:
     """Wanted quantity by product, in the order in which rows are locked: by product id."""
     wanted: dict[int, int] = {}
@@ -71,15 +115,25 @@ def merged(lines: Iterable[Line]) -> dict[int, int]:
     return dict(sorted(wanted.items()))
 
 
-def check_products(wanted: Mapping[int, int], available: Mapping[int, int]) -> None:
-    """Raise `ProductNotFound` for the first wanted product that there isn't."""
+def allocate(asked: Iterable[Reserve], available: Mapping[int, int]) -> dict[UUID, DomainError]:
+    """Who is refused, by saga: each in its turn takes all lines from what those before it left, or none."""
+    left = dict(available)
+    refused: dict[UUID, DomainError] = {}
+    for reserve in asked:
+        refusal = _refusal(reserve.wanted, left)
+        if refusal is not None:
+            refused[reserve.saga_id] = refusal
+            continue
+        for product_id, quantity in reserve.wanted.items():
+            left[product_id] -= quantity
+    return refused
+
+
+def _refusal(wanted: Mapping[int, int], available: Mapping[int, int]) -> DomainError | None:
+    """That there is no such product, before all shortages; of either, the first."""
     for product_id in wanted:
         if product_id not in available:
-            raise ProductNotFound(f"there is no product {product_id}", product_id=product_id)
-
-
-def shortage(wanted: Mapping[int, int], available: Mapping[int, int]) -> InsufficientStock | None:
-    """The refusal for the first product of which more is wanted than there is, if any."""
+            return no_product(product_id)
     for product_id, quantity in wanted.items():
         if available[product_id] < quantity:
             return InsufficientStock(
@@ -91,10 +145,19 @@ def shortage(wanted: Mapping[int, int], available: Mapping[int, int]) -> Insuffi
     return None
 
 
-def check_same(saga_id: UUID, wanted: Mapping[int, int], held: Mapping[int, int]) -> None:
-    """Raise `ReservedOtherwise` unless what is asked for again is what was asked for before."""
-    if wanted != held:
-        raise ReservedOtherwise(f"saga {saga_id} reserved other products or quantities", saga_id=saga_id)
+def no_product(product_id: int) -> ProductNotFound:
+    """The error for a product that there is not."""
+    return ProductNotFound(f"there is no product {product_id}", product_id=product_id)
+
+
+def cancelled(saga_id: UUID) -> CheckoutCancelled:
+    """The error for a reserve that comes after its saga was cancelled."""
+    return CheckoutCancelled(f"saga {saga_id} was cancelled before it reserved anything", saga_id=saga_id)
+
+
+def reserved_otherwise(saga_id: UUID) -> ReservedOtherwise:
+    """The error for a reserve that asks for something else than the one before."""
+    return ReservedOtherwise(f"saga {saga_id} reserved other products or quantities", saga_id=saga_id)
 
 
 def not_held(saga_id: UUID, status: str) -> ReservationNotHeld:

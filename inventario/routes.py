@@ -1,11 +1,13 @@
 """inventario over HTTP: parse, call the use case, shape the answer."""
 
-from uuid import UUID
+from collections.abc import Sequence
+from typing import Any
 
 from flask import Response, current_app
 from flask_openapi import APIBlueprint
+from sqlalchemy import Connection
 
-from inventario import service
+from inventario import catalogue, service
 from inventario.models import db
 from inventario.schemas import (
     CartPath,
@@ -21,11 +23,15 @@ from inventario.schemas import (
     RestockIn,
     lines_of,
 )
-from shared.idempotency import answer_once
+from shared.commands import Command, Commands
+from shared.errors import DomainError
+from shared.idempotency import answer, answer_once
 from shared.openapi import idempotent, problem
-from shared.web import Answer, respond
+from shared.schemas import NoBody
+from shared.web import Answer, Outcome, respond
 
 routes = APIBlueprint("inventario", __name__, url_prefix="/api/products")
+commands = Commands(db)
 
 NO_PRODUCT = problem("No such product")
 NO_RESERVATION = problem("Nothing is reserved for this saga")
@@ -39,14 +45,14 @@ NO_RESERVATION = problem("Nothing is reserved for this saga")
 )
 def create_product(body: ProductIn) -> Response:
     """Its quantity is the stock to begin with."""
-    return answer_once(db, lambda uow: Answer(ProductOut.of(service.create_product(uow, body.command())), 201))
+    return answer_once(db, lambda uow: Answer(ProductOut.of(catalogue.create_product(uow, body.command())), 201))
 
 
 @routes.get("", summary="List products", responses={200: ProductsOut})
 def list_products(query: PageQuery) -> Response:
     """In the order of their ids."""
     with db.transaction() as uow:
-        rows = service.list_products(uow, query.after, query.limit)
+        rows = catalogue.list_products(uow, query.after, query.limit)
     items = [ProductOut.of(row) for row in rows]
     return respond(Answer(ProductsOut(items=items, next_after=items[-1].id if len(items) == query.limit else None)))
 
@@ -59,7 +65,7 @@ def list_products(query: PageQuery) -> Response:
 def get_product(path: ProductPath) -> Response:
     """With its stock: available, held by sagas under way, sold."""
     with db.transaction() as uow:
-        return respond(Answer(ProductOut.of(service.get_product(uow, path.product_id))))
+        return respond(Answer(ProductOut.of(catalogue.get_product(uow, path.product_id))))
 
 
 @routes.post(
@@ -70,7 +76,7 @@ def get_product(path: ProductPath) -> Response:
 )
 def restock(path: ProductPath, body: RestockIn) -> Response:
     """Send an Idempotency-Key, so that a repeated request does not add it twice."""
-    return answer_once(db, lambda uow: Answer(ProductOut.of(service.restock(uow, path.product_id, body.quantity))))
+    return answer_once(db, lambda uow: Answer(ProductOut.of(catalogue.restock(uow, path.product_id, body.quantity))))
 
 
 @routes.post(
@@ -80,27 +86,14 @@ def restock(path: ProductPath, body: RestockIn) -> Response:
     openapi_extensions=idempotent(),
 )
 def reserve(body: ReserveIn) -> Response:
-    """All lines or none; repeated, it answers the same; after `unreserve` it is refused."""
-    saga_id = _saga_of(body)
-    hold_seconds: float = current_app.config["HOLD_SECONDS"]
-    return answer_once(
-        db,
-        lambda uow: Answer(
-            ReservationOut.of(
-                saga_id, body.cart_id, service.reserve(uow, saga_id, body.cart_id, body.lines(), hold_seconds)
-            ),
-            201,
-        ),
-    )
+    """All lines or none; repeated, it answers the same, a refusal too; after `unreserve` it is refused."""
+    return answer_once(db, lambda uow: _reserve(uow, [Command(body)])[0])
 
 
 @routes.post("/unreserve", summary="Give back what a saga holds or bought", responses={200: ReservationOut})
 def unreserve(body: ReservationIn) -> Response:
     """The compensation of `reserve` and of `commit`; before its `reserve` came, it keeps that from happening."""
-    saga_id = _saga_of(body)
-    with db.transaction() as uow:
-        rows = service.unreserve(uow, saga_id)
-    return respond(Answer(ReservationOut.of(saga_id, body.cart_id, rows)))
+    return answer(db, lambda uow: _unreserve(uow, [Command(body)])[0])
 
 
 @routes.post(
@@ -110,10 +103,7 @@ def unreserve(body: ReservationIn) -> Response:
 )
 def commit(body: ReservationIn) -> Response:
     """The pivot of the saga: from here on it goes forward."""
-    saga_id = _saga_of(body)
-    with db.transaction() as uow:
-        rows = service.commit(uow, saga_id)
-    return respond(Answer(ReservationOut.of(saga_id, body.cart_id, rows)))
+    return answer(db, lambda uow: _commit(uow, [Command(body)])[0])
 
 
 @routes.get("/reservations/<cart_id>", summary="A cart's reservations", responses={200: ReservationsOut})
@@ -123,5 +113,26 @@ def reservations_of_cart(path: CartPath) -> Response:
         return respond(Answer(ReservationsOut(items=lines_of(service.reservations_of_cart(uow, path.cart_id)))))
 
 
-def _saga_of(body: ReserveIn | ReservationIn) -> UUID:
-    return body.saga_id or body.cart_id
+@commands.register("/api/products/reserve", ReserveIn, key=lambda command: command.body.saga)
+def _reserve(uow: Connection, asked: Sequence[Command[ReserveIn, NoBody]]) -> list[Outcome]:
+    hold_seconds: float = current_app.config["HOLD_SECONDS"]
+    return _outcomes(asked, service.reserve(uow, [each.body.command() for each in asked], hold_seconds), 201)
+
+
+@commands.register("/api/products/unreserve", ReservationIn, key=lambda command: command.body.saga)
+def _unreserve(uow: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
+    return _outcomes(asked, service.unreserve(uow, [each.body.saga for each in asked]), 200)
+
+
+@commands.register("/api/products/commit", ReservationIn, key=lambda command: command.body.saga)
+def _commit(uow: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
+    return _outcomes(asked, service.commit(uow, [each.body.saga for each in asked]), 200)
+
+
+def _outcomes(
+    asked: Sequence[Command[Any, NoBody]], found: Sequence[service.Reservation | DomainError], status: int
+) -> list[Outcome]:
+    return [
+        each if isinstance(each, DomainError) else Answer(ReservationOut.of(command.body, each.lines), status)
+        for command, each in zip(asked, found, strict=True)
+    ]

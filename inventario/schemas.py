@@ -4,7 +4,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from inventario.domain import Line, NewProduct
+from inventario.domain import Line, NewProduct, Reserve, merged
+from inventario.stock import Lines
 from shared.db import Row
 from shared.money import to_decimal
 from shared.schemas import (
@@ -57,9 +58,14 @@ class ReserveIn(Body):
     cart_id: UUID
     items: list[LineIn] = Field(min_length=1, max_length=100)
 
-    def lines(self) -> list[Line]:
-        """The lines in the domain's words."""
-        return [Line(item.product_id, item.quantity) for item in self.items]
+    @property
+    def saga(self) -> UUID:
+        """Whose it is."""
+        return self.saga_id or self.cart_id
+
+    def command(self) -> Reserve:
+        """The same in the domain's words."""
+        return Reserve(self.saga, self.cart_id, merged(Line(item.product_id, item.quantity) for item in self.items))
 
 
 class ReservationIn(Body):
@@ -68,6 +74,11 @@ class ReservationIn(Body):
     saga_id: UUID | None = None
     cart_id: UUID
     items: list[LineIn] | None = Field(default=None, max_length=100)
+
+    @property
+    def saga(self) -> UUID:
+        """Whose it is."""
+        return self.saga_id or self.cart_id
 
 
 class ProductPath(Body):
@@ -137,12 +148,12 @@ class ReservationOut(View):
     reservations: list[ReservationLineOut]
 
     @classmethod
-    def of(cls, saga_id: UUID, cart_id: UUID, rows: tuple[Row, ...]) -> "ReservationOut":
+    def of(cls, asked: ReserveIn | ReservationIn, rows: Lines) -> "ReservationOut":
         """The view of a reservation's lines; one that was never made counts as released."""
         status = rows[0]["status"] if rows else "released"
         return cls(
-            saga_id=saga_id,
-            cart_id=rows[0]["cart_id"] if rows else cart_id,
+            saga_id=asked.saga,
+            cart_id=rows[0]["cart_id"] if rows else asked.cart_id,
             status=status,
             expires_at=rows[0]["expires_at"] if status == "held" else None,
             reservations=lines_of(rows),
@@ -155,6 +166,6 @@ class ReservationsOut(View):
     items: list[ReservationLineOut]
 
 
-def lines_of(rows: tuple[Row, ...]) -> list[ReservationLineOut]:
+def lines_of(rows: Lines) -> list[ReservationLineOut]:
     """The views of reservation lines."""
     return [ReservationLineOut(**dict(row), unit_price=to_decimal(row["unit_price_minor"])) for row in rows]

@@ -1,137 +1,98 @@
-"""The use cases of inventario, one function each; every one runs inside the caller's transaction."""
+"""The use cases of reservations; every one runs inside the caller's transaction. Those of products: `catalogue.py`.
+
+Those of a saga's steps take many sagas at once, each once at most, and return an outcome for each, in order.
+"""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, func, select
 
+from inventario import stock
 from inventario.domain import (
+    COMMIT,
+    EXPIRE,
+    LIVE,
     RESERVE,
-    Line,
-    NewProduct,
-    ProductNotFound,
+    STAY,
+    TURN_BACK,
+    TURN_BACK_SOLD,
+    UNDO,
+    Cancel,
     ReservationNotFound,
     ReservationStatus,
-    SkuTaken,
-    check_products,
-    check_same,
-    merged,
+    Reserve,
+    Verdict,
+    allocate,
+    cancelled,
     not_held,
-    shortage,
+    reserved_otherwise,
 )
-from inventario.models import barrier, products, reservation_lines, reservations
-from inventario.stock import lock_shelves, move, take
+from inventario.models import barrier, reservation_lines, reservations
+from inventario.stock import Changed, Lines
 from shared.barrier import Entry, Undo
 from shared.db import Row
 from shared.errors import DomainError
 
-LIVE = {ReservationStatus.HELD, ReservationStatus.COMMITTED}
+
+@dataclass(frozen=True)
+class Reservation:
+    """A saga's reservation: its lines, each with what they have in common; and whether the step was new."""
+
+    lines: Lines
+    first: bool
 
 
-def create_product(uow: Connection, new: NewProduct) -> Row:
-    """A new product with its first stock; raises `SkuTaken`."""
-    values = {
-        "sku": new.sku,
-        "name": new.name,
-        "description": new.description,
-        "category": new.category,
-        "price_minor": new.price_minor,
-        "available": new.quantity,
-        "seeded": new.quantity,
-    }
-    row = uow.execute(upsert(products).values(values).on_conflict_do_nothing().returning(products)).mappings().first()
-    if row is None:
-        raise SkuTaken(f"there is a product with sku {new.sku}", sku=new.sku)
-    return row
+def reserve(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> list[Reservation | DomainError]:
+    """Hold all lines of each saga, or none; of two that want the same, the one that is named first has it.
 
-
-def get_product(uow: Connection, product_id: int) -> Row:
-    """One product; raises `ProductNotFound`."""
-    row = uow.execute(select(products).where(products.c.id == product_id)).mappings().first()
-    if row is None:
-        raise ProductNotFound(f"there is no product {product_id}", product_id=product_id)
-    return row
-
-
-def list_products(uow: Connection, after: int, limit: int) -> Sequence[Row]:
-    """Up to `limit` products with an id beyond `after`, in the order of their ids."""
-    statement = select(products).where(products.c.id > after).order_by(products.c.id).limit(limit)
-    return uow.execute(statement).mappings().all()
-
-
-def restock(uow: Connection, product_id: int, quantity: int) -> Row:
-    """Add stock; raises `ProductNotFound`."""
-    statement = (
-        update(products)
-        .where(products.c.id == product_id)
-        .values(available=products.c.available + quantity, restocked=products.c.restocked + quantity)
-        .returning(products)
-    )
-    row = uow.execute(statement).mappings().first()
-    if row is None:
-        raise ProductNotFound(f"there is no product {product_id}", product_id=product_id)
-    return row
-
-
-def reserve(
-    uow: Connection, saga_id: UUID, cart_id: UUID, lines: Sequence[Line], hold_seconds: float
-) -> tuple[Row, ...]:
-    """Hold all lines for the saga, or none. Answers a repeated request as before.
-
-    Raises `ProductNotFound`, `InsufficientStock`, `Suspended`, `ReservationNotHeld` when the hold is over, and
-    `ReservedOtherwise` when the saga reserved something else.
+    Answers a repeated request as before. `ProductNotFound`, `InsufficientStock`, `CheckoutCancelled`, `Suspended`;
+    `ReservationNotHeld` when the hold is over, and `ReservedOtherwise` when the saga reserved something else.
     """
-    wanted = merged(lines)
-    if not _entered(uow, saga_id):
-        held = _still_live(reservation(uow, saga_id))
-        check_same(saga_id, wanted, {line["product_id"]: line["quantity"] for line in held})
-        return held
-    shelves = lock_shelves(uow, list(wanted))
-    available = {product_id: shelf[0] for product_id, shelf in shelves.items()}
-    check_products(wanted, available)
-    refusal = shortage(wanted, available)
-    if refusal is not None:
-        barrier.refuse(uow, RESERVE, {saga_id: refusal})
-        raise refusal
-    expires_at = func.now() + timedelta(seconds=hold_seconds)
-    uow.execute(insert(reservations).values(saga_id=saga_id, cart_id=cart_id, expires_at=expires_at))
-    uow.execute(
-        insert(reservation_lines),
-        [
-            {
-                "saga_id": saga_id,
-                "product_id": product_id,
-                "quantity": quantity,
-                "unit_price_minor": shelves[product_id][1],
-            }
-            for product_id, quantity in wanted.items()
-        ],
+    entries = barrier.enter(uow, RESERVE, [each.saga_id for each in asked])
+    outcomes: dict[UUID, Reservation | DomainError] = {
+        saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
+    }
+    outcomes |= _hold(uow, [each for each in asked if entries[each.saga_id] is Entry.FIRST], hold_seconds)
+    outcomes |= _held_before(uow, [each for each in asked if entries[each.saga_id] is Entry.REPEATED])
+    return [outcomes[each.saga_id] for each in asked]
+
+
+def unreserve(uow: Connection, saga_ids: Sequence[UUID]) -> list[Reservation]:
+    """Give back what each saga holds or bought, never twice. One that has nothing has no lines, and never will."""
+    undo = barrier.enter_undo(uow, RESERVE, saga_ids)
+    found = stock.change(uow, {saga_id: UNDO if undo[saga_id] is Undo.FIRST else STAY for saga_id in saga_ids})
+    lines = {saga_id: changed.lines for saga_id, changed in found.items()}
+    return [Reservation(lines.get(saga_id, ()), first=undo[saga_id] is not Undo.REPEATED) for saga_id in saga_ids]
+
+
+def commit(uow: Connection, saga_ids: Sequence[UUID]) -> list[Reservation | DomainError]:
+    """Sell what each saga holds: the pivot. `ReservationNotFound`, `ReservationNotHeld`.
+
+    A hold that is over is released for good. That one is told as `expired` once, to whom it falls to turn the saga
+    back; whoever finds it `released` is told so by somebody else.
+    """
+    found = stock.change(uow, dict.fromkeys(saga_ids, COMMIT))
+    return [_sale(saga_id, found.get(saga_id)) for saga_id in saga_ids]
+
+
+def cancel(uow: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
+    """The arbiter: the one conditional update that decides between a sale and turning back, whoever else tries."""
+    entries = barrier.enter(uow, RESERVE, [each.saga_id for each in asked])
+    refused = [saga_id for saga_id, entry in entries.items() if entry is Entry.FIRST]
+    barrier.refuse(uow, RESERVE, {saga_id: cancelled(saga_id) for saga_id in refused})
+    found = stock.change(
+        uow,
+        {
+            each.saga_id: TURN_BACK if each.only_before_pivot else TURN_BACK_SOLD
+            for each in asked
+            if entries[each.saga_id] is Entry.REPEATED
+        },
     )
-    take(uow, wanted)
-    return reservation(uow, saga_id)
-
-
-def unreserve(uow: Connection, saga_id: UUID) -> tuple[Row, ...]:
-    """Give back what the saga holds or bought; nothing when it has nothing, and never twice."""
-    if barrier.enter_undo(uow, RESERVE, [saga_id])[saga_id] is Undo.FIRST:
-        if _change(uow, saga_id, ReservationStatus.HELD, ReservationStatus.RELEASED):
-            move(uow, [saga_id], "held", "available")
-        elif _change(uow, saga_id, ReservationStatus.COMMITTED, ReservationStatus.RELEASED):
-            move(uow, [saga_id], "sold", "available")
-    return reservation(uow, saga_id)
-
-
-def commit(uow: Connection, saga_id: UUID) -> tuple[Row, ...]:
-    """Sell what the saga holds: the pivot. Raises `ReservationNotFound`, `ReservationNotHeld`."""
-    if _change(uow, saga_id, ReservationStatus.HELD, ReservationStatus.COMMITTED):
-        move(uow, [saga_id], "held", "sold")
-    lines = reservation(uow, saga_id)
-    if not lines:
-        raise ReservationNotFound(f"nothing is reserved for saga {saga_id}", saga_id=saga_id)
-    return _still_live(lines)
+    turned_back = {saga_id for saga_id, changed in found.items() if changed.status != changed.before}
+    verdicts = dict.fromkeys(refused, Verdict.RESERVE_REFUSED) | dict.fromkeys(turned_back, Verdict.TURNED_BACK)
+    return [verdicts.get(each.saga_id, Verdict.NOTHING) for each in asked]
 
 
 def expire_holds(uow: Connection, limit: int) -> int:
@@ -143,13 +104,7 @@ def expire_holds(uow: Connection, limit: int) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    saga_ids = uow.scalars(overdue).all()
-    if saga_ids:
-        uow.execute(
-            update(reservations).where(reservations.c.saga_id.in_(saga_ids)).values(status=ReservationStatus.EXPIRED)
-        )
-        move(uow, saga_ids, "held", "available")
-    return len(saga_ids)
+    return len(stock.change(uow, dict.fromkeys(uow.scalars(overdue), EXPIRE)))
 
 
 def seconds_to_next_expiry(uow: Connection) -> float | None:
@@ -159,49 +114,46 @@ def seconds_to_next_expiry(uow: Connection) -> float | None:
     return None if seconds is None else max(0.0, float(seconds))
 
 
-def reservation(uow: Connection, saga_id: UUID) -> tuple[Row, ...]:
-    """The lines of a saga's reservation, each with what they have in common; empty when there is none."""
-    return _lines(uow, reservations.c.saga_id == saga_id)
-
-
-def reservations_of_cart(uow: Connection, cart_id: UUID) -> tuple[Row, ...]:
-    """The lines of all reservations that a cart ever had, oldest first."""
-    return _lines(uow, reservations.c.cart_id == cart_id)
-
-
-def _entered(uow: Connection, saga_id: UUID) -> bool:
-    entry = barrier.enter(uow, RESERVE, [saga_id])[saga_id]
-    if isinstance(entry, DomainError):
-        raise entry
-    return entry is Entry.FIRST
-
-
-def _lines(uow: Connection, condition: Any) -> tuple[Row, ...]:
+def reservations_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
+    """The lines of all reservations that a cart ever had, oldest first, each with what they have in common."""
+    lines = reservation_lines.c
     statement = (
-        select(
-            reservations,
-            reservation_lines.c.product_id,
-            reservation_lines.c.quantity,
-            reservation_lines.c.unit_price_minor,
-        )
+        select(reservations, lines.product_id, lines.quantity, lines.unit_price_minor)
         .join(reservation_lines)
-        .where(condition)
-        .order_by(reservations.c.created_at, reservations.c.saga_id, reservation_lines.c.product_id)
+        .where(reservations.c.cart_id == cart_id)
+        .order_by(reservations.c.created_at, reservations.c.saga_id, lines.product_id)
     )
-    return tuple(uow.execute(statement).mappings())
+    return uow.execute(statement).mappings().all()
 
 
-def _still_live(lines: tuple[Row, ...]) -> tuple[Row, ...]:
-    if lines[0]["status"] not in LIVE:
-        raise not_held(lines[0]["saga_id"], lines[0]["status"])
-    return lines
+def _hold(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> dict[UUID, Reservation | DomainError]:
+    """What comes of reserves that are new."""
+    if not asked:
+        return {}
+    shelves = stock.lock_shelves(uow, {product_id for each in asked for product_id in each.wanted})
+    refused = allocate(asked, {product_id: shelf.available for product_id, shelf in shelves.items()})
+    barrier.refuse(uow, RESERVE, refused)
+    held = stock.hold(uow, [each for each in asked if each.saga_id not in refused], shelves, hold_seconds)
+    return {**refused, **{saga_id: Reservation(lines, first=True) for saga_id, lines in held.items()}}
 
 
-def _change(uow: Connection, saga_id: UUID, before: ReservationStatus, after: ReservationStatus) -> bool:
-    """The one conditional update that decides a reservation's fate; whether it was this one."""
-    statement = (
-        update(reservations)
-        .where(reservations.c.saga_id == saga_id, reservations.c.status == before)
-        .values(status=after)
-    )
-    return uow.execute(statement).rowcount == 1
+def _held_before(uow: Connection, asked: Sequence[Reserve]) -> dict[UUID, Reservation | DomainError]:
+    """What comes of reserves that were done before."""
+    found = stock.change(uow, {each.saga_id: STAY for each in asked}) if asked else {}
+    return {each.saga_id: _repeated(each, found[each.saga_id]) for each in asked}
+
+
+def _repeated(asked: Reserve, found: Changed) -> Reservation | DomainError:
+    if found.status not in LIVE:
+        return not_held(asked.saga_id, found.status)
+    if asked.wanted != {line["product_id"]: line["quantity"] for line in found.lines}:
+        return reserved_otherwise(asked.saga_id)
+    return Reservation(found.lines, first=False)
+
+
+def _sale(saga_id: UUID, found: Changed | None) -> Reservation | DomainError:
+    if found is None:
+        return ReservationNotFound(f"nothing is reserved for saga {saga_id}", saga_id=saga_id)
+    if found.status is ReservationStatus.COMMITTED:
+        return Reservation(found.lines, first=found.before is ReservationStatus.HELD)
+    return not_held(saga_id, found.before)

@@ -1,56 +1,149 @@
-"""The statements that move stock: always by increments, rows always locked in the order of product id."""
+"""The statements that move stock: many sagas in one, counts by increments, rows locked in one order.
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+That order is: reservations by saga, then products by id. A product's row is changed last, for others wait for it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, func, select, update
+from sqlalchemy import Connection, text
 
-from inventario.models import products, reservation_lines
+from inventario.domain import ReservationStatus, Reserve, Transitions
+from shared.json_codec import dumps
 
-Shelf = Literal["available", "held", "sold"]
+_LOCK = text("""
+SELECT id, available, price_minor FROM products WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+""")
+
+# Both inserts and the products' counts in one statement; its answer is when the holds are over.
+_HOLD = text("""
+WITH asked AS (
+    SELECT * FROM json_to_recordset(:lines)
+    AS line (saga_id uuid, cart_id uuid, product_id integer, quantity bigint, unit_price_minor bigint)
+), made AS (
+    INSERT INTO reservations (saga_id, cart_id, expires_at)
+    SELECT DISTINCT saga_id, cart_id, now() + make_interval(secs => :hold_seconds) FROM asked
+    RETURNING expires_at
+), lines AS (
+    INSERT INTO reservation_lines (saga_id, product_id, quantity, unit_price_minor)
+    SELECT saga_id, product_id, quantity, unit_price_minor FROM asked
+), taken AS (
+    UPDATE products SET available = available - total.quantity, held = held + total.quantity
+    FROM (SELECT product_id, sum(quantity) AS quantity FROM asked GROUP BY product_id) AS total
+    WHERE products.id = total.product_id
+)
+SELECT max(expires_at) FROM made
+""")
+
+# Each reservation goes where its saga's transitions say. `before` is what its status was, and decided all, once the
+# row was locked.
+_CHANGE = text("""
+WITH found AS (
+    SELECT reservations.saga_id, cart_id, expires_at, status AS before,
+           coalesce(CASE status WHEN 'held' THEN held WHEN 'committed' THEN committed WHEN 'expired' THEN expired END,
+                    status) AS status
+    FROM reservations
+    JOIN json_to_recordset(:asked) AS asked (saga_id uuid, held text, committed text, expired text)
+      ON reservations.saga_id = asked.saga_id
+    ORDER BY reservations.saga_id
+    FOR NO KEY UPDATE OF reservations
+), changed AS (
+    UPDATE reservations SET status = found.status FROM found
+    WHERE reservations.saga_id = found.saga_id AND found.status <> found.before
+)
+SELECT found.*, product_id, quantity, unit_price_minor FROM found JOIN reservation_lines USING (saga_id)
+ORDER BY saga_id, product_id
+""")
+
+# A statement of its own: PostgreSQL checks a row's constraints before it looks for a newer version of the row, so
+# counts as they were before a reservation was waited for must not be seen here.
+_MOVE = text("""
+WITH moved AS (
+    SELECT id, change.held, change.sold
+    FROM products JOIN json_to_recordset(:moved) AS change (id integer, held bigint, sold bigint) USING (id)
+    ORDER BY id FOR NO KEY UPDATE OF products
+)
+UPDATE products
+SET held = products.held + moved.held,
+    sold = products.sold + moved.sold,
+    available = available - moved.held - moved.sold
+FROM moved WHERE products.id = moved.id
+""")
+
+Lines = Sequence[Mapping[Any, Any]]  # of one reservation, each with what they have in common
 
 
-def lock_shelves(uow: Connection, product_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Lock these products; (available, price in minor units) by product id."""
-    statement = (
-        select(products.c.id, products.c.available, products.c.price_minor)
-        .where(products.c.id.in_(product_ids))
-        .order_by(products.c.id)
-        .with_for_update(key_share=True)
-    )
-    return {row.id: (row.available, row.price_minor) for row in uow.execute(statement)}
+class Shelf(NamedTuple):
+    """A locked product: how many are available, and its price in minor units."""
+
+    available: int
+    price_minor: int
 
 
-def take(uow: Connection, wanted: Mapping[int, int]) -> None:
-    """Move the wanted quantities of locked products from available to held."""
-    for product_id, quantity in wanted.items():
-        uow.execute(
-            update(products)
-            .where(products.c.id == product_id)
-            .values(available=products.c.available - quantity, held=products.c.held + quantity)
-        )
+@dataclass(frozen=True)
+class Changed:
+    """A reservation as it is now, and what its status was before."""
+
+    lines: Lines
+    before: ReservationStatus
+
+    @property
+    def status(self) -> ReservationStatus:
+        """What it is now."""
+        return ReservationStatus(self.lines[0]["status"])
 
 
-def move(uow: Connection, saga_ids: Sequence[UUID], source: Shelf, target: Shelf) -> None:
-    """Move everything that these sagas reserved from one shelf to another."""
-    moved = (
-        select(reservation_lines.c.product_id, func.sum(reservation_lines.c.quantity).label("quantity"))
-        .where(reservation_lines.c.saga_id.in_(saga_ids))
-        .group_by(reservation_lines.c.product_id)
-        .cte("moved")
-    )
-    locked = (
-        select(products.c.id, moved.c.quantity)
-        .join(moved, moved.c.product_id == products.c.id)
-        .order_by(products.c.id)
-        .with_for_update(of=products, key_share=True)
-        .cte("locked")
-    )
-    from_shelf: Column[int] = products.c[source]
-    to_shelf: Column[int] = products.c[target]
-    uow.execute(
-        update(products)
-        .where(products.c.id == locked.c.id)
-        .values({from_shelf: from_shelf - locked.c.quantity, to_shelf: to_shelf + locked.c.quantity})
-    )
+def lock_shelves(uow: Connection, product_ids: Iterable[int]) -> dict[int, Shelf]:
+    """Lock these products, those that there are, by id."""
+    rows = uow.execute(_LOCK, {"ids": list(product_ids)})
+    return {product_id: Shelf(available, price_minor) for product_id, available, price_minor in rows}
+
+
+def hold(
+    uow: Connection, asked: Sequence[Reserve], shelves: Mapping[int, Shelf], hold_seconds: float
+) -> dict[UUID, Lines]:
+    """Reserve what these sagas want of locked products, which must be available; the lines by saga."""
+    if not asked:
+        return {}
+    lines = {each.saga_id: [_line(each, item, shelves) for item in each.wanted] for each in asked}
+    rows = [line for each in lines.values() for line in each]
+    expires_at = uow.scalar(_HOLD, {"lines": dumps(rows), "hold_seconds": hold_seconds})
+    common = {"status": ReservationStatus.HELD, "expires_at": expires_at}
+    return {saga_id: [{**line, **common} for line in each] for saga_id, each in lines.items()}
+
+
+def _line(reserve: Reserve, product_id: int, shelves: Mapping[int, Shelf]) -> dict[str, Any]:
+    """One line as the tables have it, its price frozen."""
+    return {
+        "saga_id": reserve.saga_id,
+        "cart_id": reserve.cart_id,
+        "product_id": product_id,
+        "quantity": reserve.wanted[product_id],
+        "unit_price_minor": shelves[product_id].price_minor,
+    }
+
+
+def change(uow: Connection, asked: Mapping[UUID, Transitions]) -> dict[UUID, Changed]:
+    """Move these sagas' reservations on, and their stock with them; those that there are, also if they stay as is."""
+    rows = [{"saga_id": saga_id, **transitions} for saga_id, transitions in asked.items()]
+    lines = uow.execute(_CHANGE, {"asked": dumps(rows)}).mappings().all()
+    moved = _moved(lines)
+    if moved:
+        uow.execute(_MOVE, {"moved": dumps(moved)})
+    by_saga = {saga_id: list(of_saga) for saga_id, of_saga in groupby(lines, itemgetter("saga_id"))}
+    return {saga_id: Changed(each, ReservationStatus(each[0]["before"])) for saga_id, each in by_saga.items()}
+
+
+def _moved(lines: Lines) -> list[dict[str, int]]:
+    """How many more, or less, are held and sold of each product: where stock is follows from the status."""
+    held, sold = Counter[int](), Counter[int]()
+    for line in lines:
+        for shelf, status in ((held, ReservationStatus.HELD), (sold, ReservationStatus.COMMITTED)):
+            change = (line["status"] == status) - (line["before"] == status)
+            shelf[line["product_id"]] += change * line["quantity"]
+    return [{"id": each, "held": held[each], "sold": sold[each]} for each in held if held[each] or sold[each]]

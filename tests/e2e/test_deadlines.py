@@ -225,7 +225,7 @@ def test_a_hold_that_is_over_before_the_sale_turns_the_saga_back(shop: Shop, wir
         payment.wait()
         wait_until(lambda: shop.stock(product) == (10, 0, 0), "the hold is over")
         payment.let_go.set()
-        assert shop.became(saga_id) == Became("compensated", "open", ("cancelled",), ("refunded",), ("expired",))
+        assert shop.became(saga_id) == Became("compensated", "open", ("cancelled",), ("refunded",), ("released",))
     assert "is expired" in shop.saga(saga_id)["error"]
     assert shop.stock(product) == (10, 0, 0)
 

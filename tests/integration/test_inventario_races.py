@@ -102,7 +102,7 @@ def test_a_sweep_passes_by_a_hold_that_is_being_sold(hasty: Inventario) -> None:
     product, saga = hasty.add(10), Saga()
     hasty.reserve(saga, {product: 2})
     with hasty.transaction() as uow:
-        service.commit(uow, saga.saga_id)
+        service.commit(uow, [saga.saga_id])
         assert sweep(hasty) == 0
     assert sweep(hasty) == 0
     assert hasty.stock(product) == (8, 0, 2)

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from inventario import service
-from inventario.domain import Line
+from inventario.domain import Reserve
 from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, outcome, problem_of, wait_for_blocked
@@ -90,7 +90,7 @@ def test_a_hold_that_is_over_goes_back_and_cannot_be_sold(hasty: Inventario) -> 
     expire(hasty)
     problem = problem_of(hasty.commit(saga))
     assert (problem["type"], problem["reservation"]) == ("/problems/reservation-not-held", "expired")
-    assert hasty.statuses(saga) == ["expired"]
+    assert hasty.statuses(saga) == ["released"]
     expire(hasty)
     assert hasty.stock(product) == (10, 0, 0)
 
@@ -128,11 +128,12 @@ def test_all_lines_are_held_or_none(inventario: Inventario) -> None:
     assert inventario.statuses(saga) == []
 
 
-def test_an_unknown_product_holds_nothing_and_may_be_tried_again(inventario: Inventario) -> None:
+def test_an_unknown_product_holds_nothing_and_its_saga_is_refused_for_good(inventario: Inventario) -> None:
     product, saga = inventario.add(10), Saga()
-    assert problem_of(inventario.reserve(saga, {product: 1, 999_999_999: 1}))["status"] == 404
+    first = inventario.reserve(saga, {product: 1, 999_999_999: 1})
+    assert (problem_of(first)["status"], problem_of(first)["product_id"]) == (404, 999_999_999)
+    assert outcome(inventario.reserve(saga, {product: 1})) == outcome(first)
     assert inventario.stock(product) == (10, 0, 0)
-    assert inventario.reserve(saga, {product: 1}).status_code == 201
 
 
 def test_lines_of_the_same_product_are_added_up(inventario: Inventario) -> None:
@@ -204,12 +205,12 @@ def test_reserves_of_one_saga_at_the_same_moment_hold_once(inventario: Inventari
 def test_a_reserve_waits_for_the_one_of_its_saga_that_is_under_way(inventario: Inventario) -> None:
     """The second comes for certain while the first has not committed, and answers as that one ended."""
     product, saga = inventario.add(10), Saga()
-    lines = [Line(product, 3)]
+    asked = Reserve(saga.saga_id, saga.cart_id, {product: 3})
     under_way = threading.Event()
 
     def first() -> tuple[int, bytes]:
         with inventario.transaction() as uow:
-            service.reserve(uow, saga.saga_id, saga.cart_id, lines, hold_seconds=900)
+            service.reserve(uow, [asked], hold_seconds=900)
             under_way.set()
             wait_for_blocked(uow)
         return outcome(inventario.reserve(saga, {product: 3}))
@@ -229,7 +230,7 @@ def test_a_reserve_acts_when_the_one_it_waited_for_is_rolled_back(inventario: In
 
     def first() -> int:
         with inventario.transaction() as uow:
-            service.reserve(uow, saga.saga_id, saga.cart_id, [Line(product, 3)], hold_seconds=900)
+            service.reserve(uow, [Reserve(saga.saga_id, saga.cart_id, {product: 3})], hold_seconds=900)
             under_way.set()
             wait_for_blocked(uow)
             uow.rollback()

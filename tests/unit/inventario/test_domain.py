@@ -6,8 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventario.domain import InsufficientStock, Line, ProductNotFound, check_products, merged, not_held, shortage
+from inventario.domain import (
+    InsufficientStock,
+    Line,
+    ProductNotFound,
+    ReservationStatus,
+    Reserve,
+    allocate,
+    merged,
+    not_held,
+)
+from shared.errors import DomainError
 
+SAGA = UUID(int=7)
 LINES = st.lists(st.builds(Line, st.integers(1, 9), st.integers(1, 100)), min_size=1)
 
 
@@ -18,36 +29,60 @@ def test_merging_lines_loses_nothing_and_puts_products_in_the_order_of_locking(l
     assert sum(wanted.values()) == sum(line.quantity for line in lines)
 
 
+def reserve(number: int, **wanted: int) -> Reserve:
+    """The reserve of saga `number`, of products p1, p2 and so on."""
+    return Reserve(UUID(int=number), UUID(int=number), {int(name[1:]): quantity for name, quantity in wanted.items()})
+
+
+def refusal_of(wanted: dict[int, int], available: dict[int, int]) -> DomainError | None:
+    """That of a saga which is alone."""
+    return allocate([Reserve(SAGA, SAGA, wanted)], available).get(SAGA)
+
+
 def test_the_first_product_that_there_is_not_is_named() -> None:
-    with pytest.raises(ProductNotFound) as error:
-        check_products({1: 5, 2: 5, 3: 5}, {1: 5})
-    assert error.value.fields == {"product_id": 2}
-
-
-def test_products_that_there_are_pass_whatever_their_stock() -> None:
-    check_products({1: 5}, {1: 0, 2: 0})
+    refusal = refusal_of({1: 5, 2: 5, 3: 5}, {1: 0})
+    assert isinstance(refusal, ProductNotFound)
+    assert refusal.fields == {"product_id": 2}
 
 
 @pytest.mark.parametrize(("wanted", "available"), [(5, 5), (1, 2), (0, 0)])
 def test_what_is_available_is_no_shortage(wanted: int, available: int) -> None:
-    assert shortage({7: wanted}, {7: available}) is None
+    assert refusal_of({7: wanted}, {7: available}) is None
 
 
 def test_a_shortage_says_of_what_how_many_are_wanted_and_how_many_there_are() -> None:
-    refusal = shortage({1: 5, 2: 6, 3: 7}, {1: 5, 2: 5, 3: 5})
+    refusal = refusal_of({1: 5, 2: 6, 3: 7}, {1: 5, 2: 5, 3: 5})
     assert isinstance(refusal, InsufficientStock)
     assert refusal.fields == {"product_id": 2, "wanted": 6, "available": 5}
     assert refusal.detail == "product 2: 6 wanted, 5 available"
 
 
-@given(LINES, st.dictionaries(st.integers(1, 9), st.integers(0, 100)))
-def test_there_is_a_shortage_exactly_when_some_product_is_short(lines: list[Line], stock: dict[int, int]) -> None:
-    wanted = merged(lines)
-    available = {product_id: stock.get(product_id, 0) for product_id in wanted}
-    short = any(available[product_id] < quantity for product_id, quantity in wanted.items())
-    assert (shortage(wanted, available) is not None) == short
+def test_each_in_its_turn_has_what_those_before_it_left() -> None:
+    refused = allocate([reserve(1, p1=6), reserve(2, p1=5), reserve(3, p1=4)], {1: 10})
+    assert [(saga_id.int, refusal.fields["available"]) for saga_id, refusal in refused.items()] == [(2, 4)]
 
 
-def test_what_became_of_a_hold_is_told() -> None:
-    saga_id = UUID(int=7)
-    assert not_held(saga_id, "expired").fields == {"saga_id": saga_id, "reservation": "expired"}
+def test_what_a_refused_one_could_have_had_is_left_to_the_next() -> None:
+    refused = allocate([reserve(1, p1=8, p2=2), reserve(2, p1=10)], {1: 10, 2: 1})
+    assert [saga_id.int for saga_id in refused] == [1]
+
+
+@given(st.lists(LINES, max_size=8), st.dictionaries(st.integers(1, 9), st.integers(0, 500)))
+def test_nothing_is_given_twice_and_nobody_is_refused_without_need(
+    asked: list[list[Line]], stock: dict[int, int]
+) -> None:
+    reserves = [Reserve(UUID(int=number), SAGA, merged(lines)) for number, lines in enumerate(asked)]
+    refused, left = allocate(reserves, stock), dict(stock)
+    for each in reserves:
+        fits = all(left.get(product_id, -1) >= quantity for product_id, quantity in each.wanted.items())
+        assert (each.saga_id not in refused) == fits
+        if fits:
+            left |= {product_id: left[product_id] - quantity for product_id, quantity in each.wanted.items()}
+    assert all(quantity >= 0 for quantity in left.values())
+
+
+@pytest.mark.parametrize("status", [ReservationStatus.EXPIRED, ReservationStatus.RELEASED])
+def test_what_became_of_a_hold_is_told(status: ReservationStatus) -> None:
+    refusal = not_held(SAGA, status)
+    assert refusal.fields == {"saga_id": SAGA, "reservation": status}
+    assert refusal.detail == f"the reservation of saga {SAGA} is {status}"
