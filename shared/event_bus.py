@@ -28,6 +28,10 @@ class Payload(BaseModel):
     saga_id: UUID
     cart_id: UUID
 
+    def about(self) -> dict[str, UUID]:
+        """The same saga and cart, for a payload that follows from this one."""
+        return {"saga_id": self.saga_id, "cart_id": self.cart_id}
+
 
 P = TypeVar("P", bound=type[Payload])
 
