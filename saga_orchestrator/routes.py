@@ -93,7 +93,7 @@ def get_timeline(path: SagaPath) -> Response:
 def compensate(path: SagaPath, body: CompensateIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
     with db.transaction() as uow:
-        saga = _view_of(uow, service.compensate(uow, path.saga_id, body.reason))
+        saga = _view_of(uow, service.compensate(uow, path.saga_id, body.reason, body.by))
     if _wait_for(path.saga_id) > 0:
         saga = _view(path.saga_id)
     return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))

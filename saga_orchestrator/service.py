@@ -78,7 +78,7 @@ def step_times(uow: Connection, saga_id: UUID) -> dict[str, tuple[datetime, date
     return {step: (first, last) for step, first, last in uow.execute(statement)}
 
 
-def compensate(uow: Connection, saga_id: UUID, reason: str) -> Row:
+def compensate(uow: Connection, saga_id: UUID, reason: str, by: str = "an operator") -> Row:
     """Turn a saga back, or undo a completed one; does nothing when it is on its way back or is back.
 
     The new epoch takes the saga out of the hand that may hold it, so whatever that one did may be undone.
@@ -87,7 +87,7 @@ def compensate(uow: Connection, saga_id: UUID, reason: str) -> Row:
     state = state_from_json(row["state"])
     if state.backward:
         return row
-    return _turn(uow, row, turn_back(CHECKOUT, state, reason), "compensation_asked", reason)
+    return _turn(uow, row, turn_back(CHECKOUT, state, reason), "compensation_asked", f"{by}: {reason}")
 
 
 def retry(uow: Connection, saga_id: UUID) -> Row:

@@ -19,9 +19,10 @@ class CheckoutIn(Body):
 
 
 class CompensateIn(Body):
-    """Why."""
+    """Why, and who asks."""
 
     reason: Name = "asked for by an operator"
+    by: Name = "an operator"
 
 
 class SagaPath(Body):
@@ -124,6 +125,7 @@ class TimelineEntryOut(View):
     event: str | None = None
     publisher: str | None = None
     cause: UUID | None = None
+    received_at: Time | None = None
     by: str | None = None
 
 

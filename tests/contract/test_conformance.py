@@ -17,6 +17,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from stack.processes import PROCESSES
 from tests.contract.documents import document_of
 from tests.e2e.shop import INVENTARIO, QUICK, USER, Shop
 from tests.system.running import RunningSystem, Spawner
@@ -41,6 +42,7 @@ DONE_ELSEWHERE = "POST /saga/{saga_id}/retry"  # needs a saga that is under way;
 SCHEMAS = {
     service: schemathesis.openapi.from_dict(document_of(service), config=schemathesis.Config.from_dict(CONFIG))
     for service in SERVICES
+    if service in PROCESSES
 }
 
 

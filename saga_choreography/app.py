@@ -1,0 +1,43 @@
+"""The web application: `gunicorn saga_choreography.app:app`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # imported from inside this folder: `cd saga_choreography && python -c "from app import db; …"`
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from saga_choreography.audit import audit
+from saga_choreography.config import Settings
+from saga_choreography.metrics import LiveSagas
+from saga_choreography.models import db
+from saga_choreography.recording import ENDS
+from saga_choreography.routes import routes
+from shared.carts import Carts
+from shared.rabbitmq import rabbitmq_check
+from shared.service_app import ServiceApp, create_service_app
+from shared.waiting import Endings
+
+if TYPE_CHECKING:
+    app: ServiceApp
+
+__all__ = ["app", "create_app", "db"]
+
+
+def create_app(settings: Settings) -> ServiceApp:
+    """The app for these settings; connects to nothing until it is used."""
+    service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
+    service_app.config["LIMITS"] = settings.limits
+    service_app.config["MOST_WAIT"] = settings.most_wait_seconds
+    service_app.extensions["carts"] = Carts(settings.carrito_service_url, "choreographed")
+    service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
+    service_app.extensions["metrics"].register(LiveSagas())
+    return service_app
+
+
+def __getattr__(name: str) -> ServiceApp:
+    """`app` is made when it is first asked for, so that importing this module does nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = create_app(Settings())
+    return globals()["app"]  # type: ignore[no-any-return]

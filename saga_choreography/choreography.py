@@ -1,0 +1,105 @@
+"""THE declaration of the choreographed checkout: fact -> who reacts -> what follows, if it could and if it could not.
+
+It runs nothing: each service's `reactions.py` is its own part of it, and a test proves that they are the same.
+"""
+
+from saga_choreography.definition import Choreography, Reaction, Step
+from shared.event_bus import (
+    CARRITO,
+    INVENTARIO,
+    PAGOS,
+    CheckoutCancelRequested,
+    CheckoutCompleted,
+    CheckoutFailed,
+    CheckoutInitiated,
+    InventoryCommitFailed,
+    InventoryCommitRequested,
+    InventoryCommitted,
+    InventoryReleased,
+    InventoryReserved,
+    InventoryReserveFailed,
+    InventoryReserveRequested,
+    OrderCancelled,
+    OrderCreated,
+    OrderCreateFailed,
+    OrderCreateRequested,
+    PaymentFailed,
+    PaymentProcessed,
+    PaymentRefunded,
+    PaymentRequested,
+)
+
+CHECKOUT = Choreography(
+    "checkout",
+    # carrito publishes the first as it freezes a cart; saga_choreography the second, for a deadline or an operator.
+    beginnings=(CheckoutInitiated, CheckoutCancelRequested),
+    reactions=(
+        # forward
+        Reaction(
+            CheckoutInitiated,
+            INVENTARIO,
+            then=(InventoryReserveRequested, InventoryReserved),
+            otherwise=(InventoryReserveRequested, InventoryReserveFailed),
+        ),
+        Reaction(
+            InventoryReserved,
+            PAGOS,
+            then=(PaymentRequested, PaymentProcessed),
+            otherwise=(PaymentRequested, PaymentFailed),
+        ),
+        Reaction(
+            PaymentProcessed,
+            CARRITO,
+            then=(OrderCreateRequested, OrderCreated),
+            otherwise=(OrderCreateRequested, OrderCreateFailed),
+        ),
+        Reaction(
+            OrderCreated,
+            INVENTARIO,
+            then=(InventoryCommitRequested, InventoryCommitted),  # the pivot
+            otherwise=(InventoryCommitRequested, InventoryCommitFailed),
+        ),
+        Reaction(InventoryCommitted, CARRITO, then=(CheckoutCompleted,)),
+        # backward, each owner after the one that came after it; what was never done is refused from then on
+        Reaction(
+            CheckoutCancelRequested, INVENTARIO, then=(InventoryCommitFailed,), otherwise=(InventoryReserveFailed,)
+        ),
+        Reaction(InventoryCommitFailed, CARRITO, then=(OrderCancelled,)),
+        Reaction(OrderCreateFailed, PAGOS, then=(PaymentRefunded,)),
+        Reaction(OrderCancelled, PAGOS, then=(PaymentRefunded,)),
+        Reaction(PaymentFailed, INVENTARIO, then=(InventoryReleased,)),
+        Reaction(PaymentRefunded, INVENTARIO, then=(InventoryReleased,)),
+        Reaction(InventoryReserveFailed, CARRITO, then=(CheckoutFailed,)),
+        Reaction(InventoryReleased, CARRITO, then=(CheckoutFailed,)),
+    ),
+    steps=(
+        Step(
+            "reserve_inventory",
+            begins=InventoryReserveRequested,
+            ends=InventoryReserved,
+            fails=InventoryReserveFailed,
+            undone=InventoryReleased,
+        ),
+        Step(
+            "process_payment",
+            begins=PaymentRequested,
+            ends=PaymentProcessed,
+            fails=PaymentFailed,
+            undone=PaymentRefunded,
+        ),
+        Step(
+            "create_order",
+            begins=OrderCreateRequested,
+            ends=OrderCreated,
+            fails=OrderCreateFailed,
+            undone=OrderCancelled,
+        ),
+        Step(
+            "commit_inventory",
+            begins=InventoryCommitRequested,
+            ends=InventoryCommitted,
+            fails=InventoryCommitFailed,
+            undone=InventoryCommitFailed,  # of a sale that was undone
+        ),
+    ),
+)

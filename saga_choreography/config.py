@@ -1,0 +1,24 @@
+"""Settings of the choreography; each lifetime is here, with its reason."""
+
+from pydantic import Field
+
+from saga_choreography.domain import Limits
+from shared.config import DatabaseUrl, WaitingServiceSettings, database_url
+
+
+class Settings(WaitingServiceSettings):
+    """Times are in seconds."""
+
+    database_url: DatabaseUrl = database_url("saga_choreography")
+    carrito_service_url: str = "http://127.0.0.1:3000"
+
+    forward_deadline_seconds: float = Field(
+        default=60, gt=0
+    )  # a shopper waits no longer; well within a hold's lifetime
+    stuck_seconds: float = Field(default=120, gt=0)  # as long as the orchestrator tries before it says so
+    most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`
+
+    @property
+    def limits(self) -> Limits:
+        """What the watchdog goes by."""
+        return Limits(self.forward_deadline_seconds, self.stuck_seconds)

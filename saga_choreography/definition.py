@@ -1,0 +1,100 @@
+"""What a choreography is made of; a declaration is checked against the event contract when it is built."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from shared.event_bus import CONTRACT, Backward, Payload, entry_of
+
+Fact = type[Payload]
+
+
+class InvalidChoreography(ValueError):
+    """The declaration and the event contract do not agree, or a saga could come to a dead end."""
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """Who reacts to a fact, and the events that it publishes then, in order: if it could, and if it could not."""
+
+    fact: Fact
+    by: str
+    then: tuple[Fact, ...]
+    otherwise: tuple[Fact, ...] = ()
+
+    @property
+    def outcomes(self) -> tuple[tuple[Fact, ...], ...]:
+        """Each of the ways in which it may go."""
+        return (self.then, self.otherwise) if self.otherwise else (self.then,)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step as people see it, by the events that tell of it: asked for, done, refused, and undone."""
+
+    name: str
+    begins: Fact
+    ends: Fact
+    fails: type[Backward]
+    undone: type[Backward]
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """All of them."""
+        return (self.begins, self.ends, self.fails, self.undone)
+
+
+@dataclass(frozen=True)
+class Choreography:
+    """Who reacts to what; no one place runs it. `beginnings` are published for other reasons than a fact."""
+
+    name: str
+    beginnings: tuple[Fact, ...]
+    reactions: tuple[Reaction, ...]
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        self._check_who_reacts()
+        self._check_who_publishes()
+        self._check_ends()
+
+    @cached_property
+    def causes(self) -> dict[Fact, frozenset[Fact]]:
+        """For each event, the facts from which it may follow."""
+        return {
+            fact: frozenset(each.fact for each in self.reactions if any(fact in outcome for outcome in each.outcomes))
+            for fact in (entry.payload for entry in CONTRACT.values())
+        }
+
+    def _check_who_reacts(self) -> None:
+        here = [(each.fact, each.by) for each in self.reactions]
+        contract = {(entry.payload, service) for entry in CONTRACT.values() for service in entry.reacts}
+        self._insist(len(here) == len(set(here)), "somebody reacts to a fact in two ways")
+        self._insist(set(here) == contract, f"who reacts is not as in the contract: {_words(set(here) ^ contract)}")
+
+    def _check_who_publishes(self) -> None:
+        told = {(fact, reaction.by) for reaction in self.reactions for outcome in reaction.outcomes for fact in outcome}
+        told |= {(fact, entry_of(fact).publisher) for fact in self.beginnings}
+        contract = {(entry.payload, entry.publisher) for entry in CONTRACT.values()}
+        self._insist(told == contract, f"who publishes is not as in the contract: {_words(told ^ contract)}")
+
+    def _check_ends(self) -> None:
+        """From every fact that somebody reacts to, however it goes, an end is reached."""
+        ending = {entry.payload for entry in CONTRACT.values() if entry.ends}
+        marks = {step.begins for step in self.steps}  # nobody reacts to these
+        while more := {
+            each.fact
+            for each in self.reactions
+            if each.fact not in ending and all(any(fact in ending for fact in outcome) for outcome in each.outcomes)
+        }:
+            ending |= more
+        lost = {entry.payload for entry in CONTRACT.values()} - ending - marks
+        self._insist(not lost, f"these lead to no end: {', '.join(sorted(entry_of(each).name for each in lost))}")
+
+    def _insist(self, holds: bool, complaint: str) -> None:
+        if not holds:
+            raise InvalidChoreography(f"{self.name}: {complaint}")
+
+
+def _words(pairs: Iterable[tuple[Fact, str]]) -> str:
+    return ", ".join(sorted(f"{entry_of(fact).name} by {service}" for fact, service in pairs))

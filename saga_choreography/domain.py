@@ -1,0 +1,42 @@
+"""What the choreography promises about sagas: what one is about, and named errors."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.errors import Conflict, NotFound
+
+
+class SagaNotFound(NotFound):
+    """No such saga."""
+
+
+class CartRefused(Conflict):
+    """The cart cannot be checked out."""
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What a saga is about. Everything else is carrito's to know and to tell, in `checkout.initiated`."""
+
+    saga_id: UUID
+    cart_id: UUID
+    user_id: str
+    payment_method: str
+
+
+@dataclass(frozen=True)
+class Cancellation:
+    """Why sagas are to be undone, who says so, and whether a sale is undone for it."""
+
+    reason: str
+    by: str
+    only_before_pivot: bool = False
+    trace: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a saga may go forward before it is turned back, and may stand still before it is called stuck."""
+
+    forward_seconds: float
+    stuck_seconds: float

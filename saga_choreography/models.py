@@ -1,0 +1,88 @@
+"""The choreography's own tables."""
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    String,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+
+from saga_choreography.config import Settings
+from shared.db import Database, service_metadata
+from shared.outbox import Outbox
+
+metadata = service_metadata("saga_choreography")
+db = Database(metadata, Settings)
+outbox = Outbox(metadata)
+
+# What people see of a saga, made from its events (`facts` is what they say, merged; see `projection.py`).
+# `due_at` is when the watchdog next has to look at it: never (null) when it has ended, or is stuck and known to be.
+sagas = Table(
+    "sagas",
+    metadata,
+    Column("saga_id", Uuid, primary_key=True),
+    Column("cart_id", Uuid, nullable=False),
+    Column("user_id", String(64)),  # these two are unknown until the saga's beginning is
+    Column("payment_method", String(32)),
+    Column("facts", JSON, nullable=False, server_default="{}"),
+    Column("status", String(12), nullable=False, server_default="pending"),
+    Column("deadline_at", DateTime(timezone=True), nullable=False),
+    Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("due_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+    CheckConstraint(
+        "(status IN ('completed', 'compensated', 'stuck')) = (due_at IS NULL)",
+        name="watched",  # a saga is watched until it has ended, or people have been told
+    ),
+    Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("ix_sagas_cart", "cart_id"),
+    Index("ix_sagas_status", "status", "saga_id"),
+)
+
+# Every event, once: the inbox, the timeline, and what the sagas can be rebuilt from.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("saga_id", Uuid, nullable=False, index=True),
+    Column("type", String(64), nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("cause", Uuid),
+    Column("trace", String(55)),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+# What operators and the watchdog did about a saga.
+notes = Table(
+    "notes",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("saga_id", Uuid, nullable=False, index=True),
+    Column("kind", String(20), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("by", String(200), nullable=False),
+    Column("detail", Text),
+)
+
+# Every time that somebody had dead letters tried again: written before it happens, finished when it has.
+redrives = Table(
+    "redrives",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("by", String(200), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("wanted", JSON, nullable=False),  # which service's, which events
+    Column("moved", JSON(none_as_null=True)),  # which it were
+    Column("finished_at", DateTime(timezone=True)),
+)

@@ -1,0 +1,194 @@
+"""Events -> the saga as people see it. Pure, and the same for any order and any number of repetitions.
+
+Events are merged into facts, of each type the first that happened; what is shown follows from the facts alone. Since
+one step follows from another, a later fact tells of the earlier ones, should they not have arrived yet.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from saga_choreography.definition import Choreography, Fact, Step
+from shared.event_bus import (
+    CONTRACT,
+    Backward,
+    CheckoutCancelRequested,
+    CheckoutCompleted,
+    CheckoutFailed,
+    CheckoutInitiated,
+    Event,
+    entry_of,
+)
+from shared.saga_states import SagaStatus, StepStatus
+
+Facts = Mapping[
+    str, Mapping[str, Any]
+]  # by event type: when ("at", ISO 8601 in UTC), and what it says; as JSON holds it
+
+BILL = ("user_id", "payment_method", "payment_id", "order_id", "total_minor")
+BACKWARD = frozenset(entry.name for entry in CONTRACT.values() if issubclass(entry.payload, Backward))
+BEGUN, COMPLETED, FAILED, CANCEL = (
+    entry_of(each).name for each in (CheckoutInitiated, CheckoutCompleted, CheckoutFailed, CheckoutCancelRequested)
+)
+
+
+@dataclass(frozen=True)
+class StepView:
+    """A step as people see it; times are of its action."""
+
+    name: str
+    status: StepStatus
+    attempts: int
+    compensation_attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+
+def merge(facts: Facts, events: Iterable[Event]) -> Facts:
+    """The facts with those of these events: of two of one type, the first that happened."""
+    merged = dict(facts)
+    for event in events:
+        name, fact = event.entry.name, _fact(event)
+        if name not in merged or _rank(fact) < _rank(merged[name]):
+            merged[name] = fact
+    return merged
+
+
+def status_of(facts: Facts) -> SagaStatus:
+    """The status, as far as events tell: `stuck` is for a watchdog to say."""
+    if FAILED in facts:
+        return SagaStatus.COMPENSATED
+    if turned_back(facts):
+        return SagaStatus.COMPENSATING
+    if COMPLETED in facts:
+        return SagaStatus.COMPLETED
+    return SagaStatus.RUNNING if facts.keys() - {CANCEL} else SagaStatus.PENDING
+
+
+def turned_back(facts: Facts) -> bool:
+    """Whether the saga is on its way back, or back. A deadline's request alone does not turn it: the pivot may win."""
+    backward = facts.keys() & BACKWARD
+    return bool(backward) and (backward != {CANCEL} or not _only_before_pivot(facts[CANCEL]))
+
+
+def may_be_late(choreography: Choreography, facts: Facts) -> bool:
+    """Whether a deadline still concerns the saga: before the pivot, going forward, and not asked before."""
+    pivot = entry_of(choreography.steps[-1].ends).name
+    return not facts.keys() & {pivot, COMPLETED, CANCEL} and not turned_back(facts)
+
+
+def error_of(choreography: Choreography, facts: Facts) -> str | None:
+    """Why the saga turned back; begins with the step's name when one was refused."""
+    if not turned_back(facts):
+        return None
+    refused = {entry_of(step.fails).name: step for step in choreography.steps}
+    decisive = facts.keys() & {*refused, CANCEL} or facts.keys() & BACKWARD
+    name = min(decisive, key=lambda each: (*_rank(facts[each]), each))
+    reason = str(facts[name]["reason"])
+    if name in refused and _was_refused(refused[name], facts):
+        return f"{refused[name].name}: {reason}"
+    return reason
+
+
+def steps_of(choreography: Choreography, facts: Facts) -> list[StepView]:
+    """The steps, in their order."""
+    views: list[StepView] = []
+    went_on = COMPLETED in facts  # whether something is known that comes after the step
+    for step in reversed(choreography.steps):
+        status = _status(choreography, step, facts, went_on=went_on)
+        views.append(_view(choreography, step, facts, status))
+        went_on = went_on or _known((step.begins, step.ends), facts)
+    return views[::-1]
+
+
+def times_of(facts: Facts) -> tuple[datetime, datetime]:
+    """When the first and the last thing happened, of those that are known."""
+    times = [fact["at"] for fact in facts.values()]
+    return _time(min(times)), _time(max(times))
+
+
+def ended_at(facts: Facts) -> datetime | None:
+    """When it ended; a completed saga that is being undone has not ended any more."""
+    status = status_of(facts)
+    end = {SagaStatus.COMPENSATED: FAILED, SagaStatus.COMPLETED: COMPLETED}.get(status)
+    return None if end is None else _time(facts[end]["at"])
+
+
+def bill_of(facts: Facts) -> Mapping[str, Any]:
+    """What is to be paid, by whom and how; everything is null until the saga's beginning is known."""
+    begun = facts.get(BEGUN, {})
+    return {name: begun.get(name) for name in BILL}
+
+
+def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bool) -> StepStatus:
+    turned, closed = turned_back(facts), FAILED in facts
+    begins, ends, undone = (entry_of(each).name for each in (step.begins, step.ends, step.undone))
+    done = ends in facts or went_on
+    taken_up = done or begins in facts
+    if _was_refused(step, facts) and not done:
+        return StepStatus.FAILED
+    if undone in facts or closed:
+        return StepStatus.COMPENSATED if taken_up else StepStatus.SKIPPED
+    if done:
+        undoing = choreography.causes[step.undone] - choreography.causes[step.begins]
+        return StepStatus.COMPENSATING if turned and _known(undoing, facts) else StepStatus.SUCCEEDED
+    if entry_of(step.fails).name in facts:  # refused before it was asked for
+        return StepStatus.SKIPPED
+    if taken_up or _known(choreography.causes[step.begins], facts):
+        return StepStatus.RUNNING
+    return StepStatus.SKIPPED if turned else StepStatus.PENDING
+
+
+def _view(choreography: Choreography, step: Step, facts: Facts, status: StepStatus) -> StepView:
+    asked = status not in {StepStatus.PENDING, StepStatus.SKIPPED}
+    begun = [*_names(step.begins, *choreography.causes[step.begins]) & facts.keys()]
+    outcome = entry_of(step.fails if status is StepStatus.FAILED else step.ends).name
+    finished = asked and status is not StepStatus.RUNNING and outcome in facts
+    return StepView(
+        name=step.name,
+        status=status,
+        attempts=int(asked),
+        compensation_attempts=int(status in {StepStatus.COMPENSATING, StepStatus.COMPENSATED}),
+        started_at=_time(min(facts[each]["at"] for each in begun)) if asked and begun else None,
+        finished_at=_time(facts[outcome]["at"]) if finished else None,
+        error=str(facts[outcome]["reason"]) if status is StepStatus.FAILED else None,
+    )
+
+
+def _was_refused(step: Step, facts: Facts) -> bool:
+    """Whether the step was tried and could not be done; without `begins` somebody turned the saga back before it."""
+    names = _names(step.begins, step.fails)
+    return names <= facts.keys() and entry_of(step.ends).name not in facts
+
+
+def _known(any_of: Iterable[Fact], facts: Facts) -> bool:
+    return not _names(*any_of).isdisjoint(facts)
+
+
+def _fact(event: Event) -> Mapping[str, Any]:
+    at = event.time.astimezone(UTC).isoformat(timespec="microseconds")
+    payload = event.payload
+    if isinstance(payload, CheckoutInitiated):
+        return {"at": at, **payload.model_dump(mode="json", include=set(BILL))}
+    if isinstance(payload, CheckoutCancelRequested):
+        return {"at": at, "reason": payload.reason, "only_before_pivot": payload.only_before_pivot}
+    return {"at": at, "reason": payload.reason} if isinstance(payload, Backward) else {"at": at}
+
+
+def _rank(fact: Mapping[str, Any]) -> tuple[Any, ...]:
+    """By this the first of a type is told: by time, but an operator's request counts before a deadline's."""
+    return _only_before_pivot(fact), fact["at"], fact.get("reason", "")
+
+
+def _only_before_pivot(fact: Mapping[str, Any]) -> bool:
+    return bool(fact.get("only_before_pivot", False))
+
+
+def _names(*facts: Fact) -> set[str]:
+    return {entry_of(each).name for each in facts}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

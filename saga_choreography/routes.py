@@ -1,0 +1,124 @@
+"""The choreography over HTTP: parse, call the use case, shape the answer."""
+
+from uuid import UUID
+
+from flask import Response, current_app, request
+from flask_openapi import APIBlueprint
+
+from saga_choreography import service
+from saga_choreography.domain import Cancellation, Checkout
+from saga_choreography.models import db
+from saga_choreography.schemas import checkout_of, saga_out, timeline_out
+from shared.carts import Carts
+from shared.idempotency import request_key
+from shared.openapi import idempotent, problem
+from shared.saga_states import ENDED
+from shared.saga_views import (
+    AcceptedOut,
+    CheckoutIn,
+    CompensateIn,
+    ListQuery,
+    SagaOut,
+    SagaPath,
+    SagasOut,
+    SagaSummary,
+    TimelineOut,
+)
+from shared.trace import traceparent
+from shared.waiting import Endings, preferred_wait
+from shared.web import Answer, respond
+
+routes = APIBlueprint("saga_choreography", __name__, url_prefix="/saga/choreography")
+
+IN_DOUBT = problem("No answer from carrito in time; ask again, under the same Idempotency-Key")
+NO_SAGA = problem("No such saga")
+
+
+@routes.post(
+    "/checkout",
+    summary="Check a cart out",
+    responses={
+        200: SagaOut,
+        202: AcceptedOut,
+        404: problem("No such cart"),
+        409: problem("The cart is empty, being checked out (by the saga named) or checked out"),
+        504: IN_DOUBT,
+    },
+    openapi_extensions=idempotent(),
+)
+def checkout(body: CheckoutIn) -> Response:
+    """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
+    accepted = _begun(body)
+    with db.transaction() as uow:
+        service.register(uow, accepted, current_app.config["LIMITS"])
+    seconds = _wait_for(accepted.saga_id)
+    headers = {"Location": f"/saga/choreography/{accepted.saga_id}"}
+    if seconds > 0:
+        saga = _view(accepted.saga_id)
+        return respond(
+            Answer(saga, 200 if saga.status in ENDED else 202, {**headers, "Preference-Applied": f"wait={seconds:g}"})
+        )
+    return respond(Answer(AcceptedOut(**vars(accepted)), 202, headers))
+
+
+@routes.get("/status", summary="List sagas", responses={200: SagasOut})
+def list_sagas(query: ListQuery) -> Response:
+    """Newest first, by status or cart."""
+    with db.transaction() as uow:
+        rows = service.list_sagas(uow, query.status, query.cart_id, query.cursor, query.limit)
+    return respond(Answer(SagasOut.page([SagaSummary(**dict(row)) for row in rows], query.limit)))
+
+
+@routes.get(
+    "/<other_than(checkout,status):saga_id>",
+    summary="Read a saga",
+    responses={200: SagaOut, 404: NO_SAGA},
+)
+def get_saga(path: SagaPath) -> Response:
+    """Its status and its steps', as far as its events have come here."""
+    return respond(Answer(_view(path.saga_id)))
+
+
+@routes.get("/<saga_id>/timeline", summary="All that happened to a saga", responses={200: TimelineOut, 404: NO_SAGA})
+def get_timeline(path: SagaPath) -> Response:
+    """Every event with who published it and what it follows from, and what was done about the saga."""
+    with db.transaction() as uow:
+        events, notes = service.get_timeline(uow, path.saga_id)
+    return respond(Answer(TimelineOut(saga_id=path.saga_id, items=timeline_out(events, notes))))
+
+
+@routes.post("/<saga_id>/compensate", summary="Undo a saga", responses={202: SagaOut, 404: NO_SAGA})
+def compensate(path: SagaPath, body: CompensateIn) -> Response:
+    """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
+    wish = Cancellation(body.reason, body.by, trace=traceparent(request.headers.get("traceparent")))
+    with db.transaction() as uow:
+        row = service.compensate(uow, path.saga_id, wish, current_app.config["LIMITS"])
+    saga = _view(path.saga_id) if _wait_for(path.saga_id) > 0 else saga_out(row)
+    return respond(Answer(saga, 202, {"Location": f"/saga/choreography/{path.saga_id}"}))
+
+
+def _begun(body: CheckoutIn) -> Checkout:
+    """The checkout that carrito began, or begins now for us; carrito decides which carts may be."""
+    request_key()  # refused if it is none, also where it isn't needed
+    if body.saga_id is not None:
+        return checkout_of(body, body.saga_id)
+    carts: Carts = current_app.extensions["carts"]
+    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"))
+    return checkout_of(body, UUID(cart["saga_id"]))
+
+
+def _wait_for(saga_id: UUID) -> float:
+    """Wait if the caller prefers to; for how many seconds at most, 0 when it was not waited for."""
+    seconds = preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
+    endings: Endings = current_app.extensions["endings"]
+
+    def ended() -> bool:
+        with db.transaction() as uow:
+            return service.get(uow, saga_id)["status"] in ENDED
+
+    return seconds if endings.wait(saga_id, seconds, ended) else 0.0
+
+
+def _view(saga_id: UUID) -> SagaOut:
+    with db.transaction() as uow:
+        return saga_out(service.get(uow, saga_id))

@@ -1,0 +1,103 @@
+"""The use cases of the choreography, one function each; every one runs inside the caller's transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select, text
+
+from saga_choreography.domain import Cancellation, CartRefused, Checkout, Limits, SagaNotFound
+from saga_choreography.models import events, notes, outbox, sagas
+from saga_choreography.projection import turned_back
+from saga_choreography.recording import record
+from shared.db import Row
+from shared.event_bus import CheckoutCancelRequested, Event
+from shared.ids import new_id
+from shared.outbox import lazily
+from shared.saga_states import SagaStatus
+
+REGISTER = text("""
+INSERT INTO saga_choreography.sagas AS known (saga_id, cart_id, user_id, payment_method, deadline_at, due_at)
+VALUES (:saga_id, :cart_id, :user_id, :payment_method,
+        now() + make_interval(secs => :forward), now() + make_interval(secs => least(:forward, :stuck)))
+ON CONFLICT (saga_id) DO UPDATE
+   SET user_id = coalesce(known.user_id, excluded.user_id),
+       payment_method = coalesce(known.payment_method, excluded.payment_method)
+RETURNING cart_id, user_id, payment_method
+""")
+
+
+def register(uow: Connection, checkout: Checkout, limits: Limits) -> None:
+    """Have the saga seen from now on; its first event may be here already. Raises `CartRefused`.
+
+    Waits for no disk: that carrito froze the cart is durable, and the saga's first event tells of it again.
+    """
+    lazily(uow)
+    times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
+    known = uow.execute(REGISTER, {**vars(checkout), **times}).mappings().one()
+    if any(known[name] != getattr(checkout, name) for name in known):
+        raise CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
+
+
+def get(uow: Connection, saga_id: UUID) -> Row:
+    """One saga; raises `SagaNotFound`."""
+    return _found(uow.execute(select(sagas).where(sagas.c.saga_id == saga_id)).mappings().first(), saga_id)
+
+
+def list_sagas(
+    uow: Connection, status: SagaStatus | None, cart_id: UUID | None, before: UUID | None, limit: int
+) -> Sequence[Row]:
+    """Up to `limit` sagas, newest first, older than the saga `before`."""
+    statement = select(sagas).order_by(sagas.c.saga_id.desc()).limit(limit)
+    if status is not None:
+        statement = statement.where(sagas.c.status == status)
+    if cart_id is not None:
+        statement = statement.where(sagas.c.cart_id == cart_id)
+    if before is not None:
+        statement = statement.where(sagas.c.saga_id < before)
+    return uow.execute(statement).mappings().all()
+
+
+def get_timeline(uow: Connection, saga_id: UUID) -> tuple[Sequence[Row], Sequence[Row]]:
+    """All events of a saga, and all that was done about it; raises `SagaNotFound`."""
+    get(uow, saga_id)
+    happened = uow.execute(select(events).where(events.c.saga_id == saga_id)).mappings().all()
+    done = uow.execute(select(notes).where(notes.c.saga_id == saga_id)).mappings().all()
+    return happened, done
+
+
+def compensate(uow: Connection, saga_id: UUID, wish: Cancellation, limits: Limits) -> Row:
+    """Have a saga turned back, or a completed one undone; does nothing when it is on its way back or is back.
+
+    inventario alone decides where it turns: the request goes to it, and to no one else. Raises `SagaNotFound`.
+    """
+    statement = select(sagas).where(sagas.c.saga_id == saga_id).with_for_update(key_share=True)
+    row = _found(uow.execute(statement).mappings().first(), saga_id)
+    if turned_back(row["facts"]):
+        return row
+    note(uow, [saga_id], "compensation_asked", wish.by, wish.reason)
+    cancel(uow, [row], wish, limits)
+    return get(uow, saga_id)
+
+
+def cancel(uow: Connection, rows: Sequence[Row], wish: Cancellation, limits: Limits) -> None:
+    """Ask inventario to turn these sagas back, and show at once that it was asked."""
+    said = {"reason": wish.reason, "by": wish.by, "only_before_pivot": wish.only_before_pivot}
+    payloads = [CheckoutCancelRequested(saga_id=row["saga_id"], cart_id=row["cart_id"], **said) for row in rows]
+    asked = [Event(payload, trace=wish.trace) for payload in payloads]
+    outbox.stage(uow, asked)
+    record(uow, asked, limits)
+
+
+def note(uow: Connection, saga_ids: Sequence[UUID], kind: str, by: str, detail: str | None = None) -> None:
+    """Keep what was done about sagas, and by whom."""
+    common = {"kind": kind, "by": by, "detail": detail}
+    if saga_ids:
+        uow.execute(insert(notes), [{"id": new_id(), "saga_id": saga_id, **common} for saga_id in saga_ids])
+
+
+def _found(row: Any, saga_id: UUID) -> Row:
+    if row is None:
+        raise SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)
+    found: Row = row
+    return found

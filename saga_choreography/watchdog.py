@@ -1,0 +1,74 @@
+"""Turns sagas back whose time is over, and tells people of those that stand still. Any number may run at once.
+
+It decides nothing: whether a saga that is late turns back is for inventario to say, to which it is asked once.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from saga_choreography import service
+from saga_choreography.choreography import CHECKOUT
+from saga_choreography.domain import Cancellation, Limits
+from saga_choreography.models import db
+from saga_choreography.projection import may_be_late
+from shared.db import Row
+from shared.json_codec import dumps
+
+BY = "watchdog"
+BATCH = 100  # enough to go together, few enough to let others through
+
+DUE = text("""
+SELECT saga_id, cart_id, facts, deadline_at <= now() AS late,
+       moved_at + make_interval(secs => :stuck) <= now() AS still
+  FROM saga_choreography.sagas
+ WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+""")
+WATCH = text("""
+UPDATE saga_choreography.sagas AS saga
+   SET status = CASE WHEN seen.stuck THEN 'stuck' ELSE saga.status END,
+       due_at = CASE WHEN NOT seen.stuck
+                     THEN least(moved_at + make_interval(secs => :stuck),
+                                CASE WHEN seen.has_deadline THEN deadline_at END) END
+  FROM json_to_recordset(:rows) AS seen (saga_id uuid, stuck boolean, has_deadline boolean)
+ WHERE saga.saga_id = seen.saga_id
+""")
+NEXT = text("SELECT extract(epoch FROM min(due_at) - now()) FROM saga_choreography.sagas WHERE due_at IS NOT NULL")
+
+
+def run_once(limits: Limits) -> int:
+    """Look at sagas that are due to be looked at; how many were."""
+    with db.transaction() as uow:
+        rows = uow.execute(DUE, {"stuck": limits.stuck_seconds, "limit": BATCH}).mappings().all()
+        if rows:
+            _watch(uow, rows, limits)
+    return len(rows)
+
+
+def idle_seconds(limits: Limits) -> float:
+    """Until the first is due; none to come, and none that moves, is due sooner than the shorter limit."""
+    with db.transaction() as uow:
+        seconds = uow.scalar(NEXT)
+    most = min(limits.forward_seconds, limits.stuck_seconds)
+    return most if seconds is None else min(max(0.0, float(seconds)), most)
+
+
+def _watch(uow: Connection, rows: Sequence[Row], limits: Limits) -> None:
+    """One of them is asked for at most once: what was asked is among its facts, and its row is locked here."""
+    has_deadline = {row["saga_id"] for row in rows if may_be_late(CHECKOUT, row["facts"])}
+    late = [row for row in rows if row["late"] and row["saga_id"] in has_deadline]
+    asked = {row["saga_id"] for row in late}
+    if late:
+        reason = f"not completed within {limits.forward_seconds:g} s"
+        service.cancel(uow, late, Cancellation(reason, BY, only_before_pivot=True), limits)
+    stuck = [row["saga_id"] for row in rows if row["still"] and row["saga_id"] not in asked]
+    service.note(uow, stuck, "stuck", BY, f"nothing has happened for {limits.stuck_seconds:g} s")
+    seen = [
+        {
+            "saga_id": row["saga_id"],
+            "stuck": row["saga_id"] in stuck,
+            "has_deadline": row["saga_id"] in has_deadline - asked,
+        }
+        for row in rows
+    ]
+    uow.execute(WATCH, {"rows": dumps(seen), "stuck": limits.stuck_seconds})

@@ -1,0 +1,29 @@
+"""The process that shows what events tell, publishes what was asked for, and watches over deadlines.
+
+Any number of them may run. Without a broker it only watches.
+"""
+
+from functools import partial
+
+from saga_choreography import watchdog
+from saga_choreography.app import create_app
+from saga_choreography.config import Settings
+from saga_choreography.models import db, outbox
+from saga_choreography.recording import record
+from shared import worker
+from shared.event_worker import Part, all_together, jobs
+from shared.wakeup import Stop
+
+
+def main() -> None:
+    """Run with the settings of the environment until SIGTERM or SIGINT."""
+    settings = Settings()
+    stop = Stop.on_signals()
+    limits = settings.limits
+    part = Part(outbox, partial(record, limits=limits), all_together)
+    watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))
+    worker.run_all(create_app(settings), stop, watch, *jobs(db, part, settings, stop))
+
+
+if __name__ == "__main__":
+    main()
