@@ -1,17 +1,20 @@
-"""What executors read and write: leases with an epoch, and writes that count only under the lease."""
+"""What executors read and write: leases with an epoch, and writes that count only under the lease.
+
+Each is one statement for all the sagas it is about.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, func, null, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Numeric, column, func, select, text
 
-from saga_orchestrator.domain import Checkout, LeaseLost
+from saga_orchestrator.domain import Checkout
 from saga_orchestrator.engine import SagaState
-from saga_orchestrator.models import sagas, timeline
-from saga_orchestrator.records import checkout_from_row, state_from_json, state_to_json
+from saga_orchestrator.models import sagas
+from saga_orchestrator.records import checkout_from_row, rows_as_json, state_from_json, state_to_json
 from shared.json_codec import dumps
 from shared.wakeup import notify
 
@@ -27,34 +30,90 @@ class Lease:
     epoch: int
     owner: str
     deadline_seconds: float
+    learned: bool = False  # items and total, from carrito, under this lease
     entries: list[dict[str, Any]] = field(default_factory=list)  # of the timeline, not written yet
 
 
-def claim(uow: Connection, owner: str, limit: int, lease_seconds: float) -> list[Lease]:
-    """Take up to `limit` sagas that are due; `owner` names this claim and no other. None is given twice.
+class Kind(StrEnum):
+    """Why a saga is written."""
 
-    A lease waits for no disk. A crash of the server may take it back and give its epoch out again, to this executor
-    or to another; that is why its writes name the owner too.
-    """
-    _lazily(uow)
-    picked = (
-        select(sagas.c.saga_id)
-        .where(sagas.c.due_at <= func.now())
-        .order_by(sagas.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("picked")
+    DECIDE = "decide"  # it turns back, or goes for its pivot
+    END = "end"
+    HAND_BACK = "hand_back"  # until it is due again
+    PROGRESS = "progress"  # what people see of it, and its lease renewed
+
+
+LASTING = frozenset({Kind.DECIDE, Kind.END})  # a crash of the server may forget the others: they can be found out again
+
+
+@dataclass(frozen=True)
+class Save:
+    """A saga as it is to be written; due again in so many seconds, or never (None) since it has ended."""
+
+    kind: Kind
+    lease: Lease
+    due_in: float | None
+
+
+# A lease waits for no disk. A crash of the server may take it back and give its epoch out again, to this executor or
+# to another; that is why writes name the owner, too.
+_CLAIM = text("""
+    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
+    picked AS (
+        SELECT saga_id FROM sagas WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
-    taken = (
-        update(sagas)
-        .where(sagas.c.saga_id == picked.c.saga_id)
-        .values(epoch=sagas.c.epoch + 1, owner=owner, due_at=_in(lease_seconds))
-        .returning(
-            sagas,
-            func.extract("epoch", sagas.c.deadline_at - func.now()).label("deadline_seconds"),
+    UPDATE sagas SET epoch = epoch + 1, owner = :owner, due_at = now() + :seconds * interval '1 second'
+    FROM picked, lazily
+    WHERE sagas.saga_id = picked.saga_id
+    RETURNING sagas.saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items,
+        total_minor, state, epoch, extract(epoch FROM deadline_at - now())
+""").columns(
+    *(sagas.c[name] for name in (*Checkout.__dataclass_fields__, "state", "epoch")),
+    column("deadline_seconds", Numeric),
+)
+
+# Each saga is written under its own lease; those that come back are those that were still in hand.
+_SAVE = text("""
+    WITH new AS (
+        SELECT * FROM json_to_recordset(CAST(:saves AS json)) AS new (
+            saga_id uuid, epoch integer, owner text, state json, status text, items text, total_minor bigint,
+            due_in float8
         )
+    ),
+    written AS (
+        UPDATE sagas SET state = new.state, status = new.status,
+            items = coalesce(new.items, sagas.items), total_minor = coalesce(new.total_minor, sagas.total_minor),
+            updated_at = now(), due_at = now() + new.due_in * interval '1 second',
+            ended_at = CASE WHEN new.due_in IS NULL THEN now() END
+        FROM new
+        WHERE sagas.saga_id = new.saga_id AND sagas.epoch = new.epoch AND sagas.owner = new.owner
+        RETURNING sagas.saga_id, sagas.ended_at
+    ),
+    noted AS (
+        INSERT INTO timeline (
+            id, saga_id, kind, step, direction, attempt, outcome, started_at, finished_at, detail, executor
+        )
+        SELECT id, saga_id, kind, step, direction, attempt, outcome, started_at, finished_at, detail, executor
+        FROM json_to_recordset(CAST(:entries AS json)) AS entry (
+            id uuid, saga_id uuid, kind text, step text, direction text, attempt integer, outcome text,
+            started_at timestamptz, finished_at timestamptz, detail text, executor text
+        )
+        JOIN written USING (saga_id)
+        ON CONFLICT DO NOTHING
     )
-    return [_lease(row, owner) for row in uow.execute(taken).mappings()]
+    SELECT saga_id, CASE WHEN ended_at IS NOT NULL THEN pg_notify(:ends, saga_id::text) END FROM written
+""").columns(sagas.c.saga_id)
+
+
+def claim(uow: Connection, owner: str, limit: int, lease_seconds: float) -> list[Lease]:
+    """Take up to `limit` sagas that are due; `owner` names this claim and no other. None is given twice."""
+    rows = uow.execute(_CLAIM, {"owner": owner, "limit": limit, "seconds": lease_seconds}).mappings()
+    return [
+        Lease(
+            checkout_from_row(row), state_from_json(row["state"]), row["epoch"], owner, float(row["deadline_seconds"])
+        )
+        for row in rows
+    ]
 
 
 def seconds_to_next(uow: Connection) -> float | None:
@@ -65,65 +124,29 @@ def seconds_to_next(uow: Connection) -> float | None:
     return None if seconds is None else max(0.0, float(seconds))
 
 
-def decide(uow: Connection, lease: Lease, lease_seconds: float) -> None:
-    """Write down, for good, that the saga turns back, or that it goes for its pivot. Raises `LeaseLost`."""
-    _save(uow, lease, {"due_at": _in(lease_seconds)})
+def save(uow: Connection, saves: Sequence[Save]) -> set[UUID]:
+    """Write these sagas, each at most once among them; those whose lease is over are left alone, and returned."""
+    if LASTING.isdisjoint(each.kind for each in saves):
+        uow.execute(text("SET LOCAL synchronous_commit = off"))
+    leases = {each.lease.checkout.saga_id: each.lease for each in saves}
+    rows = sorted((_row(each) for each in saves), key=lambda row: row["saga_id"])  # locked in one order
+    entries = [entry for lease in leases.values() for entry in lease.entries]
+    values = {"saves": rows_as_json(rows), "entries": rows_as_json(entries), "ends": ENDS}
+    written = set(uow.scalars(_SAVE, values))
+    if any(each.kind is Kind.HAND_BACK for each in saves):
+        notify(uow, DUE)
+    return leases.keys() - written
 
 
-def end(uow: Connection, lease: Lease) -> None:
-    """Write down, for good, that the saga has ended. Raises `LeaseLost`."""
-    _save(uow, lease, {"due_at": null(), "ended_at": func.now()})
-    notify(uow, ENDS, str(lease.checkout.saga_id))
-
-
-def hand_back(uow: Connection, lease: Lease, seconds: float) -> None:
-    """Let go of the saga until it is due again in so many seconds. Raises `LeaseLost`."""
-    _lazily(uow)
-    _save(uow, lease, {"due_at": _in(seconds)})
-    notify(uow, DUE)
-
-
-def progress(uow: Connection, leases: Sequence[Lease], lease_seconds: float) -> list[Lease]:
-    """Renew these leases and write what people see of them; those that were lost are returned."""
-    _lazily(uow)
-    lost = []
-    for lease in leases:
-        try:
-            _save(uow, lease, {"due_at": _in(lease_seconds)})
-        except LeaseLost:
-            lost.append(lease)
-    return lost
-
-
-def _lazily(uow: Connection) -> None:
-    """What this transaction writes may be lost in a crash of the server: it can be found out again."""
-    uow.execute(text("SET LOCAL synchronous_commit = off"))
-
-
-def _save(uow: Connection, lease: Lease, values: dict[str, Any]) -> None:
-    status = lease.state.status
-    written = uow.execute(
-        update(sagas)
-        .where(sagas.c.saga_id == lease.checkout.saga_id, sagas.c.epoch == lease.epoch, sagas.c.owner == lease.owner)
-        .values(
-            state=state_to_json(lease.state),
-            status=status,
-            items=None if lease.checkout.items is None else dumps(lease.checkout.items),
-            total_minor=lease.checkout.total_minor,
-            updated_at=func.now(),
-            **values,
-        )
-    )
-    if written.rowcount == 0:
-        raise LeaseLost(f"epoch {lease.epoch} of saga {lease.checkout.saga_id} is over")
-    if lease.entries:
-        uow.execute(insert(timeline).on_conflict_do_nothing(), lease.entries)
-
-
-def _lease(row: Any, owner: str) -> Lease:
-    state = state_from_json(row["state"])
-    return Lease(checkout_from_row(row), state, row["epoch"], owner, float(row["deadline_seconds"]))
-
-
-def _in(seconds: float) -> Any:
-    return func.now() + timedelta(seconds=seconds)
+def _row(save: Save) -> dict[str, Any]:
+    lease = save.lease
+    return {
+        "saga_id": lease.checkout.saga_id,
+        "epoch": lease.epoch,
+        "owner": lease.owner,
+        "state": state_to_json(lease.state),
+        "status": lease.state.status,
+        "items": dumps(lease.checkout.items) if lease.learned else None,
+        "total_minor": lease.checkout.total_minor if lease.learned else None,
+        "due_in": save.due_in,
+    }

@@ -9,8 +9,8 @@ from shared.wakeup import Stop
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    # A connection for each saga in hand, one for taking sagas and one for renewing leases.
-    app = create_app(settings.model_copy(update={"web_threads": settings.executor_threads + 2}))
+    # A connection for taking sagas, one for writing them and one for renewing leases.
+    app = create_app(settings.model_copy(update={"web_threads": 3}))
     Executor(app, settings, Stop.on_signals()).run()
 
 

@@ -11,12 +11,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, text
 
 from saga_orchestrator import service, store
-from saga_orchestrator.domain import Checkout, LeaseLost
+from saga_orchestrator.domain import Checkout
 from saga_orchestrator.engine import SagaState, Succeeded, apply, begin, next_command, started
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.records import timeline_entry
-from saga_orchestrator.store import Lease
+from saga_orchestrator.store import Kind, Lease, Save
 from shared.ids import new_id
 from shared.saga_states import SagaStatus
 from shared.testing import concurrently
@@ -45,9 +45,13 @@ class Sagas:
         with self.transaction() as uow:
             return store.claim(uow, owner, limit, seconds)
 
-    def end(self, lease: Lease) -> None:
+    def save(self, kind: Kind, *leases: Lease, due_in: float | None = LONG) -> set[UUID]:
+        """The sagas whose leases were over."""
         with self.transaction() as uow:
-            store.end(uow, lease)
+            return store.save(uow, [Save(kind, lease, due_in) for lease in leases])
+
+    def end(self, *leases: Lease) -> set[UUID]:
+        return self.save(Kind.END, *leases, due_in=None)
 
     def row(self, saga_id: UUID) -> Any:
         with self.transaction() as uow:
@@ -93,11 +97,9 @@ def test_a_write_under_an_old_epoch_changes_nothing(sagas: Sagas) -> None:
     (old,) = sagas.claim("first", seconds=PAST)
     sagas.claim("second")
     old.state = completed()
-    for write in (store.end, lambda uow, lease: store.decide(uow, lease, 9.0)):
-        with pytest.raises(LeaseLost), sagas.transaction() as uow:
-            write(uow, old)
-    with sagas.transaction() as uow:
-        assert store.progress(uow, [old], 9.0) == [old]
+    assert sagas.end(old) == {checkout.saga_id}
+    for kind in (Kind.DECIDE, Kind.HAND_BACK, Kind.PROGRESS):
+        assert sagas.save(kind, old) == {checkout.saga_id}
     row = sagas.row(checkout.saga_id)
     assert (row["status"], row["epoch"], row["owner"]) == ("pending", 2, "second")
 
@@ -106,8 +108,7 @@ def test_the_same_epoch_of_another_owner_is_not_mine(sagas: Sagas) -> None:
     """A claim that a crash of the server took back may be given to somebody else under the same number."""
     sagas.accept()
     (lease,) = sagas.claim("first")
-    with pytest.raises(LeaseLost):
-        sagas.end(replace(lease, owner="another", state=completed()))
+    assert sagas.end(replace(lease, owner="another", state=completed())) == {lease.checkout.saga_id}
 
 
 def test_a_claim_that_the_server_forgot_is_not_mine_though_i_claim_it_again(sagas: Sagas) -> None:
@@ -118,17 +119,15 @@ def test_a_claim_that_the_server_forgot_is_not_mine_though_i_claim_it_again(saga
     (again,) = sagas.claim("second claim")
     assert forgotten.epoch == again.epoch
     forgotten.state = again.state = completed()
-    with pytest.raises(LeaseLost):
-        sagas.end(forgotten)
-    sagas.end(again)
+    assert sagas.end(forgotten) == {checkout.saga_id}
+    assert sagas.end(again) == set()
     assert sagas.row(checkout.saga_id)["status"] == "completed"
 
 
 def test_what_was_handed_back_is_due_again(sagas: Sagas) -> None:
     sagas.accept()
     (lease,) = sagas.claim("first")
-    with sagas.transaction() as uow:
-        store.hand_back(uow, lease, 0)
+    sagas.save(Kind.HAND_BACK, lease, due_in=0)
     (again,) = sagas.claim("second")
     assert again.epoch == 2
 
@@ -138,8 +137,7 @@ def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
     (lease,) = sagas.claim("first")
     lease.entries.append(timeline_entry(checkout.saga_id, "stuck"))
     for _ in range(2):
-        with sagas.transaction() as uow:
-            store.decide(uow, lease, LONG)
+        assert sagas.save(Kind.DECIDE, lease) == set()
     with sagas.transaction() as uow:
         assert [entry["kind"] for entry in service.get_timeline(uow, checkout.saga_id)] == ["accepted", "stuck"]
 
@@ -148,10 +146,9 @@ def test_a_saga_turned_back_by_a_person_leaves_the_hand_that_had_it(sagas: Sagas
     checkout = sagas.accept()
     (lease,) = sagas.claim("first")
     with sagas.transaction() as uow:
-        service.compensate(uow, checkout.saga_id, "stop")
+        service.compensate(uow, checkout.saga_id, "stop", "ops")
     lease.state = completed()
-    with pytest.raises(LeaseLost):
-        sagas.end(lease)
+    assert sagas.end(lease) == {checkout.saga_id}
     (back,) = sagas.claim("second")
     assert back.state.status is SagaStatus.COMPENSATING
 
@@ -164,15 +161,11 @@ def test_a_person_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> None
         lease.state = completed()
 
         def end(lease: Lease = lease) -> bool:
-            try:
-                sagas.end(lease)
-            except LeaseLost:
-                return False
-            return True
+            return sagas.end(lease) == set()
 
         def turn_back(checkout: Checkout = checkout) -> bool:
             with sagas.transaction() as uow:
-                service.compensate(uow, checkout.saga_id, "stop")
+                service.compensate(uow, checkout.saga_id, "stop", "ops")
             return True
 
         ended, _ = concurrently(end, turn_back)
@@ -200,8 +193,7 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     assert seconds() == 0
     (lease,) = sagas.claim("first", seconds=50)
     assert 40 < (seconds() or 0) <= 50
-    with sagas.transaction() as uow:
-        store.hand_back(uow, lease, 20)
+    sagas.save(Kind.HAND_BACK, lease, due_in=20)
     assert 10 < (seconds() or 0) <= 20
     with sagas.transaction() as uow:
         uow.execute(text("UPDATE sagas SET due_at = now()"))
