@@ -26,6 +26,7 @@ class Message:
     saga_id: str
     headers: dict[str, Any]
     body: bytes
+    content_type: str | None = "application/json"
 
 
 class _AsIs(JSONFormat):

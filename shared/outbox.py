@@ -26,6 +26,7 @@ UPDATE {table} AS taken SET due_at = now() + make_interval(secs => :seconds)
  WHERE taken.id = due.id
 RETURNING taken.*
 """
+HAND_BACK = "UPDATE {table} SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[]))"
 SENT = "DELETE FROM {table} WHERE id = ANY(CAST(:ids AS uuid[]))"
 LAZILY = "SET LOCAL synchronous_commit = off"
 
@@ -50,6 +51,7 @@ class Outbox:
         self.channel = f"{metadata.schema}_outbox"
         self._stage = text(STAGE.format(table=self.table.fullname))
         self._take = text(TAKE.format(table=self.table.fullname))
+        self._hand_back = text(HAND_BACK.format(table=self.table.fullname))
         self._sent = text(SENT.format(table=self.table.fullname))
 
     def stage(self, uow: Connection, events: Sequence[Event]) -> None:
@@ -68,10 +70,14 @@ class Outbox:
         rows = uow.execute(self._take, {"limit": limit, "seconds": seconds}).mappings().all()
         return [_event(row) for row in sorted(rows, key=lambda row: row["id"])]
 
+    def hand_back(self, uow: Connection, ids: Sequence[UUID]) -> None:
+        """These were not published after all; they are due now."""
+        uow.execute(self._hand_back, {"ids": sorted(map(str, ids))})
+
     def sent(self, uow: Connection, ids: Sequence[UUID]) -> None:
         """The broker has confirmed these."""
         if ids:
-            uow.execute(self._sent, {"ids": [str(each) for each in ids]})
+            uow.execute(self._sent, {"ids": sorted(map(str, ids))})
 
     def seconds_to_next(self, uow: Connection) -> float | None:
         """Seconds until some event is due (not negative); None when there is none."""

@@ -13,7 +13,7 @@ import structlog
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
 from pika.spec import Basic, BasicProperties
 
 from shared.cloud_events import Message
@@ -24,7 +24,8 @@ HEARTBEAT_SECONDS = 30
 BLOCKED_SECONDS = 60  # a broker that is out of memory or disk for longer is tried anew
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
 PREFETCH = 200  # a few batches: one in hand, the next on the way
-MOST_DELIVERIES = 50  # of a message that takes its consumer down each time; then it is a dead letter
+MOST_DELIVERIES = 10  # of a message that takes its consumer down each time; supervisors give a process up after more
+LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default a broker drops it after twenty
 MANDATORY = True
 Loop = IOLoop  # which runs the connection, and whatever else the process waits for
 log = structlog.get_logger()
@@ -48,11 +49,16 @@ def ping(url: str) -> None:
 
 
 def declare_topology(url: str) -> None:
-    """Make the exchange, every service's queue with its bindings, and the queues of dead letters; may be repeated."""
+    """Make the exchange, every service's queue with its bindings, and the queues of dead letters; may be repeated.
+
+    Raises `ConnectionError`.
+    """
     with _channel(url) as channel:
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
         for service, types in bindings().items():
-            channel.queue_declare(dead_queue(service), durable=True, arguments={"x-queue-type": "quorum"})
+            channel.queue_declare(
+                dead_queue(service), durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": LOOKS}
+            )
             channel.queue_declare(
                 service,
                 durable=True,
@@ -61,6 +67,10 @@ def declare_topology(url: str) -> None:
                     "x-delivery-limit": MOST_DELIVERIES,
                     "x-dead-letter-exchange": "",
                     "x-dead-letter-routing-key": dead_queue(service),
+                    # A dead letter leaves the queue when the other one has it; this is only offered together with
+                    # refusing messages when the queue is full, which it never is, as it has no limit.
+                    "x-dead-letter-strategy": "at-least-once",
+                    "x-overflow": "reject-publish",
                 },
             )
             for name in types:
@@ -78,15 +88,27 @@ class Delivery:
     routing_key: str
     event: Event | None = None  # once it was read
     tries: int = 0
-    parked: bool = False
     lost: bool = False  # with its connection: the broker gives it to somebody again
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it failed here, or more than one consumer ended with it in hand."""
+        given_back = self.headers.get("x-delivery-count", 0)
+        return self.tries > 0 or (isinstance(given_back, int) and given_back > 1)
+
+    @property
+    def known(self) -> Event:
+        """The event; only once it was read."""
+        if self.event is None:
+            raise ValueError("not read")
+        return self.event
 
 
 class Bus:
     """One connection to the broker, in one thread: what came is in `deliveries`, what goes is confirmed.
 
-    `changed` is called, soon after and once for many, when there may be something to do: messages came, confirms
-    came, the connection is there, or is gone.
+    `changed` is called when there may be something to do: messages came, confirms came, the connection is there, or is
+    gone. What it does, it does later.
     """
 
     def __init__(self, url: str, queue: str, loop: Loop, changed: Callable[[], None]) -> None:
@@ -96,8 +118,8 @@ class Bus:
         self._channel: Channel | None = None
         self._blocked = False
         self._closing = False
-        self._noticed = False
         self._failures = 0
+        self._declaring = False
         self._tag = 0
         self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
         self._returned: set[str] = set()
@@ -122,7 +144,7 @@ class Bus:
         """Declare the topology and connect; tried again, ever more slowly, until it succeeds."""
         try:
             declare_topology(self._url)
-        except (AMQPError, OSError) as error:
+        except OSError as error:
             return self._try_again(error)
         self._connection = pika.SelectConnection(
             _parameters(self._url),
@@ -145,7 +167,7 @@ class Bus:
         self._tag += 1
         self._unconfirmed[self._tag] = (message.id, settled)
         properties = BasicProperties(
-            content_type="application/json",
+            content_type=message.content_type,
             delivery_mode=2,
             headers=message.headers,
             message_id=message.id,
@@ -170,18 +192,26 @@ class Bus:
         for tag in tags:
             self._channel.basic_ack(tag)
 
+    def put_back(self, delivery: Delivery) -> None:
+        """Have it dealt with again, unless the broker gives it to somebody anyway."""
+        if not delivery.lost and not self._closing:
+            self.deliveries.append(delivery)
+            self._changed()
+
     def stop_consuming(self) -> None:
-        """Take nothing new; what is waiting in hand goes back when the connection is closed."""
+        """Take nothing new."""
         self._closing = True
         self.deliveries.clear()
-        if self._channel is not None and self._channel.is_open:
+        if self._channel is not None:
             self._channel.basic_cancel(self._queue)
 
     def close(self) -> None:
-        """End the connection; `closed` tells when it is over."""
+        """Give back what is in hand, and end the connection; `closed` tells when it is over."""
         self._closing = True
-        if self._connection is not None and self._connection.is_open:
-            self._connection.close()
+        if self._channel is not None and self._in_hand:
+            # To newer brokers this is no failure of these messages, as an end of the connection would be.
+            self._channel.basic_nack(0, multiple=True, requeue=True)
+        self._drop()
 
     def _opened(self, channel: Channel) -> None:
         channel.add_on_close_callback(lambda *_: self._drop())
@@ -189,11 +219,17 @@ class Bus:
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm)
         channel.basic_qos(prefetch_count=PREFETCH)
-        channel.basic_consume(self._queue, self._on_message, consumer_tag=self._queue)
+        channel.basic_consume(
+            self._queue, self._on_message, consumer_tag=self._queue, callback=lambda _: self._consuming(channel)
+        )
+
+    def _consuming(self, channel: Channel) -> None:
         self._channel = channel
         self._failures, self._blocked, self._tag = 0, False, 0
         log.info("connected to the broker", queue=self._queue)
-        self._notice()
+        if self._closing:
+            return self.stop_consuming()
+        return self._changed()
 
     def _on_message(self, _: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
         delivery = Delivery(
@@ -204,12 +240,25 @@ class Bus:
             method.routing_key or "",
         )
         self._in_hand[delivery.tag] = delivery
-        self.deliveries.append(delivery)
-        self._notice()
+        if not self._closing:
+            self.deliveries.append(delivery)
+            self._changed()
 
     def _on_return(self, _: Channel, method: Basic.Return, properties: BasicProperties, __: bytes) -> None:
         log.error("unroutable", routing_key=method.routing_key, event_id=properties.message_id)
         self._returned.add(properties.message_id or "")
+        if not self._declaring:
+            self._declaring = True
+            self._loop.call_later(0, self._declare_again)
+
+    def _declare_again(self) -> None:
+        """Somebody removed a queue, or what binds it."""
+        self._declaring = False
+        try:
+            declare_topology(self._url)
+        except OSError as error:
+            log.warning("topology not declared", error=str(error))
+            self._drop()
 
     def _on_confirm(self, frame: Any) -> None:
         tag, multiple = frame.method.delivery_tag, frame.method.multiple
@@ -219,15 +268,17 @@ class Bus:
             unroutable = message_id in self._returned
             self._returned.discard(message_id)
             settled(isinstance(frame.method, Basic.Ack) and not unroutable)
-        self._notice()
+        self._changed()
 
     def _block(self, blocked: bool) -> None:
         log.warning("the broker takes nothing" if blocked else "the broker takes messages again")
         self._blocked = blocked
-        self._notice()
+        self._changed()
 
     def _drop(self) -> None:
-        if self._connection is not None and self._connection.is_open:
+        """Begin to end the connection."""
+        self._channel = None
+        if self._connection is not None and not (self._connection.is_closing or self._connection.is_closed):
             self._connection.close()
 
     def _try_again(self, error: BaseException) -> None:
@@ -246,15 +297,6 @@ class Bus:
             self._failures += 1
             log.warning("no connection to the broker", error=str(error) or type(error).__name__)
             self._loop.call_later(random.uniform(most / 2, most), self.open)  # noqa: S311  (jitter)
-        self._notice()
-
-    def _notice(self) -> None:
-        if not self._noticed:
-            self._noticed = True
-            self._loop.call_later(0, self._tell)
-
-    def _tell(self) -> None:
-        self._noticed = False
         self._changed()
 
 
@@ -268,7 +310,7 @@ class DeadLetter:
 
 
 def browse(url: str, queue: str, limit: int) -> list[DeadLetter]:
-    """Up to `limit` messages of a queue, which stay in it."""
+    """Up to `limit` messages of a queue, which stay in it; raises as `move`."""
     with _channel(url) as channel:
         return [letter for _, letter, __ in _take(channel, queue, limit)]
 
@@ -276,7 +318,8 @@ def browse(url: str, queue: str, limit: int) -> list[DeadLetter]:
 def move(url: str, source: str, target: str, limit: int, wanted: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
     """Move the wanted ones of up to `limit` messages to another queue; those that were moved.
 
-    A message leaves its queue when the other one has it: should this end in between, it is in both.
+    A message leaves its queue when the other one has it: should this end in between, it is in both. Raises
+    `LookupError` when there is no such queue, `ConnectionError` when the broker does not answer.
     """
     moved = []
     with _channel(url) as channel:
@@ -312,13 +355,16 @@ def _channel(url: str) -> Iterator[BlockingChannel]:
     parameters.blocked_connection_timeout = 2
     try:
         connection = pika.BlockingConnection(parameters)
-    except AMQPError as error:
-        raise ConnectionError(f"no broker at {parameters.host}:{parameters.port}") from error
-    try:
-        yield connection.channel()
-    finally:
-        if connection.is_open:
-            connection.close()
+        try:
+            yield connection.channel()
+        finally:
+            if connection.is_open:
+                connection.close()
+    except (AMQPError, OSError) as error:
+        if isinstance(error, UnroutableError) or (isinstance(error, ChannelClosedByBroker) and error.reply_code == 404):
+            raise LookupError("no such queue") from error
+        reason = str(error) or type(error).__name__
+        raise ConnectionError(f"no answer from {parameters.host}:{parameters.port}: {reason}") from error
 
 
 def _parameters(url: str) -> pika.URLParameters:

@@ -1,0 +1,162 @@
+"""Consuming a service's events: those that wait go together, in as few transactions as their reactions allow.
+
+After the commit they are acknowledged, and what follows from them is published. Should a transaction fail, each of
+its messages is tried alone, so that none goes with another. So is one that was in hand when a process died, more than
+once: of many such messages it is one, perhaps, that kills.
+"""
+
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+
+import structlog
+from sqlalchemy import Connection
+
+from shared import faults
+from shared.batches import rounds
+from shared.cloud_events import Message, Unreadable, from_message
+from shared.db import Database, is_unavailable
+from shared.event_bus import Event
+from shared.ids import new_id
+from shared.outbox import Outbox
+from shared.publisher import Publisher
+from shared.rabbitmq import Bus, Delivery, Loop, dead_queue
+
+BATCH = 100  # messages in one transaction: beyond this nothing is gained, and locks are held for longer
+TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons: 0.2, 0.4, 0.8 s, then it is parked
+ERROR_LENGTH = 500
+log = structlog.get_logger()
+
+# Given events, new or not, in one transaction: what follows from them.
+Handle = Callable[[Connection, Sequence[Event]], list[Event]]
+# Events in the parts that may share a transaction.
+Split = Callable[[Sequence[Delivery]], Iterable[list[Delivery]]]
+
+
+def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Those of one type, each of another saga: what changes rows takes its locks in one order then."""
+    of_type = defaultdict[type, list[Delivery]](list)
+    for delivery in batch:
+        of_type[type(delivery.known.payload)].append(delivery)
+    for deliveries in of_type.values():
+        yield from rounds(deliveries, lambda delivery: delivery.known.saga_id)
+
+
+def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
+    """For a service that locks nothing but its own rows, in one order."""
+    return [list(batch)] if batch else []
+
+
+@dataclass(frozen=True)
+class Part:
+    """A service's part in the choreography: what it does with events, and where it stages those that follow."""
+
+    outbox: Outbox
+    handle: Handle
+    split: Split = by_type
+
+
+class Consumer:
+    """One process's share in consuming a service's queue."""
+
+    def __init__(self, db: Database, part: Part, bus: Bus, loop: Loop, publisher: Publisher) -> None:
+        self._db, self._part, self._bus, self._loop, self._publisher = db, part, bus, loop, publisher
+        self._doubtful: list[Delivery] = []
+
+    @property
+    def due(self) -> bool:
+        """Whether there are messages to be dealt with."""
+        return bool(self._bus.deliveries or self._doubtful)
+
+    def consume(self) -> None:
+        """Deal with some of what has come. Raises when the database is away; nothing is forgotten then."""
+        parts = deque(self._parts())
+        while parts:
+            part = parts.popleft()
+            try:
+                self._deal_with(part)
+            except Exception as error:
+                if is_unavailable(error):
+                    self._bus.deliveries.extendleft(reversed([*part, *chain(*parts)]))
+                    raise
+                if len(part) == 1:
+                    self._failed(part[0], error)
+                else:
+                    parts.extendleft([delivery] for delivery in reversed(part))
+
+    def _parts(self) -> Iterator[list[Delivery]]:
+        """Up to `BATCH` messages, in parts for a transaction each; then one that is in doubt, alone."""
+        waiting = self._bus.deliveries
+        taken = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+        known = [delivery for delivery in taken if self._read(delivery)]
+        self._doubtful.extend(delivery for delivery in known if delivery.doubtful)
+        yield from self._part.split([delivery for delivery in known if not delivery.doubtful])
+        self._doubtful = [delivery for delivery in self._doubtful if not delivery.lost]
+        if self._doubtful:
+            # Whichever: where one kills, those that always came after it would be lost with it.
+            yield [self._doubtful.pop(random.randrange(len(self._doubtful)))]  # noqa: S311
+
+    def _deal_with(self, part: list[Delivery]) -> None:
+        """One transaction; then acknowledge, and publish what follows. Any error rolls it back, a `Refusal` too."""
+        with self._db.engine.begin() as uow:
+            following = self._part.handle(uow, [delivery.known for delivery in part])
+            self._publisher.stage(uow, following)
+            faults.reach(f"{self._db.service}.worker.before_commit")
+        faults.reach(f"{self._db.service}.worker.before_ack")
+        self._bus.ack(part)
+        self._publisher.publish_staged(following)
+
+    def _read(self, delivery: Delivery) -> bool:
+        """Whether it is an event; a message that is none, and never will be, is parked at once."""
+        if delivery.event is None:
+            try:
+                delivery.event = from_message(delivery.headers, delivery.content_type, delivery.body)
+            except Unreadable as error:
+                delivery.tries += 1
+                self._park(delivery, error)
+        return delivery.event is not None
+
+    def _failed(self, delivery: Delivery, error: Exception) -> None:
+        delivery.tries += 1
+        told = {
+            "type": delivery.routing_key,
+            "saga_id": str(delivery.known.saga_id),
+            "event_id": str(delivery.known.id),
+        }
+        log.warning("message failed", **told, tries=delivery.tries, exc_info=error)
+        if delivery.tries >= TRIES:
+            self._park(delivery, error)
+        else:
+            self._later(delivery, TRY_AGAIN_SECONDS * 2 ** (delivery.tries - 1))
+
+    def _later(self, delivery: Delivery, seconds: float) -> None:
+        self._loop.call_later(seconds, lambda: self._bus.put_back(delivery))
+
+    def _park(self, delivery: Delivery, error: Exception) -> None:
+        """Put the message where people find it, with the reason; it is acknowledged once it is there."""
+        log.error("message parked", routing_key=delivery.routing_key, error=str(error), tries=delivery.tries)
+        reasons = {
+            "x-error": f"{type(error).__name__}: {error}"[:ERROR_LENGTH],
+            "x-tries": delivery.tries,
+            "x-parked-at": datetime.now(UTC).isoformat(),
+            "x-routing-key": delivery.routing_key,
+        }
+        kept = {name: value for name, value in delivery.headers.items() if not name.startswith("x-")}
+        message = Message(
+            str(delivery.headers.get("ce-id") or new_id()),
+            delivery.routing_key,
+            str(delivery.headers.get("ce-subject", "")),
+            {**kept, **reasons},
+            delivery.body,
+            delivery.content_type,
+        )
+        self._bus.publish(message, lambda there: self._parked(delivery, there), queue=dead_queue(self._db.service))
+
+    def _parked(self, delivery: Delivery, there: bool) -> None:
+        if there:
+            self._bus.ack([delivery])
+        else:
+            self._later(delivery, TRY_AGAIN_SECONDS)
