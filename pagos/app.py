@@ -10,7 +10,8 @@ if not __package__:  # imported from inside this folder: `cd pagos && python -c 
 from pagos.audit import audit
 from pagos.config import Settings
 from pagos.models import db
-from pagos.routes import routes
+from pagos.routes import commands, routes
+from shared.commands import command_routes
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
 
@@ -23,6 +24,7 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
+    service_app.register_api(command_routes(commands))
     service_app.config["CURRENCY"] = settings.currency
     return service_app
 

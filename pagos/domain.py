@@ -1,6 +1,6 @@
 """What pagos promises about money: methods, states, accounts and named errors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -108,6 +108,15 @@ class SagaCharge(Charge):
     cart_id: UUID
 
 
+@dataclass(frozen=True)
+class Refund:
+    """A saga's money to be given back; its payment must be the one that is named, if one is."""
+
+    saga_id: UUID
+    payment_id: UUID | None = None
+    reason: str | None = None
+
+
 def wallet_account(user_id: str | None) -> str:
     """The ledger's account of a user's wallet."""
     return f"wallet:{user_id}"
@@ -126,20 +135,24 @@ def declined(charge: Charge, why: Decline) -> PaymentDeclined:
     return PaymentDeclined(IN_WORDS[why], reason=why.value, payment_id=charge.id, **saga)
 
 
-def check_same_charge(charge: SagaCharge, payment: Mapping[Any, Any]) -> None:
-    """Raise `ChargedOtherwise` unless the saga's payment is what is asked for now, whatever its id."""
+def difference(charge: SagaCharge, payment: Mapping[Any, Any]) -> ChargedOtherwise | None:
+    """The refusal unless the saga's payment is what is asked for now, whatever its id."""
     for name in ("cart_id", "user_id", "amount_minor", "currency", "payment_method"):
         if payment[name] != getattr(charge, name):
-            raise ChargedOtherwise(
+            return ChargedOtherwise(
                 f"saga {charge.saga_id} has payment {payment['id']} with another {name.removesuffix('_minor')}",
                 saga_id=charge.saga_id,
                 payment_id=payment["id"],
             )
+    return None
 
 
-def check_together(payment: Mapping[Any, Any], payment_id: UUID, saga_id: UUID) -> None:
-    """Raise `OtherSaga` unless this payment has both ids: a compensation acts for its own saga only."""
-    if payment["id"] != payment_id:
-        raise OtherSaga(f"saga {saga_id} has another payment", saga_id=saga_id, payment_id=payment["id"])
-    if payment["saga_id"] != saga_id:
-        raise OtherSaga(f"payment {payment_id} is not of saga {saga_id}", saga_id=saga_id, payment_id=payment_id)
+def mismatch(refund: Refund, related: Iterable[Mapping[Any, Any]]) -> OtherSaga | None:
+    """The refusal unless all these payments have both of the refund's ids: it acts for its own saga only."""
+    saga_id, payment_id = refund.saga_id, refund.payment_id
+    for payment in related:
+        if payment_id not in {None, payment["id"]}:
+            return OtherSaga(f"saga {saga_id} has another payment", saga_id=saga_id, payment_id=payment["id"])
+        if payment["saga_id"] != saga_id:
+            return OtherSaga(f"payment {payment_id} is not of saga {saga_id}", saga_id=saga_id, payment_id=payment_id)
+    return None

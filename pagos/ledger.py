@@ -1,73 +1,96 @@
-"""The statements that move money: each changes a payment or a wallet and books the transfer, in one go."""
+"""The statements that move money: each changes payments or wallets and books the transfers, in one go.
 
-from typing import Any
+They take the money of many sagas at once. What is looked up comes as arrays, whose length PostgreSQL knows when it
+plans; of JSON it expects a hundred rows, and would rather read a whole table than look up that many.
+"""
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from uuid import UUID
 
-from sqlalchemy import CTE, Connection, Select, insert, literal, select, update
+from sqlalchemy import Connection, exists, insert, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from pagos.domain import CASH, REVENUE, Charge, Decline, Method, PaymentStatus, funding_account, wallet_account
+from pagos.domain import (
+    ALWAYS_DECLINED,
+    CASH,
+    Charge,
+    Decline,
+    Method,
+    PaymentIdTaken,
+    PaymentStatus,
+    Refund,
+    declined,
+    funding_account,
+    wallet_account,
+)
 from pagos.models import payments, transfers, wallets
+from shared.batches import each_once
 from shared.db import Row
+from shared.errors import DomainError
+from shared.json_codec import dumps
 
-
-def capture(uow: Connection, charge: Charge) -> Row | None:
-    """Store a payment that is funded and book it; None when its id is taken."""
-    paid = _new(charge, PaymentStatus.CAPTURED).cte("paid")
-    source = literal(funding_account(charge))
-    booked = _booked(
-        select(paid.c.id, literal("capture"), source, literal(REVENUE), paid.c.amount_minor, paid.c.currency)
-    )
-    return uow.execute(select(paid).add_cte(booked)).mappings().first()
-
-
-def decline(uow: Connection, charge: Charge, why: Decline) -> Row | None:
-    """Store a payment that is not to be; None when its id is taken."""
-    return uow.execute(_new(charge, PaymentStatus.DECLINED, why)).mappings().first()
-
-
-def give_back(uow: Connection, payment_id: UUID, saga_id: UUID, reason: str | None) -> Row | None:
-    """Refund a captured payment by booking its reverse; None when there is none with these ids."""
-    refunded = (
-        update(payments)
-        .where(
-            payments.c.id == payment_id,
-            payments.c.saga_id == saga_id,
-            payments.c.status == PaymentStatus.CAPTURED,
+_STORE = text("""
+    WITH asked AS (
+        SELECT * FROM json_to_recordset(:charges) AS asked (
+            id uuid, saga_id uuid, cart_id uuid, merchant_id text, order_id text, user_id text, amount_minor bigint,
+            currency text, payment_method text, status text, reason text, account text
         )
-        .values(status=PaymentStatus.REFUNDED, refunded_minor=payments.c.amount_minor, reason=reason)
-        .returning(payments)
-        .cte("refunded")
-    )
-    there = transfers.alias("there")
-    booked = _booked(
-        select(
-            refunded.c.id,
-            literal("refund"),
-            there.c.credit_account,
-            there.c.debit_account,
-            there.c.amount_minor,
-            there.c.currency,
-        ).where(there.c.payment_id == refunded.c.id, there.c.kind == "capture")
-    )
-    payment = uow.execute(select(refunded).add_cte(booked)).mappings().first()
-    if payment is not None and payment["payment_method"] == Method.WALLET:
-        _fill(uow, payment["user_id"], payment["currency"], payment["amount_minor"])
-    return payment
-
-
-def draw(uow: Connection, charge: Charge) -> bool:
-    """Take the money for a charge from its user's wallet, if it holds enough; `capture` books it."""
-    statement = (
-        update(wallets)
-        .where(
-            wallets.c.user_id == charge.user_id,
-            wallets.c.currency == charge.currency,
-            wallets.c.balance_minor >= charge.amount_minor,
+    ), stored AS (
+        INSERT INTO payments (
+            id, saga_id, cart_id, merchant_id, order_id, user_id, amount_minor, currency, payment_method, status, reason
         )
-        .values(balance_minor=wallets.c.balance_minor - charge.amount_minor)
+        SELECT
+            id, saga_id, cart_id, merchant_id, order_id, user_id, amount_minor, currency, payment_method, status, reason
+        FROM asked ORDER BY id
+        ON CONFLICT (id) DO NOTHING
+        RETURNING *
+    ), booked AS (
+        INSERT INTO ledger_transfers (payment_id, kind, debit_account, credit_account, amount_minor, currency)
+        SELECT id, 'capture', account, 'revenue', stored.amount_minor, stored.currency
+        FROM stored JOIN asked USING (id) WHERE stored.status = 'captured'
     )
-    return uow.execute(statement).rowcount == 1
+    SELECT * FROM stored
+""")
+
+_GIVE_BACK = text("""
+    WITH refunded AS (
+        UPDATE payments SET status = 'refunded', refunded_minor = amount_minor, reason = asked.reason
+        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:payment_ids AS uuid[]), CAST(:reasons AS text[]))
+            AS asked (saga_id, payment_id, reason)
+        WHERE payments.saga_id = asked.saga_id AND payments.id = coalesce(asked.payment_id, payments.id)
+            AND status = 'captured'
+        RETURNING payments.*
+    ), booked AS (
+        INSERT INTO ledger_transfers (payment_id, kind, debit_account, credit_account, amount_minor, currency)
+        SELECT refunded.id, 'refund', there.credit_account, there.debit_account, there.amount_minor, there.currency
+        FROM refunded JOIN ledger_transfers AS there ON there.payment_id = refunded.id AND there.kind = 'capture'
+    ), filled AS (
+        INSERT INTO wallets (user_id, currency, balance_minor)
+        SELECT user_id, currency, sum(amount_minor) FROM refunded WHERE payment_method = 'wallet'
+        GROUP BY user_id, currency ORDER BY user_id, currency
+        ON CONFLICT (user_id, currency) DO UPDATE SET balance_minor = wallets.balance_minor + excluded.balance_minor
+    )
+    SELECT * FROM refunded
+""")
+
+
+def charge(uow: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
+    """Take money: the payments, captured and booked, or `PaymentDeclined`; such a payment is stored as well.
+
+    `PaymentIdTaken` when there is another payment with that id, or was by an earlier one of these charges.
+    """
+    return each_once(charges, attrgetter("id"), lambda part: _charge(uow, part))
+
+
+def give_back(uow: Connection, refunds: Sequence[Refund]) -> dict[UUID, Row]:
+    """Refund captured payments by booking their reverse; the payments by saga, those that were there."""
+    asked = {
+        "saga_ids": [each.saga_id for each in refunds],
+        "payment_ids": [each.payment_id for each in refunds],
+        "reasons": [each.reason for each in refunds],
+    }
+    return {row["saga_id"]: row for row in uow.execute(_GIVE_BACK, asked).mappings()}
 
 
 def deposit(uow: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
@@ -84,21 +107,71 @@ def deposit(uow: Connection, user_id: str, currency: str, amount_minor: int) -> 
     return _fill(uow, user_id, currency, amount_minor)
 
 
-def _fill(uow: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
+def _charge(uow: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
+    declines = _declines(uow, charges)
+    stored = _store(uow, charges, declines)
+    outcomes: list[Row | DomainError] = []
+    for charge in charges:
+        if charge.id not in stored:
+            _put_back(uow, charge, declines)
+            outcomes.append(PaymentIdTaken(f"there is another payment {charge.id}", payment_id=charge.id))
+        else:
+            outcomes.append(declined(charge, declines[charge.id]) if charge.id in declines else stored[charge.id])
+    return outcomes
+
+
+def _declines(uow: Connection, charges: Sequence[Charge]) -> dict[UUID, Decline]:
+    """Which are declined and why. Of the others, those from wallets are drawn, in the order of users."""
+    methods = {charge.id: charge.payment_method for charge in charges}
+    declines = {
+        payment_id: ALWAYS_DECLINED[method] for payment_id, method in methods.items() if method in ALWAYS_DECLINED
+    }
+    from_wallets = [charge for charge in charges if charge.payment_method is Method.WALLET]
+    for charge in sorted(from_wallets, key=lambda each: str(each.user_id)):
+        if not _draw(uow, charge):
+            declines[charge.id] = Decline.WALLET_SHORT
+    return declines
+
+
+def _draw(uow: Connection, charge: Charge) -> bool:
+    """Take the money from the charge's wallet, if it holds enough, and not for a payment that will not be stored."""
+    statement = (
+        update(wallets)
+        .where(
+            wallets.c.user_id == charge.user_id,
+            wallets.c.currency == charge.currency,
+            wallets.c.balance_minor >= charge.amount_minor,
+            ~exists().where(payments.c.id == charge.id),
+        )
+        .values(balance_minor=wallets.c.balance_minor - charge.amount_minor)
+    )
+    return uow.execute(statement).rowcount == 1
+
+
+def _store(uow: Connection, charges: Sequence[Charge], declines: Mapping[UUID, Decline]) -> dict[UUID, Row]:
+    """The payments of which the id was not taken, by id."""
+    asked = [
+        {
+            **vars(charge),
+            "status": PaymentStatus.DECLINED if charge.id in declines else PaymentStatus.CAPTURED,
+            "reason": declines.get(charge.id),
+            "account": funding_account(charge),
+        }
+        for charge in charges
+    ]
+    return {row["id"]: row for row in uow.execute(_STORE, {"charges": dumps(asked)}).mappings()}
+
+
+def _put_back(uow: Connection, charge: Charge, declines: Mapping[UUID, Decline]) -> None:
+    """What was drawn for a payment whose id somebody else took at the same moment."""
+    if charge.payment_method is Method.WALLET and charge.id not in declines:
+        _fill(uow, charge.user_id, charge.currency, charge.amount_minor)
+
+
+def _fill(uow: Connection, user_id: str | None, currency: str, amount_minor: int) -> Row:
     new = upsert(wallets).values(user_id=user_id, currency=currency, balance_minor=amount_minor)
     statement = new.on_conflict_do_update(
         index_elements=[wallets.c.user_id, wallets.c.currency],
         set_={"balance_minor": wallets.c.balance_minor + new.excluded.balance_minor},
     ).returning(wallets)
     return uow.execute(statement).mappings().one()
-
-
-def _new(charge: Charge, status: PaymentStatus, why: Decline | None = None) -> Any:
-    statement = upsert(payments).values(**vars(charge), status=status, reason=why)
-    return statement.on_conflict_do_nothing(index_elements=[payments.c.id]).returning(payments)
-
-
-def _booked(transfer: Select[Any]) -> CTE:
-    """The ledger's row for each row of the select, as a part of the statement that has it as its source."""
-    columns = ["payment_id", "kind", "debit_account", "credit_account", "amount_minor", "currency"]
-    return insert(transfers).from_select(columns, transfer).cte("booked")

@@ -1,9 +1,16 @@
 """pagos over HTTP: parse, call the use case, shape the answer."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+from operator import attrgetter
+from uuid import UUID
+
 from flask import Response, current_app
 from flask_openapi import APIBlueprint
+from sqlalchemy import Connection
 
 from pagos import service
+from pagos.domain import Refund
 from pagos.models import db
 from pagos.schemas import (
     CartPath,
@@ -18,11 +25,16 @@ from pagos.schemas import (
     UserPath,
     WalletOut,
 )
-from shared.idempotency import answer_once
+from shared.batches import each_once, unless_refused
+from shared.commands import Command, Commands
+from shared.errors import DomainError
+from shared.idempotency import answer, answer_once
 from shared.openapi import idempotent, problem
-from shared.web import Answer, respond
+from shared.schemas import NoBody
+from shared.web import Answer, Outcome, respond
 
 routes = APIBlueprint("pagos", __name__, url_prefix="/api/v1")
+commands = Commands(db)
 
 DECLINED = problem("Declined; the problem's `reason` says why")
 
@@ -36,7 +48,12 @@ DECLINED = problem("Declined; the problem's `reason` says why")
 def pay(body: PaymentIn) -> Response:
     """Send an Idempotency-Key, so that a repeated request does not pay twice."""
     charge = body.charge(_currency())
-    return answer_once(db, lambda uow: Answer(PaymentOut.of(service.pay(uow, charge)), 201))
+
+    def paid(uow: Connection) -> Outcome:
+        payment = service.pay(uow, charge)
+        return payment if isinstance(payment, DomainError) else Answer(PaymentOut.of(payment), 201)
+
+    return answer_once(db, paid)
 
 
 @routes.post(
@@ -50,9 +67,8 @@ def pay(body: PaymentIn) -> Response:
     openapi_extensions=idempotent(),
 )
 def pay_for_saga(body: SagaPaymentIn) -> Response:
-    """Once; repeated, it answers the same, a decline too; after a refund it is refused."""
-    charge = body.charge(_currency())
-    return answer_once(db, lambda uow: Answer(SagaPaymentOut.of(service.pay_for_saga(uow, charge)), 201))
+    """Once; repeated, it answers the same, a refusal too; after a refund it is refused."""
+    return answer_once(db, lambda uow: _pay_for_sagas(uow, [Command(body)])[0])
 
 
 @routes.post(
@@ -69,11 +85,7 @@ def refund(path: PaymentPath, body: RefundIn) -> Response:
 
     Nothing moves when it was declined (status `declined`), or has not come yet and now never will (`void`).
     """
-    with db.transaction() as uow:
-        saga_id = body.saga_id or service.saga_of(uow, path.payment_id)
-        row = service.refund(uow, path.payment_id, saga_id, body.reason)
-    void = SagaPaymentOut.void(path.payment_id, saga_id, _currency())
-    return respond(Answer(void if row is None else SagaPaymentOut.of(row)))
+    return answer(db, lambda uow: _refund_payments(uow, [Command(body, path)])[0])
 
 
 @routes.get("/payments/saga/<cart_id>", summary="A cart's saga payments", responses={200: SagaPaymentsOut})
@@ -107,6 +119,43 @@ def get_wallet(path: UserPath) -> Response:
     """What it holds."""
     with db.transaction() as uow:
         return respond(Answer(WalletOut.of(service.get_wallet(uow, path.user_id, _currency()))))
+
+
+@commands.register("/api/v1/payments/saga", SagaPaymentIn, key=lambda command: command.body.saga)
+def _pay_for_sagas(uow: Connection, asked: Sequence[Command[SagaPaymentIn, NoBody]]) -> list[Outcome]:
+    currency = _currency()
+    paid = service.pay_for_saga(uow, [command.body.charge(currency) for command in asked])
+    return [each if isinstance(each, DomainError) else Answer(SagaPaymentOut.of(each.row), 201) for each in paid]
+
+
+@commands.register(
+    "/api/v1/payments/saga/{payment_id}/refund", RefundIn, PaymentPath, key=lambda command: command.path.payment_id
+)
+def _refund_payments(uow: Connection, asked: Sequence[Command[RefundIn, PaymentPath]]) -> list[Outcome]:
+    unnamed = [command.path.payment_id for command in asked if command.body.saga_id is None]
+    sagas = service.sagas_of(uow, unnamed)
+    refunds = [_refund(command, sagas) for command in asked]
+    return unless_refused(refunds, lambda fit: each_once(fit, attrgetter("saga_id"), partial(_refunded, uow)))
+
+
+def _refund(command: Command[RefundIn, PaymentPath], sagas: Mapping[UUID, UUID | DomainError]) -> Refund | DomainError:
+    saga_id = command.body.saga_id or sagas[command.path.payment_id]
+    if isinstance(saga_id, DomainError):
+        return saga_id
+    return Refund(saga_id, command.path.payment_id, command.body.reason)
+
+
+def _refunded(uow: Connection, refunds: Sequence[Refund]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for each, done in zip(refunds, service.refund(uow, refunds), strict=True):
+        if isinstance(done, DomainError):
+            outcomes.append(done)
+        elif done.row is None:
+            void = SagaPaymentOut.void(each.payment_id, each.saga_id, _currency())  # type: ignore[arg-type]  # in the path
+            outcomes.append(Answer(void))
+        else:
+            outcomes.append(Answer(SagaPaymentOut.of(done.row)))
+    return outcomes
 
 
 def _currency() -> str:

@@ -56,6 +56,11 @@ class SagaPaymentIn(Body):
     payment_method: Method
     payment_id: UUID | None = None
 
+    @property
+    def saga(self) -> UUID:
+        """Whose payment it is."""
+        return self.saga_id or self.cart_id
+
     def charge(self, currency: str) -> SagaCharge:
         """The same in the domain's words."""
         return SagaCharge(
@@ -64,7 +69,7 @@ class SagaPaymentIn(Body):
             currency=currency,
             payment_method=self.payment_method,
             user_id=self.user_id,
-            saga_id=self.saga_id or self.cart_id,
+            saga_id=self.saga,
             cart_id=self.cart_id,
         )
 

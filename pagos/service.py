@@ -1,84 +1,101 @@
-"""The use cases of pagos, one function each; every one runs inside the caller's transaction."""
+"""The use cases of pagos, one function each; every one runs inside the caller's transaction.
 
-from collections.abc import Sequence
+Those of sagas take what many sagas ask for, each saga once, and return an outcome for each, in their order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, or_, select
 
 from pagos import ledger
 from pagos.domain import (
-    ALWAYS_DECLINED,
     CHARGE,
-    Charge,
-    Decline,
     MerchantCharge,
-    Method,
     OtherSaga,
-    PaymentDeclined,
-    PaymentIdTaken,
     PaymentNotFound,
+    Refund,
     SagaCharge,
     WalletNotFound,
-    check_same_charge,
-    check_together,
-    declined,
+    difference,
+    mismatch,
 )
 from pagos.models import barrier, payments, wallets
 from shared.barrier import Entry, Undo
 from shared.db import Row
 from shared.errors import DomainError
 
+_RELATED = select(payments).where(
+    or_(
+        payments.c.saga_id == any_(bindparam("saga_ids", type_=ARRAY(Uuid))),
+        payments.c.id == any_(bindparam("payment_ids", type_=ARRAY(Uuid))),
+    )
+)
 
-def pay(uow: Connection, charge: MerchantCharge) -> Row:
-    """A payment outside of any saga; raises `PaymentDeclined`, and the payment is kept as declined."""
-    payment, refusal = _charge(uow, charge)
-    if refusal is not None:
-        raise refusal
-    return payment
+
+@dataclass(frozen=True)
+class Paid:
+    """A saga's payment, and whether it was made just now."""
+
+    row: Row
+    first: bool
 
 
-def pay_for_saga(uow: Connection, charge: SagaCharge) -> Row:
-    """Take the saga's money, once. Answers a repeated request as before.
+@dataclass(frozen=True)
+class Refunded:
+    """A saga's payment, None if it was never asked for; and whether the refund is new, also if it moved nothing."""
 
-    Raises `PaymentDeclined`, `Suspended` after a refund, `PaymentIdTaken`, and `ChargedOtherwise` when the saga
+    row: Row | None
+    first: bool
+
+
+def pay(uow: Connection, charge: MerchantCharge) -> Row | DomainError:
+    """A payment outside of any saga, or `PaymentDeclined`; then it is kept as declined."""
+    [outcome] = ledger.charge(uow, [charge])
+    return outcome
+
+
+def pay_for_saga(uow: Connection, charges: Sequence[SagaCharge]) -> list[Paid | DomainError]:
+    """Take each saga's money, once; the payments. Answers a repeated request as before.
+
+    Refusals: `PaymentDeclined`, `PaymentIdTaken`, `Suspended` after a refund, and `ChargedOtherwise` when the saga
     paid for something else.
     """
-    if not _entered(uow, charge.saga_id):
-        payment = uow.execute(select(payments).where(payments.c.saga_id == charge.saga_id)).mappings().one()
-        check_same_charge(charge, payment)
-        return payment
-    payment, refusal = _charge(uow, charge)
-    if refusal is not None:
-        barrier.refuse(uow, CHARGE, {charge.saga_id: refusal})
-        raise refusal
-    return payment
+    entries = barrier.enter(uow, CHARGE, [charge.saga_id for charge in charges])
+    outcomes: dict[UUID, Paid | DomainError] = {
+        saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
+    }
+    outcomes |= _pay_first(uow, [charge for charge in charges if entries[charge.saga_id] is Entry.FIRST])
+    outcomes |= _paid_before(uow, [charge for charge in charges if entries[charge.saga_id] is Entry.REPEATED])
+    return [outcomes[charge.saga_id] for charge in charges]
 
 
-def refund(uow: Connection, payment_id: UUID, saga_id: UUID, reason: str | None) -> Row | None:
-    """Give a saga's money back, once; None when it was never asked for, and from now on it is never taken.
+def refund(uow: Connection, refunds: Sequence[Refund]) -> list[Refunded | DomainError]:
+    """Give each saga's money back, once; the payments. One that was never asked for is None, and is never taken now.
 
-    Raises `OtherSaga` when payment and saga do not belong together.
+    Refusals: `OtherSaga` when payment and saga do not belong together.
     """
-    if barrier.enter_undo(uow, CHARGE, [saga_id])[saga_id] is Undo.FIRST:
-        refunded = ledger.give_back(uow, payment_id, saga_id, reason)
-        if refunded is not None:
-            return refunded
-    related = or_(payments.c.id == payment_id, payments.c.saga_id == saga_id)
-    payment = None
-    for payment in uow.execute(select(payments).where(related)).mappings():
-        check_together(payment, payment_id, saga_id)
-    return payment
+    undos = barrier.enter_undo(uow, CHARGE, [each.saga_id for each in refunds])
+    to_undo = [each for each in refunds if undos[each.saga_id] is Undo.FIRST]
+    given = ledger.give_back(uow, to_undo) if to_undo else {}
+    outcomes: dict[UUID, Refunded | DomainError] = {
+        saga_id: Refunded(row, first=True) for saga_id, row in given.items()
+    }
+    outcomes |= _nothing_given(uow, [each for each in refunds if each.saga_id not in given], undos)
+    return [outcomes[each.saga_id] for each in refunds]
 
 
-def saga_of(uow: Connection, payment_id: UUID) -> UUID:
-    """The saga of a payment; raises `PaymentNotFound`, and `OtherSaga` for one that is a merchant's."""
-    payment = uow.execute(select(payments.c.saga_id).where(payments.c.id == payment_id)).first()
-    if payment is None:
-        raise PaymentNotFound(f"there is no payment {payment_id}", payment_id=payment_id)
-    saga_id: UUID | None = payment.saga_id
-    if saga_id is None:
-        raise OtherSaga(f"payment {payment_id} is not of a saga", payment_id=payment_id)
-    return saga_id
+def sagas_of(uow: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
+    """The saga of each payment, `PaymentNotFound`, or `OtherSaga` for one that is a merchant's."""
+    found = {row["id"]: row["saga_id"] for row in _related(uow, [], payment_ids)}
+
+    def saga_of(payment_id: UUID) -> UUID | DomainError:
+        if payment_id not in found:
+            return PaymentNotFound(f"there is no payment {payment_id}", payment_id=payment_id)
+        return found[payment_id] or OtherSaga(f"payment {payment_id} is not of a saga", payment_id=payment_id)
+
+    return {payment_id: saga_of(payment_id) for payment_id in payment_ids}
 
 
 def payments_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
@@ -101,19 +118,43 @@ def get_wallet(uow: Connection, user_id: str, currency: str) -> Row:
     return wallet
 
 
-def _entered(uow: Connection, saga_id: UUID) -> bool:
-    entry = barrier.enter(uow, CHARGE, [saga_id])[saga_id]
-    if isinstance(entry, DomainError):
-        raise entry
-    return entry is Entry.FIRST
+def _pay_first(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
+    """Charges that were never asked for; what is refused now is refused for ever."""
+    charged = dict(zip((charge.saga_id for charge in charges), ledger.charge(uow, charges), strict=True))
+    barrier.refuse(uow, CHARGE, {saga_id: each for saga_id, each in charged.items() if isinstance(each, DomainError)})
+    return {
+        saga_id: each if isinstance(each, DomainError) else Paid(each, first=True) for saga_id, each in charged.items()
+    }
 
 
-def _charge(uow: Connection, charge: Charge) -> tuple[Row, PaymentDeclined | None]:
-    """The payment, captured or declined, and the refusal if it was declined; raises `PaymentIdTaken`."""
-    why = ALWAYS_DECLINED.get(charge.payment_method)
-    if charge.payment_method is Method.WALLET and not ledger.draw(uow, charge):
-        why = Decline.WALLET_SHORT
-    payment = ledger.capture(uow, charge) if why is None else ledger.decline(uow, charge, why)
-    if payment is None:
-        raise PaymentIdTaken(f"there is another payment {charge.id}", payment_id=charge.id)
-    return payment, None if why is None else declined(charge, why)
+def _paid_before(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
+    """Charges that were captured before, unless they were for something else."""
+    paid = {row["saga_id"]: row for row in _related(uow, [charge.saga_id for charge in charges], [])}
+    return {
+        charge.saga_id: difference(charge, paid[charge.saga_id]) or Paid(paid[charge.saga_id], first=False)
+        for charge in charges
+    }
+
+
+def _nothing_given(
+    uow: Connection, refunds: Sequence[Refund], undos: Mapping[UUID, Undo]
+) -> dict[UUID, Refunded | DomainError]:
+    """Refunds of what was declined, never asked for, refunded before, or is not the saga's: that leaves no trace."""
+    named = [each.payment_id for each in refunds if each.payment_id is not None]
+    related = _related(uow, [each.saga_id for each in refunds], named)
+    of_saga, of_id = {row["saga_id"]: row for row in related}, {row["id"]: row for row in related}
+    outcomes: dict[UUID, Refunded | DomainError] = {}
+    for each in refunds:
+        own, named_one = of_saga.get(each.saga_id), of_id.get(each.payment_id)
+        wrong = mismatch(each, [row for row in (own, named_one) if row is not None])
+        outcomes[each.saga_id] = wrong or Refunded(own, first=undos[each.saga_id] is not Undo.REPEATED)
+    mistaken = [saga_id for saga_id, outcome in outcomes.items() if isinstance(outcome, DomainError)]
+    barrier.withdraw(uow, CHARGE, {saga_id: undos[saga_id] for saga_id in mistaken})
+    return outcomes
+
+
+def _related(uow: Connection, saga_ids: Sequence[UUID], payment_ids: Sequence[UUID]) -> Sequence[Row]:
+    """The payments of these sagas, and those with these ids."""
+    if not saga_ids and not payment_ids:
+        return []
+    return uow.execute(_RELATED, {"saga_ids": saga_ids, "payment_ids": payment_ids}).mappings().all()

@@ -43,6 +43,9 @@ class Undo(Enum):
     REPEATED = "it was undone before"
 
 
+_WRITTEN = {Undo.FIRST: [COMPENSATION], Undo.NULL: [ACTION, COMPENSATION], Undo.REPEATED: []}
+
+
 class Barrier:
     """The barrier of one participant, over its own table."""
 
@@ -64,9 +67,14 @@ class Barrier:
         ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
         self._refuse = text(
             f"UPDATE {name} AS entry SET refusal = refused.problem"  # noqa: S608  (our own)
-            " FROM json_to_recordset(:rows) AS refused (saga_id uuid, problem json)"
+            " FROM unnest(:saga_ids, CAST(:problems AS json[])) AS refused (saga_id, problem)"
             " WHERE entry.saga_id = refused.saga_id AND step = :step AND direction = 'action'"
-        )
+        ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
+        self._withdraw = text(
+            f"DELETE FROM {name} AS entry"  # noqa: S608  (our own)
+            " USING unnest(:saga_ids, CAST(:directions AS text[])) AS written (saga_id, direction)"
+            " WHERE entry.saga_id = written.saga_id AND step = :step AND entry.direction = written.direction"
+        ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
 
     def enter(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Entry | DomainError]:
         """For each saga whether the step is asked for the first time; a duplicate waits for the first to end.
@@ -86,8 +94,15 @@ class Barrier:
     def refuse(self, uow: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
         """Keep these refusals of a step that was entered, to be given again word for word."""
         if refusals:
-            rows = [{"saga_id": saga_id, "problem": problem_of(error)} for saga_id, error in refusals.items()]
-            uow.execute(self._refuse, {"step": step, "rows": dumps(rows)})
+            problems = [dumps(problem_of(error)) for error in refusals.values()]
+            uow.execute(self._refuse, {"step": step, "saga_ids": list(refusals), "problems": problems})
+
+    def withdraw(self, uow: Connection, step: str, undos: Mapping[UUID, Undo]) -> None:
+        """Take back what `enter_undo` wrote in this transaction: these compensations were asked for by mistake."""
+        rows = [(saga_id, direction) for saga_id, undo in undos.items() for direction in _WRITTEN[undo]]
+        if rows:
+            asked = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
+            uow.execute(self._withdraw, {"step": step, **asked})
 
     def _write(
         self, uow: Connection, step: str, saga_ids: Collection[UUID], directions: Sequence[str]

@@ -1,10 +1,13 @@
 """Splitting what goes together into parts that one call can take."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from shared.errors import DomainError
+
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def rounds(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[list[Item]]:
@@ -18,3 +21,22 @@ def rounds(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[l
             parts.append([])
         parts[number].append(item)
     yield from parts
+
+
+def each_once(
+    items: Sequence[Item], key: Callable[[Item], Hashable], act: Callable[[list[Item]], Iterable[Result]]
+) -> list[Result]:
+    """What `act` returns for each item, in their order, when it takes each key once at most in a call."""
+    results: dict[int, Result] = {}
+    for part in rounds(enumerate(items), lambda numbered: key(numbered[1])):
+        acted = act([item for _, item in part])
+        results.update(zip((number for number, _ in part), acted, strict=True))
+    return [results[number] for number in range(len(items))]
+
+
+def unless_refused(
+    items: Sequence[Item | DomainError], act: Callable[[list[Item]], Iterable[Result]]
+) -> list[Result | DomainError]:
+    """What `act` returns for each item, and the refusal of each that was refused already, in their order."""
+    acted = iter(act([item for item in items if not isinstance(item, DomainError)]))
+    return [item if isinstance(item, DomainError) else next(acted) for item in items]

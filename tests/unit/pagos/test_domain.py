@@ -8,16 +8,16 @@ import pytest
 from pagos.domain import (
     ALWAYS_DECLINED,
     IN_WORDS,
-    ChargedOtherwise,
     Decline,
     MerchantCharge,
     Method,
     OtherSaga,
+    Refund,
     SagaCharge,
-    check_same_charge,
-    check_together,
     declined,
+    difference,
     funding_account,
+    mismatch,
 )
 from shared.schemas import PaymentMethod
 from shared.web import problem_of
@@ -97,7 +97,7 @@ def test_a_merchants_decline_names_no_saga() -> None:
 
 
 def test_a_repeated_charge_may_come_with_another_payment_id() -> None:
-    check_same_charge(saga_charge(id=uuid4()), vars(saga_charge()))
+    assert difference(saga_charge(id=uuid4()), vars(saga_charge())) is None
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,22 @@ def test_a_repeated_charge_may_come_with_another_payment_id() -> None:
     ],
 )
 def test_a_charge_for_something_else_is_no_repeat(change: dict[str, Any], named: str) -> None:
-    with pytest.raises(ChargedOtherwise, match=f"another {named}$"):
-        check_same_charge(saga_charge(**change), vars(saga_charge()))
+    refusal = difference(saga_charge(**change), vars(saga_charge()))
+    assert refusal is not None
+    assert refusal.detail.endswith(f"another {named}")
 
 
-def test_a_payment_and_its_own_saga_belong_together() -> None:
-    check_together(vars(saga_charge()), PAYMENT, SAGA)
+@pytest.mark.parametrize("payment_id", [PAYMENT, None])
+def test_a_refund_acts_on_its_own_payment_whether_that_is_named_or_not(payment_id: UUID | None) -> None:
+    assert mismatch(Refund(SAGA, payment_id), [vars(saga_charge())]) is None
+    assert mismatch(Refund(SAGA, payment_id), []) is None
 
 
 @pytest.mark.parametrize(("payment_id", "saga_id"), [(PAYMENT, uuid4()), (uuid4(), SAGA), (uuid4(), uuid4())])
 def test_a_payment_and_another_saga_do_not_belong_together(payment_id: UUID, saga_id: UUID) -> None:
-    with pytest.raises(OtherSaga):
-        check_together(vars(saga_charge()), payment_id, saga_id)
+    assert isinstance(mismatch(Refund(saga_id, payment_id), [vars(saga_charge())]), OtherSaga)
+
+
+def test_a_refund_of_two_sagas_payments_is_of_neither() -> None:
+    own, other = vars(saga_charge()), vars(saga_charge(id=uuid4(), saga_id=uuid4()))
+    assert isinstance(mismatch(Refund(SAGA, other["id"]), [own, other]), OtherSaga)

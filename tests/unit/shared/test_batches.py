@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batches import rounds
+from shared.batches import each_once, rounds, unless_refused
+from shared.errors import Conflict, DomainError
 
 items = st.lists(st.tuples(st.integers(0, 3), st.integers()))
 
@@ -32,3 +33,21 @@ def test_nothing_is_lost_and_each_key_keeps_its_order(given_items: list[tuple[in
     in_parts = [item for part in parts for item in part]
     for each in range(4):
         assert [i for i in in_parts if key(i) == each] == [i for i in given_items if key(i) == each]
+
+
+@given(items)
+def test_each_item_gets_its_own_result_from_calls_that_know_no_key_twice(given_items: list[tuple[int, int]]) -> None:
+    calls: list[list[tuple[int, int]]] = []
+
+    def act(part: list[tuple[int, int]]) -> list[str]:
+        calls.append(part)
+        return [f"did {item}" for item in part]
+
+    assert each_once(given_items, key, act) == [f"did {item}" for item in given_items]
+    assert calls == list(rounds(given_items, key))
+
+
+def test_what_was_refused_already_is_left_as_it_is_and_the_rest_keeps_its_order() -> None:
+    refusal = Conflict("no")
+    asked: list[int | DomainError] = [1, refusal, 2]
+    assert unless_refused(asked, lambda rest: [each * 10 for each in rest]) == [10, refusal, 20]
