@@ -1,0 +1,296 @@
+"""The way in to choreographed checkouts, what operators ask for, and what the watchdog does, on a real PostgreSQL."""
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from saga_choreography.domain import Limits
+from shared.event_bus import CheckoutCancelRequested
+from shared.ids import new_id
+from shared.relay import Relayed
+from shared.saga_views import CheckoutIn
+from shared.testing import concurrently, wait_until
+from tests.integration.api_client import body_of, problem_of
+from tests.integration.choreography_client import ROOT, Window
+from tests.unit.saga_choreography.histories import CANCELLED, COMMITTED, COMPLETED, HISTORIES, ORDERED, PAID, Story
+
+NEVER, AT_ONCE = 600.0, 1e-6
+
+
+class FrozenCarts:
+    """carrito, as far as the way in sees it: a cart is frozen for one saga, named again under the same key."""
+
+    def __init__(self, open_cart: UUID) -> None:
+        self._open = open_cart
+        self._sagas: dict[str | None, UUID] = {}
+
+    def begin_checkout(self, body: CheckoutIn, idempotency_key: str | None) -> Mapping[str, Any]:
+        if body.cart_id != self._open or (self._sagas and idempotency_key not in self._sagas):
+            raise Relayed({"type": "/problems/cart-not-open", "title": "no", "status": 409, "detail": "it is not open"})
+        return {"saga_id": str(self._sagas.setdefault(idempotency_key, new_id()))}
+
+
+@pytest.fixture
+def window(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Window:
+    return Window(service_client("saga_choreography", database_url=fresh_database_url))
+
+
+def wish(cart_id: UUID, **more: Any) -> dict[str, Any]:
+    return {"cart_id": cart_id, "user_id": "ana", "payment_method": "paypal", "billing_address": "here", **more}
+
+
+# ---- the way in ----
+
+
+def test_a_checkout_is_seen_before_anything_has_happened(window: Window) -> None:
+    story = Story()
+    window.client.application.extensions["carts"] = FrozenCarts(story.cart_id)
+    response = window.post(f"{ROOT}/checkout", wish(story.cart_id), key="once")
+    accepted = body_of(response)
+    assert response.status_code == 202
+    assert accepted == {**accepted, "status": "pending", "cart_id": str(story.cart_id), "user_id": "ana"}
+    assert response.headers["Location"] == f"{ROOT}/{accepted['saga_id']}"
+    saga = window.saga(accepted["saga_id"])
+    assert (saga["status"], {step["status"] for step in saga["steps"]}) == ("pending", {"pending"})
+    assert window.post(f"{ROOT}/checkout", wish(story.cart_id), key="once").data == response.data
+    assert problem_of(window.post(f"{ROOT}/checkout", wish(story.cart_id), key="other"))["status"] == 409
+
+
+def test_a_saga_that_carrito_hands_over_is_seen_once_whether_its_events_came_before_or_not(window: Window) -> None:
+    early, late = Story(), Story()
+    window.record(early.events(*PAID))
+    for story in (early, late):
+        body = wish(story.cart_id, saga_id=story.saga_id)
+        for _ in range(2):
+            assert window.post(f"{ROOT}/checkout", body).status_code == 202
+    window.record(late.events(*PAID))
+    for story in (early, late):
+        saga = window.saga(story.saga_id)
+        assert (saga["status"], saga["user_id"], saga["payment_method"]) == ("running", "ana", "paypal")
+    assert len(window.rows("sagas")) == 2
+
+
+def test_who_made_it_is_known_though_its_beginning_has_not_come_yet(window: Window) -> None:
+    story = Story()
+    window.record(story.events(*PAID)[1:])
+    assert window.saga(story.saga_id)["user_id"] is None
+    window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
+    assert window.saga(story.saga_id)["user_id"] == "ana"
+
+
+def test_a_saga_is_about_one_checkout_only(window: Window) -> None:
+    story = Story()
+    window.record(story.events(*PAID))
+    for other in (wish(new_id()), {**wish(story.cart_id), "user_id": "bob"}):
+        refused = window.post(f"{ROOT}/checkout", {**other, "saga_id": story.saga_id})
+        assert problem_of(refused)["type"] == "/problems/cart-refused"
+
+
+def test_who_prefers_to_wait_is_woken_by_the_end(window: Window) -> None:
+    story = Story()
+    headers = {"Prefer": "wait=30", "Content-Type": "application/json"}
+    body = CheckoutIn.model_validate(wish(story.cart_id, saga_id=story.saga_id)).model_dump_json()
+
+    def ask() -> tuple[int, Any, str]:
+        response = window.client.post(f"{ROOT}/checkout", data=body, headers=headers)
+        return response.status_code, response.json, response.headers["Preference-Applied"]
+
+    def happen() -> tuple[int, Any, str]:
+        wait_until(lambda: window.rows("sagas"), "the request came")
+        for event in story.events(*COMPLETED):
+            window.record([event])
+        return 0, None, ""
+
+    (status, saga, applied), _ = concurrently(ask, happen)
+    assert (status, saga["status"], applied) == (200, "completed", "wait=30")
+    assert {step["status"] for step in saga["steps"]} == {"succeeded"}
+
+
+# ---- undoing ----
+
+
+@pytest.mark.parametrize("names", [(), PAID, ORDERED, COMMITTED, COMPLETED])
+def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
+    window: Window, names: tuple[str, ...]
+) -> None:
+    story = Story()
+    window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
+    window.record(story.events(*names))
+    ask = partial(window.post, f"{ROOT}/{story.saga_id}/compensate", {"reason": "changed my mind", "by": "eve"})
+    answers = concurrently(*[ask] * 8)
+    assert {(answer.status_code, body_of(answer)["status"]) for answer in answers} == {(202, "compensating")}
+    assert body_of(answers[0])["error"] == "changed my mind"
+    (asked,) = window.staged()
+    assert asked.payload == CheckoutCancelRequested(
+        saga_id=story.saga_id,
+        cart_id=story.cart_id,
+        reason="changed my mind",
+        by="eve",
+        only_before_pivot=False,
+    )
+    assert asked.trace is not None
+    (note,) = window.timeline(story.saga_id, kind="compensation_asked")
+    assert (note["by"], note["detail"]) == ("eve", "changed my mind")
+    (event,) = window.timeline(story.saga_id, event="checkout.cancel.requested")
+    assert (event["by"], event["detail"], event["publisher"]) == ("eve", "changed my mind", "saga_choreography")
+
+
+def test_what_was_asked_for_is_the_same_event_when_it_comes_back(window: Window) -> None:
+    story = Story()
+    window.record(story.events(*COMPLETED))
+    window.post(f"{ROOT}/{story.saga_id}/compensate", {})
+    window.record(window.staged())
+    assert len(window.timeline(story.saga_id, event="checkout.cancel.requested")) == 1
+
+
+@pytest.mark.parametrize("history", ["declined", "cancelled when paid", "hold expired"])
+def test_undoing_what_is_being_undone_or_was_changes_nothing(window: Window, history: str) -> None:
+    for names in (HISTORIES[history], HISTORIES[history][:-2]):
+        story = Story()
+        window.record(story.events(*names))
+        before = window.saga(story.saga_id)
+        response = window.post(f"{ROOT}/{story.saga_id}/compensate", {})
+        assert (response.status_code, body_of(response)) == (202, before)
+        assert window.timeline(story.saga_id, kind="compensation_asked") == []
+    assert window.staged() == []
+
+
+def test_an_operator_undoes_what_a_deadline_could_not(window: Window) -> None:
+    story = Story()
+    window.record(story.events(*HISTORIES["late, and the pivot won"]))
+    assert body_of(window.post(f"{ROOT}/{story.saga_id}/compensate", {}))["status"] == "compensating"
+    assert len(window.staged()) == 1
+
+
+# ---- watching ----
+
+
+@pytest.mark.parametrize("names", [(), PAID, ORDERED])
+def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_pivot(
+    window: Window, names: tuple[str, ...]
+) -> None:
+    window.limits = Limits(AT_ONCE, NEVER)
+    story = Story()
+    window.client.application.config["LIMITS"] = window.limits
+    window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
+    window.record(story.events(*names))
+    concurrently(*[window.watch] * 4)
+    (asked,) = window.staged()
+    assert asked.payload == CheckoutCancelRequested(
+        saga_id=story.saga_id,
+        cart_id=story.cart_id,
+        reason="not completed within 1e-06 s",
+        by="watchdog",
+        only_before_pivot=True,
+    )
+    assert window.saga(story.saga_id)["status"] == ("running" if names else "pending")
+    assert window.watch() == 0
+    assert len(window.staged()) == 1
+
+
+@pytest.mark.parametrize("history", ["declined", "late, and the pivot won", "cancelled when paid"])
+def test_other_sagas_are_left_alone_by_a_deadline(window: Window, history: str) -> None:
+    window.limits = Limits(AT_ONCE, NEVER)
+    window.record(Story().events(*HISTORIES[history][:-1]))
+    window.record(Story().events(*COMMITTED))
+    while window.watch():
+        pass
+    assert window.staged() == []
+
+
+def test_many_watchdogs_at_once_ask_once_for_each_saga(window: Window) -> None:
+    window.limits = Limits(AT_ONCE, NEVER)
+    stories = [Story() for _ in range(250)]
+    window.record([event for story in stories for event in story.events(*PAID)])
+
+    def watch() -> None:
+        while window.watch():
+            pass
+
+    concurrently(*[watch] * 4)
+    asked = [event.saga_id for event in window.staged()]
+    assert sorted(asked) == sorted(story.saga_id for story in stories)
+
+
+def test_no_end_is_overtaken_by_a_deadline(window: Window) -> None:
+    """A saga that ends while watchdogs look at it is completed, and asked for once at most."""
+    window.limits = Limits(AT_ONCE, NEVER)
+    stories = [Story() for _ in range(60)]
+    window.record([event for story in stories for event in story.events(*ORDERED)])
+    done = threading.Event()
+
+    def end() -> None:
+        for story in stories:
+            window.record(story.events(*COMPLETED)[len(ORDERED) :])
+        done.set()
+
+    def watch() -> None:
+        while not done.is_set():
+            window.watch()
+
+    concurrently(end, watch, watch)
+    assert {window.saga(story.saga_id)["status"] for story in stories} == {"completed"}
+    assert len(window.staged()) == len({event.saga_id for event in window.staged()})
+
+
+def test_a_saga_that_stands_still_is_stuck_until_it_moves(window: Window) -> None:
+    window.limits = Limits(NEVER, AT_ONCE)
+    story = Story()
+    events = story.events(*COMPLETED)
+    window.record(events[:6])
+    assert window.watch() == 1
+    assert window.saga(story.saga_id)["status"] == "stuck"
+    assert [item["saga_id"] for item in window.sagas(status="stuck")["items"]] == [str(story.saga_id)]
+    (note,) = window.timeline(story.saga_id, kind="stuck")
+    assert note["by"] == "watchdog"
+    assert window.watch() == 0
+    assert 'sagas_live{status="stuck"} 1.0' in window.client.get("/metrics").text
+    window.record(events[:7])
+    assert window.saga(story.saga_id)["status"] == "running"
+    assert window.watch() == 1
+    assert len(window.timeline(story.saga_id, kind="stuck")) == 2
+    window.record(events)
+    assert window.saga(story.saga_id)["status"] == "completed"
+    assert window.watch() == 0
+
+
+def test_a_stuck_saga_can_be_undone(window: Window) -> None:
+    window.limits = Limits(NEVER, AT_ONCE)
+    story = Story()
+    window.record(story.events(*PAID))
+    window.watch()
+    assert body_of(window.post(f"{ROOT}/{story.saga_id}/compensate", {}))["status"] == "compensating"
+
+
+def test_a_saga_is_stuck_on_its_way_back_too(window: Window) -> None:
+    window.limits = Limits(AT_ONCE, AT_ONCE)
+    story = Story()
+    window.record(story.events(*COMPLETED, *CANCELLED[:3]))
+    window.watch()
+    assert window.saga(story.saga_id)["status"] == "stuck"
+    assert window.staged() == []
+
+
+def test_the_watchdog_sleeps_until_the_first_saga_is_due(window: Window) -> None:
+    window.limits = Limits(200, 300)
+    assert window.idle_seconds() == 200
+    window.record(Story().events(*PAID))
+    assert 150 < window.idle_seconds() <= 200
+    window.limits = Limits(100, 300)
+    assert window.idle_seconds() == 100
+
+
+def test_a_deadline_comes_before_the_time_to_be_called_stuck_and_is_followed_by_it(window: Window) -> None:
+    window.limits = Limits(AT_ONCE, 300)
+    story = Story()
+    window.record(story.events(*PAID))
+    assert window.watch() == 1
+    assert len(window.staged()) == 1
+    assert window.saga(story.saga_id)["status"] == "running"
+    (row,) = window.rows("sagas")
+    assert (row["due_at"] - row["moved_at"]).total_seconds() == 300
