@@ -1,12 +1,19 @@
-"""The process that returns expired holds to the shelves; any number of them may run."""
+"""The process that reacts to events, publishes what follows, and returns expired holds to the shelves.
+
+Any number of them may run. Without a broker it only returns holds.
+"""
+
+from functools import partial
 
 import structlog
 
 from inventario.app import create_app
 from inventario.config import Settings
 from inventario.models import db
+from inventario.reactions import PART
 from inventario.service import expire_holds, seconds_to_next_expiry
 from shared import worker
+from shared.event_worker import jobs
 from shared.wakeup import Stop
 
 BATCH = 100  # holds in one transaction: enough to go together, few enough to let others through
@@ -33,8 +40,8 @@ def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
     stop = Stop.on_signals()
-    with create_app(settings).app_context():
-        worker.run(stop, run_once, lambda: idle_seconds(settings.hold_seconds))
+    chore = partial(worker.run, stop, run_once, lambda: idle_seconds(settings.hold_seconds))
+    worker.run_all(create_app(settings), stop, chore, *jobs(db, PART, settings, stop))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,112 @@
+"""inventario's whole part in the choreography: the events it reacts to, and what it publishes then.
+
+It is the arbiter: one conditional update here decides whether a saga's stock is sold or goes back.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from flask import current_app
+from sqlalchemy import Connection
+
+from inventario import service
+from inventario.domain import (
+    Cancel,
+    InsufficientStock,
+    Line,
+    ProductNotFound,
+    ReservationNotHeld,
+    ReservationStatus,
+    Reserve,
+    Verdict,
+    merged,
+)
+from inventario.models import inbox, outbox
+from shared.errors import DomainError
+from shared.event_bus import (
+    Backward,
+    Bill,
+    CheckoutCancelRequested,
+    CheckoutInitiated,
+    InventoryCommitFailed,
+    InventoryCommitRequested,
+    InventoryCommitted,
+    InventoryReleased,
+    InventoryReserved,
+    InventoryReserveFailed,
+    InventoryReserveRequested,
+    OrderCreated,
+    Payload,
+    PaymentFailed,
+    PaymentRefunded,
+)
+from shared.event_worker import Part
+from shared.inbox import Published, Reactions, react
+
+
+def reserve(uow: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
+    """Hold the cart's lines, and pass on what is to be paid; or say why not."""
+    asked = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
+    outcomes = service.reserve(uow, asked, current_app.config["HOLD_SECONDS"])
+    return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
+
+
+def commit(uow: Connection, orders: Sequence[OrderCreated]) -> Published:
+    """Sell what is held, or say that it was too late; nothing if the saga was told to turn back before."""
+    outcomes = service.commit(uow, [each.saga_id for each in orders])
+    return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
+
+
+def release(uow: Connection, undone: Sequence[Backward]) -> Published:
+    """Put back on the shelf what is held."""
+    outcomes = service.unreserve(uow, [each.saga_id for each in undone])
+    return [
+        [InventoryReleased(**event.about(), reason=event.reason)] if outcome.first else []
+        for event, outcome in zip(undone, outcomes, strict=True)
+    ]
+
+
+def cancel(uow: Connection, requests: Sequence[CheckoutCancelRequested]) -> Published:
+    """Decide whether the saga turns back; if it does, begin with what it did last."""
+    verdicts = service.cancel(uow, [Cancel(each.saga_id, each.only_before_pivot) for each in requests])
+    return [_turned_back(request, verdict) for request, verdict in zip(requests, verdicts, strict=True)]
+
+
+def _reserved(checkout: CheckoutInitiated, outcome: service.Reservation | DomainError) -> Sequence[Payload]:
+    requested = InventoryReserveRequested(**checkout.about(), items=checkout.items)
+    if isinstance(outcome, ProductNotFound | InsufficientStock):
+        return [requested, InventoryReserveFailed(**checkout.about(), reason=outcome.detail)]
+    if isinstance(outcome, DomainError):
+        return []  # answered before
+    return [requested, InventoryReserved(**{name: getattr(checkout, name) for name in Bill.model_fields})]
+
+
+def _committed(order: OrderCreated, outcome: service.Reservation | DomainError) -> Sequence[Payload]:
+    requested = InventoryCommitRequested(**order.about(), order_id=order.order_id)
+    if not isinstance(outcome, DomainError):
+        return [requested, InventoryCommitted(**order.about(), order_id=order.order_id)]
+    if isinstance(outcome, ReservationNotHeld) and outcome.fields["reservation"] == ReservationStatus.RELEASED:
+        return []  # whoever released it said so
+    return [requested, InventoryCommitFailed(**order.about(), reason=outcome.detail)]
+
+
+def _turned_back(request: CheckoutCancelRequested, verdict: Verdict) -> Sequence[Payload]:
+    if verdict is Verdict.RESERVE_REFUSED:
+        return [InventoryReserveFailed(**request.about(), reason=request.reason)]
+    if verdict is Verdict.TURNED_BACK:
+        return [InventoryCommitFailed(**request.about(), reason=request.reason)]
+    return []
+
+
+def _wanted(checkout: CheckoutInitiated) -> dict[int, int]:
+    return merged(Line(item.product_id, item.quantity) for item in checkout.items)
+
+
+REACTIONS: Reactions = {
+    CheckoutInitiated: reserve,
+    OrderCreated: commit,
+    PaymentFailed: release,
+    PaymentRefunded: release,
+    CheckoutCancelRequested: cancel,
+}
+PART = Part(outbox, partial(react, inbox=inbox, reactions=REACTIONS))
