@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from shared.config import ServiceSettings
 from shared.errors import Refusal
 from shared.migrations import upgrade
+from shared.prepared import prepare_on
 from shared.wakeup import KEEPALIVES
 
 # Named constraints, so that a migration can name what it changes.
@@ -70,6 +71,7 @@ class Database(SQLAlchemy):
         self.init_app(app)
         with app.app_context():
             event.listen(self.engine, "checkout", _replace_if_over)
+            prepare_on(self.engine)
 
     def create_all(self, *_: Any, **__: Any) -> None:
         """Bring the schema up to date by its migrations; needs no app context, may be repeated."""

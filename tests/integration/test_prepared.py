@@ -1,0 +1,78 @@
+"""Statements that connections prepare, on a real PostgreSQL."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+from shared.db import is_unavailable
+from shared.prepared import prepare_on, prepared
+
+PREPARED = text("SELECT generic_plans + custom_plans FROM pg_prepared_statements")
+ADD = prepared("INSERT INTO tin (name, size) VALUES (:name, :size) RETURNING id, name")
+GROW = prepared("UPDATE tin SET size = size + :by WHERE size < :by OR name = :name")
+LIKE = prepared("SELECT name, size % 10 AS rest FROM tin WHERE name LIKE 'a%' ORDER BY id")
+ALL = prepared("SELECT * FROM tin")
+
+
+@pytest.fixture
+def engine(empty_database_url: str) -> Iterator[Engine]:
+    """One connection, and a table to use it on."""
+    engine = create_engine(empty_database_url, pool_size=1, max_overflow=0)
+    prepare_on(engine)
+    with engine.begin() as uow:
+        uow.execute(text("CREATE TABLE tin (id serial PRIMARY KEY, name text, size integer)"))
+    yield engine
+    engine.dispose()
+
+
+def test_a_statement_is_prepared_once_and_executed_every_time(engine: Engine) -> None:
+    for size in range(3):
+        with engine.begin() as uow:
+            assert uow.execute(ADD, {"name": "ab", "size": size}).mappings().one() == {"id": size + 1, "name": "ab"}
+    with engine.begin() as uow:
+        assert uow.scalars(PREPARED).all() == [3]
+
+
+def test_it_answers_and_counts_as_the_plain_statement_does(engine: Engine) -> None:
+    with engine.begin() as uow:
+        for name, size in (("ab", 17), ("b", 4), ("it's %s :x", None)):
+            uow.execute(ADD, {"name": name, "size": size})
+        assert uow.execute(GROW, {"by": 5, "name": "ab"}).rowcount == 2
+        assert uow.execute(LIKE).all() == [("ab", 2)]
+        assert uow.execute(text("SELECT name FROM tin WHERE size IS NULL")).scalar() == "it's %s :x"
+
+
+def test_what_was_prepared_stays_when_the_transaction_is_rolled_back(engine: Engine) -> None:
+    with engine.connect() as uow:
+        uow.execute(ADD, {"name": "a", "size": 1})
+        uow.rollback()
+        uow.execute(ADD, {"name": "a", "size": 2})
+        assert uow.execute(LIKE).all() == [("a", 2)]
+
+
+def test_what_could_not_be_prepared_is_tried_again(engine: Engine) -> None:
+    later = prepared("SELECT count(*) FROM later WHERE id = :id")
+    with engine.connect() as uow, pytest.raises(ProgrammingError, match="does not exist"):
+        uow.execute(later, {"id": 1})
+    with engine.begin() as uow:
+        uow.execute(text("CREATE TABLE later (id integer)"))
+        assert uow.scalar(later, {"id": 1}) == 0
+
+
+def test_a_statement_that_returns_something_else_after_a_migration_is_unavailable_once(engine: Engine) -> None:
+    with engine.begin() as uow:
+        uow.execute(ALL)
+        uow.execute(text("ALTER TABLE tin ADD COLUMN colour text"))
+    with engine.connect() as uow, pytest.raises(DBAPIError) as failed:
+        uow.execute(ALL)
+    assert is_unavailable(failed.value), "so that it is asked for again"
+    with engine.connect() as uow:
+        assert [*uow.execute(ALL).keys()] == ["id", "name", "size", "colour"]
+
+
+def test_other_statements_are_left_alone(engine: Engine) -> None:
+    with engine.begin() as uow:
+        assert uow.scalar(text("SELECT :a || '%'"), {"a": "5"}) == "5%"
+        assert uow.scalars(PREPARED).all() == []
