@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from werkzeug.test import TestResponse
@@ -24,6 +25,11 @@ class Saga:
     def body(self) -> dict[str, UUID]:
         return {"saga_id": self.saga_id, "cart_id": self.cart_id}
 
+    def wants(self, wanted: Mapping[int, int]) -> dict[str, Any]:
+        """The body of its reserve."""
+        items = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()]
+        return {**self.body, "items": items}
+
 
 class Inventario(ApiClient):
     """Talks to one app; safe to use from many threads."""
@@ -41,14 +47,21 @@ class Inventario(ApiClient):
         return product["available"], product["held"], product["sold"]
 
     def reserve(self, saga: Saga, wanted: Mapping[int, int], key: str | None = None) -> TestResponse:
-        items = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()]
-        return self.post(RESERVE, {**saga.body, "items": items}, key)
+        return self.post(RESERVE, saga.wants(wanted), key)
 
     def unreserve(self, saga: Saga) -> TestResponse:
         return self.post(UNRESERVE, saga.body)
 
     def commit(self, saga: Saga) -> TestResponse:
         return self.post(COMMIT, saga.body)
+
+    def many(self, *commands: tuple[str, Any]) -> list[dict[str, Any]]:
+        """The outcomes of (path, body) in one request."""
+        body = {"commands": [{"path": path, "body": body} for path, body in commands]}
+        response = self.post("/saga-commands", body)
+        assert response.status_code == 200
+        outcomes: list[dict[str, Any]] = body_of(response)["outcomes"]
+        return outcomes
 
     def statuses(self, saga: Saga) -> list[str]:
         """Of the lines of the cart's reservations."""

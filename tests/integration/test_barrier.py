@@ -1,0 +1,110 @@
+"""The barrier on a real PostgreSQL: many sagas at once, each as if it had come alone."""
+
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from inventario.models import barrier
+from shared.barrier import Entry, Suspended, Undo
+from shared.errors import Conflict, DomainError, NotFound, RepeatedRefusal
+from shared.ids import new_id
+from shared.testing import concurrently
+from shared.web import problem_of
+from tests.integration.api_client import ApiClient, wait_for_blocked
+
+STEP = "reserve_inventory"
+
+
+class Full(Conflict):
+    """There is no room."""
+
+
+@pytest.fixture
+def service(service_client: Callable[..., FlaskClient]) -> ApiClient:
+    """Any service that has a barrier."""
+    return ApiClient(service_client("inventario"))
+
+
+def enter(service: ApiClient, *saga_ids: UUID) -> list[Entry | DomainError]:
+    with service.transaction() as uow:
+        entries = barrier.enter(uow, STEP, saga_ids)
+    return [entries[saga_id] for saga_id in saga_ids]
+
+
+def enter_undo(service: ApiClient, *saga_ids: UUID) -> list[Undo]:
+    with service.transaction() as uow:
+        undo = barrier.enter_undo(uow, STEP, saga_ids)
+    return [undo[saga_id] for saga_id in saga_ids]
+
+
+def test_each_saga_of_many_is_told_what_it_finds(service: ApiClient) -> None:
+    done, refused, undone, new = (new_id() for _ in range(4))
+    assert enter(service, done, refused, undone) == [Entry.FIRST] * 3
+    with service.transaction() as uow:
+        barrier.refuse(uow, STEP, {refused: Full("no room", saga_id=refused)})
+    assert enter_undo(service, undone) == [Undo.FIRST]
+    entries = enter(service, undone, new, refused, done)
+    assert (entries[1], entries[3]) == (Entry.FIRST, Entry.REPEATED)
+    assert [type(entry) for entry in (entries[0], entries[2])] == [Suspended, RepeatedRefusal]
+
+
+def test_each_compensation_of_many_is_told_what_it_finds(service: ApiClient) -> None:
+    done, never, undone = (new_id() for _ in range(3))
+    enter(service, done, undone)
+    enter_undo(service, undone)
+    assert enter_undo(service, never, undone, done) == [Undo.NULL, Undo.REPEATED, Undo.FIRST]
+    assert enter_undo(service, never, undone, done) == [Undo.REPEATED] * 3
+    assert [type(entry) for entry in enter(service, never, done)] == [Suspended] * 2
+
+
+def test_refusals_are_given_again_word_for_word_each_to_its_saga(service: ApiClient) -> None:
+    refusals = {new_id(): NotFound("nothing like it", product_id=7), new_id(): Full("no room", saga_id=new_id())}
+    with service.transaction() as uow:
+        barrier.enter(uow, STEP, list(refusals))
+        barrier.refuse(uow, STEP, refusals)
+    for (saga_id, first), again in zip(refusals.items(), enter(service, *refusals), strict=True):
+        assert isinstance(again, RepeatedRefusal), saga_id
+        expected = {name: str(value) if isinstance(value, UUID) else value for name, value in problem_of(first).items()}
+        assert problem_of(again) == expected
+
+
+def test_a_refused_step_that_is_compensated_is_suspended(service: ApiClient) -> None:
+    saga_id = new_id()
+    with service.transaction() as uow:
+        barrier.enter(uow, STEP, [saga_id])
+        barrier.refuse(uow, STEP, {saga_id: Full("no room")})
+    assert enter_undo(service, saga_id) == [Undo.FIRST]
+    assert isinstance(enter(service, saga_id)[0], Suspended)
+
+
+def test_steps_know_nothing_of_each_other(service: ApiClient) -> None:
+    saga_id = new_id()
+    with service.transaction() as uow:
+        barrier.enter_undo(uow, "another", [saga_id])
+        assert barrier.enter(uow, STEP, [saga_id]) == {saga_id: Entry.FIRST}
+
+
+@pytest.mark.parametrize("enter_all", [barrier.enter, barrier.enter_undo])
+def test_sagas_are_entered_in_one_order_so_that_no_two_batches_wait_for_each_other(
+    service: ApiClient, enter_all: Callable[..., object]
+) -> None:
+    """The batch waits for the second of its three; the third must be free until then."""
+    first, second, third = sorted(new_id() for _ in range(3))
+    under_way = threading.Event()
+
+    def other() -> object:
+        with service.transaction() as uow:
+            barrier.enter(uow, STEP, [second])
+            under_way.set()
+            wait_for_blocked(uow)
+            return barrier.enter(uow, STEP, [third])[third]
+
+    def batch() -> object:
+        under_way.wait()
+        with service.transaction() as uow:
+            return enter_all(uow, STEP, [third, second, first]) and None
+
+    assert concurrently(other, batch) == [Entry.FIRST, None]

@@ -1,0 +1,286 @@
+"""The arbiter: of sale, expiry and cancellation exactly one decides, and exactly one turns the saga back."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from flask.testing import FlaskClient
+
+from inventario import service
+from inventario.domain import Cancel, ReservationNotHeld, Verdict
+from shared.ids import new_id
+from shared.testing import concurrently
+from tests.integration.api_client import outcome, problem_of, wait_for_blocked
+from tests.integration.inventario_client import Inventario, Saga
+
+ServiceClient = Callable[..., FlaskClient]
+TRIES = 30  # of two at the same moment, so that each is first now and then
+
+
+@pytest.fixture
+def inventario(service_client: ServiceClient) -> Inventario:
+    return Inventario(service_client("inventario"))
+
+
+@pytest.fixture
+def hasty(service_client: ServiceClient) -> Inventario:
+    """With holds that are over at once."""
+    return Inventario(service_client("inventario", hold_seconds=1e-6))
+
+
+def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[Verdict]:
+    with inventario.transaction() as uow:
+        return service.cancel(uow, [Cancel(saga.saga_id, only_before_pivot=deadline) for saga in sagas])
+
+
+def commit(inventario: Inventario, saga: Saga) -> bool | str:
+    """Whether the sale was new; or what became of what was held."""
+    with inventario.transaction() as uow:
+        [found] = service.commit(uow, [saga.saga_id])
+    if isinstance(found, service.Reservation):
+        return found.first
+    assert isinstance(found, ReservationNotHeld)
+    return str(found.fields["reservation"])
+
+
+def release(inventario: Inventario, saga: Saga) -> bool:
+    """Whether it was given back for the first time."""
+    with inventario.transaction() as uow:
+        [found] = service.unreserve(uow, [saga.saga_id])
+    return found.first
+
+
+def expire(inventario: Inventario) -> None:
+    with inventario.transaction() as uow:
+        service.expire_holds(uow, limit=100)
+
+
+def reserve(inventario: Inventario, saga: Saga, product: int) -> int:
+    """The status of a reserve of two."""
+    return inventario.reserve(saga, {product: 2}).status_code
+
+
+def held(inventario: Inventario, product: int) -> Saga:
+    """A saga that holds two."""
+    saga = Saga()
+    assert reserve(inventario, saga, product) == 201
+    return saga
+
+
+# One after the other
+
+
+@pytest.mark.parametrize("deadline", [True, False])
+def test_what_is_held_goes_back_and_is_not_sold(inventario: Inventario, deadline: bool) -> None:
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    assert cancel(inventario, saga, deadline=deadline) == [Verdict.TURNED_BACK]
+    assert inventario.stock(product) == (10, 0, 0)
+    assert commit(inventario, saga) == "released"
+    assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_before_its_reserve_a_saga_is_refused_for_good(inventario: Inventario) -> None:
+    product, saga = inventario.add(10), Saga()
+    assert cancel(inventario, saga) == [Verdict.RESERVE_REFUSED]
+    refused = inventario.reserve(saga, {product: 2})
+    assert (problem_of(refused)["status"], problem_of(refused)["type"]) == (409, "/problems/checkout-cancelled")
+    assert outcome(inventario.reserve(saga, {product: 2})) == outcome(refused)
+    assert cancel(inventario, saga, deadline=False) == [Verdict.NOTHING]
+    assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_a_deadline_undoes_no_sale(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    assert commit(inventario, saga) is True
+    assert cancel(inventario, saga) == [Verdict.NOTHING]
+    assert inventario.stock(product) == (8, 0, 2)
+
+
+def test_an_operator_undoes_a_sale_once(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    commit(inventario, saga)
+    assert cancel(inventario, saga, deadline=False) == [Verdict.TURNED_BACK]
+    assert cancel(inventario, saga, deadline=False) == [Verdict.NOTHING]
+    assert inventario.stock(product) == (10, 0, 0)
+    assert inventario.books_balance()
+
+
+def test_a_refused_saga_needs_no_turning_back(inventario: Inventario) -> None:
+    product, saga = inventario.add(1), Saga()
+    refused = inventario.reserve(saga, {product: 2})
+    assert cancel(inventario, saga) == [Verdict.NOTHING]
+    assert outcome(inventario.reserve(saga, {product: 2})) == outcome(refused)
+
+
+def test_a_saga_on_its_way_back_is_not_turned_again(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    assert release(inventario, saga) is True
+    assert cancel(inventario, saga) == [Verdict.NOTHING]
+    assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_the_release_at_the_end_of_the_way_back_is_new_and_moves_nothing(inventario: Inventario) -> None:
+    """The saga that was turned back comes here last, and must be told that all is back."""
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    cancel(inventario, saga)
+    assert release(inventario, saga) is True
+    assert release(inventario, saga) is False
+    assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_a_hold_that_is_over_turns_its_saga_back_once(hasty: Inventario) -> None:
+    """Whether its sale comes first, or its cancellation."""
+    product = hasty.add(10)
+    late, cancelled = held(hasty, product), held(hasty, product)
+    expire(hasty)
+    assert [commit(hasty, late), commit(hasty, late)] == ["expired", "released"]
+    assert cancel(hasty, late) == [Verdict.NOTHING]
+    assert [cancel(hasty, cancelled), cancel(hasty, cancelled)] == [[Verdict.TURNED_BACK], [Verdict.NOTHING]]
+    assert commit(hasty, cancelled) == "released"
+    assert hasty.stock(product) == (10, 0, 0)
+
+
+def test_each_of_many_has_a_verdict_of_its_own(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    new, sold, waiting = Saga(), held(inventario, product), held(inventario, product)
+    commit(inventario, sold)
+    with inventario.transaction() as uow:
+        asked = [Cancel(waiting.saga_id, True), Cancel(new.saga_id, False), Cancel(sold.saga_id, True)]
+        assert service.cancel(uow, asked) == [Verdict.TURNED_BACK, Verdict.RESERVE_REFUSED, Verdict.NOTHING]
+    with inventario.transaction() as uow:
+        assert service.cancel(uow, [Cancel(sold.saga_id, False), Cancel(new_id(), True)]) == [
+            Verdict.TURNED_BACK,
+            Verdict.RESERVE_REFUSED,
+        ]
+    assert inventario.stock(product) == (10, 0, 0)
+
+
+# At the same moment
+
+
+def test_of_a_sale_and_a_deadline_exactly_one_wins(inventario: Inventario) -> None:
+    product, sold = inventario.add(1000), 0
+    seen = Counter[bool]()
+    for _ in range(TRIES):
+        saga = held(inventario, product)
+        found = concurrently(partial(commit, inventario, saga), partial(cancel, inventario, saga))
+        assert found in ([True, [Verdict.NOTHING]], ["released", [Verdict.TURNED_BACK]])
+        seen[found[0] is True] += 1
+        sold += 2 * (found[0] is True)
+        assert inventario.stock(product) == (1000 - sold, 0, sold)
+    assert inventario.books_balance()
+
+
+def test_of_a_sale_and_an_operator_the_operator_wins_once_whichever_is_first(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    for _ in range(TRIES):
+        saga = held(inventario, product)
+        committed, verdict = concurrently(
+            partial(commit, inventario, saga), partial(cancel, inventario, saga, deadline=False)
+        )
+        assert (committed, verdict) in ((True, [Verdict.TURNED_BACK]), ("released", [Verdict.TURNED_BACK]))
+        assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_of_a_reserve_and_its_cancellation_nothing_stays_held(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    for _ in range(TRIES):
+        saga = Saga()
+        reserved, verdict = concurrently(partial(reserve, inventario, saga, product), partial(cancel, inventario, saga))
+        assert (reserved, verdict) in ((201, [Verdict.TURNED_BACK]), (409, [Verdict.RESERVE_REFUSED]))
+        assert inventario.stock(product) == (10, 0, 0)
+
+
+@pytest.mark.parametrize("deadline", [True, False])
+def test_of_many_cancellations_at_once_one_turns_the_saga_back(inventario: Inventario, deadline: bool) -> None:
+    product = inventario.add(10)
+    for _ in range(5):
+        saga = held(inventario, product)
+        verdicts = concurrently(*[partial(cancel, inventario, saga, deadline=deadline)] * 8)
+        assert Counter(verdict for [verdict] in verdicts) == {Verdict.TURNED_BACK: 1, Verdict.NOTHING: 7}
+        assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_of_many_sales_of_a_hold_that_is_over_one_turns_the_saga_back(hasty: Inventario) -> None:
+    product = hasty.add(10)
+    for _ in range(5):
+        saga = held(hasty, product)
+        expire(hasty)
+        found = concurrently(*[partial(commit, hasty, saga)] * 8)
+        assert Counter(found) == {"expired": 1, "released": 7}
+        assert hasty.stock(product) == (10, 0, 0)
+
+
+def test_of_expiry_sale_and_deadline_one_decides(hasty: Inventario) -> None:
+    """The saga goes on, or exactly one of sale and deadline turns it back."""
+    product, sold = hasty.add(1000), 0
+    for _ in range(TRIES):
+        saga = held(hasty, product)
+        committed, verdict, _ = concurrently(
+            partial(commit, hasty, saga), partial(cancel, hasty, saga), partial(expire, hasty)
+        )
+        assert (committed, verdict) in (
+            (True, [Verdict.NOTHING]),
+            ("expired", [Verdict.NOTHING]),
+            ("released", [Verdict.TURNED_BACK]),
+        )
+        sold += 2 * (committed is True)
+        assert hasty.stock(product) == (1000 - sold, 0, sold)
+
+
+def test_of_a_release_and_a_cancellation_stock_comes_back_once(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    for _ in range(TRIES):
+        saga = held(inventario, product)
+        released, verdict = concurrently(
+            partial(release, inventario, saga), partial(cancel, inventario, saga, deadline=False)
+        )
+        assert released is True
+        assert verdict in ([Verdict.TURNED_BACK], [Verdict.NOTHING])
+        assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventario: Inventario) -> None:
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    under_way = threading.Event()
+
+    def sell_slowly() -> bool:
+        with inventario.transaction() as uow:
+            [found] = service.commit(uow, [saga.saga_id])
+            under_way.set()
+            wait_for_blocked(uow)
+        return isinstance(found, service.Reservation)
+
+    def turn_back() -> bool:
+        under_way.wait()
+        return cancel(inventario, saga) == [Verdict.NOTHING]
+
+    assert concurrently(sell_slowly, turn_back) == [True, True]
+    assert inventario.stock(product) == (8, 0, 2)
+
+
+def test_a_reserve_waits_for_the_cancellation_under_way_and_is_refused(inventario: Inventario) -> None:
+    product, saga = inventario.add(10), Saga()
+    under_way = threading.Event()
+
+    def turn_back_slowly() -> int:
+        with inventario.transaction() as uow:
+            [verdict] = service.cancel(uow, [Cancel(saga.saga_id, only_before_pivot=True)])
+            under_way.set()
+            wait_for_blocked(uow)
+        return 200 if verdict is Verdict.RESERVE_REFUSED else 500
+
+    def ask() -> int:
+        under_way.wait()
+        return reserve(inventario, saga, product)
+
+    assert concurrently(turn_back_slowly, ask) == [200, 409]
+    assert inventario.stock(product) == (10, 0, 0)
