@@ -8,11 +8,13 @@ if not __package__:  # imported from inside this folder: `cd carrito && python -
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from carrito.audit import audit
+from carrito.commands import commands
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
 from carrito.products import Products
 from carrito.routes import routes
+from shared.commands import command_routes
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
 
@@ -25,6 +27,7 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
+    service_app.register_api(command_routes(commands))
     service_app.extensions["settings"] = settings
     service_app.extensions["products"] = Products(settings.inventario_service_url)
     service_app.extensions["handover"] = Handover(settings, settings.waiting_places)

@@ -1,12 +1,26 @@
 """The use cases of carts; every one runs inside the caller's transaction."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, exists, func, insert, null, select, update
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    null,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from carrito.domain import (
@@ -15,15 +29,16 @@ from carrito.domain import (
     CartStatus,
     ItemNotFound,
     OrderStands,
-    OrderStatus,
     Product,
+    Release,
     Wish,
     check_room,
     check_stock,
     not_open,
 )
-from carrito.models import cart_items, carts, orders
+from carrito.models import cart_items, carts
 from shared.db import Row
+from shared.errors import DomainError
 from shared.ids import new_id
 from shared.wakeup import notify
 
@@ -36,6 +51,29 @@ class Cart:
 
     row: Row
     items: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Released:
+    """A cart that its saga does not have any more, and whether it was released just now."""
+
+    row: Row
+    first: bool
+
+
+_FREEZE = text("""
+    UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id
+    FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
+    WHERE carts.id = asked.cart_id AND status = 'open'
+""")
+_RELEASE = text("""
+    UPDATE carts SET status = 'open', saga_id = NULL, wish = NULL, handover_due_at = NULL
+    FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
+    WHERE carts.id = asked.cart_id AND carts.saga_id = asked.saga_id AND NOT EXISTS (
+        SELECT FROM orders WHERE orders.saga_id = asked.saga_id AND orders.status <> 'cancelled'
+    )
+    RETURNING carts.*
+""")
 
 
 def create_cart(uow: Connection, user_id: str) -> Cart:
@@ -105,49 +143,48 @@ def hand_over_now(uow: Connection, cart_id: UUID) -> None:
     notify(uow, HANDOVER)
 
 
-def hold_for(uow: Connection, cart_id: UUID, saga_id: UUID) -> Cart:
-    """The cart as frozen for this saga; an open one is frozen now. Raises like `begin_checkout`."""
-    statement = (
-        update(carts)
-        .where(
-            carts.c.id == cart_id,
-            (carts.c.status == CartStatus.OPEN)
-            | ((carts.c.status == CartStatus.CHECKING_OUT) & (carts.c.saga_id == saga_id)),
-        )
-        .values(status=CartStatus.CHECKING_OUT, saga_id=saga_id)
-        .returning(carts)
+def lock(uow: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """The carts with these ids; until this transaction ends nobody else changes them or what is in them."""
+    statement = select(carts).where(carts.c.id == any_(bindparam("cart_ids", cart_ids, ARRAY(Uuid))))
+    locked = uow.execute(statement.order_by(carts.c.id).with_for_update(key_share=True)).mappings()
+    return {row["id"]: row for row in locked}
+
+
+def freeze(uow: Connection, sagas: Mapping[UUID, UUID]) -> None:
+    """Give these carts, by id, to their sagas; they are open, and locked."""
+    uow.execute(_FREEZE, {"cart_ids": list(sagas), "saga_ids": list(sagas.values())})
+
+
+def empty_ones(uow: Connection, cart_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these carts have nothing in them."""
+    if not cart_ids:
+        return set()
+    filled = select(cart_items.c.cart_id).where(
+        cart_items.c.cart_id == any_(bindparam("cart_ids", cart_ids, ARRAY(Uuid)))
     )
-    row = uow.execute(statement).mappings().first()
-    if row is None:
-        cart = _found(uow, cart_id)
-        raise not_open(cart_id, cart["status"], cart["saga_id"])
-    return Cart(row, _some_items(uow, cart_id))
+    return set(cart_ids) - set(uow.scalars(filled))
 
 
-def close(uow: Connection, cart_id: UUID, saga_id: UUID) -> None:
-    """The saga's order is confirmed: the cart is checked out."""
-    uow.execute(
-        update(carts)
-        .where(carts.c.id == cart_id, carts.c.saga_id == saga_id)
-        .values(status=CartStatus.CHECKED_OUT, handover_due_at=null())
-    )
+def release(uow: Connection, releases: Sequence[Release]) -> list[Released | DomainError]:
+    """The sagas are compensated: their carts are open again. One that isn't its saga's (any more) stays as it is.
 
-
-def release(uow: Connection, cart_id: UUID, saga_id: UUID) -> Cart:
-    """The saga is compensated: its cart is open again. Does nothing when it isn't this saga's (any more).
-
-    Raises `CartNotFound`, and `OrderStands` while the saga has an order that was not cancelled.
+    Refusals: `CartNotFound`, and `OrderStands` while the saga has an order that was not cancelled.
     """
-    stands = exists().where(orders.c.saga_id == saga_id, orders.c.status != OrderStatus.CANCELLED)
-    released = uow.execute(
-        update(carts)
-        .where(carts.c.id == cart_id, carts.c.saga_id == saga_id, ~stands)
-        .values(status=CartStatus.OPEN, saga_id=null(), wish=null(), handover_due_at=null())
-    )
-    cart = get_cart(uow, cart_id)
-    if released.rowcount == 0 and cart.row["saga_id"] == saga_id:
-        raise OrderStands(f"the order of saga {saga_id} was not cancelled", saga_id=saga_id)
-    return cart
+    before = lock(uow, [each.cart_id for each in releases])  # so that no order comes to be meanwhile
+    own = [each for each in releases if each.cart_id in before and before[each.cart_id]["saga_id"] == each.saga_id]
+    ids = {"cart_ids": [each.cart_id for each in own], "saga_ids": [each.saga_id for each in own]}
+    after = {row["id"]: row for row in uow.execute(_RELEASE, ids).mappings()} if own else {}
+    return [_released(each, before.get(each.cart_id), after.get(each.cart_id)) for each in releases]
+
+
+def with_items(uow: Connection, rows: Sequence[Row]) -> list[Cart]:
+    """These carts with their lines."""
+    cart_ids = [row["id"] for row in rows]
+    statement = select(cart_items).where(cart_items.c.cart_id == any_(bindparam("cart_ids", cart_ids, ARRAY(Uuid))))
+    lines = defaultdict[UUID, list[Row]](list)
+    for line in uow.execute(statement.order_by(cart_items.c.product_id)).mappings():
+        lines[line["cart_id"]].append(line)
+    return [Cart(row, lines[row["id"]]) for row in rows]
 
 
 def take_overdue(uow: Connection, limit: int, again_seconds: float) -> Sequence[Row]:
@@ -185,6 +222,16 @@ def items_of(uow: Connection, cart_id: UUID) -> Sequence[Row]:
     """The lines of a cart."""
     statement = select(cart_items).where(cart_items.c.cart_id == cart_id).order_by(cart_items.c.product_id)
     return uow.execute(statement).mappings().all()
+
+
+def _released(asked: Release, before: Row | None, after: Row | None) -> Released | DomainError:
+    if before is None:
+        return CartNotFound(f"there is no cart {asked.cart_id}", cart_id=asked.cart_id)
+    if after is not None and before["saga_id"] == asked.saga_id:
+        return Released(after, first=True)
+    if before["saga_id"] == asked.saga_id:
+        return OrderStands(f"the order of saga {asked.saga_id} was not cancelled", saga_id=asked.saga_id)
+    return Released(after or before, first=False)
 
 
 def _some_items(uow: Connection, cart_id: UUID) -> Sequence[Row]:

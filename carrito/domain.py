@@ -1,6 +1,6 @@
 """What carrito promises about carts and orders: states, rules and named errors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -110,6 +110,22 @@ class OrderRequest:
     billing_address: str | Mapping[str, str] | None
 
 
+@dataclass(frozen=True)
+class OrderOfSaga:
+    """A saga's order to be confirmed or cancelled; it must be the one that is named, if one is."""
+
+    saga_id: UUID
+    order_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Release:
+    """A cart to be opened again, if this saga has it."""
+
+    cart_id: UUID
+    saga_id: UUID
+
+
 def total_minor(items: Any) -> int:
     """What the lines cost together, in minor units."""
     return sum(item["unit_price_minor"] * item["quantity"] for item in items)
@@ -134,6 +150,36 @@ def check_room(items: Any) -> None:
         raise CartFull(f"a cart holds at most {MAX_QUANTITY} of a product")
     if total_minor(items) > MAX_MINOR:
         raise CartFull("the total is beyond any amount handled here")
+
+
+def unusable(request: OrderRequest, cart: Mapping[Any, Any] | None) -> CartNotFound | CartNotOpen | None:
+    """The refusal of an order unless this is the user's cart, and open or frozen for the saga."""
+    if cart is None:
+        return CartNotFound(f"there is no cart {request.cart_id}", cart_id=request.cart_id)
+    if request.user_id not in {None, cart["user_id"]}:
+        return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
+    frozen = cart["status"] == CartStatus.CHECKING_OUT and cart["saga_id"] == request.saga_id
+    return (
+        None if frozen or cart["status"] == CartStatus.OPEN else not_open(cart["id"], cart["status"], cart["saga_id"])
+    )
+
+
+def mismatch(asked: OrderOfSaga, related: Iterable[Mapping[Any, Any]]) -> OrderOfAnotherSaga | None:
+    """The refusal unless all these orders have both of the ids: a saga acts on its own order only."""
+    for order in related:
+        if asked.order_id not in {None, order["id"]} or order["saga_id"] != asked.saga_id:
+            return of_another(asked.order_id or order["id"])
+    return None
+
+
+def of_another(order_id: UUID) -> OrderOfAnotherSaga:
+    """The error for an order that is not the saga's own."""
+    return OrderOfAnotherSaga(f"order {order_id} belongs to another saga", order_id=order_id)
+
+
+def no_order(order_id: UUID) -> OrderNotFound:
+    """The error for an order that there is not."""
+    return OrderNotFound(f"there is no order {order_id}", order_id=order_id)
 
 
 def not_open(cart_id: UUID, status: str, saga_id: UUID | None) -> CartNotOpen:

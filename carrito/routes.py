@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from carrito import carts, service
 from carrito.checkout import begin
+from carrito.commands import cancel_orders, confirm_orders, create_orders, release_carts
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
@@ -31,7 +32,8 @@ from carrito.schemas import (
     OrdersOut,
     VoidOut,
 )
-from shared.idempotency import answer_once
+from shared.commands import Command
+from shared.idempotency import answer, answer_once
 from shared.json_codec import loads
 from shared.openapi import idempotent, problem
 from shared.trace import traceparent
@@ -121,8 +123,7 @@ def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
 )
 def release_cart(path: CartPath, body: OfSagaIn) -> Response:
     """The last thing that a compensated saga does; changes nothing when the cart isn't that saga's."""
-    with db.transaction() as uow:
-        return respond(Answer(CartOut.of(carts.release(uow, path.cart_id, body.saga_id))))
+    return answer(db, lambda uow: release_carts(uow, [Command(body, path)])[0])
 
 
 @routes.post(
@@ -170,11 +171,11 @@ def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Resp
     openapi_extensions=idempotent(),
 )
 def create_order(body: OrderIn) -> Response:
-    """Pending, of the cart's lines and total; repeated, it answers the same; after a cancellation it is refused."""
-    settings: Settings = current_app.extensions["settings"]
-    return answer_once(
-        db, lambda uow: Answer(OrderOut.of(service.create_order(uow, body.command(), settings.currency)), 201)
-    )
+    """Pending, of the cart's lines and total; repeated, it answers the same, a refusal too.
+
+    After a cancellation it is refused.
+    """
+    return answer_once(db, lambda uow: create_orders(uow, [Command(body)])[0])
 
 
 @routes.get("/orders/<order_id>", summary="Read an order", responses={200: OrderOut, 404: NO_ORDER})
@@ -191,8 +192,7 @@ def get_order(path: OrderPath) -> Response:
 )
 def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
     """And its cart is checked out, in one commit."""
-    with db.transaction() as uow:
-        return respond(Answer(OrderOut.of(service.confirm_order(uow, path.order_id, body.saga_id))))
+    return answer(db, lambda uow: confirm_orders(uow, [Command(body, path)])[0])
 
 
 @routes.post(
@@ -202,11 +202,7 @@ def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
 )
 def cancel_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
     """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will."""
-    with db.transaction() as uow:
-        row = service.cancel_order(uow, path.order_id, body.saga_id)
-    if row is None and body.saga_id is not None:
-        return respond(Answer(VoidOut(id=path.order_id, saga_id=body.saga_id)))
-    return respond(Answer(OrderOut.of(row)))  # type: ignore[arg-type]  # without a saga there is a row, or an error
+    return answer(db, lambda uow: cancel_orders(uow, [Command(body, path)])[0])
 
 
 @routes.get("/orders/saga/<cart_id>", summary="A cart's orders", responses={200: OrdersOut})

@@ -71,10 +71,15 @@ class OrderIn(Body):
     payment_id: UUID | None = None
     billing_address: Address | None = None
 
+    @property
+    def saga(self) -> UUID:
+        """Whose order it is to be."""
+        return self.saga_id or self.cart_id
+
     def command(self) -> OrderRequest:
         """The same in the domain's words."""
         return OrderRequest(
-            self.saga_id or self.cart_id,
+            self.saga,
             self.cart_id,
             self.order_id or new_id(),
             self.user_id,

@@ -78,7 +78,7 @@ def test_a_cancellation_of_an_order_that_is_just_being_made_waits_for_it(carrito
     def create() -> None:
         with carrito.transaction() as uow:
             request = OrderRequest(saga.saga_id, saga.cart_id, saga.order_id, USER, None, None)
-            service.create_order(uow, request, "EUR")
+            service.create_order(uow, [request], "EUR")
             gone_first.release()
             wait_for_blocked(uow)
 
@@ -114,8 +114,17 @@ def test_a_cancellation_acts_for_its_own_saga_only(carrito: Carrito, saga: Saga)
 def test_an_order_id_that_is_taken_is_refused(carrito: Carrito, saga: Saga) -> None:
     carrito.order(saga)
     other = carrito.saga_of(carrito.open_cart((1, 1)))
-    assert problem_of(carrito.order(other, order_id=saga.order_id))["status"] == 409
-    assert carrito.order(other).status_code == 201, "the refusal left nothing behind"
+    refused = carrito.order(other, order_id=saga.order_id)
+    assert problem_of(refused)["type"] == "/problems/order-of-another-saga"
+    assert outcome(carrito.order(other)) == outcome(refused), "its saga was told, and turned back"
+    assert body_of(carrito.get(f"/orders/saga/{other.cart_id}"))["items"] == []
+
+
+def test_an_order_id_that_is_taken_leaves_an_open_cart_open(carrito: Carrito, saga: Saga) -> None:
+    carrito.order(saga)
+    cart_id = carrito.open_cart((1, 1))
+    assert problem_of(carrito.post("/orders", {"cart_id": cart_id, "order_id": saga.order_id}))["status"] == 409
+    assert carrito.cart(cart_id)["status"] == "open"
 
 
 def test_a_cart_that_another_saga_has_cannot_be_ordered(carrito: Carrito, saga: Saga) -> None:

@@ -1,0 +1,86 @@
+"""What sagas ask of carrito, for many sagas at once; each endpoint of its own asks for one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
+from uuid import UUID
+
+from flask import current_app
+from sqlalchemy import Connection
+
+from carrito import carts, service
+from carrito.config import Settings
+from carrito.domain import OrderOfSaga, Release
+from carrito.models import db
+from carrito.schemas import CartOut, CartPath, MaybeOfSagaIn, OfSagaIn, OrderIn, OrderOut, OrderPath, VoidOut
+from shared.batches import each_once, unless_refused
+from shared.commands import Command, Commands
+from shared.errors import DomainError
+from shared.schemas import NoBody
+from shared.web import Answer, Outcome
+
+commands = Commands(db)
+
+
+@commands.register("/orders", OrderIn, key=lambda command: command.body.saga)
+def create_orders(uow: Connection, asked: Sequence[Command[OrderIn, NoBody]]) -> list[Outcome]:
+    """Pending orders."""
+    settings: Settings = current_app.extensions["settings"]
+    created = service.create_order(uow, [command.body.command() for command in asked], settings.currency)
+    return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row), 201) for each in created]
+
+
+@commands.register("/orders/{order_id}/confirm", MaybeOfSagaIn, OrderPath, key=lambda command: command.path.order_id)
+def confirm_orders(uow: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
+    """Confirmed orders."""
+    return _with_sagas(uow, asked, _confirmed)
+
+
+@commands.register("/orders/{order_id}/cancel", MaybeOfSagaIn, OrderPath, key=lambda command: command.path.order_id)
+def cancel_orders(uow: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
+    """Cancelled orders, or those that now never come to be."""
+    return _with_sagas(uow, asked, _cancelled)
+
+
+@commands.register("/carts/{cart_id}/release", OfSagaIn, CartPath, key=lambda command: command.path.cart_id)
+def release_carts(uow: Connection, asked: Sequence[Command[OfSagaIn, CartPath]]) -> list[Outcome]:
+    """Carts that their sagas do not have any more."""
+    released = carts.release(uow, [Release(command.path.cart_id, command.body.saga_id) for command in asked])
+    open_ones = carts.with_items(uow, [each.row for each in released if not isinstance(each, DomainError)])
+    views = {cart.row["id"]: CartOut.of(cart) for cart in open_ones}
+    return [each if isinstance(each, DomainError) else Answer(views[each.row["id"]]) for each in released]
+
+
+def _with_sagas(
+    uow: Connection,
+    asked: Sequence[Command[MaybeOfSagaIn, OrderPath]],
+    act: Callable[[Connection, Sequence[OrderOfSaga]], list[Outcome]],
+) -> list[Outcome]:
+    """The outcomes of `act`; a saga that is not named is found by its order."""
+    sagas = service.sagas_of(uow, [command.path.order_id for command in asked if command.body.saga_id is None])
+    of_sagas = [_of_saga(command, sagas) for command in asked]
+    return unless_refused(of_sagas, lambda fit: each_once(fit, attrgetter("saga_id"), partial(act, uow)))
+
+
+def _of_saga(
+    command: Command[MaybeOfSagaIn, OrderPath], sagas: Mapping[UUID, UUID | DomainError]
+) -> OrderOfSaga | DomainError:
+    saga_id = command.body.saga_id or sagas[command.path.order_id]
+    return saga_id if isinstance(saga_id, DomainError) else OrderOfSaga(saga_id, command.path.order_id)
+
+
+def _confirmed(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Outcome]:
+    confirmed = service.confirm_order(uow, asked)
+    return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row)) for each in confirmed]
+
+
+def _cancelled(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for each, done in zip(asked, service.cancel_order(uow, asked), strict=True):
+        if isinstance(done, DomainError):
+            outcomes.append(done)
+        elif done.row is None:
+            outcomes.append(Answer(VoidOut(id=each.order_id, saga_id=each.saga_id)))
+        else:
+            outcomes.append(Answer(OrderOut.of(done.row)))
+    return outcomes
