@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Integer, cast, func, select
 
-from carrito.models import carts, db, orders
+from carrito.models import carts, db, orders, outbox
 from shared.audit import count_by, digest
 
 
@@ -29,4 +29,5 @@ def audit() -> dict[str, Any]:
             "awaited_handovers": uow.scalar(select(func.count()).where(carts.c.handover_due_at.is_not(None))),
             "oldest_handover_overdue_seconds": uow.scalar(overdue),
             "confirmed_sagas": digest(uow, orders.c.saga_id, confirmed),
+            "outbox": outbox.waiting(uow),
         }

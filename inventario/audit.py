@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Integer, cast, func, or_, select
 
-from inventario.models import db, products, reservation_lines, reservations
+from inventario.models import db, outbox, products, reservation_lines, reservations
 from shared.audit import count_by, digest
 
 
@@ -52,6 +52,7 @@ def audit() -> dict[str, Any]:
                 .where(reservations.c.status == "committed")
             ),
             "committed_sagas": digest(uow, reservations.c.saga_id, reservations.c.status == "committed"),
+            "outbox": outbox.waiting(uow),
         }
 
 

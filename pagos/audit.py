@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Column, ColumnElement, Connection, case, func
 from sqlalchemy.sql.selectable import Subquery
 
 from pagos.domain import CHARGE, REVENUE, PaymentStatus, wallet_account
-from pagos.models import barrier, db, payments, transfers, wallets
+from pagos.models import barrier, db, outbox, payments, transfers, wallets
 from shared.audit import count_by, digest
 from shared.barrier import COMPENSATION
 
@@ -33,6 +33,7 @@ def audit() -> dict[str, Any]:
             "overpaid_sagas": _overpaid_sagas(uow),
             "undone_but_paid_sagas": _undone_but_paid_sagas(uow),
             "paid_sagas": digest(uow, payments.c.saga_id, _OF_SAGA & _CAPTURED),
+            "outbox": outbox.waiting(uow),
         }
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from saga_choreography.models import db, sagas
+from saga_choreography.models import db, outbox, sagas
 from shared.audit import count_by, digest
 from shared.saga_states import ENDED
 
@@ -24,4 +24,5 @@ def audit() -> dict[str, Any]:
             "oldest_live_seconds": None if age is None else int(age),
             "carts_with_two_live_sagas": uow.scalars(carts.limit(20)).all(),
             "completed_sagas": digest(uow, sagas.c.saga_id, sagas.c.status == "completed"),
+            "outbox": outbox.waiting(uow),
         }

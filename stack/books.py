@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from shared.http_client import PEER_FAILED, Peer
 from stack.errors import StackError
 
+SAGA_SERVICES = ("saga_orchestrator", "saga_choreography")
 READ_SECONDS = 30.0  # an audit adds up whole tables, and says nothing until it is done
 
 
@@ -21,20 +22,24 @@ class _Audit(BaseModel):
 
 
 class SagaSet(_Audit):
-    """A set of sagas: two of them are the same when size and digest are."""
+    """A set of sagas: two of them are the same when size and digest are. Disjoint ones can be added."""
 
-    count: int
-    md5: str
+    count: int = 0
+    sum: int = 0  # of a part of each id's hash
+
+    def __add__(self, other: "SagaSet") -> "SagaSet":
+        return SagaSet(count=self.count + other.count, sum=self.sum + other.sum)
 
 
 class CarritoAudit(_Audit):
-    """Carts, orders, and what the confirmed ones are worth by currency."""
+    """Carts, orders, what the confirmed ones are worth by currency, and how many events wait to be published."""
 
     carts: Mapping[str, int]
     orders: Mapping[str, int]
     confirmed_minor: Mapping[str, int]
     confirmed_without_cart: list[str]
     confirmed_sagas: SagaSet
+    outbox: int
 
 
 class InventarioAudit(_Audit):
@@ -47,6 +52,7 @@ class InventarioAudit(_Audit):
     oldest_hold_overdue_seconds: int
     committed_minor: int
     committed_sagas: SagaSet
+    outbox: int
 
 
 class PagosAudit(_Audit):
@@ -62,9 +68,10 @@ class PagosAudit(_Audit):
     overpaid_sagas: list[str]
     undone_but_paid_sagas: list[str]
     paid_sagas: SagaSet
+    outbox: int
 
 
-class OrchestratorAudit(_Audit):
+class SagasAudit(_Audit):
     """Sagas by status, and those under way."""
 
     sagas: Mapping[str, int]
@@ -72,34 +79,41 @@ class OrchestratorAudit(_Audit):
     oldest_live_seconds: int | None
     carts_with_two_live_sagas: list[str]
     completed_sagas: SagaSet
+    outbox: int = 0  # an orchestrator has none
+
+
+SagaBooks = Mapping[str, SagasAudit]  # of the services that run sagas, or show them
 
 
 @dataclass(frozen=True)
 class Books:
-    """The books of all services; the orchestrator's twice, since reading them all takes a moment."""
+    """The books of all services; those of the sagas twice, since reading them all takes a moment."""
 
-    orchestrator: OrchestratorAudit
+    sagas: SagaBooks
     carrito: CarritoAudit
     inventario: InventarioAudit
     pagos: PagosAudit
-    orchestrator_after: OrchestratorAudit
+    sagas_after: SagaBooks
 
 
 A = TypeVar("A", bound=_Audit)
 
 
 def read_books(urls: Mapping[str, str]) -> Books:
-    """Read all books, the orchestrator's first and last; `urls` by service. Raises `Unreadable`."""
+    """Read all books, those of the sagas first and last; `urls` by service. Raises `Unreadable`."""
 
     def read(service: str, kind: type[A]) -> A:
         return _read(service, urls[service], kind)
 
+    def sagas() -> SagaBooks:
+        return {service: read(service, SagasAudit) for service in SAGA_SERVICES if service in urls}
+
     return Books(
-        orchestrator=read("saga_orchestrator", OrchestratorAudit),
+        sagas=sagas(),
         carrito=read("carrito", CarritoAudit),
         inventario=read("inventario", InventarioAudit),
         pagos=read("pagos", PagosAudit),
-        orchestrator_after=read("saga_orchestrator", OrchestratorAudit),
+        sagas_after=sagas(),
     )
 
 

@@ -1,8 +1,8 @@
 """The rules about stock, orders, holds and sagas."""
 
 from shared.money import to_decimal
-from stack.books import Books
-from stack.rules import Topic, Verdict, none, unrest
+from stack.books import Books, SagaSet
+from stack.rules import Topic, Verdict, by_status, none, unrest
 
 SWEEP_SECONDS = 5  # a hold that is over goes back at once; this is for a sweeper that is just being restarted
 
@@ -37,9 +37,9 @@ def sales_are_ordered(books: Books) -> Verdict:
 
 @orders.once_quiet
 def orders_are_paid_and_committed(books: Books) -> Verdict:
-    """The same sagas are completed, confirmed, paid and committed."""
+    """The same sagas are completed (in either pattern), confirmed, paid and committed."""
     sets = {
-        "completed": books.orchestrator.completed_sagas,
+        "completed": sum((each.completed_sagas for each in books.sagas.values()), SagaSet()),
         "confirmed": books.carrito.confirmed_sagas,
         "paid": books.pagos.paid_sagas,
         "committed": books.inventario.committed_sagas,
@@ -47,7 +47,7 @@ def orders_are_paid_and_committed(books: Books) -> Verdict:
     figures = ", ".join(f"{each.count} {name}" for name, each in sets.items())
     if len({each.count for each in sets.values()}) > 1:
         return Verdict(holds=False, figures=figures)
-    same = len({each.md5 for each in sets.values()}) == 1
+    same = len({each.sum for each in sets.values()}) == 1
     return Verdict(same, figures if same else f"{figures}, but not the same ones")
 
 
@@ -81,13 +81,25 @@ def holds_are_decided(books: Books) -> Verdict:
 @ends.once_quiet
 def sagas_end(books: Books) -> Verdict:
     """Every saga has ended, and no cart waits for one."""
-    sagas = ", ".join(f"{count} {status}" for status, count in sorted(books.orchestrator_after.sagas.items()))
+    sagas = ", ".join(f"{count} {status}" for status, count in sorted(by_status(books.sagas_after).items()))
     reason = unrest(books)
     return Verdict(reason is None, f"{sagas or 'no sagas'}{f'; {reason}' if reason else ''}")
+
+
+@ends.once_quiet
+def events_are_published(books: Books) -> Verdict:
+    """No event waits to be published."""
+    waiting = {
+        "carrito": books.carrito.outbox,
+        "inventario": books.inventario.outbox,
+        "pagos": books.pagos.outbox,
+        **{service: each.outbox for service, each in books.sagas_after.items()},
+    }
+    return none((f"{count} of {service}" for service, count in waiting.items() if count), "waiting")
 
 
 @once.in_every_snapshot
 def carts_have_one_saga(books: Books) -> Verdict:
     """No cart has two sagas under way."""
-    twice = {*books.orchestrator.carts_with_two_live_sagas, *books.orchestrator_after.carts_with_two_live_sagas}
-    return none(sorted(twice), "carts with two")
+    reads = (*books.sagas.values(), *books.sagas_after.values())
+    return none(sorted({cart for each in reads for cart in each.carts_with_two_live_sagas}), "carts with two")

@@ -75,9 +75,13 @@ PROCESSES = {
         _web("inventario", 3001, "INVENTARIO_SERVICE_URL", "products, stock and its reservations"),
         _web("pagos", 3002, "PAGOS_SERVICE_URL", "payments, refunds, wallets and the ledger"),
         _web("saga_orchestrator", 3003, "ORCHESTRATOR_URL", "orchestrated checkouts: start, watch, undo"),
-        _worker("carrito", "hands over checkouts that were left over"),
-        _worker("inventario", "returns expired holds to the shelves"),
+        _web("saga_choreography", 3004, "CHOREOGRAPHY_URL", "choreographed checkouts: start, watch, undo"),
+        # Those of the participants react to the events that concern them, and publish their own.
+        _worker("carrito", "reacts with orders and ends checkouts; hands over those that were left over"),
+        _worker("inventario", "reacts with stock; returns expired holds to the shelves"),
+        _worker("pagos", "reacts with payments and refunds"),
         _worker("saga_orchestrator", "runs the orchestrated checkouts' steps", copies=2),
+        _worker("saga_choreography", "shows what the events tell; watches deadlines"),
     )
 }
 

@@ -4,10 +4,11 @@ Some rules hold in every snapshot of one service. Others compare services, whose
 those hold once things are quiet, which is when no checkout is under way.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from stack.books import Books
+from stack.books import Books, SagaBooks
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,22 @@ class Topic:
 
 def unrest(books: Books) -> str | None:
     """What is going on, so that the books of different services may not agree yet; None when things are quiet."""
-    before, after = books.orchestrator, books.orchestrator_after
-    if live := max(before.live, after.live):
+    if live := max(_live(books.sagas), _live(books.sagas_after)):
         return f"sagas under way: {live}"
-    if before.sagas != after.sagas:
+    if by_status(books.sagas) != by_status(books.sagas_after):
         return "sagas began or ended while the books were read"
     if frozen := books.carrito.carts.get("checking_out", 0):
         return f"carts that wait for their saga: {frozen}"
     return None
+
+
+def _live(sagas: SagaBooks) -> int:
+    return sum(each.live for each in sagas.values())
+
+
+def by_status(sagas: SagaBooks) -> Counter[str]:
+    """How many sagas have each status, in either pattern."""
+    return sum((Counter(each.sagas) for each in sagas.values()), Counter[str]())
 
 
 def none(broken: Iterable[object], what: str) -> Verdict:

@@ -23,8 +23,8 @@ Bench = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def system(start_system: Callable[..., RunningSystem]) -> RunningSystem:
-    return start_system()
+def system(start_system: Callable[..., RunningSystem], rabbitmq_url: str) -> RunningSystem:
+    return start_system(rabbitmq_url=rabbitmq_url)
 
 
 @pytest.fixture

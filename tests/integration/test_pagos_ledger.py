@@ -82,8 +82,9 @@ def test_paid_sagas_are_those_captured_and_not_refunded(fresh: Pagos) -> None:
         fresh.charge(saga)
     fresh.refund(undone)
     fresh.pay()
-    ids = ",".join(sorted(str(saga.saga_id) for saga in paid))
-    assert fresh.audit()["paid_sagas"] == {"count": 3, "md5": hashlib.md5(ids.encode()).hexdigest()}
+    hashes = (hashlib.md5(str(saga.saga_id).encode()).digest()[:8] for saga in paid)
+    total = sum(int.from_bytes(each, "big", signed=True) for each in hashes)
+    assert fresh.audit()["paid_sagas"] == {"count": 3, "sum": str(total)}
 
 
 def test_currencies_are_kept_apart(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from stack import audit
 from stack.books import Unreadable, read_books
 from stack.processes import PROCESSES
-from tests.unit.stack_audit.audits import good_audits
+from tests.unit.stack_audit.audits import ORCHESTRATED, good_audits
 
 # Status and body of each answer; the last one is repeated.
 Answers = list[tuple[int, bytes]]
@@ -58,8 +58,8 @@ def urls(serve: Serve) -> dict[str, str]:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
     def command(urls: dict[str, str], *arguments: str) -> int:
-        for name, url in urls.items():
-            monkeypatch.setenv(PROCESSES[name].url_setting, url)
+        for name in audit.AUDITED:
+            monkeypatch.setenv(PROCESSES[name].url_setting, urls[name])
         monkeypatch.setattr("sys.argv", ["audit", "--home", str(tmp_path), *arguments])
         return audit.main()
 
@@ -112,6 +112,27 @@ def test_it_waits_until_things_are_quiet(urls: dict[str, str], serve: Serve) -> 
     urls["saga_orchestrator"] = serve(answers)
     assert audit.check(urls, wait_seconds=30).clean
     assert len(answers) == 1
+
+
+def test_what_the_events_did_not_tell_yet_gets_a_moment(urls: dict[str, str], serve: Serve) -> None:
+    behind = ok(good_audits(saga_choreography__completed_sagas={"count": 0, "sum": "0"})["saga_choreography"])
+    answers = [behind, behind, ok(good_audits()["saga_choreography"])]
+    urls["saga_choreography"] = serve(answers)
+    assert audit.check(urls).clean
+    assert len(answers) == 1
+
+
+def test_what_is_broken_in_one_snapshot_gets_none(urls: dict[str, str], serve: Serve) -> None:
+    answers = [ok(good_audits(pagos__ledger_sum=5)["pagos"]), ok(good_audits()["pagos"])]
+    urls["pagos"] = serve(answers)
+    assert audit.check(urls, wait_seconds=30).broken == ("ledger_sums_to_zero",)
+
+
+def test_a_shop_without_choreographed_checkouts_has_books_too(urls: dict[str, str], serve: Serve) -> None:
+    urls.pop("saga_choreography")
+    for service, sagas in (("carrito", "confirmed_sagas"), ("inventario", "committed_sagas"), ("pagos", "paid_sagas")):
+        urls[service] = serve([ok({**good_audits()[service], sagas: ORCHESTRATED})])
+    assert audit.check(urls).clean
 
 
 def test_without_waiting_it_says_what_is_going_on(

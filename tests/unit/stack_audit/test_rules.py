@@ -6,11 +6,11 @@ import pytest
 
 from stack.audit import RULES, judge, report
 from stack.rules import unrest
-from tests.unit.stack_audit.audits import books_of, good_audits
+from tests.unit.stack_audit.audits import BOTH, CHOREOGRAPHED, books_of, good_audits
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
-OTHER = {"count": 1, "md5": "92eb5ffe"}
-TWO = {"count": 2, "md5": "4124bc0a"}
+NONE = {"count": 0, "sum": "0"}
+OTHERS = {"count": 2, "sum": "-2513245182152113808"}
 
 # Each rule, and what breaks it.
 BROKEN: list[tuple[str, dict[str, Any]]] = [
@@ -43,20 +43,28 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("stock_is_conserved", {"inventario__stock__available": -1, "inventario__stock__sold": 11}),
     ("products_match_reservations", {"inventario__broken_products": [7]}),
     ("sales_are_ordered", {"inventario__committed_minor": 999}),
-    ("orders_are_paid_and_committed", {"saga_orchestrator__completed_sagas": TWO}),
-    ("orders_are_paid_and_committed", {"carrito__confirmed_sagas": {"count": 0, "md5": "d41d8cd9"}}),
-    ("orders_are_paid_and_committed", {"pagos__paid_sagas": OTHER}),
-    ("orders_are_paid_and_committed", {"inventario__committed_sagas": OTHER}),
+    ("orders_are_paid_and_committed", {"saga_orchestrator__completed_sagas": BOTH}),
+    ("orders_are_paid_and_committed", {"saga_orchestrator__completed_sagas": CHOREOGRAPHED}),
+    ("orders_are_paid_and_committed", {"saga_choreography__completed_sagas": NONE}),
+    ("orders_are_paid_and_committed", {"carrito__confirmed_sagas": NONE}),
+    ("orders_are_paid_and_committed", {"pagos__paid_sagas": OTHERS}),
+    ("orders_are_paid_and_committed", {"inventario__committed_sagas": OTHERS}),
     ("orders_are_decided", {"carrito__orders": {"pending": 1, "confirmed": 1}}),
     ("orders_have_carts", {"carrito__confirmed_without_cart": [ID]}),
     ("holds_end_in_time", {"inventario__overdue_holds": 1, "inventario__oldest_hold_overdue_seconds": 60}),
     ("holds_are_decided", {"inventario__reservations": {"held": 1, "committed": 1}}),
     ("holds_are_decided", {"inventario__stock__held": 1, "inventario__stock__available": 7}),
+    ("events_are_published", {"carrito__outbox": 1}),
+    ("events_are_published", {"inventario__outbox": 1}),
+    ("events_are_published", {"pagos__outbox": 1}),
+    ("events_are_published", {"saga_choreography__outbox": 1}),
     ("carts_have_one_saga", {"saga_orchestrator__carts_with_two_live_sagas": [ID]}),
+    ("carts_have_one_saga", {"saga_choreography__carts_with_two_live_sagas": [ID]}),
 ]
 UNREST = [
     {"saga_orchestrator__live": 1},
     {"saga_orchestrator__live": 1, "saga_orchestrator__sagas": {"stuck": 1}},
+    {"saga_choreography__live": 1},
     {"carrito__carts": {"checking_out": 1}},
 ]
 
@@ -68,11 +76,10 @@ def test_a_good_set_of_books_holds() -> None:
 
 
 def test_the_books_of_a_new_shop_hold() -> None:
-    none = {"count": 0, "md5": "d41d8cd9"}
     audits = good_audits()
     for audit in audits.values():
         for name, value in audit.items():
-            empty = none if name.endswith("_sagas") and isinstance(value, dict) else type(value)()
+            empty = NONE if name.endswith("_sagas") and isinstance(value, dict) else type(value)()
             audit[name] = {} if name == "sagas" else empty if value is not None else None
     audits["inventario"]["stock"] = dict.fromkeys(("available", "held", "sold", "seeded", "restocked"), 0)
     assert judge(books_of(audits)).clean
@@ -108,7 +115,8 @@ def test_while_checkouts_are_under_way_only_what_holds_in_every_snapshot_is_chec
         "inventario__stock__available": 7,
         "inventario__stock__held": 1,
         "inventario__reservations": {"held": 1, "committed": 1},
-        "pagos__paid_sagas": TWO,
+        "pagos__paid_sagas": {"count": 3, "sum": "1"},
+        "pagos__outbox": 3,
     }
     findings = judge(books_of(good_audits(**on_the_way, **changes)))
     assert findings.unrest
