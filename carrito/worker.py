@@ -1,4 +1,9 @@
-"""The process that hands over checkouts that were left over; any number of them may run."""
+"""The process that reacts to events, publishes what follows, and hands over checkouts that were left over.
+
+Any number of them may run. Without a broker it only hands over.
+"""
+
+from functools import partial
 
 from flask import current_app
 
@@ -7,7 +12,9 @@ from carrito.carts import HANDOVER, handed_over, seconds_to_next_overdue, take_o
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
+from carrito.reactions import PART
 from shared import worker
+from shared.event_worker import jobs
 from shared.wakeup import Listener, Stop
 
 BATCH = 20  # each is a request; one that is tried twice, since others took too long, does no harm
@@ -38,13 +45,14 @@ def main() -> None:
     settings = Settings()
     listener = Listener(settings.database_url, HANDOVER)
     stop = Stop.on_signals()
-    with create_app(settings).app_context():
-        worker.run(
-            stop,
-            lambda: run_once(settings.handover_seconds),
-            lambda: idle_seconds(settings.handover_seconds),
-            listener,
-        )
+    chore = partial(
+        worker.run,
+        stop,
+        lambda: run_once(settings.handover_seconds),
+        lambda: idle_seconds(settings.handover_seconds),
+        listener,
+    )
+    worker.run_all(create_app(settings), stop, chore, *jobs(db, PART, settings, stop))
 
 
 if __name__ == "__main__":
