@@ -76,7 +76,7 @@ def _reserved(checkout: CheckoutInitiated, outcome: service.Reservation | Domain
     requested = InventoryReserveRequested(**checkout.about(), items=checkout.items)
     if isinstance(outcome, ProductNotFound | InsufficientStock):
         return [requested, InventoryReserveFailed(**checkout.about(), reason=outcome.detail)]
-    if isinstance(outcome, DomainError):
+    if isinstance(outcome, DomainError) or not outcome.first:
         return []  # answered before
     return [requested, InventoryReserved(**{name: getattr(checkout, name) for name in Bill.model_fields})]
 
@@ -84,7 +84,7 @@ def _reserved(checkout: CheckoutInitiated, outcome: service.Reservation | Domain
 def _committed(order: OrderCreated, outcome: service.Reservation | DomainError) -> Sequence[Payload]:
     requested = InventoryCommitRequested(**order.about(), order_id=order.order_id)
     if not isinstance(outcome, DomainError):
-        return [requested, InventoryCommitted(**order.about(), order_id=order.order_id)]
+        return [requested, InventoryCommitted(**order.about(), order_id=order.order_id)] if outcome.first else []
     if isinstance(outcome, ReservationNotHeld) and outcome.fields["reservation"] == ReservationStatus.RELEASED:
         return []  # whoever released it said so
     return [requested, InventoryCommitFailed(**order.about(), reason=outcome.detail)]

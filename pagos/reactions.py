@@ -58,7 +58,7 @@ def _paid(event: InventoryReserved, outcome: service.Paid | DomainError) -> Sequ
     )
     if isinstance(outcome, PaymentDeclined | PaymentIdTaken):
         return [requested, PaymentFailed(**event.about(), payment_id=event.payment_id, reason=outcome.detail)]
-    if isinstance(outcome, DomainError):
+    if isinstance(outcome, DomainError) or not outcome.first:
         return []  # answered before, or undone before it came
     return [
         requested,

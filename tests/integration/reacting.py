@@ -1,0 +1,111 @@
+"""A checkout in the words of its events, and services that react to them in this process, without a broker."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, delete
+
+from carrito import carts, checkout
+from carrito.domain import Product, Wish
+from carrito.models import outbox
+from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiated, Event, Item, Payload
+from shared.event_worker import Part
+from shared.ids import new_id
+from shared.rabbitmq import Delivery
+
+WHY = "because"
+PRICE_MINOR = 1000
+_tags = count(1)
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """One saga: all that its events may say."""
+
+    product_id: int = 1
+    quantity: int = 2
+    payment_method: str = "paypal"
+    user_id: str = "ana"
+    saga_id: UUID = field(default_factory=new_id)
+    cart_id: UUID = field(default_factory=new_id)
+    payment_id: UUID = field(default_factory=new_id)
+    order_id: UUID = field(default_factory=new_id)
+
+    def says(self, kind: type[Payload], **other: Any) -> Payload:
+        """The payload of this type, as it follows from this checkout; a step of the way back says `WHY`."""
+        total = self.quantity * PRICE_MINOR
+        known: dict[str, Any] = {
+            **vars(self),
+            "total_minor": total,
+            "amount_minor": 0 if issubclass(kind, Backward) else total,
+            "currency": "EUR",
+            "items": (Item(product_id=self.product_id, quantity=self.quantity),),
+            "reason": WHY,
+            "only_before_pivot": False,
+            "by": "somebody",
+            **other,
+        }
+        return kind(**{name: known[name] for name in kind.model_fields})
+
+    def cancel(self, *, late: bool) -> Payload:
+        """That a person, or a deadline, wants it undone."""
+        return self.says(CheckoutCancelRequested, only_before_pivot=late)
+
+
+class Reacting:
+    """A service as its worker runs it: each part of a batch is a transaction, in which its reactions are."""
+
+    def __init__(self, client: FlaskClient, part: Part | None = None) -> None:
+        self._app = client.application
+        self.name = self._app.import_name.partition(".")[0]
+        self._part: Part = part or import_module(f"{self.name}.reactions").PART
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One of the service's own, outside of its reactions."""
+        with self._app.app_context(), self._app.extensions["sqlalchemy"].transaction() as uow:
+            yield uow
+
+    def take(self, events: Sequence[Event], *, dies: bool = False) -> list[Event]:
+        """What follows from events that come together; if it dies before each commit, nothing does."""
+        following: list[Event] = []
+        deliveries = [Delivery(next(_tags), {}, None, b"", each.entry.name, each) for each in events]
+        for part in self._part.split(deliveries):
+            with self._app.app_context(), self._app.extensions["sqlalchemy"].engine.connect() as uow:
+                came = self._part.handle(uow, [delivery.known for delivery in part])
+                if not dies:
+                    uow.commit()
+                    following += came
+        return following
+
+    def says(self, *facts: Payload) -> list[Payload]:
+        """What it publishes when these come together, each a new event."""
+        return [event.payload for event in self.take([Event(fact) for fact in facts])]
+
+
+class Carts(Reacting):
+    """carrito, with the way in."""
+
+    def open(self, product_id: int, quantity: int, user_id: str = "ana") -> UUID:
+        """A new cart with so many of a product."""
+        product = Product(product_id, "a thing", PRICE_MINOR, quantity)
+        with self.transaction() as uow:
+            cart = carts.create_cart(uow, user_id)
+            carts.add_item(uow, cart.row["id"], product, quantity)
+        return UUID(str(cart.row["id"]))
+
+    def begin(self, cart_id: UUID, payment_method: str = "paypal", user_id: str = "ana") -> Event:
+        """The event that begins the cart's checkout, as it is in the outbox after that. Raises `CartNotOpen`."""
+        wish = Wish(payment_method, "Main St 1", "choreographed", "")
+        settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
+        with self.transaction() as uow:
+            saga_id = checkout.begin(uow, cart_id, user_id, wish, settings).row["saga_id"]
+            staged = delete(outbox.table).where(outbox.table.c.saga_id == saga_id).returning(outbox.table)
+            row = uow.execute(staged).mappings().one()
+        return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])

@@ -1,0 +1,204 @@
+"""pagos's reactions: given what became of a saga so far and an event, exactly these events, and this money."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select, text
+
+from pagos.models import payments
+from shared.event_bus import (
+    Event,
+    InventoryReserved,
+    OrderCancelled,
+    OrderCreateFailed,
+    Payload,
+    PaymentFailed,
+    PaymentProcessed,
+    PaymentRefunded,
+    PaymentRequested,
+)
+from tests.integration.pagos_client import Pagos, new_user
+from tests.integration.reacting import PRICE_MINOR, Checkout, Reacting
+
+PAY, CANCELLED, NO_ORDER = InventoryReserved, OrderCancelled, OrderCreateFailed
+GOOD, BAD = "credit_card", "declined_card"
+TOTAL = 2 * PRICE_MINOR
+Kinds = Sequence[type[Payload]]
+
+# What may have happened to a saga before.
+NEW: Kinds = ()
+PAID = (PAY,)
+UNDONE = (PAY, CANCELLED)
+UNDONE_UNHEARD_OF = (CANCELLED,)  # the step back has overtaken the step
+
+TAKEN: Kinds = [PaymentRequested, PaymentProcessed]
+REFUSED: Kinds = [PaymentRequested, PaymentFailed]
+GIVEN_BACK: Kinds = [PaymentRefunded]
+NOTHING: Kinds = []
+BOOKED = {"captured": ["capture"], "refunded": ["capture", "refund"], "declined": [], None: []}
+
+
+class Row(NamedTuple):
+    card: str
+    before: Kinds
+    comes: type[Payload]
+    says: Kinds
+    amount: int | None  # in what is said last
+    payment: str | None
+
+
+TABLE = [
+    Row(GOOD, NEW, PAY, TAKEN, TOTAL, "captured"),
+    Row(BAD, NEW, PAY, REFUSED, None, "declined"),
+    Row(GOOD, NEW, CANCELLED, GIVEN_BACK, 0, None),
+    Row(GOOD, UNDONE_UNHEARD_OF, PAY, NOTHING, None, None),
+    Row(GOOD, UNDONE_UNHEARD_OF, CANCELLED, NOTHING, None, None),
+    Row(GOOD, PAID, PAY, NOTHING, None, "captured"),
+    Row(GOOD, PAID, CANCELLED, GIVEN_BACK, TOTAL, "refunded"),
+    Row(GOOD, PAID, NO_ORDER, GIVEN_BACK, TOTAL, "refunded"),
+    Row(BAD, PAID, PAY, NOTHING, None, "declined"),
+    Row(BAD, PAID, CANCELLED, GIVEN_BACK, 0, "declined"),
+    Row(BAD, UNDONE, PAY, NOTHING, None, "declined"),
+    Row(BAD, UNDONE, CANCELLED, NOTHING, None, "declined"),
+    Row(GOOD, UNDONE, PAY, NOTHING, None, "refunded"),
+    Row(GOOD, UNDONE, CANCELLED, NOTHING, None, "refunded"),
+    Row(GOOD, UNDONE, NO_ORDER, NOTHING, None, "refunded"),
+]
+
+
+def _id(row: Row) -> str:
+    return f"{row.card}: {', '.join(each.__name__ for each in row.before) or 'nothing'}; then {row.comes.__name__}"
+
+
+class Money(Reacting):
+    """pagos, as told by its tables."""
+
+    def payment(self, checkout: Checkout) -> str | None:
+        with self.transaction() as uow:
+            return uow.scalar(select(payments.c.status).where(payments.c.saga_id == checkout.saga_id))
+
+    def booked(self, checkout: Checkout) -> list[str]:
+        """What the ledger says of the saga's payment, in order."""
+        booked = text("SELECT kind FROM ledger_transfers WHERE payment_id = :payment_id ORDER BY id")
+        with self.transaction() as uow:
+            return list(uow.scalars(booked, {"payment_id": checkout.payment_id}))
+
+
+@pytest.fixture
+def money(service_client: Callable[..., FlaskClient]) -> Money:
+    return Money(service_client("pagos"))
+
+
+@pytest.fixture
+def http(service_client: Callable[..., FlaskClient]) -> Pagos:
+    return Pagos(service_client("pagos"))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=_id)
+def test_what_was_before_and_what_comes_decide_what_is_said_and_where_the_money_is(money: Money, row: Row) -> None:
+    """And of the same event again comes nothing."""
+    checkout = Checkout(payment_method=row.card)
+    for kind in row.before:
+        money.says(checkout.says(kind))
+    event = Event(checkout.says(row.comes))
+    following = money.take([event])
+    assert [type(each.payload) for each in following] == list(row.says)
+    assert {each.cause for each in following} <= {event.id}
+    assert getattr(following[-1].payload, "amount_minor", None) == row.amount if following else row.amount is None
+    assert money.take([event]) == []
+    assert money.payment(checkout) == row.payment
+    assert money.booked(checkout) == BOOKED[row.payment]
+
+
+def test_what_is_paid_is_said_with_its_amount_and_its_order(money: Money) -> None:
+    checkout = Checkout()
+    assert money.says(checkout.says(PAY)) == [checkout.says(PaymentRequested), checkout.says(PaymentProcessed)]
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [
+        ("invalid_card", "the card is not valid"),
+        ("declined_card", "the card's issuer declined it"),
+        ("insufficient_funds", "the card's account does not hold enough"),
+        ("wallet", "the wallet does not hold enough"),
+    ],
+)
+def test_a_decline_is_said_with_its_reason(money: Money, method: str, why: str) -> None:
+    checkout = Checkout(payment_method=method, user_id=new_user())
+    assert money.says(checkout.says(PAY)) == [
+        checkout.says(PaymentRequested),
+        checkout.says(PaymentFailed, reason=why),
+    ]
+
+
+def test_a_payment_whose_id_is_anothers_is_not_taken_nor_the_other_given_back(money: Money) -> None:
+    checkout = Checkout()
+    taken = replace(Checkout(), payment_id=checkout.payment_id)
+    money.says(checkout.says(PAY))
+    assert [type(each) for each in money.says(taken.says(PAY))] == REFUSED
+    assert money.says(taken.says(CANCELLED)) == [taken.says(PaymentRefunded)]
+    assert (money.payment(checkout), money.payment(taken)) == ("captured", None)
+
+
+def test_the_reason_is_passed_on(money: Money) -> None:
+    paid, never = Checkout(), Checkout()
+    money.says(paid.says(PAY))
+    assert money.says(paid.says(CANCELLED)) == [paid.says(PaymentRefunded, amount_minor=TOTAL)]
+    assert money.says(never.says(CANCELLED)) == [never.says(PaymentRefunded)]
+
+
+def test_a_wallet_pays_and_gets_its_money_back(money: Money, http: Pagos) -> None:
+    user = new_user()
+    http.deposit(user, "25.00")
+    checkout = Checkout(payment_method="wallet", user_id=user)
+    money.says(checkout.says(PAY))
+    assert http.balance(user) == Decimal("5.00")
+    money.says(checkout.says(CANCELLED))
+    assert http.balance(user) == Decimal("25.00")
+
+
+def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(money: Money, http: Pagos) -> None:
+    """Two share a wallet that holds enough for one, one is declined, one undone, one here for the second time."""
+    user = new_user()
+    http.deposit(user, "25.00")
+    first, second = (Checkout(payment_method="wallet", user_id=user) for _ in range(2))
+    declined, undone, again, fine = Checkout(payment_method=BAD), Checkout(), Checkout(), Checkout()
+    money.says(undone.says(CANCELLED), again.says(PAY))
+    said = money.says(*[each.says(PAY) for each in (first, declined, undone, second, again, fine)])
+    assert {(each.saga_id, type(each)) for each in said} == {
+        *[(first.saga_id, kind) for kind in TAKEN],
+        *[(declined.saga_id, kind) for kind in REFUSED],
+        *[(second.saga_id, kind) for kind in REFUSED],
+        *[(fine.saga_id, kind) for kind in TAKEN],
+    }
+    assert http.balance(user) == Decimal("5.00")
+    said = money.says(*[each.says(CANCELLED) for each in (second, undone, first, declined)])
+    assert {each.saga_id: getattr(each, "amount_minor", None) for each in said} == {
+        second.saga_id: 0,
+        first.saga_id: TOTAL,
+        declined.saga_id: 0,
+    }
+    assert http.balance(user) == Decimal("25.00")
+    assert money.payment(fine) == "captured"
+
+
+def test_a_step_and_its_undoing_that_come_together_leave_nothing(money: Money) -> None:
+    """Whichever is dealt with first."""
+    one, other = Checkout(), Checkout()
+    assert [type(each) for each in money.says(one.says(PAY), one.says(CANCELLED))] == [*TAKEN, *GIVEN_BACK]
+    assert [type(each) for each in money.says(other.says(CANCELLED), other.says(PAY))] == GIVEN_BACK
+    assert (money.payment(one), money.payment(other)) == ("refunded", None)
+
+
+def test_what_was_not_committed_has_not_happened(money: Money) -> None:
+    """Its worker died; the event comes again, and it is as if for the first time."""
+    checkout = Checkout()
+    event = Event(checkout.says(PAY))
+    assert money.take([event], dies=True) == []
+    assert money.payment(checkout) is None
+    assert [type(each.payload) for each in money.take([event])] == TAKEN
