@@ -7,9 +7,18 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from shared.config import ServiceSettings
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+
+class QuietLogger(Logger):  # type: ignore[misc]
+    """Writes no access log: each request is a line of the service's own log."""
+
+    access_log_enabled = False  # it would be, with any logconfig_dict
+
 
 worker_class = "gthread"
 workers = 1  # metrics are kept in the process; run more processes, not more workers, for more cores
@@ -19,7 +28,7 @@ graceful_timeout = 20
 limit_request_line = 8190  # gunicorn's own refusals are HTML, so what can reach the service does
 limit_request_field_size = 65_536
 control_socket_disable = True  # it would be one file in the user's home, shared by all services
-accesslog = None  # each request is a line of the service's own log
+logger_class = QuietLogger
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -1,32 +1,54 @@
-"""One JSON line for each thing worth knowing, from our code and from the libraries alike, on standard error."""
+"""One JSON line for each thing worth knowing, from our code and from the libraries alike, on standard error.
 
+Our own lines do not pass through the standard library's logging: that would cost more than all else about them, and
+there is one for each request.
+"""
+
+import json
 import logging
 import sys
+import threading
+from contextlib import suppress
+from typing import TextIO
 
 import structlog
+from structlog.typing import EventDict, Processor
 
-_SHARED: list[structlog.typing.Processor] = [
+_SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
+    structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
-]
+)
+_to_json = json.JSONEncoder(default=repr).encode
+
+
+class _Lines:
+    """Writes whole lines, from any thread. A reader that went away stops no work: what it would have read is lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """Write a line, at once."""
+        with self._lock, suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
 
 
 def configure_logs(service: str, level: str) -> None:
-    """Route structlog and the standard library's logging into the same JSON lines."""
+    """Have structlog and the standard library's logging write the same JSON lines."""
 
-    def name_service(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    def render(_: object, __: str, event: EventDict) -> str:
         event["service"] = service
-        return event
+        return _to_json(event)
 
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            name_service,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -35,9 +57,10 @@ def configure_logs(service: str, level: str) -> None:
     root.setLevel(level)
     for talkative in ("alembic", "pika"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    lines = _Lines(sys.stderr)
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*_SHARED, render],
+        logger_factory=lambda *_: lines,
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,
     )

@@ -41,6 +41,10 @@ class ServiceApp(OpenAPI):
     request_class = JsonRequest
     json_provider_class = ExactJson
 
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself: none of ours is a coroutine, and Flask would ask several times in each request."""
+        return func
+
     def generate_spec_json(self) -> None:
         """The document, with what is the same for every operation added."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]
