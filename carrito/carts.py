@@ -53,14 +53,6 @@ class Cart:
     items: Sequence[Row]
 
 
-@dataclass(frozen=True)
-class Released:
-    """A cart that its saga does not have any more, and whether it was released just now."""
-
-    row: Row
-    first: bool
-
-
 _FREEZE = text("""
     UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id
     FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
@@ -165,7 +157,7 @@ def empty_ones(uow: Connection, cart_ids: Sequence[UUID]) -> set[UUID]:
     return set(cart_ids) - set(uow.scalars(filled))
 
 
-def release(uow: Connection, releases: Sequence[Release]) -> list[Released | DomainError]:
+def release(uow: Connection, releases: Sequence[Release]) -> list[Row | DomainError]:
     """The sagas are compensated: their carts are open again. One that isn't its saga's (any more) stays as it is.
 
     Refusals: `CartNotFound`, and `OrderStands` while the saga has an order that was not cancelled.
@@ -224,14 +216,12 @@ def items_of(uow: Connection, cart_id: UUID) -> Sequence[Row]:
     return uow.execute(statement).mappings().all()
 
 
-def _released(asked: Release, before: Row | None, after: Row | None) -> Released | DomainError:
+def _released(asked: Release, before: Row | None, after: Row | None) -> Row | DomainError:
     if before is None:
         return CartNotFound(f"there is no cart {asked.cart_id}", cart_id=asked.cart_id)
-    if after is not None and before["saga_id"] == asked.saga_id:
-        return Released(after, first=True)
-    if before["saga_id"] == asked.saga_id:
+    if after is None and before["saga_id"] == asked.saga_id:
         return OrderStands(f"the order of saga {asked.saga_id} was not cancelled", saga_id=asked.saga_id)
-    return Released(after or before, first=False)
+    return after or before
 
 
 def _some_items(uow: Connection, cart_id: UUID) -> Sequence[Row]:

@@ -46,9 +46,9 @@ def cancel_orders(uow: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderP
 def release_carts(uow: Connection, asked: Sequence[Command[OfSagaIn, CartPath]]) -> list[Outcome]:
     """Carts that their sagas do not have any more."""
     released = carts.release(uow, [Release(command.path.cart_id, command.body.saga_id) for command in asked])
-    open_ones = carts.with_items(uow, [each.row for each in released if not isinstance(each, DomainError)])
+    open_ones = carts.with_items(uow, [each for each in released if not isinstance(each, DomainError)])
     views = {cart.row["id"]: CartOut.of(cart) for cart in open_ones}
-    return [each if isinstance(each, DomainError) else Answer(views[each.row["id"]]) for each in released]
+    return [each if isinstance(each, DomainError) else Answer(views[each["id"]]) for each in released]
 
 
 def _with_sagas(

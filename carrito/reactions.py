@@ -58,15 +58,11 @@ def cancel(uow: Connection, unsold: Sequence[InventoryCommitFailed]) -> Publishe
 
 
 def release(uow: Connection, undone: Sequence[Backward]) -> Published:
-    """Open the cart again: all is undone. Raises what keeps it from being opened: a person has to look."""
-    outcomes = carts.release(uow, [Release(each.cart_id, each.saga_id) for each in undone])
-    for outcome in outcomes:
+    """Open the cart again, unless somebody did: all is undone. Raises what keeps it closed: a person has to look."""
+    for outcome in carts.release(uow, [Release(each.cart_id, each.saga_id) for each in undone]):
         if isinstance(outcome, DomainError):
             raise outcome
-    return [
-        [CheckoutFailed(**event.about(), reason=event.reason)] if _is_first(outcome) else []
-        for event, outcome in zip(undone, outcomes, strict=True)
-    ]
+    return [[CheckoutFailed(**event.about(), reason=event.reason)] for event in undone]
 
 
 def _created(event: PaymentProcessed, outcome: service.Order | DomainError) -> Sequence[Payload]:
@@ -79,7 +75,7 @@ def _created(event: PaymentProcessed, outcome: service.Order | DomainError) -> S
     return [requested, OrderCreateFailed(**event.about(), reason=outcome.detail)]
 
 
-def _is_first(outcome: service.Order | service.Cancelled | carts.Released | DomainError) -> bool:
+def _is_first(outcome: service.Order | service.Cancelled | DomainError) -> bool:
     return not isinstance(outcome, DomainError) and outcome.first
 
 

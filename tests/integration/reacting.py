@@ -58,6 +58,14 @@ class Checkout:
         return self.says(CheckoutCancelRequested, only_before_pivot=late)
 
 
+def of(begun: Payload) -> Checkout:
+    """The checkout that begins with this event."""
+    assert isinstance(begun, CheckoutInitiated)
+    [item] = begun.items
+    known = begun.model_dump(exclude={"items", "total_minor", "currency"})
+    return Checkout(product_id=item.product_id, quantity=item.quantity, **known)
+
+
 class Reacting:
     """A service as its worker runs it: each part of a batch is a transaction, in which its reactions are."""
 

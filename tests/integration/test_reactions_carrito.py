@@ -1,0 +1,246 @@
+"""carrito's reactions: given what became of a saga so far and an event, exactly these events, this order and cart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from carrito.models import carts, orders
+from shared.event_bus import (
+    CheckoutCompleted,
+    CheckoutFailed,
+    CheckoutInitiated,
+    Event,
+    InventoryCommitFailed,
+    InventoryCommitted,
+    InventoryReleased,
+    InventoryReserveFailed,
+    OrderCancelled,
+    OrderCreated,
+    OrderCreateFailed,
+    OrderCreateRequested,
+    Payload,
+    PaymentProcessed,
+)
+from tests.integration.carrito_client import Carrito
+from tests.integration.reacting import PRICE_MINOR, Carts, Checkout, of
+
+Kinds = Sequence[type[Payload]]
+ORDER, SOLD, UNSOLD = PaymentProcessed, InventoryCommitted, InventoryCommitFailed
+BACK, NOTHING_HELD = InventoryReleased, InventoryReserveFailed
+
+# What may have happened to a saga before; its cart is frozen in any case.
+BEGUN: Kinds = ()
+ORDERED = (ORDER,)
+CONFIRMED = (ORDER, SOLD)
+CANCELLED = (ORDER, UNSOLD)
+UNDONE = (ORDER, SOLD, UNSOLD)
+CANCELLED_UNHEARD_OF = (UNSOLD,)  # the step back has overtaken the step
+ENDED = (ORDER, UNSOLD, BACK)
+
+CREATED: Kinds = [OrderCreateRequested, OrderCreated]
+COMPLETED: Kinds = [CheckoutCompleted]
+TURNED: Kinds = [OrderCancelled]
+FAILED: Kinds = [CheckoutFailed]
+NOTHING: Kinds = []
+
+
+class Row(NamedTuple):
+    before: Kinds
+    comes: type[Payload]
+    says: Kinds
+    order: str | None
+    cart: str
+
+
+TABLE = [
+    Row(BEGUN, ORDER, CREATED, "pending", "checking_out"),
+    Row(BEGUN, UNSOLD, TURNED, None, "checking_out"),
+    Row(BEGUN, BACK, FAILED, None, "open"),
+    Row(BEGUN, NOTHING_HELD, FAILED, None, "open"),
+    Row(ORDERED, ORDER, NOTHING, "pending", "checking_out"),
+    Row(ORDERED, SOLD, COMPLETED, "confirmed", "checked_out"),
+    Row(ORDERED, UNSOLD, TURNED, "cancelled", "checking_out"),
+    Row(CONFIRMED, ORDER, NOTHING, "confirmed", "checked_out"),
+    Row(CONFIRMED, SOLD, NOTHING, "confirmed", "checked_out"),
+    Row(CONFIRMED, UNSOLD, TURNED, "cancelled", "checked_out"),
+    Row(CANCELLED, ORDER, NOTHING, "cancelled", "checking_out"),
+    Row(CANCELLED, SOLD, NOTHING, "cancelled", "checking_out"),
+    Row(CANCELLED, UNSOLD, NOTHING, "cancelled", "checking_out"),
+    Row(CANCELLED, BACK, FAILED, "cancelled", "open"),
+    Row(UNDONE, ORDER, NOTHING, "cancelled", "checked_out"),
+    Row(UNDONE, SOLD, NOTHING, "cancelled", "checked_out"),
+    Row(UNDONE, UNSOLD, NOTHING, "cancelled", "checked_out"),
+    Row(UNDONE, BACK, FAILED, "cancelled", "open"),
+    Row(CANCELLED_UNHEARD_OF, ORDER, NOTHING, None, "checking_out"),
+    Row(CANCELLED_UNHEARD_OF, UNSOLD, NOTHING, None, "checking_out"),
+    Row(CANCELLED_UNHEARD_OF, BACK, FAILED, None, "open"),
+    *[Row(ENDED, comes, NOTHING, "cancelled", "open") for comes in (ORDER, SOLD, UNSOLD)],
+]
+
+
+def _id(row: Row) -> str:
+    return f"{', '.join(each.__name__ for each in row.before) or 'begun'}; then {row.comes.__name__}"
+
+
+class Orders(Carts):
+    """carrito, as told by its tables."""
+
+    def checkout(self, quantity: int = 2) -> Checkout:
+        """One whose cart is frozen for it."""
+        return of(self.begin(self.open(1, quantity)).payload)
+
+    def order(self, checkout: Checkout) -> str | None:
+        with self.transaction() as uow:
+            return uow.scalar(select(orders.c.status).where(orders.c.saga_id == checkout.saga_id))
+
+    def cart(self, checkout: Checkout) -> str | None:
+        with self.transaction() as uow:
+            return uow.scalar(select(carts.c.status).where(carts.c.id == checkout.cart_id))
+
+
+@pytest.fixture
+def shop(service_client: Callable[..., FlaskClient]) -> Orders:
+    return Orders(service_client("carrito"))
+
+
+@pytest.fixture
+def http(service_client: Callable[..., FlaskClient]) -> Carrito:
+    return Carrito(service_client("carrito"))
+
+
+@pytest.mark.parametrize("row", TABLE, ids=_id)
+def test_what_was_before_and_what_comes_decide_what_is_said_and_what_becomes_of_order_and_cart(
+    shop: Orders, row: Row
+) -> None:
+    """And of the same event again comes nothing."""
+    checkout = shop.checkout()
+    for kind in row.before:
+        shop.says(checkout.says(kind))
+    event = Event(checkout.says(row.comes))
+    following = shop.take([event])
+    assert [type(each.payload) for each in following] == list(row.says)
+    assert {each.cause for each in following} <= {event.id}
+    assert shop.take([event]) == []
+    assert (shop.order(checkout), shop.cart(checkout)) == (row.order, row.cart)
+
+
+def test_a_checkout_begins_with_all_that_the_others_need(shop: Orders) -> None:
+    cart_id = shop.open(7, 3)
+    begun = shop.begin(cart_id, "debit_card").payload
+    expected = replace(of(begun), product_id=7, quantity=3, payment_method="debit_card", user_id="ana", cart_id=cart_id)
+    assert begun == expected.says(CheckoutInitiated)
+
+
+def test_an_order_is_said_with_its_payment_and_is_the_carts(shop: Orders, http: Carrito) -> None:
+    checkout = shop.checkout(quantity=3)
+    assert shop.says(checkout.says(ORDER)) == [checkout.says(OrderCreateRequested), checkout.says(OrderCreated)]
+    order = http.get(f"/orders/{checkout.order_id}").json
+    assert order is not None
+    assert (order["payment_id"], order["billing_address"]) == (str(checkout.payment_id), "Main St 1")
+    assert (order["total"], len(order["items"])) == (3 * PRICE_MINOR / 100, 1)
+
+
+def test_the_end_names_the_order(shop: Orders) -> None:
+    checkout = shop.checkout()
+    shop.says(checkout.says(ORDER))
+    assert shop.says(checkout.says(SOLD)) == [checkout.says(CheckoutCompleted)]
+
+
+@pytest.mark.parametrize(
+    ("before", "comes", "then"),
+    [
+        (BEGUN, UNSOLD, OrderCancelled),
+        (ORDERED, UNSOLD, OrderCancelled),
+        (BEGUN, NOTHING_HELD, CheckoutFailed),
+        (CANCELLED, BACK, CheckoutFailed),
+    ],
+)
+def test_the_reason_is_passed_on(shop: Orders, before: Kinds, comes: type[Payload], then: type[Payload]) -> None:
+    checkout = shop.checkout()
+    for kind in before:
+        shop.says(checkout.says(kind))
+    assert shop.says(checkout.says(comes)) == [checkout.says(then)]
+
+
+def test_an_order_of_a_cart_that_another_saga_has_is_refused_and_its_saga_ends_without_touching_the_other(
+    shop: Orders, http: Carrito
+) -> None:
+    """Somebody opened the cart in the meantime, and checked it out again."""
+    first = shop.checkout()
+    assert http.post(f"/carts/{first.cart_id}/release", {"saga_id": first.saga_id}).status_code == 200
+    second = shop.begin(first.cart_id)
+    requested, failed = shop.says(first.says(ORDER))
+    assert requested == first.says(OrderCreateRequested)
+    assert failed == first.says(
+        OrderCreateFailed, reason=f"cart {first.cart_id} is checking_out by saga {second.saga_id}"
+    )
+    assert shop.says(first.says(ORDER)) == []
+    assert shop.says(first.says(UNSOLD)) == [first.says(OrderCancelled)]
+    assert shop.says(first.says(BACK)) == [first.says(CheckoutFailed)]
+    assert (shop.order(first), http.cart(first.cart_id)["saga_id"]) == (None, str(second.saga_id))
+
+
+def test_an_order_whose_id_is_anothers_is_refused(shop: Orders) -> None:
+    checkout = shop.checkout()
+    taken = replace(shop.checkout(), order_id=checkout.order_id)
+    shop.says(checkout.says(ORDER))
+    assert shop.says(taken.says(ORDER)) == [
+        taken.says(OrderCreateRequested),
+        taken.says(OrderCreateFailed, reason=f"order {checkout.order_id} belongs to another saga"),
+    ]
+    assert shop.order(taken) is None
+
+
+def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(shop: Orders) -> None:
+    """The id of one order is taken, one was cancelled, one is here for the second time; the others are made."""
+    fine, cancelled, again, other = (shop.checkout() for _ in range(4))
+    taken = replace(shop.checkout(), order_id=fine.order_id)
+    shop.says(cancelled.says(UNSOLD), again.says(ORDER))
+    said = shop.says(*[each.says(ORDER) for each in (fine, cancelled, taken, again, other)])
+    assert [(each.saga_id, type(each)) for each in said] == [
+        *((fine.saga_id, kind) for kind in CREATED),
+        (taken.saga_id, OrderCreateRequested),
+        (taken.saga_id, OrderCreateFailed),
+        *((other.saga_id, kind) for kind in CREATED),
+    ]
+    shop.says(other.says(UNSOLD))
+    said = shop.says(*[each.says(SOLD) for each in (cancelled, other, fine)])
+    assert [(each.saga_id, type(each)) for each in said] == [(fine.saga_id, CheckoutCompleted)]
+    said = shop.says(*[each.says(UNSOLD) for each in (again, cancelled, fine, other, taken)])
+    assert [each.saga_id for each in said] == [again.saga_id, fine.saga_id, taken.saga_id]
+    said = shop.says(*[each.says(BACK) for each in (fine, other, again)])
+    assert [each.saga_id for each in said] == [fine.saga_id, other.saga_id, again.saga_id]
+    assert {shop.cart(each) for each in (fine, other, again)} == {"open"}
+
+
+def test_a_cart_that_is_released_while_its_order_stands_is_a_fault_and_not_a_fact(shop: Orders) -> None:
+    """It can't be, as nobody releases stock before the order is cancelled: so it is not said that the saga failed."""
+    checkout = shop.checkout()
+    shop.says(checkout.says(ORDER))
+    with pytest.raises(Exception, match="was not cancelled"):
+        shop.says(checkout.says(BACK))
+    assert (shop.order(checkout), shop.cart(checkout)) == ("pending", "checking_out")
+
+
+def test_a_cart_that_was_opened_again_is_not_touched_by_what_comes_late(shop: Orders) -> None:
+    """Its first saga failed, its second one is under way."""
+    first = shop.checkout()
+    shop.says(first.says(NOTHING_HELD))
+    second = shop.begin(first.cart_id)
+    late = [shop.says(first.says(kind)) for kind in (UNSOLD, BACK)]
+    assert all({type(each) for each in said} <= {OrderCancelled, CheckoutFailed} for said in late)
+    assert shop.cart(first) == "checking_out"
+    assert [type(each) for each in shop.says(of(second.payload).says(ORDER))] == list(CREATED)
+
+
+def test_what_was_not_committed_has_not_happened(shop: Orders) -> None:
+    """Its worker died; the event comes again, and it is as if for the first time."""
+    checkout = shop.checkout()
+    event = Event(checkout.says(ORDER))
+    assert shop.take([event], dies=True) == []
+    assert shop.order(checkout) is None
+    assert [type(each.payload) for each in shop.take([event])] == list(CREATED)
