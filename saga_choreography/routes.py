@@ -9,6 +9,7 @@ from saga_choreography import service
 from saga_choreography.domain import Cancellation, Checkout
 from saga_choreography.models import db
 from saga_choreography.schemas import checkout_of, saga_out, timeline_out
+from shared.admin import admin_only
 from shared.carts import Carts
 from shared.idempotency import request_key
 from shared.openapi import idempotent, problem
@@ -88,6 +89,7 @@ def get_timeline(path: SagaPath) -> Response:
 
 
 @routes.post("/<saga_id>/compensate", summary="Undo a saga", responses={202: SagaOut, 404: NO_SAGA})
+@admin_only
 def compensate(path: SagaPath, body: CompensateIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
     wish = Cancellation(body.reason, body.by, trace=traceparent(request.headers.get("traceparent")))

@@ -11,6 +11,7 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import frozen_cart
 from saga_orchestrator.schemas import checkout_of, saga_out
+from shared.admin import admin_only
 from shared.carts import Carts
 from shared.db import Row
 from shared.idempotency import request_key
@@ -90,6 +91,7 @@ def get_timeline(path: SagaPath) -> Response:
 
 
 @routes.post("/<saga_id>/compensate", summary="Undo a saga", responses={202: SagaOut, 404: NO_SAGA})
+@admin_only
 def compensate(path: SagaPath, body: CompensateIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
     with db.transaction() as uow:
@@ -104,6 +106,7 @@ def compensate(path: SagaPath, body: CompensateIn) -> Response:
     summary="Try a waiting or stuck saga again now",
     responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga has ended")},
 )
+@admin_only
 def retry(path: SagaPath, body: NoBody) -> Response:
     """It would be tried again anyway; this is for when the cause is known to be gone."""
     del body

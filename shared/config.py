@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +20,7 @@ def _with_driver(url: str) -> str:
     return f"postgresql+psycopg2://{rest}"
 
 
+Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
 DatabaseUrl = Annotated[str, AfterValidator(_with_driver)]
 
 
@@ -41,6 +42,8 @@ class ServiceSettings(BaseSettings):
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
     log_level: str = "INFO"
     max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this
+    admin_token: Secret = None  # what administrative endpoints are asked with; empty is none
+    insecure_demo: bool = False  # let others than this machine reach a service without one
 
     @property
     def threads(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from shared.admin import refuse_exposure
 from shared.config import ServiceSettings
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -38,9 +39,10 @@ logconfig_dict = {
 
 
 def on_starting(server: Any) -> None:
-    """As many threads as the service's own settings say."""
+    """Not without protection where others can reach it; as many threads as the service's own settings say."""
     service = server.app.app_uri.partition(".")[0]
     settings: ServiceSettings = import_module(f"{service}.config").Settings()
+    refuse_exposure(server.cfg.address, settings)
     server.cfg.set("threads", settings.threads)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
 
-from shared import faults
+from shared import admin, faults
 from shared.config import ServiceSettings
 from shared.db import Database, is_unavailable
 from shared.errors import DomainError
@@ -48,7 +48,7 @@ class ServiceApp(OpenAPI):
     def generate_spec_json(self) -> None:
         """The document, with what is the same for every operation added."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]
-        self.spec_json = complete(self.spec_json)
+        self.spec_json = admin.documented(self, complete(self.spec_json))
 
 
 class OtherThan(BaseConverter):
@@ -82,6 +82,7 @@ def create_service_app(
     app.url_map.converters["other_than"] = OtherThan
     app.register_api(routes)
     _add_problems(app)
+    admin.guard(app, settings)
     _add_windows(app, db, audit, {"database": lambda: _ping(db), **checks})
     return app
 

@@ -1,0 +1,41 @@
+"""Nobody can reach a service's administration by mistake."""
+
+import pytest
+from pydantic import ValidationError
+
+from shared.admin import Exposed, refuse_exposure
+from shared.config import ServiceSettings
+
+
+def settings(**given: object) -> ServiceSettings:
+    return ServiceSettings(_env_file=None, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [("0.0.0.0", 3000), ("::", 3000), ("", 3000), ("192.168.1.4", 80), ("2001:db8::1", 80), ("shop.example", 80), 3],
+)
+def test_a_service_that_others_can_reach_needs_a_token(address: object) -> None:
+    with pytest.raises(Exposed, match="ADMIN_TOKEN"):
+        refuse_exposure([("127.0.0.1", 3000), address], settings())
+    refuse_exposure([address], settings(admin_token="secret"))
+    refuse_exposure([address], settings(insecure_demo="true"))
+
+
+@pytest.mark.parametrize("address", [("127.0.0.1", 3000), ("127.1.2.3", 1), ("::1", 3000), ("localhost", 1), "/run/s"])
+def test_a_service_of_this_machine_alone_needs_none(address: object) -> None:
+    refuse_exposure([address], settings())
+
+
+def test_an_empty_token_is_none() -> None:
+    with pytest.raises(Exposed):
+        refuse_exposure([("0.0.0.0", 1)], settings(admin_token=""))
+
+
+def test_a_token_is_not_shown() -> None:
+    assert "secret" not in repr(settings(admin_token="secret"))
+
+
+def test_a_demo_is_insecure_only_if_that_is_said_in_so_many_words() -> None:
+    with pytest.raises(ValidationError):
+        settings(insecure_demo="perhaps")
