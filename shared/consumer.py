@@ -113,7 +113,7 @@ class Consumer:
         """Whether it is an event; a message that is none, and never will be, is parked at once."""
         if delivery.event is None:
             try:
-                delivery.event = from_message(delivery.headers, delivery.content_type, delivery.body)
+                delivery.event = from_message(delivery.headers, delivery.body)
             except Unreadable as error:
                 delivery.tries += 1
                 self._park(delivery, error)

@@ -8,6 +8,7 @@ that is added with a default is not, since consumers tolerate what they don't kn
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TypeVar
 from uuid import UUID
 
@@ -93,6 +94,11 @@ class Event:
     def entry(self) -> Entry:
         """What the contract says of it."""
         return _BY_PAYLOAD[type(self.payload)]
+
+    @cached_property
+    def data(self) -> str:
+        """The payload as JSON: what is stored is what is sent."""
+        return self.payload.model_dump_json()
 
     @property
     def saga_id(self) -> UUID:

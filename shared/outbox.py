@@ -100,7 +100,7 @@ def _row(event: Event) -> dict[str, object]:
         "id": event.id,
         "type": event.entry.name,
         "saga_id": event.saga_id,
-        "payload": event.payload.model_dump_json(),
+        "payload": event.data,
         "occurred_at": event.time,
         "cause": event.cause,
         "trace": event.trace,

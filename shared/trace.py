@@ -6,8 +6,11 @@ import secrets
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
+def valid(header: str | None) -> str | None:
+    """The `traceparent` if it is one."""
+    return header if header is not None and _TRACEPARENT.fullmatch(header) else None
+
+
 def traceparent(header: str | None) -> str:
     """The caller's `traceparent`, or that of a new trace when there is none, or none that is valid."""
-    if header is not None and _TRACEPARENT.fullmatch(header):
-        return header
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    return valid(header) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

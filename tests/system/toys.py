@@ -7,18 +7,22 @@ acted, and publishes what comes next on the way forward. `python -m tests.system
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from flask import Flask
 from sqlalchemy import Column, Connection, Table, Text, Uuid, create_engine, text
+from sqlalchemy.pool import NullPool
 
 from shared import event_bus as bus
 from shared import worker
 from shared.config import ServiceSettings, database_url
-from shared.db import Database, service_metadata
+from shared.db import Database, connect_args, service_metadata
+from shared.errors import Refusal
 from shared.event_worker import Part, jobs
 from shared.ids import new_id
 from shared.inbox import Inbox, Published, Reaction, react
@@ -27,7 +31,8 @@ from shared.logs import configure_logs
 from shared.outbox import Outbox
 from shared.wakeup import Stop
 
-POISON, DEADLY = "poison", "deadly"  # payment methods: the reaction raises, the reaction kills its process
+# Payment methods with which a reaction raises, refuses, or kills its process, after it has acted.
+POISON, REFUSED, DEADLY = "poison", "refused", "deadly"
 MONEY: Mapping[str, Any] = {"amount_minor": 100, "currency": "EUR"}
 # What each service's reaction to an event says next.
 NEXT: Mapping[str, Mapping[type[bus.Payload], Callable[[Any], bus.Payload]]] = {
@@ -52,75 +57,106 @@ class Toy:
 
     def __init__(self, service: str, url: str) -> None:
         self.service, self.url = service, url
+        self.cured = False  # of what makes it choke on poison
         metadata = service_metadata(service)
         self.inbox, self.outbox = Inbox(metadata), Outbox(metadata)
         # No row is unique: what acts twice is seen.
         self.effects = Table("effects", metadata, Column("saga_id", Uuid), Column("type", Text))
         self.db = Database(metadata, lambda: _settings(service, url, None))
-        self.reactions = {payload: self._reaction(payload, follow) for payload, follow in NEXT[service].items()}
-        self.part = Part(self.outbox, partial(react, inbox=self.inbox, reactions=self.reactions))
-        self._note = text(
-            f"INSERT INTO {service}.effects SELECT * FROM json_to_recordset(:rows) AS effect (saga_id uuid, type text)"
-        )
+        reactions = {payload: self._reaction(payload, follow) for payload, follow in NEXT[service].items()}
+        self.part = Part(self.outbox, partial(react, inbox=self.inbox, reactions=reactions))
 
     def create(self) -> None:
         """Make its schema; the role is there, since it belongs to the server."""
-        engine = create_engine(self.url)
+        engine = create_engine(self.url, poolclass=NullPool)
         with engine.begin() as connection:
             connection.execute(text(f"CREATE SCHEMA {self.service} AUTHORIZATION {self.service}"))
             connection.execute(text(f"SET LOCAL ROLE {self.service}"))
             self.db.metadata.create_all(connection)
-        engine.dispose()
 
-    def app(self) -> Flask:
-        """Its process, as far as the database goes."""
+    def run(self, rabbitmq_url: str, stop: Stop) -> None:
+        """Be its worker until told to stop."""
+        settings = _settings(self.service, self.url, rabbitmq_url)
         app = Flask(self.service)
-        self.db.attach(app, _settings(self.service, self.url, None))
-        return app
+        self.db.attach(app, settings)
+        try:
+            worker.run_all(app, stop, *jobs(self.db, self.part, settings, stop))
+        finally:
+            with app.app_context():
+                self.db.engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One of its own, as a web process would have."""
+        engine = create_engine(self.url, poolclass=NullPool, connect_args=connect_args(self.service))
+        with engine.begin() as connection:
+            yield connection
+
+    def stage(self, *payloads: bus.Payload) -> list[bus.Event]:
+        """Stage events in a transaction of their own."""
+        events = [bus.Event(payload) for payload in payloads]
+        with self.transaction() as uow:
+            self.outbox.stage(uow, events)
+        return events
+
+    def acted(self) -> Counter[UUID]:
+        """How often it reacted, by saga."""
+        with self.transaction() as uow:
+            return Counter(uow.scalars(self.effects.select().with_only_columns(self.effects.c.saga_id)))
+
+    def unpublished(self) -> int:
+        """How many events are in its outbox."""
+        with self.transaction() as uow:
+            return self.outbox.waiting(uow)
 
     def _reaction(self, payload: type[bus.Payload], follow: Callable[[Any], bus.Payload]) -> Reaction:
         name = bus.entry_of(payload).name
+        rows = "json_to_recordset(:rows) AS effect (saga_id uuid, type text)"
+        note = text(f"INSERT INTO {self.service}.effects SELECT * FROM {rows}")
 
         def react_to(uow: Connection, said: Sequence[Any]) -> Published:
-            uow.execute(self._note, {"rows": dumps([{"saga_id": each.saga_id, "type": name} for each in said])})
+            uow.execute(note, {"rows": dumps([{"saga_id": each.saga_id, "type": name} for each in said])})
             for each in said:
-                _misbehave(getattr(each, "payment_method", ""))
+                self._misbehave(getattr(each, "payment_method", ""))
             return [[follow(each)] for each in said]
 
         return react_to
 
-    def run(self, rabbitmq_url: str, stop: Stop) -> None:
-        """Be its worker until told to stop."""
-        app = self.app()
-        worker.run_all(app, stop, *jobs(self.db, self.part, _settings(self.service, self.url, rabbitmq_url), stop))
-        with app.app_context():
-            self.db.engine.dispose()
+    def _misbehave(self, how: str) -> None:
+        if how == POISON and not self.cured:
+            raise ValueError("poison")
+        if how == REFUSED:
+            raise Refusal("no")
+        if how == DEADLY:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def checkout(payment_method: str = "paypal", saga_id: UUID | None = None) -> bus.CheckoutInitiated:
-    """The beginning of a saga."""
-    return bus.CheckoutInitiated(
-        saga_id=saga_id or new_id(),
-        cart_id=new_id(),
-        user_id="ada",
-        payment_method=payment_method,
-        payment_id=new_id(),
-        order_id=new_id(),
-        total_minor=100,
-        currency="EUR",
-        items=(bus.Item(product_id=1, quantity=1),),
-    )
+def bill(payment_method: str = "paypal") -> dict[str, Any]:
+    """What the events at a saga's beginning say; of a saga of its own each time."""
+    return {
+        "saga_id": new_id(),
+        "cart_id": new_id(),
+        "user_id": "ada",
+        "payment_method": payment_method,
+        "payment_id": new_id(),
+        "order_id": new_id(),
+        "total_minor": 100,
+        "currency": "EUR",
+    }
+
+
+def initiated(payment_method: str = "paypal") -> bus.CheckoutInitiated:
+    """What inventario reacts to."""
+    return bus.CheckoutInitiated(**bill(payment_method), items=(bus.Item(product_id=1, quantity=1),))
+
+
+def reserved(payment_method: str = "paypal") -> bus.InventoryReserved:
+    """What pagos reacts to."""
+    return bus.InventoryReserved(**bill(payment_method))
 
 
 def _of(payload: bus.Payload) -> dict[str, UUID]:
     return {"saga_id": payload.saga_id, "cart_id": payload.cart_id}
-
-
-def _misbehave(how: str) -> None:
-    if how == POISON:
-        raise ValueError("poison")
-    if how == DEADLY:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _settings(service: str, url: str, rabbitmq_url: str | None) -> ServiceSettings:
