@@ -1,35 +1,37 @@
-"""Telling a saga as it happens: a line for each request that the orchestrator makes."""
+"""Telling a saga as it happens: a line for each request that the orchestrator makes, or for each event."""
 
 import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from stack.shop import Json, Shop, ShopError
+from stack.shop import Json, Pattern, Shop, ShopError
 from stack.table import paint
 
 POLL_SECONDS = 0.05  # often enough to look live
-MOST_SECONDS = 90  # beyond the orchestrator's own deadline for going forward
+MOST_SECONDS = 90  # beyond a saga's own deadline for going forward
 ENDED = ("completed", "compensated")
 WORDS = {
     "succeeded": ("done", "green"),
     "refused": ("refused", "red"),
     "unknown": ("no answer", "yellow"),
 }
+Watch = Callable[[Json], None]  # shown the saga again and again
 
 
-def follow(shop: Shop, saga_id: str) -> Json:
+def follow(shop: Shop, pattern: Pattern, saga_id: str, watch: Watch = lambda _: None) -> Json:
     """Tell what happens to a saga until it has ended, and return it. `ShopError` when that takes too long."""
     until = time.monotonic() + MOST_SECONDS
     told: list[Json] = []
     while True:
-        saga = shop.get("saga_orchestrator", f"/saga/{saga_id}")  # first, so that an ended one's timeline is whole
-        for entry in shop.get("saga_orchestrator", f"/saga/{saga_id}/timeline")["items"]:
-            if entry not in told:
-                told.append(entry)
-                print(_line(entry, told), flush=True)
-        if saga["status"] in ENDED:
-            return saga
+        saga = shop.saga(pattern, saga_id)  # first, so that an ended one's timeline is whole
+        if saga is not None:
+            _tell_news(shop.timeline(pattern, saga_id), told)
+            watch(saga)
+            if saga["status"] in ENDED:
+                return saga
         if time.monotonic() > until:
-            raise ShopError(f"Saga {saga_id} is still {saga['status']} after {MOST_SECONDS} seconds: make logs")
+            status = "unknown" if saga is None else saga["status"]
+            raise ShopError(f"Saga {saga_id} is still {status} after {MOST_SECONDS} seconds: make logs")
         time.sleep(POLL_SECONDS)
 
 
@@ -38,16 +40,25 @@ def seconds(began: str, ended: str) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
-def _line(entry: Json, told: list[Json]) -> str:
-    at = f"{seconds(told[0]['started_at'], entry['finished_at']) * 1000:6.0f} ms"
+def _tell_news(items: Sequence[Json], told: list[Json]) -> None:
+    for entry in items:
+        if entry not in told:
+            told.append(entry)
+            print(_line(entry, items, told), flush=True)
+
+
+def _line(entry: Json, items: Sequence[Json], told: Sequence[Json]) -> str:
+    at = f"  {seconds(told[0]['started_at'], entry['finished_at']) * 1000:6.0f} ms  "
     if entry["kind"] == "attempt":
-        return f"  {at}  {_attempt(entry, told)}"
+        return at + _attempt(entry, told)
+    if entry["kind"] == "event":
+        return at + _event(entry, items)
     if entry["kind"] == "compensating":
-        return f"  {at}  {paint('   turning back', 'yellow')}"
-    return f"  {at}  {paint('   ' + entry['kind'].replace('_', ' '), 'bold')}"
+        return at + paint("   turning back", "yellow")
+    return at + paint("   " + entry["kind"].replace("_", " "), "bold")
 
 
-def _attempt(entry: Json, told: list[Json]) -> str:
+def _attempt(entry: Json, told: Sequence[Json]) -> str:
     """`->` is a step, `<-` its compensation."""
     word, colour = WORDS[entry["outcome"]]
     undoes = entry["direction"] == "compensation"
@@ -59,3 +70,17 @@ def _attempt(entry: Json, told: list[Json]) -> str:
     notes = ["to be sure: nothing says that it ran"] * (undoes and not asked)
     notes += [f"try {tries}"] * (tries > 1) + [entry["detail"]] * (entry["detail"] is not None)
     return f"{step}{paint(word.ljust(9), colour)}  {took:>9}  {', '.join(notes)}".rstrip()
+
+
+def _event(entry: Json, items: Sequence[Json]) -> str:
+    """Who published what, and because of which event."""
+    name = entry["event"].ljust(28)
+    if entry["outcome"] == "refused":
+        name = paint(name, "red")
+    elif entry["direction"] == "compensation":
+        name = paint(name, "yellow")
+    elif entry["step"] is None:
+        name = paint(name, "bold")
+    because = [f"because of {each['event']}" for each in items if each["event_id"] == entry["cause"] is not None]
+    notes = because + [entry["detail"]] * (entry["detail"] is not None and entry["outcome"] == "refused")
+    return f"{entry['publisher']:<11} {name} {', '.join(notes)}".rstrip()

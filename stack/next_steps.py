@@ -1,17 +1,19 @@
 """Where everything is, and what to try next."""
 
+from collections.abc import Mapping
+
 from stack import settings
 from stack.audit import AUDITED
 from stack.home import Home
-from stack.shop import WAIT_SECONDS, Request, Shop
+from stack.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Pattern, Request, Shop
 from stack.table import paint
 
 # Its process group: what a gunicorn that is killed alone leaves behind goes on answering for a moment.
 KILL = "kill -9 -$(make -s status | awk '$1 == \"pagos\" { print $3 }')"
 
 
-def text(shop: Shop, home: Home, completed: str, ready: Request) -> str:
-    """For people: URLs, and commands about a completed saga and a cart that is `ready` to be checked out."""
+def text(shop: Shop, home: Home, completed: Mapping[Pattern, str], ready: Request) -> str:
+    """For people: URLs, and commands about a completed saga of each pattern and a cart to be checked out."""
     return "\n".join(
         [
             "",
@@ -21,7 +23,7 @@ def text(shop: Shop, home: Home, completed: str, ready: Request) -> str:
             f"  {'logs':<18} make logs",
             "",
             paint("Things to try next", "bold"),
-            *_tries(shop.urls["saga_orchestrator"], completed, ready),
+            *_tries(shop.urls, completed, ready),
         ]
     )
 
@@ -31,21 +33,30 @@ def _servers(home: Home) -> list[str]:
     return [f"  {'rabbitmq':<18} http://127.0.0.1:{port}/ (guest, guest)"] if port else []
 
 
-def _tries(orchestrator: str, completed: str, ready: Request) -> list[str]:
-    saga = f"{orchestrator}/saga/{completed}"
-    undo = Request("POST", f"{saga}/compensate", {"reason": "changed my mind"}, {"Prefer": f"wait={WAIT_SECONDS}"})
+def _tries(urls: Mapping[str, str], completed: Mapping[Pattern, str], ready: Request) -> list[str]:
+    sagas = {each: f"{urls[each.service]}{each.path}/{saga_id}" for each, saga_id in completed.items()}
+    undo = {
+        each: Request("POST", f"{saga}/compensate", {"reason": "changed my mind"}, {"Prefer": f"wait={WAIT_SECONDS}"})
+        for each, saga in sagas.items()
+    }
+    orchestrated, choreographed = urls[ORCHESTRATED.service], urls[CHOREOGRAPHED.service]
     tries = (
-        ("The first saga, and all that happened to it", _shown(saga), _shown(f"{saga}/timeline")),
-        ("Undo it in full: order cancelled, money refunded, stock back", undo.curl()),
-        ("Every saga that was compensated", _shown(f"{orchestrator}/saga?status=compensated")),
+        ("Ana's orchestrated saga, and every request that was made for it", *_shown(sagas[ORCHESTRATED], "/timeline")),
+        ("Her choreographed saga, and every event of it", *_shown(sagas[CHOREOGRAPHED], "/timeline")),
+        ("Undo them in full: order cancelled, money refunded, stock back", *(each.curl() for each in undo.values())),
+        (
+            "Every saga that was compensated",
+            *_shown(f"{orchestrated}/saga?status=compensated"),
+            *_shown(f"{choreographed}/saga/choreography/status?status=compensated"),
+        ),
         ("Kill pagos, check out a cart that is ready, and see its saga go on when pagos is back", KILL, ready.curl()),
         ("Check the books; see what runs; stop it all", "make audit", "make status", "make down"),
     )
     return [line for why, *commands in tries for line in ("", f"  # {why}", *_indented(commands))]
 
 
-def _shown(url: str) -> str:
-    return f"{Request('GET', url).curl()} | python3 -m json.tool"
+def _shown(url: str, *more: str) -> list[str]:
+    return [f"{Request('GET', url + each).curl()} | python3 -m json.tool" for each in ("", *more)]
 
 
 def _indented(commands: list[str]) -> list[str]:

@@ -16,6 +16,19 @@ TIMEOUT = (1.0, WAIT_SECONDS + 10.0)  # seconds to connect, and to answer
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """One of the two styles: its name in a request, the service that shows its sagas, and where."""
+
+    name: str
+    service: str
+    path: str
+
+
+ORCHESTRATED = Pattern("orchestrated", "saga_orchestrator", "/saga")
+CHOREOGRAPHED = Pattern("choreographed", "saga_choreography", "/saga/choreography")
+
+
 class ShopError(StackError):
     """A service was not there, or answered something else than was hoped for."""
 
@@ -83,7 +96,7 @@ class Shop:
         item = {"product_id": product["id"], "quantity": quantity}
         return self.send(Request("POST", f"{carts}/{cart['id']}/items", item))
 
-    def checkout(self, cart: Json, payment_method: str, wait: int = 0) -> Request:
+    def checkout(self, cart: Json, payment_method: str, pattern: Pattern = ORCHESTRATED, wait: int = 0) -> Request:
         """The request that checks a cart out; with `wait`, it is answered when the saga has ended.
 
         The key makes it safe to repeat: the answer is the same, and nothing happens twice.
@@ -93,10 +106,21 @@ class Shop:
             "user_id": cart["user_id"],
             "payment_method": payment_method,
             "billing_address": "1 Main Street, Springfield",
-            "saga_pattern": "orchestrated",
+            "saga_pattern": pattern.name,
         }
         headers = {"Idempotency-Key": f'"{new_id()}"', **({"Prefer": f"wait={wait}"} if wait else {})}
         return Request("POST", self.urls["carrito"] + "/checkout/saga", body, headers)
+
+    def saga(self, pattern: Pattern, saga_id: str) -> Json | None:
+        """A saga as people see it; None as long as nobody there has heard of it."""
+        request = Request("GET", f"{self.urls[pattern.service]}{pattern.path}/{saga_id}")
+        reply = self._send(request)
+        return None if reply.status_code == 404 else self._ok(request, reply)
+
+    def timeline(self, pattern: Pattern, saga_id: str) -> list[Json]:
+        """All that happened to a saga, in order."""
+        items: list[Json] = self.get(pattern.service, f"{pattern.path}/{saga_id}/timeline")["items"]
+        return items
 
     def _find(self, sku: str) -> Json:
         after: int | None = 0

@@ -1,48 +1,73 @@
-"""`python -m stack.demo` on a running system, and the commands that it prints."""
+"""`python -m stack.demo` on a stack of its own, and the commands that it prints."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.config import ROOT
-from stack import audit
+from stack import audit, settings
+from stack.home import Home
 from stack.processes import PROCESSES
-from tests.system.running import RunningSystem
+from tests.system.brokers import end_private, needs_rabbitmq
+
+pytestmark = needs_rabbitmq
+Done = subprocess.CompletedProcess[str]
+Demo = Callable[..., Done]
+
+# Private servers, also for a user who has some of his own, on ports that nobody else has.
+OWN = dict.fromkeys(settings.SERVER_OF, "") | {port: "0" for each in PROCESSES.values() for port in each.ports}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The stack as `make demo` starts it."""
+    home = tmp_path_factory.mktemp("stack")
+    try:
+        up = python("stack", "up", "--free-ports", "--home", str(home))
+        assert up.returncode == 0, up.stdout + up.stderr
+        yield home
+    finally:
+        end_private(home)
 
 
 @pytest.fixture
-def system(start_system: Callable[..., RunningSystem], rabbitmq_url: str) -> RunningSystem:
-    return start_system(rabbitmq_url=rabbitmq_url)
-
-
-@pytest.fixture
-def demo(system: RunningSystem, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def run(**env: str) -> subprocess.CompletedProcess[str]:
-        urls = {PROCESSES[name].url_setting: system.url(name) for name in audit.AUDITED}
-        command = [sys.executable, "-m", "stack.demo", "--home", str(tmp_path)]
-        return subprocess.run(
-            command, cwd=ROOT, env=os.environ | urls | env, capture_output=True, text=True, check=False
-        )
+def demo(home: Path) -> Demo:
+    def run(home: Path = home, **env: str) -> Done:
+        return python("stack.demo", "--home", str(home), **env)
 
     return run
 
 
-def curl_lines(output: str) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def told(home: Path) -> str:
+    """What it said when it was run on a new stack."""
+    done = python("stack.demo", "--home", str(home))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def python(module: str, *arguments: str, **env: str) -> Done:
+    """Run a module, without settings of the user's."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | OWN | env, capture_output=True, text=True, check=False)
+
+
+def urls_of(home: Path) -> dict[str, str]:
+    told = settings.read_env_file(Home.at(home).env_file)
+    return {PROCESSES[name].url_setting: told[PROCESSES[name].url_setting] for name in audit.AUDITED}
+
+
+def curl_lines(output: str) -> list[str]:
     """The commands as a reader would copy them, continued lines and all."""
-    command: list[str] = []
-    for line in output.splitlines():
-        if command or line.lstrip().startswith("curl "):
-            command.append(line)
-            if not line.endswith("\\"):
-                yield "\n".join(command)
-                command.clear()
+    return re.findall(r"^ *(curl (?:.*\\\n)*.*)$", output, re.MULTILINE)
 
 
 def sh(command: str) -> Any:
@@ -50,37 +75,55 @@ def sh(command: str) -> Any:
     return json.loads(subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout)
 
 
-def closing_table(output: str) -> list[list[str]]:
-    """The cells of the table's rows."""
-    lines = output[output.index("\nWhat became of them") :].split("\n\n", maxsplit=1)[0].strip().splitlines()
-    return [re.split(r"\s{2,}", line.strip()) for line in lines[3:]]
+def rows(output: str, title: str) -> list[list[str]]:
+    """The cells of a table's rows."""
+    lines = output[output.index(f"\n{title}\n") :].split("\n\n", maxsplit=1)[0].strip().splitlines()
+    return [re.split(r"\s{2,}", line.strip()) for line in lines[3:] if ":" not in line]
 
 
-def test_the_demo_tells_three_checkouts_and_can_be_repeated(demo: Callable[..., Any], system: RunningSystem) -> None:
-    for run in range(2):
-        done = demo()
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stderr == ""
-        assert "\033" not in done.stdout
-        assert [row[:4] for row in closing_table(done.stdout)] == [
-            ["1. Success", "completed", "confirmed", "25.00 / 0.00"],
-            ["2. Declined card", "compensated", "none", "0.00 / 0.00"],
-            ["3. Stock shortage", "compensated", "none", "0.00 / 0.00"],
-        ]
-        assert [row[4] for row in closing_table(done.stdout)] == [
-            f"10/0/{2 * run} -> 8/0/{2 * run + 2}",
-            f"8/0/{2 * run + 2} -> 8/0/{2 * run + 2}",
-            f"0/0/{run + 1} -> 0/0/{run + 1}",
-        ]
-        assert f"Audit: All {len(audit.RULES)} rules hold." in done.stdout
-    assert audit.check({name: system.url(name) for name in audit.AUDITED}).clean
+def story(output: str, number: int, pattern: str) -> list[list[str]]:
+    """The words of the lines that tell of a checkout, without their times."""
+    part = output[output.index(f"\n{number}. ") :]
+    part = part[part.index(f"\n  {pattern}: ") + 1 :].split("\n\n", maxsplit=1)[0]
+    return [line.split()[2:] for line in part.splitlines() if " ms  " in line]
 
 
-def test_it_shows_steps_forward_and_compensations_in_reverse(demo: Callable[..., Any]) -> None:
-    output = demo().stdout
-    declined = output[output.index("\n2. Declined") : output.index("\n3. Stock")]
-    steps = [line.split() for line in declined.splitlines() if " -> " in line or " <- " in line]
-    assert [" ".join(words[2 : words.index("ms", 2) - 1]) for words in steps] == [
+def steps(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Steps and their outcomes, of an orchestrated checkout."""
+    return [" ".join(words[: words.index("ms") - 1]) for words in lines if words[0] in {"->", "<-"}]
+
+
+def test_it_tells_every_checkout_in_both_patterns(told: str) -> None:
+    assert "\033" not in told
+    assert [row[:5] for row in rows(told, "What became of them")] == [
+        ["1. Success", "orchestrated", "completed", "confirmed", "25.00 / 0.00"],
+        ["1. Success", "choreographed", "completed", "confirmed", "25.00 / 0.00"],
+        ["2. Declined card", "orchestrated", "compensated", "none", "0.00 / 0.00"],
+        ["2. Declined card", "choreographed", "compensated", "none", "0.00 / 0.00"],
+        ["3. Stock shortage", "orchestrated", "compensated", "none", "0.00 / 0.00"],
+        ["3. Stock shortage", "choreographed", "compensated", "none", "0.00 / 0.00"],
+        ["4. Killed service", "orchestrated", "completed", "confirmed", "12.50 / 0.00"],
+        ["4. Killed service", "choreographed", "completed", "confirmed", "12.50 / 0.00"],
+    ]
+    assert f"Audit: All {len(audit.RULES)} rules hold." in told
+
+
+def test_it_says_what_each_took(told: str) -> None:
+    took = {(row[0][0], row[1]): row[2:] for row in rows(told, "What it took")}
+    assert all(int(time.removesuffix(" ms")) > 0 for time, *_ in took.values())
+    assert all(int(commits) > 3 for *_, commits in took.values())
+    calls = {which: int(row[1]) for which, row in took.items()}
+    for number in "123":
+        # The client's request, the one that hands the checkout over, and those of the steps.
+        assert calls[number, "orchestrated"] == 2 + len(steps(story(told, int(number), "Orchestrated")))
+        assert calls[number, "choreographed"] == 2
+    messages = {which: int(row[2]) for which, row in took.items()}
+    assert {number: messages[number, "choreographed"] for number in "1234"} == {"1": 10, "2": 7, "3": 4, "4": 10}
+    assert {messages[number, "orchestrated"] for number in "1234"} == {0}
+
+
+def test_an_orchestrated_checkout_is_told_by_its_steps_forward_and_back(told: str) -> None:
+    assert steps(story(told, 2, "Orchestrated")) == [
         "-> read_cart done",
         "-> reserve_inventory done",
         "-> process_payment refused",
@@ -91,33 +134,55 @@ def test_it_shows_steps_forward_and_compensations_in_reverse(demo: Callable[...,
     ]
 
 
-def test_its_commands_work_as_they_stand(demo: Callable[..., Any], system: RunningSystem) -> None:
+def test_a_choreographed_checkout_is_told_by_its_events_and_their_causes(told: str) -> None:
+    assert [" ".join(words) for words in story(told, 2, "Choreographed")] == [
+        "carrito checkout.initiated",
+        "inventario inventory.reserve.requested because of checkout.initiated",
+        "inventario inventory.reserved because of checkout.initiated",
+        "pagos payment.requested because of inventory.reserved",
+        "pagos payment.failed because of inventory.reserved, the card's issuer declined it",
+        "inventario inventory.released because of payment.failed",
+        "carrito checkout.failed because of inventory.released",
+    ]
+
+
+def test_a_service_is_killed_in_the_middle_and_the_checkout_goes_on(told: str) -> None:
+    assert re.search(r"pagos is killed in the middle of process_payment .*\n.* process_payment +no answer", told)
+    assert re.search(r"pagos-worker is killed in the middle of process_payment .*\n.* payment.requested ", told)
+    paid = [step for step in steps(story(told, 4, "Orchestrated")) if step == "-> process_payment done"]
+    assert len(paid) == 1
+
+
+def test_its_commands_work_as_they_stand(demo: Demo, home: Path) -> None:
+    """On a stack where it was run before: it can be repeated."""
     output = demo().stdout
-    *checkouts, saga, timeline, undo, listed, ready = curl_lines(output)
-    first = sh(saga)
-    assert first["status"] == "completed"
-    repeated = [sh(command)["saga_id"] for command in checkouts]
-    assert repeated[0] == first["saga_id"], "a repeated checkout is the same saga"
+    commands = curl_lines(output)
+    checkouts, (saga, timeline, other, events, undo, undo_other, listed, others, ready) = commands[:2], commands[2:]
+    ids = [sh(saga)["saga_id"], sh(other)["saga_id"]]
+    assert [sh(command)["saga_id"] for command in checkouts] == ids, "a repeated checkout is the same saga"
+    assert {sh(each)["status"] for each in (saga, other)} == {"completed"}
     assert sh(timeline)["items"][-1]["kind"] == "completed"
-    assert sh(undo)["status"] == "compensated"
-    assert first["saga_id"] in {each["saga_id"] for each in sh(listed)["items"]}
+    assert sh(events)["items"][-1]["event"] == "checkout.completed"
+    assert {sh(each)["status"] for each in (undo, undo_other)} == {"compensated"}
+    for saga_id, command in zip(ids, (listed, others), strict=True):
+        assert saga_id in {each["saga_id"] for each in sh(command)["items"]}
+
+    kill = re.findall(r"^ *(kill -9 .*)$", output, re.MULTILINE)[0]
+    status = f"{sys.executable} -m stack status --home '{home}'"
+    subprocess.run(["sh", "-c", kill.replace("make -s status", status)], check=True, cwd=ROOT)
     assert sh(ready)["status"] == "completed"
     assert sh(ready)["status"] == "completed"
-    assert audit.check({name: system.url(name) for name in audit.AUDITED}).clean
+    assert audit.check(audit.urls_of(Home.at(home)), wait_seconds=10).clean
 
 
-def test_a_checkout_that_meets_a_dead_service_ends_when_that_is_back(
-    demo: Callable[..., Any], system: RunningSystem
-) -> None:
-    *_, ready = curl_lines(demo().stdout)
-    system.kill("pagos")
-    with subprocess.Popen(["sh", "-c", ready], stdout=subprocess.PIPE, text=True) as waiting:
-        system.restart("pagos")
-        answer, _ = waiting.communicate(timeout=60)
-    assert json.loads(answer)["status"] == "completed"
+def test_where_it_may_kill_nobody_it_says_so(demo: Demo, home: Path, tmp_path: Path) -> None:
+    done = demo(tmp_path, **urls_of(home))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nobody is killed: pagos isn't one of this stack's processes." in done.stdout
+    assert {row[-1] for row in rows(done.stdout, "What it took")} == {"-"}, "nor is the database its own"
 
 
-def test_a_service_that_is_down_is_named(demo: Callable[..., Any]) -> None:
+def test_a_service_that_is_down_is_named(demo: Demo) -> None:
     done = demo(INVENTARIO_SERVICE_URL="http://127.0.0.1:1")
     assert done.returncode == 1
     assert "No answer from http://127.0.0.1:1/api/products. Is everything up?" in done.stderr

@@ -15,19 +15,15 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.testing import wait_until
-from stack import amqp, debian, lifecycle, owned, postgres, servers, settings
+from stack import amqp, lifecycle, owned, postgres, servers, settings
 from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES
 from stack.supervision import Supervisor
+from tests.system.brokers import needs_rabbitmq
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1, as /proc/net writes them
 PORTS = {name: "0" for process in PROCESSES.values() for name in process.ports}
-
-needs_rabbitmq = pytest.mark.skipif(
-    not (shutil.which("rabbitmq-server") or debian.is_debian() or os.environ.get("CI")),
-    reason="no RabbitMQ is installed, and none can be unpacked on this system",
-)
 
 
 @pytest.fixture(scope="module", autouse=True)

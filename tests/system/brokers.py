@@ -6,6 +6,7 @@ usual port). Without, the first test that needs one starts a private server, whi
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,16 +15,22 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+import pytest
 import requests
 from dotenv import dotenv_values
 
 from shared.config import ROOT
-from stack import owned, servers
+from stack import debian, owned, servers
 from stack.home import Home
 from tests.system.servers import HOME, locked, prefix
 
 SECONDS = 30
 RABBITMQ = "rabbitmq"
+
+needs_rabbitmq = pytest.mark.skipif(
+    not (shutil.which("rabbitmq-server") or debian.is_debian() or os.environ.get("CI")),
+    reason="no RabbitMQ is installed, and none can be unpacked on this system",
+)
 
 
 class NoBroker(Exception):
@@ -109,7 +116,7 @@ class OwnBroker(Broker):
 
     def close(self) -> None:
         """Leave nothing of it running."""
-        _end_private(self._home)
+        end_private(self._home)
 
 
 def broker_of_run() -> Broker:
@@ -155,8 +162,8 @@ def _start_private(home: Path) -> tuple[str, str]:
     return str(told["RABBITMQ_URL"]), f"http://127.0.0.1:{told['RABBITMQ_MANAGEMENT_PORT']}"
 
 
-def _end_private(home: Path) -> None:
-    """Nobody needs its data, so it isn't given the seconds that it would like to take."""
+def end_private(home: Path) -> None:
+    """Stop all of a stack. Nobody needs its data, so it isn't given the seconds that it would like to take."""
     for pid in owned.processes(Home.at(home)):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -166,7 +173,7 @@ def _end_private(home: Path) -> None:
 def _clean_up(home: Path) -> None:
     """Leave nothing of a run that is over."""
     for private in home.glob("broker*/private"):
-        _end_private(private.parent)
+        end_private(private.parent)
     known = home / "broker.json"
     if known.exists() and not (home / "broker" / "private").exists():
         with suppress(requests.RequestException):

@@ -1,38 +1,55 @@
-"""What the demo makes of what it sees: endings, lines of a saga, commands, colours."""
+"""What the demo makes of what it sees: endings, costs, lines of a saga, commands, colours."""
 
+import os
 import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stack import narration, table
-from stack.demo import DECLINED, SUCCESS, Ending, Story
+from shared.testing import wait_until
+from stack import narration, outage, table
+from stack.costs import Costs, Counts, Meter
+from stack.home import Home
 from stack.narration import follow
-from stack.shop import Json, Request, Shop, ShopError
+from stack.outage import Outage
+from stack.shop import CHOREOGRAPHED, ORCHESTRATED, Json, Pattern, Request, Shop, ShopError
+from stack.stories import DECLINED, SUCCESS, Ending, Result, Story
+from stack.supervision import Supervisor
 
-COMPLETED = {"status": "completed", "total": Decimal("25.00"), "created_at": "2026-01-01T00:00:00+00:00"}
+COMPLETED = {
+    "status": "completed",
+    "total": Decimal("25.00"),
+    "created_at": "2026-01-01T00:00:00+00:00",
+    "ended_at": "2026-01-01T00:00:00.041+00:00",
+}
 COMPENSATED = {**COMPLETED, "status": "compensated"}
+PAID, NOTHING = Result("confirmed", Decimal(25), Decimal(0)), Result("none", Decimal(0), Decimal(0))
+SOLD, KEPT = (8, 0, 2), (10, 0, 0)
 
 
 def ending(story: Story, saga: Json, **changes: Any) -> Ending:
     sold = saga["status"] == "completed"
-    seen: dict[str, Any] = {
-        "order": "confirmed" if sold else "none",
-        "captured": Decimal(25) if sold else Decimal(0),
-        "refunded": Decimal(0),
-        "before": (10, 0, 0),
-        "after": (8, 0, 2) if sold else (10, 0, 0),
-        "quantity": 2,
-    }
-    return Ending(story, {**saga, "ended_at": "2026-01-01T00:00:00.041+00:00"}, **{**seen, **changes})
+    seen: dict[str, Any] = {"result": PAID if sold else NOTHING, "after": SOLD if sold else KEPT}
+    costs = Costs(http_calls=8, messages=0, commits=None)
+    return Ending(story, ORCHESTRATED, saga, before=(10, 0, 0), costs=costs, **{**seen, **changes})
 
 
 def test_endings_as_told() -> None:
     assert ending(SUCCESS, COMPLETED).as_told()
-    assert ending(DECLINED, COMPENSATED).as_told()
-    assert ending(DECLINED, COMPENSATED, captured=Decimal(25), refunded=Decimal(25)).as_told()
-    assert ending(SUCCESS, COMPLETED).row()[-1] == "41 ms"
+    assert ending(replace(DECLINED, quantity=2), COMPENSATED).as_told()
+    refunded = Result("none", Decimal(25), Decimal(25))
+    assert ending(DECLINED, COMPENSATED, result=refunded).as_told()
+    assert ending(SUCCESS, COMPLETED).effort() == ("1. Success", "orchestrated", "41 ms", "8", "0", "-")
 
 
 @pytest.mark.parametrize(
@@ -40,41 +57,50 @@ def test_endings_as_told() -> None:
     [
         ending(SUCCESS, COMPENSATED),
         ending(DECLINED, COMPLETED),
-        ending(SUCCESS, COMPLETED, order="pending"),
-        ending(SUCCESS, COMPLETED, order="confirmed, confirmed"),
-        ending(SUCCESS, COMPLETED, captured=Decimal(50)),
-        ending(SUCCESS, COMPLETED, refunded=Decimal(25)),
+        ending(SUCCESS, COMPLETED, result=replace(PAID, order="pending")),
+        ending(SUCCESS, COMPLETED, result=replace(PAID, order="confirmed, confirmed")),
+        ending(SUCCESS, COMPLETED, result=replace(PAID, captured=Decimal(50))),
+        ending(SUCCESS, COMPLETED, result=replace(PAID, refunded=Decimal(25))),
         ending(SUCCESS, COMPLETED, after=(10, 0, 0)),
         ending(SUCCESS, COMPLETED, after=(8, 2, 0)),
-        ending(DECLINED, COMPENSATED, order="cancelled"),
-        ending(DECLINED, COMPENSATED, captured=Decimal(25)),
+        ending(DECLINED, COMPENSATED, result=replace(NOTHING, order="cancelled")),
+        ending(DECLINED, COMPENSATED, result=replace(NOTHING, captured=Decimal(25))),
         ending(DECLINED, COMPENSATED, after=(8, 2, 0)),
     ],
 )
 def test_other_endings(other: Ending) -> None:
     assert not other.as_told()
-    assert "NOT AS TOLD" in other.row()[1]
+    assert "NOT AS TOLD" in other.outcome()[2]
 
 
 class Told(Shop):
-    """An orchestrator whose answers are known beforehand; of the last saga for ever."""
+    """A service whose answers are known beforehand; of the last saga for ever. Without a status it knows of none."""
 
     def __init__(self, *answers: tuple[str, list[Json]]) -> None:
         super().__init__({})
         self._answers = list(answers)
 
-    def get(self, service: str, path: str) -> Json:
-        assert service == "saga_orchestrator"
-        status, items = self._answers[0]
-        if path.endswith("/timeline"):
-            self._answers = self._answers[1:] or self._answers
-            return {"items": items}
-        return {"status": status}
+    def saga(self, pattern: Pattern, saga_id: str) -> Json | None:
+        del pattern, saga_id
+        status, _ = self._answers[0]
+        if not status:
+            self._answers.pop(0)
+        return {"status": status} if status else None
+
+    def timeline(self, pattern: Pattern, saga_id: str) -> list[Json]:
+        del pattern, saga_id
+        _, items = self._answers[0]
+        self._answers = self._answers[1:] or self._answers
+        return items
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
 def entry(ms: int, kind: str = "attempt", **columns: Any) -> Json:
     time = f"2026-01-01T00:00:00.{ms:03}+00:00"
-    empty = dict.fromkeys(("step", "direction", "outcome", "detail"))
+    empty = dict.fromkeys(("step", "direction", "outcome", "detail", "event_id", "cause"))
     return {**empty, "kind": kind, "started_at": time, "finished_at": time, **columns}
 
 
@@ -91,10 +117,9 @@ def test_a_saga_is_told_once_line_by_line(capsys: pytest.CaptureFixture[str]) ->
         step(260, "process_payment", "succeeded", "compensation"),
         entry(270, "compensated"),
     ]
-    saga = follow(Told(("running", items[:2]), ("running", items[:2]), ("compensated", items)), "id")
-    assert saga["status"] == "compensated"
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
+    told = Told(("running", items[:2]), ("running", items[:2]), ("compensated", items))
+    assert follow(told, ORCHESTRATED, "id")["status"] == "compensated"
+    assert lines_of(capsys) == [
         "0 ms accepted",
         "5 ms -> process_payment no answer 0.0 ms pagos: no answer in time",
         "250 ms -> process_payment refused 0.0 ms try 2, pagos: HTTP 402",
@@ -104,10 +129,119 @@ def test_a_saga_is_told_once_line_by_line(capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
-def test_a_saga_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def event(ms: int, name: str, publisher: str, cause: str | None = None, **columns: Any) -> Json:
+    return entry(ms, "event", event=name, event_id=name, publisher=publisher, cause=cause, **columns)
+
+
+def test_a_choreographed_saga_is_told_event_by_event_with_their_causes(capsys: pytest.CaptureFixture[str]) -> None:
+    items = [
+        event(0, "checkout.initiated", "carrito"),
+        event(5, "payment.failed", "pagos", "checkout.initiated", outcome="refused", detail="no money"),
+        event(6, "inventory.released", "inventario", "payment.failed", detail="no money"),
+        event(7, "checkout.failed", "carrito", "inventory.released", detail="no money"),
+    ]
+    told = Told(("", []), ("running", items[:2]), ("compensated", items))
+    assert follow(told, CHOREOGRAPHED, "id")["status"] == "compensated"
+    assert lines_of(capsys) == [
+        "0 ms carrito checkout.initiated",
+        "5 ms pagos payment.failed because of checkout.initiated, no money",
+        "6 ms inventario inventory.released because of payment.failed",
+        "7 ms carrito checkout.failed because of inventory.released",
+    ]
+
+
+@pytest.mark.parametrize(("answer", "status"), [(("running", []), "running"), (("", []), "unknown")])
+def test_a_saga_that_does_not_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, answer: tuple[str, list[Json]], status: str
+) -> None:
     monkeypatch.setattr(narration, "MOST_SECONDS", 0.1)
-    with pytest.raises(ShopError, match="still running"):
-        follow(Told(("running", [])), "id")
+    with pytest.raises(ShopError, match=f"still {status}"):
+        follow(Told(*[answer] * 10), CHOREOGRAPHED, "id")
+
+
+ANSWERED = """\
+http_requests_total{{method="POST",route="/orders",service="carrito",status="201"}} {orders}
+http_requests_total{{method="GET",route="/carts/<cart_id>",service="carrito",status="200"}} 2.0
+http_requests_total{{method="GET",route="/metrics",service="carrito",status="200"}} 70.0
+http_requests_created{{method="POST",route="/orders",service="carrito",status="201"}} 1.7e+09
+"""
+
+
+@pytest.fixture
+def counting() -> Iterator[Shop]:
+    """A shop in which every service has answered two requests, and one more each time it is looked at."""
+
+    class Handler(BaseHTTPRequestHandler):
+        orders = 0.0
+
+        def do_GET(self) -> None:
+            type(self).orders += 1
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(ANSWERED.format(orders=self.orders).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield Shop({"carrito": f"http://127.0.0.1:{server.server_port}"})
+        server.shutdown()
+
+
+def test_costs_are_what_was_counted_in_between(counting: Shop) -> None:
+    meter = Meter(counting, database_url=None)
+    timeline = [entry(0, "event"), entry(0, "event"), entry(1, "retried")]
+    before = meter.counts()
+    assert before == Counts({"carrito": 3}, None)
+    assert meter.costs(before, timeline, restarted=[]) == Costs(http_calls=1, messages=2, commits=None)
+    assert meter.costs(before, [], restarted=["carrito"]).http_calls == 5
+
+
+def test_who_watches_a_saga_is_not_counted(counting: Shop) -> None:
+    """All that is read where sagas are shown is read by whoever watches; what is posted there belongs to it."""
+    watched = Shop({"saga_orchestrator": counting.urls["carrito"]})
+    assert Meter(watched, None).counts().answered == {"saga_orchestrator": 1}
+
+
+@pytest.fixture
+def victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a child, as the supervisor would have started it."""
+    forks = "import os, time; os.fork(); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", forks], process_group=0) as process:
+        monkeypatch.setattr(Supervisor, "states", lambda _: {"pagos": {"pid": process.pid}})
+        yield process
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def state_of(process: subprocess.Popen[bytes]) -> str:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def step_is(status: str) -> Json:
+    return {"steps": [{"name": "reserve_inventory", "status": "running"}, {"name": outage.STEP, "status": status}]}
+
+
+def test_a_frozen_process_is_killed_when_the_saga_waits_for_it(victim: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    pagos = Outage(Home.at(tmp_path), "pagos")
+    with pagos.frozen():
+        wait_until(lambda: state_of(victim) == "T", "it is frozen")
+        pagos.kill_in_step(step_is("pending"))
+        assert victim.poll() is None
+        pagos.kill_in_step(step_is("running"))
+        pagos.kill_in_step(step_is("running"))
+        assert victim.wait(10) == -signal.SIGKILL
+
+
+def test_a_frozen_process_is_thawed_whatever_happens(victim: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Outage(Home.at(tmp_path), "pagos").frozen():
+        raise KeyboardInterrupt
+    wait_until(lambda: state_of(victim) in "SR", "it goes on")
+
+
+def test_no_process_of_another_stack_is_touched(tmp_path: Path) -> None:
+    assert not outage.can_happen(Home.at(tmp_path), "pagos")
 
 
 def test_a_request_as_a_command() -> None:
