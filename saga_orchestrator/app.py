@@ -9,6 +9,7 @@ if not __package__:  # imported from inside this folder: `cd saga_orchestrator &
 
 from saga_orchestrator.audit import audit
 from saga_orchestrator.config import Settings
+from saga_orchestrator.grouped import Grouped
 from saga_orchestrator.metrics import LiveSagas
 from saga_orchestrator.models import db
 from saga_orchestrator.routes import routes
@@ -26,8 +27,8 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, {})
-    service_app.config["FORWARD_SECONDS"] = settings.forward_deadline_seconds
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
+    service_app.extensions["grouped"] = Grouped(settings.forward_deadline_seconds)
     service_app.extensions["carts"] = Carts(settings.carrito_service_url, "orchestrated")
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
     service_app.extensions["metrics"].register(LiveSagas())

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from saga_orchestrator import service
 from saga_orchestrator.domain import Checkout
+from saga_orchestrator.grouped import Grouped
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import frozen_cart
 from saga_orchestrator.schemas import checkout_of, saga_out
@@ -53,17 +54,17 @@ NO_SAGA = problem("No such saga")
 )
 def checkout(body: CheckoutIn) -> Response:
     """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
-    accepted = _begun(body)
-    with db.transaction() as uow:
-        service.accept(uow, accepted, current_app.config["FORWARD_SECONDS"])
-    seconds = _wait_for(accepted.saga_id)
-    headers = {"Location": f"/saga/{accepted.saga_id}"}
-    if seconds > 0:
-        saga = _view(accepted.saga_id)
-        return respond(
-            Answer(saga, 200 if saga.status in ENDED else 202, {**headers, "Preference-Applied": f"wait={seconds:g}"})
-        )
-    return respond(Answer(AcceptedOut(**vars(accepted)), 202, headers))
+    begun = _begun(body)
+    headers = {"Location": f"/saga/{begun.saga_id}"}
+    with _endings().place(begun.saga_id, _preferred_wait()) as place:
+        is_new = _grouped().accept(begun)
+        if place is None:
+            return respond(Answer(AcceptedOut(**vars(begun)), 202, headers))
+        if is_new:
+            place.wait()
+        saga = place.until(lambda: _view(begun.saga_id), lambda saga: saga.status in ENDED)
+    headers["Preference-Applied"] = f"wait={place.seconds:g}"
+    return respond(Answer(saga, 200 if saga.status in ENDED else 202, headers))
 
 
 @routes.get("", summary="List sagas", responses={200: SagasOut})
@@ -96,8 +97,9 @@ def compensate(path: SagaPath, body: CompensateIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
     with db.transaction() as uow:
         saga = _view_of(uow, service.compensate(uow, path.saga_id, body.reason, body.by))
-    if _wait_for(path.saga_id) > 0:
-        saga = _view(path.saga_id)
+    with _endings().place(path.saga_id, _preferred_wait()) as place:
+        if place is not None:
+            saga = place.until(lambda: _view(path.saga_id), lambda saga: saga.status in ENDED)
     return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))
 
 
@@ -125,23 +127,23 @@ def _begun(body: CheckoutIn) -> Checkout:
     return frozen_cart(checkout_of(body, UUID(cart["saga_id"])), cart)
 
 
-def _wait_for(saga_id: UUID) -> float:
-    """Wait if the caller prefers to; for how many seconds at most, 0 when it was not waited for."""
-    seconds = preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
-    endings: Endings = current_app.extensions["endings"]
+def _preferred_wait() -> float:
+    return preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
 
-    def ended() -> bool:
-        with db.transaction() as uow:
-            return service.get(uow, saga_id)["status"] in ENDED
 
-    return seconds if endings.wait(saga_id, seconds, ended) else 0.0
+def _endings() -> Endings:
+    return current_app.extensions["endings"]  # type: ignore[no-any-return]
+
+
+def _grouped() -> Grouped:
+    return current_app.extensions["grouped"]  # type: ignore[no-any-return]
 
 
 def _view(saga_id: UUID) -> SagaOut:
-    with db.transaction() as uow:
-        return _view_of(uow, service.get(uow, saga_id))
+    return saga_out(*_grouped().get(saga_id))
 
 
 def _view_of(uow: Connection, row: Row) -> SagaOut:
     """The saga as the row says, whatever has become of it since."""
-    return saga_out(row, service.step_times(uow, row["saga_id"]))
+    saga_id = row["saga_id"]
+    return saga_out(row, service.step_times(uow, [saga_id])[saga_id])

@@ -1,45 +1,94 @@
 """The use cases of the orchestrator, one function each; every one runs inside the caller's transaction."""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, null, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, insert, null, select, text, update
 
 from saga_orchestrator.domain import CartRefused, Checkout, SagaEnded, SagaNotFound
 from saga_orchestrator.engine import Direction, SagaState, begin, hurried, turn_back
 from saga_orchestrator.models import sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.records import checkout_to_row, state_from_json, state_to_json, timeline_entry
+from saga_orchestrator.records import (
+    checkout_to_row,
+    rows_as_json,
+    state_from_json,
+    state_to_json,
+    timeline_entry,
+)
 from saga_orchestrator.store import DUE
 from shared.db import Row
+from shared.ids import new_id
 from shared.saga_states import SagaStatus
 from shared.wakeup import notify
 
+StepTimes = Mapping[str, tuple[datetime, datetime]]
 ASKED = ("cart_id", "user_id", "payment_method", "billing_address")  # what a saga is asked for with
 
-
-def accept(uow: Connection, checkout: Checkout, forward_seconds: float) -> bool:
-    """Make the saga durable and have it run; False when it was accepted before. Raises `CartRefused`."""
-    written = uow.execute(
-        insert(sagas)
-        .values(
-            **checkout_to_row(checkout),
-            state=state_to_json(begin(CHECKOUT)),
-            deadline_at=func.now() + timedelta(seconds=forward_seconds),
+_ACCEPT = text("""
+    WITH new AS (
+        SELECT * FROM json_to_recordset(CAST(:sagas AS json)) AS new (
+            saga_id uuid, cart_id uuid, user_id text, payment_method text, billing_address json, payment_id uuid,
+            order_id uuid, items text, total_minor bigint, state json, note_id uuid
         )
-        .on_conflict_do_nothing()
+    ),
+    accepted AS (
+        INSERT INTO sagas (
+            saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
+            state, deadline_at
+        )
+        SELECT saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
+            state, now() + :seconds * interval '1 second'
+        FROM new
+        ON CONFLICT DO NOTHING
+        RETURNING saga_id
+    ),
+    noted AS (
+        INSERT INTO timeline (id, saga_id, kind, started_at, finished_at)
+        SELECT new.note_id, saga_id, 'accepted', now(), now() FROM accepted JOIN new USING (saga_id)
+        ON CONFLICT DO NOTHING
     )
-    if written.rowcount == 0:
-        known = get(uow, checkout.saga_id)
-        if any(known[name] != getattr(checkout, name) for name in ASKED):
-            raise CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
-        return False
-    _note(uow, checkout.saga_id, "accepted")
-    notify(uow, DUE)
-    return True
+    SELECT saga_id, pg_notify(:due, '') FROM accepted
+""").columns(sagas.c.saga_id)
+
+_SAGAS = select(sagas).where(sagas.c.saga_id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+_STEP_TIMES = (
+    select(timeline.c.saga_id, timeline.c.step, func.min(timeline.c.started_at), func.max(timeline.c.finished_at))
+    .where(timeline.c.saga_id == any_(bindparam("ids", type_=ARRAY(Uuid))), timeline.c.direction == Direction.ACTION)
+    .group_by(timeline.c.saga_id, timeline.c.step)
+)
+
+
+def accept(uow: Connection, checkouts: Sequence[Checkout], forward_seconds: float) -> list[bool | CartRefused]:
+    """Make these sagas durable and have them run; False for one that was accepted before.
+
+    `CartRefused` stands for one that is known as another checkout's.
+    """
+    first = {checkout.saga_id: checkout for checkout in reversed(checkouts)}
+    rows = [
+        {
+            **checkout_to_row(first[saga_id]),
+            "state": state_to_json(begin(CHECKOUT, opened=first[saga_id].items is not None)),
+            "note_id": new_id(),
+        }
+        for saga_id in sorted(first)  # locked in one order
+    ]
+    values = {"sagas": rows_as_json(rows), "seconds": forward_seconds, "due": DUE}
+    accepted = set(uow.scalars(_ACCEPT, values))
+    return [
+        (checkout.saga_id in accepted and checkout is first[checkout.saga_id]) or _known(uow, checkout)
+        for checkout in checkouts
+    ]
+
+
+def _known(uow: Connection, checkout: Checkout) -> bool | CartRefused:
+    """False for a saga that is about the same."""
+    known = get(uow, checkout.saga_id)
+    if any(known[name] != getattr(checkout, name) for name in ASKED):
+        return CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
+    return False
 
 
 def get(uow: Connection, saga_id: UUID) -> Row:
@@ -68,14 +117,19 @@ def get_timeline(uow: Connection, saga_id: UUID) -> Sequence[Row]:
     return uow.execute(statement).mappings().all()
 
 
-def step_times(uow: Connection, saga_id: UUID) -> dict[str, tuple[datetime, datetime]]:
-    """When the first request for each step's action began and the last one ended."""
-    statement = (
-        select(timeline.c.step, func.min(timeline.c.started_at), func.max(timeline.c.finished_at))
-        .where(timeline.c.saga_id == saga_id, timeline.c.direction == Direction.ACTION)
-        .group_by(timeline.c.step)
-    )
-    return {step: (first, last) for step, first, last in uow.execute(statement)}
+def get_all(uow: Connection, saga_ids: Sequence[UUID]) -> list[tuple[Row, StepTimes] | SagaNotFound]:
+    """These sagas, each with the times of its steps."""
+    rows = {row["saga_id"]: row for row in uow.execute(_SAGAS, {"ids": list(saga_ids)}).mappings()}
+    times = step_times(uow, list(rows))
+    return [(rows[each], times[each]) if each in rows else _not_found(each) for each in saga_ids]
+
+
+def step_times(uow: Connection, saga_ids: Sequence[UUID]) -> Mapping[UUID, StepTimes]:
+    """When the first request for each step's action began and the last one ended, by saga."""
+    times: dict[UUID, dict[str, tuple[datetime, datetime]]] = {saga_id: {} for saga_id in saga_ids}
+    for saga_id, step, first, last in uow.execute(_STEP_TIMES, {"ids": saga_ids}):
+        times[saga_id][step] = (first, last)
+    return times
 
 
 def compensate(uow: Connection, saga_id: UUID, reason: str, by: str = "an operator") -> Row:
@@ -128,9 +182,13 @@ def _locked(uow: Connection, saga_id: UUID) -> Row:
 
 def _found(row: Any, saga_id: UUID) -> Row:
     if row is None:
-        raise SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)
+        raise _not_found(saga_id)
     found: Row = row
     return found
+
+
+def _not_found(saga_id: UUID) -> SagaNotFound:
+    return SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)
 
 
 def _note(uow: Connection, saga_id: UUID, kind: str, detail: str | None = None) -> None:

@@ -4,7 +4,9 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -13,6 +15,7 @@ from shared.db import is_unavailable
 from shared.wakeup import Listener
 
 RECONNECT_SECONDS = 0.5  # how soon to listen again when the database was away
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -20,6 +23,28 @@ def preferred_wait(header: str, most: float) -> float:
     """Seconds that a Prefer header asks to wait, at most `most`; 0 when it doesn't."""
     match = re.search(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})', header, re.IGNORECASE)
     return min(float(match[1]), most) if match else 0.0
+
+
+class Place:
+    """Of one who waits for a saga to end, up to so many seconds from now."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.woken = threading.Event()
+        self._until = time.monotonic() + seconds
+
+    def wait(self) -> bool:
+        """Until the saga may have ended; False when the time is over."""
+        left = self._until - time.monotonic()
+        self.woken.wait(max(0.0, left))
+        self.woken.clear()
+        return left > 0
+
+    def until(self, look: Callable[[], T], ended: Callable[[T], bool]) -> T:
+        """Look now, and whenever it may have ended; what was seen when it has, or when the time is over."""
+        while not ended(seen := look()) and self.wait():
+            pass
+        return seen
 
 
 class Endings:
@@ -33,7 +58,7 @@ class Endings:
         self._listener = Listener(database_url, channel)
         self._places = threading.BoundedSemaphore(places)
         self._lock = threading.Lock()
-        self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[Place]] = defaultdict(set)
         self._thread: threading.Thread | None = None
 
     def wait(self, saga_id: UUID, seconds: float, ended: Callable[[], bool]) -> bool:
@@ -41,21 +66,30 @@ class Endings:
 
         False when the preference is not honoured: no time to wait, or no place.
         """
-        until = time.monotonic() + seconds
+        with self.place(saga_id, seconds) as place:
+            if place is None:
+                return False
+            place.until(ended, bool)
+            return True
+
+    @contextmanager
+    def place(self, saga_id: UUID, seconds: float) -> Iterator["Place | None"]:
+        """A place to wait; whatever happens to the saga from here on is heard there, so it may begin after this.
+
+        None when the preference is not honoured: no time to wait, or no place.
+        """
         if seconds <= 0 or not self._places.acquire(blocking=False):
-            return False
-        woken = threading.Event()
+            yield None
+            return
+        place = Place(seconds)
         try:
             with self._lock:
-                self._waiting[str(saga_id)].add(woken)
+                self._waiting[str(saga_id)].add(place)
                 self._listen()
-            while not ended() and (left := until - time.monotonic()) > 0:
-                woken.wait(left)
-                woken.clear()
-            return True
+            yield place
         finally:
             with self._lock:
-                self._waiting[str(saga_id)].discard(woken)
+                self._waiting[str(saga_id)].discard(place)
                 if not self._waiting[str(saga_id)]:
                     del self._waiting[str(saga_id)]
             self._places.release()
@@ -82,5 +116,5 @@ class Endings:
         with self._lock:
             ids = tuple(self._waiting) if saga_id is None else (saga_id,)
             for each in ids:
-                for woken in self._waiting.get(each, ()):
-                    woken.set()
+                for place in self._waiting.get(each, ()):
+                    place.woken.set()

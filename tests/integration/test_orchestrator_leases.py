@@ -38,7 +38,7 @@ class Sagas:
     def accept(self, forward_seconds: float = LONG) -> Checkout:
         checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id())
         with self.transaction() as uow:
-            assert service.accept(uow, checkout, forward_seconds)
+            assert service.accept(uow, [checkout], forward_seconds) == [True]
         return checkout
 
     def claim(self, owner: str, limit: int = 10, seconds: float = LONG) -> list[Lease]:

@@ -1,0 +1,177 @@
+"""What many sagas ask of a service at once: an outcome for each, whatever the service makes of the request."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from saga_orchestrator.config import Settings
+from saga_orchestrator.engine import Outcome, Refused, Succeeded, Unknown
+from saga_orchestrator.participants import Participants, Request
+
+Json = dict[str, Any]
+TOGETHER = "/saga-commands"
+OK, NO, LATER = (201, {"id": 1}), (402, {"detail": "declined"}), (503, {"detail": "not now"})
+
+
+class Service:
+    """Answers as the test says, and remembers what it was asked; None closes the connection without an answer."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[str, Json], tuple[int, Any] | None] = lambda _, __: OK
+        self.asked: list[str] = []
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                service.asked.append(self.path)
+                answer = service.answer(self.path, body)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                data = json.dumps(answer[1]).encode()
+                self.send_response(answer[0])
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: object) -> None:
+                """Not to the test's output."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    service = Service()
+    thread = threading.Thread(target=service.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield service
+    service.server.shutdown()
+    thread.join()
+    service.server.server_close()
+
+
+@pytest.fixture
+def participants(service: Service) -> Participants:
+    return Participants(
+        Settings(_env_file=None, DATABASE_URL="postgresql://nobody/nothing", pagos_service_url=service.url)
+    )
+
+
+def pay(number: int) -> Request:
+    return Request("pagos", "POST", f"/payments/{number}", {"number": number})
+
+
+def ask(participants: Participants, count: int) -> Sequence[Outcome | None]:
+    answers = participants.ask([pay(number) for number in range(count)])
+    return [None if answer is None else answer.outcome for answer in answers]
+
+
+def each(*outcomes: tuple[int, Mapping[str, Any]]) -> tuple[int, Json]:
+    return 200, {"outcomes": [{"status": status, "body": body} for status, body in outcomes]}
+
+
+def test_one_goes_by_its_own_endpoint_and_many_go_together(service: Service, participants: Participants) -> None:
+    bodies: list[Json] = []
+
+    def answer(path: str, body: Json) -> tuple[int, Any]:
+        bodies.append(body)
+        return each(OK, OK) if path == TOGETHER else OK
+
+    service.answer = answer
+    assert ask(participants, 1) == [Succeeded()]
+    assert ask(participants, 2) == [Succeeded()] * 2
+    assert service.asked == ["/payments/0", TOGETHER]
+    commands = [{"path": f"/payments/{number}", "body": {"number": number}} for number in range(2)]
+    assert bodies == [{"number": 0}, {"commands": commands}]
+
+
+def test_each_has_an_outcome_of_its_own(service: Service, participants: Participants) -> None:
+    service.answer = lambda _, __: each(OK, NO, LATER, (429, {}), (500, {}))
+    assert ask(participants, 5) == [
+        Succeeded(),
+        Refused("pagos: HTTP 402: declined"),
+        Unknown("pagos: HTTP 503: not now"),
+        Unknown("pagos: HTTP 429"),
+        Unknown("pagos: HTTP 500"),
+    ]
+
+
+def test_of_a_success_the_body_is_told(service: Service, participants: Participants) -> None:
+    service.answer = lambda _, __: each(OK, NO)
+    assert [answer and answer.body for answer in participants.ask([pay(0), pay(1)])] == [{"id": 1}, {}]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        (503, {"detail": "not now"}),
+        (429, {}),
+        (408, {}),
+        (200, {"outcomes": [{"status": 201, "body": {}}]}),
+        (200, {"outcomes": [{"status": 201, "body": {}}, {"status": 201}]}),
+        (200, {"outcomes": [{"status": 201, "body": {}}, {"status": 201, "body": []}]}),
+        (200, {"outcomes": [{"status": 201, "body": {}}, 201]}),
+        (200, {"outcomes": None}),
+        (200, []),
+    ],
+)
+def test_without_an_answer_for_each_all_are_in_doubt(
+    service: Service, participants: Participants, answer: tuple[int, Any] | None
+) -> None:
+    service.answer = lambda _, __: answer
+    outcomes = ask(participants, 2)
+    assert [type(outcome) for outcome in outcomes] == [Unknown, Unknown]
+    assert participants.takes_together(pay(0))
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_is_refused_as_a_whole_is_to_be_asked_one_by_one(
+    service: Service, participants: Participants, status: int
+) -> None:
+    service.answer = lambda _, __: (status, {})
+    assert ask(participants, 2) == [None, None]
+    assert participants.takes_together(pay(0)), "another time it may fit"
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_service_that_takes_one_command_at_a_time_is_known_as_one(
+    service: Service, participants: Participants, status: int
+) -> None:
+    service.answer = lambda path, _: (status, {}) if path == TOGETHER else OK
+    assert ask(participants, 2) == [None, None]
+    assert not participants.takes_together(pay(0))
+    assert participants.takes_together(Request("inventario", "POST", "/reserve", {})), "the others are not meant"
+
+
+def test_a_command_that_is_only_an_endpoint_is_to_be_asked_alone(service: Service, participants: Participants) -> None:
+    """A step that somebody added; a 404 of another kind is the step's own."""
+    unheard_of = (404, {"type": "/problems/unknown-command", "detail": "no command of pagos"})
+    service.answer = lambda _, __: each(OK, unheard_of, (404, {"type": "/problems/not-found", "detail": "no cart"}))
+    assert ask(participants, 3) == [Succeeded(), None, Refused("pagos: HTTP 404: no cart")]
+
+
+def test_what_is_only_read_goes_alone(participants: Participants) -> None:
+    assert not participants.takes_together(Request("carrito", "GET", "/carts/1", None))
+
+
+def test_a_service_that_is_not_there_leaves_all_in_doubt(service: Service, participants: Participants) -> None:
+    service.server.socket.close()
+    assert [type(outcome) for outcome in ask(participants, 2)] == [Unknown, Unknown]
+
+
+def test_whatever_a_service_says_can_be_written_down(service: Service, participants: Participants) -> None:
+    """PostgreSQL keeps neither NUL nor half a surrogate pair."""
+    service.answer = lambda _, __: (402, {"detail": "a\0b\ud800"})
+    (outcome,) = ask(participants, 1)
+    assert outcome == Refused("pagos: HTTP 402: a\\0b?")

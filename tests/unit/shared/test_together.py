@@ -1,0 +1,101 @@
+"""Calls that come while one is under way share the next one, and nothing else."""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import pytest
+from psycopg2 import OperationalError
+
+from shared.errors import Conflict
+from shared.testing import concurrently, wait_until
+from shared.together import Together
+
+
+class Work:
+    """Doubles numbers; the first call waits until the test lets it."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.may_go_on = threading.Event()
+
+    def __call__(self, numbers: Sequence[int]) -> list[int | Conflict]:
+        self.calls.append(list(numbers))
+        if len(self.calls) == 1:
+            self.may_go_on.wait(60)
+        return [Conflict("odd") if number % 2 else number * 2 for number in numbers]
+
+
+def outcome(call: Callable[[], int]) -> int | str:
+    try:
+        return call()
+    except Exception as error:
+        return type(error).__name__
+
+
+def all_at_once(together: Together[int, int], work: Work, *numbers: int) -> list[int | str]:
+    """The outcomes of a first call of 0 and of these, which come while it is under way."""
+
+    def let_go() -> str:
+        wait_until(lambda: len(together._waiting) == len(numbers), "all others wait")
+        work.may_go_on.set()
+        return "let go"
+
+    first = partial(outcome, partial(together, 0))
+
+    def later(number: int) -> int | str:
+        wait_until(lambda: work.calls, "the first is under way")
+        return outcome(partial(together, number))
+
+    return concurrently(first, *[partial(later, number) for number in numbers], let_go)[:-1]
+
+
+def test_who_comes_alone_is_answered_alone() -> None:
+    work = Work()
+    work.may_go_on.set()
+    together: Together[int, int] = Together(work)
+    assert [together(2), together(4)] == [4, 8]
+    assert work.calls == [[2], [4]]
+
+
+def test_those_who_come_while_a_call_is_under_way_share_the_next() -> None:
+    work = Work()
+    assert all_at_once(Together(work), work, 2, 4, 6) == [0, 4, 8, 12]
+    assert [sorted(call) for call in work.calls] == [[0], [2, 4, 6]]
+
+
+def test_an_error_is_that_ones_alone() -> None:
+    work = Work()
+    assert all_at_once(Together(work), work, 2, 3, 4) == [0, 4, "Conflict", 8]
+
+
+def test_when_the_work_fails_for_all_each_is_tried_alone() -> None:
+    work = Work()
+
+    def breaks(numbers: Sequence[int]) -> list[int | Conflict]:
+        results = work(numbers)
+        if 4 in numbers:
+            raise ZeroDivisionError
+        return results
+
+    assert all_at_once(Together(breaks), work, 2, 4, 6) == [0, 4, "ZeroDivisionError", 12]
+
+
+def test_when_the_database_is_away_nobody_is_tried_again() -> None:
+    work = Work()
+
+    def away(numbers: Sequence[int]) -> list[int | Conflict]:
+        work(numbers)
+        raise OperationalError
+
+    assert all_at_once(Together(away), work, 2, 4) == ["OperationalError"] * 3
+    assert [sorted(call) for call in work.calls] == [[0], [2, 4]]
+
+
+@pytest.mark.parametrize("error", [Conflict("no"), ZeroDivisionError()])
+def test_the_error_of_who_comes_alone_is_raised(error: Exception) -> None:
+    def fails(_: Sequence[int]) -> list[int | Conflict]:
+        raise error
+
+    with pytest.raises(type(error)):
+        Together(fails)(1)
