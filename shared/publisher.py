@@ -21,7 +21,7 @@ from shared.rabbitmq import Bus, Loop
 
 WINDOW = 500  # events that may wait for their confirm; more would only wait in the broker
 LEASE_SECONDS = 5.0  # for publishing what was taken: a hundred times what it takes
-SWEEP_SECONDS = 30.0  # for what nobody was woken for: a notification is lost with its connection
+SWEEP_SECONDS = 10.0  # for what nobody was woken for: a notification is lost with its connection, or its process
 FLUSH_SECONDS = 0.1  # how long a confirmed event may stay in the outbox when there is no transaction to go with
 HAND_BACK_SECONDS = 0.2  # what could not be published is tried again after this
 AWAY_SECONDS = 0.5  # how soon to try again when the database was away

@@ -13,6 +13,10 @@ from uuid import UUID
 
 import pika
 import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from shared.cloud_events import from_message, to_message
 from shared.event_bus import CHOREOGRAPHY, EXCHANGE, Event, Payload
@@ -69,6 +73,30 @@ class Room:
                 sent = to_message(fact)
                 channel.basic_publish(EXCHANGE, sent.routing_key, sent.body, _properties(sent.headers), mandatory=True)
         return facts
+
+    def ask(self, statement: str) -> Any:
+        """The database's answer to its administrator."""
+        engine = create_engine(self.database_url, poolclass=NullPool)
+        with engine.connect() as connection:
+            return connection.scalar(text(statement))
+
+    def delete_queue(self, queue: str) -> None:
+        """With all that is in it, whoever consumes it."""
+        with _channel(self.rabbitmq_url) as channel:
+            channel.queue_delete(queue)
+
+    def delete_exchange(self, exchange: str) -> None:
+        """With all its bindings."""
+        with _channel(self.rabbitmq_url) as channel:
+            channel.exchange_delete(exchange)
+
+    def has_queue(self, queue: str) -> bool:
+        """Whether it is there."""
+        try:
+            self.queues.depth(queue)
+        except ChannelClosedByBroker:
+            return False
+        return True
 
     def counts(self, service: str) -> Counter[UUID]:
         """How often each event of a publisher was published until now, by saga."""
@@ -151,7 +179,7 @@ class WorkerProcess:
 
 
 @contextmanager
-def _channel(url: str) -> Iterator[pika.adapters.blocking_connection.BlockingChannel]:
+def _channel(url: str) -> Iterator[BlockingChannel]:
     connection = pika.BlockingConnection(pika.URLParameters(url))
     try:
         yield connection.channel()

@@ -1,0 +1,116 @@
+"""Publishing the outbox, on a real broker and database."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from shared.event_bus import CARRITO, CHOREOGRAPHY, EXCHANGE, INVENTARIO, PAGOS, Event
+from shared.testing import concurrently, wait_until
+from tests.system.toy_room import Room
+from tests.system.toys import initiated, reserved
+
+LISTENER = """SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'listen {}' AND state = 'idle'"""
+
+
+def wait_listening(room: Room, service: str) -> int:
+    """The server process with which a worker listens; returns when it is idle, so that it has begun."""
+    found = wait_until(lambda: room.ask(LISTENER.format(room[service].outbox.channel)), f"{service} listens")
+    return int(found)
+
+
+def test_an_event_is_published_when_its_transaction_commits(room: Room) -> None:
+    room.run(CARRITO)
+    wait_listening(room, CARRITO)
+    wait_until(lambda: room.queues.consumers(CARRITO), "it is connected")
+    [event] = room[CARRITO].stage(initiated())
+    wait_until(lambda: room.counts(CARRITO), "it is published", seconds=5)
+    assert room.published == [event]
+    assert room.queues.depth(INVENTARIO) == 1
+    room.wait_quiet(CARRITO)
+
+
+def test_an_event_is_not_published_when_its_transaction_does_not_commit(room: Room) -> None:
+    room.run(CARRITO)
+
+    def fail() -> None:
+        with room[CARRITO].transaction() as uow:
+            room[CARRITO].outbox.stage(uow, [Event(initiated())])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    [event] = room[CARRITO].stage(initiated())
+    wait_until(lambda: room.counts(CARRITO), "the other is published")
+    assert room.published == [event]
+
+
+def test_events_that_were_staged_while_no_worker_was_there_are_published_when_one_comes(room: Room) -> None:
+    events = [room[CARRITO].stage(initiated())[0] for _ in range(3)]
+    room.run(CARRITO)
+    wait_until(lambda: room.counts(CARRITO).total() == 3, "they are published")
+    assert room.published == events
+
+
+def test_an_event_is_published_by_another_worker_when_the_lease_of_the_one_that_took_it_is_over(room: Room) -> None:
+    event = Event(initiated())
+    with room[CARRITO].transaction() as uow:
+        room[CARRITO].outbox.stage_own(uow, [event], seconds=0.3)
+    room.run(CARRITO)
+    wait_until(lambda: room.counts(CARRITO), "it is published")
+    assert room.published == [event]
+
+
+def test_a_worker_whose_notifications_were_cut_off_listens_again(room: Room) -> None:
+    room.run(CARRITO)
+    first = wait_listening(room, CARRITO)
+    room.ask(f"SELECT pg_terminate_backend({first})")
+    wait_until(lambda: wait_listening(room, CARRITO) != first, "it listens anew")
+    room[CARRITO].stage(initiated())
+    wait_until(lambda: room.counts(CARRITO), "it is published", seconds=5)
+
+
+def test_many_relays_lose_no_event_and_leave_none(room: Room) -> None:
+    room.run(CARRITO, CARRITO, CARRITO, CARRITO)
+    stagings: list[Callable[[], list[Event]]] = [
+        lambda: room[CARRITO].stage(*(initiated() for _ in range(25))) for _ in range(20)
+    ]
+    staged = {event.id for events in concurrently(*stagings) for event in events}
+    wait_until(lambda: len(room.counts(CARRITO)) == 500, "all are published")
+    room.wait_quiet(CARRITO)
+    assert {event.id for event in room.published} == staged
+
+
+def test_an_event_that_could_not_be_routed_stays_in_the_outbox_until_it_can(room: Room) -> None:
+    """Both queues that it goes to are gone, while the worker that publishes it stays connected."""
+    room.run(PAGOS)
+    [first] = room.publish(reserved())
+    room.wait_acted(PAGOS, [first])
+    room.wait_quiet(PAGOS)
+    for queue in (CARRITO, CHOREOGRAPHY):
+        room.delete_queue(queue)
+    [event] = room.publish(reserved())
+    wait_until(lambda: room.has_queue(CHOREOGRAPHY), "the queues are there again")
+    wait_until(lambda: room.counts(PAGOS)[event.saga_id], "it is published after all")
+    room.wait_quiet(PAGOS)
+    assert room.queues.depth(CARRITO) == 1
+    assert room[PAGOS].acted() == Counter([first.saga_id, event.saga_id])
+
+
+def test_a_worker_whose_queue_was_deleted_makes_it_again(room: Room) -> None:
+    room.run(PAGOS)
+    wait_until(lambda: room.queues.consumers(PAGOS), "it consumes")
+    room.delete_queue(PAGOS)
+    wait_until(lambda: room.has_queue(PAGOS) and room.queues.consumers(PAGOS), "it consumes again")
+    room.wait_acted(PAGOS, room.publish(reserved()))
+
+
+def test_a_worker_whose_exchange_was_deleted_makes_it_again(room: Room) -> None:
+    room.run(CARRITO)
+    room[CARRITO].stage(initiated())
+    room.wait_quiet(CARRITO)
+    room.delete_exchange(EXCHANGE)
+    room[CARRITO].stage(initiated())
+    wait_until(lambda: len(room.counts(CARRITO)) == 2, "both are published")
+    room.wait_quiet(CARRITO)
