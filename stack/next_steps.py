@@ -39,11 +39,14 @@ def _tries(urls: Mapping[str, str], completed: Mapping[Pattern, str], ready: Req
         each: Request("POST", f"{saga}/compensate", {"reason": "changed my mind"}, {"Prefer": f"wait={WAIT_SECONDS}"})
         for each, saga in sagas.items()
     }
+    undoing = "Undo them in full: order cancelled, money refunded, stock back"
+    if settings.user_settings().get("ADMIN_TOKEN"):
+        undoing += ' (add -H "Authorization: Bearer $ADMIN_TOKEN")'
     orchestrated, choreographed = urls[ORCHESTRATED.service], urls[CHOREOGRAPHED.service]
     tries = (
         ("Ana's orchestrated saga, and every request that was made for it", *_shown(sagas[ORCHESTRATED], "/timeline")),
         ("Her choreographed saga, and every event of it", *_shown(sagas[CHOREOGRAPHED], "/timeline")),
-        ("Undo them in full: order cancelled, money refunded, stock back", *(each.curl() for each in undo.values())),
+        (undoing, *(each.curl() for each in undo.values())),
         (
             "Every saga that was compensated",
             *_shown(f"{orchestrated}/saga?status=compensated"),

@@ -24,7 +24,7 @@ class Shop:
 
     def __init__(self, system: RunningSystem) -> None:
         self.urls = {name: system.url(name) for name in audit.AUDITED}
-        self.product = self.post("inventario", "/api/products", name="Mug", price="9.99", quantity=9, sku="mug")["id"]
+        self.product = self.post("inventario", "/api/products", name="Mug", price="9.99", quantity=20, sku="mug")["id"]
 
     def post(self, service: str, path: str, wait: int = 0, **body: Any) -> Any:
         headers = {"Prefer": f"wait={wait}"} if wait else {}
@@ -32,12 +32,12 @@ class Shop:
         assert reply.status_code < 300, reply.text
         return reply.json()
 
-    def checkout(self, payment_method: str) -> dict[str, Any]:
+    def checkout(self, payment_method: str, pattern: str = "orchestrated") -> dict[str, Any]:
         """A saga that has ended."""
         cart = self.post("carrito", "/carts", user_id=USER)["id"]
         self.post("carrito", f"/carts/{cart}/items", product_id=self.product, quantity=2)
         wish = {"cart_id": cart, "user_id": USER, "payment_method": payment_method, "billing_address": "Main St 1"}
-        saga: dict[str, Any] = self.post("carrito", "/checkout/saga", wait=30, **wish)
+        saga: dict[str, Any] = self.post("carrito", "/checkout/saga", wait=30, saga_pattern=pattern, **wish)
         return saga
 
     def audit(self) -> subprocess.CompletedProcess[str]:
@@ -49,7 +49,7 @@ class Shop:
 
 @pytest.fixture
 def shop(start_system: Callable[..., RunningSystem], rabbitmq_url: str) -> Shop:
-    """A shop in which one checkout was completed, one declined, one undone, and one paid from a wallet."""
+    """A shop in which checkouts of both patterns were completed, declined and undone, and one paid from a wallet."""
     shop = Shop(start_system(rabbitmq_url=rabbitmq_url, copies={"saga_orchestrator-worker": 1}))
     shop.post("pagos", f"/api/v1/wallets/{USER}/deposits", amount="50.00")
     shop.post("pagos", "/api/v1/payments", merchant_id="m", order_id="o", amount="5.00", payment_method="paypal")
@@ -58,6 +58,10 @@ def shop(start_system: Callable[..., RunningSystem], rabbitmq_url: str) -> Shop:
     assert shop.checkout("declined_card")["status"] == "compensated"
     undone = shop.checkout("debit_card")["saga_id"]
     assert shop.post("saga_orchestrator", f"/saga/{undone}/compensate", wait=30)["status"] == "compensated"
+    assert shop.checkout("paypal", "choreographed")["status"] == "completed"
+    assert shop.checkout("invalid_card", "choreographed")["status"] == "compensated"
+    undone = shop.checkout("credit_card", "choreographed")["saga_id"]
+    assert shop.post("saga_choreography", f"/saga/choreography/{undone}/compensate", wait=30)["status"] == "compensated"
     return shop
 
 
@@ -99,8 +103,8 @@ TAMPERED = [
     ("UPDATE pagos.payments SET amount_minor = amount_minor * 2 WHERE status = 'captured'", "ledger_matches_payments"),
     ("UPDATE pagos.payments SET refunded_minor = -1 WHERE status = 'captured'", "refunds_are_within_captures"),
     (
-        """UPDATE pagos.payments SET saga_id = (SELECT saga_id FROM pagos.payments p WHERE p.status = 'refunded')
-        WHERE saga_id IS NOT NULL""",
+        """UPDATE pagos.payments SET saga_id = (SELECT min(saga_id::text)::uuid FROM pagos.payments refunded
+        WHERE refunded.status = 'refunded') WHERE saga_id IS NOT NULL""",
         "sagas_pay_once",
     ),
     ("UPDATE pagos.payments SET status = 'captured' WHERE status = 'refunded'", "refunds_are_final"),
@@ -111,13 +115,19 @@ TAMPERED = [
     ("UPDATE inventario.reservations SET status = 'held' WHERE status = 'released'", "holds_are_decided"),
     ("UPDATE inventario.products SET held = 1, available = available - 1", "holds_are_decided"),
     ("DELETE FROM inventario.reservations WHERE status = 'committed'", "orders_are_paid_and_committed"),
+    ("DELETE FROM saga_choreography.sagas WHERE status = 'completed'", "orders_are_paid_and_committed"),
     (
         "INSERT INTO pagos.outbox SELECT id, 'none', id, '{}', now(), NULL, NULL, 'infinity' FROM pagos.payments",
         "events_are_published",
     ),
     (
         """UPDATE saga_orchestrator.sagas SET status = 'running', due_at = now() + interval '1 day',
-        cart_id = (SELECT cart_id FROM carrito.orders WHERE status = 'cancelled')""",
+        cart_id = (SELECT min(cart_id::text)::uuid FROM saga_orchestrator.sagas)""",
+        "carts_have_one_saga",
+    ),
+    (
+        """UPDATE saga_choreography.sagas SET status = 'running',
+        cart_id = (SELECT min(cart_id::text)::uuid FROM saga_choreography.sagas)""",
         "carts_have_one_saga",
     ),
 ]
@@ -129,8 +139,8 @@ NOT_TAMPERED = {"ledger_sums_to_zero", "holds_end_in_time"}
 def test_the_books_are_in_order_after_real_checkouts(shop: Shop) -> None:
     done = shop.audit()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 completed, 2 confirmed, 2 paid, 2 committed" in done.stdout
-    assert "captured 64.94 EUR, refunded 19.98 EUR" in done.stdout
+    assert "3 completed, 3 confirmed, 3 paid, 3 committed" in done.stdout
+    assert "captured 104.90 EUR, refunded 39.96 EUR" in done.stdout
     assert f"All {len(audit.RULES)} rules" in done.stdout
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from shared.testing import wait_until
-from stack import narration, outage, table
+from stack import narration, next_steps, outage, table
 from stack.costs import Costs, Counts, Meter
 from stack.home import Home
 from stack.narration import follow
@@ -252,6 +252,17 @@ def test_a_request_as_a_command() -> None:
         *("-d", '{"name":"it\'s"}'),
     ]
     assert Request("GET", "http://x/a").curl() == "curl -s http://x/a"
+
+
+@pytest.mark.parametrize(("token", "asked"), [("secret", True), ("", False)])
+def test_who_set_a_token_is_reminded_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str, asked: bool
+) -> None:
+    monkeypatch.setenv("ADMIN_TOKEN", token)
+    shop = Shop({ORCHESTRATED.service: "http://o", CHOREOGRAPHED.service: "http://c"})
+    text = next_steps.text(shop, Home.at(tmp_path), {ORCHESTRATED: "1", CHOREOGRAPHED: "2"}, Request("GET", "http://x"))
+    assert ("Bearer $ADMIN_TOKEN" in text) is asked
+    assert "secret" not in text
 
 
 @pytest.mark.parametrize(
