@@ -11,23 +11,24 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from inventario.domain import ReservationStatus, Reserve, Transitions
-from shared.json_codec import dumps
+from shared.prepared import prepared
 
-_LOCK = text("""
-SELECT id, available, price_minor FROM products WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE
+_LOCK = prepared("""
+SELECT id, available, price_minor FROM products WHERE id = ANY(CAST(:ids AS integer[])) ORDER BY id FOR NO KEY UPDATE
 """)
 
 # Both inserts and the products' counts in one statement; its answer is when the holds are over.
-_HOLD = text("""
+_HOLD = prepared("""
 WITH asked AS (
-    SELECT * FROM json_to_recordset(:lines)
-    AS line (saga_id uuid, cart_id uuid, product_id integer, quantity bigint, unit_price_minor bigint)
+    SELECT * FROM unnest(CAST(:saga_id AS uuid[]), CAST(:cart_id AS uuid[]), CAST(:product_id AS integer[]),
+                         CAST(:quantity AS bigint[]), CAST(:unit_price_minor AS bigint[]))
+    AS line (saga_id, cart_id, product_id, quantity, unit_price_minor)
 ), made AS (
     INSERT INTO reservations (saga_id, cart_id, expires_at)
-    SELECT DISTINCT saga_id, cart_id, now() + make_interval(secs => :hold_seconds) FROM asked
+    SELECT DISTINCT saga_id, cart_id, now() + make_interval(secs => CAST(:hold_seconds AS double precision)) FROM asked
     RETURNING expires_at
 ), lines AS (
     INSERT INTO reservation_lines (saga_id, product_id, quantity, unit_price_minor)
@@ -42,14 +43,14 @@ SELECT max(expires_at) FROM made
 
 # Each reservation goes where its saga's transitions say. `before` is what its status was, and decided all, once the
 # row was locked.
-_CHANGE = text("""
+_CHANGE = prepared("""
 WITH found AS (
     SELECT reservations.saga_id, cart_id, expires_at, status AS before,
            coalesce(CASE status WHEN 'held' THEN held WHEN 'committed' THEN committed WHEN 'expired' THEN expired END,
                     status) AS status
     FROM reservations
-    JOIN json_to_recordset(:asked) AS asked (saga_id uuid, held text, committed text, expired text)
-      ON reservations.saga_id = asked.saga_id
+    JOIN unnest(CAST(:saga_id AS uuid[]), CAST(:held AS text[]), CAST(:committed AS text[]), CAST(:expired AS text[]))
+      AS asked (saga_id, held, committed, expired) ON reservations.saga_id = asked.saga_id
     ORDER BY reservations.saga_id
     FOR NO KEY UPDATE OF reservations
 ), changed AS (
@@ -62,10 +63,12 @@ ORDER BY saga_id, product_id
 
 # A statement of its own: PostgreSQL checks a row's constraints before it looks for a newer version of the row, so
 # counts as they were before a reservation was waited for must not be seen here.
-_MOVE = text("""
+_MOVE = prepared("""
 WITH moved AS (
     SELECT id, change.held, change.sold
-    FROM products JOIN json_to_recordset(:moved) AS change (id integer, held bigint, sold bigint) USING (id)
+    FROM products
+    JOIN unnest(CAST(:id AS integer[]), CAST(:held AS bigint[]), CAST(:sold AS bigint[])) AS change (id, held, sold)
+      USING (id)
     ORDER BY id FOR NO KEY UPDATE OF products
 )
 UPDATE products
@@ -75,6 +78,7 @@ SET held = products.held + moved.held,
 FROM moved WHERE products.id = moved.id
 """)
 
+_STAYS = {"held": None, "committed": None, "expired": None}
 Lines = Sequence[Mapping[Any, Any]]  # of one reservation, each with what they have in common
 
 
@@ -111,8 +115,8 @@ def hold(
     if not asked:
         return {}
     lines = {each.saga_id: [_line(each, item, shelves) for item in each.wanted] for each in asked}
-    rows = [line for each in lines.values() for line in each]
-    expires_at = uow.scalar(_HOLD, {"lines": dumps(rows), "hold_seconds": hold_seconds})
+    columns = _columns([line for each in lines.values() for line in each])
+    expires_at = uow.scalar(_HOLD, {**columns, "hold_seconds": hold_seconds})
     common = {"status": ReservationStatus.HELD, "expires_at": expires_at}
     return {saga_id: [{**line, **common} for line in each] for saga_id, each in lines.items()}
 
@@ -130,11 +134,13 @@ def _line(reserve: Reserve, product_id: int, shelves: Mapping[int, Shelf]) -> di
 
 def change(uow: Connection, asked: Mapping[UUID, Transitions]) -> dict[UUID, Changed]:
     """Move these sagas' reservations on, and their stock with them; those that there are, also if they stay as is."""
-    rows = [{"saga_id": saga_id, **transitions} for saga_id, transitions in asked.items()]
-    lines = uow.execute(_CHANGE, {"asked": dumps(rows)}).mappings().all()
+    if not asked:
+        return {}
+    rows = [{"saga_id": saga_id, **_STAYS, **transitions} for saga_id, transitions in asked.items()]
+    lines = uow.execute(_CHANGE, _columns(rows)).mappings().all()
     moved = _moved(lines)
     if moved:
-        uow.execute(_MOVE, {"moved": dumps(moved)})
+        uow.execute(_MOVE, _columns(moved))
     by_saga = {saga_id: list(of_saga) for saga_id, of_saga in groupby(lines, itemgetter("saga_id"))}
     return {saga_id: Changed(each, ReservationStatus(each[0]["before"])) for saga_id, each in by_saga.items()}
 
@@ -147,3 +153,8 @@ def _moved(lines: Lines) -> list[dict[str, int]]:
             change = (line["status"] == status) - (line["before"] == status)
             shelf[line["product_id"]] += change * line["quantity"]
     return [{"id": each, "held": held[each], "sold": sold[each]} for each in held if held[each] or sold[each]]
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as the arrays that a statement takes; there is at least one."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
