@@ -6,13 +6,23 @@ For when what is shown should follow from them in another way than before, or ro
 import sys
 from uuid import UUID
 
+from sqlalchemy import text
+
 from saga_choreography.app import create_app
 from saga_choreography.config import Settings
 from saga_choreography.domain import Limits
 from saga_choreography.models import db
-from saga_choreography.recording import remake_next
+from saga_choreography.recording import remake
 
 BATCH = 500  # sagas in one transaction: their rows are locked for a moment only
+SEEN = text("SELECT DISTINCT saga_id FROM saga_choreography.events WHERE saga_id > :last ORDER BY saga_id LIMIT :limit")
+OPEN = text("""
+INSERT INTO saga_choreography.sagas (saga_id, cart_id, deadline_at, due_at)
+SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid),
+       now() + make_interval(secs => :forward), now() + make_interval(secs => least(:forward, :stuck))
+  FROM saga_choreography.events WHERE saga_id = ANY(CAST(:ids AS uuid[])) ORDER BY saga_id
+ON CONFLICT DO NOTHING
+""")
 
 
 def rebuild(limits: Limits) -> int:
@@ -20,10 +30,13 @@ def rebuild(limits: Limits) -> int:
     count, last = 0, UUID(int=0)
     while True:
         with db.transaction() as uow:
-            made = remake_next(uow, last, BATCH, limits)
-        if not made:
-            return count
-        count, last = count + len(made), made[-1]
+            saga_ids = list(uow.scalars(SEEN, {"last": last, "limit": BATCH}))
+            if not saga_ids:
+                return count
+            times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
+            uow.execute(OPEN, {"ids": saga_ids, **times})
+            remake(uow, saga_ids, limits)
+        count, last = count + len(saga_ids), saga_ids[-1]
 
 
 def main() -> None:

@@ -1,15 +1,15 @@
 """Events in: each is stored once and shown in its saga, however often and in which order they come.
 
-Set-based, in a fixed number of statements: hundreds of events of as many sagas go together. Rows are written and
-locked in the order of their ids, so that any number of processes can do this at once.
+Three statements, however many events of however many sagas go together. Rows are written and locked in the order of
+their ids, so that any number of processes can do this at once.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from saga_choreography.domain import Limits
 from saga_choreography.models import events as stored
@@ -17,79 +17,81 @@ from saga_choreography.projection import Facts, bill_of, ended_at, merge, status
 from shared.db import Row
 from shared.event_bus import CONTRACT, Event
 from shared.json_codec import dumps
+from shared.prepared import prepared
 from shared.saga_states import ENDED
 
 ENDS = "choreography_ended"  # the channel on which the sagas that ended are named
 
-STORE = text("""
-INSERT INTO saga_choreography.events (id, saga_id, type, payload, occurred_at, cause, trace)
-SELECT id, saga_id, type, payload, occurred_at, cause, trace
-  FROM json_to_recordset(:rows) AS came
-       (id uuid, saga_id uuid, type text, payload text, occurred_at timestamptz, cause uuid, trace text)
- ORDER BY id
-ON CONFLICT DO NOTHING
-RETURNING id
+# The rows of new sagas are made in passing: each with its cart, and everything else still unknown.
+STORE = prepared("""
+WITH stored AS (
+    INSERT INTO saga_choreography.events (id, saga_id, type, payload, occurred_at, cause, trace)
+    SELECT id, saga_id, type, payload, occurred_at, cause, trace
+      FROM json_to_recordset(CAST(:rows AS json)) AS came
+           (id uuid, saga_id uuid, type text, payload text, occurred_at timestamptz, cause uuid, trace text)
+     ORDER BY id
+    ON CONFLICT DO NOTHING
+    RETURNING id, saga_id, payload
+), opened AS (
+    INSERT INTO saga_choreography.sagas (saga_id, cart_id, deadline_at, due_at)
+    SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid),
+           now() + make_interval(secs => CAST(:forward AS float8)),
+           now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8)))
+      FROM stored ORDER BY saga_id
+    ON CONFLICT DO NOTHING
+)
+SELECT id FROM stored
 """)
-OPEN = text("""
-INSERT INTO saga_choreography.sagas (saga_id, cart_id, deadline_at, due_at)
-SELECT saga_id, cart_id,
-       now() + make_interval(secs => :forward), now() + make_interval(secs => least(:forward, :stuck))
-  FROM json_to_recordset(:rows) AS came (saga_id uuid, cart_id uuid)
- ORDER BY saga_id
-ON CONFLICT DO NOTHING
-""")
-LOCK = text("""
+LOCK = prepared("""
 SELECT saga_id, facts, status FROM saga_choreography.sagas
  WHERE saga_id = ANY(CAST(:ids AS uuid[])) ORDER BY saga_id FOR NO KEY UPDATE
 """)
-SAVE = text("""
-UPDATE saga_choreography.sagas AS saga
-   SET facts = seen.facts, status = seen.status,
-       user_id = coalesce(saga.user_id, seen.user_id),
-       payment_method = coalesce(saga.payment_method, seen.payment_method),
-       created_at = least(saga.created_at, seen.first_at), updated_at = seen.last_at, ended_at = seen.ended_at,
-       moved_at = now(),
-       due_at = CASE WHEN seen.ended_at IS NULL THEN coalesce(saga.due_at, now() + make_interval(secs => :stuck)) END
-  FROM json_to_recordset(:rows) AS seen
-       (saga_id uuid, facts json, status text, user_id text, payment_method text,
-        first_at timestamptz, last_at timestamptz, ended_at timestamptz)
- WHERE saga.saga_id = seen.saga_id
+SAVE = prepared("""
+WITH saved AS (
+    UPDATE saga_choreography.sagas AS saga
+       SET facts = seen.facts, status = seen.status,
+           user_id = coalesce(saga.user_id, seen.user_id),
+           payment_method = coalesce(saga.payment_method, seen.payment_method),
+           created_at = least(saga.created_at, seen.first_at), updated_at = seen.last_at, ended_at = seen.ended_at,
+           moved_at = now(),
+           due_at = CASE WHEN seen.ended_at IS NULL
+                         THEN coalesce(saga.due_at, now() + make_interval(secs => CAST(:stuck AS float8))) END
+      FROM json_to_recordset(CAST(:rows AS json)) AS seen
+           (saga_id uuid, facts json, status text, user_id text, payment_method text, ends boolean,
+            first_at timestamptz, last_at timestamptz, ended_at timestamptz)
+     WHERE saga.saga_id = seen.saga_id
+    RETURNING saga.saga_id, seen.ends
+)
+SELECT pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) FROM saved WHERE ends
 """)
-NEXT = text("""
-SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid) AS cart_id
-  FROM saga_choreography.events WHERE saga_id > :after ORDER BY saga_id LIMIT :limit
-""")
-WAKE = text("SELECT pg_notify(:channel, CAST(saga_id AS text)) FROM unnest(CAST(:ids AS uuid[])) AS saga_id")
 
 
 def record(uow: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
     """Store those that are new, show what they tell, and wake who waits for a saga that ended. Nothing follows."""
-    of_saga = _by_saga(_stored(uow, events))
+    of_saga = _by_saga(_stored(uow, events, limits))
     if of_saga:
-        rows = _locked(uow, {saga_id: came[0].payload.cart_id for saga_id, came in of_saga.items()}, limits)
+        rows = _locked(uow, of_saga)
         _save(uow, [(row, merge(row["facts"], of_saga[row["saga_id"]])) for row in rows], limits)
     return []
 
 
-def remake_next(uow: Connection, after: UUID, limit: int, limits: Limits) -> list[UUID]:
-    """Make up to `limit` sagas anew from all of their events, in the order of their ids; which they were.
+def remake(uow: Connection, saga_ids: Sequence[UUID], limits: Limits) -> None:
+    """Make these sagas anew from all of their events.
 
     Their rows are locked before their events are read, so that none is missed that comes in at the same time.
     """
-    carts = {row.saga_id: row.cart_id for row in uow.execute(NEXT, {"after": after, "limit": limit})}
-    rows = _locked(uow, carts, limits)
-    of_saga = _by_saga(
-        [_event(row) for row in uow.execute(select(stored).where(stored.c.saga_id.in_(carts))).mappings()]
-    )
+    rows = _locked(uow, saga_ids)
+    found = uow.execute(select(stored).where(stored.c.saga_id.in_(saga_ids))).mappings()
+    of_saga = _by_saga([_event(row) for row in found])
     _save(uow, [(row, merge({}, of_saga[row["saga_id"]])) for row in rows], limits)
-    return list(carts)
 
 
-def _stored(uow: Connection, events: Sequence[Event]) -> list[Event]:
+def _stored(uow: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
+    """Those that are new; the rows of their sagas are there from now on."""
     by_id = {event.id: event for event in events}
-    if not by_id:
-        return []
-    new = set(uow.scalars(STORE, {"rows": dumps([_event_row(event) for event in by_id.values()])}))
+    rows = dumps([_event_row(event) for event in by_id.values()])
+    times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
+    new = set(uow.scalars(STORE, {"rows": rows, **times}))
     return [event for event in by_id.values() if event.id in new]
 
 
@@ -100,20 +102,13 @@ def _by_saga(events: Sequence[Event]) -> Mapping[UUID, list[Event]]:
     return of_saga
 
 
-def _locked(uow: Connection, carts: Mapping[UUID, UUID], limits: Limits) -> Sequence[Any]:
-    """The rows of these sagas, each with its cart; those that are not there yet are made."""
-    rows = [{"saga_id": saga_id, "cart_id": cart_id} for saga_id, cart_id in carts.items()]
-    uow.execute(OPEN, {"rows": dumps(rows), "forward": limits.forward_seconds, "stuck": limits.stuck_seconds})
-    return uow.execute(LOCK, {"ids": [str(saga_id) for saga_id in carts]}).mappings().all()
+def _locked(uow: Connection, saga_ids: Iterable[UUID]) -> Sequence[Row]:
+    return uow.execute(LOCK, {"ids": list(saga_ids)}).mappings().all()
 
 
-def _save(uow: Connection, merged: Sequence[tuple[Any, Facts]], limits: Limits) -> None:
-    rows = [_saga_row(row["saga_id"], facts) for row, facts in merged]
-    uow.execute(SAVE, {"rows": dumps(rows), "stuck": limits.stuck_seconds})
-    was = {row["saga_id"]: row["status"] for row, _ in merged}
-    ended = [row["saga_id"] for row in rows if row["status"] in ENDED and row["status"] != was[row["saga_id"]]]
-    if ended:
-        uow.execute(WAKE, {"channel": ENDS, "ids": [str(saga_id) for saga_id in ended]})
+def _save(uow: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) -> None:
+    rows = [_saga_row(row, facts) for row, facts in merged]
+    uow.execute(SAVE, {"rows": dumps(rows), "stuck": limits.stuck_seconds, "channel": ENDS})
 
 
 def _event_row(event: Event) -> dict[str, Any]:
@@ -133,13 +128,15 @@ def _event(row: Row) -> Event:
     return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"])
 
 
-def _saga_row(saga_id: UUID, facts: Facts) -> dict[str, Any]:
+def _saga_row(row: Row, facts: Facts) -> dict[str, Any]:
     first, last = times_of(facts)
     bill = bill_of(facts)
+    status = status_of(facts)
     return {
-        "saga_id": saga_id,
+        "saga_id": row["saga_id"],
         "facts": facts,
-        "status": status_of(facts),
+        "status": status,
+        "ends": status in ENDED and status != row["status"],
         "user_id": bill["user_id"],
         "payment_method": bill["payment_method"],
         "first_at": first,

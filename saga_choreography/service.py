@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, insert, select
 
 from saga_choreography.domain import Cancellation, CartRefused, Checkout, Limits, SagaNotFound
 from saga_choreography.models import events, notes, outbox, sagas
@@ -14,17 +14,20 @@ from shared.db import Row
 from shared.event_bus import CheckoutCancelRequested, Event
 from shared.ids import new_id
 from shared.outbox import lazily
+from shared.prepared import prepared
 from shared.saga_states import SagaStatus
 
-REGISTER = text("""
+REGISTER = prepared("""
 INSERT INTO saga_choreography.sagas AS known (saga_id, cart_id, user_id, payment_method, deadline_at, due_at)
 VALUES (:saga_id, :cart_id, :user_id, :payment_method,
-        now() + make_interval(secs => :forward), now() + make_interval(secs => least(:forward, :stuck)))
+        now() + make_interval(secs => CAST(:forward AS float8)),
+        now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8))))
 ON CONFLICT (saga_id) DO UPDATE
    SET user_id = coalesce(known.user_id, excluded.user_id),
        payment_method = coalesce(known.payment_method, excluded.payment_method)
 RETURNING cart_id, user_id, payment_method
 """)
+SHOW = prepared("SELECT * FROM saga_choreography.sagas WHERE saga_id = :saga_id")
 
 
 def register(uow: Connection, checkout: Checkout, limits: Limits) -> None:
@@ -41,7 +44,7 @@ def register(uow: Connection, checkout: Checkout, limits: Limits) -> None:
 
 def get(uow: Connection, saga_id: UUID) -> Row:
     """One saga; raises `SagaNotFound`."""
-    return _found(uow.execute(select(sagas).where(sagas.c.saga_id == saga_id)).mappings().first(), saga_id)
+    return _found(uow.execute(SHOW, {"saga_id": saga_id}).mappings().first(), saga_id)
 
 
 def list_sagas(
