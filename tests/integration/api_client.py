@@ -37,6 +37,14 @@ class ApiClient:
     def post_raw(self, path: str, data: bytes | str, content_type: str | None = "application/json") -> TestResponse:
         return self._declared(self.client.post(path, data=data, content_type=content_type))
 
+    def many(self, *commands: tuple[str, Any]) -> list[dict[str, Any]]:
+        """The outcomes of (path, body) in one request."""
+        body = {"commands": [{"path": path, "body": body} for path, body in commands]}
+        response = self.post("/saga-commands", body)
+        assert response.status_code == 200
+        outcomes: list[dict[str, Any]] = body_of(response)["outcomes"]
+        return outcomes
+
     def audit(self) -> dict[str, Any]:
         return body_of(self.get("/audit"))
 

@@ -55,14 +55,6 @@ class Inventario(ApiClient):
     def commit(self, saga: Saga) -> TestResponse:
         return self.post(COMMIT, saga.body)
 
-    def many(self, *commands: tuple[str, Any]) -> list[dict[str, Any]]:
-        """The outcomes of (path, body) in one request."""
-        body = {"commands": [{"path": path, "body": body} for path, body in commands]}
-        response = self.post("/saga-commands", body)
-        assert response.status_code == 200
-        outcomes: list[dict[str, Any]] = body_of(response)["outcomes"]
-        return outcomes
-
     def statuses(self, saga: Saga) -> list[str]:
         """Of the lines of the cart's reservations."""
         items = body_of(self.get(f"{PRODUCTS}/reservations/{saga.cart_id}"))["items"]

@@ -8,9 +8,12 @@ from typing import Any
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
+from pagos.domain import Method, SagaCharge
 from pagos.models import db
 from shared.ids import new_id
 from tests.integration.api_client import ApiClient
+
+PAYMENTS = "/api/v1/payments/saga"
 
 
 class Pagos(ApiClient):
@@ -21,16 +24,16 @@ class Pagos(ApiClient):
         return self.post("/api/v1/payments", body if user_id is None else {**body, "user_id": user_id})
 
     def charge(self, saga: "Saga", **changes: Any) -> TestResponse:
-        return self.post("/api/v1/payments/saga", saga.charge | changes)
+        return self.post(PAYMENTS, saga.charge | changes)
 
     def refund(self, saga: "Saga", **changes: Any) -> TestResponse:
         return self.refund_payment(saga.payment_id, **({"saga_id": saga.saga_id} | changes))
 
     def refund_payment(self, payment_id: object, **body: Any) -> TestResponse:
-        return self.post(f"/api/v1/payments/saga/{payment_id}/refund", body)
+        return self.post(f"{PAYMENTS}/{payment_id}/refund", body)
 
     def payments_of(self, saga: "Saga") -> list[dict[str, Any]]:
-        return list(self.get(f"/api/v1/payments/saga/{saga.cart_id}").json["items"])  # type: ignore[index]
+        return list(self.get(f"{PAYMENTS}/{saga.cart_id}").json["items"])  # type: ignore[index]
 
     def deposit(self, user_id: str, amount: Any) -> TestResponse:
         return self.post(f"/api/v1/wallets/{user_id}/deposits", {"amount": amount})
@@ -71,7 +74,24 @@ class Saga:
             "payment_id": self.payment_id,
         }
 
+    @property
+    def refund_path(self) -> str:
+        return f"{PAYMENTS}/{self.payment_id}/refund"
+
 
 def new_user() -> str:
     """A user nobody else has."""
     return f"user-{new_id()}"
+
+
+def domain_charge(saga: Saga) -> SagaCharge:
+    """The saga's charge for a use case that is called without HTTP."""
+    return SagaCharge(
+        id=saga.payment_id,
+        saga_id=saga.saga_id,
+        cart_id=saga.cart_id,
+        user_id=saga.charge["user_id"],
+        amount_minor=saga.charge["amount"] * 100,
+        currency="EUR",
+        payment_method=Method(saga.charge["payment_method"]),
+    )

@@ -9,12 +9,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from pagos import service
-from pagos.domain import Method, Refund, SagaCharge
+from pagos.domain import Refund
 from pagos.service import Refunded
 from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import outcome, wait_for_blocked
-from tests.integration.pagos_client import Pagos, Saga, new_user
+from tests.integration.pagos_client import Pagos, Saga, domain_charge, new_user
 
 DECLINED = ["invalid_card", "declined_card", "insufficient_funds", "wallet"]
 
@@ -27,19 +27,6 @@ def pagos(service_client: Callable[..., FlaskClient]) -> Pagos:
 def _closed_gate() -> threading.Semaphore:
     """Opened once by whoever goes first."""
     return threading.Semaphore(0)
-
-
-def domain_charge(saga: Saga) -> SagaCharge:
-    """The saga's charge for a use case that is called without HTTP."""
-    return SagaCharge(
-        id=saga.payment_id,
-        saga_id=saga.saga_id,
-        cart_id=saga.cart_id,
-        user_id=saga.charge["user_id"],
-        amount_minor=saga.charge["amount"] * 100,
-        currency="EUR",
-        payment_method=Method(saga.charge["payment_method"]),
-    )
 
 
 # -- the charge
