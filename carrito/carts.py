@@ -18,7 +18,6 @@ from sqlalchemy import (
     insert,
     null,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -40,6 +39,7 @@ from carrito.models import cart_items, carts
 from shared.db import Row
 from shared.errors import DomainError
 from shared.ids import new_id
+from shared.prepared import prepared
 from shared.wakeup import notify
 
 HANDOVER = "handover"  # the channel that wakes the worker
@@ -53,12 +53,12 @@ class Cart:
     items: Sequence[Row]
 
 
-_FREEZE = text("""
+_FREEZE = prepared("""
     UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id
     FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
     WHERE carts.id = asked.cart_id AND status = 'open'
 """)
-_RELEASE = text("""
+_RELEASE = prepared("""
     UPDATE carts SET status = 'open', saga_id = NULL, wish = NULL, handover_due_at = NULL
     FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
     WHERE carts.id = asked.cart_id AND carts.saga_id = asked.saga_id AND NOT EXISTS (

@@ -6,16 +6,17 @@ What is looked up comes as arrays, whose length PostgreSQL knows when it plans. 
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, TextClause, Uuid, any_, bindparam, or_, select, text
+from sqlalchemy import ARRAY, Connection, TextClause, Uuid, any_, bindparam, or_, select
 
 from carrito.domain import OrderOfSaga, OrderRequest
 from carrito.models import orders
 from shared.db import Row
 from shared.json_codec import dumps
+from shared.prepared import prepared
 
 # A cart is locked, and its lines don't change any more: it was frozen for this saga before this statement began, or,
 # being open, locked by an earlier one (`open_too`). Without an address, the bill goes where the checkout said.
-_PLACE = text("""
+_PLACE = prepared("""
     WITH held AS (
         SELECT asked.saga_id, carts.id AS cart_id, asked.order_id, carts.user_id, asked.payment_id,
             coalesce(asked.billing_address, carts.wish -> 'billing_address') AS billing_address
@@ -46,7 +47,7 @@ _PLACE = text("""
     RETURNING *
 """)
 
-_CONFIRM = text("""
+_CONFIRM = prepared("""
     WITH found AS (
         SELECT orders.id
         FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS asked (saga_id, order_id)
@@ -61,7 +62,7 @@ _CONFIRM = text("""
     )
     SELECT * FROM confirmed
 """)
-_CANCEL = text("""
+_CANCEL = prepared("""
     WITH found AS (
         SELECT orders.id
         FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS asked (saga_id, order_id)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, insert, text, update
+from sqlalchemy import Connection, exists, insert, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pagos.domain import (
@@ -29,8 +29,9 @@ from shared.batches import each_once
 from shared.db import Row
 from shared.errors import DomainError
 from shared.json_codec import dumps
+from shared.prepared import prepared
 
-_STORE = text("""
+_STORE = prepared("""
     WITH asked AS (
         SELECT * FROM json_to_recordset(:charges) AS asked (
             id uuid, saga_id uuid, cart_id uuid, merchant_id text, order_id text, user_id text, amount_minor bigint,
@@ -53,7 +54,7 @@ _STORE = text("""
     SELECT * FROM stored
 """)
 
-_GIVE_BACK = text("""
+_GIVE_BACK = prepared("""
     WITH refunded AS (
         UPDATE payments SET status = 'refunded', refunded_minor = amount_minor, reason = asked.reason
         FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:payment_ids AS uuid[]), CAST(:reasons AS text[]))

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, insert, null, select, text, update
+from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, func, insert, null, select, update
 
 from saga_orchestrator.domain import CartRefused, Checkout, SagaEnded, SagaNotFound
 from saga_orchestrator.engine import Direction, SagaState, begin, hurried, turn_back
@@ -21,13 +21,14 @@ from saga_orchestrator.records import (
 from saga_orchestrator.store import DUE
 from shared.db import Row
 from shared.ids import new_id
+from shared.prepared import prepared
 from shared.saga_states import SagaStatus
 from shared.wakeup import notify
 
 StepTimes = Mapping[str, tuple[datetime, datetime]]
 ASKED = ("cart_id", "user_id", "payment_method", "billing_address")  # what a saga is asked for with
 
-_ACCEPT = text("""
+_ACCEPT = prepared("""
     WITH new AS (
         SELECT * FROM json_to_recordset(CAST(:sagas AS json)) AS new (
             saga_id uuid, cart_id uuid, user_id text, payment_method text, billing_address json, payment_id uuid,

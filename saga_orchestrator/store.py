@@ -16,6 +16,7 @@ from saga_orchestrator.engine import SagaState
 from saga_orchestrator.models import sagas
 from saga_orchestrator.records import checkout_from_row, rows_as_json, state_from_json, state_to_json
 from shared.json_codec import dumps
+from shared.prepared import prepared
 from shared.wakeup import notify
 
 DUE, ENDS = "saga_due", "saga_ended"  # channels: a saga may be taken; a saga has ended
@@ -57,7 +58,7 @@ class Save:
 
 # A lease waits for no disk. A crash of the server may take it back and give its epoch out again, to this executor or
 # to another; that is why writes name the owner, too.
-_CLAIM = text("""
+_CLAIM = prepared("""
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS (
         SELECT saga_id FROM sagas WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -73,7 +74,7 @@ _CLAIM = text("""
 )
 
 # Each saga is written under its own lease; those that come back are those that were still in hand.
-_SAVE = text("""
+_SAVE = prepared("""
     WITH new AS (
         SELECT * FROM json_to_recordset(CAST(:saves AS json)) AS new (
             saga_id uuid, epoch integer, owner text, state json, status text, items text, total_minor bigint,

@@ -14,11 +14,12 @@ from itertools import product
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, Uuid, bindparam, func, select, text
+from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from shared.errors import Conflict, DomainError, RepeatedRefusal
 from shared.json_codec import dumps
+from shared.prepared import prepared
 from shared.web import problem_of
 
 ACTION, COMPENSATION = "action", "compensation"
@@ -60,17 +61,17 @@ class Barrier:
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         )
         name = self.table.fullname
-        self._insert = text(
+        self._insert = prepared(
             f"INSERT INTO {name} (saga_id, step, direction) SELECT saga_id, :step, direction"  # noqa: S608  (our own)
             " FROM unnest(:saga_ids, CAST(:directions AS text[])) AS asked (saga_id, direction)"
             " ON CONFLICT DO NOTHING RETURNING saga_id, direction"
         ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
-        self._refuse = text(
+        self._refuse = prepared(
             f"UPDATE {name} AS entry SET refusal = refused.problem"  # noqa: S608  (our own)
             " FROM unnest(:saga_ids, CAST(:problems AS json[])) AS refused (saga_id, problem)"
             " WHERE entry.saga_id = refused.saga_id AND step = :step AND direction = 'action'"
         ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
-        self._withdraw = text(
+        self._withdraw = prepared(
             f"DELETE FROM {name} AS entry"  # noqa: S608  (our own)
             " USING unnest(:saga_ids, CAST(:directions AS text[])) AS written (saga_id, direction)"
             " WHERE entry.saga_id = written.saga_id AND step = :step AND entry.direction = written.direction"

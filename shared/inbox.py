@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func, text
+from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func
 
 from shared.event_bus import Event, Payload
+from shared.prepared import prepared
 
 # For each event that was reacted to, what is to be published.
 Published = Sequence[Sequence[Payload]]
@@ -32,7 +33,7 @@ class Inbox:
             Column("event_id", Uuid, primary_key=True),
             Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         )
-        self._enter = text(ENTER.format(table=self.table.fullname))
+        self._enter = prepared(ENTER.format(table=self.table.fullname))
 
     def enter(self, uow: Connection, ids: Sequence[UUID]) -> set[UUID]:
         """Those that were not here before; one that is being dealt with elsewhere is waited for."""

@@ -12,6 +12,7 @@ from sqlalchemy import Column, Connection, DateTime, Index, MetaData, String, Ta
 from shared.db import Row
 from shared.event_bus import CONTRACT, Event
 from shared.json_codec import dumps
+from shared.prepared import prepared
 from shared.wakeup import notify
 
 STAGE = """
@@ -49,10 +50,10 @@ class Outbox:
             Index(None, "due_at"),
         )
         self.channel = f"{metadata.schema}_outbox"
-        self._stage = text(STAGE.format(table=self.table.fullname))
-        self._take = text(TAKE.format(table=self.table.fullname))
-        self._hand_back = text(HAND_BACK.format(table=self.table.fullname))
-        self._sent = text(SENT.format(table=self.table.fullname))
+        self._stage = prepared(STAGE.format(table=self.table.fullname))
+        self._take = prepared(TAKE.format(table=self.table.fullname))
+        self._hand_back = prepared(HAND_BACK.format(table=self.table.fullname))
+        self._sent = prepared(SENT.format(table=self.table.fullname))
 
     def stage(self, uow: Connection, events: Sequence[Event]) -> None:
         """Have these published by the service's worker once the transaction commits."""

@@ -44,8 +44,13 @@ def _prepare(cursor: Any, name: str, statement: str) -> str:
     names = list(dict.fromkeys(_PARAMETER.findall(statement)))
     numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", statement).replace("%%", "%")
     cursor.execute(f"PREPARE {name} AS {numbered}")
-    arguments = ", ".join(f"%({each})s" for each in names)
-    return f"EXECUTE {name} ({arguments})" if names else f"EXECUTE {name}"
+    if not names:
+        return f"EXECUTE {name}"
+    cursor.execute("SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = %s", (name,))
+    ((types,),) = cursor.fetchall()
+    # With their types, since `EXECUTE` does not take an array of text for one of ids, as a cast in the statement does.
+    arguments = ", ".join(f"CAST(%({each})s AS {kind})" for each, kind in zip(names, types, strict=True))
+    return f"EXECUTE {name} ({arguments})"
 
 
 def _forget_outdated(error: ExceptionContext) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from shared.db import is_unavailable
+from shared.ids import new_id
 from shared.prepared import prepare_on, prepared
 
 PREPARED = text("SELECT generic_plans + custom_plans FROM pg_prepared_statements")
@@ -70,6 +71,17 @@ def test_a_statement_that_returns_something_else_after_a_migration_is_unavailabl
     assert is_unavailable(failed.value), "so that it is asked for again"
     with engine.connect() as uow:
         assert [*uow.execute(ALL).keys()] == ["id", "name", "size", "colour"]
+
+
+def test_parameters_are_cast_as_in_the_plain_statement(engine: Engine) -> None:
+    statement = prepared(
+        "SELECT CAST(id AS text), what ->> 0 FROM unnest(CAST(:ids AS uuid[]), CAST(:rows AS json[])) AS t (id, what)"
+    )
+    ids = [new_id(), new_id()]
+    with engine.begin() as uow:
+        asked = {"ids": [str(each) for each in ids], "rows": ["[1]", "[2]"]}
+        assert uow.execute(statement, asked).all() == [(str(ids[0]), "1"), (str(ids[1]), "2")]
+        assert uow.execute(statement, {"ids": [], "rows": []}).all() == []
 
 
 def test_other_statements_are_left_alone(engine: Engine) -> None:
