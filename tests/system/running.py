@@ -20,7 +20,7 @@ from stack.processes import PROCESSES, Process
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of our own environment; settings are not
 CHOREOGRAPHY = ("saga_choreography", "saga_choreography-worker", "pagos-worker")  # of no use without a broker
-LOG_LINES = 60  # of each process, shown when a test fails
+LOG_LINES, LOG_WIDTH = 60, 3000  # of each process, shown when a test fails; a traceback is one line
 
 
 class Spawner:
@@ -201,7 +201,8 @@ class RunningSystem:
     def log(self, name: str) -> str:
         """The end of what it wrote, all its lives together."""
         path = self._instances[name].log
-        return "\n".join(path.read_text(errors="replace").splitlines()[-LOG_LINES:]) if path.exists() else ""
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return "\n".join(line[:LOG_WIDTH] for line in lines[-LOG_LINES:])
 
     def close(self) -> None:
         """Kill everything; give the ports back."""
