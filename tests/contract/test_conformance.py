@@ -17,9 +17,10 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from stack.processes import PROCESSES
+from shared.event_bus import CHOREOGRAPHY
 from tests.contract.documents import document_of
 from tests.e2e.shop import INVENTARIO, QUICK, USER, Shop
+from tests.system.brokers import Broker
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import SERVICES, Databases
 
@@ -42,17 +43,20 @@ DONE_ELSEWHERE = "POST /saga/{saga_id}/retry"  # needs a saga that is under way;
 SCHEMAS = {
     service: schemathesis.openapi.from_dict(document_of(service), config=schemathesis.Config.from_dict(CONFIG))
     for service in SERVICES
-    if service in PROCESSES
 }
 
 
 @pytest.fixture(scope="module")
-def shop(databases: Databases, _spawner: Spawner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Every service, in processes of their own, on a database of their own."""
-    url = databases.create()
-    with RunningSystem(_spawner, url, tmp_path_factory.mktemp("shop"), env=QUICK) as system:
+def shop(
+    databases: Databases, broker: Broker, _spawner: Spawner, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    """Every service, in processes of their own, on a database and a broker of their own."""
+    url, rabbitmq_url = databases.create(), broker.create()
+    folder = tmp_path_factory.mktemp("shop")
+    with RunningSystem(_spawner, url, folder, rabbitmq_url=rabbitmq_url, env=QUICK) as system:
         yield Shop(system)
     databases.drop(url)
+    broker.drop(rabbitmq_url)
 
 
 class Caller:
@@ -65,13 +69,16 @@ class Caller:
         product = str(shop.product(quantity=1_000_000))
         line = {"product_id": product, "quantity": 1}
         done = shop.ended(shop.buy(int(product)))
+        choreographed = shop.post(
+            CHOREOGRAPHY, "/saga/choreography/checkout", shop.wish(shop.cart((int(product), 1))), Prefer="wait=20"
+        )
         held = shop.cart((int(product), 1))
         shop.post(INVENTARIO, "/api/products/reserve", {"cart_id": held, "items": [line]})
         shop.deposit("1000000.00")
         self._known = {
             "product_id": cycle([product, product, None]),
             "cart_id": cycle([shop.cart((int(product), 1)), held, done["cart_id"], None]),
-            "saga_id": cycle([done["saga_id"], held, done["saga_id"], None]),
+            "saga_id": cycle([done["saga_id"], held, choreographed.body["saga_id"], None]),
             "order_id": cycle([done["order_id"], None]),
             "payment_id": cycle([done["payment_id"], None]),
             "user_id": cycle([USER, USER, None]),
