@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from inventario import service
-from inventario.domain import Reserve
+from inventario.domain import Cancel, Reserve
 from inventario.worker import run_once
 from shared.errors import DomainError
 from shared.ids import new_id
@@ -240,3 +241,32 @@ def test_batches_of_every_step_over_the_same_products_never_deadlock_and_lose_no
         while run_once():
             pass
     assert [hasty.stock(product) for product in products] == [(10_000, 0, 0)] * 6
+
+
+def test_no_step_reads_a_whole_table_on_a_connection_that_has_known_it_empty(
+    service_client: ServiceClient, fresh_database_url: str
+) -> None:
+    """PostgreSQL keeps the plans of prepared statements, and for a table that is empty reading all of it is best."""
+    inventario = Inventario(service_client("inventario", fresh_database_url, web_threads=1))
+    product = inventario.add(1_000_000)
+    for _ in range(10):  # more than PostgreSQL needs to settle for a plan
+        steps(inventario, sagas(2), product)
+    with inventario.transaction() as uow:
+        uow.exec_driver_sql(
+            "INSERT INTO reservations (saga_id, cart_id, expires_at, status)"
+            " SELECT gen_random_uuid(), gen_random_uuid(), now(), 'released' FROM generate_series(1, 20000)"
+        )
+    assert steps(inventario, sagas(2), product) == []
+
+
+def steps(inventario: Inventario, some: Sequence[Saga], product: int) -> list[str]:
+    """Every step of these sagas; the tables of a step that were read as a whole."""
+    asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in some]
+    ids = [saga.saga_id for saga in some]
+    with inventario.transaction() as uow:
+        service.reserve(uow, asked, hold_seconds=900)
+        service.reserve(uow, asked, hold_seconds=900)
+        service.commit(uow, ids)
+        service.cancel(uow, [Cancel(each, only_before_pivot=False) for each in ids])
+        service.unreserve(uow, ids)
+        return list(uow.scalars(text("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")))
