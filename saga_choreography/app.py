@@ -28,6 +28,7 @@ def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
     service_app.config["LIMITS"] = settings.limits
+    service_app.config["RABBITMQ_URL"] = settings.rabbitmq_url
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
     service_app.extensions["carts"] = Carts(settings.carrito_service_url, "choreographed")
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)

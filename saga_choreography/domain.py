@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, NotFound, Unavailable
 
 
 class SagaNotFound(NotFound):
@@ -12,6 +12,14 @@ class SagaNotFound(NotFound):
 
 class CartRefused(Conflict):
     """The cart cannot be checked out."""
+
+
+class NoBroker(Unavailable):
+    """The broker is not available."""
+
+
+class BeingLookedAt(Unavailable):
+    """The dead letters are being looked at."""
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,6 @@ redrives = Table(
     Column("by", String(200), nullable=False),
     Column("reason", String(200), nullable=False),
     Column("wanted", JSON, nullable=False),  # which service's, which events
-    Column("moved", JSON(none_as_null=True)),  # which it were
+    Column("moved", JSON, nullable=False),  # which it were
     Column("finished_at", DateTime(timezone=True)),
 )

@@ -5,10 +5,19 @@ from uuid import UUID
 from flask import Response, current_app, request
 from flask_openapi import APIBlueprint
 
-from saga_choreography import service
+from saga_choreography import dead_letters, service
 from saga_choreography.domain import Cancellation, Checkout
 from saga_choreography.models import db
-from saga_choreography.schemas import checkout_of, saga_out, timeline_out
+from saga_choreography.schemas import (
+    DeadLetterOut,
+    DeadLettersOut,
+    DeadLettersQuery,
+    RedriveIn,
+    RedriveOut,
+    checkout_of,
+    saga_out,
+    timeline_out,
+)
 from shared.admin import admin_only
 from shared.carts import Carts
 from shared.idempotency import request_key
@@ -31,6 +40,7 @@ from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_choreography", __name__, url_prefix="/saga/choreography")
 
+REDRIVES_SHOWN = 50
 IN_DOUBT = problem("No answer from carrito in time; ask again, under the same Idempotency-Key")
 NO_SAGA = problem("No such saga")
 
@@ -71,7 +81,35 @@ def list_sagas(query: ListQuery) -> Response:
 
 
 @routes.get(
-    "/<other_than(checkout,status):saga_id>",
+    "/dead-letters",
+    summary="Messages that a service could not deal with",
+    responses={200: DeadLettersOut},
+)
+@admin_only
+def list_dead_letters(query: DeadLettersQuery) -> Response:
+    """Of each service or of one, with why; and who had which of them tried again, the latest first."""
+    url = current_app.config["RABBITMQ_URL"]
+    letters = dead_letters.list_letters(url, query.service, query.limit)
+    items = [DeadLetterOut.model_validate(letter) for letter in letters]
+    done = [RedriveOut(**dict(row)) for row in dead_letters.latest_redrives(REDRIVES_SHOWN)]
+    return respond(Answer(DeadLettersOut(items=items, redrives=done)))
+
+
+@routes.post(
+    "/dead-letters/redrive",
+    summary="Have messages tried again",
+    responses={200: RedriveOut},
+)
+@admin_only
+def redrive(body: RedriveIn) -> Response:
+    """For when their cause is known to be gone. They come to their service as if for the first time."""
+    wish = dead_letters.Redrive(**body.model_dump())
+    row = dead_letters.try_again(current_app.config["RABBITMQ_URL"], wish)
+    return respond(Answer(RedriveOut(**dict(row))))
+
+
+@routes.get(
+    '/<other_than(checkout,status,"dead-letters"):saga_id>',
     summary="Read a saga",
     responses={200: SagaOut, 404: NO_SAGA},
 )

@@ -1,7 +1,10 @@
-"""Between what is said over HTTP and what the choreography keeps."""
+"""Request and response bodies of the choreography, beside those of both patterns (`shared/saga_views.py`)."""
 
 from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 from uuid import UUID
+
+from pydantic import Field
 
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact
@@ -11,6 +14,74 @@ from shared.db import Row
 from shared.event_bus import CONTRACT, Backward
 from shared.money import to_decimal
 from shared.saga_views import CheckoutIn, SagaOut, StepOut, TimelineEntryOut
+from shared.schemas import Body, Name, Text, Time, View
+
+Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
+EventId = Annotated[Text, Field(min_length=1, max_length=200)]
+
+
+class DeadLettersQuery(Body):
+    """Whose, and how many of each at most."""
+
+    service: Service | None = None
+    limit: int = Field(default=100, ge=1, le=200)
+
+
+class RedriveIn(Body):
+    """Why, who asks, and which: all of all services unless told."""
+
+    reason: Name
+    by: Name
+    event_ids: tuple[EventId, ...] | None = Field(default=None, min_length=1, max_length=200)
+    service: Service | None = None
+
+
+class DeadLetterOut(View):
+    """A message that a service could not deal with. One that is no event may lack anything but its payload."""
+
+    service: str
+    event_id: str | None
+    event: str | None
+    saga_id: UUID | None
+    error: str | None
+    tries: int | None
+    parked_at: str | None
+    payload: Any
+
+
+class MovedOut(View):
+    """A dead letter that was given to its service again."""
+
+    service: str
+    event_id: str | None
+    event: str | None
+    saga_id: UUID | None
+
+
+class WantedOut(View):
+    """Which were to be tried again; null is all."""
+
+    service: str | None
+    event_ids: list[str] | None
+
+
+class RedriveOut(View):
+    """Who had which dead letters tried again, why, and which there were; without an end it may have been cut short."""
+
+    id: UUID
+    asked_at: Time
+    by: str
+    reason: str
+    wanted: WantedOut
+    moved: list[MovedOut]
+    finished_at: Time | None
+
+
+class DeadLettersOut(View):
+    """The dead letters that there are, and what was done about such: the latest first."""
+
+    items: list[DeadLetterOut]
+    redrives: list[RedriveOut]
 
 
 def checkout_of(body: CheckoutIn, saga_id: UUID) -> Checkout:

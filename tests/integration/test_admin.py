@@ -25,6 +25,8 @@ ADMINISTRATIVE = {
     "saga_orchestrator": {"POST /saga/{saga_id}/compensate", "POST /saga/{saga_id}/retry"},
     "saga_choreography": {
         "POST /saga/choreography/{saga_id}/compensate",
+        "GET /saga/choreography/dead-letters",
+        "POST /saga/choreography/dead-letters/redrive",
     },
 }
 each_operation = pytest.mark.parametrize(

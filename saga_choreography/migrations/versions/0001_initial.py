@@ -57,7 +57,7 @@ def upgrade() -> None:
         sa.Column("by", sa.String(length=200), nullable=False),
         sa.Column("reason", sa.String(length=200), nullable=False),
         sa.Column("wanted", sa.JSON(), nullable=False),
-        sa.Column("moved", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("moved", sa.JSON(), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_redrives")),
         schema="saga_choreography",

@@ -1,0 +1,140 @@
+"""What operators do about messages that a service could not deal with: see them, and have them tried again.
+
+Who looks holds the letters back from everybody else for a moment, so one at a time looks, in whatever process. What is
+asked for is written down before it is done: who, why, and what; then, what it came to.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg2.errors import LockNotAvailable
+from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy.exc import OperationalError
+
+from saga_choreography import service
+from saga_choreography.domain import BeingLookedAt, NoBroker
+from saga_choreography.models import db, redrives
+from shared.db import LOCK_SECONDS, Row
+from shared.dead_letters import Letter, find, redrive
+from shared.event_bus import CONSUMERS
+from shared.ids import new_id
+
+LOCK = text("SELECT pg_advisory_lock(hashtext('saga_choreography dead letters'))")
+UNLOCK = text("SELECT pg_advisory_unlock(hashtext('saga_choreography dead letters'))")
+
+
+_IN_PROCESS = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Redrive:
+    """Which dead letters are to be tried again, why, and who says so; of all services when none is named."""
+
+    reason: str
+    by: str
+    event_ids: tuple[str, ...] | None = None
+    service: str | None = None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Whose they are."""
+        return CONSUMERS if self.service is None else (self.service,)
+
+    def wants(self, letter: Letter) -> bool:
+        """Whether it is one of them."""
+        return self.event_ids is None or letter.event_id in self.event_ids
+
+
+def list_letters(url: str | None, of: str | None, limit: int) -> list[Letter]:
+    """Up to `limit` dead letters of a service, or of each; raises `NoBroker`, `BeingLookedAt`."""
+    with _alone(), _broker(url) as there:
+        return [letter for each in (CONSUMERS if of is None else (of,)) for letter in find(there, each, limit)]
+
+
+def latest_redrives(limit: int) -> Sequence[Row]:
+    """What was asked to be tried again, the latest first."""
+    with db.transaction() as uow:
+        return uow.execute(select(redrives).order_by(redrives.c.id.desc()).limit(limit)).mappings().all()
+
+
+def try_again(url: str | None, wish: Redrive) -> Row:
+    """Give the letters to their services again; what was asked for, and what was moved.
+
+    Raises `NoBroker` and `BeingLookedAt`. Should it end in between, what was asked for stays written, without an end.
+    """
+    with _alone(), _broker(url) as there:
+        redrive_id = new_id()
+        with db.transaction() as uow:
+            _begin(uow, redrive_id, wish)
+        for each in wish.services:
+            moved = redrive(there, each, wish.wants)
+            with db.transaction() as uow:
+                _add(uow, redrive_id, wish, moved)
+        with db.transaction() as uow:
+            return _finish(uow, redrive_id)
+
+
+def _begin(uow: Connection, redrive_id: UUID, wish: Redrive) -> None:
+    wanted = {"service": wish.service, "event_ids": wish.event_ids}
+    uow.execute(insert(redrives).values(id=redrive_id, by=wish.by, reason=wish.reason, wanted=wanted, moved=[]))
+
+
+def _add(uow: Connection, redrive_id: UUID, wish: Redrive, moved: Sequence[Letter]) -> None:
+    for letter in moved:
+        if letter.saga_id is not None:
+            detail = f"{letter.event} to {letter.service}: {wish.reason}"
+            service.note(uow, [letter.saga_id], "redriven", wish.by, detail)
+    so_far = uow.scalar(select(redrives.c.moved).where(redrives.c.id == redrive_id)) or []
+    found = [*so_far, *(_named(letter) for letter in moved)]
+    uow.execute(update(redrives).where(redrives.c.id == redrive_id).values(moved=found))
+
+
+def _finish(uow: Connection, redrive_id: UUID) -> Row:
+    statement = update(redrives).where(redrives.c.id == redrive_id).values(finished_at=func.now()).returning(redrives)
+    return uow.execute(statement).mappings().one()
+
+
+def _named(letter: Letter) -> dict[str, Any]:
+    saga_id = None if letter.saga_id is None else str(letter.saga_id)
+    return {"service": letter.service, "event_id": letter.event_id, "event": letter.event, "saga_id": saga_id}
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nobody else looks meanwhile, in any process. Of this one, one thread at most waits with a connection in hand."""
+    if not _IN_PROCESS.acquire(timeout=LOCK_SECONDS):
+        raise BeingLookedAt("somebody else looks at the dead letters")
+    try:
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            _lock(connection)
+            try:
+                yield
+            finally:
+                connection.execute(UNLOCK)
+    finally:
+        _IN_PROCESS.release()
+
+
+def _lock(connection: Connection) -> None:
+    """It is the session's, so that nothing is left open meanwhile; it goes with the session at the latest."""
+    try:
+        connection.execute(LOCK)
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            raise BeingLookedAt("somebody else looks at the dead letters") from error
+        raise
+
+
+@contextmanager
+def _broker(url: str | None) -> Iterator[str]:
+    """Where it is; that it is not is said in the domain's words."""
+    if url is None:
+        raise NoBroker("RABBITMQ_URL is not set")
+    try:
+        yield url
+    except ConnectionError as error:
+        raise NoBroker(str(error)) from error

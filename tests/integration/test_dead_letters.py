@@ -1,0 +1,185 @@
+"""Dead letters over HTTP: seen, tried again, and who had them tried again; on a real RabbitMQ and PostgreSQL."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pika
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from shared.cloud_events import to_message
+from shared.event_bus import Event
+from shared.rabbitmq import dead_queue, declare_topology
+from shared.testing import concurrently
+from tests.integration.api_client import body_of, problem_of
+from tests.integration.choreography_client import ROOT, Window
+from tests.system.queues import Message, Queues
+from tests.unit.saga_choreography.histories import PAID, Story
+
+LETTERS = f"{ROOT}/dead-letters"
+REASONS = {"x-error": "ValueError: no", "x-tries": 4, "x-parked-at": "2026-01-02T03:04:05+00:00"}
+
+
+@pytest.fixture
+def queues(rabbitmq_url: str) -> Queues:
+    declare_topology(rabbitmq_url)
+    return Queues(rabbitmq_url)
+
+
+@pytest.fixture
+def windows(service_client: Callable[..., FlaskClient], fresh_database_url: str, rabbitmq_url: str) -> list[Window]:
+    """Two processes' worth of the same service."""
+    told = {"database_url": fresh_database_url, "rabbitmq_url": rabbitmq_url}
+    return [Window(service_client("saga_choreography", **told)) for _ in range(2)]
+
+
+@pytest.fixture
+def window(windows: list[Window]) -> Window:
+    return windows[0]
+
+
+def park(queues: Queues, service: str, event: Event) -> None:
+    """As a worker does that could not deal with it."""
+    message = to_message(event)
+    headers = {**message.headers, **REASONS, "x-routing-key": event.entry.name}
+    properties = pika.BasicProperties(delivery_mode=2, headers=headers, content_type="application/json")
+    queues.publish(dead_queue(service), Message(message.body, properties), exchange="")
+
+
+def redrive(window: Window, **which: Any) -> dict[str, Any]:
+    response = window.post(f"{LETTERS}/redrive", {"reason": "the disk is back", "by": "eve", **which})
+    assert response.status_code == 200, response.text
+    return body_of(response)
+
+
+def test_a_dead_letter_is_shown_with_all_that_is_known_of_it(window: Window, queues: Queues) -> None:
+    story = Story()
+    event = story.events(*PAID)[-1]
+    park(queues, "carrito", event)
+    for _ in range(3):  # and stays where it is
+        (letter,) = body_of(window.get(LETTERS))["items"]
+    assert letter == {
+        "service": "carrito",
+        "event_id": str(event.id),
+        "event": "payment.processed",
+        "saga_id": str(story.saga_id),
+        "error": "ValueError: no",
+        "tries": 4,
+        "parked_at": "2026-01-02T03:04:05+00:00",
+        "payload": json.loads(event.payload.model_dump_json()),
+    }
+    assert body_of(window.get(f"{LETTERS}?service=pagos"))["items"] == []
+    assert queues.depth(dead_queue("carrito")) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"\x00\xff nonsense", b'"text"', b"[1.50]", b'{"a": "\\ud800"}'])
+def test_what_is_no_event_at_all_is_shown_too(window: Window, queues: Queues, body: bytes) -> None:
+    queues.publish(
+        dead_queue("pagos"), Message(body, pika.BasicProperties(headers={"ce-subject": "me\0"})), exchange=""
+    )
+    (letter,) = body_of(window.get(LETTERS))["items"]
+    assert (letter["service"], letter["saga_id"], letter["event_id"]) == ("pagos", None, None)
+    assert redrive(window)["moved"] == [{"service": "pagos", "event_id": None, "event": None, "saga_id": None}]
+
+
+def test_what_was_redriven_comes_to_its_service_as_if_for_the_first_time(window: Window, queues: Queues) -> None:
+    story = Story()
+    event = story.events(*PAID)[-1]
+    window.record(story.events(*PAID))
+    park(queues, "carrito", event)
+    done = redrive(window)
+    assert done["moved"] == [
+        {
+            "service": "carrito",
+            "event_id": str(event.id),
+            "event": "payment.processed",
+            "saga_id": str(story.saga_id),
+        }
+    ]
+    (message,) = queues.take("carrito")
+    assert message.body == to_message(event).body
+    assert message.properties.headers == {**to_message(event).headers, "x-delivery-count": 0}
+    assert queues.depth(dead_queue("carrito")) == 0
+    assert redrive(window)["moved"] == []
+
+
+def test_only_what_was_wanted_is_redriven(window: Window, queues: Queues) -> None:
+    events = [Story().events(*PAID)[-1] for _ in range(4)]
+    for event in events[:3]:
+        park(queues, "carrito", event)
+    park(queues, "pagos", events[3])
+    wanted = [str(events[1].id), str(events[3].id)]
+    assert [each["event_id"] for each in redrive(window, event_ids=wanted, service="carrito")["moved"]] == wanted[:1]
+    assert [each["event_id"] for each in redrive(window, event_ids=wanted)["moved"]] == wanted[1:]
+    assert [each["event_id"] for each in redrive(window)["moved"]] == [str(events[0].id), str(events[2].id)]
+
+
+def test_who_redrove_what_and_why_is_kept_and_shown(window: Window, queues: Queues) -> None:
+    story = Story()
+    window.record(story.events(*PAID))
+    event = story.events(*PAID)[-1]
+    park(queues, "carrito", event)
+    first = redrive(window, event_ids=[str(event.id)], service="carrito")
+    second = redrive(window)
+    shown = body_of(window.get(LETTERS))["redrives"]
+    assert shown == [second, first]
+    assert (first["by"], first["reason"]) == ("eve", "the disk is back")
+    assert first["wanted"] == {"service": "carrito", "event_ids": [str(event.id)]}
+    assert first["asked_at"] <= first["finished_at"]
+    (note,) = window.timeline(story.saga_id, kind="redriven")
+    assert (note["by"], note["detail"]) == ("eve", "payment.processed to carrito: the disk is back")
+
+
+def test_what_was_asked_for_is_kept_though_the_broker_is_away(
+    service_client: Callable[..., FlaskClient], fresh_database_url: str
+) -> None:
+    nowhere = "amqp://guest:guest@127.0.0.1:1/"
+    window = Window(service_client("saga_choreography", database_url=fresh_database_url, rabbitmq_url=nowhere))
+    refused = window.post(f"{LETTERS}/redrive", {"reason": "hope", "by": "eve"})
+    assert problem_of(refused)["type"] == "/problems/no-broker"
+    assert refused.status_code == 503
+    assert window.get(LETTERS).status_code == 503
+    (row,) = window.rows("redrives")
+    assert (row["by"], row["reason"], row["moved"], row["finished_at"]) == ("eve", "hope", [], None)
+
+
+def test_without_a_broker_there_is_nothing_to_see(
+    service_client: Callable[..., FlaskClient], fresh_database_url: str
+) -> None:
+    window = Window(service_client("saga_choreography", database_url=fresh_database_url))
+    assert problem_of(window.get(LETTERS))["detail"] == "RABBITMQ_URL is not set"
+
+
+def test_where_no_service_ever_ran_there_are_no_dead_letters(window: Window) -> None:
+    assert body_of(window.get(LETTERS))["items"] == []
+    assert redrive(window)["moved"] == []
+
+
+def test_everybody_who_looks_at_the_same_time_sees_every_letter(windows: list[Window], queues: Queues) -> None:
+    """Whoever looks holds them back from others for a moment; so one after the other does, in whatever process."""
+    for _ in range(20):
+        park(queues, "carrito", Story().events(*PAID)[-1])
+
+    def look(window: Window) -> int:
+        return len(body_of(window.get(LETTERS))["items"])
+
+    assert concurrently(*[partial(look, windows[number % 2]) for number in range(6)]) == [20] * 6
+
+
+def test_what_many_redrive_at_the_same_time_is_redriven_once(windows: list[Window], queues: Queues) -> None:
+    for _ in range(20):
+        park(queues, "carrito", Story().events(*PAID)[-1])
+    done = concurrently(*[partial(redrive, windows[number % 2]) for number in range(4)])
+    assert sorted(len(each["moved"]) for each in done) == [0, 0, 0, 20]
+    assert queues.depth("carrito") == 20
+
+
+def test_who_would_have_to_wait_for_too_long_is_told(window: Window, queues: Queues) -> None:
+    with window.client.application.app_context(), window.transaction() as uow:
+        uow.execute(text("SELECT pg_advisory_xact_lock(hashtext('saga_choreography dead letters'))"))
+        refused = window.get(LETTERS)
+    assert (refused.status_code, problem_of(refused)["type"]) == (503, "/problems/being-looked-at")
+    assert window.get(LETTERS).status_code == 200
