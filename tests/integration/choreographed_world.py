@@ -1,0 +1,185 @@
+"""The three services and the window, and what lies between them: a bag of events in flight instead of a broker.
+
+What was published is there for each service that gets it until it is delivered: in any order, with any others, and
+more than once. The services are real, on a real PostgreSQL.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from inventario import service as stock
+from pagos import service as money
+from saga_choreography.domain import Limits
+from saga_choreography.models import outbox
+from saga_choreography.recording import record
+from shared.event_bus import CARRITO, CHOREOGRAPHY, INVENTARIO, PAGOS, CheckoutInitiated, Event
+from shared.event_worker import Part, all_together
+from shared.ids import new_id
+from tests.integration.inventario_client import Inventario
+from tests.integration.reacting import Carts, Reacting, of
+
+CURRENCY = "EUR"
+LIMITS = Limits(forward_seconds=600, stuck_seconds=600)  # nobody watches over deadlines here
+
+
+class World:
+    """The services. They are shared by many histories, each of which has products, users and sagas of its own."""
+
+    def __init__(self, service_client: Callable[..., FlaskClient], database_url: str) -> None:
+        clients = {
+            name: service_client(name, database_url=database_url) for name in (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
+        }
+        self.carts, self.products = Carts(clients[CARRITO]), Inventario(clients[INVENTARIO])
+        self.stock, self.money = Reacting(clients[INVENTARIO]), Reacting(clients[PAGOS])
+        self.window = Reacting(clients[CHOREOGRAPHY], Part(outbox, partial(record, limits=LIMITS), all_together))
+        self.participants = (self.carts, self.stock, self.money)
+
+
+@dataclass
+class Saga:
+    """One checkout, and what was done to it."""
+
+    begun: CheckoutInitiated
+    by_a_person: bool = False
+    by_a_deadline: bool = False
+    expired: bool = False  # its hold, at a time when it had one
+
+
+@dataclass
+class Became:
+    """What the services have of a saga, once nothing is in flight."""
+
+    reservation: str | None
+    payment: str | None
+    booked: list[str]
+    order: str | None
+    shown: str | None
+
+
+class History:
+    """What happens in a world from the moment at which its shelves and a wallet were filled.
+
+    Several workers may deliver at once, also the same event.
+    """
+
+    def __init__(self, world: World, shelves: Sequence[int], wallet_minor: int) -> None:
+        self._world = world
+        self.user, self.deposited_minor = str(new_id()), wallet_minor
+        self.products = {world.products.add(quantity): quantity for quantity in shelves}
+        with world.money.transaction() as uow:
+            money.deposit(uow, self.user, CURRENCY, wallet_minor)
+        self.sagas: dict[UUID, Saga] = {}
+        self.carts: dict[UUID, list[Saga]] = {}
+        self.published: list[Event] = []
+        self.in_flight: dict[str, list[Event]] = {each.name: [] for each in (*world.participants, world.window)}
+        self._lock = threading.Lock()
+
+    # What may happen
+
+    def open_cart(self, product_id: int, quantity: int) -> UUID:
+        """A new cart with so many of a product."""
+        cart_id = self._world.carts.open(product_id, quantity, self.user)
+        self.carts[cart_id] = []
+        return cart_id
+
+    def begin(self, cart_id: UUID, payment_method: str) -> None:
+        """Check a cart out."""
+        event = self._world.carts.begin(cart_id, payment_method, self.user)
+        assert isinstance(event.payload, CheckoutInitiated)
+        self.sagas[event.saga_id] = saga = Saga(event.payload)
+        self.carts[cart_id].append(saga)
+        self._publish(event)
+
+    def cancel(self, saga: Saga, *, late: bool) -> None:
+        """A deadline or a person wants it undone."""
+        saga.by_a_deadline |= late
+        saga.by_a_person |= not late
+        with self._lock:
+            self._publish(Event(of(saga.begun).cancel(late=late)))
+
+    def expire(self, saga: Saga) -> None:
+        """The time of its hold is over, if it has one."""
+        over = text("UPDATE reservations SET expires_at = now() WHERE saga_id = :id AND status = 'held' RETURNING TRUE")
+        with self._world.stock.transaction() as uow:
+            saga.expired |= bool(uow.scalar(over, {"id": saga.begun.saga_id}))
+            stock.expire_holds(uow, limit=100)
+
+    def deliver(self, name: str, events: Sequence[Event], *, dies: bool = False, again: bool = False) -> None:
+        """A worker takes some of what is in flight to its service; `again`: and will get them once more.
+
+        So it will if it dies before it commits, and then nothing has happened.
+        """
+        [service] = [each for each in (*self._world.participants, self._world.window) if each.name == name]
+        following = service.take(events, dies=dies)
+        with self._lock:
+            for event in following:
+                self._publish(event)
+            if not (dies or again):
+                done = {each.id for each in events}
+                self.in_flight[name] = [each for each in self.in_flight[name] if each.id not in done]
+
+    def _publish(self, event: Event) -> None:
+        self.published.append(event)
+        self.in_flight[CHOREOGRAPHY].append(event)
+        for service in self._world.participants:
+            if type(event.payload) in import_module(f"{service.name}.reactions").REACTIONS:
+                self.in_flight[service.name].append(event)
+
+    # What was told, and what is
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the participants will do nothing more."""
+        return not any(events for name, events in self.in_flight.items() if name != CHOREOGRAPHY)
+
+    def told(self, saga: Saga) -> Counter[str]:
+        """How often each event was published for a saga."""
+        return Counter(each.entry.name for each in self.published if each.saga_id == saga.begun.saga_id)
+
+    def amounts(self, saga: Saga, name: str) -> list[int]:
+        """What was told of its money."""
+        told = [each for each in self.published if (each.saga_id, each.entry.name) == (saga.begun.saga_id, name)]
+        return [each.payload.amount_minor for each in told]  # type: ignore[attr-defined]
+
+    def became(self) -> list[tuple[Saga, Became]]:
+        """What became of every saga."""
+        world = self._world
+        reservations = self._of_sagas(world.stock, "status FROM reservations")
+        payments = self._of_sagas(world.money, "status FROM payments")
+        transfers = "(SELECT array_agg(kind ORDER BY id) FROM ledger_transfers WHERE payment_id = payments.id)"
+        booked = self._of_sagas(world.money, f"{transfers} FROM payments")
+        orders = self._of_sagas(world.carts, "status FROM orders")
+        shown = self._of_sagas(world.window, "status FROM sagas")
+        return [
+            (saga, Became(reservations.get(i), payments.get(i), booked.get(i) or [], orders.get(i), shown.get(i)))
+            for i, saga in self.sagas.items()
+        ]
+
+    def cart(self, cart_id: UUID) -> tuple[str, UUID | None]:
+        """A cart's status, and the saga that has it."""
+        with self._world.carts.transaction() as uow:
+            row = uow.execute(text("SELECT status, saga_id FROM carts WHERE id = :id"), {"id": cart_id}).one()
+        return row.status, row.saga_id
+
+    def shelves(self, product_id: int) -> tuple[int, int, int]:
+        """How many of a product are available, held and sold."""
+        return self._world.products.stock(product_id)
+
+    def wallet_minor(self) -> int:
+        """What the wallet holds."""
+        with self._world.money.transaction() as uow:
+            return int(money.get_wallet(uow, self.user, CURRENCY)["balance_minor"])
+
+    def _of_sagas(self, service: Reacting, what: str) -> dict[UUID, Any]:
+        question = text(f"SELECT saga_id, {what} WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
+        with service.transaction() as uow:
+            return {row[0]: row[1] for row in uow.execute(question, {"ids": list(map(str, self.sagas))})}
