@@ -24,14 +24,17 @@ def rounds(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[l
 
 
 def each_once(
-    items: Sequence[Item], key: Callable[[Item], Hashable], act: Callable[[list[Item]], Iterable[Result]]
+    items: Iterable[Item], key: Callable[[Item], Hashable], act: Callable[[list[Item]], Iterable[Result]]
 ) -> list[Result]:
-    """What `act` returns for each item, in their order, when it takes each key once at most in a call."""
-    results: dict[int, Result] = {}
-    for part in rounds(enumerate(items), lambda numbered: key(numbered[1])):
-        acted = act([item for _, item in part])
-        results.update(zip((number for number, _ in part), acted, strict=True))
-    return [results[number] for number in range(len(items))]
+    """What `act` returns for each item, when it can take a key only once: it is called again from where one recurs."""
+    results: list[Result] = []
+    part: dict[Hashable, Item] = {}
+    for item in items:
+        if key(item) in part:
+            results.extend(act(list(part.values())))
+            part = {}
+        part[key(item)] = item
+    return [*results, *act(list(part.values()))] if part else results
 
 
 def unless_refused(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
@@ -54,6 +54,23 @@ class ApiClient:
         app = self.client.application
         with app.app_context(), app.extensions["sqlalchemy"].transaction() as uow:
             yield uow
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """The SQL statements that are sent meanwhile."""
+        sent: list[str] = []
+
+        def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+            sent.append(statement)
+
+        app = self.client.application
+        with app.app_context():
+            engine = app.extensions["sqlalchemy"].engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield sent
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
 
     def _declared(self, response: TestResponse) -> TestResponse:
         request = response.request

@@ -78,3 +78,11 @@ class Saga:
         self.saga_id = saga_id
         self.order_id = new_id()
         self.body: dict[str, Any] = {"saga_id": saga_id, "cart_id": cart_id}
+
+    @property
+    def order_body(self) -> dict[str, Any]:
+        return {"saga_id": self.saga_id, "cart_id": self.cart_id, "order_id": self.order_id, "user_id": USER}
+
+    def path(self, what: str) -> str:
+        """Of a step's own endpoint."""
+        return f"/carts/{self.cart_id}/release" if what == "release" else f"/orders/{self.order_id}/{what}"

@@ -1,15 +1,11 @@
 """pagos in the words of its tests. Every answer must be one that its OpenAPI document declares."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from pagos.domain import Method, SagaCharge
-from pagos.models import db
 from shared.ids import new_id
 from tests.integration.api_client import ApiClient
 
@@ -40,22 +36,6 @@ class Pagos(ApiClient):
 
     def balance(self, user_id: str) -> Decimal:
         return Decimal(self.get(f"/api/v1/wallets/{user_id}").json["balance"])  # type: ignore[index]
-
-    @contextmanager
-    def statements(self) -> Iterator[list[str]]:
-        """The SQL statements that are sent meanwhile."""
-        sent: list[str] = []
-
-        def note(_: Any, __: Any, statement: str, *___: Any) -> None:
-            sent.append(statement)
-
-        with self.client.application.app_context():
-            engine = db.engine
-        event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield sent
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
 
 
 class Saga:

@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
+from structlog.testing import CapturingLogger
 
 from pagos import service
 from pagos.domain import Method, Refund
@@ -39,10 +40,12 @@ def fresh(service_client: ServiceClient, fresh_database_url: str) -> Pagos:
 
 
 @pytest.fixture(autouse=True)
-def together(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is right because it was tried again one by one is not right yet."""
+    log = CapturingLogger()
+    monkeypatch.setattr("shared.commands.log", log)
     yield
-    failed = [each for each in caplog.get_records("call") if "failed together" in each.getMessage()]
+    failed = [call for call in log.calls if "failed together" in call.args[0]]
     assert bool(failed) == ("poison" in request.fixturenames)
 
 
