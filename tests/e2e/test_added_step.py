@@ -1,0 +1,113 @@
+"""A fifth step, as docs/adding-a-step.md tells it: the patch beside the tests is all that it takes, in both patterns.
+
+It is applied to a copy of the project, which is then run as anyone would run it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.config import ROOT
+from stack.settings import read_env_file
+from stack.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Pattern, Request, Shop
+from tests.system.brokers import Broker, needs_rabbitmq
+from tests.system.servers import Databases
+
+pytestmark = needs_rabbitmq
+
+PATCH = ROOT / "tests/examples/shipping.patch"
+PARTS = ("carrito", "inventario", "pagos", "saga_choreography", "saga_orchestrator", "shared", "stack")
+STEPS = ["reserve_inventory", "process_payment", "create_order", "book_shipment", "commit_inventory"]
+patterns = pytest.mark.parametrize("pattern", [ORCHESTRATED, CHOREOGRAPHED], ids=lambda pattern: pattern.name)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with the step in it."""
+    copy = tmp_path_factory.mktemp("copy")
+    for part in PARTS:
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["git", "apply", PATCH], cwd=copy, check=True)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def shop(copy: Path, databases: Databases, broker: Broker) -> Iterator[Shop]:
+    """Everything runs from the copy, the new service too."""
+    home, database, host = copy / "home", databases.create(empty=True), broker.create()
+
+    def stack(*arguments: str) -> None:
+        environment = os.environ | {"DATABASE_URL": database, "RABBITMQ_URL": host, "SETTINGS_FILES": ""}
+        command = [sys.executable, "-m", "stack", *arguments, "--home", str(home)]
+        subprocess.run(command, cwd=copy, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+    try:
+        stack("up", "--free-ports")
+        told = read_env_file(home / "stack.env")
+        services = ("carrito", "inventario", "pagos", "shipping")
+        urls = {name: told[f"{name.upper()}_SERVICE_URL"] for name in services}
+        urls |= {"saga_orchestrator": told["ORCHESTRATOR_URL"], "saga_choreography": told["CHOREOGRAPHY_URL"]}
+        yield Shop(urls)
+    finally:
+        stack("down")
+        broker.drop(host)
+        databases.drop(database)
+
+
+@patterns
+def test_a_completed_checkout_has_its_shipment(shop: Shop, pattern: Pattern) -> None:
+    load_van(shop, places=1)
+    saga = check_out(shop, pattern, "credit_card")
+    assert statuses(saga) == dict.fromkeys(STEPS, "succeeded")
+    assert shop.get("shipping", f"/shipments/{saga['order_id']}")["status"] == "booked"
+
+
+@patterns
+def test_a_full_van_undoes_the_checkout(shop: Shop, pattern: Pattern) -> None:
+    load_van(shop, places=0)
+    saga = check_out(shop, pattern, "credit_card")
+    assert saga["status"] == "compensated"
+    assert saga["error"].startswith("book_shipment: ")
+    assert statuses(saga) == {
+        "reserve_inventory": "compensated",
+        "process_payment": "compensated",
+        "create_order": "compensated",
+        "book_shipment": "failed",
+        "commit_inventory": "skipped",
+    }
+
+
+@patterns
+def test_undoing_a_completed_checkout_gives_the_place_back(shop: Shop, pattern: Pattern) -> None:
+    load_van(shop, places=1)
+    saga = check_out(shop, pattern, "credit_card")
+    url = f"{shop.urls[pattern.service]}{pattern.path}/{saga['saga_id']}/compensate"
+    shop.send(Request("POST", url, {}, {"Prefer": f"wait={WAIT_SECONDS}"}))
+    assert shop.get("shipping", f"/shipments/{saga['order_id']}")["status"] == "cancelled"
+    assert check_out(shop, pattern, "paypal")["status"] == "completed"  # there is a place again
+
+
+@patterns
+def test_a_declined_card_books_nothing(shop: Shop, pattern: Pattern) -> None:
+    load_van(shop, places=1)
+    assert statuses(check_out(shop, pattern, "declined_card"))["book_shipment"] == "skipped"
+    assert check_out(shop, pattern, "paypal")["status"] == "completed"  # the place is still there
+
+
+def load_van(shop: Shop, places: int) -> None:
+    shop.send(Request("POST", shop.urls["shipping"] + "/van", {"places": places}))
+
+
+def check_out(shop: Shop, pattern: Pattern, payment_method: str) -> Json:
+    product = shop.stock_up("SHIPPED", "Parcel", "9.90", at_least=1)
+    cart = shop.fill_cart("ana", product, 1)
+    return shop.send(shop.checkout(cart, payment_method, pattern, wait=WAIT_SECONDS))
+
+
+def statuses(saga: Json) -> dict[str, str]:
+    return {step["name"]: step["status"] for step in saga["steps"]}
