@@ -54,8 +54,9 @@ def reserve(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> l
     outcomes: dict[UUID, Reservation | DomainError] = {
         saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
     }
-    outcomes |= _hold(uow, [each for each in asked if entries[each.saga_id] is Entry.FIRST], hold_seconds)
+    # In this order, since it locks reservations, and whoever has locked products must not wait for one.
     outcomes |= _held_before(uow, [each for each in asked if entries[each.saga_id] is Entry.REPEATED])
+    outcomes |= _hold(uow, [each for each in asked if entries[each.saga_id] is Entry.FIRST], hold_seconds)
     return [outcomes[each.saga_id] for each in asked]
 
 
@@ -139,7 +140,7 @@ def _hold(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> dic
 
 def _held_before(uow: Connection, asked: Sequence[Reserve]) -> dict[UUID, Reservation | DomainError]:
     """What comes of reserves that were done before."""
-    found = stock.change(uow, {each.saga_id: STAY for each in asked}) if asked else {}
+    found = stock.change(uow, {each.saga_id: STAY for each in asked})
     return {each.saga_id: _repeated(each, found[each.saga_id]) for each in asked}
 
 

@@ -212,7 +212,7 @@ def test_the_same_sagas_in_batches_in_any_order_hold_once(inventario: Inventario
 def test_batches_of_every_step_over_the_same_products_never_deadlock_and_lose_nothing(hasty: Inventario) -> None:
     """Whole batches and single requests, products and sagas in all orders, while holds are swept."""
     products = [hasty.add(10_000) for _ in range(6)]
-    reserved: list[Saga] = []
+    reserved: dict[Saga, dict[int, int]] = {}
 
     def shop(number: int) -> Counter[int]:
         dice = random.Random(number)
@@ -220,9 +220,12 @@ def test_batches_of_every_step_over_the_same_products_never_deadlock_and_lose_no
         for _ in range(8):
             mine = sagas(6)
             wanted = {saga: dict.fromkeys(dice.sample(products, k=3), 1) for saga in mine}
-            seen.update(statuses(reserve(hasty, wanted)))
-            reserved.extend(mine)
-            theirs = dice.sample(reserved, k=min(6, len(reserved)))
+            again = dict(dice.sample(list(reserved.items()), k=min(6, len(reserved))))
+            outcomes = reserve(hasty, {**wanted, **again})
+            seen.update(statuses(outcomes))
+            assert statuses(outcomes[:6]) == [201] * 6
+            reserved.update(wanted)
+            theirs = dice.sample(list(reserved), k=6)
             mixed = [(dice.choice([COMMIT, UNRESERVE]), saga.body) for saga in theirs]
             seen.update(statuses(hasty.many(*mixed)))
             seen[hasty.reserve(Saga(), dict.fromkeys(reversed(products), 1)).status_code] += 1
@@ -231,8 +234,7 @@ def test_batches_of_every_step_over_the_same_products_never_deadlock_and_lose_no
         return seen
 
     seen = sum(concurrently(*[partial(shop, number) for number in range(8)]), Counter[int]())
-    assert set(seen) <= {200, 201, 409}
-    assert seen[201] == 8 * 8 * 7
+    assert set(seen) == {200, 201, 409}
     assert hasty.books_balance()
     step_back = [saga for saga in reserved if set(hasty.statuses(saga)) == {"committed"}]
     for start in range(0, len(step_back), 50):
