@@ -20,7 +20,8 @@ def _with_driver(url: str) -> str:
     return f"postgresql+psycopg2://{rest}"
 
 
-Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+_EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
+Secret = Annotated[SecretStr | None, _EMPTY_IS_NONE]
 DatabaseUrl = Annotated[str, AfterValidator(_with_driver)]
 
 
@@ -38,7 +39,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=[*filter(None, FILES)], extra="ignore", frozen=True)
 
-    rabbitmq_url: str | None = None
+    rabbitmq_url: Annotated[str | None, _EMPTY_IS_NONE] = None
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
     log_level: str = "INFO"
     max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this

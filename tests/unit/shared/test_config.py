@@ -32,6 +32,14 @@ def test_a_database_url_gets_the_name_of_our_driver(monkeypatch: pytest.MonkeyPa
     assert read().database_url == "postgresql+psycopg2://me@host:5432/shop"
 
 
+def test_an_empty_broker_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://all/shop")
+    monkeypatch.setenv("RABBITMQ_URL", "")
+    assert read().rabbitmq_url is None
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://host")
+    assert read().rabbitmq_url == "amqp://host"
+
+
 def test_a_service_s_own_database_goes_before_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://all/shop")
     monkeypatch.setenv("DEMO_DATABASE_URL", "postgresql://own/shop")
