@@ -130,6 +130,15 @@ def test_new_repeated_cancelled_and_refused_orders_may_come_together(carrito: Ca
     assert again == [outcomes[number] for number in (6, 7, 0, 2, 4)]
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_nobody_orders_another_users_cart(carrito: Carrito, frozen: bool) -> None:
+    cart_id = carrito.open_cart((1, 1))
+    saga = carrito.saga_of(cart_id) if frozen else Saga(cart_id, new_id())
+    [beside] = begun(carrito, 1)
+    outcomes = carrito.many(("/orders", {**saga.order_body, "user_id": "eve"}), ("/orders", beside.order_body))
+    assert kinds(outcomes) == ["cart-not-found", "pending"]
+
+
 def test_of_two_sagas_that_want_an_open_cart_the_first_has_it(carrito: Carrito) -> None:
     cart_id, beside = carrito.open_cart((1, 1)), carrito.open_cart((2, 1))
     first, second, third = Saga(cart_id, new_id()), Saga(cart_id, new_id()), Saga(beside, new_id())
@@ -139,8 +148,12 @@ def test_of_two_sagas_that_want_an_open_cart_the_first_has_it(carrito: Carrito) 
     assert carrito.cart(cart_id)["saga_id"] == str(first.saga_id)
 
 
-def test_of_two_that_want_one_order_id_the_first_has_it(carrito: Carrito) -> None:
+@pytest.mark.parametrize("frozen", [True, False])
+def test_of_two_that_want_one_order_id_the_first_has_it(carrito: Carrito, frozen: bool) -> None:
     first, second, third = begun(carrito, 3)
+    if not frozen:
+        first.cart_id = carrito.open_cart((1, 1))
+        first.saga_id = new_id()
     second.order_id = first.order_id
     assert kinds(order(carrito, [first, second, third])) == ["pending", "order-of-another-saga", "pending"]
 
