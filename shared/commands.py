@@ -73,6 +73,7 @@ UseCase = Callable[[Connection, Sequence[Command[BodyModel, PathModel]]], Sequen
 
 @dataclass(frozen=True)
 class _Endpoint:
+    template: str
     pattern: re.Pattern[str]
     body: type[BaseModel]
     path: type[BaseModel]
@@ -112,10 +113,15 @@ class Commands:
         pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
 
         def registered(use_case: UseCase[BodyModel, PathModel]) -> UseCase[BodyModel, PathModel]:
-            self._endpoints.append(_Endpoint(pattern, body, path, key, use_case))
+            self._endpoints.append(_Endpoint(template, pattern, body, path, key, use_case))
             return use_case
 
         return registered
+
+    @property
+    def templates(self) -> list[str]:
+        """The paths of the endpoints."""
+        return [endpoint.template for endpoint in self._endpoints]
 
     def run(self, asked: Sequence[CommandIn]) -> list[Mapping[str, Any]]:
         """An outcome for each, in order; raises only what keeps all from being done, as a database that is away."""
@@ -185,13 +191,15 @@ def _refused(problem: Mapping[str, Any]) -> Mapping[str, Any]:
 def command_routes(commands: Commands) -> APIBlueprint:
     """`POST /saga-commands` for these commands."""
     routes = APIBlueprint("saga_commands", __name__)
+    description = (
+        "Each has the path and the body that its own endpoint takes, and that endpoint's answer. One that is refused,"
+        f" or does not fit, touches no other. May be repeated. Paths: {', '.join(commands.templates)}."
+    )
 
-    @routes.post("/saga-commands", summary="Do what many sagas ask for", responses={200: OutcomesOut})
+    @routes.post(
+        "/saga-commands", summary="Do what many sagas ask for", description=description, responses={200: OutcomesOut}
+    )
     def do_commands(body: CommandsIn) -> Response:
-        """Each with the path and the body that its own endpoint takes, and with that one's outcome.
-
-        One that is refused, or does not fit, touches no other. Like the endpoints, it may be repeated.
-        """
         return respond(Answer({"outcomes": commands.run(body.commands)}))
 
     return routes
