@@ -9,6 +9,7 @@ if not __package__:  # imported from inside this folder: `cd saga_choreography &
 
 from saga_choreography.audit import audit
 from saga_choreography.config import Settings
+from saga_choreography.grouped import Grouped
 from saga_choreography.metrics import LiveSagas
 from saga_choreography.models import db
 from saga_choreography.recording import ENDS
@@ -30,6 +31,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.config["LIMITS"] = settings.limits
     service_app.config["RABBITMQ_URL"] = settings.rabbitmq_url
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
+    service_app.extensions["grouped"] = Grouped(settings.limits)
     service_app.extensions["carts"] = Carts(settings.carrito_service_url, "choreographed")
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
     service_app.extensions["metrics"].register(LiveSagas())

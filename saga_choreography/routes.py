@@ -7,6 +7,7 @@ from flask_openapi import APIBlueprint
 
 from saga_choreography import dead_letters, service
 from saga_choreography.domain import Cancellation, Checkout
+from saga_choreography.grouped import Grouped
 from saga_choreography.models import db
 from saga_choreography.schemas import (
     DeadLetterOut,
@@ -35,7 +36,7 @@ from shared.saga_views import (
     TimelineOut,
 )
 from shared.trace import traceparent
-from shared.waiting import Endings, preferred_wait
+from shared.waiting import Endings, Place, preferred_wait
 from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_choreography", __name__, url_prefix="/saga/choreography")
@@ -59,17 +60,17 @@ NO_SAGA = problem("No such saga")
 )
 def checkout(body: CheckoutIn) -> Response:
     """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
-    accepted = _begun(body)
-    with db.transaction() as uow:
-        service.register(uow, accepted, current_app.config["LIMITS"])
-    seconds = _wait_for(accepted.saga_id)
-    headers = {"Location": f"/saga/choreography/{accepted.saga_id}"}
-    if seconds > 0:
-        saga = _view(accepted.saga_id)
-        return respond(
-            Answer(saga, 200 if saga.status in ENDED else 202, {**headers, "Preference-Applied": f"wait={seconds:g}"})
-        )
-    return respond(Answer(AcceptedOut(**vars(accepted)), 202, headers))
+    begun = _begun(body)
+    headers = {"Location": f"/saga/choreography/{begun.saga_id}"}
+    with _endings().place(begun.saga_id, _preferred_wait()) as place:
+        status = _grouped().register(begun)
+        if place is None:
+            return respond(Answer(AcceptedOut(**vars(begun)), 202, headers))
+        if status not in ENDED:
+            place.wait()
+        saga = _until_ended(place, begun.saga_id)
+    headers["Preference-Applied"] = f"wait={place.seconds:g}"
+    return respond(Answer(saga, 200 if saga.status in ENDED else 202, headers))
 
 
 @routes.get("/status", summary="List sagas", responses={200: SagasOut})
@@ -133,7 +134,8 @@ def compensate(path: SagaPath, body: CompensateIn) -> Response:
     wish = Cancellation(body.reason, body.by, trace=traceparent(request.headers.get("traceparent")))
     with db.transaction() as uow:
         row = service.compensate(uow, path.saga_id, wish, current_app.config["LIMITS"])
-    saga = _view(path.saga_id) if _wait_for(path.saga_id) > 0 else saga_out(row)
+    with _endings().place(path.saga_id, _preferred_wait()) as place:
+        saga = saga_out(row) if place is None else _until_ended(place, path.saga_id)
     return respond(Answer(saga, 202, {"Location": f"/saga/choreography/{path.saga_id}"}))
 
 
@@ -143,22 +145,25 @@ def _begun(body: CheckoutIn) -> Checkout:
     if body.saga_id is not None:
         return checkout_of(body, body.saga_id)
     carts: Carts = current_app.extensions["carts"]
-    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"))
+    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
     return checkout_of(body, UUID(cart["saga_id"]))
 
 
-def _wait_for(saga_id: UUID) -> float:
-    """Wait if the caller prefers to; for how many seconds at most, 0 when it was not waited for."""
-    seconds = preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
-    endings: Endings = current_app.extensions["endings"]
+def _preferred_wait() -> float:
+    return preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
 
-    def ended() -> bool:
-        with db.transaction() as uow:
-            return service.get(uow, saga_id)["status"] in ENDED
 
-    return seconds if endings.wait(saga_id, seconds, ended) else 0.0
+def _until_ended(place: Place, saga_id: UUID) -> SagaOut:
+    return place.until(lambda: _view(saga_id), lambda saga: saga.status in ENDED)
 
 
 def _view(saga_id: UUID) -> SagaOut:
-    with db.transaction() as uow:
-        return saga_out(service.get(uow, saga_id))
+    return saga_out(_grouped().get(saga_id))
+
+
+def _endings() -> Endings:
+    return current_app.extensions["endings"]  # type: ignore[no-any-return]
+
+
+def _grouped() -> Grouped:
+    return current_app.extensions["grouped"]  # type: ignore[no-any-return]

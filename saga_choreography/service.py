@@ -13,38 +13,54 @@ from saga_choreography.recording import record
 from shared.db import Row
 from shared.event_bus import CheckoutCancelRequested, Event
 from shared.ids import new_id
+from shared.json_codec import dumps
 from shared.outbox import lazily
 from shared.prepared import prepared
 from shared.saga_states import SagaStatus
 
 REGISTER = prepared("""
 INSERT INTO saga_choreography.sagas AS known (saga_id, cart_id, user_id, payment_method, deadline_at, due_at)
-VALUES (:saga_id, :cart_id, :user_id, :payment_method,
-        now() + make_interval(secs => CAST(:forward AS float8)),
-        now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8))))
+SELECT saga_id, cart_id, user_id, payment_method,
+       now() + make_interval(secs => CAST(:forward AS float8)),
+       now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8)))
+  FROM json_to_recordset(CAST(:rows AS json)) AS asked (saga_id uuid, cart_id uuid, user_id text, payment_method text)
+ ORDER BY saga_id
 ON CONFLICT (saga_id) DO UPDATE
    SET user_id = coalesce(known.user_id, excluded.user_id),
        payment_method = coalesce(known.payment_method, excluded.payment_method)
-RETURNING cart_id, user_id, payment_method
+RETURNING saga_id, cart_id, user_id, payment_method, status
 """)
-SHOW = prepared("SELECT * FROM saga_choreography.sagas WHERE saga_id = :saga_id")
+SHOW = prepared("SELECT * FROM saga_choreography.sagas WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
 
 
-def register(uow: Connection, checkout: Checkout, limits: Limits) -> None:
-    """Have the saga seen from now on; its first event may be here already. Raises `CartRefused`.
+def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | CartRefused]:
+    """Have these sagas seen from now on; the status of each, whose events may be here already.
 
-    Waits for no disk: that carrito froze the cart is durable, and the saga's first event tells of it again.
+    `CartRefused` stands for one that is known as another checkout's. Waits for no disk: that carrito froze the cart is
+    durable, and the saga's first event tells of it again.
     """
     lazily(uow)
+    rows = dumps([vars(each) for each in {each.saga_id: each for each in checkouts}.values()])
     times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
-    known = uow.execute(REGISTER, {**vars(checkout), **times}).mappings().one()
-    if any(known[name] != getattr(checkout, name) for name in known):
-        raise CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
+    known = {row.saga_id: row for row in uow.execute(REGISTER, {"rows": rows, **times})}
+    return [_registered(each, known[each.saga_id]) for each in checkouts]
+
+
+def _registered(checkout: Checkout, known: Any) -> SagaStatus | CartRefused:
+    if any(getattr(known, name) != value for name, value in vars(checkout).items()):
+        return CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
+    return SagaStatus(known.status)
 
 
 def get(uow: Connection, saga_id: UUID) -> Row:
     """One saga; raises `SagaNotFound`."""
-    return _found(uow.execute(SHOW, {"saga_id": saga_id}).mappings().first(), saga_id)
+    return _found(uow.execute(SHOW, {"ids": [saga_id]}).mappings().first(), saga_id)
+
+
+def get_all(uow: Connection, saga_ids: Sequence[UUID]) -> list[Row | SagaNotFound]:
+    """Each of these sagas, or that there is none."""
+    known = {row["saga_id"]: row for row in uow.execute(SHOW, {"ids": list(saga_ids)}).mappings()}
+    return [known.get(saga_id) or _not_found(saga_id) for saga_id in saga_ids]
 
 
 def list_sagas(
@@ -101,6 +117,10 @@ def note(uow: Connection, saga_ids: Sequence[UUID], kind: str, by: str, detail: 
 
 def _found(row: Any, saga_id: UUID) -> Row:
     if row is None:
-        raise SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)
+        raise _not_found(saga_id)
     found: Row = row
     return found
+
+
+def _not_found(saga_id: UUID) -> SagaNotFound:
+    return SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)

@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from saga_choreography.domain import Limits
+from saga_choreography.grouped import Grouped
 from shared.event_bus import CheckoutCancelRequested
 from shared.ids import new_id
 from shared.relay import Relayed
@@ -29,10 +30,10 @@ class FrozenCarts:
         self._open = open_cart
         self._sagas: dict[str | None, UUID] = {}
 
-    def begin_checkout(self, body: CheckoutIn, idempotency_key: str | None) -> Mapping[str, Any]:
-        if body.cart_id != self._open or (self._sagas and idempotency_key not in self._sagas):
+    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> Mapping[str, Any]:
+        if body.cart_id != self._open or (self._sagas and key not in self._sagas):
             raise Relayed({"type": "/problems/cart-not-open", "title": "no", "status": 409, "detail": "it is not open"})
-        return {"saga_id": str(self._sagas.setdefault(idempotency_key, new_id()))}
+        return {"saga_id": str(self._sagas.setdefault(key, new_id()))}
 
 
 @pytest.fixture
@@ -111,6 +112,30 @@ def test_who_prefers_to_wait_is_woken_by_the_end(window: Window) -> None:
     assert {step["status"] for step in saga["steps"]} == {"succeeded"}
 
 
+def test_a_saga_that_ended_before_it_was_asked_about_is_not_waited_for(window: Window) -> None:
+    story = Story()
+    window.record(story.events(*COMPLETED))
+    body = CheckoutIn.model_validate(wish(story.cart_id, saga_id=story.saga_id)).model_dump_json()
+    headers = {"Prefer": "wait=600", "Content-Type": "application/json"}
+    response = window.client.post(f"{ROOT}/checkout", data=body, headers=headers)
+    assert (response.status_code, body_of(response)["status"]) == (200, "completed")
+
+
+def test_requests_that_come_together_are_answered_each_for_itself(window: Window) -> None:
+    stories = [Story() for _ in range(12)]
+    window.record([event for story in stories[:6] for event in story.events(*PAID)])
+
+    def ask(number: int) -> int:
+        story = stories[number // 2]
+        user = "ana" if number % 2 else "bob"
+        return window.post(
+            f"{ROOT}/checkout", {**wish(story.cart_id, saga_id=story.saga_id), "user_id": user}
+        ).status_code
+
+    statuses = concurrently(*[partial(ask, number) for number in range(12)])
+    assert statuses == [409, 202] * 6
+
+
 # ---- undoing ----
 
 
@@ -176,7 +201,7 @@ def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_p
 ) -> None:
     window.limits = Limits(AT_ONCE, NEVER)
     story = Story()
-    window.client.application.config["LIMITS"] = window.limits
+    window.client.application.extensions["grouped"] = Grouped(window.limits)
     window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
     window.record(story.events(*names))
     concurrently(*[window.watch] * 4)

@@ -1,0 +1,36 @@
+"""The use cases of a checkout's request; requests that come at the same time share their transactions."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from saga_choreography import service
+from saga_choreography.domain import CartRefused, Checkout, Limits, SagaNotFound
+from saga_choreography.models import db
+from shared.db import Row
+from shared.saga_states import SagaStatus
+from shared.together import Together
+
+
+class Grouped:
+    """Safe to use from many threads, in the app's context."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._register: Together[Checkout, SagaStatus] = Together(self._register_all)
+        self._get: Together[UUID, Row] = Together(self._get_all)
+
+    def register(self, checkout: Checkout) -> SagaStatus:
+        """See `service.register`; raises `CartRefused`."""
+        return self._register(checkout)
+
+    def get(self, saga_id: UUID) -> Row:
+        """A saga; raises `SagaNotFound`."""
+        return self._get(saga_id)
+
+    def _register_all(self, checkouts: Sequence[Checkout]) -> Sequence[SagaStatus | CartRefused]:
+        with db.transaction() as uow:
+            return service.register(uow, checkouts, self._limits)
+
+    def _get_all(self, saga_ids: Sequence[UUID]) -> Sequence[Row | SagaNotFound]:
+        with db.transaction() as uow:
+            return service.get_all(uow, saga_ids)
