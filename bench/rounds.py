@@ -13,10 +13,10 @@ from bench.patterns import PATTERNS
 from bench.plan import Case, Plan
 from bench.progress import Progress
 from bench.undo import undo
-from bench.wishes import make_wishes
+from bench.wishes import Wish, make_wishes
 from stack.meters import Messages, Postgres, RabbitMQ
 
-HELPERS = 8  # threads that make carts, and undo
+HELPERS = 8  # threads that make carts
 WARM_UP_CONCURRENCY = 8
 QUIET_SECONDS = 0.5  # after a round: what is written lazily belongs to it
 
@@ -56,16 +56,21 @@ class Bench:
 
     def round(self, case: Case, plan: Plan) -> Figures:
         """One round, from carts to figures."""
-        way, _ = PATTERNS[case.pattern]
         wishes = make_wishes(self._clients(HELPERS), self.products[case.load], plan.sagas, plan.declines)
+        try:
+            return self._measured(case, wishes)
+        finally:
+            if case.pattern == "baseline":
+                undo(wishes, self.clients[0])
+
+    def _measured(self, case: Case, wishes: Sequence[Wish]) -> Figures:
+        way, _ = PATTERNS[case.pattern]
         clients = self._clients(case.concurrency)
-        time_before, written_before = cpu.cpu_seconds(self.components), self.postgres.written()
+        cpu_before, written_before = cpu.cpu_seconds(self.components), self.postgres.written()
         driven = drive(wishes, clients, way)
         time.sleep(QUIET_SECONDS)
-        written, time_after = self.postgres.written() - written_before, cpu.cpu_seconds(self.components)
-        if case.pattern == "baseline":
-            undo(wishes, self._clients(HELPERS))
-        return figures_of(driven.seconds, driven.latencies, used(time_before, time_after), written)
+        written, cpu_after = self.postgres.written() - written_before, cpu.cpu_seconds(self.components)
+        return figures_of(driven.seconds, driven.latencies, used(cpu_before, cpu_after), written)
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,27 +1,34 @@
-"""What baseline checkouts did is undone after their round, off the clock: no saga stands behind it, and the books would
-not balance."""
+"""What baseline checkouts did is undone after their round, off the clock: no saga stands behind them.
+
+Without it the books would not balance: goods would be sold that nobody ordered by a saga.
+"""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from bench.client import Client
+from bench.client import Client, Json, UnexpectedAnswer
 from bench.wishes import Wish
 
+TOGETHER = 100  # the most commands that a service takes in one request
 
-def undo(wishes: Sequence[Wish], clients: Sequence[Client]) -> None:
+
+def undo(wishes: Sequence[Wish], client: Client) -> None:
     """Cancel, refund, give back and release, as a saga would; whatever of it was done."""
+    for first in range(0, len(wishes), TOGETHER):
+        some = wishes[first : first + TOGETHER]
+        _command(client, "carrito", [_of_saga(wish, f"/orders/{wish.order_id}/cancel") for wish in some])
+        _command(client, "pagos", [_of_saga(wish, f"/api/v1/payments/saga/{wish.payment_id}/refund") for wish in some])
+        _command(
+            client, "inventario", [_of_saga(wish, "/api/products/unreserve", cart_id=wish.cart_id) for wish in some]
+        )
+        _command(client, "carrito", [_of_saga(wish, f"/carts/{wish.cart_id}/release") for wish in some])
 
-    def each(client: Client, first: int) -> None:
-        for wish in wishes[first :: len(clients)]:
-            _undo(client, wish)
 
-    with ThreadPoolExecutor(len(clients)) as threads:
-        list(threads.map(each, clients, range(len(clients))))
+def _of_saga(wish: Wish, path: str, **fields: str) -> Json:
+    return {"path": path, "body": {"saga_id": wish.saga_id, **fields}}
 
 
-def _undo(client: Client, wish: Wish) -> None:
-    ids = {"saga_id": wish.saga_id}
-    client.post("carrito", f"/orders/{wish.order_id}/cancel", ids, 200)
-    client.post("pagos", f"/api/v1/payments/saga/{wish.payment_id}/refund", ids, 200)
-    client.post("inventario", "/api/products/unreserve", {**ids, "cart_id": wish.cart_id}, 200)
-    client.post("carrito", f"/carts/{wish.cart_id}/release", ids, 200)
+def _command(client: Client, service: str, commands: Sequence[Json]) -> None:
+    outcomes = client.post(service, "/saga-commands", {"commands": commands}, 200).body["outcomes"]
+    for command, outcome in zip(commands, outcomes, strict=True):
+        if outcome["status"] != 200:
+            raise UnexpectedAnswer(f"{service}{command['path']} was answered {outcome}")
