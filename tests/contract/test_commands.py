@@ -11,14 +11,9 @@ from shared.ids import new_id
 from tests.contract.documents import app_of, document_of
 
 STEPS = {
-    "carrito": {
-        "/orders",
-        "/orders/{order_id}/confirm",
-        "/orders/{order_id}/cancel",
-        "/carts/{cart_id}/release",
-    },
-    "inventario": {"/api/products/reserve", "/api/products/unreserve", "/api/products/commit"},
-    "pagos": {"/api/v1/payments/saga", "/api/v1/payments/saga/{payment_id}/refund"},
+    "carrito": ["/orders", "/orders/{order_id}/confirm", "/orders/{order_id}/cancel", "/carts/{cart_id}/release"],
+    "inventario": ["/api/products/reserve", "/api/products/unreserve", "/api/products/commit"],
+    "pagos": ["/api/v1/payments/saga", "/api/v1/payments/saga/{payment_id}/refund"],
 }
 
 
@@ -29,7 +24,7 @@ def templates_of(service: str) -> set[str]:
 
 @pytest.mark.parametrize("service", STEPS)
 def test_every_step_and_its_compensation_may_be_asked_for_with_others(service: str) -> None:
-    assert templates_of(service) >= STEPS[service]
+    assert templates_of(service) >= set(STEPS[service])
 
 
 @pytest.mark.parametrize("service", STEPS)
