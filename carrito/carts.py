@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -23,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from carrito.domain import (
+    Beginning,
     CartEmpty,
     CartNotFound,
     CartStatus,
@@ -30,7 +30,6 @@ from carrito.domain import (
     OrderStands,
     Product,
     Release,
-    Wish,
     check_room,
     check_stock,
     not_open,
@@ -39,6 +38,7 @@ from carrito.models import cart_items, carts
 from shared.db import Row
 from shared.errors import DomainError
 from shared.ids import new_id
+from shared.json_codec import dumps
 from shared.prepared import prepared
 from shared.wakeup import notify
 
@@ -53,6 +53,15 @@ class Cart:
     items: Sequence[Row]
 
 
+_BEGIN = prepared("""
+    UPDATE carts
+    SET status = 'checking_out', saga_id = asked.saga_id, wish = asked.wish,
+        handover_due_at = now() + make_interval(secs => asked.handover_seconds)
+    FROM json_to_recordset(CAST(:rows AS json))
+        AS asked (cart_id uuid, saga_id uuid, wish json, handover_seconds double precision)
+    WHERE carts.id = asked.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = asked.cart_id)
+    RETURNING carts.*
+""")
 _FREEZE = prepared("""
     UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id
     FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
@@ -107,26 +116,20 @@ def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
     return Cart(row, items_of(uow, cart_id))
 
 
-def begin_checkout(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, handover_seconds: float | None) -> Cart:
-    """Freeze the cart for a new saga: of many at once, one. It is handed over in so many seconds, if at all.
+def begin_checkout(uow: Connection, asked: Sequence[Beginning]) -> list[Cart | DomainError]:
+    """Freeze each cart for a new saga: of many at once, one. Every cart comes once.
 
-    Raises `CartNotFound` (also for another user's cart), `CartEmpty`, and `CartNotOpen` naming the saga that has it.
+    Refusals: `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that has it, `CartEmpty`.
     """
-    statement = (
-        update(carts)
-        .where(carts.c.id == cart_id, carts.c.user_id == user_id, carts.c.status == CartStatus.OPEN)
-        .values(
-            status=CartStatus.CHECKING_OUT,
-            saga_id=new_id(),
-            wish=asdict(wish),
-            handover_due_at=null() if handover_seconds is None else func.now() + timedelta(seconds=handover_seconds),
-        )
-        .returning(carts)
-    )
-    row = uow.execute(statement).mappings().first()
-    if row is None:
-        raise _why_not(_found(uow, cart_id), user_id)
-    return Cart(row, _some_items(uow, cart_id))
+    before = lock(uow, [each.cart_id for each in asked])  # so that nothing is taken out of it meanwhile
+    rows = [
+        {**vars(each), "saga_id": new_id(), "wish": asdict(each.wish)}
+        for each in asked
+        if not _why_not(each, before.get(each.cart_id))
+    ]
+    frozen = {row["id"]: row for row in uow.execute(_BEGIN, {"rows": dumps(rows)}).mappings()} if rows else {}
+    begun = {cart.row["id"]: cart for cart in with_items(uow, list(frozen.values()))}
+    return [begun.get(each.cart_id) or _not_begun(each, before.get(each.cart_id)) for each in asked]
 
 
 def hand_over_now(uow: Connection, cart_id: UUID) -> None:
@@ -224,14 +227,6 @@ def _released(asked: Release, before: Row | None, after: Row | None) -> Row | Do
     return after or before
 
 
-def _some_items(uow: Connection, cart_id: UUID) -> Sequence[Row]:
-    """The lines of a cart that is locked; raises `CartEmpty`, and then it is not frozen after all."""
-    items = items_of(uow, cart_id)
-    if not items:
-        raise CartEmpty(f"cart {cart_id} is empty", cart_id=cart_id)
-    return items
-
-
 def _found(uow: Connection, cart_id: UUID) -> Row:
     row = uow.execute(select(carts).where(carts.c.id == cart_id)).mappings().first()
     if row is None:
@@ -249,7 +244,16 @@ def _locked_open(uow: Connection, cart_id: UUID) -> Row:
     return row
 
 
-def _why_not(row: Any, user_id: str) -> Exception:
-    if row["user_id"] != user_id:
-        return CartNotFound(f"user {user_id} has no cart {row['id']}", cart_id=row["id"])
-    return not_open(row["id"], row["status"], row["saga_id"])
+def _why_not(asked: Beginning, row: Row | None) -> DomainError | None:
+    """Why a cart can't be frozen, as far as its row tells."""
+    if row is None:
+        return CartNotFound(f"there is no cart {asked.cart_id}", cart_id=asked.cart_id)
+    if row["user_id"] != asked.user_id:
+        return CartNotFound(f"user {asked.user_id} has no cart {asked.cart_id}", cart_id=asked.cart_id)
+    if row["status"] != CartStatus.OPEN:
+        return not_open(asked.cart_id, row["status"], row["saga_id"])
+    return None
+
+
+def _not_begun(asked: Beginning, row: Row | None) -> DomainError:
+    return _why_not(asked, row) or CartEmpty(f"cart {asked.cart_id} is empty", cart_id=asked.cart_id)

@@ -3,27 +3,43 @@
 An orchestrated saga is handed over to its service (`handover.py`); a choreographed one begins with an event.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from carrito import carts
 from carrito.config import Settings
-from carrito.domain import PatternNotAvailable, Wish, total_minor
+from carrito.domain import Beginning, PatternNotAvailable, Wish, total_minor
 from carrito.models import outbox
+from shared.batches import unless_refused
+from shared.errors import DomainError
 from shared.event_bus import CheckoutInitiated, Event, Item
 from shared.ids import new_id
 
+Asked = tuple[UUID, str, Wish]  # the cart, its user, and how it is to be checked out
 
-def begin(uow: Connection, cart_id: UUID, user_id: str, wish: Wish, settings: Settings) -> carts.Cart:
-    """Freeze the cart for a new saga: of many at once, one. Raises what `carts.begin_checkout` raises."""
-    if wish.saga_pattern != "choreographed":
-        return carts.begin_checkout(uow, cart_id, user_id, wish, settings.handover_seconds)
+
+def begin(uow: Connection, asked: Sequence[Asked], settings: Settings) -> list[carts.Cart | DomainError]:
+    """Freeze each cart for a new saga: of many at once, one. Refusals: those of `carts.begin_checkout`."""
+    beginnings = [_beginning(cart_id, user_id, wish, settings) for cart_id, user_id, wish in asked]
+    begun = unless_refused(beginnings, lambda fit: carts.begin_checkout(uow, fit))
+    events = [
+        Event(_initiated(cart, wish, settings.currency), trace=wish.trace)
+        for cart, (_, _, wish) in zip(begun, asked, strict=True)
+        if isinstance(cart, carts.Cart) and wish.saga_pattern == "choreographed"
+    ]
+    if events:
+        outbox.stage(uow, events)
+    return begun
+
+
+def _beginning(cart_id: UUID, user_id: str, wish: Wish, settings: Settings) -> Beginning | DomainError:
+    if wish.saga_pattern == "orchestrated":
+        return Beginning(cart_id, user_id, wish, settings.handover_seconds)
     if settings.rabbitmq_url is None:
-        raise PatternNotAvailable("choreographed checkouts need a broker: RABBITMQ_URL is not set")
-    cart = carts.begin_checkout(uow, cart_id, user_id, wish, None)
-    outbox.stage(uow, [Event(_initiated(cart, wish, settings.currency), trace=wish.trace)])
-    return cart
+        return PatternNotAvailable("choreographed checkouts need a broker: RABBITMQ_URL is not set")
+    return Beginning(cart_id, user_id, wish, None)
 
 
 def _initiated(cart: carts.Cart, wish: Wish, currency: str) -> CheckoutInitiated:

@@ -5,18 +5,30 @@ from functools import partial
 from operator import attrgetter
 from uuid import UUID
 
-from flask import current_app
+from flask import current_app, request
 from sqlalchemy import Connection
 
 from carrito import carts, service
+from carrito.checkout import begin
 from carrito.config import Settings
-from carrito.domain import OrderOfSaga, Release
+from carrito.domain import OrderOfSaga, Release, Wish
 from carrito.models import db
-from carrito.schemas import CartOut, CartPath, MaybeOfSagaIn, OfSagaIn, OrderIn, OrderOut, OrderPath, VoidOut
+from carrito.schemas import (
+    BeginCheckoutIn,
+    CartOut,
+    CartPath,
+    MaybeOfSagaIn,
+    OfSagaIn,
+    OrderIn,
+    OrderOut,
+    OrderPath,
+    VoidOut,
+)
 from shared.batches import each_once, unless_refused
 from shared.commands import Command, Commands
 from shared.errors import DomainError
 from shared.schemas import NoBody
+from shared.trace import traceparent
 from shared.web import Answer, Outcome
 
 commands = Commands(db)
@@ -49,6 +61,18 @@ def release_carts(uow: Connection, asked: Sequence[Command[OfSagaIn, CartPath]])
     open_ones = carts.with_items(uow, [each for each in released if not isinstance(each, DomainError)])
     views = {cart.row["id"]: CartOut.of(cart) for cart in open_ones}
     return [each if isinstance(each, DomainError) else Answer(views[each["id"]]) for each in released]
+
+
+@commands.register("/carts/{cart_id}/checkout", BeginCheckoutIn, CartPath, key=lambda command: command.path.cart_id)
+def begin_checkouts(uow: Connection, asked: Sequence[Command[BeginCheckoutIn, CartPath]]) -> list[Outcome]:
+    """Carts, each frozen for a new saga."""
+    settings: Settings = current_app.extensions["settings"]
+    begun = begin(uow, [(each.path.cart_id, each.body.user_id, _wish(each.body)) for each in asked], settings)
+    return [each if isinstance(each, DomainError) else Answer(CartOut.of(each), 201) for each in begun]
+
+
+def _wish(body: BeginCheckoutIn) -> Wish:
+    return body.wish(traceparent(body.traceparent or request.headers.get("traceparent")))
 
 
 def _with_sagas(

@@ -89,6 +89,16 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """A cart to be frozen for a new saga, which is handed over in so many seconds, if at all."""
+
+    cart_id: UUID
+    user_id: str
+    wish: Wish
+    handover_seconds: float | None
+
+
+@dataclass(frozen=True)
 class Product:
     """A product as inventario describes it; price in minor units."""
 

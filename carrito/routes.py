@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from carrito import carts, service
 from carrito.checkout import begin
-from carrito.commands import cancel_orders, confirm_orders, create_orders, release_carts
+from carrito.commands import begin_checkouts, cancel_orders, confirm_orders, create_orders, release_carts
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
@@ -37,7 +37,7 @@ from shared.idempotency import answer, answer_once
 from shared.json_codec import loads
 from shared.openapi import idempotent, problem
 from shared.trace import traceparent
-from shared.web import Answer, respond
+from shared.web import Answer, done, respond
 
 routes = APIBlueprint("carrito", __name__)
 
@@ -113,7 +113,7 @@ def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
 
     They pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
     """
-    return answer_once(db, lambda uow: Answer(CartOut.of(_begin(uow, path, body)), 201), any_path=True)
+    return answer_once(db, lambda uow: done(begin_checkouts(uow, [Command(body, path)])[0]), any_path=True)
 
 
 @routes.post(
@@ -213,18 +213,13 @@ def orders_of_cart(path: CartPath) -> Response:
     return respond(Answer(OrdersOut(items=[OrderOut.of(row) for row in rows])))
 
 
-def _begin(uow: Connection, path: CartPath, body: BeginCheckoutIn) -> carts.Cart:
-    settings: Settings = current_app.extensions["settings"]
-    return begin(uow, path.cart_id, body.user_id, body.wish(_trace()), settings)
-
-
 def _accept(uow: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
     """Begin, and have the worker hand the checkout over at once when this request won't."""
-    cart = _begin(uow, CartPath(cart_id=body.cart_id), body)
+    settings: Settings = current_app.extensions["settings"]
+    cart = done(begin(uow, [(body.cart_id, body.user_id, body.wish(_trace()))], settings)[0])
     if at_once and body.saga_pattern == "orchestrated":
         carts.hand_over_now(uow, body.cart_id)
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
-    settings: Settings = current_app.extensions["settings"]
     location = {"Location": f"{_saga_url(settings, body.saga_pattern)}/{cart.row['saga_id']}"}
     return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)
 

@@ -1,6 +1,6 @@
 """Request and response bodies of carrito."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -11,7 +11,7 @@ from shared.db import Row
 from shared.ids import new_id
 from shared.json_codec import loads
 from shared.money import to_decimal
-from shared.schemas import Address, Body, Money, PaymentMethod, ProductId, Quantity, Time, UserId, View
+from shared.schemas import Address, Body, Money, PaymentMethod, ProductId, Quantity, Text, Time, UserId, View
 
 Pattern = Literal["orchestrated", "choreographed"]
 
@@ -29,8 +29,8 @@ class ItemIn(Body):
     quantity: Quantity
 
 
-class BeginCheckoutIn(Body):
-    """For the services that run sagas: whose cart, and how it is to be paid."""
+class WishIn(Body):
+    """Whose cart, and how it is to be paid."""
 
     user_id: UserId
     payment_method: PaymentMethod
@@ -42,7 +42,13 @@ class BeginCheckoutIn(Body):
         return Wish(self.payment_method, self.billing_address, self.saga_pattern, trace)
 
 
-class CheckoutIn(BeginCheckoutIn):
+class BeginCheckoutIn(WishIn):
+    """For the services that run sagas; `traceparent` is for when the header is not this checkout's own."""
+
+    traceparent: Annotated[Text, Field(max_length=55)] | None = None
+
+
+class CheckoutIn(WishIn):
     """What to check out, and in which style."""
 
     cart_id: UUID

@@ -123,7 +123,7 @@ def _begun(body: CheckoutIn) -> Checkout:
     if body.saga_id is not None:
         return checkout_of(body, body.saga_id)
     carts: Carts = current_app.extensions["carts"]
-    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"))
+    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
     return frozen_cart(checkout_of(body, UUID(cart["saga_id"])), cart)
 
 

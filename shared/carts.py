@@ -1,25 +1,58 @@
 """carrito, as the way into a saga needs it: it freezes the cart, names the saga, refuses what can't be checked out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.http_client import Peer
-from shared.relay import relayed
+from shared.errors import DomainError
+from shared.http_client import PEER_FAILED, Peer, Reply
+from shared.relay import Relayed, relayed
 from shared.saga_views import CheckoutIn
+from shared.together import Together
+from shared.trace import traceparent
+
+Asked = tuple[str, Mapping[str, Any]]  # the path of a cart's checkout, and the body
+MOST = 50  # carts in one request
 
 
 class Carts:
-    """carrito's part in the beginning of a checkout."""
+    """carrito's part in the beginning of a checkout. Requests that come at the same time ask for it together."""
 
     def __init__(self, base_url: str, saga_pattern: str) -> None:
         self._carrito = Peer("carrito", base_url)
         self._saga_pattern = saga_pattern
+        self._begin: Together[Asked, Mapping[str, Any]] = Together(self._begin_all)
 
-    def begin_checkout(self, body: CheckoutIn, idempotency_key: str | None) -> Mapping[str, Any]:
-        """The cart, frozen for the saga that it names; repeated under a key, the same one.
+    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> Mapping[str, Any]:
+        """The cart, frozen for the saga that it names; repeated under an Idempotency-Key, the same one.
 
-        Raises `Relayed` with carrito's own answer when it refuses, one of `PEER_FAILED` when there is none.
+        `key` and `trace` are headers of the request. Raises `Relayed` with carrito's own answer when it refuses, one of
+        `PEER_FAILED` when there is none.
         """
-        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        path = f"/carts/{body.cart_id}/checkout"
         wish = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
-        return relayed(self._carrito.post(f"/carts/{body.cart_id}/checkout", wish, headers))
+        if key is None:
+            return self._begin((path, {**wish, "traceparent": traceparent(trace)}))
+        headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
+        return relayed(self._carrito.post(path, wish, headers))
+
+    def _begin_all(self, asked: Sequence[Asked]) -> list[Mapping[str, Any] | DomainError]:
+        parts = [asked[start : start + MOST] for start in range(0, len(asked), MOST)]
+        return [begun for part in parts for begun in self._begin_some(part)]
+
+    def _begin_some(self, asked: Sequence[Asked]) -> list[Mapping[str, Any] | DomainError]:
+        """All at once; without an answer they may all be frozen, so none is asked for again."""
+        try:
+            if len(asked) == 1:
+                return [_begun(self._carrito.post(*asked[0]))]
+            commands = [{"path": path, "body": body} for path, body in asked]
+            answer = relayed(self._carrito.post("/saga-commands", {"commands": commands}))
+            return [_begun(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
+        except PEER_FAILED as error:
+            return [error] * len(asked)
+
+
+def _begun(reply: Reply) -> Mapping[str, Any] | DomainError:
+    try:
+        return relayed(reply)
+    except (Relayed, *PEER_FAILED) as error:
+        return error

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
@@ -51,6 +51,7 @@ class Answer:
 
 
 Outcome = Answer | DomainError  # what a use case returns over HTTP
+T = TypeVar("T")
 
 
 def respond(outcome: Outcome) -> Response:
@@ -58,6 +59,13 @@ def respond(outcome: Outcome) -> Response:
     if isinstance(outcome, DomainError):
         return respond_problem(outcome)
     return Response(dumps(body_of(outcome)), outcome.status, dict(outcome.headers), mimetype="application/json")
+
+
+def done(outcome: T | DomainError) -> T:
+    """What came of it; raises the error instead, for a refusal that is not to be kept: it may be another next time."""
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
 
 
 def body_of(answer: Answer) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiate
 from shared.event_worker import Part
 from shared.ids import new_id
 from shared.rabbitmq import Delivery
+from shared.web import done
 
 WHY = "because"
 PRICE_MINOR = 1000
@@ -113,7 +114,7 @@ class Carts(Reacting):
         wish = Wish(payment_method, "Main St 1", "choreographed", "")
         settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
         with self.transaction() as uow:
-            saga_id = checkout.begin(uow, cart_id, user_id, wish, settings).row["saga_id"]
-            staged = delete(outbox.table).where(outbox.table.c.saga_id == saga_id).returning(outbox.table)
+            cart = done(checkout.begin(uow, [(cart_id, user_id, wish)], settings)[0])
+            staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.row["saga_id"]).returning(outbox.table)
             row = uow.execute(staged).mappings().one()
         return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])
