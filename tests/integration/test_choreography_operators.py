@@ -159,6 +159,7 @@ def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
         only_before_pivot=False,
     )
     assert asked.trace is not None
+    assert "outbox_waiting 1.0" in window.client.get("/metrics").text
     (note,) = window.timeline(story.saga_id, kind="compensation_asked")
     assert (note["by"], note["detail"]) == ("eve", "changed my mind")
     (event,) = window.timeline(story.saga_id, event="checkout.cancel.requested")
