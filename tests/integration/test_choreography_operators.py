@@ -31,6 +31,7 @@ class FrozenCarts:
         self._sagas: dict[str | None, UUID] = {}
 
     def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> Mapping[str, Any]:
+        del trace
         if body.cart_id != self._open or (self._sagas and key not in self._sagas):
             raise Relayed({"type": "/problems/cart-not-open", "title": "no", "status": 409, "detail": "it is not open"})
         return {"saga_id": str(self._sagas.setdefault(key, new_id()))}
