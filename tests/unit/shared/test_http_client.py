@@ -1,0 +1,136 @@
+"""How services are called, and what is made of their answers."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from shared.http_client import Peer, PeerSilent, PeerUnavailable
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was asked; as it is told by the last part of the path."""
+
+    protocol_version = "HTTP/1.1"
+    server: "Service"
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.command, self.path, dict(self.headers.items()), self.body()))
+        status, answer = self.server.answers.get(self.path.rpartition("/")[2], (200, b'{"total": 10.10}'))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_GET  # noqa: N815  (the name that http.server looks for)
+
+    def body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing."""
+
+
+class Service(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Echo)
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.answers = {"refused": (409, b'{"detail": "no"}'), "moved": (302, b"{}"), "prose": (200, b"<p>hello</p>")}
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with Service() as service:
+        thread = threading.Thread(target=service.serve_forever)
+        thread.start()
+        yield service
+        service.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def peer(service: Service) -> Peer:
+    return Peer("demo", f"http://127.0.0.1:{service.server_port}/", read_seconds=10)
+
+
+def test_a_body_is_sent_as_exact_json_with_the_caller_s_headers(peer: Peer, service: Service) -> None:
+    reply = peer.post("/x", {"amount": Decimal("0.10"), "name": "ñ"}, {"Idempotency-Key": '"k"'})
+    ((method, path, headers, body),) = service.asked
+    assert (method, path, body) == ("POST", "/x", b'{"amount":0.10,"name":"\\u00f1"}')
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Idempotency-Key"] == '"k"'
+    assert (reply.status, str(reply.body["total"])) == (200, "10.10")
+
+
+def test_reading_sends_no_body(peer: Peer, service: Service) -> None:
+    peer.get("/x?status=open&limit=2")
+    ((method, path, headers, body),) = service.asked
+    assert (method, path, body) == ("GET", "/x?status=open&limit=2", b"")
+    assert not headers.keys() & {"Content-Type", "Content-Length", "Transfer-Encoding"}
+
+
+def test_what_no_url_may_hold_is_quoted(peer: Peer, service: Service) -> None:
+    peer.get("/x y/ñ")
+    assert service.asked[0][1] == "/x%20y/%C3%B1"
+
+
+def test_a_refusal_is_an_answer_with_its_headers(peer: Peer) -> None:
+    reply = peer.post("/refused", {})
+    assert (reply.status, reply.body, reply.headers["location"]) == (409, {"detail": "no"}, "/elsewhere")
+
+
+def test_nobody_is_sent_elsewhere(peer: Peer, service: Service) -> None:
+    assert peer.post("/moved", {}).status == 302
+    assert len(service.asked) == 1
+
+
+def test_a_connection_is_kept_for_the_next_call(peer: Peer, service: Service) -> None:
+    accepted = []
+    get_request = service.get_request
+
+    def counted() -> Any:
+        accepted.append(1)
+        return get_request()
+
+    service.get_request = counted  # type: ignore[method-assign]
+    for _ in range(3):
+        peer.post("/x", {})
+    assert len(accepted) == 1
+
+
+def test_an_answer_that_is_no_json_is_none(peer: Peer) -> None:
+    with pytest.raises(PeerSilent, match="demo: HTTP 200 without JSON"):
+        peer.get("/prose")
+
+
+def test_where_nobody_listens_nothing_was_sent() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        with pytest.raises(PeerUnavailable, match="demo: connection refused or broken"):
+            Peer("demo", f"http://127.0.0.1:{silent.getsockname()[1]}").get("/x")
+
+
+def test_who_takes_too_long_may_have_done_it(service: Service) -> None:
+    slow = Peer("demo", f"http://127.0.0.1:{service.server_port}", read_seconds=0.05)
+    release = threading.Event()
+    service.answers = _Blocking(release)
+    with pytest.raises(PeerSilent, match="demo: no answer in time"):
+        slow.get("/x")
+    release.set()
+
+
+class _Blocking(dict[str, tuple[int, bytes]]):
+    def __init__(self, release: threading.Event) -> None:
+        super().__init__()
+        self._release = release
+
+    def get(self, *_: Any) -> tuple[int, bytes]:
+        self._release.wait(10)
+        return 200, b"{}"
