@@ -1,11 +1,9 @@
 """Consuming a service's events: those that wait go together, in as few transactions as their reactions allow.
 
 After the commit they are acknowledged, and what follows from them is published. Should a transaction fail, each of
-its messages is tried alone, so that none goes with another. So is one that was in hand when a process died, more than
-once: of many such messages it is one, perhaps, that kills.
+its messages is tried alone, so that none goes with another. So is a message that may be what its consumers die of.
 """
 
-import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from shared.rabbitmq import Bus, Delivery, Loop, dead_queue
 
 BATCH = 100  # messages in one transaction: beyond this nothing is gained, and locks are held for longer
 TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons: 0.2, 0.4, 0.8 s, then it is parked
+DEATHS = 5  # of consumers that had it in hand, before it is parked: fewer than until a supervisor gives the process up
 ERROR_LENGTH = 500
 log = structlog.get_logger()
 
@@ -59,17 +58,21 @@ class Part:
     split: Split = by_type
 
 
+class Deadly(Exception):
+    """A message that its consumers die of, as it seems."""
+
+
 class Consumer:
     """One process's share in consuming a service's queue."""
 
     def __init__(self, db: Database, part: Part, bus: Bus, loop: Loop, publisher: Publisher) -> None:
         self._db, self._part, self._bus, self._loop, self._publisher = db, part, bus, loop, publisher
-        self._doubtful: list[Delivery] = []
+        self._alone = deque[Delivery]()
 
     @property
     def due(self) -> bool:
         """Whether there are messages to be dealt with."""
-        return bool(self._bus.deliveries or self._doubtful)
+        return bool(self._bus.deliveries or self._alone)
 
     def consume(self) -> None:
         """Deal with some of what has come. Raises when the database is away; nothing is forgotten then."""
@@ -88,16 +91,16 @@ class Consumer:
                     parts.extendleft([delivery] for delivery in reversed(part))
 
     def _parts(self) -> Iterator[list[Delivery]]:
-        """Up to `BATCH` messages, in parts for a transaction each; then one that is in doubt, alone."""
+        """Up to `BATCH` messages, in parts for a transaction each; then one of those to be tried alone."""
         waiting = self._bus.deliveries
         taken = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
         known = [delivery for delivery in taken if self._read(delivery)]
-        self._doubtful.extend(delivery for delivery in known if delivery.doubtful)
-        yield from self._part.split([delivery for delivery in known if not delivery.doubtful])
-        self._doubtful = [delivery for delivery in self._doubtful if not delivery.lost]
-        if self._doubtful:
-            # Whichever: where one kills, those that always came after it would be lost with it.
-            yield [self._doubtful.pop(random.randrange(len(self._doubtful)))]  # noqa: S311
+        self._alone.extend(delivery for delivery in known if delivery.doubtful or delivery.tries)
+        yield from self._part.split([delivery for delivery in known if not (delivery.doubtful or delivery.tries)])
+        while self._alone and self._alone[0].lost:
+            self._alone.popleft()
+        if self._alone:
+            yield [self._alone.popleft()]
 
     def _deal_with(self, part: list[Delivery]) -> None:
         """One transaction; then acknowledge, and publish what follows. Any error rolls it back, a `Refusal` too."""
@@ -110,13 +113,15 @@ class Consumer:
         self._publisher.publish_staged(following)
 
     def _read(self, delivery: Delivery) -> bool:
-        """Whether it is an event; a message that is none, and never will be, is parked at once."""
+        """Whether it is an event to be dealt with; a message that is none, and never will be, is parked at once."""
+        if delivery.given_back >= DEATHS:
+            self._park(delivery, Deadly(f"{delivery.given_back} consumers ended with it in hand"), delivery.given_back)
+            return False
         if delivery.event is None:
             try:
                 delivery.event = from_message(delivery.headers, delivery.body)
             except Unreadable as error:
-                delivery.tries += 1
-                self._park(delivery, error)
+                self._park(delivery, error, tries=1)
         return delivery.event is not None
 
     def _failed(self, delivery: Delivery, error: Exception) -> None:
@@ -128,19 +133,19 @@ class Consumer:
         }
         log.warning("message failed", **told, tries=delivery.tries, exc_info=error)
         if delivery.tries >= TRIES:
-            self._park(delivery, error)
+            self._park(delivery, error, delivery.tries)
         else:
             self._later(delivery, TRY_AGAIN_SECONDS * 2 ** (delivery.tries - 1))
 
     def _later(self, delivery: Delivery, seconds: float) -> None:
         self._loop.call_later(seconds, lambda: self._bus.put_back(delivery))
 
-    def _park(self, delivery: Delivery, error: Exception) -> None:
+    def _park(self, delivery: Delivery, error: Exception, tries: int) -> None:
         """Put the message where people find it, with the reason; it is acknowledged once it is there."""
-        log.error("message parked", routing_key=delivery.routing_key, error=str(error), tries=delivery.tries)
+        log.error("message parked", routing_key=delivery.routing_key, error=str(error), tries=tries)
         reasons = {
             "x-error": f"{type(error).__name__}: {error}"[:ERROR_LENGTH],
-            "x-tries": delivery.tries,
+            "x-tries": tries,
             "x-parked-at": datetime.now(UTC).isoformat(),
             "x-routing-key": delivery.routing_key,
         }

@@ -55,8 +55,8 @@ def configure_logs(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for talkative in ("alembic", "pika"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # each failure takes it ten lines; `shared.rabbitmq` takes one
     lines = _Lines(sys.stderr)
     structlog.configure(
         processors=[*_SHARED, render],

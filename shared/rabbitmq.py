@@ -21,10 +21,11 @@ from shared.config import ServiceSettings
 from shared.event_bus import EXCHANGE, Event, bindings
 
 HEARTBEAT_SECONDS = 30
+ANSWER_SECONDS = 2  # to somebody who waits
 BLOCKED_SECONDS = 60  # a broker that is out of memory or disk for longer is tried anew
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
 PREFETCH = 200  # a few batches: one in hand, the next on the way
-MOST_DELIVERIES = 10  # of a message that takes its consumer down each time; supervisors give a process up after more
+MOST_DELIVERIES = 100  # of a message that no consumer comes to look at; it is parked by them long before
 LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default a broker drops it after twenty
 MANDATORY = True
 Loop = IOLoop  # which runs the connection, and whatever else the process waits for
@@ -43,7 +44,7 @@ def rabbitmq_check(settings: ServiceSettings) -> Mapping[str, Callable[[], None]
 
 
 def ping(url: str) -> None:
-    """Open a connection and close it; raises when the broker does not answer within two seconds."""
+    """Open a connection and close it; raises when the broker does not answer in time."""
     with _channel(url):
         pass
 
@@ -67,10 +68,6 @@ def declare_topology(url: str) -> None:
                     "x-delivery-limit": MOST_DELIVERIES,
                     "x-dead-letter-exchange": "",
                     "x-dead-letter-routing-key": dead_queue(service),
-                    # A dead letter leaves the queue when the other one has it; this is only offered together with
-                    # refusing messages when the queue is full, which it never is, as it has no limit.
-                    "x-dead-letter-strategy": "at-least-once",
-                    "x-overflow": "reject-publish",
                 },
             )
             for name in types:
@@ -91,10 +88,15 @@ class Delivery:
     lost: bool = False  # with its connection: the broker gives it to somebody again
 
     @property
+    def given_back(self) -> int:
+        """How often it went back to the queue, as with the end of a process or of a connection that had it in hand."""
+        count = self.headers.get("x-delivery-count", 0)
+        return count if isinstance(count, int) else 0
+
+    @property
     def doubtful(self) -> bool:
-        """Whether it failed here, or more than one consumer ended with it in hand."""
-        given_back = self.headers.get("x-delivery-count", 0)
-        return self.tries > 0 or (isinstance(given_back, int) and given_back > 1)
+        """Whether it may be what its consumers die of. Once is no sign: everything in hand goes back then."""
+        return self.given_back > 1
 
     @property
     def known(self) -> Event:
@@ -119,7 +121,7 @@ class Bus:
         self._blocked = False
         self._closing = False
         self._failures = 0
-        self._declaring = False
+        self._declaring = self._cautious = False
         self._tag = 0
         self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
         self._returned: set[str] = set()
@@ -203,7 +205,8 @@ class Bus:
         self._closing = True
         self.deliveries.clear()
         if self._channel is not None:
-            self._channel.basic_cancel(self._queue)
+            for tag in self._channel.consumer_tags:
+                self._channel.basic_cancel(tag)
 
     def close(self) -> None:
         """Give back what is in hand, and end the connection; `closed` tells when it is over."""
@@ -218,10 +221,9 @@ class Bus:
         channel.add_on_cancel_callback(lambda _: self._drop())  # the queue was deleted
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm)
-        channel.basic_qos(prefetch_count=PREFETCH)
-        channel.basic_consume(
-            self._queue, self._on_message, consumer_tag=self._queue, callback=lambda _: self._consuming(channel)
-        )
+        self._cautious = True
+        channel.basic_qos(prefetch_count=1)
+        channel.basic_consume(self._queue, self._on_message, callback=lambda _: self._consuming(channel))
 
     def _consuming(self, channel: Channel) -> None:
         self._channel = channel
@@ -231,7 +233,13 @@ class Bus:
             return self.stop_consuming()
         return self._changed()
 
-    def _on_message(self, _: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
+    def _take_many(self, channel: Channel) -> None:
+        """What went back to the queue comes first, one at a time, so that what kills, kills alone. This is past now."""
+        self._cautious = False
+        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.basic_consume(self._queue, self._on_message)
+
+    def _on_message(self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
         delivery = Delivery(
             method.delivery_tag or 0,
             dict(properties.headers or {}),
@@ -240,6 +248,8 @@ class Bus:
             method.routing_key or "",
         )
         self._in_hand[delivery.tag] = delivery
+        if self._cautious and not delivery.doubtful:
+            self._take_many(channel)
         if not self._closing:
             self.deliveries.append(delivery)
             self._changed()
@@ -349,10 +359,10 @@ def _without_reasons(properties: BasicProperties) -> BasicProperties:
 
 @contextmanager
 def _channel(url: str) -> Iterator[BlockingChannel]:
-    """A channel for a moment; raises `ConnectionError` when the broker does not answer within two seconds."""
+    """A channel for a moment; raises `ConnectionError` when the broker does not answer in time."""
     parameters = _parameters(url)
-    parameters.socket_timeout = parameters.stack_timeout = 2
-    parameters.blocked_connection_timeout = 2
+    parameters.socket_timeout = parameters.stack_timeout = ANSWER_SECONDS
+    parameters.blocked_connection_timeout = ANSWER_SECONDS
     try:
         connection = pika.BlockingConnection(parameters)
         try:

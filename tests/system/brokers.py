@@ -57,6 +57,10 @@ class Broker:
         """Remove a virtual host with all that is in it, whoever is still connected to it."""
         self._manage("DELETE", f"vhosts/{vhost_of(url)}")
 
+    def restore(self, url: str) -> None:
+        """Make a virtual host again that was dropped; nothing is in it."""
+        self._manage("PUT", f"vhosts/{vhost_of(url)}")
+
     def drop_all(self, starting_with: str) -> None:
         """Remove the virtual hosts of a run that is over."""
         for each in self._manage("GET", "vhosts").json():
@@ -103,7 +107,11 @@ class OwnBroker(Broker):
         servers.restart(self._home, RABBITMQ)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would. It comes back by itself in a few seconds; `start` waits for that."""
+        """SIGKILL, as a crash would. It comes back by itself in a few seconds; `start` waits for that.
+
+        Not just after queues were made: it writes down a moment later that they are there, though it has said so.
+        """
+        self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
         servers.kill(self._home, RABBITMQ)
 
     def freeze(self) -> None:
@@ -113,6 +121,17 @@ class OwnBroker(Broker):
     def thaw(self) -> None:
         """Let it go on, as if no time had passed for it."""
         os.kill(servers.pid_of(self._home, RABBITMQ), signal.SIGCONT)
+
+    def control(self, *command: str) -> None:
+        """Call rabbitmqctl, in the server's own environment."""
+        process = Path(f"/proc/{servers.pid_of(self._home, RABBITMQ)}")
+        environment = dict(each.split("=", 1) for each in (process / "environ").read_text().split("\0") if "=" in each)
+        # Erlang has put its own folder first, whose programs don't know where it was unpacked.
+        environment["PATH"] = ":".join(each for each in environment["PATH"].split(":") if "/erts-" not in each)
+        folder = (process / "cwd").resolve()
+        subprocess.run(
+            ["server/sbin/rabbitmqctl", "-q", *command], cwd=folder, env=environment, check=True, capture_output=True
+        )
 
     def close(self) -> None:
         """Leave nothing of it running."""
