@@ -15,8 +15,12 @@ from stack import audit
 from tests.system.running import RunningSystem
 
 CARRITO, INVENTARIO, PAGOS, ORCHESTRATOR = "carrito", "inventario", "pagos", "saga_orchestrator"
+CHOREOGRAPHY = "saga_choreography"
 EXECUTOR = "saga_orchestrator-worker"
+ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
 WAYS_IN = {CARRITO: "/checkout/saga", ORCHESTRATOR: "/saga/checkout"}
+# Where the sagas of each pattern are seen.
+WINDOWS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography")}
 USER = "ana"
 ADDRESS = "Main St 1"
 PRICE = "9.99"
@@ -70,6 +74,7 @@ class Shop:
         self._peers = {name: Peer(name, url, PATIENCE) for name, url in self.urls.items()}
         self._skus = itertools.count(1)
         self._special: set[str] = set()  # processes that run with an environment of their own
+        self._windows: dict[str, tuple[str, str]] = {}  # of sagas that are not orchestrated
 
     # Over HTTP
 
@@ -105,28 +110,48 @@ class Shop:
         return {"cart_id": cart_id, "user_id": user, "payment_method": method, "billing_address": ADDRESS}
 
     def checkout(
-        self, cart_id: str, method: str = "credit_card", way: str = CARRITO, user: str = USER, **headers: str
+        self,
+        cart_id: str,
+        method: str = "credit_card",
+        way: str = CARRITO,
+        user: str = USER,
+        pattern: str = ORCHESTRATED,
+        **headers: str,
     ) -> Reply:
-        """Whatever the way in answers; raises one of `PEER_FAILED`."""
-        return self.post(way, WAYS_IN[way], self.wish(cart_id, method, user), **headers)
+        """Whatever the way in answers; raises one of `PEER_FAILED`. `way` is carrito or the pattern's own service."""
+        wish = self.wish(cart_id, method, user)
+        if way == CARRITO and pattern != ORCHESTRATED:
+            wish["saga_pattern"] = pattern
+        window, root = WINDOWS[pattern]
+        reply = self.post(way, f"{root}/checkout" if way == window else WAYS_IN[way], wish, **headers)
+        if reply.status in {200, 202}:
+            self._windows[reply.body["saga_id"]] = window, root
+        return reply
 
-    def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO) -> str:
+    def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, pattern: str = ORCHESTRATED) -> str:
         """The id of a saga that was accepted."""
-        reply = self.checkout(cart_id, method, way)
+        reply = self.checkout(cart_id, method, way, pattern=pattern)
         assert reply.status == 202, reply.body
         return str(reply.body["saga_id"])
 
-    def buy(self, product_id: int, quantity: int = 1, method: str = "credit_card", way: str = CARRITO) -> str:
+    def buy(
+        self,
+        product_id: int,
+        quantity: int = 1,
+        method: str = "credit_card",
+        way: str = CARRITO,
+        pattern: str = ORCHESTRATED,
+    ) -> str:
         """The id of a saga that checks out a cart with so many of one product."""
-        return self.begin(self.cart((product_id, quantity)), method, way)
+        return self.begin(self.cart((product_id, quantity)), method, way, pattern)
 
-    def insist(self, cart_id: str, method: str = "credit_card", way: str = CARRITO) -> str:
+    def insist(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, pattern: str = ORCHESTRATED) -> str:
         """The id of a saga, as a client gets it who isn't answered: the same request under the same key, again."""
         key = uuid4().hex
 
         def answer() -> Reply | None:
             try:
-                reply = self.checkout(cart_id, method, way, Idempotency_Key=key)
+                reply = self.checkout(cart_id, method, way, pattern=pattern, Idempotency_Key=key)
             except PEER_FAILED:
                 return None
             unanswered = reply.status >= 500 or reply.body.get("type") == "/problems/key-in-use"
@@ -141,7 +166,7 @@ class Shop:
 
     def saga(self, saga_id: str) -> Mapping[str, Any]:
         """The saga as people see it."""
-        return self._read(ORCHESTRATOR, f"/saga/{saga_id}")
+        return self._read(*self._seen_at(saga_id))
 
     def sagas(self, **query: object) -> Mapping[str, Any]:
         """A page of sagas."""
@@ -150,12 +175,12 @@ class Shop:
 
     def timeline(self, saga_id: str, **like: object) -> list[Mapping[str, Any]]:
         """The entries of a saga's timeline that have these values."""
-        items: list[Mapping[str, Any]] = self._read(ORCHESTRATOR, f"/saga/{saga_id}/timeline")["items"]
+        items: list[Mapping[str, Any]] = self._read(*self._seen_at(saga_id, "/timeline"))["items"]
         return [item for item in items if all(item[name] == value for name, value in like.items())]
 
     def compensate(self, saga_id: str, **headers: str) -> Reply:
         """Ask for a saga to be undone."""
-        return self.post(ORCHESTRATOR, f"/saga/{saga_id}/compensate", {"reason": "changed my mind"}, **headers)
+        return self.post(*self._seen_at(saga_id, "/compensate"), {"reason": "changed my mind"}, **headers)
 
     def retry(self, saga_id: str) -> Reply:
         """Ask for a saga to be tried again now."""
@@ -169,7 +194,7 @@ class Shop:
 
         def seen() -> bool:
             nonlocal last
-            reply = self.get(ORCHESTRATOR, f"/saga/{saga_id}")
+            reply = self.get(*self._seen_at(saga_id))
             last = reply.body
             return reply.status == 200 and condition(last)
 
@@ -217,9 +242,10 @@ class Shop:
         """Until no saga is under way, and no cart waits for one."""
 
         def quiet() -> bool:
-            live: int = self._read(ORCHESTRATOR, "/audit")["live"]
+            windows = [window for window, _ in WINDOWS.values() if window in self.urls]
+            live = sum(int(self._read(window, "/audit")["live"]) for window in windows)
             waiting: int = self._read(CARRITO, "/audit")["carts"].get("checking_out", 0)
-            return live == waiting == 0
+            return (live, waiting) == (0, 0)
 
         wait_until(quiet, "no saga is under way", PATIENCE)
 
@@ -259,6 +285,11 @@ class Shop:
                 self.restart(name)
             else:
                 self.system.thaw(name)
+
+    def _seen_at(self, saga_id: str, what: str = "") -> tuple[str, str]:
+        """The service that shows a saga, and the path."""
+        window, root = self._windows.get(saga_id, WINDOWS[ORCHESTRATED])
+        return window, f"{root}/{saga_id}{what}"
 
     def _made(self, service: str, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         reply = self.post(service, path, body)
