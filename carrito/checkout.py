@@ -38,7 +38,8 @@ def _beginning(cart_id: UUID, user_id: str, wish: Wish, settings: Settings) -> B
     if wish.saga_pattern == "orchestrated":
         return Beginning(cart_id, user_id, wish, settings.handover_seconds)
     if settings.rabbitmq_url is None:
-        return PatternNotAvailable("choreographed checkouts need a broker: RABBITMQ_URL is not set")
+        why = "choreographed checkouts need a broker: RABBITMQ_URL is not set"
+        return PatternNotAvailable(why, saga_pattern=wish.saga_pattern)
     return Beginning(cart_id, user_id, wish, None)
 
 

@@ -74,7 +74,7 @@ class Shop:
         self._peers = {name: Peer(name, url, PATIENCE) for name, url in self.urls.items()}
         self._skus = itertools.count(1)
         self._special: set[str] = set()  # processes that run with an environment of their own
-        self._windows: dict[str, tuple[str, str]] = {}  # of sagas that are not orchestrated
+        self._windows: dict[str, tuple[str, str]] = {}  # of the sagas that began
 
     # Over HTTP
 
