@@ -31,7 +31,7 @@ sagas = Table(
     Column("cart_id", Uuid, nullable=False),
     Column("user_id", String(64)),  # these two are unknown until the saga's beginning is
     Column("payment_method", String(32)),
-    Column("facts", JSON, nullable=False, server_default="{}"),
+    Column("facts", JSON, nullable=False),
     Column("status", String(12), nullable=False, server_default="pending"),
     Column("deadline_at", DateTime(timezone=True), nullable=False),
     Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

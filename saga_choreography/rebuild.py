@@ -17,8 +17,8 @@ from saga_choreography.recording import remake
 BATCH = 500  # sagas in one transaction: their rows are locked for a moment only
 SEEN = text("SELECT DISTINCT saga_id FROM saga_choreography.events WHERE saga_id > :last ORDER BY saga_id LIMIT :limit")
 OPEN = text("""
-INSERT INTO saga_choreography.sagas (saga_id, cart_id, deadline_at, due_at)
-SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid),
+INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, deadline_at, due_at)
+SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid), CAST('{}' AS json),
        now() + make_interval(secs => :forward), now() + make_interval(secs => least(:forward, :stuck))
   FROM saga_choreography.events WHERE saga_id = ANY(CAST(:ids AS uuid[])) ORDER BY saga_id
 ON CONFLICT DO NOTHING

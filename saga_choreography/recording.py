@@ -33,8 +33,8 @@ WITH stored AS (
     ON CONFLICT DO NOTHING
     RETURNING id, saga_id, payload
 ), opened AS (
-    INSERT INTO saga_choreography.sagas (saga_id, cart_id, deadline_at, due_at)
-    SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid),
+    INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, deadline_at, due_at)
+    SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid), CAST('{}' AS json),
            now() + make_interval(secs => CAST(:forward AS float8)),
            now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8)))
       FROM stored ORDER BY saga_id

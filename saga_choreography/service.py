@@ -19,8 +19,8 @@ from shared.prepared import prepared
 from shared.saga_states import SagaStatus
 
 REGISTER = prepared("""
-INSERT INTO saga_choreography.sagas AS known (saga_id, cart_id, user_id, payment_method, deadline_at, due_at)
-SELECT saga_id, cart_id, user_id, payment_method,
+INSERT INTO saga_choreography.sagas AS known (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
+SELECT saga_id, cart_id, CAST('{}' AS json), user_id, payment_method,
        now() + make_interval(secs => CAST(:forward AS float8)),
        now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8)))
   FROM json_to_recordset(CAST(:rows AS json)) AS asked (saga_id uuid, cart_id uuid, user_id text, payment_method text)

@@ -68,7 +68,7 @@ def upgrade() -> None:
         sa.Column("cart_id", sa.Uuid(), nullable=False),
         sa.Column("user_id", sa.String(length=64), nullable=True),
         sa.Column("payment_method", sa.String(length=32), nullable=True),
-        sa.Column("facts", sa.JSON(), server_default="{}", nullable=False),
+        sa.Column("facts", sa.JSON(), nullable=False),
         sa.Column("status", sa.String(length=12), server_default="pending", nullable=False),
         sa.Column("deadline_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("moved_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
