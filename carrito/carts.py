@@ -7,11 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     Connection,
-    Uuid,
-    any_,
-    bindparam,
     delete,
     func,
     insert,
@@ -53,12 +49,16 @@ class Cart:
     items: Sequence[Row]
 
 
+_LOCK = prepared("SELECT * FROM carts WHERE id = ANY(CAST(:cart_ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
+_LINES = prepared("SELECT * FROM cart_items WHERE cart_id = ANY(CAST(:cart_ids AS uuid[])) ORDER BY product_id")
 _BEGIN = prepared("""
     UPDATE carts
     SET status = 'checking_out', saga_id = asked.saga_id, wish = asked.wish,
         handover_due_at = now() + make_interval(secs => asked.handover_seconds)
-    FROM json_to_recordset(CAST(:rows AS json))
-        AS asked (cart_id uuid, saga_id uuid, wish json, handover_seconds double precision)
+    FROM unnest(
+        CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[]), CAST(:wishes AS json[]),
+        CAST(:handover_seconds AS double precision[])
+    ) AS asked (cart_id, saga_id, wish, handover_seconds)
     WHERE carts.id = asked.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = asked.cart_id)
     RETURNING carts.*
 """)
@@ -85,7 +85,10 @@ def create_cart(uow: Connection, user_id: str) -> Cart:
 
 def get_cart(uow: Connection, cart_id: UUID) -> Cart:
     """One cart; raises `CartNotFound`."""
-    return Cart(_found(uow, cart_id), items_of(uow, cart_id))
+    row = uow.execute(select(carts).where(carts.c.id == cart_id)).mappings().first()
+    if row is None:
+        raise CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
+    return _with_items(uow, row)
 
 
 def add_item(uow: Connection, cart_id: UUID, product: Product, quantity: int) -> Cart:
@@ -102,9 +105,9 @@ def add_item(uow: Connection, cart_id: UUID, product: Product, quantity: int) ->
         ).returning(cart_items.c.quantity)
     )
     check_stock(product, wanted or 0)
-    items = items_of(uow, cart_id)
-    check_room(items)
-    return Cart(row, items)
+    cart = _with_items(uow, row)
+    check_room(cart.items)
+    return cart
 
 
 def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
@@ -113,7 +116,7 @@ def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
     line = delete(cart_items).where(cart_items.c.cart_id == cart_id, cart_items.c.product_id == product_id)
     if uow.execute(line).rowcount == 0:
         raise ItemNotFound(f"product {product_id} is not in cart {cart_id}", product_id=product_id)
-    return Cart(row, items_of(uow, cart_id))
+    return _with_items(uow, row)
 
 
 def begin_checkout(uow: Connection, asked: Sequence[Beginning]) -> list[Cart | DomainError]:
@@ -122,12 +125,14 @@ def begin_checkout(uow: Connection, asked: Sequence[Beginning]) -> list[Cart | D
     Refusals: `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that has it, `CartEmpty`.
     """
     before = lock(uow, [each.cart_id for each in asked])  # so that nothing is taken out of it meanwhile
-    rows = [
-        {**vars(each), "saga_id": new_id(), "wish": asdict(each.wish)}
-        for each in asked
-        if not _why_not(each, before.get(each.cart_id))
-    ]
-    frozen = {row["id"]: row for row in uow.execute(_BEGIN, {"rows": dumps(rows)}).mappings()} if rows else {}
+    fit = [each for each in asked if not _why_not(each, before.get(each.cart_id))]
+    values = {
+        "cart_ids": [each.cart_id for each in fit],
+        "saga_ids": [new_id() for _ in fit],
+        "wishes": [dumps(asdict(each.wish)) for each in fit],
+        "handover_seconds": [each.handover_seconds for each in fit],
+    }
+    frozen = {row["id"]: row for row in uow.execute(_BEGIN, values).mappings()} if fit else {}
     begun = {cart.row["id"]: cart for cart in with_items(uow, list(frozen.values()))}
     return [begun.get(each.cart_id) or _not_begun(each, before.get(each.cart_id)) for each in asked]
 
@@ -140,8 +145,7 @@ def hand_over_now(uow: Connection, cart_id: UUID) -> None:
 
 def lock(uow: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
     """The carts with these ids; until this transaction ends nobody else changes them or what is in them."""
-    statement = select(carts).where(carts.c.id == any_(bindparam("cart_ids", cart_ids, ARRAY(Uuid))))
-    locked = uow.execute(statement.order_by(carts.c.id).with_for_update(key_share=True)).mappings()
+    locked = uow.execute(_LOCK, {"cart_ids": list(cart_ids)}).mappings()
     return {row["id"]: row for row in locked}
 
 
@@ -152,12 +156,8 @@ def freeze(uow: Connection, sagas: Mapping[UUID, UUID]) -> None:
 
 def empty_ones(uow: Connection, cart_ids: Sequence[UUID]) -> set[UUID]:
     """Which of these carts have nothing in them."""
-    if not cart_ids:
-        return set()
-    filled = select(cart_items.c.cart_id).where(
-        cart_items.c.cart_id == any_(bindparam("cart_ids", cart_ids, ARRAY(Uuid)))
-    )
-    return set(cart_ids) - set(uow.scalars(filled))
+    lines = uow.execute(_LINES, {"cart_ids": list(cart_ids)}).mappings() if cart_ids else ()
+    return set(cart_ids) - {line["cart_id"] for line in lines}
 
 
 def release(uow: Connection, releases: Sequence[Release]) -> list[Row | DomainError]:
@@ -174,10 +174,8 @@ def release(uow: Connection, releases: Sequence[Release]) -> list[Row | DomainEr
 
 def with_items(uow: Connection, rows: Sequence[Row]) -> list[Cart]:
     """These carts with their lines."""
-    cart_ids = [row["id"] for row in rows]
-    statement = select(cart_items).where(cart_items.c.cart_id == any_(bindparam("cart_ids", cart_ids, ARRAY(Uuid))))
     lines = defaultdict[UUID, list[Row]](list)
-    for line in uow.execute(statement.order_by(cart_items.c.product_id)).mappings():
+    for line in uow.execute(_LINES, {"cart_ids": [row["id"] for row in rows]}).mappings():
         lines[line["cart_id"]].append(line)
     return [Cart(row, lines[row["id"]]) for row in rows]
 
@@ -213,12 +211,6 @@ def seconds_to_next_overdue(uow: Connection) -> float | None:
     return None if seconds is None else max(0.0, float(seconds))
 
 
-def items_of(uow: Connection, cart_id: UUID) -> Sequence[Row]:
-    """The lines of a cart."""
-    statement = select(cart_items).where(cart_items.c.cart_id == cart_id).order_by(cart_items.c.product_id)
-    return uow.execute(statement).mappings().all()
-
-
 def _released(asked: Release, before: Row | None, after: Row | None) -> Row | DomainError:
     if before is None:
         return CartNotFound(f"there is no cart {asked.cart_id}", cart_id=asked.cart_id)
@@ -227,16 +219,13 @@ def _released(asked: Release, before: Row | None, after: Row | None) -> Row | Do
     return after or before
 
 
-def _found(uow: Connection, cart_id: UUID) -> Row:
-    row = uow.execute(select(carts).where(carts.c.id == cart_id)).mappings().first()
-    if row is None:
-        raise CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
-    return row
+def _with_items(uow: Connection, row: Row) -> Cart:
+    [cart] = with_items(uow, [row])
+    return cart
 
 
 def _locked_open(uow: Connection, cart_id: UUID) -> Row:
-    statement = select(carts).where(carts.c.id == cart_id).with_for_update(key_share=True)
-    row = uow.execute(statement).mappings().first()
+    row = lock(uow, [cart_id]).get(cart_id)
     if row is None:
         raise CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
     if row["status"] != CartStatus.OPEN:
