@@ -1,0 +1,171 @@
+"""kill -9 of a service's worker wherever it may be in dealing with an event: the checkout ends as if nothing had been.
+
+Before its commit nothing has happened; after it, before the event is acknowledged, what follows from it is in the
+outbox; and what was published before that was noted is published again.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from shared.http_client import PEER_FAILED
+from shared.testing import wait_until
+from tests.e2e.shop import (
+    CARRITO,
+    CHOREOGRAPHED,
+    CHOREOGRAPHY,
+    COMPLETED,
+    DECLINED,
+    INVENTARIO,
+    PAGOS,
+    QUICK,
+    UNDONE,
+    Shop,
+    problem,
+)
+from tests.system.brokers import Broker
+
+WORKERS = {service: f"{service}-worker" for service in (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)}
+# How many events each service reacts to, one after the other: on the way forward, and when all of that is undone.
+FORWARD, BACKWARD = {INVENTARIO: 2, PAGOS: 1, CARRITO: 2}, {INVENTARIO: 2, CARRITO: 2, PAGOS: 1}
+POINTS = ["before_commit", "before_ack", "before_marking"]
+ANYWHERE = pytest.mark.parametrize(("point", "nth"), [*product(POINTS[:2], [1, 2]), (POINTS[2], 1)])
+AT_EACH = pytest.mark.parametrize("point", POINTS)
+
+
+@pytest.fixture(scope="module")
+def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+    url = broker.create()
+    yield {"rabbitmq_url": url, "env": QUICK}
+    broker.drop(url)
+
+
+def doom(shop: Shop, point: str, nth: int, events: Mapping[str, int]) -> list[str]:
+    """Have the worker of each service die when it gets there for the nth time; those that will."""
+    doomed = [service for service, count in events.items() if nth <= count]
+    for service in doomed:
+        shop.restart(WORKERS[service], FAULT_KILL_AT=f"{service}.worker.{point}#{nth}")
+    return doomed
+
+
+def revive(shop: Shop, doomed: list[str]) -> None:
+    """One after the other, as they die of it."""
+    waiting = set(doomed)
+    while waiting:
+        service = wait_until(
+            lambda: next((each for each in waiting if shop.system.fault_fired(WORKERS[each])), None),
+            f"one of {waiting} dies",
+        )
+        assert service is not None
+        shop.system.wait_dead(WORKERS[service])
+        end_leases(shop, service)
+        shop.restart(WORKERS[service])
+        waiting.remove(service)
+
+
+def end_leases(shop: Shop, service: str) -> None:
+    """The time is over that the dead worker had for publishing what it took; seconds in earnest."""
+    engine = create_engine(shop.database_url)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {service}.outbox SET due_at = now()"))
+    engine.dispose()
+
+
+def assert_told_once(shop: Shop, saga_id: str) -> None:
+    """Each event was published once, or more than once as the same."""
+    told = [entry["event"] for entry in shop.timeline(saga_id, kind="event")]
+    assert len(told) == len(set(told))
+
+
+@ANYWHERE
+def test_a_success_is_completed_though_the_worker_of_every_service_dies(shop: Shop, point: str, nth: int) -> None:
+    shelf = shop.product(quantity=10)
+    cart = shop.cart((shelf, 1))
+    doomed = doom(shop, point, nth, FORWARD)
+    saga_id = shop.begin(cart, pattern=CHOREOGRAPHED)
+    revive(shop, doomed)
+    assert shop.became(saga_id) == COMPLETED
+    assert_told_once(shop, saga_id)
+    assert shop.stock(shelf) == (9, 0, 1)
+
+
+@ANYWHERE
+def test_a_completed_checkout_is_undone_though_the_worker_of_every_service_dies(
+    shop: Shop, point: str, nth: int
+) -> None:
+    shelf = shop.product(quantity=10)
+    saga_id = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    assert shop.became(saga_id) == COMPLETED
+    doomed = doom(shop, point, nth, BACKWARD)
+    assert shop.compensate(saga_id).status == 202
+    revive(shop, doomed)
+    assert shop.became(saga_id) == UNDONE
+    assert_told_once(shop, saga_id)
+    assert shop.stock(shelf) == (10, 0, 0)
+
+
+@AT_EACH
+def test_a_declined_checkout_is_undone_though_the_workers_die_that_undo_it(shop: Shop, point: str) -> None:
+    shelf = shop.product(quantity=10)
+    cart = shop.cart((shelf, 1))
+    doomed = doom(shop, point, 1, {PAGOS: 1, CARRITO: 1}) + doom(shop, point, 2, {INVENTARIO: 2})
+    saga_id = shop.begin(cart, "declined_card", pattern=CHOREOGRAPHED)
+    revive(shop, doomed)
+    assert shop.became(saga_id) == DECLINED
+    assert_told_once(shop, saga_id)
+    assert shop.became(shop.begin(cart, pattern=CHOREOGRAPHED)) == COMPLETED
+
+
+@AT_EACH
+def test_the_window_shows_all_of_a_checkout_though_its_worker_dies(shop: Shop, point: str) -> None:
+    """Also when it dies of the one thing that it publishes: that somebody wants the checkout undone."""
+    shelf = shop.product(quantity=10)
+    doomed = doom(shop, point, 1, {CHOREOGRAPHY: 1})
+    saga_id = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    if point != "before_marking":
+        revive(shop, doomed)
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.compensate(saga_id).status == 202
+    if point == "before_marking":
+        revive(shop, doomed)
+    assert shop.became(saga_id) == UNDONE
+    assert_told_once(shop, saga_id)
+
+
+@pytest.mark.parametrize(
+    ("way", "service", "endpoint"),
+    [
+        (CARRITO, CARRITO, "POST /checkout/saga"),
+        (CARRITO, CHOREOGRAPHY, "POST /saga/choreography/checkout"),
+        (CHOREOGRAPHY, CHOREOGRAPHY, "POST /saga/choreography/checkout"),
+        (CHOREOGRAPHY, CARRITO, "POST /carts/<cart_id>/checkout"),
+    ],
+)
+def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
+    shop: Shop, way: str, service: str, endpoint: str
+) -> None:
+    """And asked for again under its key, as by a client who got no answer, it is the same one."""
+    shelf, key = shop.product(quantity=10), uuid4().hex
+    cart = shop.cart((shelf, 1))
+    shop.restart(service, FAULT_KILL_AT=f"{service}.{endpoint}.before_answer")
+    try:
+        reply = shop.checkout(cart, way=way, pattern=CHOREOGRAPHED, Idempotency_Key=key)
+    except PEER_FAILED:
+        assert service == way
+    else:  # the other one answered for itself
+        assert service != way
+        assert reply.status == (202 if way == CARRITO else 504)
+    shop.system.wait_dead(service)
+    assert shop.system.fault_fired(service)
+    shop.restart(service)
+    wait_until(lambda: shop.cart_as_it_is(cart)["status"] == "checked_out", "it ends")
+    again = shop.checkout(cart, way=way, pattern=CHOREOGRAPHED, Idempotency_Key=key)
+    assert again.status == 202
+    assert shop.became(again.body["saga_id"]) == COMPLETED
+    assert shop.cart_as_it_is(cart)["saga_id"] == again.body["saga_id"]
+    assert shop.stock(shelf) == (9, 0, 1)
+    assert problem(shop.checkout(cart, pattern=CHOREOGRAPHED), 409)["saga_id"] == again.body["saga_id"]
