@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.cpu import components
 from bench.patterns import PATTERNS
-from bench.plan import LOADS, Plan
+from bench.plan import LOADS, PER_CLIENT, Plan
 from bench.progress import Progress
 from bench.report import Results
 from bench.rounds import Bench
@@ -26,13 +26,13 @@ AUDIT_SECONDS = 60  # to wait for sagas to end
 
 def _plan(arguments: argparse.Namespace, urls: dict[str, str]) -> Plan:
     available = [name for name, (_, service) in PATTERNS.items() if service is None or service in urls]
-    patterns = available if arguments.patterns is None else arguments.patterns.split(",")
+    patterns = arguments.patterns or available
     if unknown := set(patterns) - set(available):
         raise StackError(f"No such pattern here: {', '.join(sorted(unknown))}. There are: {', '.join(available)}")
     return Plan(
         patterns=tuple(patterns),
         loads=("hot",) if arguments.hot else LOADS,
-        concurrencies=tuple(int(each) for each in arguments.concurrency.split(",")),
+        concurrencies=tuple(arguments.concurrency),
         sagas=arguments.sagas,
         rounds=arguments.rounds,
         declines=arguments.declines,
@@ -41,6 +41,8 @@ def _plan(arguments: argparse.Namespace, urls: dict[str, str]) -> Plan:
 
 def _measure(home: Home, urls: dict[str, str], plan: Plan) -> Results:
     told = settings.read_env_file(home.env_file) | settings.user_settings()
+    if "DATABASE_URL" not in told:
+        raise StackError("Nothing seems to be up: make up")
     port = told.get("RABBITMQ_MANAGEMENT_PORT")
     progress = Progress(len(plan.patterns) + sum(1 for _ in plan.cases()))
     progress.show("stocking up")
@@ -72,14 +74,41 @@ def _run(arguments: argparse.Namespace) -> bool:
     return findings.clean
 
 
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def _positives(text: str) -> list[int]:
+    return [_positive(each) for each in text.split(",")]
+
+
+def _share(text: str) -> float:
+    if not 0 <= float(text) <= 1:
+        raise ValueError
+    return float(text)
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
+
+
 def main() -> int:
     """Measure; see above for the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--patterns", help=f"of {', '.join(PATTERNS)}, by commas; all that run by default")
-    parser.add_argument("--concurrency", default="1,8,32", help="checkouts in flight, by commas (%(default)s)")
-    parser.add_argument("--sagas", type=int, default=240, help="of each round (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of each case, the median counts (%(default)s)")
-    parser.add_argument("--declines", type=float, default=0.1, help="share of declined payments (%(default)s)")
+    parser.add_argument("--patterns", type=_words, help=f"of {', '.join(PATTERNS)}, by commas; all that run by default")
+    parser.add_argument(
+        "--concurrency", type=_positives, default="1,8,32", help="checkouts in flight, by commas (%(default)s)"
+    )
+    parser.add_argument(
+        "--sagas",
+        type=_positive,
+        default=300,
+        help=f"of each round, at most (%(default)s; {PER_CLIENT} for one in flight)",
+    )
+    parser.add_argument("--rounds", type=_positive, default=3, help="of each case, the median counts (%(default)s)")
+    parser.add_argument("--declines", type=_share, default=0.1, help="share of declined payments (%(default)s)")
     parser.add_argument("--hot", action="store_true", help="one product for all only; by default also many products")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file, too")
     parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LOADS = ("spread", "hot")  # carts of many products in turn, or all of one
+PER_CLIENT = 80  # one after the other are enough to tell; with one in flight, more would take most of the time
 
 
 @dataclass(frozen=True, order=True)
@@ -20,7 +21,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Plan:
-    """`sagas` are those of one round; `declines` is the share of declined payments."""
+    """`sagas` are those of one round, at most; `declines` is the share of declined payments."""
 
     patterns: tuple[str, ...]
     loads: tuple[str, ...]
@@ -28,6 +29,10 @@ class Plan:
     sagas: int
     rounds: int
     declines: float
+
+    def sagas_at(self, concurrency: int) -> int:
+        """Of one round with so many in flight."""
+        return min(self.sagas, PER_CLIENT * concurrency)
 
     def cases(self) -> Iterator[Case]:
         """All rounds in their order: the patterns take turns, and another one is first each time."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from bench.figures import ALL, Figures
 from bench.plan import Case, Plan
-from stack.meters import Messages
 from stack.table import paint, table
 
 HEAD = (
@@ -30,21 +29,16 @@ writes: transactions per saga that wrote something. messages: published per saga
 
 @dataclass(frozen=True)
 class Results:
-    """The figures of all cases, and the messages per saga of each pattern, where they could be counted."""
+    """The figures of all cases, and the messages published per saga of each pattern, where they could be counted."""
 
     plan: Plan
     figures: Mapping[Case, Figures]
-    messages: Mapping[str, Messages]
+    messages: Mapping[str, float]
 
     def ratio(self, case: Case, name: str) -> float | None:
         """A figure in relation to the baseline's under the same load; None when that was not measured."""
         base = self.figures.get(Case(case.load, case.concurrency, "baseline"))
         return None if base is None else _value(self.figures[case], name) / _value(base, name)
-
-    def per_saga(self, pattern: str) -> float | None:
-        """Messages published per saga; None when they were not counted."""
-        counted = self.messages.get(pattern)
-        return None if counted is None else counted.published / self.plan.sagas
 
     def as_json(self) -> dict[str, Any]:
         """Everything, with the names of `Figures`."""
@@ -53,8 +47,9 @@ class Results:
             "results": [
                 {
                     **asdict(case),
+                    "sagas": self.plan.sagas_at(case.concurrency),
                     **asdict(figures),
-                    "messages_published": self.per_saga(case.pattern),
+                    "messages_published": self.messages.get(case.pattern),
                     "ratio_to_baseline": {
                         name: self.ratio(case, name) for name in ("sagas_per_second", "p50_ms", "cpu_ms")
                     },
@@ -72,7 +67,7 @@ class Results:
         return "\n".join([paint(title, "bold"), *table([HEAD, *map(self._row, cases)])])
 
     def _row(self, case: Case) -> tuple[str, ...]:
-        figures, messages = self.figures[case], self.per_saga(case.pattern)
+        figures, messages = self.figures[case], self.messages.get(case.pattern)
         return (
             str(case.concurrency),
             case.pattern,

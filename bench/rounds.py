@@ -14,7 +14,7 @@ from bench.plan import Case, Plan
 from bench.progress import Progress
 from bench.undo import undo
 from bench.wishes import Wish, make_wishes
-from stack.meters import Messages, Postgres, RabbitMQ
+from stack.meters import Postgres, RabbitMQ
 
 HELPERS = 8  # threads that make carts
 WARM_UP_CONCURRENCY = 8
@@ -41,8 +41,11 @@ class Bench:
             progress.advance()
         return {case: medians(figures) for case, figures in rounds.items()}
 
-    def warm_up(self, plan: Plan, progress: Progress) -> dict[str, Messages]:
-        """A round of each pattern that is not measured, but for its messages: how many does not depend on the load."""
+    def warm_up(self, plan: Plan, progress: Progress) -> dict[str, float]:
+        """A round of each pattern that is not measured, but for its messages: how many does not depend on the load.
+
+        Messages published per saga, by pattern.
+        """
         counted = {}
         before = self.rabbitmq and self.rabbitmq.messages()
         for pattern in plan.patterns:
@@ -50,13 +53,15 @@ class Bench:
             self.round(Case(plan.loads[0], WARM_UP_CONCURRENCY, pattern), plan)
             if self.rabbitmq and before:
                 after = self.rabbitmq.messages()
-                counted[pattern], before = after - before, after
+                published, before = (after - before).published, after
+                counted[pattern] = published / plan.sagas_at(WARM_UP_CONCURRENCY)
             progress.advance()
         return counted
 
     def round(self, case: Case, plan: Plan) -> Figures:
         """One round, from carts to figures."""
-        wishes = make_wishes(self._clients(HELPERS), self.products[case.load], plan.sagas, plan.declines)
+        sagas = plan.sagas_at(case.concurrency)
+        wishes = make_wishes(self._clients(HELPERS), self.products[case.load], sagas, plan.declines)
         try:
             return self._measured(case, wishes)
         finally:

@@ -1,5 +1,6 @@
 """The arithmetic of the benchmark."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,7 @@ from bench.figures import Figures, figures_of, medians, percentile, used
 from bench.plan import Case, Plan
 from bench.report import Results
 from bench.wishes import is_declined
-from stack.meters import Messages, Written
+from stack.meters import Written
 
 PLAN = Plan(("baseline", "orchestrated"), ("spread",), (1, 8), sagas=10, rounds=3, declines=0.1)
 
@@ -60,10 +61,9 @@ def test_without_a_baseline_there_is_no_ratio() -> None:
     assert "x " not in str(results).splitlines()[3]
 
 
-def test_messages_are_per_saga_and_unknown_where_they_were_not_counted() -> None:
-    results = Results(PLAN, {}, {"orchestrated": Messages(25, 20)})
-    assert results.per_saga("orchestrated") == 2.5
-    assert results.per_saga("baseline") is None
+def test_a_round_has_no_more_sagas_than_tell_something() -> None:
+    plan = replace(PLAN, sagas=300)
+    assert [plan.sagas_at(concurrency) for concurrency in (1, 3, 4, 32)] == [80, 240, 300, 300]
 
 
 @pytest.mark.parametrize(("share", "declined"), [(0, 0), (0.1, 10), (0.25, 25), (0.3, 30), (1, 100)])
