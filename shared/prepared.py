@@ -5,12 +5,16 @@ psycopg2, but into that of a short `EXECUTE`.
 """
 
 import re
+import time
 from typing import Any
 
 from psycopg2.errors import FeatureNotSupported
 from sqlalchemy import Connection, Engine, ExceptionContext, TextClause, event, text
 
 _OPTION = "prepared"
+# PostgreSQL keeps a plan until it looks at the table again, once a minute at best: one that reads a small table from
+# end to end would be kept while that grows. To plan all anew takes a busy connection about two milliseconds.
+PLAN_SECONDS = 2.0
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
@@ -33,10 +37,18 @@ def _execute_prepared(
 ) -> tuple[str, Any]:
     if not context.execution_options.get(_OPTION):
         return statement, parameters
+    _forget_old_plans(connection.connection.info, cursor)
     known: dict[str, str] = connection.connection.info.setdefault(_OPTION, {})
     if statement not in known:
         known[statement] = _prepare(cursor, f"prepared_{len(known)}", statement)
     return known[statement], parameters
+
+
+def _forget_old_plans(info: dict[Any, Any], cursor: Any) -> None:
+    now = time.monotonic()
+    if now - info.setdefault("planned_at", now) >= PLAN_SECONDS:
+        cursor.execute("DISCARD PLANS")
+        info["planned_at"] = now
 
 
 def _prepare(cursor: Any, name: str, statement: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from shared.db import is_unavailable
@@ -82,6 +82,25 @@ def test_parameters_are_cast_as_in_the_plain_statement(engine: Engine) -> None:
         asked = {"ids": [str(each) for each in ids], "rows": ["[1]", "[2]"]}
         assert uow.execute(statement, asked).all() == [(str(ids[0]), "1"), (str(ids[1]), "2")]
         assert uow.execute(statement, {"ids": [], "rows": []}).all() == []
+
+
+def test_a_plan_for_a_small_table_is_not_kept_while_that_grows(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_id = prepared("SELECT name FROM unnest(CAST(:ids AS integer[])) AS asked (id) JOIN tin USING (id)")
+    fill = text("INSERT INTO tin (name, size) SELECT 'a', 1 FROM generate_series(1, :rows)")
+    plan = text("EXPLAIN EXECUTE prepared_0 (ARRAY[7])")
+
+    def asked(uow: Connection) -> str:
+        for _ in range(8):  # the first five are planned for their own values
+            assert uow.scalars(by_id, {"ids": list(range(1, 31))}).all() == ["a"] * 30
+        return "\n".join(uow.scalars(plan))
+
+    with engine.begin() as uow:
+        uow.execute(fill, {"rows": 100})
+        assert "Seq Scan on tin" in asked(uow)
+        uow.execute(fill, {"rows": 50_000})
+        assert "Seq Scan on tin" in asked(uow), "the plan is kept for a while"
+        monkeypatch.setattr("shared.prepared.PLAN_SECONDS", 0.0)
+        assert "Index Scan" in asked(uow)
 
 
 def test_other_statements_are_left_alone(engine: Engine) -> None:
