@@ -36,9 +36,13 @@ class Results:
     messages: Mapping[str, float]
 
     def ratio(self, case: Case, name: str) -> float | None:
-        """A figure in relation to the baseline's under the same load; None when that was not measured."""
+        """A figure in relation to the baseline's under the same load.
+
+        None where that was not measured, or was too small to be: CPU time is counted in ticks, often of 10 ms.
+        """
         base = self.figures.get(Case(case.load, case.concurrency, "baseline"))
-        return None if base is None else _value(self.figures[case], name) / _value(base, name)
+        of_base = base and _value(base, name)
+        return _value(self.figures[case], name) / of_base if of_base else None
 
     def as_json(self) -> dict[str, Any]:
         """Everything, with the names of `Figures`."""

@@ -61,6 +61,13 @@ def test_without_a_baseline_there_is_no_ratio() -> None:
     assert "x " not in str(results).splitlines()[3]
 
 
+def test_to_a_baseline_too_short_for_the_clock_there_is_no_ratio() -> None:
+    case = Case("spread", 8, "orchestrated")
+    results = Results(PLAN, {case: figures(), Case("spread", 8, "baseline"): figures(100, 0)}, {})
+    assert results.ratio(case, "cpu_ms") is None
+    assert str(results)
+
+
 def test_a_round_has_no_more_sagas_than_tell_something() -> None:
     plan = replace(PLAN, sagas=300)
     assert [plan.sagas_at(concurrency) for concurrency in (1, 3, 4, 32)] == [80, 240, 300, 300]

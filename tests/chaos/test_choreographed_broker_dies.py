@@ -1,0 +1,59 @@
+"""The broker is away, or is killed: choreographed checkouts are accepted, and end when it is back."""
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from typing import Any
+
+import pytest
+
+from shared.testing import wait_until
+from tests.e2e.shop import CARRITO, CHOREOGRAPHED, CHOREOGRAPHY, COMPLETED, DECLINED, QUICK, UNDONE, Shop
+from tests.system.brokers import OwnBroker
+
+LOAD, CUSTOMERS, STOCK = 60, 6, 100
+
+
+@pytest.fixture(scope="module")
+def shop_settings(own_rabbitmq: OwnBroker) -> dict[str, Any]:
+    return {"rabbitmq_url": own_rabbitmq.create(), "env": QUICK}
+
+
+def test_what_is_asked_for_while_the_broker_is_away_is_done_when_it_is_back(
+    shop: Shop, own_rabbitmq: OwnBroker
+) -> None:
+    """Checkouts begin, by either way in, and one that was completed is to be undone."""
+    shelf = shop.product(quantity=10)
+    undone = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    assert shop.became(undone) == COMPLETED
+    carts = [shop.cart((shelf, 1)) for _ in range(4)]
+    own_rabbitmq.stop()
+    assert shop.compensate(undone).body["status"] == "compensating"
+    begun = [
+        shop.begin(cart, method, way, CHOREOGRAPHED)
+        for cart, (method, way) in zip(
+            carts, product(["paypal", "declined_card"], [CARRITO, CHOREOGRAPHY]), strict=True
+        )
+    ]
+    assert {shop.saga(saga_id)["status"] for saga_id in begun} == {"pending"}
+    assert [shop.cart_as_it_is(cart)["saga_id"] for cart in carts] == begun
+    own_rabbitmq.start()
+    assert [shop.became(saga_id) for saga_id in begun] == [COMPLETED, COMPLETED, DECLINED, DECLINED]
+    assert shop.became(undone) == UNDONE
+    assert shop.stock(shelf) == (8, 0, 2)
+    shop.until_well()
+
+
+def test_no_checkout_is_lost_or_doubled_when_the_broker_is_killed_under_load(
+    shop: Shop, own_rabbitmq: OwnBroker
+) -> None:
+    shelf = shop.product(quantity=STOCK)
+    carts = [shop.cart((shelf, 1)) for _ in range(LOAD)]
+    with ThreadPoolExecutor(CUSTOMERS) as customers:
+        sagas = [customers.submit(shop.insist, cart, pattern=CHOREOGRAPHED) for cart in carts]
+        for killing in (LOAD // 4, LOAD // 2):
+            wait_until(sagas[killing].done, "there is load")
+            own_rabbitmq.kill()
+            own_rabbitmq.start()
+    assert {shop.became(saga.result()) for saga in sagas} == {COMPLETED}
+    assert shop.stock(shelf) == (STOCK - LOAD, 0, LOAD)
+    shop.until_well()
