@@ -18,17 +18,17 @@ from shared.outbox import lazily
 from shared.prepared import prepared
 from shared.saga_states import SagaStatus
 
+# Nothing that is known is changed: to lock rows here, besides those that are made, and to make rows while others are
+# locked in `recording.py` would be a deadlock.
 REGISTER = prepared("""
-INSERT INTO saga_choreography.sagas AS known (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
+INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
 SELECT saga_id, cart_id, CAST('{}' AS json), user_id, payment_method,
        now() + make_interval(secs => CAST(:forward AS float8)),
        now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8)))
   FROM json_to_recordset(CAST(:rows AS json)) AS asked (saga_id uuid, cart_id uuid, user_id text, payment_method text)
  ORDER BY saga_id
-ON CONFLICT (saga_id) DO UPDATE
-   SET user_id = coalesce(known.user_id, excluded.user_id),
-       payment_method = coalesce(known.payment_method, excluded.payment_method)
-RETURNING saga_id, cart_id, user_id, payment_method, status
+ON CONFLICT DO NOTHING
+RETURNING saga_id
 """)
 SHOW = prepared("SELECT * FROM saga_choreography.sagas WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
 
@@ -40,16 +40,21 @@ def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> 
     durable, and the saga's first event tells of it again.
     """
     lazily(uow)
-    rows = dumps([vars(each) for each in {each.saga_id: each for each in checkouts}.values()])
+    by_id = {each.saga_id: each for each in checkouts}
     times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
-    known = {row.saga_id: row for row in uow.execute(REGISTER, {"rows": rows, **times})}
-    return [_registered(each, known[each.saga_id]) for each in checkouts]
+    new = set(uow.scalars(REGISTER, {"rows": dumps([vars(each) for each in by_id.values()]), **times}))
+    older = by_id.keys() - new
+    known = {row["saga_id"]: row for row in uow.execute(SHOW, {"ids": list(older)}).mappings()} if older else {}
+    return [_registered(each, known.get(each.saga_id)) for each in checkouts]
 
 
-def _registered(checkout: Checkout, known: Any) -> SagaStatus | CartRefused:
-    if any(getattr(known, name) != value for name, value in vars(checkout).items()):
+def _registered(checkout: Checkout, known: Row | None) -> SagaStatus | CartRefused:
+    if known is None:
+        return SagaStatus.PENDING
+    # Who buys, and how, is unknown until the saga's beginning is.
+    if any(known[name] not in {value, None} for name, value in vars(checkout).items()):
         return CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
-    return SagaStatus(known.status)
+    return SagaStatus(known["status"])
 
 
 def get(uow: Connection, saga_id: UUID) -> Row:
