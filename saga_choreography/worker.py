@@ -3,6 +3,7 @@
 Any number of them may run. Without a broker it only watches.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 from saga_choreography import watchdog
@@ -11,8 +12,18 @@ from saga_choreography.config import Settings
 from saga_choreography.models import db, outbox
 from saga_choreography.recording import record
 from shared import worker
+from shared.event_bus import CONTRACT
 from shared.event_worker import Part, all_together, jobs
+from shared.rabbitmq import Delivery
 from shared.wakeup import Stop
+
+GATHER_SECONDS = 0.02  # sooner, nobody would see
+ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)
+
+
+def an_end_is_among(waiting: Sequence[Delivery], _: int) -> bool:
+    """Only who waits for the end of a saga is in a hurry. The last one tells, since this is asked about each."""
+    return waiting[-1].routing_key in ENDING
 
 
 def main() -> None:
@@ -20,7 +31,7 @@ def main() -> None:
     settings = Settings()
     stop = Stop.on_signals()
     limits = settings.limits
-    part = Part(outbox, partial(record, limits=limits), all_together)
+    part = Part(outbox, partial(record, limits=limits), all_together, an_end_is_among, GATHER_SECONDS)
     watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))
     worker.run_all(create_app(settings), stop, watch, *jobs(db, part, settings, stop))
 

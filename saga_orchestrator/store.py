@@ -9,12 +9,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Numeric, column, func, select, text
+from sqlalchemy import Connection, text
 
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.engine import SagaState
-from saga_orchestrator.models import sagas
 from saga_orchestrator.records import checkout_from_row, rows_as_json, state_from_json, state_to_json
+from shared.db import Row
 from shared.json_codec import dumps
 from shared.prepared import prepared
 from shared.wakeup import notify
@@ -56,24 +56,36 @@ class Save:
     due_in: float | None
 
 
+@dataclass(frozen=True)
+class Claimed:
+    """What was due and is in hand now, and in how many seconds something else is due (not negative; None: never)."""
+
+    leases: list[Lease]
+    next_in: float | None
+
+
 # A lease waits for no disk. A crash of the server may take it back and give its epoch out again, to this executor or
 # to another; that is why writes name the owner, too.
 _CLAIM = prepared("""
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS (
         SELECT saga_id FROM sagas WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ),
+    taken AS (
+        UPDATE sagas SET epoch = epoch + 1, owner = :owner, due_at = now() + :seconds * interval '1 second'
+        FROM lazily
+        WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM picked))
+        RETURNING saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items,
+            total_minor, state, epoch, extract(epoch FROM deadline_at - now()) AS deadline_seconds
+    ),
+    next AS (
+        SELECT min(due_at) AS due_at FROM sagas WHERE due_at IS NOT NULL AND saga_id NOT IN (SELECT saga_id FROM picked)
     )
-    UPDATE sagas SET epoch = epoch + 1, owner = :owner, due_at = now() + :seconds * interval '1 second'
-    FROM picked, lazily
-    WHERE sagas.saga_id = picked.saga_id
-    RETURNING sagas.saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items,
-        total_minor, state, epoch, extract(epoch FROM deadline_at - now())
-""").columns(
-    *(sagas.c[name] for name in (*Checkout.__dataclass_fields__, "state", "epoch")),
-    column("deadline_seconds", Numeric),
-)
+    SELECT taken.*, extract(epoch FROM next.due_at - now()) AS next_in FROM next LEFT JOIN taken ON true
+""")
 
-# Each saga is written under its own lease; those that come back are those that were still in hand.
+# Each saga is written under its own lease; those that come back are those that were still in hand. Their ids are given
+# twice, since PostgreSQL, which expects a hundred rows of JSON, would rather read the whole table than look them up.
 _SAVE = prepared("""
     WITH new AS (
         SELECT * FROM json_to_recordset(CAST(:saves AS json)) AS new (
@@ -87,7 +99,8 @@ _SAVE = prepared("""
             updated_at = now(), due_at = now() + new.due_in * interval '1 second',
             ended_at = CASE WHEN new.due_in IS NULL THEN now() END
         FROM new
-        WHERE sagas.saga_id = new.saga_id AND sagas.epoch = new.epoch AND sagas.owner = new.owner
+        WHERE sagas.saga_id = ANY (CAST(:saga_ids AS uuid[]))
+            AND sagas.saga_id = new.saga_id AND sagas.epoch = new.epoch AND sagas.owner = new.owner
         RETURNING sagas.saga_id, sagas.ended_at
     ),
     noted AS (
@@ -103,26 +116,17 @@ _SAVE = prepared("""
         ON CONFLICT DO NOTHING
     )
     SELECT saga_id, CASE WHEN ended_at IS NOT NULL THEN pg_notify(:ends, saga_id::text) END FROM written
-""").columns(sagas.c.saga_id)
+""")
 
 
-def claim(uow: Connection, owner: str, limit: int, lease_seconds: float) -> list[Lease]:
+def claim(uow: Connection, owner: str, limit: int, lease_seconds: float) -> Claimed:
     """Take up to `limit` sagas that are due; `owner` names this claim and no other. None is given twice."""
-    rows = uow.execute(_CLAIM, {"owner": owner, "limit": limit, "seconds": lease_seconds}).mappings()
-    return [
-        Lease(
-            checkout_from_row(row), state_from_json(row["state"]), row["epoch"], owner, float(row["deadline_seconds"])
-        )
-        for row in rows
-    ]
-
-
-def seconds_to_next(uow: Connection) -> float | None:
-    """Seconds until some saga is due (not negative); None when none will be."""
-    seconds = uow.scalar(
-        select(func.extract("epoch", func.min(sagas.c.due_at) - func.now())).where(sagas.c.due_at.is_not(None))
+    rows = uow.execute(_CLAIM, {"owner": owner, "limit": limit, "seconds": lease_seconds}).mappings().all()
+    next_in = rows[0]["next_in"]
+    return Claimed(
+        [_lease(row, owner) for row in rows if row["saga_id"] is not None],
+        None if next_in is None else max(0.0, float(next_in)),
     )
-    return None if seconds is None else max(0.0, float(seconds))
 
 
 def save(uow: Connection, saves: Sequence[Save]) -> set[UUID]:
@@ -132,7 +136,7 @@ def save(uow: Connection, saves: Sequence[Save]) -> set[UUID]:
     leases = {each.lease.checkout.saga_id: each.lease for each in saves}
     rows = sorted((_row(each) for each in saves), key=lambda row: row["saga_id"])  # locked in one order
     entries = [entry for lease in leases.values() for entry in lease.entries]
-    values = {"saves": rows_as_json(rows), "entries": rows_as_json(entries), "ends": ENDS}
+    values = {"saga_ids": list(leases), "saves": rows_as_json(rows), "entries": rows_as_json(entries), "ends": ENDS}
     written = set(uow.scalars(_SAVE, values))
     if any(each.kind is Kind.HAND_BACK for each in saves):
         notify(uow, DUE)
@@ -151,3 +155,8 @@ def _row(save: Save) -> dict[str, Any]:
         "total_minor": lease.checkout.total_minor if lease.learned else None,
         "due_in": save.due_in,
     }
+
+
+def _lease(row: Row, owner: str) -> Lease:
+    state = state_from_json(row["state"])
+    return Lease(checkout_from_row(row), state, row["epoch"], owner, float(row["deadline_seconds"]))

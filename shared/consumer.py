@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from shared import faults
 from shared.batches import rounds
 from shared.cloud_events import Message, Unreadable, from_message
+from shared.crowd import Crowd
 from shared.db import Database, is_unavailable
 from shared.event_bus import Event
 from shared.ids import new_id
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 Handle = Callable[[Connection, Sequence[Event]], list[Event]]
 # Events in the parts that may share a transaction.
 Split = Callable[[Sequence[Delivery]], Iterable[list[Delivery]]]
+# Whether those that wait are worth a transaction; the second is how many came together lately.
+Enough = Callable[[Sequence[Delivery], int], bool]
 
 
 def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
@@ -49,13 +52,23 @@ def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
     return [list(batch)] if batch else []
 
 
+def as_many_as_lately(waiting: Sequence[Delivery], expected: int) -> bool:
+    """For a service whose reactions others wait for: what comes alone is dealt with at once."""
+    return len(waiting) >= expected
+
+
 @dataclass(frozen=True)
 class Part:
-    """A service's part in the choreography: what it does with events, and where it stages those that follow."""
+    """A service's part in the choreography: what it does with events, and where it stages those that follow.
+
+    Until there are enough it waits for more, though never longer than `gather_seconds`.
+    """
 
     outbox: Outbox
     handle: Handle
     split: Split = by_type
+    enough: Enough = as_many_as_lately
+    gather_seconds: float = 0.005
 
 
 class Deadly(Exception):
@@ -68,11 +81,18 @@ class Consumer:
     def __init__(self, db: Database, part: Part, bus: Bus, loop: Loop, publisher: Publisher) -> None:
         self._db, self._part, self._bus, self._loop, self._publisher = db, part, bus, loop, publisher
         self._alone = deque[Delivery]()
+        self._crowd = Crowd()
 
     @property
     def due(self) -> bool:
         """Whether there are messages to be dealt with."""
         return bool(self._bus.deliveries or self._alone)
+
+    @property
+    def should_wait(self) -> bool:
+        """Whether more messages should come first, for the moment that the service's part allows."""
+        waiting = self._bus.deliveries
+        return bool(waiting) and not self._part.enough(waiting, self._crowd.expected)
 
     def consume(self) -> None:
         """Deal with some of what has come. Raises when the database is away; nothing is forgotten then."""
@@ -93,6 +113,8 @@ class Consumer:
     def _parts(self) -> Iterator[list[Delivery]]:
         """Up to `BATCH` messages, in parts for a transaction each; then one of those to be tried alone."""
         waiting = self._bus.deliveries
+        if waiting:
+            self._crowd.came(len(waiting))
         taken = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
         known = [delivery for delivery in taken if self._read(delivery)]
         self._alone.extend(delivery for delivery in known if delivery.doubtful or delivery.tries)

@@ -35,11 +35,12 @@ class EventWorker:
     def __init__(self, db: Database, part: Part, database_url: str, rabbitmq_url: str, stop: Stop) -> None:
         self._stop = stop
         self._loop = Loop()
-        self._bus = Bus(rabbitmq_url, db.service, self._loop, self._wake)
+        self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed)
         self._publisher = Publisher(db, part.outbox, self._bus, self._loop, self._wake)
         self._consumer = Consumer(db, part, self._bus, self._loop, self._publisher)
         self._listener = Listener(database_url, part.outbox.channel)
-        self._awake = self._stopping = False
+        self._gather_seconds = part.gather_seconds
+        self._awake = self._gathering = self._stopping = False
         self._paused_until = 0.0
 
     def run(self) -> None:
@@ -50,6 +51,18 @@ class EventWorker:
         self._loop.start()
         self._loop.close()
         self._listener.close()
+
+    def _changed(self) -> None:
+        """A message or a confirm came, or the broker did."""
+        if not self._consumer.should_wait:
+            self._wake()
+        elif not self._gathering:
+            self._gathering = True
+            self._loop.call_later(self._gather_seconds, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = False
+        self._wake()
 
     def _wake(self) -> None:
         """Look for something to do, soon, and once for however many reasons: what has come until then goes together."""

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,14 @@ def test_an_event_is_reacted_to_once_however_often_it_comes(room: Room) -> None:
     once = Counter(event.saga_id for event in events + last)
     assert room[PAGOS].acted() == once
     assert room.counts(PAGOS) == once
+
+
+def test_what_waits_for_more_is_dealt_with_although_no_more_come(room: Room) -> None:
+    pagos = room[PAGOS]
+    pagos.part = replace(pagos.part, enough=lambda *_: False)
+    room.run(PAGOS)
+    for _ in range(2):
+        room.wait_acted(PAGOS, room.publish(reserved(), reserved()))
 
 
 def test_what_follows_names_its_cause_and_carries_the_trace_on(room: Room) -> None:

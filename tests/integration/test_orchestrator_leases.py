@@ -43,7 +43,7 @@ class Sagas:
 
     def claim(self, owner: str, limit: int = 10, seconds: float = LONG) -> list[Lease]:
         with self.transaction() as uow:
-            return store.claim(uow, owner, limit, seconds)
+            return store.claim(uow, owner, limit, seconds).leases
 
     def save(self, kind: Kind, *leases: Lease, due_in: float | None = LONG) -> set[UUID]:
         """The sagas whose leases were over."""
@@ -184,13 +184,14 @@ def test_the_database_itself_refuses_to_forget_a_saga(sagas: Sagas) -> None:
 
 
 def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
-    sagas.accept()
-
     def seconds() -> float | None:
         with sagas.transaction() as uow:
-            return store.seconds_to_next(uow)
+            claimed = store.claim(uow, "another", 10, LONG)
+        assert claimed.leases == []
+        return claimed.next_in
 
-    assert seconds() == 0
+    assert seconds() is None
+    sagas.accept()
     (lease,) = sagas.claim("first", seconds=50)
     assert 40 < (seconds() or 0) <= 50
     sagas.save(Kind.HAND_BACK, lease, due_in=20)
@@ -201,6 +202,18 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     lease.state = completed()
     sagas.end(lease)
     assert seconds() is None
+
+
+def test_what_is_due_and_was_not_taken_is_due_at_once(sagas: Sagas) -> None:
+    """Beyond the limit, or in the middle of somebody else's claim."""
+    for _ in range(2):
+        sagas.accept()
+    with sagas.transaction() as uow:
+        first = store.claim(uow, "first", 1, LONG)
+        with sagas.transaction() as another:
+            rest = store.claim(another, "second", 10, LONG)
+    assert [len(first.leases), first.next_in] == [1, 0]
+    assert [len(rest.leases), rest.next_in] == [1, 0]
 
 
 def test_the_deadline_is_told_by_the_databases_clock(sagas: Sagas) -> None:

@@ -11,6 +11,8 @@ from shared.errors import Conflict
 from shared.testing import concurrently, wait_until
 from shared.together import Together
 
+HANGING = 60.0
+
 
 class Work:
     """Doubles numbers; the first call waits until the test lets it."""
@@ -99,3 +101,19 @@ def test_the_error_of_who_comes_alone_is_raised(error: Exception) -> None:
 
     with pytest.raises(type(error)):
         Together(fails)(1)
+
+
+def test_after_many_the_first_of_the_next_waits_for_as_many() -> None:
+    work = Work()
+    together: Together[int, int] = Together(work, HANGING)
+    all_at_once(together, work, 2, 4)
+    assert sorted(concurrently(partial(together, 6), partial(together, 8))) == [12, 16]
+    assert sorted(work.calls[2]) == [6, 8]
+
+
+def test_who_does_not_come_is_waited_for_only_for_a_moment() -> None:
+    work = Work()
+    together: Together[int, int] = Together(work, 0.01)
+    all_at_once(together, work, 2, 4, 6)
+    assert [together(8), together(10)] == [16, 20]
+    assert work.calls[2:] == [[8], [10]]

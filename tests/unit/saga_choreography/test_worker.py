@@ -1,0 +1,17 @@
+"""When the window looks at what came."""
+
+import pytest
+
+from saga_choreography.worker import an_end_is_among
+from shared.event_bus import CONTRACT
+from shared.rabbitmq import Delivery
+
+
+def delivered(name: str) -> Delivery:
+    return Delivery(1, {}, "application/json", b"", name)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_only_the_end_of_a_saga_is_worth_a_transaction_of_its_own(name: str) -> None:
+    some = [delivered("inventory.reserved"), delivered(name)]
+    assert an_end_is_among(some, 1) == (name in {"checkout.completed", "checkout.failed"})

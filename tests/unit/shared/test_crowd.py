@@ -1,0 +1,22 @@
+"""How many are worth waiting for."""
+
+from shared.crowd import Crowd
+
+
+def expected_after(*counts: int) -> int:
+    crowd = Crowd()
+    for count in counts:
+        crowd.came(count)
+    return crowd.expected
+
+
+def test_nobody_is_waited_for_where_nobody_came() -> None:
+    assert expected_after() == 1
+
+
+def test_as_many_are_expected_as_came_the_last_time() -> None:
+    assert [expected_after(8), expected_after(8, 9), expected_after(9, 8)] == [8, 9, 8]
+
+
+def test_a_crowd_that_is_gone_is_soon_forgotten() -> None:
+    assert [expected_after(8, *[1] * times) for times in range(5)] == [8, 4, 2, 1, 1]
