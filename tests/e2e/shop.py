@@ -145,13 +145,20 @@ class Shop:
         """The id of a saga that checks out a cart with so many of one product."""
         return self.begin(self.cart((product_id, quantity)), method, way, pattern)
 
-    def insist(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, pattern: str = ORCHESTRATED) -> str:
+    def insist(
+        self,
+        cart_id: str,
+        method: str = "credit_card",
+        way: str = CARRITO,
+        pattern: str = ORCHESTRATED,
+        user: str = USER,
+    ) -> str:
         """The id of a saga, as a client gets it who isn't answered: the same request under the same key, again."""
         key = uuid4().hex
 
         def answer() -> Reply | None:
             try:
-                reply = self.checkout(cart_id, method, way, pattern=pattern, Idempotency_Key=key)
+                reply = self.checkout(cart_id, method, way, user, pattern, Idempotency_Key=key)
             except PEER_FAILED:
                 return None
             unanswered = reply.status >= 500 or reply.body.get("type") == "/problems/key-in-use"
