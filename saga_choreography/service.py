@@ -1,6 +1,6 @@
 """The use cases of the choreography, one function each; every one runs inside the caller's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +18,8 @@ from shared.outbox import lazily
 from shared.prepared import prepared
 from shared.saga_states import SagaStatus
 
-# Nothing that is known is changed: to lock rows here, besides those that are made, and to make rows while others are
-# locked in `recording.py` would be a deadlock.
+# Nothing that is known is changed, nor locked: `recording.py` makes rows and then locks older ones, so who locked older
+# ones here and then made rows would be in a deadlock with it.
 REGISTER = prepared("""
 INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
 SELECT saga_id, cart_id, CAST('{}' AS json), user_id, payment_method,
@@ -36,7 +36,8 @@ SHOW = prepared("SELECT * FROM saga_choreography.sagas WHERE saga_id = ANY(CAST(
 def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | CartRefused]:
     """Have these sagas seen from now on; the status of each, whose events may be here already.
 
-    `CartRefused` stands for one that is known as another checkout's. Waits for no disk: that carrito froze the cart is
+    `CartRefused` stands for one that is known as another checkout's; of one whose beginning has not come yet, only the
+    cart is known. Waits for no disk: that carrito froze the cart is
     durable, and the saga's first event tells of it again.
     """
     lazily(uow)
@@ -44,14 +45,12 @@ def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> 
     times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
     new = set(uow.scalars(REGISTER, {"rows": dumps([vars(each) for each in by_id.values()]), **times}))
     older = by_id.keys() - new
-    known = {row["saga_id"]: row for row in uow.execute(SHOW, {"ids": list(older)}).mappings()} if older else {}
-    return [_registered(each, known.get(each.saga_id)) for each in checkouts]
+    known = {row["saga_id"]: dict(row) for row in uow.execute(SHOW, {"ids": list(older)}).mappings()} if older else {}
+    made = {saga_id: {**vars(by_id[saga_id]), "status": SagaStatus.PENDING} for saga_id in new}
+    return [_registered(each, (made | known)[each.saga_id]) for each in checkouts]
 
 
-def _registered(checkout: Checkout, known: Row | None) -> SagaStatus | CartRefused:
-    if known is None:
-        return SagaStatus.PENDING
-    # Who buys, and how, is unknown until the saga's beginning is.
+def _registered(checkout: Checkout, known: Mapping[str, Any]) -> SagaStatus | CartRefused:
     if any(known[name] not in {value, None} for name, value in vars(checkout).items()):
         return CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
     return SagaStatus(known["status"])

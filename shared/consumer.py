@@ -27,6 +27,7 @@ from shared.rabbitmq import Bus, Delivery, Loop, dead_queue
 BATCH = 100  # messages in one transaction: beyond this nothing is gained, and locks are held for longer
 TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons: 0.2, 0.4, 0.8 s, then it is parked
 DEATHS = 5  # of consumers that had it in hand, before it is parked: fewer than until a supervisor gives the process up
+GATHER_SECONDS = 0.005  # what a lone message takes from one service to the next: see docs/decisions/0008
 ERROR_LENGTH = 500
 log = structlog.get_logger()
 
@@ -68,7 +69,7 @@ class Part:
     handle: Handle
     split: Split = by_type
     enough: Enough = as_many_as_lately
-    gather_seconds: float = 0.005
+    gather_seconds: float = GATHER_SECONDS
 
 
 class Deadly(Exception):

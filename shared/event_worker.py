@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import psycopg2
 import structlog
@@ -40,7 +41,8 @@ class EventWorker:
         self._consumer = Consumer(db, part, self._bus, self._loop, self._publisher)
         self._listener = Listener(database_url, part.outbox.channel)
         self._gather_seconds = part.gather_seconds
-        self._awake = self._gathering = self._stopping = False
+        self._gathering: Any = None  # the timer, while more messages are waited for
+        self._awake = self._stopping = False
         self._paused_until = 0.0
 
     def run(self) -> None:
@@ -55,14 +57,19 @@ class EventWorker:
     def _changed(self) -> None:
         """A message or a confirm came, or the broker did."""
         if not self._consumer.should_wait:
-            self._wake()
-        elif not self._gathering:
-            self._gathering = True
-            self._loop.call_later(self._gather_seconds, self._gathered)
+            self._gathered()
+        elif self._gathering is None and not self._awake:
+            self._gathering = self._loop.call_later(self._gather_seconds, self._gathered)
 
     def _gathered(self) -> None:
-        self._gathering = False
+        if self._gathering is not None:
+            self._loop.remove_timeout(self._gathering)
+            self._gathering = None
         self._wake()
+
+    @property
+    def _may_consume(self) -> bool:
+        return self._publisher.has_room and self._consumer.due and self._gathering is None
 
     def _wake(self) -> None:
         """Look for something to do, soon, and once for however many reasons: what has come until then goes together."""
@@ -78,7 +85,7 @@ class EventWorker:
         if not self._bus.ready or time.monotonic() < self._paused_until:
             return None
         try:
-            if self._publisher.has_room and self._consumer.due:
+            if self._may_consume:
                 self._consumer.consume()
             if self._publisher.has_room and self._publisher.due:
                 self._publisher.relay()
@@ -86,7 +93,7 @@ class EventWorker:
             if not is_unavailable(error):
                 raise
             return self._pause(error)
-        if self._publisher.has_room and (self._consumer.due or self._publisher.due):
+        if self._may_consume or (self._publisher.has_room and self._publisher.due):
             self._wake()
         return None
 

@@ -204,6 +204,15 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     assert seconds() is None
 
 
+def test_what_was_taken_is_due_again_when_its_lease_is_over(sagas: Sagas) -> None:
+    """For whoever took it, too: it may be left to its lease."""
+    sagas.accept()
+    with sagas.transaction() as uow:
+        claimed = store.claim(uow, "first", 10, 50)
+    assert len(claimed.leases) == 1
+    assert claimed.next_in == 50
+
+
 def test_what_is_due_and_was_not_taken_is_due_at_once(sagas: Sagas) -> None:
     """Beyond the limit, or in the middle of somebody else's claim."""
     for _ in range(2):

@@ -1,0 +1,89 @@
+"""When an executor takes sagas, and how many."""
+
+import time
+from collections.abc import Sequence
+from threading import Timer
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from saga_orchestrator import executor
+from saga_orchestrator.config import Settings
+from saga_orchestrator.executor import Executor
+from saga_orchestrator.store import Claimed
+from shared.wakeup import Stop
+from shared.worker import LOCKED_SECONDS
+
+
+class Fakes:
+    """An executor without threads and database: how many it asked for, and how long it then waited."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stop = Stop()
+        self.asked: list[int] = []
+        self.waited: list[float | None] = []
+        self.claimed = Claimed([], None)
+        self.executor = Executor(Flask("executor"), Settings(_env_file=None, executor_sagas=3), self.stop)
+        monkeypatch.setattr(self.executor, "_take", self._take)
+        monkeypatch.setattr(self.executor._listener, "wait", lambda seconds, _: self.waited.append(seconds))
+
+    def _take(self, limit: int) -> Claimed:
+        self.asked.append(limit)
+        self.executor._took_at = time.monotonic()
+        return self.claimed
+
+    def hold(self, *hands: Any) -> None:
+        self.executor._hands.take(hands)
+
+    def go(self) -> None:
+        self.executor._take_and_wait()
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    return Fakes(monkeypatch)
+
+
+def some(count: int) -> Sequence[Any]:
+    return [object() for _ in range(count)]
+
+
+@pytest.mark.parametrize(("next_in", "waits"), [(None, None), (7.0, 7.0), (0.0, LOCKED_SECONDS)])
+def test_it_waits_until_the_next_saga_is_due(fakes: Fakes, next_in: float | None, waits: float | None) -> None:
+    fakes.claimed = Claimed([*some(1)], next_in)
+    fakes.go()
+    assert (fakes.asked, fakes.waited) == ([3], [waits])
+
+
+def test_where_as_many_came_as_there_is_room_for_there_may_be_more(fakes: Fakes) -> None:
+    fakes.claimed = Claimed([*some(3)], 7.0)
+    fakes.go()
+    assert fakes.waited == []
+
+
+def test_without_room_it_waits_for_room(fakes: Fakes) -> None:
+    fakes.hold(*some(3))
+    fakes.go()
+    assert (fakes.asked, fakes.waited) == ([], [None])
+
+
+def test_with_sagas_in_hand_it_takes_others_only_after_a_while_and_as_many_as_there_is_room_for_then(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "GATHER_SECONDS", 0.2)
+    hands = some(2)
+    fakes.hold(*hands)
+    fakes.go()
+    began = time.monotonic()
+    Timer(0.01, fakes.executor._hands.let_go, [hands]).start()
+    fakes.go()
+    assert time.monotonic() - began > 0.1
+    assert fakes.asked == [1, 3]
+
+
+def test_asked_to_stop_it_takes_nothing(fakes: Fakes) -> None:
+    fakes.hold(*some(2))
+    fakes.stop.request()
+    fakes.go()
+    assert fakes.asked == []
