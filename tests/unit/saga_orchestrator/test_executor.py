@@ -24,7 +24,9 @@ class Fakes:
         self.asked: list[int] = []
         self.waited: list[float | None] = []
         self.claimed = Claimed([], None)
-        self.executor = Executor(Flask("executor"), Settings(_env_file=None, executor_sagas=3), self.stop)
+        told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": "postgresql://nowhere"}
+        settings = Settings(_env_file=None, executor_sagas=3, **told)
+        self.executor = Executor(Flask("executor"), settings, self.stop)
         monkeypatch.setattr(self.executor, "_take", self._take)
         monkeypatch.setattr(self.executor._listener, "wait", lambda seconds, _: self.waited.append(seconds))
 
