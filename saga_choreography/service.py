@@ -37,17 +37,17 @@ def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> 
     """Have these sagas seen from now on; the status of each, whose events may be here already.
 
     `CartRefused` stands for one that is known as another checkout's; of one whose beginning has not come yet, only the
-    cart is known. Waits for no disk: that carrito froze the cart is
-    durable, and the saga's first event tells of it again.
+    cart is known. Waits for no disk: that carrito froze the cart is durable, and the saga's first event tells of it
+    again.
     """
     lazily(uow)
     by_id = {each.saga_id: each for each in checkouts}
     times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
     new = set(uow.scalars(REGISTER, {"rows": dumps([vars(each) for each in by_id.values()]), **times}))
-    older = by_id.keys() - new
-    known = {row["saga_id"]: dict(row) for row in uow.execute(SHOW, {"ids": list(older)}).mappings()} if older else {}
-    made = {saga_id: {**vars(by_id[saga_id]), "status": SagaStatus.PENDING} for saga_id in new}
-    return [_registered(each, (made | known)[each.saga_id]) for each in checkouts]
+    known = {saga_id: {**vars(each), "status": SagaStatus.PENDING} for saga_id, each in by_id.items()}
+    if older := by_id.keys() - new:
+        known.update({row["saga_id"]: dict(row) for row in uow.execute(SHOW, {"ids": list(older)}).mappings()})
+    return [_registered(each, known[each.saga_id]) for each in checkouts]
 
 
 def _registered(checkout: Checkout, known: Mapping[str, Any]) -> SagaStatus | CartRefused:

@@ -5,6 +5,7 @@ outbox; and what was published before that was noted is published again.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import product
 from typing import Any
 from uuid import uuid4
@@ -12,8 +13,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, text
 
-from shared.http_client import PEER_FAILED
 from shared.testing import wait_until
+from tests.chaos.answering import ask_while_it_dies
 from tests.e2e.shop import (
     CARRITO,
     CHOREOGRAPHED,
@@ -151,19 +152,10 @@ def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     """And asked for again under its key, as by a client who got no answer, it is the same one."""
     shelf, key = shop.product(quantity=10), uuid4().hex
     cart = shop.cart((shelf, 1))
-    shop.restart(service, FAULT_KILL_AT=f"{service}.{endpoint}.before_answer")
-    try:
-        reply = shop.checkout(cart, way=way, pattern=CHOREOGRAPHED, Idempotency_Key=key)
-    except PEER_FAILED:
-        assert service == way
-    else:  # the other one answered for itself
-        assert service != way
-        assert reply.status == (202 if way == CARRITO else 504)
-    shop.system.wait_dead(service)
-    assert shop.system.fault_fired(service)
-    shop.restart(service)
+    ask = partial(shop.checkout, cart, way=way, pattern=CHOREOGRAPHED, Idempotency_Key=key)
+    ask_while_it_dies(shop, ask, way, service, endpoint)
     wait_until(lambda: shop.cart_as_it_is(cart)["status"] == "checked_out", "it ends")
-    again = shop.checkout(cart, way=way, pattern=CHOREOGRAPHED, Idempotency_Key=key)
+    again = ask()
     assert again.status == 202
     assert shop.became(again.body["saga_id"]) == COMPLETED
     assert shop.cart_as_it_is(cart)["saga_id"] == again.body["saga_id"]

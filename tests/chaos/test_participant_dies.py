@@ -1,6 +1,7 @@
 """kill -9 of a service after its commit and before its answer, at every endpoint of the saga: asked again, it does
 nothing twice."""
 
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from shared.http_client import PEER_FAILED
 from shared.testing import wait_until
+from tests.chaos.answering import ask_while_it_dies, doom, revive
 from tests.e2e.shop import (
     CARRITO,
     COMPLETED,
@@ -33,18 +35,6 @@ ORDER, CONFIRM, CANCEL = "POST /orders", "POST /orders/<order_id>/confirm", "POS
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     return {"env": QUICK, "copies": {EXECUTOR: 2}}
-
-
-def doom(shop: Shop, service: str, endpoint: str) -> None:
-    """Have the service die the next time that it is about to answer there."""
-    shop.restart(service, FAULT_KILL_AT=f"{service}.{endpoint}.before_answer")
-
-
-def revive(shop: Shop, service: str) -> None:
-    """Once it has died, and is dead for sure, have it back."""
-    shop.system.wait_dead(service)
-    assert shop.system.fault_fired(service)
-    shop.restart(service)
 
 
 @pytest.mark.parametrize(
@@ -136,17 +126,10 @@ def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     """And asked for again under its key, as by a client who got no answer, it is the same one."""
     product, key = shop.product(quantity=10), uuid4().hex
     cart = shop.cart((product, 1))
-    doom(shop, service, endpoint)
-    try:
-        reply = shop.checkout(cart, way=way, Idempotency_Key=key)
-    except PEER_FAILED:
-        assert service == way
-    else:  # the other one answered for itself
-        assert service != way
-        assert reply.status == (202 if way == CARRITO else 504)  # what was asked for may have been done
-    revive(shop, service)
+    ask = partial(shop.checkout, cart, way=way, Idempotency_Key=key)
+    ask_while_it_dies(shop, ask, way, service, endpoint)
     saga_id = only_saga_of(shop, cart)
-    again = shop.checkout(cart, way=way, Idempotency_Key=key)
+    again = ask()
     assert (again.status, again.body["saga_id"]) == (202, saga_id)
     assert shop.became(saga_id) == COMPLETED
     assert only_saga_of(shop, cart) == saga_id
