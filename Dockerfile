@@ -1,0 +1,31 @@
+# An image for each service: docker build --build-arg SERVICE=carrito .
+# It holds the service, the library that all of them share and what these need, and runs whichever of the service's
+# programs it is told: its web process (the default), its worker (python -m carrito.worker) or its migrations
+# (python -m carrito.init_db). It needs nothing writable but /tmp.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# Changes when the lock does: one layer, the same for all services.
+FROM ${PYTHON_IMAGE} AS packages
+COPY deploy/requirements.lock /
+RUN python -m venv --without-pip /venv \
+ && python -m pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check --only-binary=:all: \
+        --require-hashes -r /requirements.lock
+
+FROM packages AS code
+ARG SERVICE
+RUN : "${SERVICE:?name one, as in --build-arg SERVICE=carrito}"
+WORKDIR /app
+COPY shared shared/
+COPY ${SERVICE} ${SERVICE}/
+RUN python -m compileall -q .
+
+FROM ${PYTHON_IMAGE}
+COPY --from=packages /venv /venv
+ARG SERVICE
+COPY --from=code /app /app
+WORKDIR /app
+# What is set comes from the environment only.
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SERVICE=${SERVICE} SETTINGS_FILES=
+USER 10001:10001
+EXPOSE 8000
+CMD ["sh", "-c", "exec python -m gunicorn --config shared/gunicorn_conf.py --bind 0.0.0.0:8000 $SERVICE.app:app"]
