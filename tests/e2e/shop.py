@@ -1,6 +1,5 @@
 """A shop of real processes, as its customers and its operators use it: over HTTP only."""
 
-import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -72,7 +71,6 @@ class Shop:
         self.database_url = database_url
         self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names}
         self._peers = {name: Peer(name, url, PATIENCE) for name, url in self.urls.items()}
-        self._skus = itertools.count(1)
         self._special: set[str] = set()  # processes that run with an environment of their own
         self._windows: dict[str, tuple[str, str]] = {}  # of the sagas that began
 
@@ -91,7 +89,7 @@ class Shop:
 
     def product(self, quantity: int = 100, price: str = PRICE) -> int:
         """A new product."""
-        body = {"name": "Mug", "price": price, "quantity": quantity, "sku": f"mug-{next(self._skus)}"}
+        body = {"name": "Mug", "price": price, "quantity": quantity, "sku": f"mug-{uuid4()}"}
         return int(self._made(INVENTARIO, "/api/products", body)["id"])
 
     def cart(self, *lines: tuple[int, int], user: str = USER) -> str:

@@ -1,0 +1,225 @@
+"""What a new user does with curl: `walk.sh`, and the commands of the README."""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from shared.config import ROOT
+from shared.testing import wait_until
+from stack.processes import PROCESSES
+from tests.e2e.shop import CARRITO, CHOREOGRAPHED, CHOREOGRAPHY, INVENTARIO, ORCHESTRATED, ORCHESTRATOR, PAGOS, Shop
+from tests.system.brokers import Broker, vhost_of
+from tests.system.running import KEPT
+
+WALK = ROOT / "tests" / "e2e" / "walk.sh"
+LISTS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography/status")}
+TOKEN = "correct horse"
+SECONDS = 60  # so that nothing hangs
+Done = subprocess.CompletedProcess[str]
+Walk = Callable[..., Done]
+
+BY_HAND = (ROOT / "README.md").read_text().split("\nA checkout by hand:\n")[1].split("\n## ")[0]
+BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", BY_HAND, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(broker: Broker) -> Iterator[str]:
+    """The module's broker."""
+    url = broker.create()
+    yield url
+    broker.drop(url)
+
+
+@pytest.fixture(scope="module")
+def shop_settings(rabbitmq: str) -> dict[str, Any]:
+    return {"rabbitmq_url": rabbitmq}
+
+
+@pytest.fixture
+def walk(shop: Shop) -> Walk:
+    """Runs the walk through the shop, with this added to its environment."""
+
+    def run(**env: str) -> Done:
+        everything = environment(shop) | env
+        return subprocess.run([WALK], env=everything, capture_output=True, text=True, check=False, timeout=SECONDS)
+
+    return run
+
+
+def environment(shop: Shop) -> dict[str, str]:
+    """Of a program that is told where the services are, and nothing else."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return kept | {PROCESSES[name].url_setting: url for name, url in shop.urls.items()}
+
+
+def with_queues(broker: Broker, rabbitmq: str) -> dict[str, str]:
+    return {
+        "RABBITMQ_MANAGEMENT_URL": broker.management_url.replace("://", "://guest:guest@"),
+        "RABBITMQ_URL": rabbitmq,
+    }
+
+
+def ends(shop: Shop, pattern: str) -> Counter[str]:
+    """How many sagas there are of each status, once all have ended."""
+    shop.until_quiet()
+    service, path = LISTS[pattern]
+    page = shop.get(service, f"{path}?limit=200").body
+    assert page["next_cursor"] is None
+    return Counter(saga["status"] for saga in page["items"])
+
+
+def ok_lines(done: Done) -> int:
+    return len(re.findall(r"^  ok  ", done.stdout, re.MULTILINE))
+
+
+def assert_stopped_at(done: Done, what: str, expected: str, came: str) -> None:
+    """It failed at this, said what was expected and what came, and the request; and didn't say that all is well."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    told = dict(re.findall(r"^(NOT SO:|  expected |  came     |  request  ) (.*)$", done.stderr, re.MULTILINE))
+    assert told["NOT SO:"] == what
+    assert fnmatchcase(told["  expected "], expected), done.stderr
+    assert fnmatchcase(told["  came     "], came), done.stderr
+    assert told["  request  "].startswith("curl ")
+    assert "All " not in done.stdout
+
+
+def test_it_goes_through_a_shop_in_both_styles(shop: Shop, walk: Walk, broker: Broker, rabbitmq: str) -> None:
+    before = {pattern: ends(shop, pattern) for pattern in LISTS}
+    for window, _ in LISTS.values():
+        shop.restart(window, ADMIN_TOKEN=TOKEN)
+    done = walk(ADMIN_TOKEN=TOKEN, **with_queues(broker, rabbitmq))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.endswith(f"\nAll {ok_lines(done)} things are as they should be.\n")
+    assert re.findall(r"^\w+$", done.stdout, re.MULTILINE) == ["Services", "Orchestrated", "Choreographed", "Queues"]
+    for pattern in LISTS:
+        assert ends(shop, pattern) - before[pattern] == Counter(completed=3, compensated=3)
+
+
+def test_it_stops_where_a_service_is_down(shop: Shop, walk: Walk) -> None:
+    shop.system.kill(INVENTARIO)
+    done = walk()
+    assert_stopped_at(done, "it answers", "an answer", "none")
+    assert f"curl -X 'GET' '{shop.urls[INVENTARIO]}/health'" in done.stderr
+
+
+def test_it_stops_where_a_url_leads_to_another_service(shop: Shop, walk: Walk) -> None:
+    done = walk(PAGOS_SERVICE_URL=shop.urls[CARRITO])
+    assert_stopped_at(done, "pagos is well", "*service: pagos", "*service: carrito")
+
+
+def test_it_stops_where_it_may_not_do_what_operators_do(shop: Shop, walk: Walk) -> None:
+    shop.restart(ORCHESTRATOR, ADMIN_TOKEN=TOKEN)
+    wrong = "tr0ub4dor"
+    done = walk(ADMIN_TOKEN=wrong)
+    assert_stopped_at(done, "the saga is compensated", "202 *", "401 application/problem+json*")
+    assert wrong not in done.stdout + done.stderr
+
+
+def test_it_stops_where_events_are_not_dealt_with(shop: Shop, walk: Walk) -> None:
+    """The orchestrated half of the walk is none the wiser."""
+    shop.system.freeze("pagos-worker")
+    done = walk(WALK_WAIT_SECONDS="3")
+    assert_stopped_at(done, "paid by credit_card, the saga is completed", "200 *completed*", "202 *running*")
+    assert done.stdout.endswith("\nChoreographed\n A success\n")
+
+
+def test_it_stops_where_a_queue_of_dead_letters_is_not_empty(
+    shop: Shop, walk: Walk, broker: Broker, rabbitmq: str
+) -> None:
+    api, guest = f"{broker.management_url}/api", ("guest", "guest")
+    queue = f"{api}/queues/{vhost_of(rabbitmq)}/inventario.dead"
+    letter = {"properties": {}, "routing_key": "inventario.dead", "payload": "?", "payload_encoding": "string"}
+    requests.post(
+        f"{api}/exchanges/{vhost_of(rabbitmq)}/amq.default/publish", json=letter, auth=guest, timeout=SECONDS
+    ).raise_for_status()
+    try:
+        wait_until(lambda: requests.get(queue, auth=guest, timeout=SECONDS).json()["messages"] == 1, "it is counted")
+        done = walk(WALK_WAIT_SECONDS="3", **with_queues(broker, rabbitmq))
+    finally:
+        requests.delete(f"{queue}/contents", auth=guest, timeout=SECONDS).raise_for_status()
+    assert_stopped_at(done, "nothing is in inventario.dead", "*messages: 0", "*messages: 1")
+    assert "guest" not in done.stderr
+
+
+def test_it_explains_itself() -> None:
+    done = subprocess.run([WALK, "--help"], capture_output=True, text=True, check=True)
+    assert set(re.findall(r"\b[A-Z]+_URL\b", WALK.read_text())) <= set(re.findall(r"\w+", done.stdout))
+    assert subprocess.run([WALK, "--quickly"], capture_output=True, check=False).returncode == 2
+
+
+# The README's commands
+
+
+def bash(shop: Shop, script: str, folder: Path, make: Mapping[str, str]) -> subprocess.Popen[str]:
+    """A script that is running, as a reader's shell would run it, for whom `make` does this."""
+    for port, url in ((PROCESSES[name].ports[PROCESSES[name].port_setting], url) for name, url in shop.urls.items()):
+        script = script.replace(f"localhost:{port}", url)
+    assert "localhost" not in script
+    cases = "\n".join(f"  '{goal}') {command} ;;" for goal, command in make.items())
+    program = folder / "make"
+    program.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}\n  *) exit 2 ;;\nesac\n')
+    program.chmod(0o755)
+    env = environment(shop)
+    env["PATH"] = f"{folder}:{env['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def outcome(running: subprocess.Popen[str]) -> str:
+    """What it printed, which went well."""
+    try:
+        output, errors = running.communicate(timeout=SECONDS)
+    finally:
+        running.kill()
+    assert running.returncode == 0, output + errors
+    return output
+
+
+def assert_printed_as_told(script: str, output: str) -> None:
+    """What is taken from an answer is what the comment beside it says; it may explain that in brackets."""
+    told = [comment.split(" (")[0] for comment in re.findall(r"\| take \w+ +# (.*)$", script, re.MULTILINE)]
+    taken = [line for line in output.splitlines() if re.match(r"(process_payment|reserve_inventory|\w+$)", line)]
+    assert len(told) == len(taken) >= 4, output
+    for each, said in zip(taken, told, strict=True):
+        assert fnmatchcase(each, said.replace("…", "*"))
+
+
+def test_the_readme_s_commands_do_what_it_says(shop: Shop, tmp_path: Path) -> None:
+    """All of them, one after the other; nobody but this test starts a service again that was killed here."""
+    before = {pattern: ends(shop, pattern) for pattern in LISTS}
+    script = "\n".join(BLOCKS)
+    pagos = shop.system._instances[PAGOS].pid
+    status = f"printf '%s\\n' 'process state pid' 'pagos running {pagos}' 'pagos-worker running 1'"
+    make = {"audit": f"{sys.executable} -m stack.audit --wait 10", "-s status": status}
+    running = bash(shop, script, tmp_path, make)
+    wait_until(lambda: running.poll() is not None or not shop.system.alive(PAGOS), "pagos is killed", SECONDS)
+    if not shop.system.alive(PAGOS):
+        shop.restart(PAGOS)
+    output = outcome(running)
+    assert shop.system._instances[PAGOS].pid != pagos, "it was killed"
+    assert_printed_as_told(script, output)
+    assert '"event":"checkout.completed"' in output
+    assert output.count("rules hold.") == script.count("make audit")
+    became = {pattern: ends(shop, pattern) - before[pattern] for pattern in LISTS}
+    assert became[ORCHESTRATED] == Counter(completed=3, compensated=3)
+    assert became[CHOREOGRAPHED] == Counter(compensated=1)
+
+
+def test_the_readme_s_failures_are_the_same_in_the_other_style(shop: Shop, tmp_path: Path) -> None:
+    before = ends(shop, CHOREOGRAPHED)
+    first, _, failures, *_ = BLOCKS
+    script = failures.replace("PATTERN=orchestrated ", "PATTERN=choreographed ")
+    assert script != failures
+    output = outcome(bash(shop, first.split("\nCART=")[0] + "\n" + script, tmp_path, {}))
+    assert_printed_as_told(script, output)
+    assert '"available":0,"held":0,"sold":1}' in output
+    assert ends(shop, CHOREOGRAPHED) - before == Counter(completed=2, compensated=2)
