@@ -217,13 +217,13 @@ walk() { # PATTERN, WHERE ITS SAGAS ARE SEEN, AND LISTED; WHAT A TIMELINE IS TOL
   bad_input
 }
 
-queues() { # of every service that reacts to events
-  local name vhost=%2F
+queues() { # PATH PATTERN QUEUE...: what the broker's management API says of each, if we are told where that is
+  local queue vhost=%2F
   [[ ${RABBITMQ_URL:-} =~ ^amqps?://[^/?]*/([^/?]+) ]] && vhost=${BASH_REMATCH[1]}
+  [[ -n ${RABBITMQ_MANAGEMENT_URL:-} ]] || return 0
   printf '\nQueues\n'
-  for name in carrito inventario pagos saga_choreography; do
-    see_soon "$name has its queue, and reads it" "$1/api/queues/$vhost/$name" name "$name" consumers '[1-9]*'
-    see_soon "nothing is in $name.dead" "$1/api/queues/$vhost/$name.dead" name "$name.dead" messages 0
+  for queue in "${@:3}"; do
+    see_soon "$queue: $1 $2" "$RABBITMQ_MANAGEMENT_URL/api/queues/$vhost/$queue" name "$queue" "$1" "$2"
   done
 }
 
@@ -238,7 +238,10 @@ service inventario "$inventario"
 service pagos "$pagos"
 service saga_orchestrator "$orchestrator"
 service saga_choreography "$choreography"
+reacting=(carrito inventario pagos saga_choreography)
+queues consumers '[1-9]*' "${reacting[@]}"
+queues messages 0 "${reacting[@]/%/.dead}"
 walk orchestrated "$orchestrator/saga" '' kind accepted completed
 walk choreographed "$choreography/saga/choreography" /status event checkout.initiated checkout.completed
-[[ -z ${RABBITMQ_MANAGEMENT_URL:-} ]] || queues "$RABBITMQ_MANAGEMENT_URL"
+queues messages 0 "${reacting[@]/%/.dead}"
 printf '\nAll %d things are as they should be.\n' "$checked"
