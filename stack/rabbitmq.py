@@ -29,6 +29,7 @@ log.file = false
 # Of quorum queues' messages, this much is kept in memory before it is written out; the default is 512 MB.
 raft.wal_max_size_bytes = 64000000
 """
+LOOPBACK_ONLY = f"-kernel inet_dist_use_interface {{{HOST.replace('.', ',')}}}"
 # Erlang's schedulers spin for a while when they have nothing to do; others need the processors then.
 NO_BUSY_WAIT = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
@@ -85,7 +86,7 @@ def environment(home: Home, scripts: Path) -> dict[str, str]:
         "RABBITMQ_CONF_ENV_FILE": os.devnull,  # the system's is for the system's node
         "RABBITMQ_NODENAME": "rabbit@localhost",  # whatever this machine's name is, or becomes
         "RABBITMQ_DIST_PORT": os.environ["RABBITMQ_DIST_PORT"],
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-kernel inet_dist_use_interface {{{HOST.replace('.', ',')}}} {NO_BUSY_WAIT}",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_ONLY} {NO_BUSY_WAIT}",
         # By way of the working folder, because RabbitMQ's scripts, and its call of df, can't handle a space in a path.
         "RABBITMQ_CONFIG_FILE": "rabbitmq.conf",
         "RABBITMQ_ENABLED_PLUGINS_FILE": "enabled_plugins",

@@ -1,4 +1,4 @@
-"""`python -m stack.demo` on a stack of its own, and the commands that it prints, and those of the README."""
+"""`python -m stack.demo` on a stack of its own, and the commands that it prints."""
 
 import json
 import os
@@ -173,22 +173,6 @@ def test_its_commands_work_as_they_stand(demo: Demo, home: Path) -> None:
     assert sh(ready)["status"] == "completed"
     assert sh(ready)["status"] == "completed"
     assert audit.check(audit.urls_of(Home.at(home)), wait_seconds=10).clean
-
-
-def test_the_readme_s_checkouts_by_hand_work_as_they_stand(home: Path) -> None:
-    by_hand = (ROOT / "README.md").read_text().split("\nA checkout by hand:\n")[1].split("\n## ")[0]
-    script = "\n".join(re.findall(r"^```\n(.*?)^```", by_hand, re.MULTILINE | re.DOTALL))
-    urls = audit.urls_of(Home.at(home))
-    for name, url in urls.items():
-        script = script.replace(f"localhost:{PROCESSES[name].ports[PROCESSES[name].port_setting]}", url)
-    assert "localhost" not in script
-    script = script.replace("make audit", f"{sys.executable} -m stack.audit --home '{home}' --wait 10")
-    done = subprocess.run(["bash", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count('"status":"completed"') == 2
-    assert done.stdout.count("rules hold.") == 2
-    assert '"event":"checkout.completed"' in done.stdout
-    assert {"orchestrated", "choreographed"} <= set(re.findall(r'"saga_pattern":"(\w+)"', done.stdout))
 
 
 def test_where_it_may_kill_nobody_it_says_so(demo: Demo, home: Path, tmp_path: Path) -> None:

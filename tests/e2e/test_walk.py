@@ -156,7 +156,7 @@ def test_it_stops_where_a_queue_of_dead_letters_is_not_empty(
     letter = {"properties": {}, "routing_key": "inventario.dead", "payload": "?", "payload_encoding": "string"}
     requests.post(f"{api}/exchanges/{vhost}/amq.default/publish", json=letter, timeout=SECONDS).raise_for_status()
     try:
-        wait_until(lambda: requests.get(queue, timeout=SECONDS).json()["messages"] == 1, "the letter is counted")
+        wait_until(lambda: requests.get(queue, timeout=SECONDS).json().get("messages") == 1, "the letter is counted")
         done = walk(WALK_WAIT_SECONDS="1", **env)
     finally:
         requests.delete(f"{queue}/contents", timeout=SECONDS).raise_for_status()

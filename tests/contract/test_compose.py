@@ -1,0 +1,95 @@
+"""The containers are the processes of `stack/processes.py`, with the same settings and the same libraries."""
+
+import importlib
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from shared.config import ROOT
+from stack.processes import PROCESSES, Process
+from tests.system.servers import SERVICES
+
+FILE = ROOT / "docker-compose.saga.yml"
+CONTAINERS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
+OURS = [process for process in PROCESSES.values() if not process.server]
+WEBS = [process for process in OURS if process.ports]
+WORKERS = [process for process in OURS if not process.ports]
+SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq"}
+
+
+def _name(process: Process) -> str:
+    return process.name
+
+
+def test_whoever_names_no_file_means_the_same_one() -> None:
+    assert (ROOT / "docker-compose.yml").samefile(FILE)
+
+
+def test_there_is_a_container_for_each_process_and_a_job_for_each_schema() -> None:
+    jobs = {f"{service}-migrations" for service in SERVICES}
+    assert CONTAINERS.keys() == {*map(_name, OURS), *SERVERS.values(), *jobs}
+
+
+@pytest.mark.parametrize("process", WEBS, ids=_name)
+def test_web_processes_are_published_on_their_well_known_ports(process: Process) -> None:
+    ((setting, port),) = process.ports.items()
+    assert CONTAINERS[process.name]["ports"] == [f"${{PUBLISH_ADDRESS:-127.0.0.1}}:${{{setting}:-{port}}}:8000"]
+    for other in OURS:
+        assert CONTAINERS[other.name]["environment"][process.url_setting] == f"http://{process.name}:8000"
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_so_are_the_servers(name: str) -> None:
+    wanted = [
+        f"${{PUBLISH_ADDRESS:-127.0.0.1}}:${{{setting}:-{port}}}:{port}"
+        for setting, port in PROCESSES[name].ports.items()
+        if port
+    ]
+    assert CONTAINERS[SERVERS[name]]["ports"] == wanted
+
+
+@pytest.mark.parametrize("process", WORKERS, ids=_name)
+def test_workers_are_run_as_they_are_elsewhere_and_as_often(process: Process) -> None:
+    container = CONTAINERS[process.name]
+    assert container["command"] == " ".join(["python", *process.command])
+    assert container.get("scale", 1) == process.copies
+    assert "ports" not in container
+
+
+@pytest.mark.parametrize("process", OURS, ids=_name)
+def test_all_of_a_service_is_one_image_and_waits_for_its_schema(process: Process) -> None:
+    container, job = CONTAINERS[process.name], CONTAINERS[f"{process.package}-migrations"]
+    assert job["command"] == f"python -m {process.package}.init_db"
+    assert container["image"] == job["image"] == f"checkout-sagas/{process.package}"
+    assert container["build"]["args"] == {"SERVICE": process.package}
+    condition = container["depends_on"][f"{process.package}-migrations"]["condition"]
+    assert condition == "service_completed_successfully"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_setting_is_passed_on(service: str) -> None:
+    fields = importlib.import_module(f"{service}.config").Settings.model_fields
+    names = {name.upper() for name, field in fields.items() if field.validation_alias is None}
+    names |= {f"{service.upper()}_DATABASE_URL", "DATABASE_URL"}
+    assert names - CONTAINERS[service]["environment"].keys() == set()
+
+
+def test_images_have_the_libraries_that_were_tested_and_no_others() -> None:
+    images, all_of_them = (_pinned(name) for name in ("deploy/requirements.lock", "requirements.lock"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {canonicalize_name(Requirement(each).name) for each in project["dependencies"]}
+    assert images.items() <= all_of_them.items()
+    assert needed <= images.keys()
+    assert not images.keys() & {"pytest", "mypy", "supervisor"}
+
+
+def _pinned(file: str) -> dict[str, str]:
+    """Each package with its version and hashes."""
+    entries = re.split(r"\n(?=\w)", (ROOT / file).read_text().strip())
+    return {entry.partition("==")[0]: entry for entry in entries}
