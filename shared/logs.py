@@ -20,6 +20,8 @@ _SHARED: tuple[Processor, ...] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 )
+# One list for as long as the process lives: a logger that was used keeps it.
+_PROCESSORS: list[Processor] = []
 _to_json = json.JSONEncoder(default=repr).encode
 
 
@@ -58,8 +60,9 @@ def configure_logs(service: str, level: str) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # each failure takes it ten lines; `shared.rabbitmq` takes one
     lines = _Lines(sys.stderr)
+    _PROCESSORS[:] = *_SHARED, render
     structlog.configure(
-        processors=[*_SHARED, render],
+        processors=_PROCESSORS,
         logger_factory=lambda *_: lines,
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         cache_logger_on_first_use=True,

@@ -22,6 +22,7 @@ pytestmark = needs_rabbitmq
 
 PATCH = ROOT / "tests/examples/shipping.patch"
 PARTS = ("carrito", "inventario", "pagos", "saga_choreography", "saga_orchestrator", "shared", "stack")
+CONTAINERS = (".dockerignore", "docker-compose.saga.yml")
 STEPS = ["reserve_inventory", "process_payment", "create_order", "book_shipment", "commit_inventory"]
 patterns = pytest.mark.parametrize("pattern", [ORCHESTRATED, CHOREOGRAPHED], ids=lambda pattern: pattern.name)
 
@@ -32,6 +33,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("copy")
     for part in PARTS:
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in CONTAINERS:
+        shutil.copy(ROOT / file, copy)
     subprocess.run(["git", "apply", PATCH], cwd=copy, check=True)
     return copy
 

@@ -67,7 +67,7 @@ class Instance:
     reservation: socket.socket | None = None
     env: dict[str, str] = field(default_factory=dict)
     lives: int = 0
-    pid: int = 0
+    pid: int = 0  # 0 while there is none
 
     @property
     def port(self) -> int | None:
@@ -139,7 +139,7 @@ class RunningSystem:
 
     def kill_alone(self, name: str) -> None:
         """SIGKILL for the process itself and for none of its children; returns when all of them are gone."""
-        os.kill(self._instances[name].pid, signal.SIGKILL)
+        os.kill(self._pid(name), signal.SIGKILL)
         self._wait_gone(name)
 
     def kill(self, name: str) -> None:
@@ -150,9 +150,9 @@ class RunningSystem:
 
     def stop(self, name: str, seconds: float = 30) -> int:
         """SIGTERM, as a deployment would; returns when it ended, with its exit status."""
-        instance = self._instances[name]
-        os.kill(instance.pid, signal.SIGTERM)
-        status: list[int] = wait_until(lambda: _listed(self._spawner.status(instance.pid)), f"{name} stops", seconds)
+        pid = self._pid(name)
+        os.kill(pid, signal.SIGTERM)
+        status: list[int] = wait_until(lambda: _listed(self._spawner.status(pid)), f"{name} stops", seconds)
         self._wait_gone(name)
         return status[0]
 
@@ -245,13 +245,20 @@ class RunningSystem:
             connection.close()
 
     def _signal(self, name: str, number: signal.Signals) -> None:
-        os.killpg(self._instances[name].pid, number)
+        os.killpg(self._pid(name), number)
+
+    def _pid(self, name: str) -> int:
+        """Its own, which is its group's, too; `ProcessLookupError` while there is none."""
+        if not (pid := self._instances[name].pid):
+            raise ProcessLookupError(name)
+        return pid
 
     def _wait_gone(self, name: str) -> None:
-        """Wait until nothing is left of the process and its children."""
-        pid = self._instances[name].pid
-        if pid:
-            wait_until(lambda: not _group_exists(pid), f"nothing of {name} is left", 10)
+        """Wait until nothing is left of the process and its children; its id may be another's from then on."""
+        instance = self._instances[name]
+        if instance.pid:
+            wait_until(lambda: not _group_exists(instance.pid), f"nothing of {name} is left", 10)
+            instance.pid = 0
 
 
 def _default_processes(*, choreographed: bool) -> list[str]:

@@ -13,6 +13,7 @@ import runpy
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 LIBRARIES = (
@@ -41,21 +42,13 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, _reap)
     for library in LIBRARIES:
         importlib.import_module(library)
-    started: list[int] = []
     for line in sys.stdin:
         request = json.loads(line)
-        if "argv" in request:
-            started.append(_start(request))
-            answer: dict[str, Any] = {"pid": started[-1]}
-        else:
-            answer = {"status": _ended.get(request["pid"])}
+        answer: dict[str, Any]
+        answer = {"pid": _start(request)} if "argv" in request else {"status": _ended.get(request["pid"])}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-    for pid in started:
-        try:
-            os.killpg(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    _kill_all()
 
 
 def _reap(*_: object) -> None:
@@ -66,13 +59,28 @@ def _reap(*_: object) -> None:
         return
 
 
+def _kill_all() -> None:
+    """Whatever we have for children, and whoever becomes our child when its parent dies of it; nobody else's.
+
+    Not the ids that were given out: the system may have given them to others meanwhile.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        for child in map(int, children):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
 def _start(request: Mapping[str, Any]) -> int:
     """Fork a process that runs `python -m <module> <arguments>`; its process group has its id."""
     python, dash_m, module, *arguments = request["argv"]
     if (python, dash_m) != (sys.executable, "-m"):
         raise ValueError(f"not a python -m command: {request['argv']}")
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it may end before the line that forgets the other
     pid = os.fork()
     os.setpgid(pid, pid)  # in both, so that it is done whoever goes on first
+    _ended.pop(pid, None)  # another one, whose id this was
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     if pid:
         return pid
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

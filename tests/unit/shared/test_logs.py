@@ -44,6 +44,11 @@ def test_lines_below_the_level_are_left_out() -> None:
     assert [line["event"] for line in lines(said, "DEBUG")] == ["a", "b", "c", "d", "e"]
 
 
+def test_a_logger_in_use_is_configured_anew() -> None:
+    program = "log.info('a'); configure_logs('other', 'INFO'); log.info('b')"
+    assert [line["service"] for line in lines(program)] == ["demo", "other"]
+
+
 def test_what_has_no_json_form_is_described() -> None:
     assert lines("log.info('x', what={1, })")[0]["what"] == "{1}"
 
