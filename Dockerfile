@@ -17,7 +17,8 @@ RUN : "${SERVICE:?name one, as in --build-arg SERVICE=carrito}"
 WORKDIR /app
 COPY shared shared/
 COPY ${SERVICE} ${SERVICE}/
-RUN python -m compileall -q .
+# Whoever cloned it may have kept others from reading it; in an image, it is another user who runs it.
+RUN chmod -R a+rX . && python -m compileall -q .
 
 FROM ${PYTHON_IMAGE}
 COPY --from=packages /venv /venv

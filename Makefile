@@ -8,10 +8,10 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test lint audit bench clean
+.PHONY: help install demo up down status logs test docker-test lint audit bench clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 install: .venv/.installed ## install what the project needs, in .venv
 

@@ -62,10 +62,13 @@ def documented(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_exposure(addresses: Iterable[object], settings: ServiceSettings) -> None:
-    """Raise `Exposed` when one of gunicorn's addresses can be reached from elsewhere and nothing protects it."""
+    """Raise `Exposed` when one of gunicorn's addresses can be reached from elsewhere and nothing protects it.
+
+    In a container, which is reached by way of where it is published, that is the address that counts.
+    """
     if settings.admin_token is not None or settings.insecure_demo:
         return
-    for address in addresses:
+    for address in [(settings.published_on,)] if settings.published_on else addresses:
         if not _is_local(address):
             raise Exposed(
                 f"bound to {_words(address)}, beyond this machine, without ADMIN_TOKEN: anybody could administer it. "

@@ -45,6 +45,7 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this
     admin_token: Secret = None  # what administrative endpoints are asked with; empty is none
     insecure_demo: bool = False  # let others than this machine reach a service without one
+    published_on: str = ""  # of a container: where it can be reached, which counts instead of where it is bound
 
     @property
     def threads(self) -> int:

@@ -15,7 +15,7 @@ from stack.books import Books, Unreadable, read_books
 from stack.checkout_rules import ends, holds, once, orders, sagas_end, stock
 from stack.home import Home
 from stack.money_rules import money
-from stack.processes import PROCESSES
+from stack.processes import PROCESSES, Process
 from stack.rules import Rule, Verdict, unrest
 from stack.table import paint, table
 
@@ -120,13 +120,15 @@ def summary(findings: Findings) -> str:
 
 
 def urls_of(home: Home) -> dict[str, str]:
-    """Where the services are: as the user set it, else as the running stack tells, else at their well-known ports."""
+    """Where the services are: as the user set it, else as the running stack tells, else at their ports."""
     told = settings.read_env_file(home.env_file) | settings.user_settings()
-    return {
-        name: told.get(PROCESSES[name].url_setting)
-        or f"http://127.0.0.1:{PROCESSES[name].ports[PROCESSES[name].port_setting]}"
-        for name in AUDITED
-    }
+
+    def port(process: Process) -> str:
+        first, *_ = told.get(process.port_setting, "").split("-")  # of a range, in containers
+        return first or str(process.ports[process.port_setting])
+
+    processes = {name: PROCESSES[name] for name in AUDITED}
+    return {name: told.get(each.url_setting) or f"http://127.0.0.1:{port(each)}" for name, each in processes.items()}
 
 
 def main() -> int:

@@ -2,10 +2,11 @@
 
 import json
 import os
-import shutil
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -16,41 +17,46 @@ from stack import ports
 from stack.processes import PROCESSES
 
 FILE = "docker-compose.saga.yml"
-PROJECT = "checkout-sagas-test"
-KEPT = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_BUILDKIT")  # not the settings
+# Of our own environment; no settings, nor those of `.env`.
+KEPT = re.compile(r"PATH|HOME|LANG|(DOCKER|BUILDKIT|BUILDX|XDG|SSH)_.*|(?i:.*_proxy)")
+JOBS = ("-migrations", "-logins")
 SECONDS = 600  # for anything, so that nothing hangs; images may have to be fetched
+COMMANDS = (["docker", "compose"], ["docker-compose"])
 
 
 @cache
 def command() -> list[str] | None:
-    """Compose, v2 or v1; None where there is none, or no engine that it could talk to."""
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
-    ):
-        return None
-    plugin = ["docker", "compose"]
-    if subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0:
-        return plugin
-    return ["docker-compose"] if shutil.which("docker-compose") else None
+    """Compose: what `COMPOSE` names, else v2, else v1; None where there is none, or no engine that it could talk to."""
+    wanted = os.environ.get("COMPOSE")
+    commands = [wanted.split()] if wanted else COMMANDS
+    return next((each for each in commands if _goes(*each, "version")), None) if _goes("docker", "info") else None
+
+
+def _goes(*argv: str) -> bool:
+    try:
+        return subprocess.run(argv, capture_output=True, timeout=30, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 class Containers:
-    """The project's containers, by the names of the compose file; where a test names one, it means the first copy.
+    """A project's containers, by the names of the compose file; where a test names one, it means the first copy.
 
     It has what `Shop` needs of a `RunningSystem`.
     """
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        """`env` is the settings, as in `.env`."""
+    def __init__(self, project: str, settings: Path, env: Mapping[str, str]) -> None:
+        """`settings` is an empty file, which stands for `.env`; `env` is what would be in it."""
         self.copy = 1  # of each web process, the one that is asked
+        self._project, self._settings = project, settings
         published = [name for process in PROCESSES.values() for name, port in process.ports.items() if port]
-        self._env = {name: os.environ[name] for name in KEPT if name in os.environ} | dict(env)
+        self._env = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)} | dict(env)
         self._env |= {name: str(ports.any_free()) for name in published}
 
     def compose(self, *arguments: str) -> str:
         """Run a command of Compose's on the project; what it prints."""
-        return _run([*(command() or []), "-f", FILE, "-p", PROJECT, *arguments], self._env)
+        files = ["-f", FILE, "--env-file", str(self._settings), "-p", self._project]
+        return _run([*(command() or []), *files, *arguments], self._env)
 
     def up(self, copies: Mapping[str, int] | None = None, **env: str) -> None:
         """Bring all of it up, or to this, and wait until it is well. `env` changes settings."""
@@ -59,12 +65,19 @@ class Containers:
         wait_until(lambda: self.unwell() == [], "every container is well", SECONDS)
 
     def down(self) -> None:
-        """Stop and remove all of it, with its data."""
-        self.compose("down", "--volumes", "--remove-orphans")
+        """Stop and remove all of it, with its data and images."""
+        self.compose("down", "--volumes", "--remove-orphans", "--rmi=local")
+
+    def left(self) -> str:
+        """What there is of it: containers, volumes, networks and images."""
+        mine = f"--filter=label=com.docker.compose.project={self._project}"
+        kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
+        images = docker("image", "ls", "--quiet", f"--filter=reference={self._project}*")
+        return "".join(docker(*kind, "--quiet", mine) for kind in kinds) + images
 
     def all(self) -> dict[str, dict[str, Any]]:
         """What the engine knows of each container, by its service and number: `pagos-worker 1`."""
-        ids = docker("ps", "--all", "--quiet", f"--filter=label=com.docker.compose.project={PROJECT}").split()
+        ids = docker("ps", "--all", "--quiet", f"--filter=label=com.docker.compose.project={self._project}").split()
         found = json.loads(docker("inspect", *ids)) if ids else []
         return {_name(container): container for container in found}
 
@@ -130,6 +143,10 @@ class Containers:
         """The last lines of its copies."""
         return self.compose("logs", "--no-color", "--tail=40", name)
 
+    def story(self) -> str:
+        """What is not well, and what all of them wrote at last."""
+        return f"not well: {self.unwell()}\n" + "\n".join(map(self.log, self.names))
+
     def _id(self, name: str) -> str:
         return str(self.all()[_first(name)]["Id"])
 
@@ -156,7 +173,7 @@ def _first(name: str) -> str:
 
 
 def _is_well(name: str, state: Mapping[str, Any]) -> bool:
-    if "-migrations" in name:
+    if any(job in name for job in JOBS):
         return (state["Status"], state["ExitCode"]) == ("exited", 0)
     return (state["Status"], state.get("Health", {}).get("Status", "healthy")) == ("running", "healthy")
 

@@ -33,21 +33,21 @@ def test_whoever_names_no_file_means_the_same_one() -> None:
 
 def test_there_is_a_container_for_each_process_and_a_job_for_each_schema() -> None:
     jobs = {f"{service}-migrations" for service in SERVICES}
-    assert CONTAINERS.keys() == {*map(_name, OURS), *SERVERS.values(), *jobs}
+    assert CONTAINERS.keys() == {*map(_name, OURS), *SERVERS.values(), *jobs, "db-logins"}
 
 
 @pytest.mark.parametrize("process", WEBS, ids=_name)
 def test_web_processes_are_published_on_their_well_known_ports(process: Process) -> None:
     ((setting, port),) = process.ports.items()
     assert CONTAINERS[process.name]["ports"] == [f"${{PUBLISH_ADDRESS:-127.0.0.1}}:${{{setting}:-{port}}}:8000"]
-    for other in OURS:
-        assert CONTAINERS[other.name]["environment"][process.url_setting] == f"http://{process.name}:8000"
+    told = {each.get("environment", {}).get(process.url_setting) for each in CONTAINERS.values()}
+    assert told <= {None, f"http://{process.name}:8000"}
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_so_are_the_servers(name: str) -> None:
     wanted = [
-        f"${{PUBLISH_ADDRESS:-127.0.0.1}}:${{{setting}:-{port}}}:{port}"
+        f"127.0.0.1:${{{setting}:-{port}}}:{port}"  # whatever else is published
         for setting, port in PROCESSES[name].ports.items()
         if port
     ]
@@ -66,8 +66,8 @@ def test_workers_are_run_as_they_are_elsewhere_and_as_often(process: Process) ->
 def test_all_of_a_service_is_one_image_and_waits_for_its_schema(process: Process) -> None:
     container, job = CONTAINERS[process.name], CONTAINERS[f"{process.package}-migrations"]
     assert job["command"] == f"python -m {process.package}.init_db"
-    assert container["image"] == job["image"] == f"checkout-sagas/{process.package}"
-    assert container["build"]["args"] == {"SERVICE": process.package}
+    assert container["build"] == job["build"] == {"context": ".", "args": {"SERVICE": process.package}}
+    assert "image" not in container.keys() | job.keys(), "a name that two builds give, or a registry is asked for"
     condition = container["depends_on"][f"{process.package}-migrations"]["condition"]
     assert condition == "service_completed_successfully"
 

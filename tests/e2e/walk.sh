@@ -5,7 +5,7 @@
 #
 # It uses products and carts of its own, so it may be repeated, and run beside others. A line is printed for each thing
 # that is as it should be. At the first that isn't, standard error has what was expected, what came and the request,
-# and the exit status is 1. It needs curl and python3. From the environment:
+# and the exit status is 1. It needs bash 4.4, curl and python3. From the environment:
 #
 #   CARRITO_SERVICE_URL, INVENTARIO_SERVICE_URL, PAGOS_SERVICE_URL, ORCHESTRATOR_URL, CHOREOGRAPHY_URL
 #                            where the services are; http://localhost:3000 to 3004 by default
@@ -244,4 +244,6 @@ queues messages 0 "${reacting[@]/%/.dead}"
 walk orchestrated "$orchestrator/saga" '' kind accepted completed
 walk choreographed "$choreography/saga/choreography" /status event checkout.initiated checkout.completed
 queues messages 0 "${reacting[@]/%/.dead}"
+operate GET "$choreography/saga/choreography/dead-letters"
+so 'there are no dead letters' 200 'items.*' none
 printf '\nAll %d things are as they should be.\n' "$checked"

@@ -27,6 +27,14 @@ def test_a_service_of_this_machine_alone_needs_none(address: object) -> None:
     refuse_exposure([address], settings())
 
 
+def test_a_container_is_as_exposed_as_it_is_published() -> None:
+    everywhere = ("0.0.0.0", 8000)
+    refuse_exposure([everywhere], settings(published_on="127.0.0.1"))
+    with pytest.raises(Exposed, match=r"10\.0\.0\.7"):
+        refuse_exposure([everywhere], settings(published_on="10.0.0.7"))
+    refuse_exposure([everywhere], settings(published_on="10.0.0.7", admin_token="secret"))
+
+
 def test_an_empty_token_is_none() -> None:
     with pytest.raises(Exposed):
         refuse_exposure([("0.0.0.0", 1)], settings(admin_token=""))
