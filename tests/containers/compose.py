@@ -49,6 +49,7 @@ class Containers:
         """`settings` is an empty file, which stands for `.env`; `env` is what would be in it."""
         self.copy = 1  # of each web process, the one that is asked
         self._project, self._settings = project, settings
+        self._mine = f"--filter=label=com.docker.compose.project={project}"
         published = [name for process in PROCESSES.values() for name, port in process.ports.items() if port]
         self._env = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)} | dict(env)
         self._env |= {name: str(ports.any_free()) for name in published}
@@ -70,14 +71,13 @@ class Containers:
 
     def left(self) -> str:
         """What there is of it: containers, volumes, networks and images."""
-        mine = f"--filter=label=com.docker.compose.project={self._project}"
         kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
         images = docker("image", "ls", "--quiet", f"--filter=reference={self._project}*")
-        return "".join(docker(*kind, "--quiet", mine) for kind in kinds) + images
+        return "".join(docker(*kind, "--quiet", self._mine) for kind in kinds) + images
 
     def all(self) -> dict[str, dict[str, Any]]:
         """What the engine knows of each container, by its service and number: `pagos-worker 1`."""
-        ids = docker("ps", "--all", "--quiet", f"--filter=label=com.docker.compose.project={self._project}").split()
+        ids = docker("ps", "--all", "--quiet", self._mine).split()
         found = json.loads(docker("inspect", *ids)) if ids else []
         return {_name(container): container for container in found}
 

@@ -6,7 +6,6 @@ One deployment for all of these tests, which leave it well. Recovery is told to 
 import json
 import os
 import random
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,13 +13,13 @@ from typing import cast
 
 import pytest
 
-from shared.config import ROOT
 from shared.http_client import PEER_FAILED
 from shared.testing import wait_until
 from stack.processes import PROCESSES
 from tests.containers.compose import Containers, command
 from tests.e2e.customers import CUSTOMERS, Customers
 from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, ORCHESTRATED, QUICK, Shop, steps_of
+from tests.e2e.walking import walk_through
 from tests.system.running import RunningSystem
 from tests.system.servers import SERVICES
 
@@ -103,17 +102,8 @@ def test_nothing_is_published_beyond_this_machine(containers: Containers) -> Non
 
 
 def test_the_walk(containers: Containers, shop: Shop) -> None:
-    urls = {PROCESSES[name].url_setting: url for name, url in shop.urls.items()}
     page = containers.url("rabbitmq", "RABBITMQ_MANAGEMENT_PORT").replace("//", "//guest:guest@")
-    walk = subprocess.run(
-        ["tests/e2e/walk.sh"],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", **urls, "RABBITMQ_MANAGEMENT_URL": page},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    walk = walk_through(shop, RABBITMQ_MANAGEMENT_URL=page)
     assert walk.returncode == 0, walk.stdout + walk.stderr
 
 

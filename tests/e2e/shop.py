@@ -128,9 +128,7 @@ class Shop:
 
     def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, pattern: str = ORCHESTRATED) -> str:
         """The id of a saga that was accepted."""
-        reply = self.checkout(cart_id, method, way, pattern=pattern)
-        assert reply.status == 202, reply.body
-        return str(reply.body["saga_id"])
+        return _accepted(self.checkout(cart_id, method, way, pattern=pattern))
 
     def buy(
         self,
@@ -164,8 +162,7 @@ class Shop:
 
         reply = wait_until(answer, "the checkout is accepted", PATIENCE)
         assert reply is not None
-        assert reply.status == 202, reply.body
-        return str(reply.body["saga_id"])
+        return _accepted(reply)
 
     # An operator
 
@@ -305,6 +302,11 @@ class Shop:
         reply = self.get(service, path)
         assert reply.status == 200, reply.body
         return reply.body
+
+
+def _accepted(reply: Reply) -> str:
+    assert reply.status == 202, reply.body
+    return str(reply.body["saga_id"])
 
 
 def steps_of(saga: Mapping[str, Any]) -> dict[str, str]:

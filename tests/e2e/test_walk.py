@@ -1,12 +1,12 @@
 """What a new user does with curl: `walk.sh`, and the commands of the README."""
 
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,14 +28,11 @@ from tests.e2e.shop import (
     PAGOS,
     Shop,
 )
+from tests.e2e.walking import SECONDS, WALK, Done, environment, walk_through
 from tests.system.brokers import Broker, vhost_of
-from tests.system.running import KEPT
 
-WALK = ROOT / "tests" / "e2e" / "walk.sh"
 LISTS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography/status")}
 TOKEN = "correct horse"
-SECONDS = 120  # so that nothing hangs
-Done = subprocess.CompletedProcess[str]
 Walk = Callable[..., Done]
 
 BY_HAND = (ROOT / "README.md").read_text().split("\nA checkout by hand:\n")[1].split("\n## ")[0]
@@ -58,18 +55,7 @@ def shop_settings(rabbitmq: str) -> dict[str, Any]:
 @pytest.fixture
 def walk(shop: Shop) -> Walk:
     """Runs the walk through the shop, with this added to its environment."""
-
-    def run(**env: str) -> Done:
-        everything = environment(shop) | env
-        return subprocess.run([WALK], env=everything, capture_output=True, text=True, check=False, timeout=SECONDS)
-
-    return run
-
-
-def environment(shop: Shop) -> dict[str, str]:
-    """Of a program that is told where the services are, and nothing else."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return kept | {PROCESSES[name].url_setting: url for name, url in shop.urls.items()}
+    return partial(walk_through, shop)
 
 
 def with_queues(broker: Broker, rabbitmq: str) -> dict[str, str]:
