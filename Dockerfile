@@ -2,7 +2,7 @@
 # It holds the service, the library that all of them share and what these need, and runs whichever of the service's
 # programs it is told: its web process (the default), its worker (python -m carrito.worker) or its migrations
 # (python -m carrito.init_db). It needs nothing writable but /tmp.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 # Changes when the lock does: one layer, the same for all services.
 FROM ${PYTHON_IMAGE} AS packages

@@ -101,7 +101,9 @@ def test_what_was_redriven_comes_to_its_service_as_if_for_the_first_time(window:
     ]
     (message,) = queues.take("carrito")
     assert message.body == to_message(event).body
-    assert message.properties.headers == {**to_message(event).headers, "x-delivery-count": 0}
+    headers = dict(message.properties.headers or {})
+    assert headers.pop("x-delivery-count", 0) == 0, "it was never given back"  # RabbitMQ 4 leaves out a 0
+    assert headers == to_message(event).headers
     assert queues.depth(dead_queue("carrito")) == 0
     assert redrive(window)["moved"] == []
 
