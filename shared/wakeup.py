@@ -7,6 +7,7 @@ woke it, and never waits longer than until the next thing is due.
 import os
 import selectors
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -85,7 +86,9 @@ class Stop:
 class Listener:
     """One process's ear. `wait` is for one thread, `wake` for any."""
 
-    def __init__(self, database_url: str, channel: str) -> None:
+    def __init__(self, database_url: str, channel: str, opened: Callable[[Any], None] = lambda _: None) -> None:
+        """`opened` is given a cursor of each connection that is made, for what is to last as long as it does."""
+        self._opened = opened
         self._dsn = database_url.replace("postgresql+psycopg2://", "postgresql://", 1)
         self._channel = channel
         self._connection: psycopg2.extensions.connection | None = None
@@ -98,6 +101,7 @@ class Listener:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {self._channel}")
+                self._opened(cursor)
             self._connection = connection
 
     def fileno(self) -> int:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
 
 from saga_orchestrator import service, store
 from saga_orchestrator.domain import Checkout
@@ -22,6 +23,13 @@ from shared.saga_states import SagaStatus
 from shared.testing import concurrently
 
 LONG, PAST = 60.0, -1.0
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Any]:
+    """A cursor of a connection of its own."""
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        yield connection.connection.cursor()
 
 
 class Sagas:
@@ -41,9 +49,20 @@ class Sagas:
             assert service.accept(uow, [checkout], forward_seconds) == [True]
         return checkout
 
-    def claim(self, owner: str, limit: int = 10, seconds: float = LONG) -> list[Lease]:
+    def claim(self, owner: str, limit: int = 10, seconds: float = LONG, executor_id: int = 1) -> list[Lease]:
         with self.transaction() as uow:
-            return store.claim(uow, owner, limit, seconds).leases
+            return store.claim(uow, owner, executor_id, limit, seconds).leases
+
+    def free_abandoned(self) -> int:
+        with self.transaction() as uow:
+            return store.free_abandoned(uow)
+
+    @contextmanager
+    def executor(self, executor_id: int) -> Iterator[None]:
+        """An executor that is there; its connection ends with it."""
+        with connected(self._app.config["SQLALCHEMY_DATABASE_URI"]) as cursor:
+            assert store.announce(cursor, executor_id)
+            yield
 
     def save(self, kind: Kind, *leases: Lease, due_in: float | None = LONG) -> set[UUID]:
         """The sagas whose leases were over."""
@@ -186,7 +205,7 @@ def test_the_database_itself_refuses_to_forget_a_saga(sagas: Sagas) -> None:
 def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     def seconds() -> float | None:
         with sagas.transaction() as uow:
-            claimed = store.claim(uow, "another", 10, LONG)
+            claimed = store.claim(uow, "another", 2, 10, LONG)
         assert claimed.leases == []
         return claimed.next_in
 
@@ -208,7 +227,7 @@ def test_what_was_taken_is_due_again_when_its_lease_is_over(sagas: Sagas) -> Non
     """For whoever took it, too: it may be left to its lease."""
     sagas.accept()
     with sagas.transaction() as uow:
-        claimed = store.claim(uow, "first", 10, 50)
+        claimed = store.claim(uow, "first", 1, 10, 50)
     assert len(claimed.leases) == 1
     assert claimed.next_in == 50
 
@@ -218,9 +237,9 @@ def test_what_is_due_and_was_not_taken_is_due_at_once(sagas: Sagas) -> None:
     for _ in range(2):
         sagas.accept()
     with sagas.transaction() as uow:
-        first = store.claim(uow, "first", 1, LONG)
+        first = store.claim(uow, "first", 1, 1, LONG)
         with sagas.transaction() as another:
-            rest = store.claim(another, "second", 10, LONG)
+            rest = store.claim(another, "second", 2, 10, LONG)
     assert [len(first.leases), first.next_in] == [1, 0]
     assert [len(rest.leases), rest.next_in] == [1, 0]
 
@@ -229,3 +248,61 @@ def test_the_deadline_is_told_by_the_databases_clock(sagas: Sagas) -> None:
     sagas.accept(forward_seconds=30)
     (lease,) = sagas.claim("first")
     assert 20 < lease.deadline_seconds <= 30
+
+
+def test_what_an_executor_that_is_gone_had_in_hand_is_due_at_once(sagas: Sagas) -> None:
+    sagas.accept()
+    with sagas.executor(1):
+        (first,) = sagas.claim("first", executor_id=1)
+        assert sagas.free_abandoned() == 0
+        assert sagas.claim("second", executor_id=2) == []
+    assert sagas.free_abandoned() == 1
+    (second,) = sagas.claim("second", executor_id=2)
+    assert (first.epoch, second.epoch) == (1, 2)
+
+
+def test_who_is_taken_for_gone_and_is_not_keeps_what_nobody_has_claimed(sagas: Sagas) -> None:
+    """The lock only tells who may be asked to go on; who may write is told by the epoch alone."""
+    sagas.accept()
+    (lease,) = sagas.claim("first")
+    assert sagas.free_abandoned() == 1
+    assert sagas.save(Kind.PROGRESS, lease) == set()
+    assert sagas.claim("second", executor_id=2) == []
+    lease.state = completed()
+    assert sagas.end(lease) == set()
+
+
+def test_a_saga_that_waits_for_its_next_attempt_is_nobodys_and_goes_on_waiting(sagas: Sagas) -> None:
+    sagas.accept()
+    (lease,) = sagas.claim("first")
+    sagas.save(Kind.HAND_BACK, lease, due_in=LONG)
+    assert sagas.free_abandoned() == 0
+    assert sagas.claim("second", executor_id=2) == []
+
+
+def test_an_executor_knows_whether_others_have_sagas_in_hand(sagas: Sagas) -> None:
+    def others(executor_id: int) -> bool:
+        with sagas.transaction() as uow:
+            return store.claim(uow, "asked", executor_id, 10, LONG).others
+
+    assert [others(1), others(2)] == [False, False]
+    sagas.accept()
+    (lease,) = sagas.claim("first", executor_id=1)
+    assert [others(1), others(2)] == [False, True]
+    lease.state = completed()
+    sagas.end(lease)
+    assert [others(1), others(2)] == [False, False]
+
+
+def test_an_executor_of_another_database_is_none_of_ours(sagas: Sagas, empty_database_url: str) -> None:
+    with connected(empty_database_url) as elsewhere:
+        assert store.announce(elsewhere, 1)
+        sagas.accept()
+        assert len(sagas.claim("first", executor_id=1)) == 1
+        assert sagas.free_abandoned() == 1
+
+
+def test_two_executors_never_have_the_same_number(sagas: Sagas, fresh_database_url: str) -> None:
+    with sagas.executor(1), connected(fresh_database_url) as cursor:
+        assert not store.announce(cursor, 1)
+        assert store.announce(cursor, 2)

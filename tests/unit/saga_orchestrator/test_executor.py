@@ -58,6 +58,13 @@ def test_it_waits_until_the_next_saga_is_due(fakes: Fakes, next_in: float | None
     assert (fakes.asked, fakes.waited) == ([3], [waits])
 
 
+def test_while_others_have_sagas_in_hand_it_looks_after_them(fakes: Fakes) -> None:
+    for next_in in (None, 7.0, 0.0):
+        fakes.claimed = Claimed([], next_in, others=True)
+        fakes.go()
+    assert fakes.waited == [executor.LOOK_SECONDS, executor.LOOK_SECONDS, LOCKED_SECONDS]
+
+
 def test_where_as_many_came_as_there_is_room_for_there_may_be_more(fakes: Fakes) -> None:
     fakes.claimed = Claimed([*some(3)], 7.0)
     fakes.go()
