@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 from shared.json_codec import dumps, loads
+from stack import settings
 from stack.errors import StackError
 
 TIMEOUT = (1.0, 60.0)  # seconds to connect, and to answer: twice the longest wait that is asked for
@@ -34,7 +35,9 @@ class Client:
         self._urls = urls
         self._session = requests.Session()
         self._session.trust_env = False  # the services are on this machine: no proxy is asked
-        self._session.headers.update({"Content-Type": "application/json", "User-Agent": "bench"})
+        self._session.headers.update(
+            {"Content-Type": "application/json", "User-Agent": "bench", **settings.credentials()}
+        )
 
     def post(
         self, service: str, path: str, body: Json, *expected: int, headers: Mapping[str, str] | None = None

@@ -33,10 +33,14 @@ class Handover:
         The others' threads stay free for the sagas, which ask carrito for their steps: two services whose threads
         all wait for each other would wait for ever.
         """
+        token = settings.service_token
         self._ways_in = {
-            "orchestrated": (Peer("saga_orchestrator", settings.orchestrator_url, ANSWER_SECONDS), "/saga/checkout"),
+            "orchestrated": (
+                Peer("saga_orchestrator", settings.orchestrator_url, token, ANSWER_SECONDS),
+                "/saga/checkout",
+            ),
             "choreographed": (
-                Peer("saga_choreography", settings.choreography_url, ANSWER_SECONDS),
+                Peer("saga_choreography", settings.choreography_url, token, ANSWER_SECONDS),
                 "/saga/choreography/checkout",
             ),
         }

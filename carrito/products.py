@@ -1,5 +1,7 @@
 """inventario, as carts need it: what a product is called, costs, and how many there are."""
 
+from pydantic import SecretStr
+
 from carrito.domain import Product
 from shared.http_client import Peer
 from shared.money import to_minor
@@ -9,8 +11,8 @@ from shared.relay import relayed
 class Products:
     """inventario's catalogue."""
 
-    def __init__(self, base_url: str) -> None:
-        self._inventario = Peer("inventario", base_url)
+    def __init__(self, base_url: str, service_token: SecretStr | None) -> None:
+        self._inventario = Peer("inventario", base_url, service_token)
 
     def get(self, product_id: int) -> Product:
         """One product; raises `Relayed` (no such product) or one of `PEER_FAILED`."""

@@ -32,6 +32,7 @@ from carrito.schemas import (
     OrdersOut,
     VoidOut,
 )
+from shared.access import public, services_only
 from shared.commands import Command
 from shared.idempotency import answer, answer_once
 from shared.json_codec import loads
@@ -57,12 +58,14 @@ class StartedOut(RootModel[CheckoutOut | dict[str, Any]]):
 
 
 @routes.post("/carts", summary="Open a cart", responses={201: CartOut}, openapi_extensions=idempotent())
+@public
 def create_cart(body: CartIn) -> Response:
     """Empty, for a user."""
     return answer_once(db, lambda uow: Answer(CartOut.of(carts.create_cart(uow, body.user_id)), 201))
 
 
 @routes.get("/carts/<cart_id>", summary="Read a cart", responses={200: CartOut, 404: NO_CART})
+@public
 def get_cart(path: CartPath) -> Response:
     """With its lines and their total."""
     with db.transaction() as uow:
@@ -80,6 +83,7 @@ def get_cart(path: CartPath) -> Response:
     },
     openapi_extensions=idempotent(),
 )
+@public
 def add_item(path: CartPath, body: ItemIn) -> Response:
     """At the price that inventario gives; more of what is in already is added to it."""
     products: Products = current_app.extensions["products"]
@@ -96,6 +100,7 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
     summary="Take a product out",
     responses={200: CartOut, 404: problem("No such cart, or not in it"), 409: problem("The cart is not open")},
 )
+@public
 def remove_item(path: ItemPath) -> Response:
     """All of it."""
     with db.transaction() as uow:
@@ -108,6 +113,7 @@ def remove_item(path: ItemPath) -> Response:
     responses={201: CartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
     openapi_extensions=idempotent(),
 )
+@services_only
 def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
     """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer.
 
@@ -121,6 +127,7 @@ def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
     summary="Open a cart again",
     responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled")},
 )
+@services_only
 def release_cart(path: CartPath, body: OfSagaIn) -> Response:
     """The last thing that a compensated saga does; changes nothing when the cart isn't that saga's."""
     return answer(db, lambda uow: release_carts(uow, [Command(body, path)])[0])
@@ -138,6 +145,7 @@ def release_cart(path: CartPath, body: OfSagaIn) -> Response:
     },
     openapi_extensions=idempotent(),
 )
+@public
 def checkout(body: CheckoutIn) -> Response:
     """Answers as the pattern's own service does. Should that be away, the saga is handed to it when it is back."""
     handover: Handover = current_app.extensions["handover"]
@@ -170,6 +178,7 @@ def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Resp
     responses={201: OrderOut, 404: NO_CART, 409: problem("Compensated, or the cart or order id is another saga's")},
     openapi_extensions=idempotent(),
 )
+@services_only
 def create_order(body: OrderIn) -> Response:
     """Pending, of the cart's lines and total; repeated, it answers the same, a refusal too.
 
@@ -179,6 +188,7 @@ def create_order(body: OrderIn) -> Response:
 
 
 @routes.get("/orders/<order_id>", summary="Read an order", responses={200: OrderOut, 404: NO_ORDER})
+@public
 def get_order(path: OrderPath) -> Response:
     """With its lines and total, as frozen at the checkout."""
     with db.transaction() as uow:
@@ -190,6 +200,7 @@ def get_order(path: OrderPath) -> Response:
     summary="Confirm an order",
     responses={200: OrderOut, 404: NO_ORDER, 409: problem("It was cancelled, or belongs to another saga")},
 )
+@services_only
 def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
     """And its cart is checked out, in one commit."""
     return answer(db, lambda uow: confirm_orders(uow, [Command(body, path)])[0])
@@ -200,12 +211,14 @@ def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
     summary="Cancel an order",
     responses={200: CancelledOut, 404: NO_ORDER, 409: OF_ANOTHER},
 )
+@services_only
 def cancel_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
     """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will."""
     return answer(db, lambda uow: cancel_orders(uow, [Command(body, path)])[0])
 
 
 @routes.get("/orders/saga/<cart_id>", summary="A cart's orders", responses={200: OrdersOut})
+@public
 def orders_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, oldest first."""
     with db.transaction() as uow:

@@ -23,6 +23,7 @@ from inventario.schemas import (
     RestockIn,
     lines_of,
 )
+from shared.access import public, services_only, services_or_admin
 from shared.commands import Command, Commands
 from shared.errors import DomainError
 from shared.idempotency import answer, answer_once
@@ -43,12 +44,14 @@ NO_RESERVATION = problem("Nothing is reserved for this saga")
     responses={201: ProductOut, 409: problem("sku taken")},
     openapi_extensions=idempotent(),
 )
+@services_or_admin
 def create_product(body: ProductIn) -> Response:
     """Its quantity is the stock to begin with."""
     return answer_once(db, lambda uow: Answer(ProductOut.of(catalogue.create_product(uow, body.command())), 201))
 
 
 @routes.get("", summary="List products", responses={200: ProductsOut})
+@public
 def list_products(query: PageQuery) -> Response:
     """In the order of their ids."""
     with db.transaction() as uow:
@@ -62,6 +65,7 @@ def list_products(query: PageQuery) -> Response:
     summary="Read a product",
     responses={200: ProductOut, 404: NO_PRODUCT},
 )
+@public
 def get_product(path: ProductPath) -> Response:
     """With its stock: available, held by sagas under way, sold."""
     with db.transaction() as uow:
@@ -74,6 +78,7 @@ def get_product(path: ProductPath) -> Response:
     responses={200: ProductOut, 404: NO_PRODUCT},
     openapi_extensions=idempotent(),
 )
+@services_or_admin
 def restock(path: ProductPath, body: RestockIn) -> Response:
     """Send an Idempotency-Key, so that a repeated request does not add it twice."""
     return answer_once(db, lambda uow: Answer(ProductOut.of(catalogue.restock(uow, path.product_id, body.quantity))))
@@ -85,12 +90,14 @@ def restock(path: ProductPath, body: RestockIn) -> Response:
     responses={201: ReservationOut, 404: NO_PRODUCT, 409: problem("Not enough stock, or no longer possible")},
     openapi_extensions=idempotent(),
 )
+@services_only
 def reserve(body: ReserveIn) -> Response:
     """All lines or none; repeated, it answers the same, a refusal too; after `unreserve` it is refused."""
     return answer_once(db, lambda uow: _reserve(uow, [Command(body)])[0])
 
 
 @routes.post("/unreserve", summary="Give back what a saga holds or bought", responses={200: ReservationOut})
+@services_only
 def unreserve(body: ReservationIn) -> Response:
     """The compensation of `reserve` and of `commit`; before its `reserve` came, it keeps that from happening."""
     return answer(db, lambda uow: _unreserve(uow, [Command(body)])[0])
@@ -101,12 +108,14 @@ def unreserve(body: ReservationIn) -> Response:
     summary="Sell what a saga holds",
     responses={200: ReservationOut, 404: NO_RESERVATION, 409: problem("The hold was released or is over")},
 )
+@services_only
 def commit(body: ReservationIn) -> Response:
     """The pivot of the saga: from here on it goes forward."""
     return answer(db, lambda uow: _commit(uow, [Command(body)])[0])
 
 
 @routes.get("/reservations/<cart_id>", summary="A cart's reservations", responses={200: ReservationsOut})
+@public
 def reservations_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, line by line, oldest first."""
     with db.transaction() as uow:

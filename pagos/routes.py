@@ -25,6 +25,7 @@ from pagos.schemas import (
     UserPath,
     WalletOut,
 )
+from shared.access import public, services_only, services_or_admin
 from shared.batches import each_once, unless_refused
 from shared.commands import Command, Commands
 from shared.errors import DomainError
@@ -45,6 +46,7 @@ DECLINED = problem("Declined; the problem's `reason` says why")
     responses={201: PaymentOut, 402: DECLINED},
     openapi_extensions=idempotent(),
 )
+@services_only
 def pay(body: PaymentIn) -> Response:
     """Send an Idempotency-Key, so that a repeated request does not pay twice."""
     charge = body.charge(_currency())
@@ -66,6 +68,7 @@ def pay(body: PaymentIn) -> Response:
     },
     openapi_extensions=idempotent(),
 )
+@services_only
 def pay_for_saga(body: SagaPaymentIn) -> Response:
     """Once; repeated, it answers the same, a refusal too; after a refund it is refused."""
     return answer_once(db, lambda uow: _pay_for_sagas(uow, [Command(body)])[0])
@@ -80,6 +83,7 @@ def pay_for_saga(body: SagaPaymentIn) -> Response:
         409: problem("The payment is not this saga's"),
     },
 )
+@services_only
 def refund(path: PaymentPath, body: RefundIn) -> Response:
     """The compensation of the saga's payment.
 
@@ -89,6 +93,7 @@ def refund(path: PaymentPath, body: RefundIn) -> Response:
 
 
 @routes.get("/payments/saga/<cart_id>", summary="A cart's saga payments", responses={200: SagaPaymentsOut})
+@public
 def payments_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, declined ones too, oldest first."""
     with db.transaction() as uow:
@@ -102,6 +107,7 @@ def payments_of_cart(path: CartPath) -> Response:
     responses={201: WalletOut},
     openapi_extensions=idempotent(),
 )
+@services_or_admin
 def deposit(path: UserPath, body: DepositIn) -> Response:
     """The first deposit makes the wallet. Send an Idempotency-Key, so that a repeated request adds nothing."""
     currency = _currency()
@@ -115,6 +121,7 @@ def deposit(path: UserPath, body: DepositIn) -> Response:
     summary="Read a wallet",
     responses={200: WalletOut, 404: problem("No such wallet")},
 )
+@public
 def get_wallet(path: UserPath) -> Response:
     """What it holds."""
     with db.transaction() as uow:

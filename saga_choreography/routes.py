@@ -19,7 +19,7 @@ from saga_choreography.schemas import (
     saga_out,
     timeline_out,
 )
-from shared.admin import admin_only
+from shared.access import Who, admin_only, public, require
 from shared.carts import Carts
 from shared.idempotency import request_key
 from shared.openapi import idempotent, problem
@@ -52,12 +52,14 @@ NO_SAGA = problem("No such saga")
     responses={
         200: SagaOut,
         202: AcceptedOut,
+        401: problem("A `saga_id` without the token of a service"),
         404: problem("No such cart"),
         409: problem("The cart is empty, being checked out (by the saga named) or checked out"),
         504: IN_DOUBT,
     },
     openapi_extensions=idempotent(),
 )
+@public
 def checkout(body: CheckoutIn) -> Response:
     """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
     begun = _begun(body)
@@ -74,6 +76,7 @@ def checkout(body: CheckoutIn) -> Response:
 
 
 @routes.get("/status", summary="List sagas", responses={200: SagasOut})
+@public
 def list_sagas(query: ListQuery) -> Response:
     """Newest first, by status or cart."""
     with db.transaction() as uow:
@@ -114,12 +117,14 @@ def redrive(body: RedriveIn) -> Response:
     summary="Read a saga",
     responses={200: SagaOut, 404: NO_SAGA},
 )
+@public
 def get_saga(path: SagaPath) -> Response:
     """Its status and its steps', as far as its events have come here."""
     return respond(Answer(_view(path.saga_id)))
 
 
 @routes.get("/<saga_id>/timeline", summary="All that happened to a saga", responses={200: TimelineOut, 404: NO_SAGA})
+@public
 def get_timeline(path: SagaPath) -> Response:
     """Every event with who published it and what it follows from, and what was done about the saga."""
     with db.transaction() as uow:
@@ -143,6 +148,7 @@ def _begun(body: CheckoutIn) -> Checkout:
     """The checkout that carrito began, or begins now for us; carrito decides which carts may be."""
     request_key()  # refused if it is none, also where it isn't needed
     if body.saga_id is not None:
+        require(Who.SERVICES)
         return checkout_of(body, body.saga_id)
     carts: Carts = current_app.extensions["carts"]
     cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import SecretStr
+
 from shared.errors import DomainError
 from shared.http_client import PEER_FAILED, Peer, Reply
 from shared.relay import Relayed, relayed
@@ -17,8 +19,8 @@ MOST = 50  # carts in one request
 class Carts:
     """carrito's part in the beginning of a checkout. Requests that come at the same time ask for it together."""
 
-    def __init__(self, base_url: str, saga_pattern: str) -> None:
-        self._carrito = Peer("carrito", base_url)
+    def __init__(self, base_url: str, service_token: SecretStr | None, saga_pattern: str) -> None:
+        self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
         self._begin: Together[Asked, Mapping[str, Any]] = Together(self._begin_all)
 

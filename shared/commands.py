@@ -17,6 +17,7 @@ from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import Connection
 
+from shared.access import services_only
 from shared.batches import rounds
 from shared.db import Database, is_unavailable
 from shared.errors import DomainError, NotFound
@@ -199,6 +200,7 @@ def command_routes(commands: Commands) -> APIBlueprint:
     @routes.post(
         "/saga-commands", summary="Do what many sagas ask for", description=description, responses={200: OutcomesOut}
     )
+    @services_only
     def do_commands(body: CommandsIn) -> Response:
         return respond(Answer({"outcomes": commands.run(body.commands)}))
 

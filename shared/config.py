@@ -43,8 +43,9 @@ class ServiceSettings(BaseSettings):
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
     log_level: str = "INFO"
     max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this
-    admin_token: Secret = None  # what administrative endpoints are asked with; empty is none
-    insecure_demo: bool = False  # let others than this machine reach a service without one
+    admin_token: Secret = None  # what operators' requests come with; empty is none
+    service_token: Secret = None  # what the services' requests to each other come with; empty is none
+    insecure_demo: bool = False  # let others than this machine reach a service without them
     published_on: str = ""  # of a container: where it can be reached, which counts instead of where it is bound
 
     @property

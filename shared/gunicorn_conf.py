@@ -9,8 +9,8 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from shared.admin import refuse_exposure
 from shared.config import ServiceSettings
+from shared.exposure import refuse_exposure
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 

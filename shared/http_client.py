@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import requote_uri
@@ -41,8 +42,14 @@ class Reply:
 class Peer:
     """One other service. Safe to use from many threads: each call takes a connection that is free, or makes one."""
 
-    def __init__(self, name: str, base_url: str, read_seconds: float = READ_SECONDS) -> None:
+    def __init__(
+        self, name: str, base_url: str, service_token: SecretStr | None, read_seconds: float = READ_SECONDS
+    ) -> None:
+        """Every request comes with the token, when there is one."""
         self.name = name
+        self._credentials = (
+            {} if service_token is None else {"Authorization": f"Bearer {service_token.get_secret_value()}"}
+        )
         self._base_url = base_url.rstrip("/")
         self._timeout = (CONNECT_SECONDS, read_seconds)
         self._connections = HTTPAdapter(pool_maxsize=KEPT)
@@ -59,7 +66,9 @@ class Peer:
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], wait: float = 0
     ) -> Reply:
         """One request, not repeated; `wait` seconds are added to the time limit."""
-        asked = _prepared(method, self._base_url + path, None if body is None else dumps(body), headers)
+        asked = _prepared(
+            method, self._base_url + path, None if body is None else dumps(body), {**headers, **self._credentials}
+        )
         connect, read = self._timeout
         try:
             response = self._connections.send(asked, timeout=(connect, read + wait))

@@ -6,6 +6,8 @@ from typing import Any
 from shared.errors import RepeatedRefusal
 from shared.http_client import PeerSilent, PeerUnavailable, Reply
 
+NOT_LET_IN = frozenset({401, 403, 421})  # said to this service and not to its client: its token, or a name
+
 
 class Relayed(RepeatedRefusal):
     """Another service's refusal."""
@@ -16,6 +18,8 @@ def relayed(reply: Reply) -> Mapping[str, Any]:
     if reply.status >= 500:
         failed = PeerUnavailable if reply.status == 503 else PeerSilent
         raise failed(f"HTTP {reply.status}: {reply.body.get('detail', '')}")
+    if reply.status in NOT_LET_IN:
+        raise PeerUnavailable(f"HTTP {reply.status}: {reply.body.get('detail', '')}")
     if reply.status >= 400:
         raise Relayed({**reply.body, "status": reply.status})
     return reply.body

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
 
-from shared import admin, faults
+from shared import access, faults
+from shared.access import public, services_or_admin
 from shared.config import ServiceSettings
 from shared.db import Database, is_unavailable
 from shared.errors import DomainError
@@ -32,6 +33,7 @@ from shared.web import (
 
 Check = Callable[[], None]
 _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
+KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
 log = structlog.get_logger()
 
 
@@ -48,7 +50,7 @@ class ServiceApp(OpenAPI):
     def generate_spec_json(self) -> None:
         """The document, with what is the same for every operation added."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]
-        self.spec_json = admin.documented(self, complete(self.spec_json))
+        self.spec_json = access.documented(self, complete(self.spec_json))
 
 
 class OtherThan(BaseConverter):
@@ -74,6 +76,7 @@ def create_service_app(
         validation_error_model=Problem,
         validation_error_callback=invalid_fields,
     )
+    app.extensions["framework_endpoints"] = frozenset(app.view_functions)  # so far
     app.openapi_version = "3.1.0"
     app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # or the page asks a validator elsewhere for a badge
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
@@ -82,7 +85,7 @@ def create_service_app(
     app.url_map.converters["other_than"] = OtherThan
     app.register_api(routes)
     _add_problems(app)
-    admin.guard(app, settings)
+    access.guard(app, settings)
     _add_windows(app, db, audit, {"database": lambda: _ping(db), **checks})
     return app
 
@@ -119,6 +122,7 @@ def _add_windows(
         return response
 
     @app.get("/health", summary="Alive, and what it needs is there", responses={200: _OBJECT})
+    @public
     def health() -> Response:
         found = {name: _state_of(check) for name, check in checks.items()}
         missing = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
@@ -128,10 +132,12 @@ def _add_windows(
         return respond(Answer({"status": "ok", "service": db.service, "dependencies": found}))
 
     @app.get("/metrics", summary="Prometheus metrics", responses={200: {"content": {"text/plain": {}}}})
+    @public
     def show_metrics() -> Response:
         return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
 
     @app.get("/audit", summary="Totals that let anyone check the books from outside", responses={200: _OBJECT})
+    @services_or_admin
     def show_audit() -> Response:
         return respond(Answer(audit()))
 
@@ -153,7 +159,7 @@ def _add_problems(app: ServiceApp) -> None:
     def http_error(error: HTTPException) -> Response:
         if error.response is not None:  # made by validation
             return error.response  # type: ignore[return-value]
-        kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Location", "Retry-After"}}
+        kept = {name: value for name, value in error.get_headers() if name in KEPT_HEADERS}
         return problem_response(http_problem(error.code or 500, error.description or ""), kept)
 
     @app.errorhandler(Exception)

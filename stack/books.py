@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.http_client import PEER_FAILED, Peer
+from stack import settings
 from stack.errors import StackError
 
 SAGA_SERVICES = ("saga_orchestrator", "saga_choreography")
@@ -119,7 +120,7 @@ def read_books(urls: Mapping[str, str]) -> Books:
 
 def _read(service: str, url: str, kind: type[A]) -> A:
     try:
-        reply = Peer(service, url, READ_SECONDS).get("/audit")
+        reply = Peer(service, url, settings.service_token(), READ_SECONDS).get("/audit")
     except PEER_FAILED as error:
         raise Unreadable(f"{error.detail} ({url}/audit)") from error
     if reply.status != 200:

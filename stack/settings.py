@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from stack import ports
 from stack.errors import StackError
 from stack.home import MARKER, ROOT, Home, write_private
@@ -37,6 +39,18 @@ def user_settings() -> dict[str, str]:
     """Everything the user set. A variable of the environment wins over `.env`; if it is empty, nothing is set."""
     everything = read_env_file(ROOT / ".env") | os.environ
     return {name: value for name, value in everything.items() if value}
+
+
+def service_token() -> SecretStr | None:
+    """What services, and whoever does a service's work, send with their requests."""
+    token = user_settings().get("SERVICE_TOKEN")
+    return SecretStr(token) if token else None
+
+
+def credentials() -> dict[str, str]:
+    """The same as a header of a request; no header when there is none."""
+    token = service_token()
+    return {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
 
 
 def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Process]:

@@ -9,6 +9,7 @@ import requests
 
 from shared.ids import new_id
 from shared.json_codec import dumps, loads
+from stack import settings
 from stack.errors import StackError
 
 WAIT_SECONDS = 30  # the most that a service waits with its answer, when it is asked to
@@ -60,6 +61,7 @@ class Shop:
     def __init__(self, urls: Mapping[str, str]) -> None:
         self.urls = urls
         self._session = requests.Session()
+        self._session.headers.update(settings.credentials())
         self._session.trust_env = False  # they are on this machine: no proxy is asked
 
     def send(self, request: Request) -> Json:

@@ -70,7 +70,7 @@ class Shop:
         self.system = system
         self.database_url = database_url
         self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names}
-        self._peers = {name: Peer(name, url, PATIENCE) for name, url in self.urls.items()}
+        self._peers = {name: Peer(name, url, None, PATIENCE) for name, url in self.urls.items()}
         self._special: set[str] = set()  # processes that run with an environment of their own
         self._windows: dict[str, tuple[str, str]] = {}  # of the sagas that began
 

@@ -126,6 +126,14 @@ def test_it_stops_where_it_may_not_do_what_operators_do(shop: Shop, walk: Walk) 
     assert wrong not in done.stdout + done.stderr
 
 
+def test_it_stops_where_it_may_not_add_products(shop: Shop, walk: Walk) -> None:
+    shop.restart(INVENTARIO, SERVICE_TOKEN=TOKEN)
+    wrong = "tr0ub4dor"
+    done = walk(SERVICE_TOKEN=wrong)
+    assert_stopped_at(done, "a new product", "201 *", "401 application/problem+json*")
+    assert wrong not in done.stdout + done.stderr
+
+
 def test_it_stops_where_a_checkout_does_not_end(shop: Shop, walk: Walk) -> None:
     for executor in (name for name in shop.system.names if name.startswith(EXECUTOR)):
         shop.system.freeze(executor)

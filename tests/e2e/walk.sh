@@ -10,6 +10,7 @@
 #   CARRITO_SERVICE_URL, INVENTARIO_SERVICE_URL, PAGOS_SERVICE_URL, ORCHESTRATOR_URL, CHOREOGRAPHY_URL
 #                            where the services are; http://localhost:3000 to 3004 by default
 #   ADMIN_TOKEN              sent with operators' requests
+#   SERVICE_TOKEN            sent with the request for a new product
 #   RABBITMQ_MANAGEMENT_URL  such as http://guest:guest@localhost:15672: look at the queues, too,
 #   RABBITMQ_URL             in its virtual host; by default in /
 #   WALK_WAIT_SECONDS        how long an end may take; 20 by default
@@ -63,9 +64,12 @@ ask() { # METHOD URL [ARGUMENT OF CURL]...: its answer is in $status, $kind and 
   read -r status kind <<<"${answer##*$'\n'}"
 }
 
-operate() { # as ask, with what operators need; not among the arguments, which others on the machine can see
-  ask "$@" -H @<(printf '%s' "${ADMIN_TOKEN:+Authorization: Bearer $ADMIN_TOKEN}")
+with() { # TOKEN, and as ask: the token is not among the arguments of curl, which others on the machine can see
+  ask "${@:2}" -H @<(printf '%s' "${1:+Authorization: Bearer $1}")
 }
+
+operate() { with "${ADMIN_TOKEN:-}" "$@"; } # as ask, with what operators need
+supply() { with "${SERVICE_TOKEN:-}" "$@"; } # as ask, with what the shop's own programs need
 
 fits() { # STATUS [PATH PATTERN]...: whether the answer is like this, and a problem if it is an error
   local fit=0 path paths=() patterns=() values
@@ -97,7 +101,7 @@ see_soon() { # as see, but what is put together from events may take a moment
 
 stock_up() { # QUANTITY: $product, a new one
   made=$((made + 1))
-  ask POST "$inventario/api/products" "${json[@]}" \
+  supply POST "$inventario/api/products" "${json[@]}" \
     -d '{"name": "Tea", "price": "4.99", "quantity": '"$1"', "sku": "walk-'"$run-$made"'"}'
   must 'a new product' 201 available "$1" held 0 sold 0
   product=$(pick id)

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from shared.http_client import Peer, PeerSilent, PeerUnavailable
 
@@ -57,7 +58,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture
 def peer(service: Service) -> Peer:
-    return Peer("demo", f"http://127.0.0.1:{service.server_port}/", read_seconds=10)
+    return Peer("demo", f"http://127.0.0.1:{service.server_port}/", None, read_seconds=10)
 
 
 def test_a_body_is_sent_as_exact_json_with_the_caller_s_headers(peer: Peer, service: Service) -> None:
@@ -67,6 +68,14 @@ def test_a_body_is_sent_as_exact_json_with_the_caller_s_headers(peer: Peer, serv
     assert headers["Content-Type"] == "application/json"
     assert headers["Idempotency-Key"] == '"k"'
     assert (reply.status, str(reply.body["total"])) == (200, "10.10")
+
+
+def test_every_request_comes_with_the_token_of_services_when_there_is_one(peer: Peer, service: Service) -> None:
+    known = Peer("demo", f"http://127.0.0.1:{service.server_port}", SecretStr("hush"), read_seconds=10)
+    known.get("/x")
+    known.post("/x", {}, {"Authorization": "Bearer of somebody else"})
+    peer.get("/x")
+    assert [headers.get("Authorization") for _, _, headers, _ in service.asked] == ["Bearer hush", "Bearer hush", None]
 
 
 def test_reading_sends_no_body(peer: Peer, service: Service) -> None:
@@ -114,11 +123,11 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         with pytest.raises(PeerUnavailable, match="demo: connection refused or broken"):
-            Peer("demo", f"http://127.0.0.1:{silent.getsockname()[1]}").get("/x")
+            Peer("demo", f"http://127.0.0.1:{silent.getsockname()[1]}", None).get("/x")
 
 
 def test_who_takes_too_long_may_have_done_it(service: Service) -> None:
-    slow = Peer("demo", f"http://127.0.0.1:{service.server_port}", read_seconds=0.05)
+    slow = Peer("demo", f"http://127.0.0.1:{service.server_port}", None, read_seconds=0.05)
     release = threading.Event()
     service.answers = _Blocking(release)
     with pytest.raises(PeerSilent, match="demo: no answer in time"):

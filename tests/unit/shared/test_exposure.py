@@ -1,10 +1,12 @@
-"""Nobody can reach a service's administration by mistake."""
+"""Nobody can reach by mistake what only operators and services may ask of a service."""
 
 import pytest
 from pydantic import ValidationError
 
-from shared.admin import Exposed, refuse_exposure
 from shared.config import ServiceSettings
+from shared.exposure import Exposed, refuse_exposure
+
+TOKENS = {"admin_token": "secret", "service_token": "another"}
 
 
 def settings(**given: object) -> ServiceSettings:
@@ -15,10 +17,13 @@ def settings(**given: object) -> ServiceSettings:
     "address",
     [("0.0.0.0", 3000), ("::", 3000), ("", 3000), ("192.168.1.4", 80), ("2001:db8::1", 80), ("shop.example", 80), 3],
 )
-def test_a_service_that_others_can_reach_needs_a_token(address: object) -> None:
-    with pytest.raises(Exposed, match="ADMIN_TOKEN"):
+def test_a_service_that_others_can_reach_needs_both_tokens(address: object) -> None:
+    with pytest.raises(Exposed, match="without ADMIN_TOKEN and SERVICE_TOKEN"):
         refuse_exposure([("127.0.0.1", 3000), address], settings())
-    refuse_exposure([address], settings(admin_token="secret"))
+    for name, missing in ("admin_token", "SERVICE_TOKEN"), ("service_token", "ADMIN_TOKEN"):
+        with pytest.raises(Exposed, match=f"without {missing}:"):
+            refuse_exposure([address], settings(**{name: "secret"}))
+    refuse_exposure([address], settings(**TOKENS))
     refuse_exposure([address], settings(insecure_demo="true"))
 
 
@@ -32,16 +37,18 @@ def test_a_container_is_as_exposed_as_it_is_published() -> None:
     refuse_exposure([everywhere], settings(published_on="127.0.0.1"))
     with pytest.raises(Exposed, match=r"10\.0\.0\.7"):
         refuse_exposure([everywhere], settings(published_on="10.0.0.7"))
-    refuse_exposure([everywhere], settings(published_on="10.0.0.7", admin_token="secret"))
+    refuse_exposure([everywhere], settings(published_on="10.0.0.7", **TOKENS))
 
 
 def test_an_empty_token_is_none() -> None:
-    with pytest.raises(Exposed):
-        refuse_exposure([("0.0.0.0", 1)], settings(admin_token=""))
+    for name in TOKENS:
+        with pytest.raises(Exposed):
+            refuse_exposure([("0.0.0.0", 1)], settings(**{**TOKENS, name: ""}))
 
 
 def test_a_token_is_not_shown() -> None:
-    assert "secret" not in repr(settings(admin_token="secret"))
+    shown = repr(settings(**TOKENS))
+    assert not [token for token in TOKENS.values() if token in shown]
 
 
 def test_a_demo_is_insecure_only_if_that_is_said_in_so_many_words() -> None:

@@ -1,0 +1,44 @@
+"""A service that others than this machine can reach does not start without its tokens."""
+
+import ipaddress
+from collections.abc import Iterable
+
+from shared.config import ServiceSettings
+
+
+class Exposed(RuntimeError):
+    """Anybody who reaches the service could do all that it can do; gunicorn shows a RuntimeError as what it is."""
+
+
+def refuse_exposure(addresses: Iterable[object], settings: ServiceSettings) -> None:
+    """Raise `Exposed` when one of gunicorn's addresses can be reached from elsewhere and a token is not set.
+
+    In a container, which is reached by way of where it is published, that is the address that counts.
+    """
+    missing = [name for name in ("ADMIN_TOKEN", "SERVICE_TOKEN") if getattr(settings, name.lower()) is None]
+    if not missing or settings.insecure_demo:
+        return
+    for address in [(settings.published_on,)] if settings.published_on else addresses:
+        if not is_local(address):
+            raise Exposed(
+                f"bound to {_words(address)}, beyond this machine, without {' and '.join(missing)}: anybody could "
+                "operate it, or ask what only services ask. Set each to a secret, or INSECURE_DEMO=true if that is "
+                "what you want."
+            )
+
+
+def is_local(address: object) -> bool:
+    """A path is a socket on this machine; a number is one that somebody else has opened, who knows where."""
+    if isinstance(address, str):
+        return True
+    if not isinstance(address, tuple):
+        return False
+    host = str(address[0])
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _words(address: object) -> str:
+    return ":".join(map(str, address)) if isinstance(address, tuple) else f"socket {address}"
