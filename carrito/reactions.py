@@ -1,4 +1,8 @@
-"""carrito's whole part in the choreography: the events it reacts to, and what it publishes then."""
+"""carrito's whole part in the choreography: the events it reacts to, and what it publishes then.
+
+What is published follows from the state that an event finds or makes, also when the step was done, refused or undone
+before: the inbox removes copies of an event, so one that comes here is waited for by the next in line.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,7 +12,17 @@ from sqlalchemy import Connection
 
 from carrito import carts, service
 from carrito.config import Settings
-from carrito.domain import OrderOfSaga, OrderRequest, Release
+from carrito.domain import (
+    CartEmpty,
+    CartNotFound,
+    CartNotOpen,
+    OrderOfAnotherSaga,
+    OrderOfSaga,
+    OrderRequest,
+    OrderStands,
+    Release,
+)
+from carrito.domain import OrderCancelled as OrderWasCancelled
 from carrito.models import inbox, outbox
 from shared.barrier import Suspended
 from shared.errors import DomainError, RepeatedRefusal
@@ -26,13 +40,14 @@ from shared.event_bus import (
     OrderCreateRequested,
     Payload,
     PaymentProcessed,
+    SagaResendRequested,
 )
 from shared.event_worker import Part
-from shared.inbox import Published, Reactions, react
+from shared.inbox import Published, Reactions, react, resend
 
 
 def create_order(uow: Connection, paid: Sequence[PaymentProcessed]) -> Published:
-    """Make the order of the frozen cart, or say why not; nothing if it was cancelled before."""
+    """Make the order of the frozen cart, or say why not."""
     settings: Settings = current_app.extensions["settings"]
     asked = [OrderRequest(each.saga_id, each.cart_id, each.order_id, None, each.payment_id, None) for each in paid]
     outcomes = service.create_order(uow, asked, settings.currency)
@@ -40,50 +55,68 @@ def create_order(uow: Connection, paid: Sequence[PaymentProcessed]) -> Published
 
 
 def confirm(uow: Connection, sold: Sequence[InventoryCommitted]) -> Published:
-    """Confirm the order and close its cart: the end. Nothing if the sale was undone meanwhile."""
+    """Confirm the order and close its cart: the end. An order that was cancelled meanwhile has the sale undone."""
     outcomes = service.confirm_order(uow, [OrderOfSaga(each.saga_id, each.order_id) for each in sold])
-    return [
-        [CheckoutCompleted(**event.about(), order_id=event.order_id)] if _is_first(outcome) else []
-        for event, outcome in zip(sold, outcomes, strict=True)
-    ]
+    return [_confirmed(event, outcome) for event, outcome in zip(sold, outcomes, strict=True)]
 
 
-def cancel(uow: Connection, unsold: Sequence[InventoryCommitFailed]) -> Published:
+def cancel(uow: Connection, unsold: Sequence[InventoryCommitFailed | InventoryReserveFailed]) -> Published:
     """Cancel the order, or keep it from being made."""
-    outcomes = service.cancel_order(uow, [OrderOfSaga(each.saga_id) for each in unsold])
-    return [
-        [OrderCancelled(**event.about(), reason=event.reason)] if _is_first(outcome) else []
-        for event, outcome in zip(unsold, outcomes, strict=True)
-    ]
+    _cancel(uow, unsold)
+    return [[OrderCancelled(**event.about(), reason=event.reason)] for event in unsold]
 
 
-def release(uow: Connection, undone: Sequence[Backward]) -> Published:
-    """Open the cart again, unless somebody did: all is undone. Raises what keeps it closed: a person has to look."""
-    for outcome in carts.release(uow, [Release(each.cart_id, each.saga_id) for each in undone]):
+def release(uow: Connection, undone: Sequence[InventoryReleased]) -> Published:
+    """Open the cart again, unless somebody did: all is undone. An order that stands, made by hand, goes with it.
+
+    Raises what keeps the cart closed: a person has to look.
+    """
+    releases = {event.saga_id: Release(event.cart_id, event.saga_id) for event in undone}
+    outcomes = dict(zip(releases, carts.release(uow, list(releases.values())), strict=True))
+    standing = [event for event in undone if isinstance(outcomes[event.saga_id], OrderStands)]
+    if standing:
+        _cancel(uow, standing)
+        again = [releases[event.saga_id] for event in standing]
+        outcomes |= zip((each.saga_id for each in again), carts.release(uow, again), strict=True)
+    for outcome in outcomes.values():
         if isinstance(outcome, DomainError):
             raise outcome
     return [[CheckoutFailed(**event.about(), reason=event.reason)] for event in undone]
 
 
+def _cancel(uow: Connection, events: Sequence[Backward]) -> None:
+    for outcome in service.cancel_order(uow, [OrderOfSaga(event.saga_id) for event in events]):
+        if isinstance(outcome, DomainError):
+            raise outcome
+
+
 def _created(event: PaymentProcessed, outcome: service.Order | DomainError) -> Sequence[Payload]:
     ids = {"order_id": event.order_id, "payment_id": event.payment_id}
     requested = OrderCreateRequested(**event.about(), **ids)
-    if _is_first(outcome):
+    if not isinstance(outcome, DomainError):
         return [requested, OrderCreated(**event.about(), **ids)]
-    if not isinstance(outcome, DomainError) or isinstance(outcome, Suspended | RepeatedRefusal):
-        return []  # answered before, or cancelled before it came
-    return [requested, OrderCreateFailed(**event.about(), reason=outcome.detail)]
+    failed = OrderCreateFailed(**event.about(), reason=outcome.detail)
+    if isinstance(outcome, RepeatedRefusal | Suspended):
+        return [failed]  # it was refused or cancelled before the event came
+    if isinstance(outcome, CartNotFound | CartNotOpen | CartEmpty | OrderOfAnotherSaga):
+        return [requested, failed]
+    raise outcome
 
 
-def _is_first(outcome: service.Order | service.Cancelled | DomainError) -> bool:
-    return not isinstance(outcome, DomainError) and outcome.first
+def _confirmed(event: InventoryCommitted, outcome: service.Order | DomainError) -> Sequence[Payload]:
+    if not isinstance(outcome, DomainError):
+        return [CheckoutCompleted(**event.about(), order_id=event.order_id)]
+    if isinstance(outcome, OrderWasCancelled):
+        return [OrderCancelled(**event.about(), reason=outcome.detail)]
+    raise outcome
 
 
 REACTIONS: Reactions = {
     PaymentProcessed: create_order,
     InventoryCommitted: confirm,
     InventoryCommitFailed: cancel,
-    InventoryReserveFailed: release,
+    InventoryReserveFailed: cancel,
     InventoryReleased: release,
+    SagaResendRequested: partial(resend, outbox=outbox),
 }
 PART = Part(outbox, partial(react, inbox=inbox, reactions=REACTIONS))

@@ -102,9 +102,9 @@ class Cancel:
 class Verdict(Enum):
     """What the arbiter made of a `Cancel`."""
 
-    RESERVE_REFUSED = "nothing was asked for yet, and from now on it is refused"
-    TURNED_BACK = "what was held or sold is on the shelf again; all that the saga did must be undone"
-    NOTHING = "it is past its pivot, holds nothing, or is on its way back already"
+    RESERVE_REFUSED = "nothing was reserved, and from now on it is refused"
+    TURNED_BACK = "nothing is held or sold any more; all that the saga did must be undone"
+    STANDS = "it is sold, and only a deadline asks"
 
 
 def merged(lines: Iterable[Line]) -> dict[int, int]:

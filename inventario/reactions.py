@@ -1,6 +1,9 @@
 """inventario's whole part in the choreography: the events it reacts to, and what it publishes then.
 
 It is the arbiter: one conditional update here decides whether a saga's stock is sold or goes back.
+
+What is published follows from the state that an event finds or makes, also when the step was done, refused or undone
+before: the inbox removes copies of an event, so one that comes here is waited for by the next in line.
 """
 
 from collections.abc import Sequence
@@ -15,6 +18,7 @@ from inventario.domain import (
     InsufficientStock,
     Line,
     ProductNotFound,
+    ReservationNotFound,
     ReservationNotHeld,
     ReservationStatus,
     Reserve,
@@ -22,7 +26,8 @@ from inventario.domain import (
     merged,
 )
 from inventario.models import inbox, outbox
-from shared.errors import DomainError
+from shared.barrier import Suspended
+from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
     Bill,
@@ -39,9 +44,10 @@ from shared.event_bus import (
     Payload,
     PaymentFailed,
     PaymentRefunded,
+    SagaResendRequested,
 )
 from shared.event_worker import Part
-from shared.inbox import Published, Reactions, react
+from shared.inbox import Published, Reactions, react, resend
 
 
 def reserve(uow: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
@@ -52,18 +58,15 @@ def reserve(uow: Connection, checkouts: Sequence[CheckoutInitiated]) -> Publishe
 
 
 def commit(uow: Connection, orders: Sequence[OrderCreated]) -> Published:
-    """Sell what is held, or say that it was too late; nothing if the saga was told to turn back before."""
+    """Sell what is held, or say that it can't be sold any more."""
     outcomes = service.commit(uow, [each.saga_id for each in orders])
     return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 
 def release(uow: Connection, undone: Sequence[Backward]) -> Published:
-    """Put back on the shelf what is held."""
-    outcomes = service.unreserve(uow, [each.saga_id for each in undone])
-    return [
-        [InventoryReleased(**event.about(), reason=event.reason)] if outcome.first else []
-        for event, outcome in zip(undone, outcomes, strict=True)
-    ]
+    """Put back on the shelf what is held, or was sold."""
+    service.unreserve(uow, [each.saga_id for each in undone])
+    return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 
 def cancel(uow: Connection, requests: Sequence[CheckoutCancelRequested]) -> Published:
@@ -74,20 +77,26 @@ def cancel(uow: Connection, requests: Sequence[CheckoutCancelRequested]) -> Publ
 
 def _reserved(checkout: CheckoutInitiated, outcome: service.Reservation | DomainError) -> Sequence[Payload]:
     requested = InventoryReserveRequested(**checkout.about(), items=checkout.items)
+    if not isinstance(outcome, DomainError):
+        return [requested, InventoryReserved(**{name: getattr(checkout, name) for name in Bill.model_fields})]
+    failed = InventoryReserveFailed(**checkout.about(), reason=outcome.detail)
     if isinstance(outcome, ProductNotFound | InsufficientStock):
-        return [requested, InventoryReserveFailed(**checkout.about(), reason=outcome.detail)]
-    if isinstance(outcome, DomainError) or not outcome.first:
-        return []  # answered before
-    return [requested, InventoryReserved(**{name: getattr(checkout, name) for name in Bill.model_fields})]
+        return [requested, failed]
+    if isinstance(outcome, RepeatedRefusal | Suspended | ReservationNotHeld):
+        return [failed]  # it was refused, undone or over before the event came
+    raise outcome
 
 
 def _committed(order: OrderCreated, outcome: service.Reservation | DomainError) -> Sequence[Payload]:
     requested = InventoryCommitRequested(**order.about(), order_id=order.order_id)
     if not isinstance(outcome, DomainError):
-        return [requested, InventoryCommitted(**order.about(), order_id=order.order_id)] if outcome.first else []
+        return [requested, InventoryCommitted(**order.about(), order_id=order.order_id)]
+    failed = InventoryCommitFailed(**order.about(), reason=outcome.detail)
     if isinstance(outcome, ReservationNotHeld) and outcome.fields["reservation"] == ReservationStatus.RELEASED:
-        return []  # whoever released it said so
-    return [requested, InventoryCommitFailed(**order.about(), reason=outcome.detail)]
+        return [failed]  # it was turned back before the event came
+    if isinstance(outcome, ReservationNotHeld | ReservationNotFound):
+        return [requested, failed]
+    raise outcome
 
 
 def _turned_back(request: CheckoutCancelRequested, verdict: Verdict) -> Sequence[Payload]:
@@ -95,7 +104,7 @@ def _turned_back(request: CheckoutCancelRequested, verdict: Verdict) -> Sequence
         return [InventoryReserveFailed(**request.about(), reason=request.reason)]
     if verdict is Verdict.TURNED_BACK:
         return [InventoryCommitFailed(**request.about(), reason=request.reason)]
-    return []
+    return []  # sold, and only a deadline asks: `inventory.committed` was published with the sale
 
 
 def _wanted(checkout: CheckoutInitiated) -> dict[int, int]:
@@ -108,5 +117,6 @@ REACTIONS: Reactions = {
     PaymentFailed: release,
     PaymentRefunded: release,
     CheckoutCancelRequested: cancel,
+    SagaResendRequested: partial(resend, outbox=outbox),
 }
 PART = Part(outbox, partial(react, inbox=inbox, reactions=REACTIONS))

@@ -33,7 +33,7 @@ from inventario.models import barrier, reservation_lines, reservations
 from inventario.stock import Changed, Lines
 from shared.barrier import Entry, Undo
 from shared.db import Row
-from shared.errors import DomainError
+from shared.errors import DomainError, RepeatedRefusal
 
 
 @dataclass(frozen=True)
@@ -71,29 +71,29 @@ def unreserve(uow: Connection, saga_ids: Sequence[UUID]) -> list[Reservation]:
 def commit(uow: Connection, saga_ids: Sequence[UUID]) -> list[Reservation | DomainError]:
     """Sell what each saga holds: the pivot. `ReservationNotFound`, `ReservationNotHeld`.
 
-    A hold that is over is released for good. That one is told as `expired` once, to whom it falls to turn the saga
-    back; whoever finds it `released` is told so by somebody else.
+    A hold that is over is released for good, which is told as `expired` once, and as `released` from then on.
     """
     found = stock.change(uow, dict.fromkeys(saga_ids, COMMIT))
     return [_sale(saga_id, found.get(saga_id)) for saga_id in saga_ids]
 
 
 def cancel(uow: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
-    """The arbiter: the one conditional update that decides between a sale and turning back, whoever else tries."""
+    """The arbiter: the one conditional update that decides between a sale and turning back, whoever else tries.
+
+    Asked again, or after the reservation was undone otherwise, it says again what was decided.
+    """
     entries = barrier.enter(uow, RESERVE, [each.saga_id for each in asked])
-    refused = [saga_id for saga_id, entry in entries.items() if entry is Entry.FIRST]
-    barrier.refuse(uow, RESERVE, {saga_id: cancelled(saga_id) for saga_id in refused})
+    new = [saga_id for saga_id, entry in entries.items() if entry is Entry.FIRST]
+    barrier.refuse(uow, RESERVE, {saga_id: cancelled(saga_id) for saga_id in new})
     found = stock.change(
         uow,
         {
             each.saga_id: TURN_BACK if each.only_before_pivot else TURN_BACK_SOLD
             for each in asked
-            if entries[each.saga_id] is Entry.REPEATED
+            if entries[each.saga_id] is not Entry.FIRST
         },
     )
-    turned_back = {saga_id for saga_id, changed in found.items() if changed.status != changed.before}
-    verdicts = dict.fromkeys(refused, Verdict.RESERVE_REFUSED) | dict.fromkeys(turned_back, Verdict.TURNED_BACK)
-    return [verdicts.get(each.saga_id, Verdict.NOTHING) for each in asked]
+    return [_verdict(entries[each.saga_id], found.get(each.saga_id)) for each in asked]
 
 
 def expire_holds(uow: Connection, limit: int) -> int:
@@ -150,6 +150,13 @@ def _repeated(asked: Reserve, found: Changed) -> Reservation | DomainError:
     if asked.wanted != {line["product_id"]: line["quantity"] for line in found.lines}:
         return reserved_otherwise(asked.saga_id)
     return Reservation(found.lines, first=False)
+
+
+def _verdict(entry: Entry | DomainError, found: Changed | None) -> Verdict:
+    if entry is Entry.FIRST or isinstance(entry, RepeatedRefusal):
+        return Verdict.RESERVE_REFUSED
+    sold = found is not None and found.status is ReservationStatus.COMMITTED
+    return Verdict.STANDS if sold else Verdict.TURNED_BACK
 
 
 def _sale(saga_id: UUID, found: Changed | None) -> Reservation | DomainError:

@@ -1,4 +1,8 @@
-"""pagos's whole part in the choreography: the events it reacts to, and what it publishes then."""
+"""pagos's whole part in the choreography: the events it reacts to, and what it publishes then.
+
+What is published follows from the state that an event finds or makes, also when the step was done, refused or undone
+before: the inbox removes copies of an event, so one that comes here is waited for by the next in line.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,7 +12,8 @@ from sqlalchemy import Connection
 from pagos import service
 from pagos.domain import Method, PaymentDeclined, PaymentIdTaken, Refund, SagaCharge
 from pagos.models import inbox, outbox
-from shared.errors import DomainError
+from shared.barrier import Suspended
+from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
     InventoryReserved,
@@ -19,13 +24,14 @@ from shared.event_bus import (
     PaymentProcessed,
     PaymentRefunded,
     PaymentRequested,
+    SagaResendRequested,
 )
 from shared.event_worker import Part
-from shared.inbox import Published, Reactions, react
+from shared.inbox import Published, Reactions, react, resend
 
 
 def pay(uow: Connection, reserved: Sequence[InventoryReserved]) -> Published:
-    """Take the money, or say why not; nothing if the saga was undone here before."""
+    """Take the money, or say why not."""
     outcomes = service.pay_for_saga(uow, [_charge(each) for each in reserved])
     return [_paid(event, outcome) for event, outcome in zip(reserved, outcomes, strict=True)]
 
@@ -56,28 +62,37 @@ def _paid(event: InventoryReserved, outcome: service.Paid | DomainError) -> Sequ
         currency=event.currency,
         payment_method=event.payment_method,
     )
+    if not isinstance(outcome, DomainError):
+        return [requested, _processed(event)]
+    failed = PaymentFailed(**event.about(), payment_id=event.payment_id, reason=outcome.detail)
     if isinstance(outcome, PaymentDeclined | PaymentIdTaken):
-        return [requested, PaymentFailed(**event.about(), payment_id=event.payment_id, reason=outcome.detail)]
-    if isinstance(outcome, DomainError) or not outcome.first:
-        return []  # answered before, or undone before it came
-    return [
-        requested,
-        PaymentProcessed(
-            **event.about(),
-            payment_id=event.payment_id,
-            order_id=event.order_id,
-            amount_minor=event.total_minor,
-            currency=event.currency,
-        ),
-    ]
+        return [requested, failed]
+    if isinstance(outcome, RepeatedRefusal | Suspended):
+        return [failed]  # it was refused or undone before the event came
+    raise outcome
+
+
+def _processed(event: InventoryReserved) -> PaymentProcessed:
+    return PaymentProcessed(
+        **event.about(),
+        payment_id=event.payment_id,
+        order_id=event.order_id,
+        amount_minor=event.total_minor,
+        currency=event.currency,
+    )
 
 
 def _refunded(event: Backward, outcome: service.Refunded | DomainError) -> Sequence[Payload]:
-    if isinstance(outcome, DomainError) or not outcome.first:
-        return []  # refunded before
+    if isinstance(outcome, DomainError):
+        raise outcome
     amount = 0 if outcome.row is None else outcome.row["refunded_minor"]
     return [PaymentRefunded(**event.about(), reason=event.reason, amount_minor=amount)]
 
 
-REACTIONS: Reactions = {InventoryReserved: pay, OrderCancelled: refund, OrderCreateFailed: refund}
+REACTIONS: Reactions = {
+    InventoryReserved: pay,
+    OrderCancelled: refund,
+    OrderCreateFailed: refund,
+    SagaResendRequested: partial(resend, outbox=outbox),
+}
 PART = Part(outbox, partial(react, inbox=inbox, reactions=REACTIONS))

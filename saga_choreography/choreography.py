@@ -27,12 +27,14 @@ from shared.event_bus import (
     PaymentProcessed,
     PaymentRefunded,
     PaymentRequested,
+    SagaResendRequested,
 )
 
 CHECKOUT = Choreography(
     "checkout",
-    # carrito publishes the first as it freezes a cart; saga_choreography the second, for a deadline or an operator.
-    beginnings=(CheckoutInitiated, CheckoutCancelRequested),
+    # carrito publishes the first as it freezes a cart; saga_choreography the others, for a deadline or an operator, and
+    # when a saga was silent for long.
+    beginnings=(CheckoutInitiated, CheckoutCancelRequested, SagaResendRequested),
     reactions=(
         # forward
         Reaction(
@@ -59,18 +61,20 @@ CHECKOUT = Choreography(
             then=(InventoryCommitRequested, InventoryCommitted),  # the pivot
             otherwise=(InventoryCommitRequested, InventoryCommitFailed),
         ),
-        Reaction(InventoryCommitted, CARRITO, then=(CheckoutCompleted,)),
+        Reaction(InventoryCommitted, CARRITO, then=(CheckoutCompleted,), otherwise=(OrderCancelled,)),
         # backward, each owner after the one that came after it; what was never done is refused from then on
         Reaction(
             CheckoutCancelRequested, INVENTARIO, then=(InventoryCommitFailed,), otherwise=(InventoryReserveFailed,)
         ),
+        Reaction(InventoryReserveFailed, CARRITO, then=(OrderCancelled,)),
         Reaction(InventoryCommitFailed, CARRITO, then=(OrderCancelled,)),
         Reaction(OrderCreateFailed, PAGOS, then=(PaymentRefunded,)),
         Reaction(OrderCancelled, PAGOS, then=(PaymentRefunded,)),
         Reaction(PaymentFailed, INVENTARIO, then=(InventoryReleased,)),
         Reaction(PaymentRefunded, INVENTARIO, then=(InventoryReleased,)),
-        Reaction(InventoryReserveFailed, CARRITO, then=(CheckoutFailed,)),
         Reaction(InventoryReleased, CARRITO, then=(CheckoutFailed,)),
+        # what was published is sent again; nothing new follows
+        *(Reaction(SagaResendRequested, service, then=()) for service in (CARRITO, INVENTARIO, PAGOS)),
     ),
     steps=(
         Step(

@@ -132,7 +132,8 @@ def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bo
     if undone in facts or closed:
         return StepStatus.COMPENSATED if taken_up else StepStatus.SKIPPED
     if done:
-        undoing = choreography.causes[step.undone] - choreography.causes[step.begins]
+        causes = choreography.causes[step.undone] - choreography.causes[step.begins]
+        undoing = [fact for fact in causes if issubclass(fact, Backward)]
         return StepStatus.COMPENSATING if turned and _known(undoing, facts) else StepStatus.SUCCEEDED
     if entry_of(step.fails).name in facts:  # refused before it was asked for
         return StepStatus.SKIPPED

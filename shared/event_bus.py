@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +23,8 @@ CONSUMERS = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
 
 class Payload(BaseModel):
     """What every event says: which saga it belongs to, and which cart that checks out. Money is in minor units."""
+
+    tells: ClassVar[bool] = True  # of the checkout; a request about events does not
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -39,7 +41,10 @@ P = TypeVar("P", bound=type[Payload])
 
 @dataclass(frozen=True)
 class Entry:
-    """One event type. The window (saga_choreography) consumes every type; `ends` marks what nobody else needs to."""
+    """One event type. The window (saga_choreography) consumes every type that tells of a checkout.
+
+    `ends` marks what nobody else needs to consume; what does not `tell` is a request about events, not part of a saga.
+    """
 
     name: str
     payload: type[Payload]
@@ -49,9 +54,14 @@ class Entry:
     ends: bool
 
     @property
+    def tells(self) -> bool:
+        """Whether it is part of what happened to a saga."""
+        return self.payload.tells
+
+    @property
     def consumers(self) -> tuple[str, ...]:
         """The services whose queues get it."""
-        return (*self.reacts, CHOREOGRAPHY)
+        return (*self.reacts, CHOREOGRAPHY) if self.tells else self.reacts
 
     @property
     def schema(self) -> str:
@@ -276,3 +286,19 @@ class InventoryReleased(Backward):
 @event("checkout.failed", by=CARRITO, ends=True)
 class CheckoutFailed(Backward):
     """All is undone, and the cart is open again."""
+
+
+# ---- when one may have been lost ----
+
+
+@event("saga.resend.requested", by=CHOREOGRAPHY, to=(CARRITO, INVENTARIO, PAGOS))
+class SagaResendRequested(Payload):
+    """All events of the saga are to be sent again: one may have been lost after the broker had confirmed it.
+
+    Who has an event drops its copy (the inbox); who has not reacts to it.
+    """
+
+    tells = False
+
+    reason: str
+    by: str

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func
 
-from shared.event_bus import Event, Payload
+from shared.event_bus import Event, Payload, SagaResendRequested
+from shared.outbox import Outbox
 from shared.prepared import prepared
 
 # For each event that was reacted to, what is to be published.
@@ -48,3 +49,9 @@ def react(uow: Connection, events: Sequence[Event], *, inbox: Inbox, reactions: 
         return []
     answers = reactions[type(new[0].payload)](uow, [event.payload for event in new])
     return [event.follow(payload) for event, payloads in zip(new, answers, strict=True) for payload in payloads]
+
+
+def resend(connection: Connection, requests: Sequence[SagaResendRequested], *, outbox: Outbox) -> Published:
+    """The reaction to a request to send a saga's events again; nothing new follows from it."""
+    outbox.send_again(connection, {request.saga_id for request in requests})
+    return [[] for _ in requests]

@@ -1,10 +1,13 @@
 """The outbox: events to be published, written in the transaction of what they tell of.
 
-A row is published by whoever took it, and goes when the broker has confirmed it. Until `due_at` it is in somebody's
-hands; if they die with it, the next one finds it due. So an event may be published twice, and is never lost.
+A row is published by whoever took it, and marked as sent when the broker has confirmed it. Until `due_at` it is in
+somebody's hands; if they die with it, the next one finds it due. So an event may be published twice, and is never lost.
+
+Confirmed is not arrived: a queue can be purged, or lack a binding. So sent rows stay as a log until they are purged,
+and can be sent again, as the same events: the inbox of who has them drops them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import Column, Connection, DateTime, Index, MetaData, String, Table, Text, Uuid, func, select, text
@@ -23,12 +26,17 @@ SELECT id, type, saga_id, payload, occurred_at, cause, trace, now() + make_inter
 """
 TAKE = """
 UPDATE {table} AS taken SET due_at = now() + make_interval(secs => :seconds)
-  FROM (SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
+  FROM (SELECT id FROM {table} WHERE due_at <= now() AND sent_at IS NULL
+         ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
  WHERE taken.id = due.id
 RETURNING taken.*
 """
-HAND_BACK = "UPDATE {table} SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[]))"
-SENT = "DELETE FROM {table} WHERE id = ANY(CAST(:ids AS uuid[]))"
+HAND_BACK = "UPDATE {table} SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
+SENT = "UPDATE {table} SET sent_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
+SEND_AGAIN = """
+UPDATE {table} SET sent_at = NULL, due_at = now()
+ WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])) AND sent_at IS NOT NULL AND type = ANY(CAST(:types AS text[]))
+"""
 LAZILY = "SET LOCAL synchronous_commit = off"
 
 
@@ -47,13 +55,16 @@ class Outbox:
             Column("cause", Uuid),
             Column("trace", String(55)),
             Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-            Index(None, "due_at"),
+            Column("sent_at", DateTime(timezone=True)),
+            Index("ix_outbox_unsent", "due_at", postgresql_where=text("sent_at IS NULL")),
+            Index(None, "saga_id"),
         )
         self.channel = f"{metadata.schema}_outbox"
         self._stage = prepared(STAGE.format(table=self.table.fullname))
         self._take = prepared(TAKE.format(table=self.table.fullname))
         self._hand_back = prepared(HAND_BACK.format(table=self.table.fullname))
         self._sent = prepared(SENT.format(table=self.table.fullname))
+        self._send_again = prepared(SEND_AGAIN.format(table=self.table.fullname))
 
     def stage(self, uow: Connection, events: Sequence[Event]) -> None:
         """Have these published by the service's worker once the transaction commits."""
@@ -80,15 +91,26 @@ class Outbox:
         if ids:
             uow.execute(self._sent, {"ids": sorted(map(str, ids))})
 
+    def send_again(self, connection: Connection, saga_ids: Collection[UUID]) -> None:
+        """Have all that was sent for these sagas sent once more, as the same events, once the transaction commits.
+
+        All of it, since who published an event can't know which one of a saga's was lost on its way.
+        """
+        told = [name for name, entry in CONTRACT.items() if entry.tells]
+        connection.execute(self._send_again, {"saga_ids": sorted(map(str, saga_ids)), "types": told})
+        notify(connection, self.channel)
+
     def seconds_to_next(self, uow: Connection) -> float | None:
         """Seconds until some event is due (not negative); None when there is none."""
-        first = select(func.min(self.table.c.due_at)).scalar_subquery()
+        unsent = self.table.c.sent_at.is_(None)
+        first = select(func.min(self.table.c.due_at)).where(unsent).scalar_subquery()
         seconds = uow.scalar(select(func.extract("epoch", first - func.now())))
         return None if seconds is None else max(0.0, float(seconds))
 
     def waiting(self, uow: Connection) -> int:
         """How many events are not published yet."""
-        return uow.scalar(select(func.count()).select_from(self.table)) or 0
+        unsent = self.table.c.sent_at.is_(None)
+        return uow.scalar(select(func.count()).select_from(self.table).where(unsent)) or 0
 
 
 def lazily(uow: Connection) -> None:

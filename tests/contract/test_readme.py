@@ -36,7 +36,7 @@ def _followed(then: tuple[Fact, ...], otherwise: tuple[Fact, ...]) -> str:
     same = takewhile(lambda pair: pair[0] is pair[1], zip(then, otherwise or then, strict=False))
     always = tuple(fact for fact, _ in same)
     rest = [_names(each[len(always) :]) for each in (then, otherwise) if len(each) > len(always)]
-    return ", ".join(filter(None, [_names(always), " or ".join(rest)]))
+    return ", ".join(filter(None, [_names(always), " or ".join(rest)])) or "what it sent for the saga, again"
 
 
 def _names(facts: tuple[Fact, ...]) -> str:

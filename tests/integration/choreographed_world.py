@@ -16,8 +16,11 @@ from uuid import UUID
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from carrito import service as orders
+from carrito.domain import OrderOfSaga
 from inventario import service as stock
 from pagos import service as money
+from pagos.domain import Refund
 from saga_choreography.domain import Limits
 from saga_choreography.models import outbox
 from saga_choreography.recording import record
@@ -105,6 +108,19 @@ class History:
         saga.by_a_person |= not late
         with self._lock:
             self._publish(Event(of(saga.begun).cancel(late=late)))
+
+    def undo_by_hand(self, saga: Saga, service: str) -> None:
+        """Somebody has a service undo its part, over HTTP; a person has to want the rest undone after that."""
+        saga_id = saga.begun.saga_id
+        if service == CARRITO:
+            with self._world.carts.transaction() as uow:
+                orders.cancel_order(uow, [OrderOfSaga(saga_id)])
+        elif service == INVENTARIO:
+            with self._world.stock.transaction() as uow:
+                stock.unreserve(uow, [saga_id])
+        else:
+            with self._world.money.transaction() as uow:
+                money.refund(uow, [Refund(saga_id)])
 
     def expire(self, saga: Saga) -> None:
         """The time of its hold is over, if it has one."""

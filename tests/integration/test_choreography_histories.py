@@ -1,5 +1,5 @@
-"""Whatever order events come in, however often and with whom, and whoever wants what undone when: every saga ends, and
-the books are right."""
+"""Whatever order events come in, however often and with whom, whoever wants what undone when, and whatever somebody
+undoes by hand before he has the saga undone: every saga ends, and the books are right."""
 
 import random
 from collections.abc import Callable
@@ -19,10 +19,11 @@ from tests.integration.choreographed_world import Became, History, Saga, World
 SHELVES = (1000, 3)  # plenty, and scarce
 WALLET_MINOR = 5000  # some sagas can pay from it, and some can't
 PERSON, DEADLINE, EXPIRY = "a person wants it undone", "it is late", "its hold is over"
+BY_HAND = {"its order is cancelled by hand": CARRITO, "its stock is": INVENTARIO, "its money is given back": PAGOS}
 SAGAS = 40  # of several workers
 QUIET = 11  # more events than a saga has that succeeds: when nothing is in flight any more
 BATCH, WINDOW_BATCH = 5, 20
-CANCEL, COMPLETED, FAILED = "checkout.cancel.requested", "checkout.completed", "checkout.failed"
+COMPLETED, FAILED = "checkout.completed", "checkout.failed"
 
 STANDS = Became("committed", "captured", ["capture"], "confirmed", "completed")
 
@@ -36,7 +37,7 @@ class Wish:
     mishaps: list[tuple[int, str]]  # once so many of a saga's events were published
 
 
-MISHAPS = st.lists(st.tuples(st.integers(0, QUIET), st.sampled_from([PERSON, DEADLINE, EXPIRY])), max_size=3)
+MISHAPS = st.lists(st.tuples(st.integers(0, QUIET), st.sampled_from([PERSON, DEADLINE, EXPIRY, *BY_HAND])), max_size=3)
 WISHES = st.lists(
     st.tuples(
         st.sampled_from([0, 0, 1]),  # which shelf
@@ -103,6 +104,7 @@ class Play:
             told = self.history.told(sagas[-1]).total()
             for mishap in [each for each in wish.mishaps if quiet or each[0] <= told]:
                 wish.mishaps.remove(mishap)
+                wish.mishaps += [(QUIET, PERSON)] * (mishap[1] in BY_HAND)
                 meet(self.history, sagas[-1], mishap[1])
                 if quiet:
                     return True
@@ -117,7 +119,9 @@ class Play:
 
 def meet(history: History, saga: Saga, mishap: str) -> None:
     """Have this happen to a saga."""
-    if mishap == EXPIRY:
+    if mishap in BY_HAND:
+        history.undo_by_hand(saga, BY_HAND[mishap])
+    elif mishap == EXPIRY:
         history.expire(saga)
     else:
         history.cancel(saga, late=mishap == DEADLINE)
@@ -139,10 +143,9 @@ def check(history: History) -> None:
         stands = bool(told[COMPLETED]) and not told[FAILED]
         standing += [saga] if stands else []
         assert told[COMPLETED] or told[FAILED], "it has not ended"
-        assert {name for name, times in told.items() if times > 1} <= {CANCEL}, "told twice"
         assert stands == may_stand(history, saga, stands=stands)
         assert became == STANDS if stands else is_undone(became), became
-        assert history.amounts(saga, "payment.refunded") in ([], [0], history.amounts(saga, "payment.processed"))
+        assert set(history.amounts(saga, "payment.refunded")) <= {*history.amounts(saga, "payment.processed"), 0}
     check_carts(history, standing)
     check_shelves(history, standing)
     paid = sum(saga.begun.total_minor for saga in standing if saga.begun.payment_method == "wallet")

@@ -1,4 +1,4 @@
-"""The arbiter: of sale, expiry and cancellation exactly one decides, and exactly one turns the saga back."""
+"""The arbiter: of sale, expiry and cancellation exactly one decides, and whoever asks later is told what."""
 
 import threading
 from collections import Counter
@@ -88,7 +88,7 @@ def test_before_its_reserve_a_saga_is_refused_for_good(inventario: Inventario) -
     refused = inventario.reserve(saga, {product: 2})
     assert (problem_of(refused)["status"], problem_of(refused)["type"]) == (409, "/problems/checkout-cancelled")
     assert outcome(inventario.reserve(saga, {product: 2})) == outcome(refused)
-    assert cancel(inventario, saga, deadline=False) == [Verdict.NOTHING]
+    assert cancel(inventario, saga, deadline=False) == [Verdict.RESERVE_REFUSED]
     assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -96,7 +96,7 @@ def test_a_deadline_undoes_no_sale(inventario: Inventario) -> None:
     product = inventario.add(10)
     saga = held(inventario, product)
     assert commit(inventario, saga) is True
-    assert cancel(inventario, saga) == [Verdict.NOTHING]
+    assert cancel(inventario, saga) == [Verdict.STANDS]
     assert inventario.stock(product) == (8, 0, 2)
 
 
@@ -104,24 +104,39 @@ def test_an_operator_undoes_a_sale_once(inventario: Inventario) -> None:
     product = inventario.add(10)
     saga = held(inventario, product)
     commit(inventario, saga)
-    assert cancel(inventario, saga, deadline=False) == [Verdict.TURNED_BACK]
-    assert cancel(inventario, saga, deadline=False) == [Verdict.NOTHING]
+    assert [cancel(inventario, saga, deadline=deadline) for deadline in (False, False, True)] == [
+        [Verdict.TURNED_BACK]
+    ] * 3
     assert inventario.stock(product) == (10, 0, 0)
     assert inventario.books_balance()
 
 
-def test_a_refused_saga_needs_no_turning_back(inventario: Inventario) -> None:
+def test_of_a_saga_that_was_refused_it_is_said_again(inventario: Inventario) -> None:
     product, saga = inventario.add(1), Saga()
     refused = inventario.reserve(saga, {product: 2})
-    assert cancel(inventario, saga) == [Verdict.NOTHING]
+    assert cancel(inventario, saga) == [Verdict.RESERVE_REFUSED]
     assert outcome(inventario.reserve(saga, {product: 2})) == outcome(refused)
 
 
-def test_a_saga_on_its_way_back_is_not_turned_again(inventario: Inventario) -> None:
+@pytest.mark.parametrize("sold", [True, False])
+@pytest.mark.parametrize("deadline", [True, False])
+def test_of_a_saga_that_was_undone_by_hand_it_is_said_that_it_turns_back(
+    inventario: Inventario, sold: bool, deadline: bool
+) -> None:
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    if sold:
+        commit(inventario, saga)
+    release(inventario, saga)
+    assert cancel(inventario, saga, deadline=deadline) == [Verdict.TURNED_BACK]
+    assert inventario.stock(product) == (10, 0, 0)
+
+
+def test_a_saga_on_its_way_back_is_told_so_again_and_nothing_moves(inventario: Inventario) -> None:
     product = inventario.add(10)
     saga = held(inventario, product)
     assert release(inventario, saga) is True
-    assert cancel(inventario, saga) == [Verdict.NOTHING]
+    assert cancel(inventario, saga) == [Verdict.TURNED_BACK]
     assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -141,8 +156,7 @@ def test_a_hold_that_is_over_turns_its_saga_back_once(hasty: Inventario) -> None
     late, cancelled = held(hasty, product), held(hasty, product)
     expire(hasty)
     assert [commit(hasty, late), commit(hasty, late)] == ["expired", "released"]
-    assert cancel(hasty, late) == [Verdict.NOTHING]
-    assert [cancel(hasty, cancelled), cancel(hasty, cancelled)] == [[Verdict.TURNED_BACK], [Verdict.NOTHING]]
+    assert [cancel(hasty, each) for each in (late, cancelled, cancelled)] == [[Verdict.TURNED_BACK]] * 3
     assert commit(hasty, cancelled) == "released"
     assert hasty.stock(product) == (10, 0, 0)
 
@@ -153,7 +167,7 @@ def test_each_of_many_has_a_verdict_of_its_own(inventario: Inventario) -> None:
     commit(inventario, sold)
     with inventario.transaction() as uow:
         asked = [Cancel(waiting.saga_id, True), Cancel(new.saga_id, False), Cancel(sold.saga_id, True)]
-        assert service.cancel(uow, asked) == [Verdict.TURNED_BACK, Verdict.RESERVE_REFUSED, Verdict.NOTHING]
+        assert service.cancel(uow, asked) == [Verdict.TURNED_BACK, Verdict.RESERVE_REFUSED, Verdict.STANDS]
     with inventario.transaction() as uow:
         assert service.cancel(uow, [Cancel(sold.saga_id, False), Cancel(new_id(), True)]) == [
             Verdict.TURNED_BACK,
@@ -171,7 +185,7 @@ def test_of_a_sale_and_a_deadline_exactly_one_wins(inventario: Inventario) -> No
     for _ in range(TRIES):
         saga = held(inventario, product)
         found = concurrently(partial(commit, inventario, saga), partial(cancel, inventario, saga))
-        assert found in ([True, [Verdict.NOTHING]], ["released", [Verdict.TURNED_BACK]])
+        assert found in ([True, [Verdict.STANDS]], ["released", [Verdict.TURNED_BACK]])
         seen[found[0] is True] += 1
         sold += 2 * (found[0] is True)
         assert inventario.stock(product) == (1000 - sold, 0, sold)
@@ -199,12 +213,14 @@ def test_of_a_reserve_and_its_cancellation_nothing_stays_held(inventario: Invent
 
 
 @pytest.mark.parametrize("deadline", [True, False])
-def test_of_many_cancellations_at_once_one_turns_the_saga_back(inventario: Inventario, deadline: bool) -> None:
+def test_of_many_cancellations_at_once_one_turns_the_saga_back_and_all_say_so(
+    inventario: Inventario, deadline: bool
+) -> None:
     product = inventario.add(10)
     for _ in range(5):
         saga = held(inventario, product)
         verdicts = concurrently(*[partial(cancel, inventario, saga, deadline=deadline)] * 8)
-        assert Counter(verdict for [verdict] in verdicts) == {Verdict.TURNED_BACK: 1, Verdict.NOTHING: 7}
+        assert verdicts == [[Verdict.TURNED_BACK]] * 8
         assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -227,8 +243,8 @@ def test_of_expiry_sale_and_deadline_one_decides(hasty: Inventario) -> None:
             partial(commit, hasty, saga), partial(cancel, hasty, saga), partial(expire, hasty)
         )
         assert (committed, verdict) in (
-            (True, [Verdict.NOTHING]),
-            ("expired", [Verdict.NOTHING]),
+            (True, [Verdict.STANDS]),
+            ("expired", [Verdict.TURNED_BACK]),
             ("released", [Verdict.TURNED_BACK]),
         )
         sold += 2 * (committed is True)
@@ -243,7 +259,7 @@ def test_of_a_release_and_a_cancellation_stock_comes_back_once(inventario: Inven
             partial(release, inventario, saga), partial(cancel, inventario, saga, deadline=False)
         )
         assert released is True
-        assert verdict in ([Verdict.TURNED_BACK], [Verdict.NOTHING])
+        assert verdict == [Verdict.TURNED_BACK]
         assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -261,7 +277,7 @@ def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventari
 
     def turn_back() -> bool:
         under_way.wait()
-        return cancel(inventario, saga) == [Verdict.NOTHING]
+        return cancel(inventario, saga) == [Verdict.STANDS]
 
     assert concurrently(sell_slowly, turn_back) == [True, True]
     assert inventario.stock(product) == (8, 0, 2)

@@ -25,7 +25,7 @@ from shared.event_bus import (
     PaymentFailed,
     PaymentRefunded,
 )
-from tests.integration.inventario_client import Inventario
+from tests.integration.inventario_client import Inventario, Saga
 from tests.integration.reacting import Checkout, Reacting
 
 SEEDED, WANTED = 10, 2
@@ -60,53 +60,66 @@ class Row(NamedTuple):
     reservation: str | None
 
 
+# The same by hand, over HTTP, as the orchestrator's commands are.
+BY_HAND = ("reserve by hand", "commit by hand", "unreserve by hand")
+RESERVED_BY_HAND, SOLD_BY_HAND, UNRESERVED_BY_HAND = BY_HAND
+
 TABLE = [
     Row(NEW, BEGIN, RESERVE, "held"),
+    Row(NEW, SELL, REFUSED_SALE, None),
     Row(NEW, LATE, [InventoryReserveFailed], None),
     Row(NEW, CANCEL, [InventoryReserveFailed], None),
     Row(NEW, DECLINED, [InventoryReleased], None),
     Row(NEW, REFUNDED, [InventoryReleased], None),
-    Row(CANCELLED, BEGIN, [], None),
-    Row(CANCELLED, LATE, [], None),
-    Row(CANCELLED, CANCEL, [], None),
-    Row(UNDONE_UNHEARD_OF, BEGIN, [], None),
-    Row(UNDONE_UNHEARD_OF, LATE, [], None),
-    Row(UNDONE_UNHEARD_OF, CANCEL, [], None),
-    Row(UNDONE_UNHEARD_OF, REFUNDED, [], None),
-    Row(HELD, BEGIN, [], "held"),
+    *[Row(CANCELLED, comes, [InventoryReserveFailed], None) for comes in (BEGIN, LATE, CANCEL)],
+    Row(UNDONE_UNHEARD_OF, BEGIN, [InventoryReserveFailed], None),
+    Row(UNDONE_UNHEARD_OF, LATE, [InventoryCommitFailed], None),
+    Row(UNDONE_UNHEARD_OF, CANCEL, [InventoryCommitFailed], None),
+    Row(UNDONE_UNHEARD_OF, REFUNDED, [InventoryReleased], None),
+    Row(HELD, BEGIN, RESERVE, "held"),
     Row(HELD, SELL, SALE, "committed"),
     Row(HELD, DECLINED, [InventoryReleased], "released"),
     Row(HELD, REFUNDED, [InventoryReleased], "released"),
     Row(HELD, LATE, [InventoryCommitFailed], "released"),
     Row(HELD, CANCEL, [InventoryCommitFailed], "released"),
-    Row(EXPIRED, BEGIN, [], "expired"),
+    Row(EXPIRED, BEGIN, [InventoryReserveFailed], "expired"),
     Row(EXPIRED, SELL, REFUSED_SALE, "released"),
     Row(EXPIRED, DECLINED, [InventoryReleased], "expired"),
     Row(EXPIRED, REFUNDED, [InventoryReleased], "expired"),
     Row(EXPIRED, LATE, [InventoryCommitFailed], "released"),
     Row(EXPIRED, CANCEL, [InventoryCommitFailed], "released"),
-    Row(SOLD, BEGIN, [], "committed"),
-    Row(SOLD, SELL, [], "committed"),
+    Row(SOLD, BEGIN, RESERVE, "committed"),
+    Row(SOLD, SELL, SALE, "committed"),
     Row(SOLD, LATE, [], "committed"),
     Row(SOLD, CANCEL, [InventoryCommitFailed], "released"),
-    Row(TOO_LATE, BEGIN, [], "released"),
-    Row(TOO_LATE, SELL, [], "released"),
-    Row(TOO_LATE, LATE, [], "released"),
-    Row(TOO_LATE, CANCEL, [], "released"),
-    Row(TOO_LATE, REFUNDED, [InventoryReleased], "released"),
-    Row(TURNED_BACK, BEGIN, [], "released"),
-    Row(TURNED_BACK, SELL, [], "released"),
-    Row(TURNED_BACK, LATE, [], "released"),
-    Row(TURNED_BACK, CANCEL, [], "released"),
-    Row(TURNED_BACK, DECLINED, [InventoryReleased], "released"),
-    Row(TURNED_BACK, REFUNDED, [InventoryReleased], "released"),
-    Row(SALE_UNDONE, BEGIN, [], "released"),
-    Row(SALE_UNDONE, SELL, [], "released"),
-    Row(SALE_UNDONE, LATE, [], "released"),
-    Row(SALE_UNDONE, CANCEL, [], "released"),
-    Row(SALE_UNDONE, REFUNDED, [InventoryReleased], "released"),
-    *[Row(RELEASED, comes, [], "released") for comes in (BEGIN, SELL, DECLINED, REFUNDED, LATE, CANCEL)],
-    *[Row(ALL_UNDONE, comes, [], "released") for comes in (BEGIN, SELL, REFUNDED, LATE, CANCEL)],
+    *[
+        Row(before, comes, says, "released")
+        for before in (TOO_LATE, TURNED_BACK, SALE_UNDONE, RELEASED, ALL_UNDONE)
+        for comes, says in (
+            (BEGIN, [InventoryReserveFailed]),
+            (SELL, [InventoryCommitFailed]),
+            (LATE, [InventoryCommitFailed]),
+            (CANCEL, [InventoryCommitFailed]),
+            (DECLINED, [InventoryReleased]),
+            (REFUNDED, [InventoryReleased]),
+        )
+    ],
+    Row((RESERVED_BY_HAND,), BEGIN, RESERVE, "held"),
+    Row((RESERVED_BY_HAND, SOLD_BY_HAND), BEGIN, RESERVE, "committed"),
+    Row((BEGIN, SOLD_BY_HAND), SELL, SALE, "committed"),
+    Row((BEGIN, SOLD_BY_HAND), CANCEL, [InventoryCommitFailed], "released"),
+    Row((UNRESERVED_BY_HAND,), BEGIN, [InventoryReserveFailed], None),
+    Row((UNRESERVED_BY_HAND,), CANCEL, [InventoryCommitFailed], None),
+    *[
+        Row((*before, UNRESERVED_BY_HAND), comes, says, "released")
+        for before in (HELD, SOLD)
+        for comes, says in (
+            (SELL, [InventoryCommitFailed]),
+            (LATE, [InventoryCommitFailed]),
+            (CANCEL, [InventoryCommitFailed]),
+            (REFUNDED, [InventoryReleased]),
+        )
+    ],
 ]
 
 
@@ -133,7 +146,18 @@ class Stock(Reacting):
                 uow.execute(times, {"saga_id": checkout.saga_id})
                 service.expire_holds(uow, limit=100)
             return []
+        if what in BY_HAND:
+            self._by_hand(checkout, what)
+            return []
         return self.says(fact(checkout, what))
+
+    def _by_hand(self, checkout: Checkout, what: Happening) -> None:
+        saga = Saga(checkout.saga_id, checkout.cart_id)
+        if what == RESERVED_BY_HAND:
+            answer = self.http.reserve(saga, {checkout.product_id: checkout.quantity})
+        else:
+            answer = (self.http.commit if what == SOLD_BY_HAND else self.http.unreserve)(saga)
+        assert answer.status_code in {200, 201}
 
     def reservation(self, checkout: Checkout) -> str | None:
         with self.transaction() as uow:
@@ -185,15 +209,17 @@ def test_what_is_reserved_is_passed_on_with_the_bill(stock: Stock, checkout: Che
     ]
 
 
-def test_a_shortage_is_said_with_its_figures_and_once(stock: Stock, checkout: Checkout) -> None:
+def test_a_shortage_is_said_with_its_figures_each_time(stock: Stock, checkout: Checkout) -> None:
     greedy = replace(checkout, quantity=SEEDED + 1)
     short = f"product {checkout.product_id}: {SEEDED + 1} wanted, {SEEDED} available"
     assert stock.says(greedy.says(BEGIN)) == [
         greedy.says(InventoryReserveRequested),
         greedy.says(InventoryReserveFailed, reason=short),
     ]
-    assert [stock.says(fact(greedy, what)) for what in (BEGIN, LATE, CANCEL)] == [[], [], []]
-    assert stock.http.stock(checkout.product_id) == (SEEDED, 0, 0)
+    stock.http.post(f"/api/products/{checkout.product_id}/restock", {"quantity": 1})
+    assert stock.says(greedy.says(BEGIN)) == [greedy.says(InventoryReserveFailed, reason=short)], "though there is now"
+    assert [stock.says(fact(greedy, what)) for what in (LATE, CANCEL)] == [[greedy.says(InventoryReserveFailed)]] * 2
+    assert stock.http.stock(checkout.product_id) == (SEEDED + 1, 0, 0)
 
 
 def test_a_product_that_there_is_not_is_said(stock: Stock) -> None:
@@ -256,6 +282,8 @@ def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(stock: Stock, check
     assert [(each.saga_id, type(each)) for each in said] == [
         *((greedy.saga_id, kind) for kind in NO_RESERVE),
         *((others[0].saga_id, kind) for kind in RESERVE),
+        (cancelled.saga_id, InventoryReserveFailed),
+        *((again.saga_id, kind) for kind in RESERVE),
         *((checkout.saga_id, kind) for kind in RESERVE),
     ]
     assert stock.http.stock(checkout.product_id) == (SEEDED - 4, 4, 0)
@@ -278,6 +306,8 @@ def test_sales_and_cancellations_of_many_sagas_at_once_are_decided_one_by_one(st
             stock.happens(each, happening)
     said = stock.says(*[each.says(SELL) for each in (turned, sold, expired, held)])
     assert [(each.saga_id, type(each)) for each in said] == [
+        (turned.saga_id, InventoryCommitFailed),
+        *((sold.saga_id, kind) for kind in SALE),
         *((expired.saga_id, kind) for kind in REFUSED_SALE),
         *((held.saga_id, kind) for kind in SALE),
     ]
@@ -285,7 +315,9 @@ def test_sales_and_cancellations_of_many_sagas_at_once_are_decided_one_by_one(st
     said = stock.says(*[each.cancel(late=False) for each in (new, turned, held, expired, sold)])
     assert [(each.saga_id, type(each)) for each in said] == [
         (new.saga_id, InventoryReserveFailed),
+        (turned.saga_id, InventoryCommitFailed),
         (held.saga_id, InventoryCommitFailed),
+        (expired.saga_id, InventoryCommitFailed),
         (sold.saga_id, InventoryCommitFailed),
     ]
     assert stock.http.stock(product) == (100, 0, 0)

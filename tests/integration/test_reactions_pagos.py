@@ -21,7 +21,7 @@ from shared.event_bus import (
     PaymentRefunded,
     PaymentRequested,
 )
-from tests.integration.pagos_client import Pagos, new_user
+from tests.integration.pagos_client import Pagos, Saga, new_user
 from tests.integration.reacting import PRICE_MINOR, Checkout, Reacting
 
 PAY, CANCELLED, NO_ORDER = InventoryReserved, OrderCancelled, OrderCreateFailed
@@ -38,7 +38,6 @@ UNDONE_UNHEARD_OF = (CANCELLED,)  # the step back has overtaken the step
 TAKEN: Kinds = [PaymentRequested, PaymentProcessed]
 REFUSED: Kinds = [PaymentRequested, PaymentFailed]
 GIVEN_BACK: Kinds = [PaymentRefunded]
-NOTHING: Kinds = []
 BOOKED = {"captured": ["capture"], "refunded": ["capture", "refund"], "declined": [], None: []}
 
 
@@ -51,22 +50,24 @@ class Row(NamedTuple):
     payment: str | None
 
 
+DECLINED: Kinds = [PaymentFailed]
+
 TABLE = [
     Row(GOOD, NEW, PAY, TAKEN, TOTAL, "captured"),
     Row(BAD, NEW, PAY, REFUSED, None, "declined"),
     Row(GOOD, NEW, CANCELLED, GIVEN_BACK, 0, None),
-    Row(GOOD, UNDONE_UNHEARD_OF, PAY, NOTHING, None, None),
-    Row(GOOD, UNDONE_UNHEARD_OF, CANCELLED, NOTHING, None, None),
-    Row(GOOD, PAID, PAY, NOTHING, None, "captured"),
+    Row(GOOD, UNDONE_UNHEARD_OF, PAY, DECLINED, None, None),
+    Row(GOOD, UNDONE_UNHEARD_OF, CANCELLED, GIVEN_BACK, 0, None),
+    Row(GOOD, PAID, PAY, TAKEN, TOTAL, "captured"),
     Row(GOOD, PAID, CANCELLED, GIVEN_BACK, TOTAL, "refunded"),
     Row(GOOD, PAID, NO_ORDER, GIVEN_BACK, TOTAL, "refunded"),
-    Row(BAD, PAID, PAY, NOTHING, None, "declined"),
+    Row(BAD, PAID, PAY, DECLINED, None, "declined"),
     Row(BAD, PAID, CANCELLED, GIVEN_BACK, 0, "declined"),
-    Row(BAD, UNDONE, PAY, NOTHING, None, "declined"),
-    Row(BAD, UNDONE, CANCELLED, NOTHING, None, "declined"),
-    Row(GOOD, UNDONE, PAY, NOTHING, None, "refunded"),
-    Row(GOOD, UNDONE, CANCELLED, NOTHING, None, "refunded"),
-    Row(GOOD, UNDONE, NO_ORDER, NOTHING, None, "refunded"),
+    Row(BAD, UNDONE, PAY, DECLINED, None, "declined"),
+    Row(BAD, UNDONE, CANCELLED, GIVEN_BACK, 0, "declined"),
+    Row(GOOD, UNDONE, PAY, DECLINED, None, "refunded"),
+    Row(GOOD, UNDONE, CANCELLED, GIVEN_BACK, TOTAL, "refunded"),
+    Row(GOOD, UNDONE, NO_ORDER, GIVEN_BACK, TOTAL, "refunded"),
 ]
 
 
@@ -112,6 +113,43 @@ def test_what_was_before_and_what_comes_decide_what_is_said_and_where_the_money_
     assert money.take([event]) == []
     assert money.payment(checkout) == row.payment
     assert money.booked(checkout) == BOOKED[row.payment]
+
+
+class ByHand(NamedTuple):
+    """What was asked for over HTTP after some events; what is said when another event comes."""
+
+    card: str
+    before: Kinds
+    by_hand: Sequence[str]
+    comes: type[Payload]
+    says: Kinds
+
+
+BY_HAND = [
+    ByHand(GOOD, NEW, ["charge"], PAY, TAKEN),
+    ByHand(BAD, NEW, ["charge"], PAY, DECLINED),
+    ByHand(GOOD, NEW, ["refund"], PAY, DECLINED),
+    ByHand(GOOD, NEW, ["charge", "refund"], PAY, DECLINED),
+    ByHand(GOOD, NEW, ["charge"], CANCELLED, GIVEN_BACK),
+    ByHand(GOOD, PAID, ["refund"], PAY, DECLINED),
+    ByHand(GOOD, PAID, ["refund"], CANCELLED, GIVEN_BACK),
+    ByHand(GOOD, PAID, ["refund"], NO_ORDER, GIVEN_BACK),
+]
+
+
+@pytest.mark.parametrize("case", BY_HAND)
+def test_what_was_done_or_undone_by_hand_before_stops_no_saga(money: Money, http: Pagos, case: ByHand) -> None:
+    checkout = Checkout(payment_method=case.card)
+    for kind in case.before:
+        money.says(checkout.says(kind))
+    saga = Saga(TOTAL // 100, case.card)
+    saga.saga_id, saga.payment_id = checkout.saga_id, checkout.payment_id
+    named = {name: getattr(checkout, name) for name in ("saga_id", "cart_id", "payment_id", "user_id")}
+    for what in case.by_hand:
+        answer = http.charge(saga, **named) if what == "charge" else http.refund(saga)
+        assert answer.status_code in {200, 201, 402}, answer.json
+    assert [type(each) for each in money.says(checkout.says(case.comes))] == list(case.says)
+    assert money.payment(checkout) != "captured" or case.says == TAKEN
 
 
 def test_what_is_paid_is_said_with_its_amount_and_its_order(money: Money) -> None:
@@ -174,12 +212,15 @@ def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(money: Money, http:
         *[(first.saga_id, kind) for kind in TAKEN],
         *[(declined.saga_id, kind) for kind in REFUSED],
         *[(second.saga_id, kind) for kind in REFUSED],
+        (undone.saga_id, PaymentFailed),
+        *[(again.saga_id, kind) for kind in TAKEN],
         *[(fine.saga_id, kind) for kind in TAKEN],
     }
     assert http.balance(user) == Decimal("5.00")
     said = money.says(*[each.says(CANCELLED) for each in (second, undone, first, declined)])
     assert {each.saga_id: getattr(each, "amount_minor", None) for each in said} == {
         second.saga_id: 0,
+        undone.saga_id: 0,
         first.saga_id: TOTAL,
         declined.saga_id: 0,
     }
@@ -191,7 +232,7 @@ def test_a_step_and_its_undoing_that_come_together_leave_nothing(money: Money) -
     """Whichever is dealt with first."""
     one, other = Checkout(), Checkout()
     assert [type(each) for each in money.says(one.says(PAY), one.says(CANCELLED))] == [*TAKEN, *GIVEN_BACK]
-    assert [type(each) for each in money.says(other.says(CANCELLED), other.says(PAY))] == GIVEN_BACK
+    assert [type(each) for each in money.says(other.says(CANCELLED), other.says(PAY))] == [*GIVEN_BACK, PaymentFailed]
     assert (money.payment(one), money.payment(other)) == ("refunded", None)
 
 

@@ -31,11 +31,11 @@ CANCELLED = ("checkout.cancel.requested", "inventory.commit.failed", *UNDONE)
 # All that may become of a checkout. `late` is a deadline's request, which does not undo a sale.
 HISTORIES: dict[str, tuple[str, ...]] = {
     "completed": COMPLETED,
-    "sold out": (*RESERVED[:2], "inventory.reserve.failed", "checkout.failed"),
+    "sold out": (*RESERVED[:2], "inventory.reserve.failed", *UNDONE),
     "declined": (*RESERVED, "payment.requested", "payment.failed", *RELEASED),
     "order refused": (*PAID, "order.create.requested", "order.create.failed", *REFUNDED),
     "hold expired": (*ORDERED, "inventory.commit.requested", "inventory.commit.failed", *UNDONE),
-    "cancelled before it began": ("checkout.cancel.requested", "inventory.reserve.failed", "checkout.failed"),
+    "cancelled before it began": ("checkout.cancel.requested", "inventory.reserve.failed", *UNDONE),
     "cancelled when reserved": (*RESERVED, *CANCELLED),
     "cancelled when paid": (*PAID, *CANCELLED),
     "cancelled when ordered": (*ORDERED, *CANCELLED),
