@@ -16,9 +16,12 @@ class Settings(WaitingServiceSettings):
         default=60, gt=0
     )  # a shopper waits no longer; well within a hold's lifetime
     stuck_seconds: float = Field(default=120, gt=0)  # as long as the orchestrator tries before it says so
+    resend_seconds: float = Field(
+        default=30, gt=0
+    )  # half a deadline: what was lost on its way is sent again before its saga is undone for it
     most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`
 
     @property
     def limits(self) -> Limits:
         """What the watchdog goes by."""
-        return Limits(self.forward_deadline_seconds, self.stuck_seconds)
+        return Limits(self.forward_deadline_seconds, self.stuck_seconds, self.resend_seconds)

@@ -87,7 +87,7 @@ def _add(uow: Connection, redrive_id: UUID, wish: Redrive, moved: Sequence[Lette
     for letter in moved:
         if letter.saga_id is not None:
             detail = f"{letter.event} to {letter.service}: {wish.reason}"
-            service.note(uow, [letter.saga_id], "redriven", wish.by, detail)
+            service.note(uow, [letter.saga_id], "redriven", wish.by, detail=detail, reason=wish.reason)
     so_far = uow.scalar(select(redrives.c.moved).where(redrives.c.id == redrive_id)) or []
     found = [*so_far, *(_named(letter) for letter in moved)]
     uow.execute(update(redrives).where(redrives.c.id == redrive_id).values(moved=found))

@@ -10,6 +10,10 @@ class SagaNotFound(NotFound):
     """No such saga."""
 
 
+class SagaEnded(Conflict):
+    """The saga has ended."""
+
+
 class CartRefused(Conflict):
     """The cart cannot be checked out."""
 
@@ -43,8 +47,29 @@ class Cancellation:
 
 
 @dataclass(frozen=True)
+class Resend:
+    """Why the events of sagas are to be sent again, and who says so."""
+
+    reason: str
+    by: str
+    trace: str | None = None
+
+
+@dataclass(frozen=True)
 class Limits:
-    """How long a saga may go forward before it is turned back, and may stand still before it is called stuck."""
+    """How long a saga may go forward before it is turned back; how long it may stand still before its events are sent
+    again, and before it is called stuck."""
 
     forward_seconds: float
     stuck_seconds: float
+    resend_seconds: float
+
+    @property
+    def still_seconds(self) -> float:
+        """When a saga that stands still is first looked at."""
+        return min(self.stuck_seconds, self.resend_seconds)
+
+    @property
+    def first_seconds(self) -> float:
+        """When a new saga is first looked at, unless it has ended by then."""
+        return min(self.forward_seconds, self.still_seconds)

@@ -23,7 +23,7 @@ db = Database(metadata, Settings)
 outbox = Outbox(metadata)
 
 # What people see of a saga, made from its events (`facts` is what they say, merged; see `projection.py`).
-# `due_at` is when the watchdog next has to look at it: never (null) when it has ended, or is stuck and known to be.
+# `due_at` is when the watchdog next has to look at it: never (null) when it has ended.
 sagas = Table(
     "sagas",
     metadata,
@@ -40,8 +40,8 @@ sagas = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("ended_at", DateTime(timezone=True)),
     CheckConstraint(
-        "(status IN ('completed', 'compensated', 'stuck')) = (due_at IS NULL)",
-        name="watched",  # a saga is watched until it has ended, or people have been told
+        "(status IN ('completed', 'compensated')) = (due_at IS NULL)",
+        name="watched",  # a saga is watched until it has ended, also when it is stuck
     ),
     Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_sagas_cart", "cart_id"),
@@ -72,6 +72,7 @@ notes = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("by", String(200), nullable=False),
     Column("detail", Text),
+    Column("reason", String(200)),
 )
 
 # Every time that somebody had dead letters tried again: written before it happens, finished when it has.

@@ -19,7 +19,7 @@ SEEN = text("SELECT DISTINCT saga_id FROM saga_choreography.events WHERE saga_id
 OPEN = text("""
 INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, deadline_at, due_at)
 SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid), CAST('{}' AS json),
-       now() + make_interval(secs => :forward), now() + make_interval(secs => least(:forward, :stuck))
+       now() + make_interval(secs => :forward), now() + make_interval(secs => :first)
   FROM saga_choreography.events WHERE saga_id = ANY(CAST(:ids AS uuid[])) ORDER BY saga_id
 ON CONFLICT DO NOTHING
 """)
@@ -33,7 +33,7 @@ def rebuild(limits: Limits) -> int:
             saga_ids = list(uow.scalars(SEEN, {"last": last, "limit": BATCH}))
             if not saga_ids:
                 return count
-            times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
+            times = {"forward": limits.forward_seconds, "first": limits.first_seconds}
             uow.execute(OPEN, {"ids": saga_ids, **times})
             remake(uow, saga_ids, limits)
         count, last = count + len(saga_ids), saga_ids[-1]

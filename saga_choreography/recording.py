@@ -36,7 +36,7 @@ WITH stored AS (
     INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, deadline_at, due_at)
     SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid), CAST('{}' AS json),
            now() + make_interval(secs => CAST(:forward AS float8)),
-           now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8)))
+           now() + make_interval(secs => CAST(:first AS float8))
       FROM stored ORDER BY saga_id
     ON CONFLICT DO NOTHING
 )
@@ -55,7 +55,7 @@ WITH saved AS (
            created_at = least(saga.created_at, seen.first_at), updated_at = seen.last_at, ended_at = seen.ended_at,
            moved_at = now(),
            due_at = CASE WHEN seen.ended_at IS NULL
-                         THEN coalesce(saga.due_at, now() + make_interval(secs => CAST(:stuck AS float8))) END
+                         THEN least(saga.due_at, now() + make_interval(secs => CAST(:still AS float8))) END
       FROM json_to_recordset(CAST(:rows AS json)) AS seen
            (saga_id uuid, facts json, status text, user_id text, payment_method text, ends boolean,
             first_at timestamptz, last_at timestamptz, ended_at timestamptz)
@@ -90,7 +90,7 @@ def _stored(uow: Connection, events: Sequence[Event], limits: Limits) -> list[Ev
     """Those that are new; the rows of their sagas are there from now on."""
     by_id = {event.id: event for event in events}
     rows = dumps([_event_row(event) for event in by_id.values()])
-    times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
+    times = {"forward": limits.forward_seconds, "first": limits.first_seconds}
     new = set(uow.scalars(STORE, {"rows": rows, **times}))
     return [event for event in by_id.values() if event.id in new]
 
@@ -108,7 +108,7 @@ def _locked(uow: Connection, saga_ids: Iterable[UUID]) -> Sequence[Row]:
 
 def _save(uow: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) -> None:
     rows = [_saga_row(row, facts) for row, facts in merged]
-    uow.execute(SAVE, {"rows": dumps(rows), "stuck": limits.stuck_seconds, "channel": ENDS})
+    uow.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS})
 
 
 def _event_row(event: Event) -> dict[str, Any]:

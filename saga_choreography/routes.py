@@ -6,7 +6,7 @@ from flask import Response, current_app, request
 from flask_openapi import APIBlueprint
 
 from saga_choreography import dead_letters, service
-from saga_choreography.domain import Cancellation, Checkout
+from saga_choreography.domain import Cancellation, Checkout, Resend
 from saga_choreography.grouped import Grouped
 from saga_choreography.models import db
 from saga_choreography.schemas import (
@@ -29,6 +29,7 @@ from shared.saga_views import (
     CheckoutIn,
     CompensateIn,
     ListQuery,
+    RetryIn,
     SagaOut,
     SagaPath,
     SagasOut,
@@ -135,13 +136,27 @@ def get_timeline(path: SagaPath) -> Response:
 @routes.post("/<saga_id>/compensate", summary="Undo a saga", responses={202: SagaOut, 404: NO_SAGA})
 @admin_only
 def compensate(path: SagaPath, body: CompensateIn) -> Response:
-    """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
+    """A running saga turns back, a completed one is undone in full; repeated, its events are sent again."""
     wish = Cancellation(body.reason, body.by, trace=traceparent(request.headers.get("traceparent")))
     with db.transaction() as uow:
         row = service.compensate(uow, path.saga_id, wish, current_app.config["LIMITS"])
     with _endings().place(path.saga_id, _preferred_wait()) as place:
         saga = saga_out(row) if place is None else _until_ended(place, path.saga_id)
     return respond(Answer(saga, 202, {"Location": f"/saga/choreography/{path.saga_id}"}))
+
+
+@routes.post(
+    "/<saga_id>/retry",
+    summary="Have a saga's events sent again",
+    responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga has ended")},
+)
+@admin_only
+def retry(path: SagaPath, body: RetryIn) -> Response:
+    """For when one may have been lost after the broker had confirmed it. Who has an event takes no notice of a copy."""
+    request_of = Resend(body.reason, body.by, traceparent(request.headers.get("traceparent")))
+    with db.transaction() as connection:
+        row = service.retry(connection, path.saga_id, request_of)
+    return respond(Answer(saga_out(row), 202, {"Location": f"/saga/choreography/{path.saga_id}"}))
 
 
 def _begun(body: CheckoutIn) -> Checkout:

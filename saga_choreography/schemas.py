@@ -134,6 +134,7 @@ def _event_out(row: Row) -> TimelineEntryOut:
         cause=row["cause"],
         received_at=row["received_at"],
         by=getattr(payload, "by", None),
+        reason=getattr(payload, "reason", None),
     )
 
 
@@ -149,6 +150,7 @@ def _note_out(row: Row) -> TimelineEntryOut:
         detail=row["detail"],
         executor=None,
         by=row["by"],
+        reason=row["reason"],
     )
 
 

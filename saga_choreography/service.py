@@ -6,17 +6,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection, insert, select
 
-from saga_choreography.domain import Cancellation, CartRefused, Checkout, Limits, SagaNotFound
+from saga_choreography.domain import Cancellation, CartRefused, Checkout, Limits, Resend, SagaEnded, SagaNotFound
 from saga_choreography.models import events, notes, outbox, sagas
 from saga_choreography.projection import turned_back
 from saga_choreography.recording import record
 from shared.db import Row
-from shared.event_bus import CheckoutCancelRequested, Event
+from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
 from shared.ids import new_id
 from shared.json_codec import dumps
 from shared.outbox import lazily
 from shared.prepared import prepared
-from shared.saga_states import SagaStatus
+from shared.saga_states import ENDED, SagaStatus
 
 # Nothing that is known is changed, nor locked: `recording.py` makes rows and then locks older ones, so who locked older
 # ones here and then made rows would be in a deadlock with it.
@@ -24,7 +24,7 @@ REGISTER = prepared("""
 INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
 SELECT saga_id, cart_id, CAST('{}' AS json), user_id, payment_method,
        now() + make_interval(secs => CAST(:forward AS float8)),
-       now() + make_interval(secs => least(CAST(:forward AS float8), CAST(:stuck AS float8)))
+       now() + make_interval(secs => CAST(:first AS float8))
   FROM json_to_recordset(CAST(:rows AS json)) AS asked (saga_id uuid, cart_id uuid, user_id text, payment_method text)
  ORDER BY saga_id
 ON CONFLICT DO NOTHING
@@ -42,7 +42,7 @@ def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> 
     """
     lazily(uow)
     by_id = {each.saga_id: each for each in checkouts}
-    times = {"forward": limits.forward_seconds, "stuck": limits.stuck_seconds}
+    times = {"forward": limits.forward_seconds, "first": limits.first_seconds}
     new = set(uow.scalars(REGISTER, {"rows": dumps([vars(each) for each in by_id.values()]), **times}))
     known = {saga_id: {**vars(each), "status": SagaStatus.PENDING} for saga_id, each in by_id.items()}
     if older := by_id.keys() - new:
@@ -90,17 +90,37 @@ def get_timeline(uow: Connection, saga_id: UUID) -> tuple[Sequence[Row], Sequenc
 
 
 def compensate(uow: Connection, saga_id: UUID, wish: Cancellation, limits: Limits) -> Row:
-    """Have a saga turned back, or a completed one undone; does nothing when it is on its way back or is back.
+    """Have a saga turned back, or a completed one undone; of one on its way back, the events are sent again.
 
     inventario alone decides where it turns: the request goes to it, and to no one else. Raises `SagaNotFound`.
     """
-    statement = select(sagas).where(sagas.c.saga_id == saga_id).with_for_update(key_share=True)
-    row = _found(uow.execute(statement).mappings().first(), saga_id)
-    if turned_back(row["facts"]):
-        return row
-    note(uow, [saga_id], "compensation_asked", wish.by, wish.reason)
-    cancel(uow, [row], wish, limits)
-    return get(uow, saga_id)
+    row = _locked(uow, saga_id)
+    if not turned_back(row["facts"]):
+        note(uow, [saga_id], "compensation_asked", wish.by, reason=wish.reason)
+        cancel(uow, [row], wish, limits)
+        return get(uow, saga_id)
+    if row["status"] not in ENDED:
+        resend(uow, [row], Resend(wish.reason, wish.by, wish.trace))
+    return row
+
+
+def retry(connection: Connection, saga_id: UUID, request: Resend) -> Row:
+    """Have all events of a saga sent again, of which one may have been lost; raises `SagaNotFound`, `SagaEnded`."""
+    row = _locked(connection, saga_id)
+    if row["status"] in ENDED:
+        raise SagaEnded(f"saga {saga_id} is {row['status']}", saga_id=saga_id, saga_status=row["status"])
+    resend(connection, [row], request)
+    return row
+
+
+def resend(connection: Connection, rows: Sequence[Row], request: Resend) -> None:
+    """Have every service, this one too, send the events of these sagas again; who has them drops them."""
+    saga_ids = [row["saga_id"] for row in rows]
+    outbox.send_again(connection, saga_ids)
+    said = {"reason": request.reason, "by": request.by}
+    payloads = [SagaResendRequested(saga_id=row["saga_id"], cart_id=row["cart_id"], **said) for row in rows]
+    outbox.stage(connection, [Event(payload, trace=request.trace) for payload in payloads])
+    note(connection, saga_ids, "retry_asked", request.by, reason=request.reason)
 
 
 def cancel(uow: Connection, rows: Sequence[Row], wish: Cancellation, limits: Limits) -> None:
@@ -112,11 +132,16 @@ def cancel(uow: Connection, rows: Sequence[Row], wish: Cancellation, limits: Lim
     record(uow, asked, limits)
 
 
-def note(uow: Connection, saga_ids: Sequence[UUID], kind: str, by: str, detail: str | None = None) -> None:
-    """Keep what was done about sagas, and by whom."""
-    common = {"kind": kind, "by": by, "detail": detail}
+def note(uow: Connection, saga_ids: Sequence[UUID], kind: str, by: str, **said: str) -> None:
+    """Keep what was done about sagas, and by whom; with `detail`, or a `reason`."""
+    common = {"kind": kind, "by": by, "detail": None, "reason": None, **said}
     if saga_ids:
         uow.execute(insert(notes), [{"id": new_id(), "saga_id": saga_id, **common} for saga_id in saga_ids])
+
+
+def _locked(connection: Connection, saga_id: UUID) -> Row:
+    statement = select(sagas).where(sagas.c.saga_id == saga_id).with_for_update(key_share=True)
+    return _found(connection.execute(statement).mappings().first(), saga_id)
 
 
 def _found(row: Any, saga_id: UUID) -> Row:

@@ -1,4 +1,5 @@
-"""Turns sagas back whose time is over, and tells people of those that stand still. Any number may run at once.
+"""Turns sagas back whose time is over, has the events of silent ones sent again, and tells people of those that stand
+still. Any number may run at once.
 
 It decides nothing: whether a saga that is late turns back is for inventario to say, to which it is asked once.
 """
@@ -9,28 +10,35 @@ from sqlalchemy import Connection, text
 
 from saga_choreography import service
 from saga_choreography.choreography import CHECKOUT
-from saga_choreography.domain import Cancellation, Limits
+from saga_choreography.domain import Cancellation, Limits, Resend
 from saga_choreography.models import db
 from saga_choreography.projection import may_be_late
 from shared.db import Row
 from shared.json_codec import dumps
+from shared.saga_states import SagaStatus
 
 BY = "watchdog"
 BATCH = 100  # enough to go together, few enough to let others through
 
 DUE = text("""
-SELECT saga_id, cart_id, facts, deadline_at <= now() AS late,
+SELECT saga_id, cart_id, facts, status, deadline_at <= now() AS late,
+       moved_at + make_interval(secs => :resend) <= now() AS silent,
        moved_at + make_interval(secs => :stuck) <= now() AS still
   FROM saga_choreography.sagas
  WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
+# Events of a silent saga are sent again when it has been silent for twice as long: seldom enough to overload nobody who
+# only has much to do, and a saga whose hindrance is gone after some time ends by itself after twice that time at most.
 WATCH = text("""
 UPDATE saga_choreography.sagas AS saga
    SET status = CASE WHEN seen.stuck THEN 'stuck' ELSE saga.status END,
-       due_at = CASE WHEN NOT seen.stuck
-                     THEN least(moved_at + make_interval(secs => :stuck),
-                                CASE WHEN seen.has_deadline THEN deadline_at END) END
-  FROM json_to_recordset(:rows) AS seen (saga_id uuid, stuck boolean, has_deadline boolean)
+       due_at = least(
+           CASE WHEN seen.resent THEN now() + (now() - moved_at)
+                ELSE moved_at + make_interval(secs => :resend) END,
+           CASE WHEN NOT seen.stuck THEN moved_at + make_interval(secs => :stuck) END,
+           CASE WHEN seen.has_deadline THEN deadline_at END
+       )
+  FROM json_to_recordset(:rows) AS seen (saga_id uuid, resent boolean, stuck boolean, has_deadline boolean)
  WHERE saga.saga_id = seen.saga_id
 """)
 NEXT = text("SELECT extract(epoch FROM min(due_at) - now()) FROM saga_choreography.sagas WHERE due_at IS NOT NULL")
@@ -39,17 +47,18 @@ NEXT = text("SELECT extract(epoch FROM min(due_at) - now()) FROM saga_choreograp
 def run_once(limits: Limits) -> int:
     """Look at sagas that are due to be looked at; how many were."""
     with db.transaction() as uow:
-        rows = uow.execute(DUE, {"stuck": limits.stuck_seconds, "limit": BATCH}).mappings().all()
+        times = {"resend": limits.resend_seconds, "stuck": limits.stuck_seconds}
+        rows = uow.execute(DUE, {**times, "limit": BATCH}).mappings().all()
         if rows:
             _watch(uow, rows, limits)
     return len(rows)
 
 
 def idle_seconds(limits: Limits) -> float:
-    """Until the first is due; none to come, and none that moves, is due sooner than the shorter limit."""
+    """Until the first is due; none to come, and none that moves, is due sooner than the shortest limit."""
     with db.transaction() as uow:
         seconds = uow.scalar(NEXT)
-    most = min(limits.forward_seconds, limits.stuck_seconds)
+    most = limits.first_seconds
     return most if seconds is None else min(max(0.0, float(seconds)), most)
 
 
@@ -61,14 +70,20 @@ def _watch(uow: Connection, rows: Sequence[Row], limits: Limits) -> None:
     if late:
         reason = f"not completed within {limits.forward_seconds:g} s"
         service.cancel(uow, late, Cancellation(reason, BY, only_before_pivot=True), limits)
-    stuck = [row["saga_id"] for row in rows if row["still"] and row["saga_id"] not in asked]
-    service.note(uow, stuck, "stuck", BY, f"nothing has happened for {limits.stuck_seconds:g} s")
+    silent = [row for row in rows if row["silent"] and row["saga_id"] not in asked]
+    if silent:
+        service.resend(uow, silent, Resend(f"nothing has happened for {limits.resend_seconds:g} s or more", BY))
+    still = [row for row in rows if row["still"] and row["saga_id"] not in asked]
+    newly = [row["saga_id"] for row in still if row["status"] != SagaStatus.STUCK]
+    service.note(uow, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")
+    resent, stuck = {row["saga_id"] for row in silent}, {row["saga_id"] for row in still}
     seen = [
         {
             "saga_id": row["saga_id"],
+            "resent": row["saga_id"] in resent,
             "stuck": row["saga_id"] in stuck,
             "has_deadline": row["saga_id"] in has_deadline - asked,
         }
         for row in rows
     ]
-    uow.execute(WATCH, {"rows": dumps(seen), "stuck": limits.stuck_seconds})
+    uow.execute(WATCH, {"rows": dumps(seen), "resend": limits.resend_seconds, "stuck": limits.stuck_seconds})

@@ -23,6 +23,7 @@ from shared.saga_views import (
     CheckoutIn,
     CompensateIn,
     ListQuery,
+    RetryIn,
     SagaOut,
     SagaPath,
     SagasOut,
@@ -30,7 +31,6 @@ from shared.saga_views import (
     TimelineEntryOut,
     TimelineOut,
 )
-from shared.schemas import NoBody
 from shared.waiting import Endings, preferred_wait
 from shared.web import Answer, respond
 
@@ -114,11 +114,10 @@ def compensate(path: SagaPath, body: CompensateIn) -> Response:
     responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga has ended")},
 )
 @admin_only
-def retry(path: SagaPath, body: NoBody) -> Response:
+def retry(path: SagaPath, body: RetryIn) -> Response:
     """It would be tried again anyway; this is for when the cause is known to be gone."""
-    del body
     with db.transaction() as uow:
-        saga = _view_of(uow, service.retry(uow, path.saga_id))
+        saga = _view_of(uow, service.retry(uow, path.saga_id, body.reason, body.by))
     return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))
 
 

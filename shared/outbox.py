@@ -34,8 +34,11 @@ RETURNING taken.*
 HAND_BACK = "UPDATE {table} SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
 SENT = "UPDATE {table} SET sent_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
 SEND_AGAIN = """
-UPDATE {table} SET sent_at = NULL, due_at = now()
- WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])) AND sent_at IS NOT NULL AND type = ANY(CAST(:types AS text[]))
+UPDATE {table} AS again SET sent_at = NULL, due_at = now()
+  FROM (SELECT id FROM {table}
+         WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])) AND sent_at IS NOT NULL AND type = ANY(CAST(:types AS text[]))
+         ORDER BY id FOR UPDATE) AS sent
+ WHERE again.id = sent.id
 """
 LAZILY = "SET LOCAL synchronous_commit = off"
 

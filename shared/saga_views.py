@@ -25,6 +25,13 @@ class CompensateIn(Body):
     by: Name = "an operator"
 
 
+class RetryIn(Body):
+    """Why, and who asks."""
+
+    reason: Name = "asked for by an operator"
+    by: Name = "an operator"
+
+
 class SagaPath(Body):
     """A saga."""
 
@@ -109,7 +116,7 @@ class TimelineEntryOut(View):
     """Something that happened.
 
     An `attempt` is one request of an orchestrated saga, an `event` one of a choreographed saga, with who published it
-    and which event it follows from. Other kinds concern the saga as a whole; `by` is who asked for them.
+    and which event it follows from. Other kinds concern the saga as a whole; `by` is who asked for them, `reason` why.
     """
 
     kind: str
@@ -127,6 +134,7 @@ class TimelineEntryOut(View):
     cause: UUID | None = None
     received_at: Time | None = None
     by: str | None = None
+    reason: str | None = None
 
 
 class TimelineOut(View):

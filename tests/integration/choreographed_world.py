@@ -31,7 +31,7 @@ from tests.integration.inventario_client import Inventario
 from tests.integration.reacting import Carts, Reacting, of
 
 CURRENCY = "EUR"
-LIMITS = Limits(forward_seconds=600, stuck_seconds=600)  # nobody watches over deadlines here
+LIMITS = Limits(forward_seconds=600, stuck_seconds=600, resend_seconds=600)  # nobody watches here
 
 
 class World:

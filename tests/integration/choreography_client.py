@@ -17,7 +17,7 @@ from shared.event_bus import Event
 from tests.integration.api_client import ApiClient, body_of
 
 ROOT = "/saga/choreography"
-LONG = Limits(forward_seconds=600, stuck_seconds=600)
+LONG = Limits(forward_seconds=600, stuck_seconds=600, resend_seconds=600)
 
 
 class Window(ApiClient):
@@ -65,6 +65,24 @@ class Window(ApiClient):
         """What waits to be published; taken for a moment only."""
         with self.transaction() as uow:
             return outbox.take(uow, 1000, 0)
+
+    def send(self) -> list[Event]:
+        """Publish what waits, as far as its outbox is concerned."""
+        with self.transaction() as connection:
+            events = outbox.take(connection, 1000, 0)
+            outbox.sent(connection, [event.id for event in events])
+        return events
+
+    def be_silent(self, saga_id: UUID, seconds: float) -> None:
+        """As if the last that was heard of a saga was so long ago."""
+        silence = text("""
+            UPDATE saga_choreography.sagas
+               SET due_at = due_at - (make_interval(secs => :seconds) - (now() - moved_at)),
+                   moved_at = now() - make_interval(secs => :seconds)
+             WHERE saga_id = :saga_id
+        """)
+        with self.transaction() as connection:
+            connection.execute(silence, {"saga_id": saga_id, "seconds": seconds})
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         with self.transaction() as uow:

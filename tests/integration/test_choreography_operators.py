@@ -1,6 +1,7 @@
 """The way in to choreographed checkouts, what operators ask for, and what the watchdog does, on a real PostgreSQL."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from flask.testing import FlaskClient
 from saga_choreography.domain import Limits
 from saga_choreography.grouped import Grouped
 from saga_choreography.recording import LOCK
-from shared.event_bus import CheckoutCancelRequested
+from shared.event_bus import CheckoutCancelRequested, SagaResendRequested
 from shared.ids import new_id
 from shared.relay import Relayed
 from shared.saga_views import CheckoutIn
@@ -158,7 +159,9 @@ def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
     answers = concurrently(*[ask] * 8)
     assert {(answer.status_code, body_of(answer)["status"]) for answer in answers} == {(202, "compensating")}
     assert body_of(answers[0])["error"] == "changed my mind"
-    (asked,) = window.staged()
+    staged = window.staged()
+    (asked,) = [event for event in staged if isinstance(event.payload, CheckoutCancelRequested)]
+    assert {type(event.payload) for event in staged} <= {CheckoutCancelRequested, SagaResendRequested}
     assert asked.payload == CheckoutCancelRequested(
         saga_id=story.saga_id,
         cart_id=story.cart_id,
@@ -167,9 +170,9 @@ def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
         only_before_pivot=False,
     )
     assert asked.trace is not None
-    assert "outbox_waiting 1.0" in window.client.get("/metrics").text
+    assert f"outbox_waiting {len(staged)}.0" in window.client.get("/metrics").text
     (note,) = window.timeline(story.saga_id, kind="compensation_asked")
-    assert (note["by"], note["detail"]) == ("eve", "changed my mind")
+    assert (note["by"], note["reason"]) == ("eve", "changed my mind")
     (event,) = window.timeline(story.saga_id, event="checkout.cancel.requested")
     assert (event["by"], event["detail"], event["publisher"]) == ("eve", "changed my mind", "saga_choreography")
 
@@ -184,14 +187,15 @@ def test_what_was_asked_for_is_the_same_event_when_it_comes_back(window: Window)
 
 @pytest.mark.parametrize("history", ["declined", "cancelled when paid", "hold expired"])
 def test_undoing_what_is_being_undone_or_was_changes_nothing(window: Window, history: str) -> None:
-    for names in (HISTORIES[history], HISTORIES[history][:-2]):
+    """Only that of one that is on its way all events are sent again, lest one was lost."""
+    for names, sent_again in ((HISTORIES[history], []), (HISTORIES[history][:-2], [SagaResendRequested])):
         story = Story()
         window.record(story.events(*names))
         before = window.saga(story.saga_id)
         response = window.post(f"{ROOT}/{story.saga_id}/compensate", {})
         assert (response.status_code, body_of(response)) == (202, before)
         assert window.timeline(story.saga_id, kind="compensation_asked") == []
-    assert window.staged() == []
+        assert [type(event.payload) for event in window.staged()] == sent_again
 
 
 def test_an_operator_undoes_what_a_deadline_could_not(window: Window) -> None:
@@ -201,6 +205,50 @@ def test_an_operator_undoes_what_a_deadline_could_not(window: Window) -> None:
     assert len(window.staged()) == 1
 
 
+# ---- trying again ----
+
+
+@pytest.mark.parametrize("names", [(), PAID, COMMITTED, HISTORIES["cancelled when paid"][:-1]])
+def test_every_service_is_asked_for_the_events_of_a_saga_that_has_not_ended(
+    window: Window, names: tuple[str, ...]
+) -> None:
+    story = Story()
+    window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
+    window.record(story.events(*names))
+    before = window.saga(story.saga_id)
+    response = window.post(f"{ROOT}/{story.saga_id}/retry", {"reason": "a queue was purged", "by": "eve"})
+    assert (response.status_code, body_of(response)) == (202, before)
+    (asked,) = window.staged()
+    assert asked.payload == SagaResendRequested(
+        saga_id=story.saga_id, cart_id=story.cart_id, reason="a queue was purged", by="eve"
+    )
+    (note,) = window.timeline(story.saga_id, kind="retry_asked")
+    assert (note["by"], note["reason"], note["detail"]) == ("eve", "a queue was purged", None)
+
+
+def test_what_the_window_itself_has_sent_is_sent_again_too_but_not_what_it_asked_the_others_for(window: Window) -> None:
+    story = Story()
+    window.record(story.events(*COMPLETED))
+    window.post(f"{ROOT}/{story.saga_id}/compensate", {})
+    [cancel] = window.send()
+    window.post(f"{ROOT}/{story.saga_id}/retry", {})
+    assert [event.id for event in window.send() if event.id == cancel.id] == [cancel.id]
+    window.post(f"{ROOT}/{story.saga_id}/retry", {})
+    again = window.send()
+    assert [event.id for event in again if event.id == cancel.id] == [cancel.id]
+    assert Counter(type(event.payload) for event in again) == {CheckoutCancelRequested: 1, SagaResendRequested: 1}
+
+
+def test_nothing_is_sent_again_of_a_saga_that_has_ended_or_that_there_is_not(window: Window) -> None:
+    for history, status in (("completed", "completed"), ("declined", "compensated")):
+        story = Story()
+        window.record(story.events(*HISTORIES[history]))
+        problem = problem_of(window.post(f"{ROOT}/{story.saga_id}/retry", {}))
+        assert (problem["type"], problem["saga_status"]) == ("/problems/saga-ended", status)
+    assert window.post(f"{ROOT}/{new_id()}/retry", {}).status_code == 404
+    assert window.staged() == []
+
+
 # ---- watching ----
 
 
@@ -208,7 +256,7 @@ def test_an_operator_undoes_what_a_deadline_could_not(window: Window) -> None:
 def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_pivot(
     window: Window, names: tuple[str, ...]
 ) -> None:
-    window.limits = Limits(AT_ONCE, NEVER)
+    window.limits = Limits(AT_ONCE, NEVER, NEVER)
     story = Story()
     window.client.application.extensions["grouped"] = Grouped(window.limits)
     window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
@@ -229,7 +277,7 @@ def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_p
 
 @pytest.mark.parametrize("history", ["declined", "late, and the pivot won", "cancelled when paid"])
 def test_other_sagas_are_left_alone_by_a_deadline(window: Window, history: str) -> None:
-    window.limits = Limits(AT_ONCE, NEVER)
+    window.limits = Limits(AT_ONCE, NEVER, NEVER)
     window.record(Story().events(*HISTORIES[history][:-1]))
     window.record(Story().events(*COMMITTED))
     while window.watch():
@@ -238,7 +286,7 @@ def test_other_sagas_are_left_alone_by_a_deadline(window: Window, history: str) 
 
 
 def test_many_watchdogs_at_once_ask_once_for_each_saga(window: Window) -> None:
-    window.limits = Limits(AT_ONCE, NEVER)
+    window.limits = Limits(AT_ONCE, NEVER, NEVER)
     stories = [Story() for _ in range(250)]
     window.record([event for story in stories for event in story.events(*PAID)])
 
@@ -253,7 +301,7 @@ def test_many_watchdogs_at_once_ask_once_for_each_saga(window: Window) -> None:
 
 def test_no_end_is_overtaken_by_a_deadline(window: Window) -> None:
     """A saga that ends while watchdogs look at it is completed, and asked for once at most."""
-    window.limits = Limits(AT_ONCE, NEVER)
+    window.limits = Limits(AT_ONCE, NEVER, NEVER)
     stories = [Story() for _ in range(60)]
     window.record([event for story in stories for event in story.events(*ORDERED)])
     done = threading.Event()
@@ -273,7 +321,7 @@ def test_no_end_is_overtaken_by_a_deadline(window: Window) -> None:
 
 
 def test_a_saga_that_stands_still_is_stuck_until_it_moves(window: Window) -> None:
-    window.limits = Limits(NEVER, AT_ONCE)
+    window.limits = Limits(NEVER, AT_ONCE, NEVER)
     story = Story()
     events = story.events(*COMPLETED)
     window.record(events[:6])
@@ -282,7 +330,7 @@ def test_a_saga_that_stands_still_is_stuck_until_it_moves(window: Window) -> Non
     assert [item["saga_id"] for item in window.sagas(status="stuck")["items"]] == [str(story.saga_id)]
     (note,) = window.timeline(story.saga_id, kind="stuck")
     assert note["by"] == "watchdog"
-    assert window.watch() == 0
+    assert window.watch() == 0, "for as long again"
     assert 'sagas_live{status="stuck"} 1.0' in window.client.get("/metrics").text
     window.record(events[:7])
     assert window.saga(story.saga_id)["status"] == "running"
@@ -294,7 +342,7 @@ def test_a_saga_that_stands_still_is_stuck_until_it_moves(window: Window) -> Non
 
 
 def test_a_stuck_saga_can_be_undone(window: Window) -> None:
-    window.limits = Limits(NEVER, AT_ONCE)
+    window.limits = Limits(NEVER, AT_ONCE, NEVER)
     story = Story()
     window.record(story.events(*PAID))
     window.watch()
@@ -302,7 +350,7 @@ def test_a_stuck_saga_can_be_undone(window: Window) -> None:
 
 
 def test_a_saga_is_stuck_on_its_way_back_too(window: Window) -> None:
-    window.limits = Limits(AT_ONCE, AT_ONCE)
+    window.limits = Limits(AT_ONCE, AT_ONCE, NEVER)
     story = Story()
     window.record(story.events(*COMPLETED, *CANCELLED[:3]))
     window.watch()
@@ -311,16 +359,16 @@ def test_a_saga_is_stuck_on_its_way_back_too(window: Window) -> None:
 
 
 def test_the_watchdog_sleeps_until_the_first_saga_is_due(window: Window) -> None:
-    window.limits = Limits(200, 300)
+    window.limits = Limits(200, 300, NEVER)
     assert window.idle_seconds() == 200
     window.record(Story().events(*PAID))
     assert 150 < window.idle_seconds() <= 200
-    window.limits = Limits(100, 300)
+    window.limits = Limits(100, 300, NEVER)
     assert window.idle_seconds() == 100
 
 
 def test_a_deadline_comes_before_the_time_to_be_called_stuck_and_is_followed_by_it(window: Window) -> None:
-    window.limits = Limits(AT_ONCE, 300)
+    window.limits = Limits(AT_ONCE, 300, NEVER)
     story = Story()
     window.record(story.events(*PAID))
     assert window.watch() == 1
@@ -328,3 +376,54 @@ def test_a_deadline_comes_before_the_time_to_be_called_stuck_and_is_followed_by_
     assert window.saga(story.saga_id)["status"] == "running"
     (row,) = window.rows("sagas")
     assert (row["due_at"] - row["moved_at"]).total_seconds() == 300
+
+
+def test_the_events_of_a_silent_saga_are_sent_again_before_it_is_stuck_and_at_growing_intervals(window: Window) -> None:
+    window.limits = Limits(NEVER, 300, 60)
+    story = Story()
+    window.record(story.events(*PAID))
+
+    def silent_for(seconds: float) -> tuple[int, str]:
+        window.be_silent(story.saga_id, seconds)
+        while window.watch():
+            pass
+        return len(window.timeline(story.saga_id, kind="retry_asked")), window.saga(story.saga_id)["status"]
+
+    seen = {seconds: silent_for(seconds) for seconds in (50, 70, 130, 150, 280, 310, 600, 640, 1200, 1300)}
+    assert seen == {
+        50: (0, "running"),
+        70: (1, "running"),
+        130: (1, "running"),
+        150: (2, "running"),  # it was silent for twice as long
+        280: (2, "running"),
+        310: (3, "stuck"),
+        600: (3, "stuck"),
+        640: (4, "stuck"),
+        1200: (4, "stuck"),
+        1300: (5, "stuck"),
+    }
+    assert {type(event.payload) for event in window.staged()} == {SagaResendRequested}
+    assert len(window.timeline(story.saga_id, kind="stuck")) == 1
+    window.record(story.events(*ORDERED))
+    assert [silent_for(seconds) for seconds in (50, 70)] == [(5, "running"), (6, "running")]
+    (note, *_) = window.timeline(story.saga_id, kind="retry_asked")
+    assert (note["by"], note["reason"]) == ("watchdog", "nothing has happened for 60 s or more")
+
+
+def test_a_copy_of_an_event_is_no_sign_of_life(window: Window) -> None:
+    window.limits = Limits(NEVER, 300, 60)
+    story = Story()
+    events = story.events(*PAID)
+    window.record(events)
+    window.be_silent(story.saga_id, 360)
+    window.record(events)
+    window.watch()
+    assert window.saga(story.saga_id)["status"] == "stuck"
+
+
+def test_a_deadline_is_asked_for_and_nothing_sent_again_at_the_same_moment(window: Window) -> None:
+    window.limits = Limits(AT_ONCE, NEVER, AT_ONCE)
+    story = Story()
+    window.record(story.events(*PAID))
+    window.watch()
+    assert [type(event.payload) for event in window.staged()] == [CheckoutCancelRequested]
