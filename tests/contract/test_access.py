@@ -35,6 +35,7 @@ CLOSED = {
     "saga_orchestrator": {"POST /saga/<saga_id>/compensate": O, "POST /saga/<saga_id>/retry": O},
     "saga_choreography": {
         "POST /saga/choreography/<saga_id>/compensate": O,
+        "POST /saga/choreography/<saga_id>/retry": O,
         "GET /saga/choreography/dead-letters": O,
         "POST /saga/choreography/dead-letters/redrive": O,
     },
