@@ -42,6 +42,9 @@ class ServiceSettings(BaseSettings):
     rabbitmq_url: Annotated[str | None, _EMPTY_IS_NONE] = None
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
     log_level: str = "INFO"
+    client_seconds: float = Field(
+        default=10, gt=0
+    )  # a million bytes over a poor line; for a request, and for its answer
     max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this
     admin_token: Secret = None  # what operators' requests come with; empty is none
     service_token: Secret = None  # what the services' requests to each other come with; empty is none

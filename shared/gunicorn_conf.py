@@ -11,8 +11,11 @@ from gunicorn.glogging import Logger
 
 from shared.config import ServiceSettings
 from shared.exposure import refuse_exposure
+from shared.http_framing import MAX_HEAD, MAX_REQUEST_LINE
+from shared.http_server import BufferingWorker, Limits
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+IDLE_CONNECTIONS = 512  # beside one for each thread; with what else a process opens, fewer than the usual 1024 files
 
 
 class QuietLogger(Logger):  # type: ignore[misc]
@@ -21,13 +24,14 @@ class QuietLogger(Logger):  # type: ignore[misc]
     access_log_enabled = False  # it would be, with any logconfig_dict
 
 
-worker_class = "gthread"
+worker_class = BufferingWorker
 workers = 1  # metrics are kept in the process; run more processes, not more workers, for more cores
 keepalive = 75  # an idle connection costs nothing here, and a new one a handshake
 timeout = 60
 graceful_timeout = 20
-limit_request_line = 8190  # gunicorn's own refusals are HTML, so what can reach the service does
-limit_request_field_size = 65_536
+limit_request_line = MAX_REQUEST_LINE
+limit_request_field_size = MAX_HEAD  # of one field; the whole head has no more
+sendfile = False  # it needs a socket that blocks
 control_socket_disable = True  # it would be one file in the user's home, shared by all services
 logger_class = QuietLogger
 logconfig_dict = {
@@ -39,11 +43,13 @@ logconfig_dict = {
 
 
 def on_starting(server: Any) -> None:
-    """Not without protection where others can reach it; as many threads as the service's own settings say."""
+    """Not without protection where others can reach it; with as many threads, and limits, as its settings say."""
     service = server.app.app_uri.partition(".")[0]
     settings: ServiceSettings = import_module(f"{service}.config").Settings()
     refuse_exposure(server.cfg.address, settings)
     server.cfg.set("threads", settings.threads)
+    server.cfg.set("worker_connections", settings.threads + IDLE_CONNECTIONS)
+    BufferingWorker.limits = Limits(settings.client_seconds, settings.max_body_bytes)
 
 
 def post_fork(server: Any, _: object) -> None:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from flask import Request, Response
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnprocessableEntity, UnsupportedMediaType
 
@@ -133,7 +134,7 @@ class JsonRequest(Request):
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
         """The object; 400 for malformed JSON, 413 for too much, 415 for another content type, 422 for another value."""
         del force, silent, cache
-        raw = self.get_data()
+        raw = self._received()
         if self.content_length is None and len(raw) >= (self.max_content_length or sys.maxsize):
             raise RequestEntityTooLarge  # it came in chunks, and was cut off there
         if len(raw) < (self.content_length or 0):
@@ -149,6 +150,12 @@ class JsonRequest(Request):
         if not isinstance(body, dict):
             raise UnprocessableEntity("the body must be a JSON object")
         return body
+
+    def _received(self) -> bytes:
+        try:
+            return self.get_data()
+        except ParseException as error:
+            raise BadRequest(f"malformed body: {error}") from error
 
 
 def _slug(name: str) -> str:

@@ -1,0 +1,286 @@
+"""gunicorn's thread worker, made so that no thread ever waits for a client.
+
+The event loop takes in each request as a whole before a thread sees it, and sends what a client does not take at once
+after the thread is done with it. A client that is slow, silent or gone therefore costs a connection and never a
+thread. Each connection has a deadline; when there are too many, the one that has waited longest makes room.
+"""
+
+import errno
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn import http
+from gunicorn.http import errors
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from shared.http_framing import Framing, NotARequest, request_length
+from shared.json_codec import dumps
+from shared.web import PROBLEM, http_problem
+
+READ_BYTES = 65_536
+LINGER_SECONDS = 2.0  # after the last answer, so that it is read before the connection is gone
+SWEEP_SECONDS = 0.5  # how late a deadline may be noticed
+MAX_UNSENT = 8_000_000  # bytes of one answer: several times the largest that there is
+MAX_BUFFERED = 64_000_000  # bytes of all connections together: beyond it the oldest make room
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+PARSE_STATUS = {
+    errors.LimitRequestLine: 414,
+    errors.LimitRequestHeaders: 431,
+    errors.ExpectationFailed: 417,
+    errors.UnsupportedTransferCoding: 501,
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may take."""
+
+    seconds: float = 10.0  # to send a request, and to take its answer
+    body_bytes: int = 1_000_000
+
+
+class ClientSocket(socket.socket):
+    """Never blocks, whatever gunicorn's thread worker asks for; keeps what can't be sent at once."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        super().__init__(fileno=accepted.detach())
+        super().setblocking(False)
+        self.unsent = bytearray()
+
+    def setblocking(self, flag: bool) -> None:
+        """It stays as it is."""
+
+    def settimeout(self, value: float | None) -> None:
+        """It stays as it is."""
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send or keep it; raises an OSError when the client is gone, or has not taken far too much."""
+        self.unsent += data
+        self.flush(flags)
+        if len(self.unsent) > MAX_UNSENT:
+            raise BrokenPipeError(errno.EPIPE, "the client does not read")
+
+    def flush(self, flags: int = 0) -> bool:
+        """Send what it takes of what was kept; whether that was all."""
+        try:
+            while self.unsent:
+                del self.unsent[: self.send(self.unsent, flags)]
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.unsent.clear()
+            raise
+        return True
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A client: what has come of its next request, and until when it may take for what is waited for."""
+
+    def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any, max_body: int) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.initialized = True  # there is nothing that a thread would have to do before it parses
+        self.buffer = bytearray()
+        self.deadline = 0.0
+        self.reusable = True
+        self._max_body = max_body
+        self._framing: Framing | None = None
+
+    def next_request(self) -> bool:
+        """Whether a whole request has come; the parser has it then, and nothing else. Raises `NotARequest`."""
+        self._framing = self._framing or request_length(self.buffer, self._max_body)
+        try:
+            while next(self._framing).asked_for:
+                self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        except StopIteration as found:
+            request = bytes(self.buffer[: found.value])
+            del self.buffer[: found.value]
+            self._framing = None
+            self.parser = http.get_parser(self.cfg, iter([request]), self.client)
+            return True
+        return False
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that are kept for it."""
+        return len(self.buffer) + len(self.sock.unsent)
+
+
+class BufferingWorker(ThreadWorker):  # type: ignore[misc]
+    """See above. All that follows runs in the event loop, but `handle_error`."""
+
+    limits = Limits()  # set before it is forked
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[Connection, None] = {}  # those that no thread has, the longest waiting first
+        self._next_sweep = 0.0
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what it does not do."""
+        super().check_config(cfg, log)
+        if cfg.is_ssl:
+            raise RuntimeError("TLS ends before this server, at a gateway: unset certfile and keyfile")
+
+    def accept(self, listener: socket.socket) -> None:
+        """Begin to receive a request; when that was the last place, make room for the next connection."""
+        try:
+            accepted, address = listener.accept()
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._make_room()
+            elif error.errno not in {errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK}:
+                raise
+            return
+        self.nr_conns += 1
+        sock = ClientSocket(accepted)
+        connection = Connection(self.cfg, sock, address, listener.getsockname(), self.limits.body_bytes)
+        self._wait(connection, self._receive, self.limits.seconds)
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
+
+    def finish_request(self, connection: Connection, result: "Future[Any]") -> None:
+        """A thread is done: send what is left of the answer."""
+        connection.reusable = not result.cancelled() and result.exception() is None and bool(result.result())
+        self._send(connection)
+
+    def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
+        """Answer with a problem to what gunicorn can't parse, and to an error of the application that it lets out."""
+        if isinstance(exc, errors.ParseException):
+            status = next((status for kind, status in PARSE_STATUS.items() if isinstance(exc, kind)), 400)
+            self.log.info("Refused what %s sent: %s", addr, exc)
+            client.sendall(refusal(status, str(exc)))
+        else:
+            self.log.exception("Error handling request %s of %s", getattr(req, "uri", ""), addr)
+            client.sendall(refusal(500, "unexpected error; see the service's log"))
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """End what takes too long; called after each event."""
+        now = time.monotonic()
+        if now < self._next_sweep and not force:
+            return
+        self._next_sweep = now + SWEEP_SECONDS
+        for connection in [each for each in self._waiting if force or each.deadline <= now]:
+            self._expire(connection)
+        while sum(each.buffered for each in self._waiting) > MAX_BUFFERED:
+            self._drop(max(self._waiting, key=lambda each: each.buffered))
+
+    def murder_pending(self) -> None:
+        """There are none but those above."""
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Called when the worker stops: nobody has more time than this."""
+        for connection in self._waiting:
+            connection.deadline = min(connection.deadline, deadline)
+
+    # What a connection waits for, in the order of its life
+
+    def _wait(
+        self, connection: Connection, then: Callable[[Connection], None], seconds: float, write: bool = False
+    ) -> None:
+        connection.deadline = time.monotonic() + seconds
+        self._waiting[connection] = None
+        event = selectors.EVENT_WRITE if write else selectors.EVENT_READ
+        self.poller.register(connection.sock, event, partial(self._go_on, connection, then))
+
+    def _go_on(self, connection: Connection, then: Callable[[Connection], None], _: Any) -> None:
+        try:
+            then(connection)
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self._drop(connection)
+
+    def _wait_no_more(self, connection: Connection) -> None:
+        if connection in self._waiting:
+            del self._waiting[connection]
+            self.poller.unregister(connection.sock)
+
+    def _receive(self, connection: Connection) -> None:
+        data = connection.sock.recv(READ_BYTES)
+        if not data:
+            self._drop(connection)
+            return
+        if not connection.buffer:  # until now it was idle, for which there is more time
+            connection.deadline = min(connection.deadline, time.monotonic() + self.limits.seconds)
+        connection.buffer += data
+        self._take_request(connection)
+
+    def _take_request(self, connection: Connection) -> None:
+        """Have a thread answer the request, once it is there as a whole."""
+        try:
+            if connection.next_request():
+                self._wait_no_more(connection)
+                self.enqueue_req(connection)
+        except NotARequest as error:
+            self._refuse(connection, error.status, error.detail)
+
+    def _refuse(self, connection: Connection, status: int, detail: str) -> None:
+        self._wait_no_more(connection)
+        connection.reusable = False
+        connection.sock.unsent += refusal(status, detail)
+        self._send(connection)
+
+    def _send(self, connection: Connection) -> None:
+        """Send what is kept, as the client takes it; then the next request, or the end."""
+        try:
+            done = connection.sock.flush()
+        except OSError:
+            self._drop(connection)
+            return
+        if not done:
+            if connection not in self._waiting:
+                self._wait(connection, self._send, self.limits.seconds, write=True)
+            return
+        self._wait_no_more(connection)
+        if not connection.reusable:
+            self._end(connection)
+        elif connection.buffer:
+            self._wait(connection, self._receive, self.limits.seconds)
+            self._take_request(connection)
+        else:
+            self._wait(connection, self._receive, self.cfg.keepalive if self.alive else LINGER_SECONDS)
+
+    def _end(self, connection: Connection) -> None:
+        """Say that nothing more comes, and read on for a moment: closing at once could lose what was sent."""
+        connection.buffer.clear()
+        try:
+            connection.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(connection)
+            return
+        self._wait(connection, self._discard, LINGER_SECONDS)
+
+    def _discard(self, connection: Connection) -> None:
+        if not connection.sock.recv(READ_BYTES):
+            self._drop(connection)
+
+    def _expire(self, connection: Connection) -> None:
+        if connection.buffer and not connection.sock.unsent:
+            self._refuse(connection, 408, f"the request did not come within {self.limits.seconds:g} s")
+        else:
+            self._drop(connection)
+
+    def _make_room(self) -> None:
+        oldest = next(iter(self._waiting), None)
+        if oldest is not None:
+            self._drop(oldest)
+
+    def _drop(self, connection: Connection) -> None:
+        self._wait_no_more(connection)
+        self.nr_conns -= 1
+        connection.close()
+
+
+def refusal(status: int, detail: str) -> bytes:
+    """The whole answer with a problem, after which the connection ends."""
+    body = dumps(http_problem(status, detail)).encode()
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
