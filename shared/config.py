@@ -40,6 +40,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_file=[*filter(None, FILES)], extra="ignore", frozen=True)
 
     rabbitmq_url: Annotated[str | None, _EMPTY_IS_NONE] = None
+    topology_seconds: float = Field(default=10, gt=0)  # small frames; a third of `resend_seconds`
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
     log_level: str = "INFO"
     client_seconds: float = Field(

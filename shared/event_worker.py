@@ -23,23 +23,19 @@ __all__ = ["EventWorker", "Part", "all_together", "by_type", "jobs"]
 
 def jobs(db: Database, part: Part, settings: ServiceSettings, stop: Stop) -> list[Callable[[], None]]:
     """What a worker process runs for its service's events: nothing without a broker."""
-    return (
-        []
-        if settings.rabbitmq_url is None
-        else [EventWorker(db, part, url_of(settings), settings.rabbitmq_url, stop).run]
-    )
+    return [] if settings.rabbitmq_url is None else [EventWorker(db, part, settings, settings.rabbitmq_url, stop).run]
 
 
 class EventWorker:
     """One process's share of a service's events; any number of them may run."""
 
-    def __init__(self, db: Database, part: Part, database_url: str, rabbitmq_url: str, stop: Stop) -> None:
+    def __init__(self, db: Database, part: Part, settings: ServiceSettings, rabbitmq_url: str, stop: Stop) -> None:
         self._stop = stop
         self._loop = Loop()
-        self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed)
+        self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed, settings.topology_seconds)
         self._publisher = Publisher(db, part.outbox, self._bus, self._loop, self._wake)
         self._consumer = Consumer(db, part, self._bus, self._loop, self._publisher)
-        self._listener = Listener(database_url, part.outbox.channel)
+        self._listener = Listener(url_of(settings), part.outbox.channel)
         self._gather_seconds = part.gather_seconds
         self._gathering: Any = None  # the timer, while more messages are waited for
         self._awake = self._stopping = False

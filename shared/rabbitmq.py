@@ -3,7 +3,7 @@
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,13 @@ import structlog
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
-from pika.exceptions import AMQPError, ChannelClosedByBroker, UnroutableError
+from pika.exceptions import (
+    AMQPError,
+    ChannelClosedByBroker,
+    ChannelClosedByClient,
+    ConnectionClosed,
+    UnroutableError,
+)
 from pika.spec import Basic, BasicProperties
 
 from shared.cloud_events import Message
@@ -55,23 +61,30 @@ def declare_topology(url: str) -> None:
     Raises `ConnectionError`.
     """
     with _channel(url) as channel:
-        channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        for service, types in bindings().items():
-            channel.queue_declare(
-                dead_queue(service), durable=True, arguments={"x-queue-type": "quorum", "x-delivery-limit": LOOKS}
-            )
-            channel.queue_declare(
-                service,
-                durable=True,
-                arguments={
-                    "x-queue-type": "quorum",
-                    "x-delivery-limit": MOST_DELIVERIES,
-                    "x-dead-letter-exchange": "",
-                    "x-dead-letter-routing-key": dead_queue(service),
-                },
-            )
-            for name in types:
-                channel.queue_bind(service, EXCHANGE, name)
+        _declare(channel, bindings())
+
+
+def _declare(channel: BlockingChannel | Channel, services: Iterable[str]) -> None:
+    """Make the exchange, and these services' queues with their bindings; what is there stays as it is.
+
+    A channel of an event loop sends all of it without waiting for answers: the broker closes it if something is wrong.
+    """
+    channel.exchange_declare(EXCHANGE, "topic", durable=True)
+    for service in services:
+        dead_letters = {"x-queue-type": "quorum", "x-delivery-limit": LOOKS}
+        channel.queue_declare(dead_queue(service), durable=True, arguments=dead_letters)
+        channel.queue_declare(
+            service,
+            durable=True,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": MOST_DELIVERIES,
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": dead_queue(service),
+            },
+        )
+        for name in bindings()[service]:
+            channel.queue_bind(service, EXCHANGE, name)
 
 
 @dataclass
@@ -111,13 +124,18 @@ class Bus:
 
     `changed` is called when there may be something to do: messages came, confirms came, the connection is there, or is
     gone. What it does, it does later.
+
+    Every `topology_seconds` it makes its queue and the queue's bindings again, should somebody have removed them.
     """
 
-    def __init__(self, url: str, queue: str, loop: Loop, changed: Callable[[], None]) -> None:
+    def __init__(self, url: str, queue: str, loop: Loop, changed: Callable[[], None], topology_seconds: float) -> None:
         self.deliveries: deque[Delivery] = deque()
         self._url, self._queue, self._loop, self._changed = url, queue, loop, changed
         self._connection: pika.SelectConnection | None = None
         self._channel: Channel | None = None
+        self._topology_channel: Channel | None = None  # the broker closes it when it can't declare something
+        self._topology_seconds = topology_seconds
+        self._loop.call_later(topology_seconds, self._check_topology)
         self._blocked = False
         self._closing = False
         self._failures = 0
@@ -143,11 +161,7 @@ class Bus:
         return self._closing and self._connection is None
 
     def open(self) -> None:
-        """Declare the topology and connect; tried again, ever more slowly, until it succeeds."""
-        try:
-            declare_topology(self._url)
-        except OSError as error:
-            return self._try_again(error)
+        """Connect, and declare the topology; tried again, ever more slowly, until it succeeds."""
         self._connection = pika.SelectConnection(
             _parameters(self._url),
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
@@ -157,7 +171,6 @@ class Bus:
         )
         self._connection.add_on_connection_blocked_callback(lambda *_: self._block(True))
         self._connection.add_on_connection_unblocked_callback(lambda *_: self._block(False))
-        return None
 
     def publish(self, message: Message, settled: Callable[[bool], None], queue: str | None = None) -> None:
         """Send an event to the exchange, or straight to a queue.
@@ -217,11 +230,12 @@ class Bus:
         self._drop()
 
     def _opened(self, channel: Channel) -> None:
-        channel.add_on_close_callback(lambda *_: self._drop())
+        channel.add_on_close_callback(self._on_close)
         channel.add_on_cancel_callback(lambda _: self._drop())  # the queue was deleted
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm)
         self._cautious = True
+        _declare(channel, bindings())
         channel.basic_qos(prefetch_count=1)
         channel.basic_consume(self._queue, self._on_message, callback=lambda _: self._consuming(channel))
 
@@ -264,11 +278,38 @@ class Bus:
     def _declare_again(self) -> None:
         """Somebody removed a queue, or what binds it."""
         self._declaring = False
-        try:
-            declare_topology(self._url)
-        except OSError as error:
-            log.warning("topology not declared", error=str(error))
-            self._drop()
+        self._make_topology(bindings())
+
+    def _check_topology(self) -> None:
+        """Nobody else notices a missing binding: what is published reaches other queues, and is confirmed."""
+        if not self._closing:
+            self._make_topology([self._queue])
+            self._loop.call_later(self._topology_seconds, self._check_topology)
+
+    def _make_topology(self, services: Iterable[str]) -> None:
+        """Declare it on a channel of its own, since those that consume and publish must not end when that fails."""
+        if self._connection is None or not self.ready:
+            return
+        if self._topology_channel is None:
+            self._connection.channel(on_open_callback=lambda channel: self._use_for_topology(channel, services))
+        elif self._topology_channel.is_open:
+            _declare(self._topology_channel, services)
+
+    def _use_for_topology(self, channel: Channel, services: Iterable[str]) -> None:
+        self._topology_channel = channel
+        channel.add_on_close_callback(self._on_topology_close)
+        _declare(channel, services)
+
+    def _on_topology_close(self, channel: Channel, reason: Exception) -> None:
+        if channel is self._topology_channel:
+            self._topology_channel = None
+            if not isinstance(reason, ChannelClosedByClient | ConnectionClosed):
+                log.warning("topology not declared", error=str(reason))
+
+    def _on_close(self, _: Channel, reason: Exception) -> None:
+        if isinstance(reason, ChannelClosedByBroker):
+            log.warning("the broker closed the channel", error=str(reason))
+        self._drop()
 
     def _on_confirm(self, frame: Any) -> None:
         tag, multiple = frame.method.delivery_tag, frame.method.multiple
@@ -293,7 +334,7 @@ class Bus:
 
     def _try_again(self, error: BaseException) -> None:
         """Forget everything that was on the connection, and make another, unless this is the end."""
-        self._channel = self._connection = None
+        self._channel = self._topology_channel = self._connection = None
         for delivery in self._in_hand.values():
             delivery.lost = True
         self._in_hand.clear()

@@ -112,6 +112,7 @@ class History:
     def undo_by_hand(self, saga: Saga, service: str) -> None:
         """Somebody has a service undo its part, over HTTP; a person has to want the rest undone after that."""
         saga_id = saga.begun.saga_id
+        saga.by_a_person = True
         if service == CARRITO:
             with self._world.carts.transaction() as uow:
                 orders.cancel_order(uow, [OrderOfSaga(saga_id)])

@@ -2,8 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
+from pika.exceptions import UnroutableError
+from structlog.testing import capture_logs
 
 from shared.event_bus import CARRITO, CHOREOGRAPHY, EXCHANGE, INVENTARIO, PAGOS, Event
 from shared.testing import concurrently, wait_until
@@ -114,3 +117,33 @@ def test_a_worker_whose_exchange_was_deleted_makes_it_again(room: Room) -> None:
     room[CARRITO].stage(initiated())
     wait_until(lambda: len(room.counts(CARRITO)) == 2, "both are published")
     room.wait_quiet(CARRITO)
+
+
+def test_a_worker_makes_its_bindings_again_that_were_removed_while_it_is_connected(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No message tells of it: nobody publishes, and the broker says nothing."""
+    monkeypatch.setenv("TOPOLOGY_SECONDS", "0.2")
+    room.run(PAGOS)
+    wait_until(lambda: room.queues.consumers(PAGOS), "it consumes")
+    for queue in (CHOREOGRAPHY, PAGOS):
+        room.unbind(queue, "inventory.reserved")
+
+    def published() -> list[Event]:
+        """Unless it reaches nobody."""
+        with suppress(UnroutableError):
+            return room.publish(reserved())
+        return []
+
+    room.wait_acted(PAGOS, wait_until(published, "it is bound again"))
+
+
+def test_a_worker_whose_own_topology_cannot_be_made_goes_on(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody made its dead letters' queue again in another way: what works must not stop for that."""
+    monkeypatch.setenv("TOPOLOGY_SECONDS", "0.2")
+    with capture_logs() as logs:
+        room.run(PAGOS)
+        wait_until(lambda: room.queues.consumers(PAGOS), "it consumes")
+        room.replace_queue(f"{PAGOS}.dead")
+        wait_until(lambda: [log for log in logs if log["event"] == "topology not declared"], "it is noticed")
+        room.wait_acted(PAGOS, room.publish(reserved()))

@@ -85,10 +85,21 @@ class Room:
         with _channel(self.rabbitmq_url) as channel:
             channel.queue_delete(queue)
 
+    def replace_queue(self, queue: str) -> None:
+        """Somebody made it anew, in another way than the services do."""
+        with _channel(self.rabbitmq_url) as channel:
+            channel.queue_delete(queue)
+            channel.queue_declare(queue, durable=True)
+
     def delete_exchange(self, exchange: str) -> None:
         """With all its bindings."""
         with _channel(self.rabbitmq_url) as channel:
             channel.exchange_delete(exchange)
+
+    def unbind(self, queue: str, routing_key: str) -> None:
+        """Somebody has it get these no more."""
+        with _channel(self.rabbitmq_url) as channel:
+            channel.queue_unbind(queue, EXCHANGE, routing_key)
 
     def has_queue(self, queue: str) -> bool:
         """Whether it is there."""
