@@ -29,7 +29,8 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
     service_app.register_api(command_routes(commands))
     service_app.extensions["settings"] = settings
-    service_app.extensions["products"] = Products(settings.inventario_service_url, settings.service_token)
+    places = settings.waiting_places
+    service_app.extensions["products"] = Products(settings.inventario_service_url, settings.service_token, places)
     service_app.extensions["handover"] = Handover(settings, settings.waiting_places)
     return service_app
 

@@ -16,3 +16,8 @@ class Settings(WaitingServiceSettings):
     # died in between. Longer than such a request usually takes; handing over twice does no harm.
     handover_seconds: float = Field(default=10, gt=0)
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at pagos
+
+    @property
+    def threads(self) -> int:
+        """Of the web process: as many requests as may wait for a saga may wait for inventario, beside all others."""
+        return super().threads + self.waiting_places

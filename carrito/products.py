@@ -1,9 +1,11 @@
 """inventario, as carts need it: what a product is called, costs, and how many there are."""
 
+import threading
+
 from pydantic import SecretStr
 
 from carrito.domain import Product
-from shared.http_client import Peer
+from shared.http_client import Peer, PeerUnavailable
 from shared.money import to_minor
 from shared.relay import relayed
 
@@ -11,10 +13,17 @@ from shared.relay import relayed
 class Products:
     """inventario's catalogue."""
 
-    def __init__(self, base_url: str, service_token: SecretStr | None) -> None:
+    def __init__(self, base_url: str, service_token: SecretStr | None, places: int) -> None:
+        """At most `places` requests wait for its answers at once; the others' threads stay free for other requests."""
         self._inventario = Peer("inventario", base_url, service_token)
+        self._places = threading.BoundedSemaphore(places)
 
     def get(self, product_id: int) -> Product:
         """One product; raises `Relayed` (no such product) or one of `PEER_FAILED`."""
-        body = relayed(self._inventario.get(f"/api/products/{product_id}"))
+        if not self._places.acquire(blocking=False):
+            raise PeerUnavailable("inventario: too many requests wait for it already", service="inventario")
+        try:
+            body = relayed(self._inventario.get(f"/api/products/{product_id}"))
+        finally:
+            self._places.release()
         return Product(body["id"], body["name"], to_minor(body["price"]), body["available"])

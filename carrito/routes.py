@@ -34,7 +34,7 @@ from carrito.schemas import (
 )
 from shared.access import public, services_only
 from shared.commands import Command
-from shared.idempotency import answer, answer_once
+from shared.idempotency import answer, answer_once, answered_before
 from shared.json_codec import loads
 from shared.openapi import idempotent, problem
 from shared.trace import traceparent
@@ -86,10 +86,13 @@ def get_cart(path: CartPath) -> Response:
 @public
 def add_item(path: CartPath, body: ItemIn) -> Response:
     """At the price that inventario gives; more of what is in already is added to it."""
+    before = answered_before(db)
+    if before is not None:
+        return before
     products: Products = current_app.extensions["products"]
+    product = products.get(body.product_id)  # while no connection to the database is held
 
     def put_in(uow: Connection) -> Answer:
-        product = products.get(body.product_id)  # before a row is locked
         return Answer(CartOut.of(carts.add_item(uow, path.cart_id, product, body.quantity)), 201)
 
     return answer_once(db, put_in)

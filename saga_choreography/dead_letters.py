@@ -18,7 +18,8 @@ from sqlalchemy.exc import OperationalError
 from saga_choreography import service
 from saga_choreography.domain import BeingLookedAt, NoBroker
 from saga_choreography.models import db, redrives
-from shared.db import LOCK_SECONDS, Row
+from shared.config import LOCK_SECONDS
+from shared.db import Row
 from shared.dead_letters import Letter, find, redrive
 from shared.event_bus import CONSUMERS
 from shared.ids import new_id

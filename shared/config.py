@@ -20,6 +20,9 @@ def _with_driver(url: str) -> str:
     return f"postgresql+psycopg2://{rest}"
 
 
+# Less than a caller waits (5 s), so that it is told "not now" instead of nothing; a hundred times what statements take.
+LOCK_SECONDS, STATEMENT_SECONDS = 3.0, 4.0
+
 _EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
 Secret = Annotated[SecretStr | None, _EMPTY_IS_NONE]
 DatabaseUrl = Annotated[str, AfterValidator(_with_driver)]
@@ -42,6 +45,8 @@ class ServiceSettings(BaseSettings):
     rabbitmq_url: Annotated[str | None, _EMPTY_IS_NONE] = None
     topology_seconds: float = Field(default=10, gt=0)  # small frames; a third of `resend_seconds`
     web_threads: int = Field(default=16, ge=1)  # one connection each, so that none waits for another's
+    lock_seconds: float = Field(default=LOCK_SECONDS, gt=0)  # how long a statement may wait for a lock
+    statement_seconds: float = Field(default=STATEMENT_SECONDS, gt=0)  # how long it may take in all
     log_level: str = "INFO"
     client_seconds: float = Field(
         default=10, gt=0

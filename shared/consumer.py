@@ -126,8 +126,8 @@ class Consumer:
             yield [self._alone.popleft()]
 
     def _deal_with(self, part: list[Delivery]) -> None:
-        """One transaction; then acknowledge, and publish what follows. Any error rolls it back, a `Refusal` too."""
-        with self._db.engine.begin() as uow:
+        """One transaction; then acknowledge, and publish what follows. Any error rolls it back."""
+        with self._db.transaction() as uow:
             following = self._part.handle(uow, [delivery.known for delivery in part])
             self._publisher.stage(uow, following)
             faults.reach(f"{self._db.service}.worker.before_commit")

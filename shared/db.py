@@ -5,18 +5,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, MetaData, RowMapping, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import Connection, MetaData, RowMapping, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from shared.config import ServiceSettings
-from shared.errors import Refusal
+from shared.bounded import BoundedConnection, bounded
+from shared.config import LOCK_SECONDS, STATEMENT_SECONDS, ServiceSettings
 from shared.migrations import upgrade
 from shared.prepared import prepare_on
+from shared.sqlstate import CommitInDoubt, drop_useless_connections, is_unavailable, leaves_doubt
 from shared.wakeup import KEEPALIVES
+
+__all__ = ["NAMES", "CommitInDoubt", "Database", "Row", "connect_args", "is_unavailable", "service_metadata", "url_of"]
 
 # Named constraints, so that a migration can name what it changes.
 NAMES = {
@@ -36,19 +38,26 @@ def service_metadata(service: str) -> MetaData:
 # A process that freezes in the middle of a transaction (its machine is paused, or cut off) keeps its rows locked, and
 # others from taking over its work. Ours take milliseconds from one statement to the next.
 IDLE_IN_TRANSACTION_SECONDS = 5
-LOCK_SECONDS = 4  # less than a caller waits, so that it is told "not now" instead of nothing
+POOL_SECONDS = 3  # a hundred times what a transaction takes; who waits for longer is told "not now"
+ANSWER_MARGIN_SECONDS = 0.5  # after `statement_timeout`, so that a server that works speaks first
 # Whatever a request needs is found by an index. A plan that was kept (`prepared.py`) from when a table was new would
 # read the whole of it every time, and what does need whole tables, such as the audit, is not worth compiling.
 PLANNING = "-c enable_seqscan=off -c jit=off"
 
 
-def connect_args(service: str) -> dict[str, Any]:
-    """Connection options that put the service's own role on, whatever the login: no rights elsewhere."""
-    limits = f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s -c lock_timeout={LOCK_SECONDS}s"
+def connect_args(
+    service: str, lock_seconds: float = LOCK_SECONDS, statement_seconds: float = STATEMENT_SECONDS
+) -> dict[str, Any]:
+    """Connection options that put the service's own role on, whatever the login (no rights elsewhere), and limits."""
+    limits = (
+        f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
+        f" -c lock_timeout={lock_seconds * 1000:.0f} -c statement_timeout={statement_seconds * 1000:.0f}"
+    )
     return {
         "options": f"-c role={service} -c search_path={service} -c timezone=UTC {PLANNING} {limits}",
         "application_name": service,
         **KEEPALIVES,
+        **bounded(statement_seconds + ANSWER_MARGIN_SECONDS),
     }
 
 
@@ -66,15 +75,16 @@ class Database(SQLAlchemy):
         """Give the app a pool of one connection for each of its threads; connects only when used."""
         app.config["SQLALCHEMY_DATABASE_URI"] = url_of(settings)
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
-            "connect_args": connect_args(self.service),
+            "connect_args": connect_args(self.service, settings.lock_seconds, settings.statement_seconds),
             "pool_size": settings.web_threads,
             "max_overflow": 0,
-            "pool_timeout": 5,
+            "pool_timeout": POOL_SECONDS,
         }
         self.init_app(app)
         with app.app_context():
             event.listen(self.engine, "checkout", _replace_if_over)
             prepare_on(self.engine)
+            drop_useless_connections(self.engine)
 
     def create_all(self, *_: Any, **__: Any) -> None:
         """Bring the schema up to date by its migrations; needs no app context, may be repeated."""
@@ -82,24 +92,50 @@ class Database(SQLAlchemy):
         upgrade(self.service, uri or url_of(self._load_settings()))
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back by any error but a `Refusal`.
+    def transaction(self, seconds: float | None = None) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back by any error.
 
-        A refusal is an answer that must be given again, so what was written beside it is kept.
+        `seconds` is for what reads whole tables: how long a statement may take, instead of the service's setting.
+        Raises `CommitInDoubt` when the connection was lost during the commit.
         """
-        with self.engine.connect() as connection, connection.begin() as transaction:
-            try:
-                yield connection
-            except Refusal:
-                transaction.commit()
-                raise
+        with self.engine.connect() as connection, _allowed(connection, seconds):
+            yield connection
+            _commit(connection)
 
 
-def _replace_if_over(connection: Any, *_: object) -> None:
+@contextmanager
+def _allowed(connection: Connection, seconds: float | None) -> Iterator[None]:
+    dbapi_connection = connection.connection.dbapi_connection
+    if seconds is None or not isinstance(dbapi_connection, BoundedConnection):
+        yield
+        return
+    usual = dbapi_connection.answer_seconds
+    dbapi_connection.answer_seconds = seconds + ANSWER_MARGIN_SECONDS
+    try:
+        connection.execute(text(f"SET LOCAL statement_timeout = {seconds * 1000:.0f}"))
+        yield
+    finally:
+        dbapi_connection.answer_seconds = usual
+
+
+def _commit(connection: Connection) -> None:
+    try:
+        connection.commit()
+    except DBAPIError as error:
+        if leaves_doubt(error):
+            raise CommitInDoubt(str(error.orig).strip()) from error
+        raise
+
+
+def _replace_if_over(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
     """Have the pool make another connection for one that the server closed, as by a restart, while it was idle.
 
     All that comes in on an idle connection is its end; to look costs a thousandth of asking the server (pre-ping).
+    A new one is not looked at: were it over too, the pool would give up with an error of its own.
     """
+    if not record.info.setdefault("used", False):
+        record.info["used"] = True
+        return
     news = select.poll()
     if not connection.closed:
         news.register(connection.fileno(), select.POLLIN)
@@ -110,13 +146,6 @@ def _replace_if_over(connection: Any, *_: object) -> None:
 def url_of(settings: ServiceSettings) -> str:
     """The database URL in a service's settings, each of which names it `database_url`."""
     return str(getattr(settings, "database_url"))  # noqa: B009  (declared by every subclass)
-
-
-def is_unavailable(error: Exception) -> bool:
-    """Whether the database, and not the statement, is at fault: gone, restarting, or out of connections."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, OperationalError | InterfaceError | PoolTimeout | psycopg2.OperationalError)
 
 
 Row = RowMapping

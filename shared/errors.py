@@ -38,7 +38,7 @@ class Unsupported(DomainError):
 
 
 class Refusal(DomainError):
-    """A definite no that is itself a fact: the transaction that finds it commits, so that it is repeated."""
+    """A definite no that is itself a fact: it is returned, so that the transaction that finds it commits."""
 
 
 class PaymentRequired(Refusal):

@@ -103,7 +103,9 @@ class EventWorker:
         """Be woken by who stages events, and look for those that were staged while nobody listened."""
         try:
             self._listener.open()
-        except psycopg2.OperationalError as error:
+        except psycopg2.Error as error:
+            if not is_unavailable(error):
+                raise
             log.warning("not listening", error=str(error).strip())
             self._loop.call_later(AWAY_SECONDS, self._listen)
             return

@@ -7,6 +7,7 @@ first request still runs is 409. The draft asks for a quoted string; the bare fo
 import hashlib
 import re
 from collections.abc import Callable
+from typing import Any
 
 from flask import Response, request
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     DateTime,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 )
 
 from shared.db import Database
-from shared.errors import Conflict, Refusal, Unprocessable
+from shared.errors import Conflict, InDoubt, Unavailable, Unprocessable
 from shared.web import Outcome, respond, respond_stored
 
 _KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,200})"|([\x21\x23-\x5b\x5d-\x7e]{1,200})')
@@ -65,16 +67,25 @@ def answer(db: Database, use_case: Callable[[Connection], Outcome]) -> Response:
 
 
 def answer_once(db: Database, use_case: Callable[[Connection], Outcome], *, any_path: bool = False) -> Response:
-    """As `answer`; under a key, at most once, and alike every time.
+    """As `answer`; under a key, at most once, and alike every time. What is not to be had now is asked for anew.
 
     A key is a key of its path; with `any_path`, of all paths of the endpoint: another path is then like another body.
     """
     key = request_key()
     if key is None:
         return answer(db, use_case)
+    endpoint = _endpoint(str(request.url_rule) if any_path else request.path)
     with db.transaction() as uow:
-        keys = db.metadata.tables[f"{db.service}.idempotency_keys"]
-        return _under_key(uow, keys, key, use_case, str(request.url_rule) if any_path else request.path)
+        return _under_key(uow, _keys(db), key, use_case, endpoint)
+
+
+def answered_before(db: Database) -> Response | None:
+    """The answer that this request got under its key, if it got one: for what has to be asked elsewhere first."""
+    key = request_key()
+    if key is None:
+        return None
+    with db.transaction() as uow:
+        return _stored(uow, _keys(db), key, _endpoint(request.path))
 
 
 def request_key() -> str | None:
@@ -88,28 +99,45 @@ def request_key() -> str | None:
     return match[1] or match[2]
 
 
+def _keys(db: Database) -> Table:
+    return db.metadata.tables[f"{db.service}.idempotency_keys"]
+
+
+def _endpoint(path: str) -> str:
+    return f"{request.method} {path}"[:200]
+
+
+def _fingerprint() -> str:
+    return hashlib.sha256(request.path.encode() + b"\0" + request.get_data()).hexdigest()
+
+
+def _stored(uow: Connection, keys: Table, key: str, endpoint: str) -> Response | None:
+    """The answer given under the key; raises `KeyReused` when that was another request's."""
+    stored: Row[Any] | None = uow.execute(select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)).first()
+    if stored is None:
+        return None
+    if stored.fingerprint != _fingerprint():
+        raise KeyReused("this key came with another body before", idempotency_key=key)
+    return respond_stored(stored.status, stored.body, stored.location)
+
+
 def _under_key(
-    uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Outcome], path: str
+    uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Outcome], endpoint: str
 ) -> Response:
-    endpoint = f"{request.method} {path}"[:200]
     lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
     if not uow.scalar(select(lock)):
         raise KeyInUse("a request with this key is still running", idempotency_key=key)
-    fingerprint = hashlib.sha256(request.path.encode() + b"\0" + request.get_data()).hexdigest()
-    stored = uow.execute(select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)).first()
-    if stored is not None:
-        if stored.fingerprint != fingerprint:
-            raise KeyReused("this key came with another body before", idempotency_key=key)
-        return respond_stored(stored.status, stored.body, stored.location)
-    try:
-        response = respond(use_case(uow))
-    except Refusal as refusal:
-        response = respond(refusal)
+    if (before := _stored(uow, keys, key, endpoint)) is not None:
+        return before
+    outcome = use_case(uow)
+    if isinstance(outcome, Unavailable | InDoubt):
+        raise outcome  # no answer to be given again
+    response = respond(outcome)
     uow.execute(
         insert(keys).values(
             key=key,
             endpoint=endpoint,
-            fingerprint=fingerprint,
+            fingerprint=_fingerprint(),
             status=response.status_code,
             location=response.headers.get("Location"),
             body=response.get_data(as_text=True),

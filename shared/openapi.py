@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _ALWAYS = {"503": "Not available now; ask again, under the same Idempotency-Key", "500": "Unexpected error"}
+_WRITING = {"504": "It may have been done; ask again, under the same Idempotency-Key"}
 _WITH_BODY = {
     "400": "Malformed JSON",
     "413": "Body too large",
@@ -50,7 +51,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add to each operation the answers that it shares with all others."""
     for path in document["paths"].values():
         for method, operation in path.items():
-            shared = {**_ALWAYS, **(_WITH_BODY if method == "post" else {})}
+            shared = {**_ALWAYS, **(_WITH_BODY if method == "post" else {}), **({} if method == "get" else _WRITING)}
             for status, description in shared.items():
                 operation["responses"].setdefault(status, problem(description))
             operation["responses"]["422"] = problem("Fields that do not fit, each named")

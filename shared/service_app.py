@@ -15,7 +15,7 @@ from werkzeug.routing import BaseConverter, Map
 from shared import access, faults
 from shared.access import public, services_or_admin
 from shared.config import ServiceSettings
-from shared.db import Database, is_unavailable
+from shared.db import CommitInDoubt, Database, is_unavailable
 from shared.errors import DomainError
 from shared.json_codec import ExactJson
 from shared.logs import configure_logs
@@ -32,6 +32,8 @@ from shared.web import (
 )
 
 Check = Callable[[], None]
+PING_SECONDS = 1.5  # for the database's answer to a health check, which has to answer soon itself
+IN_DOUBT = "the database went away during the commit: it may have been done; ask again, under the same Idempotency-Key"
 _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
 KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
 log = structlog.get_logger()
@@ -91,8 +93,10 @@ def create_service_app(
 
 
 def _ping(db: Database) -> None:
-    with db.engine.connect() as connection:
-        connection.execute(text("SELECT 1"))
+    """Raises when the database does not answer soon, or takes no writes."""
+    with db.transaction(PING_SECONDS) as uow:
+        if uow.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+            raise ConnectionError("the database is read-only")
 
 
 def _add_windows(
@@ -128,7 +132,7 @@ def _add_windows(
         missing = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
         if missing:
             problem = http_problem(503, "; ".join(missing), service=db.service, dependencies=found)
-            return problem_response(problem, {"Retry-After": "1"})
+            return problem_response(problem)
         return respond(Answer({"status": "ok", "service": db.service, "dependencies": found}))
 
     @app.get("/metrics", summary="Prometheus metrics", responses={200: {"content": {"text/plain": {}}}})
@@ -166,6 +170,8 @@ def _add_problems(app: ServiceApp) -> None:
     def other_error(error: Exception) -> Response:
         if is_unavailable(error):
             log.warning("database unavailable", error=str(error).splitlines()[0])
-            return problem_response(http_problem(503, "the database is not available"), {"Retry-After": "1"})
+            if isinstance(error, CommitInDoubt) and request.method not in {"GET", "HEAD"}:
+                return problem_response(http_problem(504, IN_DOUBT))
+            return problem_response(http_problem(503, "the database is not available"))
         log.exception("unexpected error", path=request.path)
         return problem_response(http_problem(500, "unexpected error; see the service's log"))

@@ -14,14 +14,18 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Connection, text
 
+from shared.bounded import bounded
+
 # A peer that went away without a word is noticed within half a minute, also while nothing is said.
 KEEPALIVES: dict[str, Any] = {
-    "connect_timeout": 5,
+    "connect_timeout": 3,  # to each host that the URL names
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
+
+LISTEN_SECONDS = 3.0  # for LISTEN itself; whoever cannot wait looks for work without it
 
 
 def notify(uow: Connection, channel: str, payload: str = "") -> None:
@@ -95,13 +99,19 @@ class Listener:
         self._pipe = Pipe()
 
     def open(self) -> None:
-        """Begin to listen; raises `psycopg2.OperationalError`. Look for work after this and before `wait`."""
+        """Begin to listen; raises `psycopg2.Error`. Look for work after this and before `wait`."""
         if self._connection is None or self._connection.closed:
-            connection = psycopg2.connect(self._dsn, application_name=f"listen {self._channel}", **KEEPALIVES)
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {self._channel}")
-                self._opened(cursor)
+            connection = psycopg2.connect(
+                self._dsn, application_name=f"listen {self._channel}", **KEEPALIVES, **bounded(LISTEN_SECONDS)
+            )
+            try:
+                connection.autocommit = True
+                with connection.cursor() as cursor:
+                    cursor.execute(f"LISTEN {self._channel}")
+                    self._opened(cursor)
+            except psycopg2.Error:
+                connection.close()
+                raise
             self._connection = connection
 
     def fileno(self) -> int:

@@ -27,6 +27,7 @@ from shared.errors import (
 from shared.json_codec import dumps, loads
 
 PROBLEM = "application/problem+json"
+RETRY_AFTER_SECONDS = "1"  # as soon as a dependency that restarts may be back
 
 # The one table of status codes; the nearest class wins.
 STATUS: Mapping[type[DomainError], int] = {
@@ -81,15 +82,14 @@ def respond_stored(status: int, body: str, location: str | None) -> Response:
 
 
 def respond_problem(error: DomainError) -> Response:
-    """A domain error as problem+json; what is only unavailable says when to come back."""
-    problem = problem_of(error)
-    headers = {"Retry-After": "1"} if problem["status"] == 503 else {}
-    return problem_response(problem, headers)
+    """A domain error as problem+json."""
+    return problem_response(problem_of(error))
 
 
 def problem_response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Any problem as a response."""
-    return Response(dumps(problem), problem["status"], dict(headers or {}), mimetype=PROBLEM)
+    """Any problem as a response; what is not to be had now, or in doubt, says when to ask again."""
+    later = {"Retry-After": RETRY_AFTER_SECONDS} if problem["status"] in {503, 504} else {}
+    return Response(dumps(problem), problem["status"], {**later, **(headers or {})}, mimetype=PROBLEM)
 
 
 def problem_of(error: DomainError) -> dict[str, Any]:

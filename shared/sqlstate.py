@@ -1,0 +1,74 @@
+"""Whether an error of the database means "not now" or "no": told by its SQLSTATE, here and nowhere else.
+
+"Not now": nothing was done, and the same may succeed later. Who serves a request answers 503; who works through a
+queue or a table pauses, and does the same again for as long as it takes. Everything else is the statement's own fault.
+The codes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html.
+"""
+
+from collections.abc import Mapping
+
+import psycopg2
+from sqlalchemy import Engine, ExceptionContext, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+NOT_NOW_CLASSES: Mapping[str, str] = {
+    "08": "the connection failed",
+    "40": "rolled back so that others may go on: a deadlock, or no serial order",
+    "53": "out of connections, memory or disk",
+    "57": "shut down, starting up, or cancelled, as by statement_timeout",
+    "58": "an error of the system below, as of its disk",
+}
+NOT_NOW: Mapping[str, str] = {
+    "25006": "read-only, as a server that a failover left behind",
+    "25P03": "idle in its transaction for too long",
+    "25P04": "its transaction took too long",
+    "55P03": "a lock was not to be had in time",
+}
+# After these the connection is of no use: it is closed, or leads to a server that takes no writes any more.
+_USELESS = ("08", "25006", "25P03", "25P04", "57P")
+# Of an error that ended a COMMIT without saying so itself, nobody knows on which side of it. Any other error of a
+# COMMIT is PostgreSQL's word that the transaction was rolled back.
+_UNDECIDED = ("08", "40003", "57P", "58")
+
+
+class CommitInDoubt(Exception):
+    """The connection was lost while a transaction was committed: it may have been done, or not."""
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the error means "not now": the database, and not the statement, is at fault."""
+    if isinstance(error, CommitInDoubt | PoolTimeout):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    code = _sqlstate(error)
+    if code is not None:
+        return code in NOT_NOW or code[:2] in NOT_NOW_CLASSES
+    return isinstance(_original(error), psycopg2.OperationalError | psycopg2.InterfaceError)
+
+
+def leaves_doubt(error: DBAPIError) -> bool:
+    """Whether a COMMIT that ended with this error may have been done all the same."""
+    code = _sqlstate(error)
+    return is_unavailable(error) if code is None else code.startswith(_UNDECIDED)
+
+
+def drop_useless_connections(engine: Engine) -> None:
+    """Have the engine's pool make new connections for those of a server that is gone, or takes no writes any more."""
+    event.listen(engine, "handle_error", _drop_if_useless)
+
+
+def _drop_if_useless(context: ExceptionContext) -> None:
+    if (_sqlstate(context.original_exception) or "").startswith(_USELESS):
+        context.is_disconnect = True
+
+
+def _original(error: BaseException) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _sqlstate(error: BaseException) -> str | None:
+    """What the server said; None when it said nothing, or could not be reached at all."""
+    code: str | None = getattr(_original(error), "pgcode", None)
+    return code
