@@ -1,6 +1,7 @@
 """Settings that every service has; read once, typed, and failing at start with the variable's name."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,18 @@ def _with_driver(url: str) -> str:
     if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg2"}:
         raise ValueError("must be a postgresql:// URL")
     return f"postgresql+psycopg2://{rest}"
+
+
+def host_names(listed: str) -> frozenset[str]:
+    """The names in a list with commas, in small letters."""
+    return frozenset(name.strip().lower() for name in listed.split(",") if name.strip())
+
+
+def _named(listed: str) -> str:
+    wrong = [name for name in host_names(listed) if not re.fullmatch(r"[a-z0-9._-]+|[0-9a-f:.]+", name)]
+    if wrong:
+        raise ValueError(f"must be names of hosts without ports, with commas between: not {', '.join(sorted(wrong))}")
+    return listed
 
 
 # Less than a caller waits (5 s), so that it is told "not now" instead of nothing; a hundred times what statements take.
@@ -55,12 +68,27 @@ class ServiceSettings(BaseSettings):
     admin_token: Secret = None  # what operators' requests come with; empty is none
     service_token: Secret = None  # what the services' requests to each other come with; empty is none
     insecure_demo: bool = False  # let others than this machine reach a service without them
+    allowed_hosts: Annotated[str, AfterValidator(_named)] = (
+        ""  # further names that a service goes by, with commas between
+    )
     published_on: str = ""  # of a container: where it can be reached, which counts instead of where it is bound
 
     @property
     def threads(self) -> int:
         """Of the web process."""
         return self.web_threads
+
+
+class ServiceUrls(BaseSettings):
+    """Where the services are, as far as that is set: for a service that asks none of them, but goes by such a name."""
+
+    model_config = ServiceSettings.model_config
+
+    carrito_service_url: str = ""
+    inventario_service_url: str = ""
+    pagos_service_url: str = ""
+    orchestrator_url: str = ""
+    choreography_url: str = ""
 
 
 class WaitingServiceSettings(ServiceSettings):

@@ -5,8 +5,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-_ALWAYS = {"503": "Not available now; ask again, under the same Idempotency-Key", "500": "Unexpected error"}
-_WRITING = {"504": "It may have been done; ask again, under the same Idempotency-Key"}
+_ALWAYS = {
+    "421": "The Host is no name of this service",
+    "503": "Not available now; ask again, under the same Idempotency-Key",
+    "500": "Unexpected error",
+}
+_WRITING = {
+    "403": "A browser sent it for a page of another site",
+    "504": "It may have been done; ask again, under the same Idempotency-Key",
+}
 _WITH_BODY = {
     "400": "Malformed JSON",
     "413": "Body too large",

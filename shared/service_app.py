@@ -12,7 +12,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
 
-from shared import access, faults
+from shared import access, browsers, faults
 from shared.access import public, services_or_admin
 from shared.config import ServiceSettings
 from shared.db import CommitInDoubt, Database, is_unavailable
@@ -87,6 +87,7 @@ def create_service_app(
     app.url_map.converters["other_than"] = OtherThan
     app.register_api(routes)
     _add_problems(app)
+    browsers.guard(app, db.service, settings)
     access.guard(app, settings)
     _add_windows(app, db, audit, {"database": lambda: _ping(db), **checks})
     return app
