@@ -13,8 +13,10 @@ from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
 from carrito.products import Products
+from carrito.purges import PURGES
 from carrito.routes import routes
 from shared.commands import command_routes
+from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
 
@@ -32,6 +34,7 @@ def create_app(settings: Settings) -> ServiceApp:
     places = settings.waiting_places
     service_app.extensions["products"] = Products(settings.inventario_service_url, settings.service_token, places)
     service_app.extensions["handover"] = Handover(settings, settings.waiting_places)
+    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 

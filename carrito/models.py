@@ -23,6 +23,7 @@ from shared.db import Database, service_metadata
 from shared.idempotency import keys_table
 from shared.inbox import Inbox
 from shared.outbox import Outbox
+from shared.purge import runs_table
 
 metadata = service_metadata("carrito")
 db = Database(metadata, Settings)
@@ -30,6 +31,7 @@ barrier = Barrier(metadata)
 inbox = Inbox(metadata)
 outbox = Outbox(metadata)
 idempotency_keys = keys_table(metadata)
+purge_runs = runs_table(metadata)
 
 # `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga. The wish
 # and `handover_due_at` are there until the cart is out of the saga's hands; see `handover.py`.

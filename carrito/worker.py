@@ -12,8 +12,9 @@ from carrito.carts import HANDOVER, handed_over, seconds_to_next_overdue, take_o
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
+from carrito.purges import PURGES
 from carrito.reactions import PART
-from shared import worker
+from shared import purge, worker
 from shared.event_worker import jobs
 from shared.wakeup import Listener, Stop
 
@@ -52,7 +53,9 @@ def main() -> None:
         lambda: idle_seconds(settings.handover_seconds),
         listener,
     )
-    worker.run_all(create_app(settings), stop, chore, *jobs(db, PART, settings, stop))
+    worker.run_all(
+        create_app(settings), stop, chore, *purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop)
+    )
 
 
 if __name__ == "__main__":

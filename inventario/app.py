@@ -10,8 +10,10 @@ if not __package__:  # imported from inside this folder: `cd inventario && pytho
 from inventario.audit import audit
 from inventario.config import Settings
 from inventario.models import db
+from inventario.purges import PURGES
 from inventario.routes import commands, routes
 from shared.commands import command_routes
+from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
 
@@ -26,6 +28,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
     service_app.register_api(command_routes(commands))
     service_app.config["HOLD_SECONDS"] = settings.hold_seconds
+    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 

@@ -23,6 +23,7 @@ from shared.db import Database, service_metadata
 from shared.idempotency import keys_table
 from shared.inbox import Inbox
 from shared.outbox import Outbox
+from shared.purge import runs_table
 
 metadata = service_metadata("inventario")
 db = Database(metadata, Settings)
@@ -30,6 +31,7 @@ barrier = Barrier(metadata)
 inbox = Inbox(metadata)
 outbox = Outbox(metadata)
 idempotency_keys = keys_table(metadata)
+purge_runs = runs_table(metadata)
 
 products = Table(
     "products",

@@ -96,7 +96,11 @@ def reserve(body: ReserveIn) -> Response:
     return answer_once(db, lambda uow: _reserve(uow, [Command(body)])[0])
 
 
-@routes.post("/unreserve", summary="Give back what a saga holds or bought", responses={200: ReservationOut})
+@routes.post(
+    "/unreserve",
+    summary="Give back what a saga holds or bought",
+    responses={200: ReservationOut, 409: problem("The saga is too old")},
+)
 @services_only
 def unreserve(body: ReservationIn) -> Response:
     """The compensation of `reserve` and of `commit`; before its `reserve` came, it keeps that from happening."""

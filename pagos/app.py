@@ -10,8 +10,10 @@ if not __package__:  # imported from inside this folder: `cd pagos && python -c 
 from pagos.audit import audit
 from pagos.config import Settings
 from pagos.models import db
+from pagos.purges import PURGES
 from pagos.routes import commands, routes
 from shared.commands import command_routes
+from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
 
@@ -26,6 +28,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
     service_app.register_api(command_routes(commands))
     service_app.config["CURRENCY"] = settings.currency
+    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 

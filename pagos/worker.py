@@ -1,12 +1,16 @@
-"""The process that reacts to events and publishes what follows; any number of them may run."""
+"""The process that reacts to events, publishes what follows, and purges; any number of them may run.
+
+Without a broker it only purges.
+"""
 
 import sys
 
 from pagos.app import create_app
 from pagos.config import Settings
 from pagos.models import db
+from pagos.purges import PURGES
 from pagos.reactions import PART
-from shared import worker
+from shared import purge, worker
 from shared.event_worker import jobs
 from shared.wakeup import Stop
 
@@ -14,10 +18,11 @@ from shared.wakeup import Stop
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    if settings.rabbitmq_url is None:
-        sys.exit("RABBITMQ_URL is not set: there are no events to react to")
     stop = Stop.on_signals()
-    worker.run_all(create_app(settings), stop, *jobs(db, PART, settings, stop))
+    chores = [*purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop)]
+    if not chores:
+        sys.exit("RABBITMQ_URL is not set, and PURGE_SECONDS is 0: there is nothing to do")
+    worker.run_all(create_app(settings), stop, *chores)
 
 
 if __name__ == "__main__":

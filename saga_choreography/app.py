@@ -12,9 +12,11 @@ from saga_choreography.config import Settings
 from saga_choreography.grouped import Grouped
 from saga_choreography.metrics import LiveSagas
 from saga_choreography.models import db
+from saga_choreography.purges import PURGES
 from saga_choreography.recording import ENDS
 from saga_choreography.routes import routes
 from shared.carts import Carts
+from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
 from shared.waiting import Endings
@@ -35,6 +37,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.extensions["carts"] = Carts(settings.carrito_service_url, settings.service_token, "choreographed")
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
     service_app.extensions["metrics"].register(LiveSagas())
+    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 

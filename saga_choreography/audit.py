@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from saga_choreography.models import db, outbox, sagas
 from shared.audit import count_by, digest
+from shared.retention import retention_of
 from shared.saga_states import ENDED
 
 
@@ -25,4 +26,5 @@ def audit() -> dict[str, Any]:
             "carts_with_two_live_sagas": uow.scalars(carts.limit(20)).all(),
             "completed_sagas": digest(uow, sagas.c.saga_id, sagas.c.status == "completed"),
             "outbox": outbox.waiting(uow),
+            "saga_retention_seconds": retention_of(uow).sagas,  # those that ended before may be gone
         }

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from saga_choreography import service
-from saga_choreography.domain import CartRefused, Checkout, Limits, SagaNotFound
+from saga_choreography.domain import Checkout, Limits, SagaNotFound
 from saga_choreography.models import db
 from shared.db import Row
+from shared.errors import Conflict
 from shared.saga_states import SagaStatus
 from shared.together import Together
 
@@ -20,14 +21,14 @@ class Grouped:
         self._get: Together[UUID, Row] = Together(self._get_all)
 
     def register(self, checkout: Checkout) -> SagaStatus:
-        """See `service.register`; raises `CartRefused`."""
+        """See `service.register`; raises `CartRefused`, `TooOld`."""
         return self._register(checkout)
 
     def get(self, saga_id: UUID) -> Row:
         """A saga; raises `SagaNotFound`."""
         return self._get(saga_id)
 
-    def _register_all(self, checkouts: Sequence[Checkout]) -> Sequence[SagaStatus | CartRefused]:
+    def _register_all(self, checkouts: Sequence[Checkout]) -> Sequence[SagaStatus | Conflict]:
         with db.transaction() as uow:
             return service.register(uow, checkouts, self._limits)
 

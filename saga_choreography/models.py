@@ -17,10 +17,12 @@ from sqlalchemy import (
 from saga_choreography.config import Settings
 from shared.db import Database, service_metadata
 from shared.outbox import Outbox
+from shared.purge import runs_table
 
 metadata = service_metadata("saga_choreography")
 db = Database(metadata, Settings)
 outbox = Outbox(metadata)
+purge_runs = runs_table(metadata)
 
 # What people see of a saga, made from its events (`facts` is what they say, merged; see `projection.py`).
 # `due_at` is when the watchdog next has to look at it: never (null) when it has ended.

@@ -18,12 +18,13 @@ from shared.db import Row
 from shared.event_bus import CONTRACT, Event
 from shared.json_codec import dumps
 from shared.prepared import prepared
+from shared.retention import TooOld, retention_of, too_old_sql
 from shared.saga_states import ENDED
 
 ENDS = "choreography_ended"  # the channel on which the sagas that ended are named
 
 # The rows of new sagas are made in passing: each with its cart, and everything else still unknown.
-STORE = prepared("""
+STORE = prepared(f"""
 WITH stored AS (
     INSERT INTO saga_choreography.events (id, saga_id, type, payload, occurred_at, cause, trace)
     SELECT id, saga_id, type, payload, occurred_at, cause, trace
@@ -34,14 +35,14 @@ WITH stored AS (
     RETURNING id, saga_id, payload
 ), opened AS (
     INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, deadline_at, due_at)
-    SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid), CAST('{}' AS json),
+    SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid), CAST('{{}}' AS json),
            now() + make_interval(secs => CAST(:forward AS float8)),
            now() + make_interval(secs => CAST(:first AS float8))
-      FROM stored ORDER BY saga_id
+      FROM stored WHERE NOT {too_old_sql("saga_id", ":kept")} ORDER BY saga_id
     ON CONFLICT DO NOTHING
 )
 SELECT id FROM stored
-""")
+""")  # noqa: S608  (our own)
 LOCK = prepared("""
 SELECT saga_id, facts, status FROM saga_choreography.sagas
  WHERE saga_id = ANY(CAST(:ids AS uuid[])) ORDER BY saga_id FOR NO KEY UPDATE
@@ -67,10 +68,16 @@ SELECT pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) FROM saved WHERE
 
 
 def record(uow: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
-    """Store those that are new, show what they tell, and wake who waits for a saga that ended. Nothing follows."""
+    """Store those that are new, show what they tell, and wake who waits for a saga that ended. Nothing follows.
+
+    Raises `TooOld` for events of a saga that was forgotten; nothing may be kept of them then.
+    """
     of_saga = _by_saga(_stored(uow, events, limits))
     if of_saga:
         rows = _locked(uow, of_saga)
+        forgotten = of_saga.keys() - {row["saga_id"] for row in rows}
+        if forgotten:
+            raise TooOld(f"too old to be known: {', '.join(map(str, forgotten))}", saga_ids=sorted(map(str, forgotten)))
         _save(uow, [(row, merge(row["facts"], of_saga[row["saga_id"]])) for row in rows], limits)
     return []
 
@@ -90,7 +97,7 @@ def _stored(uow: Connection, events: Sequence[Event], limits: Limits) -> list[Ev
     """Those that are new; the rows of their sagas are there from now on."""
     by_id = {event.id: event for event in events}
     rows = dumps([_event_row(event) for event in by_id.values()])
-    times = {"forward": limits.forward_seconds, "first": limits.first_seconds}
+    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(uow).sagas}
     new = set(uow.scalars(STORE, {"rows": rows, **times}))
     return [event for event in by_id.values() if event.id in new]
 

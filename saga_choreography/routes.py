@@ -133,7 +133,11 @@ def get_timeline(path: SagaPath) -> Response:
     return respond(Answer(TimelineOut(saga_id=path.saga_id, items=timeline_out(events, notes))))
 
 
-@routes.post("/<saga_id>/compensate", summary="Undo a saga", responses={202: SagaOut, 404: NO_SAGA})
+@routes.post(
+    "/<saga_id>/compensate",
+    summary="Undo a saga",
+    responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga is too old to be undone")},
+)
 @admin_only
 def compensate(path: SagaPath, body: CompensateIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, its events are sent again."""

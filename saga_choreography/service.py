@@ -11,46 +11,51 @@ from saga_choreography.models import events, notes, outbox, sagas
 from saga_choreography.projection import turned_back
 from saga_choreography.recording import record
 from shared.db import Row
+from shared.errors import Conflict
 from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
 from shared.ids import new_id
 from shared.json_codec import dumps
 from shared.outbox import lazily
 from shared.prepared import prepared
+from shared.retention import TooOld, check_undoable, retention_of, too_old_sql
 from shared.saga_states import ENDED, SagaStatus
 
 # Nothing that is known is changed, nor locked: `recording.py` makes rows and then locks older ones, so who locked older
 # ones here and then made rows would be in a deadlock with it.
-REGISTER = prepared("""
+REGISTER = prepared(f"""
 INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
-SELECT saga_id, cart_id, CAST('{}' AS json), user_id, payment_method,
+SELECT saga_id, cart_id, CAST('{{}}' AS json), user_id, payment_method,
        now() + make_interval(secs => CAST(:forward AS float8)),
        now() + make_interval(secs => CAST(:first AS float8))
   FROM json_to_recordset(CAST(:rows AS json)) AS asked (saga_id uuid, cart_id uuid, user_id text, payment_method text)
+ WHERE NOT {too_old_sql("saga_id", ":kept")}
  ORDER BY saga_id
 ON CONFLICT DO NOTHING
 RETURNING saga_id
-""")
+""")  # noqa: S608  (our own)
 SHOW = prepared("SELECT * FROM saga_choreography.sagas WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
 
 
-def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | CartRefused]:
+def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
     """Have these sagas seen from now on; the status of each, whose events may be here already.
 
-    `CartRefused` stands for one that is known as another checkout's; of one whose beginning has not come yet, only the
-    cart is known. Waits for no disk: that carrito froze the cart is durable, and the saga's first event tells of it
-    again.
+    `TooOld` stands for one that may have been forgotten, `CartRefused` for one that is known as another checkout's; of
+    one whose beginning has not come yet, only the cart is known. Waits for no disk: that carrito froze the cart is
+    durable, and the saga's first event tells of it again.
     """
     lazily(uow)
     by_id = {each.saga_id: each for each in checkouts}
-    times = {"forward": limits.forward_seconds, "first": limits.first_seconds}
+    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(uow).sagas}
     new = set(uow.scalars(REGISTER, {"rows": dumps([vars(each) for each in by_id.values()]), **times}))
-    known = {saga_id: {**vars(each), "status": SagaStatus.PENDING} for saga_id, each in by_id.items()}
+    known = {saga_id: {**vars(by_id[saga_id]), "status": SagaStatus.PENDING} for saga_id in new}
     if older := by_id.keys() - new:
         known.update({row["saga_id"]: dict(row) for row in uow.execute(SHOW, {"ids": list(older)}).mappings()})
-    return [_registered(each, known[each.saga_id]) for each in checkouts]
+    return [_registered(each, known.get(each.saga_id)) for each in checkouts]
 
 
-def _registered(checkout: Checkout, known: Mapping[str, Any]) -> SagaStatus | CartRefused:
+def _registered(checkout: Checkout, known: Mapping[str, Any] | None) -> SagaStatus | Conflict:
+    if known is None:
+        return TooOld(f"saga {checkout.saga_id} is too old to begin", saga_id=checkout.saga_id)
     if any(known[name] not in {value, None} for name, value in vars(checkout).items()):
         return CartRefused(f"saga {checkout.saga_id} is about another checkout", saga_id=checkout.saga_id)
     return SagaStatus(known["status"])
@@ -92,10 +97,12 @@ def get_timeline(uow: Connection, saga_id: UUID) -> tuple[Sequence[Row], Sequenc
 def compensate(uow: Connection, saga_id: UUID, wish: Cancellation, limits: Limits) -> Row:
     """Have a saga turned back, or a completed one undone; of one on its way back, the events are sent again.
 
-    inventario alone decides where it turns: the request goes to it, and to no one else. Raises `SagaNotFound`.
+    inventario alone decides where it turns: the request goes to it, and to no one else. Raises `SagaNotFound` and
+    `TooOld`.
     """
     row = _locked(uow, saga_id)
     if not turned_back(row["facts"]):
+        check_undoable(uow, saga_id)
         note(uow, [saga_id], "compensation_asked", wish.by, reason=wish.reason)
         cancel(uow, [row], wish, limits)
         return get(uow, saga_id)

@@ -10,8 +10,9 @@ from saga_choreography import watchdog
 from saga_choreography.app import create_app
 from saga_choreography.config import Settings
 from saga_choreography.models import db, outbox
+from saga_choreography.purges import PURGES
 from saga_choreography.recording import record
-from shared import worker
+from shared import purge, worker
 from shared.event_bus import CONTRACT
 from shared.event_worker import Part, all_together, jobs
 from shared.rabbitmq import Delivery
@@ -33,7 +34,9 @@ def main() -> None:
     limits = settings.limits
     part = Part(outbox, partial(record, limits=limits), all_together, an_end_is_among, GATHER_SECONDS)
     watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))
-    worker.run_all(create_app(settings), stop, watch, *jobs(db, part, settings, stop))
+    worker.run_all(
+        create_app(settings), stop, watch, *purge.jobs(db, PURGES, settings, stop), *jobs(db, part, settings, stop)
+    )
 
 
 if __name__ == "__main__":

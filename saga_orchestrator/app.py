@@ -12,9 +12,11 @@ from saga_orchestrator.config import Settings
 from saga_orchestrator.grouped import Grouped
 from saga_orchestrator.metrics import LiveSagas
 from saga_orchestrator.models import db
+from saga_orchestrator.purges import PURGES
 from saga_orchestrator.routes import routes
 from saga_orchestrator.store import ENDS
 from shared.carts import Carts
+from shared.purge_metrics import PurgeMetrics
 from shared.service_app import ServiceApp, create_service_app
 from shared.waiting import Endings
 
@@ -32,6 +34,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.extensions["carts"] = Carts(settings.carrito_service_url, settings.service_token, "orchestrated")
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
     service_app.extensions["metrics"].register(LiveSagas())
+    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 

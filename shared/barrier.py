@@ -4,6 +4,9 @@ A row for each (saga, step, direction), written in the transaction of the effect
 absorbs duplicates, compensations that come before their action (null rollback) and actions that come after
 their compensation (suspension). The idea and the two terms are those of the sub-transaction barrier of DTM.
 
+Rows are purged by the age of their saga. Of a saga that is so old that rows of it may be gone, no row is written any
+more, and what is not known already is refused (`TooOld`): nothing late is taken for a first request.
+
 All take many sagas at once, and write their rows in the order of the sagas' ids, so that no two wait for each other.
 """
 
@@ -20,6 +23,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from shared.errors import Conflict, DomainError, RepeatedRefusal
 from shared.json_codec import dumps
 from shared.prepared import prepared
+from shared.retention import TooOld, retention_of, too_old_sql
 from shared.web import problem_of
 
 ACTION, COMPENSATION = "action", "compensation"
@@ -64,6 +68,7 @@ class Barrier:
         self._insert = prepared(
             f"INSERT INTO {name} (saga_id, step, direction) SELECT saga_id, :step, direction"  # noqa: S608  (our own)
             " FROM unnest(:saga_ids, CAST(:directions AS text[])) AS asked (saga_id, direction)"
+            f" WHERE NOT {too_old_sql('saga_id', ':kept_seconds')}"
             " ON CONFLICT DO NOTHING RETURNING saga_id, direction"
         ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
         self._refuse = prepared(
@@ -80,17 +85,22 @@ class Barrier:
     def enter(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Entry | DomainError]:
         """For each saga whether the step is asked for the first time; a duplicate waits for the first to end.
 
-        `Suspended` when the step was compensated, and the refusal that it got before, if it got one.
+        `Suspended` when the step was compensated, and the refusal that it got before, if it got one. Raises `TooOld`.
         """
         first = self._write(uow, step, saga_ids, [ACTION])
         before = [saga_id for saga_id in saga_ids if saga_id not in first]
         found = self._found(uow, step, before) if before else {}
+        _check_known(step, before, found)
         return {saga_id: Entry.FIRST if saga_id in first else found[saga_id] for saga_id in saga_ids}
 
     def enter_undo(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Undo]:
-        """For each saga what there is to undo; after this the step's action is refused for ever."""
+        """For each saga what there is to undo; after this the step's action is refused for ever. Raises `TooOld`."""
         written = self._write(uow, step, saga_ids, [ACTION, COMPENSATION])
-        return {saga_id: _undo(written.get(saga_id, set())) for saga_id in saga_ids}
+        undos = {saga_id: _undo(written.get(saga_id, set())) for saga_id in saga_ids}
+        repeated = [saga_id for saga_id, undo in undos.items() if undo is Undo.REPEATED]
+        if repeated:
+            _check_known(step, repeated, self._compensated(uow, step, repeated))
+        return undos
 
     def refuse(self, uow: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
         """Keep these refusals of a step that was entered, to be given again word for word."""
@@ -110,11 +120,21 @@ class Barrier:
     ) -> dict[UUID, set[str]]:
         """The directions that were written, by saga; rows that were there, or are being written, stay as they are."""
         rows = list(product(sorted(saga_ids), directions))
-        asked = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
+        asked: dict[str, object] = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
+        asked["kept_seconds"] = retention_of(uow).steps
         written = defaultdict[UUID, set[str]](set)
         for saga_id, direction in uow.execute(self._insert, {"step": step, **asked}):
             written[saga_id].add(direction)
         return written
+
+    def _compensated(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> set[UUID]:
+        entries = self.table.c
+        statement = (
+            select(entries.saga_id)
+            .where(entries.saga_id == func.any(bindparam("saga_ids", saga_ids, ARRAY(Uuid))))
+            .where(entries.step == step, entries.direction == COMPENSATION)
+        )
+        return set(uow.scalars(statement))
 
     def _found(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Entry | DomainError]:
         """What the rows that were there before say."""
@@ -128,6 +148,14 @@ class Barrier:
         for saga_id, direction, refusal in uow.execute(statement):  # a saga's compensation after its action
             found[saga_id] = _entry(saga_id, step, direction, refusal)
         return found
+
+
+def _check_known(step: str, not_written: Collection[UUID], known: Collection[UUID]) -> None:
+    """What was not written was there before, unless its saga is too old."""
+    too_old = sorted(set(not_written) - set(known))
+    if too_old:
+        named = ", ".join(map(str, too_old))
+        raise TooOld(f"too old to tell whether {step} came before: saga {named}", step=step, saga_ids=too_old)
 
 
 def _entry(saga_id: UUID, step: str, direction: str, refusal: dict[str, Any] | None) -> Entry | DomainError:

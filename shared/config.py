@@ -3,10 +3,12 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.retention import DAY_SECONDS, MESSAGE_DAYS, Retention
 
 ROOT = Path(__file__).resolve().parent.parent
 # Where settings are read from beside the environment, the last one first; tests name none.
@@ -72,6 +74,26 @@ class ServiceSettings(BaseSettings):
         ""  # further names that a service goes by, with commas between
     )
     published_on: str = ""  # of a container: where it can be reached, which counts instead of where it is bound
+
+    # An ended saga is shown, and a completed one can be undone, for as long as most shops take goods back.
+    saga_retention_days: float = Field(default=90, gt=0)
+    # What makes a saga's steps happen once; twice as long, so that whatever is asked of a saga finds it.
+    step_retention_days: float = Field(default=180, gt=0)
+    key_retention_days: float = Field(default=7, gt=0)  # longer than any client repeats a request by itself
+    purge_seconds: float = Field(default=60, ge=0)  # between two purges; 0 is none at all
+
+    @model_validator(mode="after")
+    def _steps_outlast_sagas(self) -> Self:
+        least = self.saga_retention_days + MESSAGE_DAYS
+        if self.step_retention_days < least:
+            raise ValueError(f"STEP_RETENTION_DAYS must be at least SAGA_RETENTION_DAYS + {MESSAGE_DAYS:g} = {least:g}")
+        return self
+
+    @property
+    def retention(self) -> Retention:
+        """For how long things are kept."""
+        days = (self.saga_retention_days, self.step_retention_days, self.key_retention_days)
+        return Retention(*(each * DAY_SECONDS for each in days))
 
     @property
     def threads(self) -> int:

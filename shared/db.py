@@ -15,6 +15,7 @@ from shared.bounded import BoundedConnection, bounded
 from shared.config import LOCK_SECONDS, STATEMENT_SECONDS, ServiceSettings
 from shared.migrations import upgrade
 from shared.prepared import prepare_on
+from shared.retention import OPTION
 from shared.sqlstate import CommitInDoubt, drop_useless_connections, is_unavailable, leaves_doubt
 from shared.wakeup import KEEPALIVES
 
@@ -78,6 +79,7 @@ class Database(SQLAlchemy):
             "connect_args": connect_args(self.service, settings.lock_seconds, settings.statement_seconds),
             "pool_size": settings.web_threads,
             "max_overflow": 0,
+            "execution_options": {OPTION: settings.retention},
             "pool_timeout": POOL_SECONDS,
         }
         self.init_app(app)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Index,
     Integer,
     MetaData,
     Row,
@@ -56,6 +57,7 @@ def keys_table(metadata: MetaData) -> Table:
         Column("location", Text),
         Column("body", Text, nullable=False),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Index(None, "created_at"),
     )
 
 

@@ -1,6 +1,7 @@
 """The inbox: each event is reacted to once, however often it is delivered.
 
-The row is written in the transaction of the reaction, so both are there or neither is.
+The row is written in the transaction of the reaction, so both are there or neither is. Rows are purged; an event that
+is so old that its row may be gone is refused, so that a late duplicate is not taken for a new one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func
 from shared.event_bus import Event, Payload, SagaResendRequested
 from shared.outbox import Outbox
 from shared.prepared import prepared
+from shared.retention import TooOld, retention_of, too_old_sql
 
 # For each event that was reacted to, what is to be published.
 Published = Sequence[Sequence[Payload]]
@@ -20,7 +22,14 @@ Reaction = Callable[[Connection, Sequence[Any]], Published]
 Reactions = Mapping[type[Payload], Reaction]
 
 ENTER = """
-INSERT INTO {table} (event_id) SELECT unnest(CAST(:ids AS uuid[])) ON CONFLICT DO NOTHING RETURNING event_id
+WITH came AS (
+    SELECT event_id, {too_old} AS too_old FROM unnest(CAST(:ids AS uuid[])) AS came (event_id)
+), entered AS (
+    INSERT INTO {table} (event_id) SELECT event_id FROM came WHERE NOT too_old ON CONFLICT DO NOTHING RETURNING event_id
+)
+SELECT event_id, false AS too_old FROM entered
+UNION ALL
+SELECT event_id, true FROM came WHERE too_old AND NOT EXISTS (SELECT FROM {table} WHERE event_id = came.event_id)
 """
 
 
@@ -34,11 +43,17 @@ class Inbox:
             Column("event_id", Uuid, primary_key=True),
             Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         )
-        self._enter = prepared(ENTER.format(table=self.table.fullname))
+        too_old = too_old_sql("event_id", ":kept_seconds")
+        self._enter = prepared(ENTER.format(table=self.table.fullname, too_old=too_old))
 
     def enter(self, uow: Connection, ids: Sequence[UUID]) -> set[UUID]:
-        """Those that were not here before; one that is being dealt with elsewhere is waited for."""
-        return set(uow.scalars(self._enter, {"ids": sorted(map(str, ids))}))
+        """Those that were not here before; one that is being dealt with elsewhere is waited for. Raises `TooOld`."""
+        values = {"ids": sorted(map(str, ids)), "kept_seconds": retention_of(uow).steps}
+        entered = uow.execute(self._enter, values).all()
+        refused = [str(event_id) for event_id, too_old in entered if too_old]
+        if refused:
+            raise TooOld(f"too old to tell whether it came before: {', '.join(refused)}", event_ids=refused)
+        return {event_id for event_id, _ in entered}
 
 
 def react(uow: Connection, events: Sequence[Event], *, inbox: Inbox, reactions: Reactions) -> list[Event]:

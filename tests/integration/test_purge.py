@@ -1,0 +1,248 @@
+"""Purging, on a real PostgreSQL: what is past its retention goes, and nothing else does."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import MetaData, Uuid, func, insert, select, text
+
+from shared import purge as purging
+from shared.ids import made_at, new_id
+from shared.purge import Purge, Purger
+from shared.testing import concurrently
+from tests.integration.aging import DAY, SAGA_DAYS, add_row, ages, count, id_made, purges, row_of_age
+from tests.integration.api_client import ApiClient
+from tests.system.servers import SERVICES
+
+DECLARED = [(service, each) for service in SERVICES for each in purges(service)]
+PURGES = [pytest.param(*each, id=each[1].table.fullname) for each in DECLARED]
+BY_ID = [each for each in DECLARED if isinstance(each[1].age.type, Uuid)]
+# What a shop must know for good: what it has, who bought, paid and got what.
+BUSINESS = {
+    "carrito.carts",  # those that were ever checked out; others are abandoned
+    "carrito.cart_items",
+    "carrito.orders",
+    "inventario.products",
+    "inventario.reservations",
+    "inventario.reservation_lines",
+    "pagos.payments",
+    "pagos.wallets",
+    "pagos.ledger_transfers",
+}
+ServiceClient = Callable[..., FlaskClient]
+Service = Callable[[str], ApiClient]
+
+
+@pytest.fixture
+def service(service_client: ServiceClient, fresh_database_url: str) -> Service:
+    """A service with empty tables, by its name."""
+    return lambda name: ApiClient(service_client(name, database_url=fresh_database_url))
+
+
+def seconds_of(client: ApiClient, purge: Purge) -> float:
+    name = purge.table.schema
+    settings = import_module(f"{name}.config").Settings(
+        _env_file=None, **{f"{name}_database_url".upper(): "postgresql://x"}
+    )
+    return purge.seconds(settings)
+
+
+def purger(client: ApiClient, name: str, **settings: Any) -> Purger:
+    url = {f"{name}_database_url".upper(): "postgresql://x"}
+    of_service = import_module(f"{name}.config").Settings(_env_file=None, **url, **settings)
+    return Purger(client.client.application.extensions["sqlalchemy"], purges(name), of_service)
+
+
+def run_once(client: ApiClient, job: Purger) -> int:
+    with client.client.application.app_context():
+        return job.run_once()
+
+
+# What goes, and what stays
+
+
+@pytest.mark.parametrize(("name", "purge"), PURGES)
+def test_a_row_goes_a_millisecond_after_its_retention_and_not_before(service: Service, name: str, purge: Purge) -> None:
+    """By one clock, which stands still in a transaction."""
+    client = service(name)
+    seconds = seconds_of(client, purge)
+    with client.transaction() as connection:
+        young = [add_row(connection, purge, age) for age in (0, seconds - 1, seconds)]
+        for age in (seconds + 0.001, seconds + 1, 10 * seconds):
+            add_row(connection, purge, age)
+        assert purge.delete(connection, seconds, 10) == 3
+        assert ages(connection, purge) == sorted(young)
+        for column in purge.parts:
+            kept = list(connection.scalars(select(column).order_by(column)))
+            assert kept == sorted(young)
+
+
+@pytest.mark.parametrize(("name", "purge"), BY_ID)
+def test_ids_that_tell_no_time_are_kept(service: Service, name: str, purge: Purge) -> None:
+    client = service(name)
+    with client.transaction() as connection:
+        for _ in range(20):
+            row = row_of_age(connection, purge, 9999 * DAY)
+            connection.execute(insert(purge.table).values({**row, purge.age.name: uuid4()}))
+        connection.execute(insert(purge.table).values({**row, purge.age.name: UUID(int=4 << 76 | 2 << 62)}))
+        assert purge.delete(connection, 1.0, 100) == 0
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_table_is_purged_or_is_what_a_shop_must_know(name: str) -> None:
+    metadata: MetaData = import_module(f"{name}.models").metadata
+    declared = {each.table.fullname for each in purges(name)}
+    declared |= {str(column.table) for each in purges(name) for column in each.parts}
+    one_row_a_table = {f"{name}.purge_runs"}
+    assert set(metadata.tables) - declared - BUSINESS - one_row_a_table == set()
+
+
+@pytest.mark.parametrize("name", ["saga_orchestrator", "saga_choreography"])
+@pytest.mark.parametrize("status", ["pending", "running", "compensating", "stuck"])
+def test_a_saga_that_has_not_ended_stays_however_old_it_is(service: Service, name: str, status: str) -> None:
+    client, [purge] = service(name), [each for each in purges(name) if each.table.name == "sagas"]
+    with client.transaction() as connection:
+        add_row(connection, purge, 9999 * DAY, status=status, due_at=func.now(), ended_at=None)
+        assert purge.delete(connection, 1.0, 10) == 0
+        assert count(connection, purge.table) == 1
+
+
+@pytest.mark.parametrize("name", ["carrito", "inventario", "pagos", "saga_choreography"])
+def test_an_event_that_was_not_sent_stays_however_old_it_is(service: Service, name: str) -> None:
+    client, [purge] = service(name), [each for each in purges(name) if each.table.name == "outbox"]
+    with client.transaction() as connection:
+        add_row(connection, purge, 9999 * DAY, sent_at=None)
+        assert purge.delete(connection, 1.0, 10) == 0
+
+
+@pytest.mark.parametrize("name", ["saga_orchestrator", "saga_choreography"])
+def test_an_old_saga_that_ended_just_now_stays(service: Service, name: str) -> None:
+    client, [purge] = service(name), [each for each in purges(name) if each.table.name == "sagas"]
+    with client.transaction() as connection:
+        add_row(connection, purge, 9999 * DAY, ended_at=func.now() - timedelta(days=SAGA_DAYS - 1))
+        assert purge.delete(connection, SAGA_DAYS * DAY, 10) == 0
+
+
+# How
+
+
+@pytest.mark.parametrize(("name", "purge"), PURGES)
+def test_what_is_locked_is_passed_over_without_waiting(service: Service, name: str, purge: Purge) -> None:
+    client = service(name)
+    with client.transaction() as connection:
+        for _ in range(3):
+            add_row(connection, purge, 9999 * DAY)
+    with client.transaction() as holder:
+        held = holder.execute(select(purge.age).order_by(purge.age).limit(1).with_for_update(read=True)).scalar()
+        with client.transaction() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '1ms'"))
+            assert purge.delete(connection, 1.0, 10) == 2
+            assert ages(connection, purge) == [held]
+
+
+@pytest.mark.parametrize(("name", "purge"), PURGES)
+def test_any_number_of_processes_share_the_work(service: Service, name: str, purge: Purge) -> None:
+    client = service(name)
+    with client.transaction() as connection:
+        for _ in range(200):
+            add_row(connection, purge, 9999 * DAY)
+
+    def work() -> int:
+        deleted = 0
+        for _ in range(20):
+            with client.transaction() as connection:
+                deleted += purge.delete(connection, 1.0, limit=7)
+        return deleted
+
+    assert sum(concurrently(work, work, work)) == 200
+    with client.transaction() as connection:
+        assert count(connection, purge.table) == 0
+        for column in purge.parts:
+            assert connection.scalar(select(func.count()).select_from(column.table)) == 0
+
+
+@pytest.mark.parametrize(("name", "purge"), PURGES)
+def test_a_transaction_takes_a_bounded_number_of_rows_by_an_index_the_oldest_first(
+    service: Service, name: str, purge: Purge
+) -> None:
+    client = service(name)
+    with client.transaction() as connection:
+        rows = [row_of_age(connection, purge, (9999 - number) * 600) for number in range(2000)]
+        connection.execute(insert(purge.table), rows)
+        assert purge.delete(connection, 1.0, 4) == 4
+        assert ages(connection, purge) == [row[purge.age.name] for row in rows[4:]]
+        connection.execute(text(f"ANALYZE {purge.table}"))
+        values = {"seconds": 8000 * 600.0, "limit": 100}
+        for statement in (purge.due_sql(), purge.oldest_sql()):
+            plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), values))
+            assert "Index" in plan, plan
+            assert "Seq Scan" not in plan, plan
+            assert "Sort" not in plan, plan  # which would read all of them for the first
+        assert "Index Cond" in "\n".join(connection.scalars(text(f"EXPLAIN {purge.due_sql()}"), values))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_job_purges_every_table_of_the_service_in_batches_and_pauses_between_them(
+    service: Service, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purging, "BATCH", 5)
+    client = service(name)
+    job = purger(client, name)
+    with client.transaction() as connection:
+        for each in purges(name):
+            for _ in range(7):
+                add_row(connection, each, 9999 * DAY)
+            add_row(connection, each, 0)
+    assert run_once(client, job) == 5 * len(purges(name))
+    assert job.idle_seconds() == purging.PAUSE_SECONDS
+    assert run_once(client, job) == 2 * len(purges(name))
+    assert job.idle_seconds() == 60
+    assert run_once(client, job) == 0
+    with client.transaction() as connection:
+        assert [count(connection, each.table) for each in purges(name)] == [1] * len(purges(name))
+
+
+def test_a_table_that_cannot_be_purged_keeps_no_other_from_it(service: Service) -> None:
+    client = service("inventario")
+    job = purger(client, "inventario")
+    with client.transaction() as connection:
+        for each in purges("inventario"):
+            add_row(connection, each, 9999 * DAY)
+        connection.execute(text("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''no''; END'"))
+        connection.execute(text("CREATE TRIGGER no BEFORE DELETE ON barrier FOR EACH ROW EXECUTE FUNCTION no()"))
+    assert run_once(client, job) == len(purges("inventario")) - 1
+
+
+# What is told of it
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_metrics_tell_what_was_purged_and_how_old_what_is_left_is(service: Service, name: str) -> None:
+    client = service(name)
+    with client.transaction() as connection:
+        for each in purges(name):
+            add_row(connection, each, 9999 * DAY)
+            add_row(connection, each, 50.0 * 1000)
+    assert 'purge_oldest_row_seconds{table="' in client.get("/metrics").text
+    run_once(client, purger(client, name, key_retention_days=1))
+    metrics = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line.startswith("purge"))
+    with client.transaction() as connection:
+        now = float(connection.scalar(text("SELECT extract(epoch FROM now())")) or 0)
+    for each in purges(name):
+        table = f'{{table="{each.table.name}"}}'
+        assert float(metrics[f"purged_rows_total{table}"]) == 1
+        assert now - 600 < float(metrics[f"purge_last_run_seconds{table}"]) <= now
+        assert 50_000 <= float(metrics[f"purge_oldest_row_seconds{table}"]) < 50_600
+        assert float(metrics[f"purge_retention_seconds{table}"]) == seconds_of(client, each)
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    before = made_at(new_id())
+    assert before is not None
+    assert before <= made_at(new_id())  # type: ignore[operator]
+    assert made_at(id_made(before)) == before
+    assert made_at(uuid4()) is None
