@@ -250,6 +250,16 @@ def test_the_deadline_is_told_by_the_databases_clock(sagas: Sagas) -> None:
     assert 20 < lease.deadline_seconds <= 30
 
 
+def test_who_takes_a_saga_over_has_only_the_time_that_is_left(sagas: Sagas) -> None:
+    sagas.accept(forward_seconds=30)
+    with sagas.transaction() as uow:  # as it is 25 seconds later
+        uow.execute(
+            text("UPDATE sagas SET created_at = created_at - interval '25 s', deadline_at = now() + interval '5 s'")
+        )
+    (lease,) = sagas.claim("first")
+    assert 0 < lease.deadline_seconds <= 5
+
+
 def test_what_an_executor_that_is_gone_had_in_hand_is_due_at_once(sagas: Sagas) -> None:
     sagas.accept()
     with sagas.executor(1):

@@ -1,0 +1,99 @@
+"""An accepted checkout is handed over to its saga's service: by its request, or else by carrito's worker."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from carrito.worker import run_once
+from shared.http_client import Reply
+from shared.testing import concurrently
+from tests.integration.carrito_client import USER, Carrito
+
+LATER = 600.0  # beyond this test's end
+
+
+class Sagas:
+    """In the place of the service that runs sagas: which of them it was told of, while it is there."""
+
+    def __init__(self, *, place: bool = False, away: bool = False) -> None:
+        """`place`: whether the request that begins a checkout may tell of it itself."""
+        self.told: list[str] = []
+        self.away = away
+        self._place = place
+
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        yield self._place
+
+    def deliver(self, checkout: Mapping[str, Any], _prefer: str = "") -> Reply | None:
+        if self.away:
+            return None
+        self.told.append(str(checkout["saga_id"]))
+        return Reply(202, {}, {})
+
+
+@pytest.fixture
+def carrito(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Carrito:
+    return Carrito(service_client("carrito", database_url=fresh_database_url))
+
+
+def accepted(carrito: Carrito, sagas: Sagas) -> str:
+    """The saga of a checkout that carrito has accepted."""
+    carrito.client.application.extensions["handover"] = sagas
+    wish = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": "orchestrated"}
+    response = carrito.client.post(
+        "/checkout/saga", json={"cart_id": str(carrito.open_cart((1, 1))), "user_id": USER, **wish}
+    )
+    assert response.status_code == 202
+    return str(response.get_json()["saga_id"])
+
+
+def work(carrito: Carrito, again_seconds: float = LATER) -> int:
+    """What carrito's worker does at a time; how many it tried."""
+    with carrito.client.application.app_context():
+        return run_once(again_seconds)
+
+
+def test_what_its_request_has_no_place_to_tell_of_the_worker_tells_once(carrito: Carrito) -> None:
+    sagas = Sagas()
+    saga_id = accepted(carrito, sagas)
+    assert sagas.told == []
+    assert [work(carrito, 0), work(carrito, 0)] == [1, 0]
+    assert sagas.told == [saga_id]
+
+
+def test_while_nobody_is_there_to_be_told_it_is_tried_again(carrito: Carrito) -> None:
+    sagas = Sagas(away=True)
+    saga_id = accepted(carrito, sagas)
+    assert [work(carrito, 0), work(carrito, 0)] == [1, 1]
+    sagas.away = False
+    assert [work(carrito, 0), work(carrito, 0)] == [1, 0]
+    assert sagas.told == [saga_id]
+
+
+def test_one_that_was_just_tried_is_left_alone_for_a_while(carrito: Carrito) -> None:
+    accepted(carrito, Sagas(away=True))
+    assert [work(carrito, LATER), work(carrito, LATER)] == [1, 0]
+
+
+def test_the_worker_leaves_to_its_request_what_is_not_overdue(carrito: Carrito) -> None:
+    sagas = Sagas(place=True, away=True)
+    accepted(carrito, sagas)
+    sagas.away = False
+    assert work(carrito) == 0
+    assert sagas.told == []
+
+
+def test_workers_that_look_at_the_same_moment_tell_of_each_checkout_once(carrito: Carrito) -> None:
+    sagas = Sagas()
+    saga_ids = [accepted(carrito, sagas) for _ in range(60)]
+
+    def work_until_nothing_is_left() -> None:
+        while work(carrito):
+            pass
+
+    concurrently(*[work_until_nothing_is_left] * 4)
+    assert sorted(sagas.told) == sorted(saga_ids)
