@@ -1,0 +1,259 @@
+"""A message is lost after the broker confirmed it, at each place where a choreographed saga can wait for one, or a
+service's part was undone by hand: every saga ends, with all or nothing."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pika
+import pytest
+from sqlalchemy import create_engine, text
+
+from shared.event_bus import CONTRACT, EXCHANGE
+from shared.testing import wait_until
+from tests.e2e.shop import (
+    CARRITO,
+    CHOREOGRAPHED,
+    CHOREOGRAPHY,
+    COMPLETED,
+    DECLINED,
+    INVENTARIO,
+    PAGOS,
+    PATIENCE,
+    QUICK,
+    SOLD_OUT,
+    UNDONE,
+    Became,
+    Shop,
+)
+from tests.system.brokers import Broker
+from tests.system.queues import Queues
+
+WORKERS = ("carrito-worker", "inventario-worker", "pagos-worker", "saga_choreography-worker")
+# Short ones, and no deadline that would turn back what waits.
+TIMES = {"TOPOLOGY_SECONDS": "0.5", "RESEND_SECONDS": "0.5", "STUCK_SECONDS": "60", "FORWARD_DEADLINE_SECONDS": "600"}
+BY = {"by": "eve", "reason": "somebody removed a binding"}
+TRIES = 5  # a worker may make its binding again just as the message passes, so that it is not lost
+
+RECEIVED = {
+    **{service: f"SELECT 1 FROM {service}.inbox WHERE event_id = :id" for service in (CARRITO, INVENTARIO, PAGOS)},
+    CHOREOGRAPHY: f"SELECT 1 FROM {CHOREOGRAPHY}.events WHERE id = :id",
+}
+
+
+@pytest.fixture(scope="module")
+def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+    url = broker.create()
+    env = {**QUICK, **TIMES}
+    yield {"rabbitmq_url": url, "processes": (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY, *WORKERS), "env": env}
+    broker.drop(url)
+
+
+# What is asked for while a message is to be lost, each with what becomes of it.
+
+
+def bought(shop: Shop) -> str:
+    return shop.buy(shop.product(), pattern=CHOREOGRAPHED)
+
+
+def declined(shop: Shop) -> str:
+    return shop.buy(shop.product(), method="declined_card", pattern=CHOREOGRAPHED)
+
+
+def sold_out(shop: Shop) -> str:
+    shelf = shop.product(quantity=1)
+    carts = [shop.cart((shelf, 1)) for _ in range(2)]
+    first = shop.begin(carts[0], pattern=CHOREOGRAPHED)
+    assert shop.became(first) == COMPLETED
+    return shop.begin(carts[1], pattern=CHOREOGRAPHED)
+
+
+class Arrow(NamedTuple):
+    """An event on its way to a service, in a saga that begins so, and, if it is to be undone, was completed before."""
+
+    event: str
+    to: str
+    begin: Callable[[Shop], str] = bought
+    undo: bool = False
+    becomes: Became = COMPLETED
+
+    @property
+    def name(self) -> str:
+        return f"{self.event} to {self.to}{' (undone)' * self.undo}"
+
+
+ARROWS = [
+    Arrow("checkout.initiated", INVENTARIO),
+    Arrow("inventory.reserved", PAGOS),
+    Arrow("payment.processed", CARRITO),
+    Arrow("order.created", INVENTARIO),
+    Arrow("inventory.committed", CARRITO),
+    Arrow("checkout.completed", CHOREOGRAPHY),
+    Arrow("inventory.reserve.failed", CARRITO, sold_out, becomes=SOLD_OUT),
+    Arrow("payment.failed", INVENTARIO, declined, becomes=DECLINED),
+    Arrow("inventory.released", CARRITO, declined, becomes=DECLINED),
+    Arrow("checkout.failed", CHOREOGRAPHY, declined, becomes=DECLINED),
+    Arrow("checkout.cancel.requested", INVENTARIO, undo=True, becomes=UNDONE),
+    Arrow("inventory.commit.failed", CARRITO, undo=True, becomes=UNDONE),
+    Arrow("order.cancelled", PAGOS, undo=True, becomes=UNDONE),
+    Arrow("payment.refunded", INVENTARIO, undo=True, becomes=UNDONE),
+    Arrow("inventory.released", CARRITO, undo=True, becomes=UNDONE),
+    Arrow("checkout.failed", CHOREOGRAPHY, undo=True, becomes=UNDONE),
+]
+
+
+class Lost:
+    """What is lost, in one shop."""
+
+    def __init__(self, shop: Shop, url: str) -> None:
+        self._shop, self._url = shop, url
+
+    @contextmanager
+    def missing(self, arrow: Arrow) -> Iterator[None]:
+        """Somebody removes the binding, and again whenever the service's worker makes it."""
+        over = threading.Event()
+
+        def remove() -> None:
+            with self.channel() as channel:
+                while not over.wait(0.002):
+                    channel.queue_unbind(arrow.to, EXCHANGE, arrow.event)
+
+        with self.channel() as channel:
+            channel.queue_unbind(arrow.to, EXCHANGE, arrow.event)
+        thread = threading.Thread(target=remove)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    @contextmanager
+    def channel(self) -> Iterator[Any]:
+        connection = pika.BlockingConnection(pika.URLParameters(self._url))
+        try:
+            yield connection.channel()
+        finally:
+            connection.close()
+
+    def sent(self, saga_id: str, name: str) -> Any:
+        """The id of an event that was confirmed by the broker, None until then."""
+        publisher = CONTRACT[name].publisher
+        those = "saga_id = :saga_id AND type = :type AND sent_at IS NOT NULL"
+        return self._ask(f"SELECT id FROM {publisher}.outbox WHERE {those}", saga_id=saga_id, type=name)
+
+    def wait_sent(self, saga_id: str, name: str) -> Any:
+        """The same, once it is."""
+        return wait_until(lambda: self.sent(saga_id, name), f"{name} is sent", PATIENCE)
+
+    def arrived(self, event_id: str, service: str) -> bool:
+        """Whether a service has it."""
+        return bool(self._ask(RECEIVED[service], id=event_id))
+
+    def lose(self, arrow: Arrow) -> str:
+        """A saga one message of which was lost at this arrow."""
+        for _ in range(TRIES):
+            saga_id = ""
+            if arrow.undo:
+                saga_id = arrow.begin(self._shop)
+                assert self._shop.became(saga_id) == COMPLETED
+            with self.missing(arrow):
+                if arrow.undo:
+                    assert self._shop.compensate(saga_id).status == 202
+                else:
+                    saga_id = arrow.begin(self._shop)
+                arrived = self.arrived(self.wait_sent(saga_id, arrow.event), arrow.to)
+            if not arrived:
+                return saga_id
+            assert self._shop.became(saga_id) == arrow.becomes
+        raise AssertionError("no message could be lost")
+
+    def _ask(self, question: str, **values: Any) -> Any:
+        engine = create_engine(self._shop.database_url)
+        with engine.connect() as connection:
+            found = connection.scalar(text(question), values)
+        engine.dispose()
+        return found
+
+
+@pytest.fixture
+def lost(shop: Shop, shop_settings: dict[str, Any]) -> Lost:
+    """With somebody else who hears every event: what reaches no queue at all is not confirmed, and so is not lost."""
+    Queues(shop_settings["rabbitmq_url"]).tap("everything")
+    return Lost(shop, shop_settings["rabbitmq_url"])
+
+
+@pytest.mark.parametrize("arrow", ARROWS, ids=lambda arrow: arrow.name)
+def test_a_saga_one_message_of_which_was_lost_ends_by_itself(shop: Shop, lost: Lost, arrow: Arrow) -> None:
+    saga_id = lost.lose(arrow)
+    assert shop.became(saga_id) == arrow.becomes
+    assert {entry["by"] for entry in shop.timeline(saga_id, kind="retry_asked")} == {"watchdog"}
+
+
+@pytest.mark.parametrize("number", [1, 6, 12, 14], ids=lambda number: ARROWS[number].name)
+def test_it_ends_when_an_operator_has_its_events_sent_again(shop: Shop, lost: Lost, number: int) -> None:
+    """No watchdog does so before, and none is needed. Repeated, it does no harm."""
+    arrow = ARROWS[number]
+    shop.restart("saga_choreography-worker", RESEND_SECONDS="600", STUCK_SECONDS="600")
+    saga_id = lost.lose(arrow)
+    path = f"/saga/choreography/{saga_id}/retry"
+
+    def ended() -> bool:
+        """Asked again as long as the worker has not made its binding again."""
+        assert shop.post(CHOREOGRAPHY, path, BY).status in {202, 409}
+        return shop.saga(saga_id)["status"] in {"completed", "compensated"}
+
+    assert shop.saga(saga_id)["status"] not in {"completed", "compensated"}
+    wait_until(ended, "it ends", PATIENCE)
+    assert shop.became(saga_id) == arrow.becomes
+    assert {(entry["by"], entry["reason"]) for entry in shop.timeline(saga_id, kind="retry_asked")} == {
+        ("eve", BY["reason"])
+    }
+
+
+@pytest.mark.parametrize("what", ["queue_delete", "queue_purge"])
+def test_what_was_in_a_queue_that_somebody_emptied_is_sent_again(shop: Shop, lost: Lost, what: str) -> None:
+    shelf = shop.product()
+    undone = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    assert shop.became(undone) == COMPLETED
+    shop.system.kill("pagos-worker")
+    begun = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    shop.compensate(undone)
+    for saga_id, name in ((begun, "inventory.reserved"), (undone, "order.cancelled")):
+        lost.wait_sent(saga_id, name)
+    with lost.channel() as channel:
+        getattr(channel, what)("pagos")
+    shop.restart("pagos-worker")
+    assert (shop.became(begun), shop.became(undone)) == (COMPLETED, UNDONE)
+
+
+def cancel_order(saga: Any) -> tuple[str, str, dict[str, str]]:
+    return CARRITO, f"/orders/{saga['order_id']}/cancel", {"saga_id": saga["saga_id"]}
+
+
+def refund(saga: Any) -> tuple[str, str, dict[str, str]]:
+    return PAGOS, f"/api/v1/payments/saga/{saga['payment_id']}/refund", {"saga_id": saga["saga_id"]}
+
+
+def unreserve(saga: Any) -> tuple[str, str, dict[str, str]]:
+    return INVENTARIO, "/api/products/unreserve", {"saga_id": saga["saga_id"], "cart_id": saga["cart_id"]}
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [[cancel_order], [refund], [unreserve], [unreserve, refund, cancel_order]],
+    ids=lambda parts: " ".join(part.__name__ for part in parts),
+)
+def test_a_completed_saga_that_was_undone_in_part_by_hand_is_undone_in_full(
+    shop: Shop, by_hand: Sequence[Callable[[Any], tuple[str, str, dict[str, str]]]]
+) -> None:
+    shelf = shop.product(quantity=5)
+    saga_id = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    assert shop.became(saga_id) == COMPLETED
+    for part in by_hand:
+        reply = shop.post(*part(shop.saga(saga_id)))
+        assert reply.status == 200, reply.body
+    assert shop.compensate(saga_id).status == 202
+    assert shop.became(saga_id) == UNDONE
+    assert shop.stock(shelf) == (5, 0, 0)
