@@ -26,7 +26,8 @@ ARG SERVICE
 COPY --from=code /app /app
 WORKDIR /app
 # What is set comes from the environment only.
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SERVICE=${SERVICE} SETTINGS_FILES=
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SERVICE=${SERVICE} SETTINGS_FILES= \
+    HEARTBEAT_FILE=/tmp/heartbeat
 USER 10001:10001
 EXPOSE 8000
 CMD ["sh", "-c", "exec python -m gunicorn --config shared/gunicorn_conf.py --bind 0.0.0.0:8000 $SERVICE.app:app"]

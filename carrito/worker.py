@@ -14,7 +14,7 @@ from carrito.handover import Handover
 from carrito.models import db
 from carrito.purges import PURGES
 from carrito.reactions import PART
-from shared import purge, worker
+from shared import heartbeat, purge, worker
 from shared.event_worker import jobs
 from shared.wakeup import Listener, Stop
 
@@ -27,6 +27,7 @@ def run_once(again_seconds: float) -> int:
     with db.transaction() as uow:
         overdue = take_overdue(uow, BATCH, again_seconds)
     for cart in overdue:
+        heartbeat.beat()
         saga = {"saga_id": cart["saga_id"], "cart_id": cart["id"], "user_id": cart["user_id"]}
         if handover.deliver({**saga, **cart["wish"]}) is not None:
             with db.transaction() as uow:

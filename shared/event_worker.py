@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 import structlog
 
+from shared import heartbeat
 from shared.config import ServiceSettings
 from shared.consumer import Consumer, Part, all_together, by_type
 from shared.db import Database, is_unavailable, url_of
@@ -44,11 +45,17 @@ class EventWorker:
     def run(self) -> None:
         """Work until told to stop; call it in the app's context."""
         self._loop.add_handler(self._stop.pipe.fileno(), self._asked_to_stop, Loop.READ)
+        self._beat()
         self._listen()
         self._bus.open()
-        self._loop.start()
+        with heartbeat.loop("events"):
+            self._loop.start()
         self._loop.close()
         self._listener.close()
+
+    def _beat(self) -> None:
+        heartbeat.beat()
+        self._loop.call_later(heartbeat.BEAT_SECONDS, self._beat)
 
     def _changed(self) -> None:
         """A message or a confirm came, or the broker did."""

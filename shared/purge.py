@@ -117,7 +117,7 @@ class Purger:
 
     def run(self, stop: Stop) -> None:
         """Work until told to stop."""
-        worker.run(stop, self._one_batch, self.idle_seconds)
+        worker.run(stop, self._one_batch, self.idle_seconds, name="purge")
 
     def idle_seconds(self) -> float:
         """Until there may be something to delete."""

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg2
 from sqlalchemy import Connection, text
 
+from shared import heartbeat
 from shared.bounded import bounded
 
 # A peer that went away without a word is noticed within half a minute, also while nothing is said.
@@ -160,5 +161,6 @@ def _wait(sources: list[Any], seconds: float | None) -> list[Any]:
     with selectors.DefaultSelector() as selector:
         for source in sources:
             selector.register(source, selectors.EVENT_READ)
-        ready = selector.select(seconds)
+        with heartbeat.resting():
+            ready = selector.select(seconds)
     return [key.fileobj for key, _ in ready]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 from flask import Flask
 
+from shared import heartbeat
 from shared.db import is_unavailable
 from shared.wakeup import Listener, Stop
 
@@ -19,24 +20,31 @@ def run(
     run_once: Callable[[], int],
     idle_seconds: Callable[[], float],
     listener: Listener | None = None,
+    *,
+    name: str = "chores",
 ) -> None:
-    """Call `run_once` while it finds work; then wait for as long as `idle_seconds` says there is none, or a word."""
-    while not stop.requested:
-        try:
-            if listener is not None:
-                listener.open()
-            if run_once():
-                continue
-            wait = max(LOCKED_SECONDS, idle_seconds())
-            if listener is not None:
-                listener.wait(wait, stop)
-            else:
-                stop.wait(wait)
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            log.warning("database unavailable", error=str(error).splitlines()[0])
-            stop.wait(RETRY_SECONDS)
+    """Call `run_once` while it finds work; then wait for as long as `idle_seconds` says there is none, or a word.
+
+    `name` is what the loop is called if it hangs.
+    """
+    with heartbeat.loop(name):
+        while not stop.requested:
+            heartbeat.beat()
+            try:
+                if listener is not None:
+                    listener.open()
+                if run_once():
+                    continue
+                wait = max(LOCKED_SECONDS, idle_seconds())
+                if listener is not None:
+                    listener.wait(wait, stop)
+                else:
+                    stop.wait(wait)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("database unavailable", error=str(error).splitlines()[0])
+                stop.wait(RETRY_SECONDS)
 
 
 def run_all(app: Flask, stop: Stop, *jobs: Callable[[], None]) -> None:
@@ -53,9 +61,10 @@ def run_all(app: Flask, stop: Stop, *jobs: Callable[[], None]) -> None:
             stop.request()
 
     threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with heartbeat.watched():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     for error in errors:
         raise error

@@ -10,7 +10,7 @@ import ssl
 import struct
 from urllib.parse import SplitResult, unquote, urlsplit
 
-TIMEOUT_SECONDS = 3
+TIMEOUT_SECONDS = 10  # a machine that is busy starting others takes a while
 PROTOCOL = b"AMQP\x00\x00\x09\x01"
 METHOD_FRAME, FRAME_END = 1, b"\xce"
 # (class, method), section 1.4 of the specification

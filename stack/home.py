@@ -39,6 +39,14 @@ class Home:
         """One log for each process."""
         return self.path / "logs"
 
+    def log(self, instance: str) -> Path:
+        """A process's log."""
+        return self.logs / f"{instance}.log"
+
+    def heartbeat(self, instance: str) -> Path:
+        """What a worker keeps fresh as long as its loops go round; see `shared/heartbeat.py`."""
+        return self.supervisor / f"{instance}.heartbeat"
+
     @property
     def supervisor(self) -> Path:
         """The supervisor's configuration and the way to reach it."""

@@ -1,6 +1,5 @@
 """Starting and stopping a stack's processes, in order, and waiting for them."""
 
-import http.client
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -9,17 +8,15 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stack import amqp, owned, postgres, rabbitmq, settings
+from stack import amqp, health, owned, postgres, process_log, rabbitmq, settings
 from stack.errors import StackError
+from stack.health import Info
 from stack.home import ROOT, Home
-from stack.ports import HOST
 from stack.processes import Process
 from stack.supervision import Supervisor
 from stack.waiting import await_ready
 
-# A cold machine may make a cluster, or recover one, before PostgreSQL answers.
-POSTGRES_SECONDS, RABBITMQ_SECONDS, SERVICE_SECONDS = 90, 120, 60
-THEIRS_SECONDS = 10  # a server that isn't ours should be there already
+THEIRS_SECONDS = 30  # a server that isn't ours should be there already
 FAILED_STARTS = 2  # the first may fail for what is over in a second, such as the end of a process that was killed
 
 
@@ -51,13 +48,13 @@ def _url_of_ours(home: Home, server: Process, ports: Mapping[str, int]) -> str:
 
 def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
     """Wait until a server answers, whether it is ours or not."""
-    setting, is_ready, seconds = {
-        "postgres": ("DATABASE_URL", postgres.is_ready, POSTGRES_SECONDS),
-        "rabbitmq": ("RABBITMQ_URL", amqp.is_ready, RABBITMQ_SECONDS),
+    setting, is_ready = {
+        "postgres": ("DATABASE_URL", postgres.is_ready),
+        "rabbitmq": ("RABBITMQ_URL", amqp.is_ready),
     }[name]
     url = told[setting]
     if name in Supervisor(home).states():
-        await_process(home, name, lambda: is_ready(url), seconds)
+        await_process(home, name, lambda: is_ready(url))
         return
     where = urlsplit(url)
     try:
@@ -72,7 +69,7 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
 def migrate(home: Home, processes: Iterable[Process], environment: Mapping[str, str]) -> None:
     """Bring every service's schema up to date, all at once; StackError with the log of one that fails."""
     packages = dict.fromkeys(process.package for process in processes if process.package)
-    logs = {package: home.logs / f"{package}-init_db.log" for package in packages}
+    logs = {package: home.log(f"{package}-init_db") for package in packages}
     with ExitStack() as files:
         running = {
             package: subprocess.Popen(
@@ -84,58 +81,73 @@ def migrate(home: Home, processes: Iterable[Process], environment: Mapping[str, 
             )
             for package, log in logs.items()
         }
-        await_ready("migrations", lambda: all(p.poll() is not None for p in running.values()), SERVICE_SECONDS)
+        try:
+            await_ready("migrations", lambda: _all_done(running, logs), state=lambda: f"{_under_way(running)} not done")
+        finally:
+            for process in running.values():
+                process.kill()  # each is one transaction; has no effect on those that ended
+                process.wait()
+
+
+def _all_done(running: Mapping[str, subprocess.Popen[bytes]], logs: Mapping[str, Path]) -> bool:
+    """Whether all have ended well; StackError at once when one has failed."""
     for package, process in running.items():
-        if process.returncode:
-            raise StackError(f"{package}'s migration failed.\n{tail(logs[package])}")
+        if process.poll():
+            raise StackError(f"{package}'s migration failed.\n{process_log.why(logs[package])}")
+    return not _under_way(running)
+
+
+def _under_way(running: Mapping[str, subprocess.Popen[bytes]]) -> str:
+    return ", ".join(package for package, process in running.items() if process.poll() is None)
 
 
 def await_service(home: Home, process: Process, told: Mapping[str, str]) -> None:
-    """Wait until a service answers that it is well, and a worker until it has stayed up for a second."""
+    """Wait until a service answers that it is well, and until a worker's loops go round."""
+
+    def trouble(instance: str, info: Info) -> str:
+        return health.condition(home, process, told, instance, info).reason
+
     for instance in process.instances():
-        await_process(home, instance, partial(is_well, home, process, instance, told), SERVICE_SECONDS)
+        await_process(home, instance, partial(is_well, home, process, instance, told), partial(trouble, instance))
 
 
 def is_well(home: Home, process: Process, instance: str, told: Mapping[str, str]) -> bool:
-    """Whether a service says that it is well, or a worker runs."""
-    if process.url_setting:
-        return _is_healthy(int(told[process.port_setting]))
-    return Supervisor(home).state(instance) == "RUNNING"
+    """Whether a process runs and does what it is there for."""
+    info = Supervisor(home).states().get(instance)
+    return info is not None and health.condition(home, process, told, instance, info) == health.RUNNING
 
 
-def _is_healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def await_process(
+    home: Home, name: str, is_ready: Callable[[], bool], trouble: Callable[[Info], str] = lambda _: ""
+) -> None:
+    """Wait until it is ready, for as long as it lives and starts.
 
-
-def await_process(home: Home, name: str, is_ready: Callable[[], bool], seconds: float) -> None:
-    """Wait until it is ready; StackError, with the last lines of its log, when it gives up or takes too long."""
+    StackError, with its first error, when it ended or ends again and again.
+    """
     supervisor = Supervisor(home)
     starts: set[int] = set()
 
     def check() -> bool:
-        info = supervisor.states().get(name, {"start": 0, "statename": "gone"})
+        states = supervisor.states()
+        if not states and supervisor.is_there():
+            return False  # too busy to answer
+        info = states.get(name, {"start": 0, "statename": "gone"})
         starts.add(info["start"])
         if info["statename"] in {"gone", "FATAL"} or len(starts) > FAILED_STARTS:
             raise StackError(f"{name} does not start.")
         return is_ready()
 
+    def state() -> str:
+        info = supervisor.states().get(name)
+        if info is None:
+            return "supervisord does not answer"
+        told = f"{info['statename'].lower()}, pid {info['pid'] or 'none'}"
+        return "; ".join(filter(None, [told, trouble(info), process_log.last_line(home.log(name))]))
+
     try:
-        await_ready(name, check, seconds)
+        await_ready(name, check, state=state)
     except StackError as error:
-        raise StackError(f"{error}\n{tail(home.logs / f'{name}.log')}") from error
-
-
-def tail(log: Path, lines: int = 20) -> str:
-    """The last lines of a log, with its name above them."""
-    last = log.read_text(errors="replace").splitlines()[-lines:] if log.exists() else ["(nothing yet)"]
-    return "\n".join([f"The last lines of {log}:", *(f"  | {line}" for line in last)])
+        raise StackError(f"{error}\n{process_log.why(home.log(name))}") from error
 
 
 def stop(home: Home) -> bool:

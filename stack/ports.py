@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from textwrap import shorten
@@ -37,12 +38,18 @@ def any_free() -> int:
 
 def holder(port: int) -> str:
     """Who listens on this port, as far as this user may know: `pid 42 (python -m http.server)`."""
+    for pid in holders(port):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        return f"pid {pid} ({shorten(command, 100)})"
+    return "a process of another user"
+
+
+def holders(port: int) -> Iterator[int]:
+    """The pids of those who listen on this port, as far as this user may know."""
     sockets = _listening_sockets(port)
     for process in Path("/proc").glob("[0-9]*"):
         if sockets & _open_files(process):
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-            return f"pid {process.name} ({shorten(command, 100)})"
-    return "a process of another user"
+            yield int(process.name)
 
 
 def _open_files(process: Path) -> set[str]:

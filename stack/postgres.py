@@ -48,7 +48,7 @@ def is_ready(database_url: str) -> bool:
 
     try:
         connection = psycopg2.connect(
-            re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", database_url), connect_timeout=3
+            re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", database_url), connect_timeout=10
         )
     except psycopg2.OperationalError:
         return False
@@ -168,4 +168,4 @@ if __name__ == "__main__":
     try:
         main()
     except StackError as error:
-        sys.exit(str(error))
+        sys.exit(f"ERROR: {error}")

@@ -25,6 +25,11 @@ class Process:
     stop_seconds: int = 30  # after this long it is killed
 
     @property
+    def worker(self) -> bool:
+        """Whether it is one of ours that nobody calls: it tells by a heartbeat that it is well."""
+        return not self.server and not self.ports
+
+    @property
     def port_setting(self) -> str:
         """The variable that chooses the main port; empty without one."""
         return next(iter(self.ports), "")

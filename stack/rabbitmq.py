@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stack import debian
+from stack import debian, owned, ports
 from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.ports import HOST
@@ -95,6 +95,17 @@ def environment(home: Home, scripts: Path) -> dict[str, str]:
     }
 
 
+def refuse_foreign_port_mapper(home: Home) -> None:
+    """StackError when somebody else has the port of Erlang's port mapper: the node would fail, and not say why."""
+    port = int(os.environ["ERL_EPMD_PORT"])
+    ours = owned.processes(home)  # such as the one of a node that was killed, which outlives it
+    if not ports.is_free(port) and ours.isdisjoint(ports.holders(port)):
+        raise StackError(
+            f"Port {port}, of Erlang's port mapper (epmd), is taken by {ports.holder(port)}. "
+            "Stop that, or choose another port: ERL_EPMD_PORT=<port>."
+        )
+
+
 def main() -> None:
     """Become the server."""
     home = Home.of_this_process()
@@ -103,6 +114,7 @@ def main() -> None:
         raise StackError("RabbitMQ is gone.")
     configure(home)
     told = environment(home, scripts)
+    refuse_foreign_port_mapper(home)
     os.chdir(home.rabbitmq)
     link = Path("server")
     link.unlink(missing_ok=True)
@@ -116,4 +128,4 @@ if __name__ == "__main__":
     try:
         main()
     except StackError as error:
-        sys.exit(str(error))
+        sys.exit(f"ERROR: {error}")

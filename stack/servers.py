@@ -17,7 +17,7 @@ from stack.errors import StackError
 from stack.home import Home, lock
 from stack.processes import select
 from stack.supervision import Supervisor
-from stack.waiting import wait_until
+from stack.waiting import HANGING_SECONDS, wait_until
 
 NAMES = tuple(settings.SERVER_OF.values())
 
@@ -73,6 +73,6 @@ def kill(home: Path, name: str) -> int:
     """kill -9 a process and wait until the supervisor has noticed. It comes back; returns the pid it had."""
     pid = pid_of(home, name)
     os.kill(pid, signal.SIGKILL)
-    if not wait_until(lambda: pid_of(home, name) != pid, 10):
+    if not wait_until(lambda: pid_of(home, name) != pid, HANGING_SECONDS):
         raise StackError(f"{name} did not end.")
     return pid

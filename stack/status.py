@@ -3,10 +3,12 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from stack import owned, settings
+from stack import health, owned, settings
 from stack.errors import StackError
+from stack.health import Condition, Info
 from stack.home import Home
 from stack.processes import PROCESSES, Process
 from stack.supervision import Supervisor
@@ -22,16 +24,33 @@ def show(home: Home) -> None:
         )
         return
     told = settings.read_env_file(home.env_file)
+    conditions = _conditions(home, states, told)
     rows: list[tuple[str, ...]] = [("process", "state", "pid", "port", "url")]
     for process in PROCESSES.values():
-        rows += _rows(process, states, told)
+        rows += _rows(process, states, conditions, told)
     print()
     print(_table(rows))
+    for name, condition in conditions.items():
+        if condition.reason:
+            print(f"\n{name} is {condition.state}: {condition.reason}")
+            if condition.state == "hung":
+                print(f"  To have it started again: kill -9 {states[name]['pid']}")
     print(f"\nLogs: make logs, or {home.logs}. Stop: make down")
 
 
+def _conditions(home: Home, states: Mapping[str, Info], told: Mapping[str, str]) -> dict[str, Condition]:
+    """How each process is; all are looked at side by side, since one may not answer."""
+    ours = {name: process for process in PROCESSES.values() for name in process.instances() if name in states}
+
+    def condition(name: str) -> Condition:
+        return health.condition(home, ours[name], told, name, states[name])
+
+    with ThreadPoolExecutor(len(ours)) as pool:
+        return dict(zip(ours, pool.map(condition, ours), strict=True))
+
+
 def _rows(
-    process: Process, states: Mapping[str, Mapping[str, object]], told: Mapping[str, str]
+    process: Process, states: Mapping[str, Info], conditions: Mapping[str, Condition], told: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
     """A line for each copy, and for each way in."""
     port, url = told.get(process.port_setting, ""), _url(process, told)
@@ -40,7 +59,7 @@ def _rows(
     lines: list[tuple[str, ...]] = []
     for instance in sorted(states.keys() & process.instances()):
         state = states[instance]
-        lines.append((instance, str(state["statename"]).lower(), str(state["pid"] or ""), port, url))
+        lines.append((instance, conditions[instance].state, str(state["pid"] or ""), port, url))
     if lines and "RABBITMQ_MANAGEMENT_PORT" in process.ports:
         port = told["RABBITMQ_MANAGEMENT_PORT"]
         lines.append(("", "", "", port, f"http://127.0.0.1:{port} (guest, guest)"))

@@ -13,11 +13,13 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 from xmlrpc.client import Error, ServerProxy, Transport
 
+from shared import heartbeat
+from stack import owned, process_log
 from stack.errors import StackError
 from stack.home import ROOT, Home, write_private
 from stack.ports import HOST, any_free
 from stack.processes import Process
-from stack.waiting import wait_until
+from stack.waiting import HANGING_SECONDS, wait_until
 
 # supervisord waits 1, 2, 3... seconds between its tries: this is three minutes and a half until it gives up.
 START_RETRIES = 20
@@ -65,11 +67,16 @@ def _program(home: Home, process: Process, instance: str, argv: list[str]) -> di
         "stopsignal": process.stop_signal,
         "stopwaitsecs": str(process.stop_seconds),
         "killasgroup": "true",
-        "stdout_logfile": _escaped(_escaped(home.logs / f"{instance}.log")),  # supervisord expands it twice
+        "stdout_logfile": _escaped(_escaped(home.log(instance))),  # supervisord expands it twice
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "2",
         "redirect_stderr": "true",
+        **({"environment": _heartbeat(home, instance)} if process.worker else {}),
     }
+
+
+def _heartbeat(home: Home, instance: str) -> str:
+    return f'{heartbeat.FILE}="{_escaped(home.heartbeat(instance))}"'
 
 
 def _escaped(value: object) -> str:
@@ -88,12 +95,23 @@ class Supervisor:
         write_private(self._conf, configuration(self._home, processes, ports))
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)]
         begun = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)
-        if begun.returncode or not wait_until(self.is_running, 10):
+        if begun.returncode or not wait_until(self.is_running, HANGING_SECONDS):
             raise StackError(f"supervisord did not start.\n{begun.stdout}{begun.stderr}")
 
     def is_running(self) -> bool:
         """Whether it answers."""
         return self._conf.exists() and bool(self._try("getState"))
+
+    def hears_beats(self, name: str) -> bool:
+        """Whether it has this process write a heartbeat: one that older code started has not."""
+        parser = configparser.RawConfigParser()
+        parser.read(self._conf)
+        return heartbeat.FILE in parser.get(f"program:{name}", "environment", fallback="")
+
+    def is_there(self) -> bool:
+        """Whether it lives, though it may be too busy to answer."""
+        file = self._home.supervisor / "supervisord.pid"
+        return file.exists() and int(file.read_text() or 0) in owned.processes(self._home)
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Of each process: `statename`, `pid`, `start` and what else supervisord knows; empty when it doesn't run."""
@@ -115,6 +133,7 @@ class Supervisor:
         """Start those of them that don't run."""
         for name in names:
             if self.state(name) not in ALIVE:
+                process_log.mark_start(self._home.log(name))
                 self._call("startProcess", name, False)
 
     def stop(self, names: Iterable[str]) -> None:

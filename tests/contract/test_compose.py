@@ -1,9 +1,13 @@
 """The containers are the processes of `stack/processes.py`, with the same settings and the same libraries."""
 
 import importlib
+import os
 import re
+import subprocess
+import time
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from shared import heartbeat
 from shared.config import ROOT
 from stack.processes import PROCESSES, Process
 from tests.system.servers import SERVICES
@@ -60,6 +65,33 @@ def test_workers_are_run_as_they_are_elsewhere_and_as_often(process: Process) ->
     assert container["command"] == " ".join(["python", *process.command])
     assert container.get("scale", 1) == process.copies
     assert "ports" not in container
+
+
+@pytest.mark.parametrize("process", WORKERS, ids=_name)
+def test_a_worker_is_well_as_long_as_its_heartbeat_says_so(process: Process, tmp_path: Path) -> None:
+    kind, command = CONTAINERS[process.name]["healthcheck"]["test"]
+    file = tmp_path / "heartbeat"
+
+    def is_well() -> bool:
+        env = {**os.environ, heartbeat.FILE: str(file)}
+        return subprocess.run(["sh", "-c", command.replace("$$", "$")], env=env, check=False).returncode == 0
+
+    assert kind == "CMD-SHELL"
+    assert not is_well(), "it has not begun"
+    file.touch()
+    assert is_well()
+    file.write_text("events has not gone round for 60 s\n")
+    assert not is_well()
+    file.write_text("")
+    then = time.time() - heartbeat.STALE_SECONDS - 1
+    os.utime(file, (then, then))
+    assert not is_well()
+
+
+def test_an_image_says_where_the_heartbeat_is_and_that_can_be_written() -> None:
+    (file,) = re.findall(rf"\b{heartbeat.FILE}=(\S+)", (ROOT / "Dockerfile").read_text())
+    folders = {each.partition(":")[0] for process in WORKERS for each in CONTAINERS[process.name]["tmpfs"]}
+    assert {str(Path(file).parent)} == folders
 
 
 @pytest.mark.parametrize("process", OURS, ids=_name)

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.testing import wait_until
-from stack import amqp, lifecycle, owned, postgres, servers, settings
+from stack import amqp, lifecycle, owned, ports, postgres, servers, settings
 from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES
@@ -196,7 +196,37 @@ def test_a_server_that_does_not_start_is_reported_with_its_log(fresh: Path) -> N
     refused = stack("servers", "--only=postgres", home=fresh)
     assert refused.returncode == 1
     assert "postgres does not start." in refused.stderr
-    assert f"The last lines of {home.logs / 'postgres.log'}:" in refused.stderr
+    assert "Its first error: " in refused.stderr
+    assert f"in {home.log('postgres')}:" in refused.stderr
+
+
+@needs_rabbitmq
+def test_a_rabbitmq_that_does_not_start_is_reported_with_its_first_error_and_not_with_its_crash(fresh: Path) -> None:
+    home = Home.at(fresh)
+    home.make()
+    cookie = home.rabbitmq / ".erlang.cookie"
+    cookie.write_text("secret")
+    cookie.chmod(0o644)
+    refused = stack("servers", "--only=rabbitmq", home=fresh)
+    assert refused.returncode == 1
+    first = next(line for line in refused.stderr.splitlines() if line.startswith("Its first error: "))
+    assert f"Cookie file {cookie} must be accessible by owner only" in first
+
+
+@needs_rabbitmq
+def test_a_rabbitmq_whose_port_mapper_s_port_is_another_s_says_who_has_it(fresh: Path) -> None:
+    """It was free when it was chosen, and is not when the node is started again."""
+    servers.start(fresh, only=["rabbitmq"])
+    port = int(settings.read_env_file(Home.at(fresh).env_file)["ERL_EPMD_PORT"])
+    servers.stop_one(fresh, "rabbitmq")
+    for pid in set(ports.holders(port)):
+        os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: ports.is_free(port), "the port mapper is gone", 60)
+    with socket.create_server(("127.0.0.1", port)):
+        refused = stack("start", "rabbitmq", home=fresh)
+    assert refused.returncode == 1
+    assert f"Port {port}, of Erlang's port mapper (epmd), is taken by pid {os.getpid()} (" in refused.stderr
+    servers.start_one(fresh, "rabbitmq")
 
 
 @needs_rabbitmq
@@ -210,13 +240,34 @@ def test_the_whole_stack_comes_up_heals_itself_and_leaves_nothing(fresh: Path) -
     pids = {name: info["pid"] for name, info in Supervisor(home).states().items()}
     for pid in pids.values():
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: _all_run_anew(home, pids), "every process is back", 60)
+    wait_until(lambda: _all_run_anew(home, pids), "every process is back", 300)
     assert stack("up", home=fresh, **PORTS).returncode == 0
 
-    assert "saga_orchestrator-worker-2" in stack("status", home=fresh).stdout
+    assert _states(stack("status", home=fresh).stdout) == dict.fromkeys(pids, "running")
+    _shows_what_hangs(fresh, "pagos-worker")
     assert stack("down", home=fresh).stdout == "Stopped.\n"
     assert owned.processes(home) == set()
     assert "Not running" in stack("status", home=fresh).stdout
+
+
+def _states(shown: str) -> dict[str, str]:
+    """Of each process, the state that `make status` shows."""
+    rows = [line.split() for line in shown.splitlines() if not line.startswith(" ")]
+    names = {name for process in PROCESSES.values() for name in process.instances()}
+    return {row[0]: row[1] for row in rows if len(row) > 2 and row[0] in names and row[2].isdecimal()}
+
+
+def _shows_what_hangs(home: Path, name: str) -> None:
+    """A worker that is frozen is shown as such, and well again when it goes on."""
+    pid = servers.pid_of(home, name)
+
+    def state() -> str:
+        return _states(stack("status", home=home).stdout)[name]
+
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: state() == "hung", "it is seen to hang", 300)
+    os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: state() == "running", "it goes on", 300)
 
 
 def _all_run_anew(home: Home, before: dict[str, int]) -> bool:

@@ -3,9 +3,38 @@
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from flask.testing import FlaskClient
+from sqlalchemy import Connection
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from saga_choreography import models as choreography
+from saga_choreography.config import Settings as ChoreographySettings
+from saga_orchestrator import service
+from saga_orchestrator.config import Settings
+from saga_orchestrator.domain import Checkout
+from saga_orchestrator.executor import Executor
+from saga_orchestrator.models import db
+from shared import event_worker, heartbeat, worker
+from shared.config import ROOT
+from shared.event_worker import Part
+from shared.ids import new_id
+from shared.testing import wait_until
+from shared.wakeup import Stop, notify
+from tests.system.running import RunningSystem
+
+Start = Callable[..., RunningSystem]
+Client = Callable[..., FlaskClient]
+CONTAINERS = yaml.safe_load((ROOT / "docker-compose.saga.yml").read_text())["services"]
+LONG = 120.0  # seconds, so that nothing hangs
 WORKERS = ["carrito", "inventario", "pagos", "saga_choreography", "saga_orchestrator"]
 
 
@@ -36,3 +65,131 @@ def test_a_worker_that_has_nothing_to_do_says_so(database_url: str) -> None:
     done = run("pagos", RABBITMQ_URL="", PURGE_SECONDS="0", PAGOS_DATABASE_URL=database_url, SETTINGS_FILES="")
     assert done.returncode > 0
     assert "RABBITMQ_URL is not set" in done.stderr
+
+
+def accept(connection: Connection) -> None:
+    """A saga for executors to run."""
+    checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id())
+    assert service.accept(connection, [checkout], 60) == [True]
+
+
+def is_well(file: Path) -> bool:
+    """As a container's health check sees it."""
+    (command,) = {CONTAINERS[f"{service}-worker"]["healthcheck"]["test"][1] for service in WORKERS}
+    env = {**os.environ, heartbeat.FILE: str(file)}
+    return subprocess.run(["sh", "-c", command.replace("$$", "$")], env=env, check=False).returncode == 0
+
+
+def is_unwell(file: Path) -> bool:
+    return not is_well(file)
+
+
+def test_a_worker_is_well_while_it_has_nothing_to_do_and_not_when_it_is_frozen(
+    start_system: Start, rabbitmq_url: str, tmp_path: Path
+) -> None:
+    files = {f"{service}-worker": tmp_path / f"{service}.heartbeat" for service in WORKERS}
+    system = start_system(
+        processes=list(files),
+        copies={"saga_orchestrator-worker": 1},
+        rabbitmq_url=rabbitmq_url,
+        env_of={name: {heartbeat.FILE: str(file)} for name, file in files.items()},
+    )
+    for name, file in files.items():
+        wait_until(partial(is_well, file), f"{name} is well", LONG)
+        system.freeze(name)
+    for name, file in files.items():
+        wait_until(partial(is_unwell, file), f"{name} is seen to be frozen", LONG)
+        assert (heartbeat.trouble(file) or "").startswith("frozen for ")
+        system.thaw(name)
+        wait_until(partial(is_well, file), f"{name} is well again", LONG)
+
+
+@pytest.fixture
+def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The heartbeat of this process, which is quick to see that a loop hangs."""
+    monkeypatch.setenv(heartbeat.FILE, str(tmp_path / "heartbeat"))
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "HANG_SECONDS", 1.0)
+    return tmp_path / "heartbeat"
+
+
+class Hang:
+    """Stands for a function that does not return until the test is over."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        self.over.wait(LONG)
+        raise PoolTimeout("until the end of the test")
+
+
+@contextmanager
+def running(work: Callable[[], None], stop: Stop, hang: Hang) -> Iterator[None]:
+    """A worker in a thread of this process."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.request()
+        hang.over.set()
+        thread.join()
+
+
+def hung(file: Path) -> str:
+    return str(wait_until(lambda: heartbeat.trouble(file), "a loop hangs", LONG))
+
+
+@pytest.mark.parametrize(
+    "hangs",
+    [
+        ("saga_orchestrator.store.claim", "claims "),
+        ("saga_orchestrator.store.save", "writes-0 "),
+        ("saga_orchestrator.participants.Participants.ask", "alone-0 "),
+        ("saga_orchestrator.writer.Writer.progress", "leases "),
+    ],
+)
+def test_a_loop_of_an_executor_that_hangs_is_named(
+    hangs: tuple[str, str],
+    beats: Path,
+    service_client: Client,
+    fresh_database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hang, stop = Hang(), Stop()
+    app = service_client("saga_orchestrator", database_url=fresh_database_url).application
+    told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": fresh_database_url, "executor_threads": 1}
+    told |= dict.fromkeys(("carrito_service_url", "inventario_service_url", "pagos_service_url"), "http://127.0.0.1:1")
+    executor = Executor(app, Settings(_env_file=None, tries_per_attempt=1, progress_seconds=0.05, **told), stop)
+    with running(partial(worker.run_all, app, stop, executor.run), stop, hang):
+        wait_until(lambda: heartbeat.trouble(beats) == "", "it is well", LONG)
+        function, named = hangs
+        monkeypatch.setattr(function, hang)
+        with app.app_context(), db.transaction() as connection:
+            accept(connection)
+        wait_until(lambda: named in (heartbeat.trouble(beats) or ""), "it is named", LONG)
+
+
+def test_the_loop_of_events_is_named_when_it_hangs(
+    beats: Path, service_client: Client, fresh_database_url: str, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang, stop = Hang(), Stop()
+    app = service_client("saga_choreography", database_url=fresh_database_url).application
+    part = Part(choreography.outbox, lambda *_: [])
+    told: dict[str, Any] = {"SAGA_CHOREOGRAPHY_DATABASE_URL": fresh_database_url, "rabbitmq_url": rabbitmq_url}
+    jobs = event_worker.jobs(choreography.db, part, ChoreographySettings(_env_file=None, **told), stop)
+    with running(partial(worker.run_all, app, stop, *jobs), stop, hang):
+        wait_until(lambda: heartbeat.trouble(beats) == "", "it is well", LONG)
+        monkeypatch.setattr("shared.publisher.Publisher.relay", hang)
+        with app.app_context(), choreography.db.transaction() as connection:
+            notify(connection, part.outbox.channel)
+        assert hung(beats).startswith("events ")
+
+
+def test_a_chore_that_hangs_is_named(beats: Path, service_client: Client) -> None:
+    hang, stop = Hang(), Stop()
+    app = service_client("pagos").application
+    chore = partial(worker.run, stop, hang, lambda: LONG)
+    with running(partial(worker.run_all, app, stop, chore), stop, hang):
+        assert hung(beats).startswith("chores ")

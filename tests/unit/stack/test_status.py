@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import status
+from stack import health, status
 from stack.errors import StackError
 from stack.home import Home
 from stack.processes import PROCESSES
@@ -30,11 +30,24 @@ def test_a_table_shows_what_runs_and_no_password(
 ) -> None:
     home.env_file.write_text(TOLD)
     monkeypatch.setattr(Supervisor, "states", lambda _: {"pagos": {"statename": "RUNNING", "pid": 17}})
+    monkeypatch.setattr(health, "condition", lambda *_: health.RUNNING)
     status.show(home)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["pagos", "running", "17", "4002", "http://p"] in lines
     assert ["postgres", "yours", "postgresql+psycopg2://saga@127.0.0.1:4000/saga"] in lines
     assert not any(line[:1] == ["carrito"] for line in lines)
+
+
+def test_one_that_hangs_is_shown_as_such_and_what_to_do(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.env_file.write_text(TOLD)
+    monkeypatch.setattr(Supervisor, "states", lambda _: {"pagos-worker": {"statename": "RUNNING", "pid": 17}})
+    monkeypatch.setattr(health, "condition", lambda *_: health.Condition("hung", "frozen for 40 s"))
+    status.show(home)
+    shown = capsys.readouterr().out
+    assert ["pagos-worker", "hung", "17"] in [line.split() for line in shown.splitlines()]
+    assert "pagos-worker is hung: frozen for 40 s\n  To have it started again: kill -9 17\n" in shown
 
 
 def test_logs_of_a_process_are_followed_with_its_copies(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
+from shared import heartbeat
 from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES, select
@@ -43,6 +44,15 @@ def test_supervisord_starts_them_as_declared(home: Home, understood: ServerOptio
     assert pagos.stdout_logfile == str(home.logs / "pagos.log")
     assert (pagos.autostart, pagos.autorestart.__name__) == (False, "RestartUnconditionally")
     assert configs["postgres"].stopsignal.name == "SIGINT"
+
+
+def test_each_worker_is_told_where_its_heartbeat_is_read(home: Home, understood: ServerOptions) -> None:
+    configs = {group.process_configs[0].name: group.process_configs[0] for group in understood.process_group_configs}
+    told = {name: (config.environment or {}).get(heartbeat.FILE) for name, config in configs.items()}
+    workers = [name for process in PROCESSES.values() if process.worker for name in process.instances()]
+    assert {name: file for name, file in told.items() if file} == {name: str(home.heartbeat(name)) for name in workers}
+    assert Supervisor(home).hears_beats("pagos-worker")
+    assert not Supervisor(home).hears_beats("pagos")
 
 
 def test_supervisord_is_reached_on_loopback_with_a_password(home: Home) -> None:

@@ -1,0 +1,141 @@
+"""Shows whether every loop of a process goes round.
+
+A loop calls `beat()` in each round and within long work, and waits for something to do inside `resting()`. A thread
+looks at all loops every few seconds and writes `HEARTBEAT_FILE`: empty when all go round, else a line for each loop
+that hangs. A file that gets old means that the whole process is frozen.
+
+Standard library only: `make status` reads the file without the project's libraries.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE = "HEARTBEAT_FILE"  # the variable that names the file; whoever starts the process sets it
+BEAT_SECONDS = 5.0  # seldom enough to cost nothing
+STALE_SECONDS = 30.0  # six times that: a machine under load may be late with some
+HANG_SECONDS = 60.0  # far longer than a statement may take, or one request to another service
+# A loop that hangs for so long does not come back. The process ends, as it may at any moment, and is started again.
+GIVE_UP_SECONDS = 300.0
+GAVE_UP = 70  # the exit status then: an internal error, in sysexits.h
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Loop:
+    """One loop of this process: how often it went round, and whether it waits for something to do."""
+
+    name: str
+    rounds: int = 0
+    resting: bool = False
+    seen: int = -1  # rounds at the last look
+    silent: int = 0  # looks since it went round
+
+    def look(self) -> None:
+        """Note whether it has gone round since the last look."""
+        goes = self.resting or self.rounds != self.seen
+        self.seen, self.silent = self.rounds, 0 if goes else self.silent + 1
+
+
+_loops: set[Loop] = set()
+_changing = threading.Lock()
+_thread = threading.local()
+
+
+@contextmanager
+def loop(name: str) -> Iterator[None]:
+    """What this thread does inside is a loop with this name."""
+    own = Loop(name)
+    with _changing:
+        _loops.add(own)
+    _thread.loop = own
+    try:
+        yield
+    finally:
+        _thread.loop = None
+        with _changing:
+            _loops.discard(own)
+
+
+def beat() -> None:
+    """The loop that this thread runs, if it runs one, goes round."""
+    own: Loop | None = getattr(_thread, "loop", None)
+    if own is not None:
+        own.rounds += 1
+
+
+@contextmanager
+def resting() -> Iterator[None]:
+    """The loop that this thread runs, if it runs one, waits for something to do; for how long says nothing about it."""
+    own: Loop | None = getattr(_thread, "loop", None)
+    if own is None:
+        yield
+        return
+    own.resting = True
+    try:
+        yield
+    finally:
+        own.rounds += 1
+        own.resting = False
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Look after the loops that run inside, and write what is seen to `HEARTBEAT_FILE`, if one is named."""
+    file = os.environ.get(FILE)
+    over = threading.Event()
+    thread = threading.Thread(target=_watch, args=(over, Path(file) if file else None), name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _watch(over: threading.Event, file: Path | None) -> None:
+    """By looks and not by the clock, so that a process that was frozen as a whole is not judged when it wakes."""
+    while True:
+        with _changing:
+            loops = list(_loops)
+        for each in loops:
+            each.look()
+        silent = {each.name: each.silent * BEAT_SECONDS for each in loops}
+        hang = {name: seconds for name, seconds in silent.items() if seconds >= HANG_SECONDS}
+        if hang:
+            log.error("loops hang: %s", hang)
+        if file is not None:
+            _write(file, "".join(f"{name} has not gone round for {seconds:.0f} s\n" for name, seconds in hang.items()))
+        if max(hang.values(), default=0.0) >= GIVE_UP_SECONDS:
+            os._exit(GAVE_UP)
+        if over.wait(BEAT_SECONDS):
+            return
+
+
+def _write(file: Path, text: str) -> None:
+    new = file.with_name(f"{file.name}.new")
+    try:
+        new.write_text(text)
+        new.replace(file)
+    except OSError as error:  # the file gets old, which is seen
+        log.warning("no heartbeat: %s", error)
+
+
+def trouble(file: Path, since: float = 0.0) -> str | None:
+    """What is wrong with the process that writes this file: "" when all its loops go round, else the reason.
+
+    None when it has not written since then (seconds of `time.time`), so that nothing is known.
+    """
+    try:
+        written, text = file.stat().st_mtime, file.read_text()
+    except OSError:
+        return None
+    if written < since:
+        return None
+    age = time.time() - written
+    return f"frozen for {age:.0f} s" if age > STALE_SECONDS else text.strip().replace("\n", ", ")

@@ -1,0 +1,73 @@
+"""Whether a process does what it is there for: a web process is asked, a worker's heartbeat is read."""
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared import heartbeat
+from stack.home import Home
+from stack.ports import HOST
+from stack.processes import Process
+from stack.supervision import Supervisor
+
+ANSWER_SECONDS = 5.0  # /health itself gives up on a dependency after two
+
+
+Info = Mapping[str, Any]  # what supervisord knows of a process
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What people are told of a process: one word, and the reason if it is not well."""
+
+    state: str
+    reason: str = ""
+
+
+RUNNING, STARTING = Condition("running"), Condition("starting")
+
+
+def condition(home: Home, process: Process, told: Mapping[str, str], instance: str, info: Info) -> Condition:
+    """How a process is: `running` when it is well, `unwell` when it says that it isn't, `hung` when it says nothing.
+
+    Of one that does not run it is supervisord's word.
+    """
+    if info["statename"] != "RUNNING":
+        return Condition(str(info["statename"]).lower())
+    if process.worker and Supervisor(home).hears_beats(instance):
+        return _of_worker(home.heartbeat(instance), float(info["start"]))
+    if process.server or process.worker:
+        return RUNNING
+    return _of_web(int(told[process.port_setting]))
+
+
+def _of_worker(file: Path, started: float) -> Condition:
+    trouble = heartbeat.trouble(file, since=started)
+    if trouble is None:
+        return STARTING
+    return Condition("hung", trouble) if trouble else RUNNING
+
+
+def _of_web(port: int) -> Condition:
+    connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        return RUNNING if answer.status == 200 else Condition("unwell", _reason(answer.read()))
+    except ConnectionRefusedError:
+        return STARTING
+    except (OSError, http.client.HTTPException) as error:
+        return Condition("hung", f"no answer from http://{HOST}:{port}/health ({error or type(error).__name__})")
+    finally:
+        connection.close()
+
+
+def _reason(body: bytes) -> str:
+    """What /health says of the dependency that is missing."""
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, LookupError, TypeError):
+        return body.decode(errors="replace")[:200]

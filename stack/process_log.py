@@ -1,0 +1,63 @@
+"""What a process wrote since it was last started, and the first error in it, of which the others mostly follow."""
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from textwrap import shorten
+
+MARK = "=== started at "  # written before each start that was asked for
+LINES, WIDTH = 12, 160  # of a log that are shown
+# RabbitMQ's levels, PostgreSQL's and our own; what programs say of themselves (`initdb: error: …`); Python's.
+_ERROR = re.compile(
+    r"\[(?:error|critical|alert|emergency)\]"
+    r"|\b(?:ERROR|FATAL|PANIC|CRITICAL):"
+    r"|^[\w.-]+: (?:error|fatal|could not|cannot)\b"
+    r'|"level": "(?:error|critical)"'
+    r"|^Traceback \(most recent call last\):",
+)
+_EMPTY = re.compile(r"(?:.*\[\w+\] <[\d.]+>)?[\s=]*(?:BOOT FAILED)?\s*$")  # RabbitMQ's frame around its reason
+
+
+def mark_start(log: Path) -> None:
+    """Note in the log that the process is started now."""
+    with log.open("a") as file:
+        file.write(f"{MARK}{datetime.now().astimezone().isoformat(timespec='seconds')}\n")
+
+
+def since_start(log: Path) -> list[str]:
+    """The lines since the process was last started."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    marks = [number for number, line in enumerate(lines) if line.startswith(MARK)]
+    return lines[marks[-1] + 1 :] if marks else lines
+
+
+def last_line(log: Path) -> str:
+    """What it wrote last, shortened."""
+    return shorten("".join(since_start(log)[-1:]), 150)
+
+
+def why(log: Path) -> str:
+    """Why a process failed: its first error and what follows it, else the last lines; the log's name is said."""
+    lines = since_start(log)
+    first = next((number for number, line in enumerate(lines) if _ERROR.search(line) and not _EMPTY.match(line)), None)
+    if first is None:
+        return _shown(f"The last lines of {log}:", lines[-LINES:] or ["(nothing yet)"])
+    head = f"Its first error: {_error(lines[first:])}"
+    return _shown(f"{head}\nFrom there on, in {log}:", lines[first : first + LINES])
+
+
+def _error(lines: list[str]) -> str:
+    """The error that these lines begin with, in one."""
+    if lines[0].startswith("Traceback"):
+        return next((line for line in lines[1:] if line[:1].strip()), lines[0])
+    try:
+        entry = json.loads(lines[0])
+    except ValueError:
+        return lines[0].strip()
+    raised = str(entry.get("exception", "")).strip().splitlines()[-1:]
+    return ": ".join([str(entry.get("event", lines[0])), *raised])
+
+
+def _shown(head: str, lines: list[str]) -> str:
+    return "\n".join([head, *(f"  | {line[:WIDTH]}" for line in lines)])

@@ -1,0 +1,154 @@
+"""A loop that goes round, or waits, is well; one that does neither is named."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from shared import heartbeat
+from shared.config import ROOT
+from shared.testing import wait_until
+
+LONG = 60.0  # seconds, for which no test waits
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "heartbeat"
+    monkeypatch.setenv(heartbeat.FILE, str(file))
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "HANG_SECONDS", 0.05)
+    return file
+
+
+Start = Callable[[str, Callable[[threading.Event], None]], threading.Event]
+
+
+@pytest.fixture
+def loop(file: Path) -> Iterator[Start]:
+    """Starts a loop, which is given an event for its end; all are watched, and end with the test."""
+    assert not file.exists()
+    with ExitStack() as stack:
+        stack.enter_context(heartbeat.watched())
+
+        def start(name: str, work: Callable[[threading.Event], None]) -> threading.Event:
+            over = threading.Event()
+
+            def run() -> None:
+                with heartbeat.loop(name):
+                    work(over)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(over.set)
+            return over
+
+        yield start
+
+
+def waits(over: threading.Event) -> None:
+    with heartbeat.resting():
+        over.wait(LONG)
+
+
+def hangs(over: threading.Event) -> None:
+    over.wait(LONG)
+
+
+def goes_round(over: threading.Event) -> None:
+    while not over.wait(0.001):
+        heartbeat.beat()
+
+
+def rewritten(file: Path, times: int = 20) -> list[str]:
+    """What is written in the next rounds."""
+    seen: dict[int, str] = {}
+
+    def enough() -> bool:
+        if file.exists():
+            seen[file.stat().st_ino] = file.read_text()
+        return len(seen) > times
+
+    wait_until(enough, "it is written again and again", LONG)
+    return list(seen.values())
+
+
+def test_one_that_waits_for_something_to_do_is_well_for_however_long(loop: Start, file: Path) -> None:
+    loop("idle", waits)
+    assert set(rewritten(file)) == {""}
+    assert heartbeat.trouble(file) == ""
+
+
+def test_one_that_goes_round_is_well(loop: Start, file: Path) -> None:
+    loop("busy", goes_round)
+    wait_until(lambda: heartbeat.trouble(file) == "", "it is well", LONG)
+
+
+def test_one_that_hangs_is_named_beside_others_that_do_not(loop: Start, file: Path) -> None:
+    loop("idle", waits)
+    loop("busy", goes_round)
+    over = loop("stuck", hangs)
+    wait_until(lambda: heartbeat.trouble(file), "it is noticed", LONG)
+    assert (heartbeat.trouble(file) or "").startswith("stuck has not gone round for ")
+    over.set()
+    wait_until(lambda: heartbeat.trouble(file) == "", "its end is noticed", LONG)
+
+
+def test_one_that_goes_on_is_well_again(loop: Start, file: Path) -> None:
+    goes_on = threading.Event()
+
+    def hesitates(over: threading.Event) -> None:
+        goes_on.wait(LONG)
+        goes_round(over)
+
+    loop("slow", hesitates)
+    wait_until(lambda: heartbeat.trouble(file), "it is noticed", LONG)
+    goes_on.set()
+    wait_until(lambda: heartbeat.trouble(file) == "", "it is well again", LONG)
+
+
+def test_a_file_that_is_old_is_that_of_a_frozen_process(tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    file.touch()
+    assert heartbeat.trouble(file) == ""
+    then = time.time() - heartbeat.STALE_SECONDS - 1
+    os.utime(file, (then, then))
+    assert (heartbeat.trouble(file) or "").startswith("frozen for 3")
+
+
+def test_nothing_is_known_of_one_that_has_not_written_since_it_was_started(tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    assert heartbeat.trouble(file) is None
+    file.touch()
+    assert heartbeat.trouble(file, since=time.time() + 1) is None
+
+
+def test_a_thread_that_is_no_loop_may_beat_and_rest(file: Path) -> None:
+    assert file
+    heartbeat.beat()
+    with heartbeat.resting():
+        pass
+
+
+GIVES_UP = """
+import threading
+from shared import heartbeat
+heartbeat.BEAT_SECONDS, heartbeat.HANG_SECONDS, heartbeat.GIVE_UP_SECONDS = 0.01, 0.02, 0.05
+with heartbeat.watched(), heartbeat.loop("stuck"):
+    threading.Event().wait()
+"""
+
+
+def test_a_process_of_which_a_loop_does_not_come_back_ends_and_says_why() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GIVES_UP], cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONG
+    )
+    assert done.returncode == heartbeat.GAVE_UP
+    assert "stuck" in done.stderr
