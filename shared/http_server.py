@@ -16,18 +16,17 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from gunicorn import http
 from gunicorn.http import errors
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
-from shared.http_framing import Framing, NotARequest, request_length
+from shared.http_connection import ClientSocket, Connection
+from shared.http_framing import NotARequest
 from shared.json_codec import dumps
 from shared.web import PROBLEM, http_problem
 
 READ_BYTES = 65_536
 LINGER_SECONDS = 2.0  # after the last answer, so that it is read before the connection is gone
 SWEEP_SECONDS = 0.5  # how late a deadline may be noticed
-MAX_UNSENT = 8_000_000  # bytes of one answer: several times the largest that there is
 MAX_BUFFERED = 64_000_000  # bytes of all connections together: beyond it the oldest make room
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PARSE_STATUS = {
@@ -44,72 +43,6 @@ class Limits:
 
     seconds: float = 10.0  # to send a request, and to take its answer
     body_bytes: int = 1_000_000
-
-
-class ClientSocket(socket.socket):
-    """Never blocks, whatever gunicorn's thread worker asks for; keeps what can't be sent at once."""
-
-    def __init__(self, accepted: socket.socket) -> None:
-        super().__init__(fileno=accepted.detach())
-        super().setblocking(False)
-        self.unsent = bytearray()
-
-    def setblocking(self, flag: bool) -> None:
-        """It stays as it is."""
-
-    def settimeout(self, value: float | None) -> None:
-        """It stays as it is."""
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send or keep it; raises an OSError when the client is gone, or has not taken far too much."""
-        self.unsent += data
-        self.flush(flags)
-        if len(self.unsent) > MAX_UNSENT:
-            raise BrokenPipeError(errno.EPIPE, "the client does not read")
-
-    def flush(self, flags: int = 0) -> bool:
-        """Send what it takes of what was kept; whether that was all."""
-        try:
-            while self.unsent:
-                del self.unsent[: self.send(self.unsent, flags)]
-        except BlockingIOError:
-            return False
-        except OSError:
-            self.unsent.clear()
-            raise
-        return True
-
-
-class Connection(TConn):  # type: ignore[misc]
-    """A client: what has come of its next request, and until when it may take for what is waited for."""
-
-    def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any, max_body: int) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.initialized = True  # there is nothing that a thread would have to do before it parses
-        self.buffer = bytearray()
-        self.deadline = 0.0
-        self.reusable = True
-        self._max_body = max_body
-        self._framing: Framing | None = None
-
-    def next_request(self) -> bool:
-        """Whether a whole request has come; the parser has it then, and nothing else. Raises `NotARequest`."""
-        self._framing = self._framing or request_length(self.buffer, self._max_body)
-        try:
-            while next(self._framing).asked_for:
-                self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        except StopIteration as found:
-            request = bytes(self.buffer[: found.value])
-            del self.buffer[: found.value]
-            self._framing = None
-            self.parser = http.get_parser(self.cfg, iter([request]), self.client)
-            return True
-        return False
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that are kept for it."""
-        return len(self.buffer) + len(self.sock.unsent)
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
@@ -149,7 +82,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, connection: Connection, result: "Future[Any]") -> None:
         """A thread is done: send what is left of the answer."""
         connection.reusable = not result.cancelled() and result.exception() is None and bool(result.result())
-        self._send(connection)
+        self._go_on(connection, self._send)
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
         """Answer with a problem to what gunicorn can't parse, and to an error of the application that it lets out."""
@@ -168,7 +101,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             return
         self._next_sweep = now + SWEEP_SECONDS
         for connection in [each for each in self._waiting if force or each.deadline <= now]:
-            self._expire(connection)
+            self._go_on(connection, self._expire)
         while sum(each.buffered for each in self._waiting) > MAX_BUFFERED:
             self._drop(max(self._waiting, key=lambda each: each.buffered))
 
@@ -188,9 +121,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         connection.deadline = time.monotonic() + seconds
         self._waiting[connection] = None
         event = selectors.EVENT_WRITE if write else selectors.EVENT_READ
-        self.poller.register(connection.sock, event, partial(self._go_on, connection, then))
+        self.poller.register(connection.sock, event, partial(self._ready, connection, then))
 
-    def _go_on(self, connection: Connection, then: Callable[[Connection], None], _: Any) -> None:
+    def _ready(self, connection: Connection, then: Callable[[Connection], None], _: object) -> None:
+        """Called by the poller; in the meantime it may have made room for another that was ready at the same time."""
+        if connection in self._waiting:
+            self._go_on(connection, then)
+
+    def _go_on(self, connection: Connection, then: Callable[[Connection], None]) -> None:
+        """Do this for a connection; an error of its own ends it, and never the loop that all others need."""
         try:
             then(connection)
         except (BlockingIOError, InterruptedError):
@@ -205,6 +144,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _receive(self, connection: Connection) -> None:
         data = connection.sock.recv(READ_BYTES)
+        if not data and connection.buffer:
+            self._refuse(connection, 400, "the request breaks off: its head or its body is not all there")
+            return
         if not data:
             self._drop(connection)
             return
@@ -230,12 +172,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _send(self, connection: Connection) -> None:
         """Send what is kept, as the client takes it; then the next request, or the end."""
-        try:
-            done = connection.sock.flush()
-        except OSError:
-            self._drop(connection)
-            return
-        if not done:
+        if not connection.sock.flush():
             if connection not in self._waiting:
                 self._wait(connection, self._send, self.limits.seconds, write=True)
             return
@@ -251,11 +188,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def _end(self, connection: Connection) -> None:
         """Say that nothing more comes, and read on for a moment: closing at once could lose what was sent."""
         connection.buffer.clear()
-        try:
-            connection.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._drop(connection)
-            return
+        connection.sock.shutdown(socket.SHUT_WR)
         self._wait(connection, self._discard, LINGER_SECONDS)
 
     def _discard(self, connection: Connection) -> None:

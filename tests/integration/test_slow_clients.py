@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -270,6 +271,21 @@ def test_large_answers_come_whole(start_system: Start, clients: Connect) -> None
         status, headers, body = client.answer()
         assert status == 200
         assert len(body) == int(headers["content-length"]) > 500_000
+
+
+def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Start, clients: Connect) -> None:
+    """With what they sent unanswered, or answered to nobody; and requests behind others that are not read."""
+    system = inventario(start_system, **FOR_EVER)
+    read = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    asked_for = SLOW["no body yet"]
+    script = read.replace(b"/metrics", SCRIPT.encode())
+    for sent in (*SLOW.values(), read, read + asked_for, script, script + asked_for, b"x\r\n\r\n" + read) * 10:
+        client = clients(system)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset at its end
+        client.send(sent)
+        client.socket.close()
+    assert is_served(system, clients)
+    assert system.log("inventario").count("Booting worker") == 1
 
 
 def test_it_stops_at_once_whoever_is_connected(start_system: Start, clients: Connect) -> None:
