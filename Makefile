@@ -53,7 +53,7 @@ lint: install ## check style and types
 	@$(VENV) -m mypy
 
 audit: install ## check, across the running services, that no money and no stock is lost
-	@$(VENV) -m stack.audit
+	@$(VENV) -m stack.audit $(AUDIT_ARGS)
 
 bench: up ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
 	@$(VENV) -m bench $(BENCH_ARGS)

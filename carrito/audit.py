@@ -1,33 +1,51 @@
-"""carrito's books: which orders stand, what they are worth, and that carts and orders agree."""
+"""carrito's books: which orders stand, what they are worth, and what it knows of each saga."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Integer, cast, func, select
+from sqlalchemy import Connection, Integer, cast, func, select
 
-from carrito.models import carts, db, orders, outbox
-from shared.audit import count_by, digest
+from carrito.models import audit_log, carts, outbox
+from shared.audit import Audit, facts_statement
+
+_SAGA_IDS = """
+    SELECT saga_id FROM (
+        (SELECT saga_id FROM orders WHERE saga_id > :after ORDER BY saga_id LIMIT :limit)
+        UNION (SELECT saga_id FROM carts WHERE saga_id > :after ORDER BY saga_id LIMIT :limit)
+    ) AS known ORDER BY saga_id LIMIT :limit
+"""
+# Lines are product, quantity and unit price in minor units, in the order of products.
+_FACTS = """
+    SELECT known.saga_id, orders.status, orders.total_minor, orders.currency, carts.status AS cart,
+        (SELECT json_agg(json_build_array(
+            CAST(line ->> 'product_id' AS bigint), CAST(line ->> 'quantity' AS bigint),
+            CAST(round(CAST(line ->> 'unit_price' AS numeric) * 100) AS bigint)
+        ) ORDER BY CAST(line ->> 'product_id' AS bigint)) FROM json_array_elements(CAST(orders.items AS json)) AS line
+        ) AS lines
+    FROM unnest(:ids) AS known (saga_id)
+    LEFT JOIN orders ON orders.saga_id = known.saga_id
+    LEFT JOIN carts ON carts.saga_id = known.saga_id
+    WHERE orders.saga_id IS NOT NULL OR carts.saga_id IS NOT NULL
+"""
 
 
-def audit() -> dict[str, Any]:
-    """Carts and orders by status, confirmed totals by currency, and the orders whose cart says something else."""
-    confirmed = orders.c.status == "confirmed"
-    total = select(orders.c.currency, func.sum(orders.c.total_minor)).where(confirmed).group_by(orders.c.currency)
-    disagreeing = (
-        select(orders.c.id)
-        .join(carts, carts.c.id == orders.c.cart_id)
-        .where(confirmed, (carts.c.saga_id != orders.c.saga_id) | (carts.c.status != "checked_out"))
-    )
+def books(connection: Connection) -> Mapping[str, Any]:
+    """Carts and orders by status, confirmed totals by currency, and the checkouts that wait to be handed over."""
+    totals = audit_log.totals(connection)
     late = func.extract("epoch", func.now() - func.min(carts.c.handover_due_at))
-    overdue = select(cast(func.greatest(0, func.coalesce(late, 0)), Integer))
-    with db.transaction() as uow:
-        uow.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return {
-            "carts": count_by(uow, carts.c.status),
-            "orders": count_by(uow, orders.c.status),
-            "confirmed_minor": {currency: int(minor) for currency, minor in uow.execute(total)},
-            "confirmed_without_cart": uow.scalars(disagreeing.limit(20)).all(),
-            "awaited_handovers": uow.scalar(select(func.count()).where(carts.c.handover_due_at.is_not(None))),
-            "oldest_handover_overdue_seconds": uow.scalar(overdue),
-            "confirmed_sagas": digest(uow, orders.c.saga_id, confirmed),
-            "outbox": outbox.waiting(uow),
-        }
+    overdue = select(cast(func.greatest(0, func.coalesce(late, 0)), Integer)).where(
+        carts.c.handover_due_at.is_not(None)
+    )
+    awaited = select(func.count()).where(carts.c.handover_due_at.is_not(None))
+    return {
+        "carts": totals["carts"],
+        "orders": totals["orders"],
+        "confirmed_minor": totals["confirmed_minor"],
+        "awaited_handovers": connection.scalar(awaited),
+        "oldest_handover_overdue_seconds": connection.scalar(overdue),
+        "outbox": outbox.waiting(connection),
+        "oldest_unpublished_seconds": outbox.oldest_seconds(connection),
+    }
+
+
+audit = Audit(audit_log, books, _SAGA_IDS, facts_statement(_FACTS))

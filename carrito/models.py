@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from carrito.config import Settings
+from shared.audit_log import AuditLog
 from shared.barrier import Barrier
 from shared.db import Database, service_metadata
 from shared.idempotency import keys_table
@@ -31,6 +32,7 @@ barrier = Barrier(metadata)
 inbox = Inbox(metadata)
 outbox = Outbox(metadata)
 idempotency_keys = keys_table(metadata)
+audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
 
 # `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga. The wish

@@ -11,7 +11,7 @@ from carrito.app import create_app
 from carrito.carts import HANDOVER, handed_over, seconds_to_next_overdue, take_overdue
 from carrito.config import Settings
 from carrito.handover import Handover
-from carrito.models import db
+from carrito.models import audit_log, db
 from carrito.purges import PURGES
 from carrito.reactions import PART
 from shared import heartbeat, purge, worker
@@ -54,9 +54,9 @@ def main() -> None:
         lambda: idle_seconds(settings.handover_seconds),
         listener,
     )
-    worker.run_all(
-        create_app(settings), stop, chore, *purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop)
-    )
+    purges = purge.jobs(db, PURGES, settings, stop)
+    totals = audit_log.job(db, stop)
+    worker.run_all(create_app(settings), stop, chore, totals, *purges, *jobs(db, PART, settings, stop))
 
 
 if __name__ == "__main__":

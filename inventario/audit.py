@@ -1,66 +1,64 @@
-"""inventario's books: totals that must balance in every snapshot."""
+"""inventario's books: totals that must balance in every snapshot, and what it knows of each saga."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Integer, cast, func, or_, select
+from sqlalchemy import Connection, Integer, cast, func, or_, select
 
-from inventario.models import db, outbox, products, reservation_lines, reservations
-from shared.audit import count_by, digest
+from inventario.models import audit_log, outbox, products, reservations
+from shared.audit import Audit, facts_statement
+
+SHOWN = 20  # of what is broken: enough to start looking
+SHELVES = ("available", "held", "sold", "seeded", "restocked")
+_SAGA_IDS = "SELECT saga_id FROM reservations WHERE saga_id > :after ORDER BY saga_id LIMIT :limit"
+# Lines are product, quantity and unit price in minor units, in the order of products.
+_FACTS = """
+    SELECT reservations.saga_id, status, (
+        SELECT json_agg(json_build_array(product_id, quantity, unit_price_minor) ORDER BY product_id)
+        FROM reservation_lines AS lines WHERE lines.saga_id = reservations.saga_id
+    ) AS lines
+    FROM reservations WHERE saga_id = ANY (:ids)
+"""
 
 
-def audit() -> dict[str, Any]:
+def books(connection: Connection) -> Mapping[str, Any]:
     """Stock by shelf, what reservations say of the same, overdue holds, and the products that don't add up."""
-    by_product = (
-        select(reservation_lines.c.product_id, _quantity("held"), _quantity("committed"))
-        .join(reservations)
-        .group_by(reservation_lines.c.product_id)
-        .subquery()
+    totals = audit_log.totals(connection)
+    sums = connection.execute(select(*[_sum(products.c[shelf]).label(shelf) for shelf in SHELVES])).mappings().one()
+    overdue = (reservations.c.status == "held") & (reservations.c.expires_at < func.now())
+    latest = func.max(func.extract("epoch", func.now() - reservations.c.expires_at))
+    return {
+        "stock": dict(sums),
+        "broken_products": _broken_products(connection, totals["held_lines"], totals["committed_lines"])[:SHOWN],
+        "reservations": totals["reservations"],
+        "overdue_holds": connection.scalar(select(func.count()).where(overdue)),
+        "oldest_hold_overdue_seconds": connection.scalar(
+            select(cast(func.coalesce(latest, 0), Integer)).where(overdue)
+        ),
+        "committed_minor": totals["committed_minor"].get("", 0),
+        "outbox": outbox.waiting(connection),
+        "oldest_unpublished_seconds": outbox.oldest_seconds(connection),
+    }
+
+
+def _broken_products(connection: Connection, held: Mapping[str, int], sold: Mapping[str, int]) -> list[int]:
+    """Products that do not add up, or of which reservations hold or sold something else than their shelves say."""
+    shelves = products.c
+    unbalanced = or_(
+        shelves.available + shelves.held + shelves.sold != shelves.seeded + shelves.restocked,
+        shelves.available < 0,
+        shelves.held < 0,
+        shelves.sold < 0,
     )
-    broken = or_(
-        products.c.available + products.c.held + products.c.sold != products.c.seeded + products.c.restocked,
-        products.c.available < 0,
-        products.c.held < 0,
-        products.c.sold < 0,
-        products.c.held != func.coalesce(by_product.c.held, 0),
-        products.c.sold != func.coalesce(by_product.c.committed, 0),
-    )
-    broken_products = (
-        select(products.c.id).outerjoin(by_product, by_product.c.product_id == products.c.id).where(broken).limit(20)
-    )
-    shelves = ["available", "held", "sold", "seeded", "restocked"]
-    with db.transaction() as uow:
-        uow.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        sums = uow.execute(select(*[_total(products.c[shelf], shelf) for shelf in shelves])).mappings().one()
-        worth = func.sum(reservation_lines.c.quantity * reservation_lines.c.unit_price_minor)
-        overdue = reservations.c.expires_at < func.now()
-        return {
-            "stock": dict(sums),
-            "broken_products": uow.scalars(broken_products).all(),
-            "reservations": count_by(uow, reservations.c.status),
-            "overdue_holds": uow.scalar(select(func.count()).where(reservations.c.status == "held", overdue)),
-            "oldest_hold_overdue_seconds": uow.scalar(
-                select(
-                    cast(
-                        func.coalesce(func.max(func.extract("epoch", func.now() - reservations.c.expires_at)), 0),
-                        Integer,
-                    )
-                ).where(reservations.c.status == "held", overdue)
-            ),
-            "committed_minor": uow.scalar(
-                select(cast(func.coalesce(worth, 0), products.c.price_minor.type))
-                .select_from(reservations.join(reservation_lines))
-                .where(reservations.c.status == "committed")
-            ),
-            "committed_sagas": digest(uow, reservations.c.saga_id, reservations.c.status == "committed"),
-            "outbox": outbox.waiting(uow),
-        }
+    statement = select(shelves.id, shelves.held, shelves.sold, unbalanced.label("unbalanced"))
+    said = {row.id: row for row in connection.execute(statement)}
+    counted = {each: (held.get(str(each), 0), sold.get(str(each), 0)) for each in said}
+    broken = {each for each, row in said.items() if row.unbalanced or (row.held, row.sold) != counted[each]}
+    return sorted(broken | {int(key) for key in held.keys() | sold.keys()} - said.keys())
 
 
-def _total(column: Any, name: str) -> Any:
-    return cast(func.coalesce(func.sum(column), 0), products.c.price_minor.type).label(name)
+def _sum(column: Any) -> Any:
+    return cast(func.coalesce(func.sum(column), 0), products.c.price_minor.type)
 
 
-def _quantity(status: str) -> Any:
-    """What the reservations with this status add up to."""
-    quantity = func.sum(reservation_lines.c.quantity).filter(reservations.c.status == status)
-    return func.coalesce(quantity, 0).label(status)
+audit = Audit(audit_log, books, _SAGA_IDS, facts_statement(_FACTS))

@@ -9,7 +9,7 @@ import structlog
 
 from inventario.app import create_app
 from inventario.config import Settings
-from inventario.models import db
+from inventario.models import audit_log, db
 from inventario.purges import PURGES
 from inventario.reactions import PART
 from inventario.service import expire_holds, seconds_to_next_expiry
@@ -42,9 +42,9 @@ def main() -> None:
     settings = Settings()
     stop = Stop.on_signals()
     chore = partial(worker.run, stop, run_once, lambda: idle_seconds(settings.hold_seconds))
-    worker.run_all(
-        create_app(settings), stop, chore, *purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop)
-    )
+    purges = purge.jobs(db, PURGES, settings, stop)
+    totals = audit_log.job(db, stop)
+    worker.run_all(create_app(settings), stop, chore, totals, *purges, *jobs(db, PART, settings, stop))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 
 from pagos.app import create_app
 from pagos.config import Settings
-from pagos.models import db
+from pagos.models import audit_log, db
 from pagos.purges import PURGES
 from pagos.reactions import PART
 from shared import purge, worker
@@ -22,7 +22,7 @@ def main() -> None:
     chores = [*purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop)]
     if not chores:
         sys.exit("RABBITMQ_URL is not set, and PURGE_SECONDS is 0: there is nothing to do")
-    worker.run_all(create_app(settings), stop, *chores)
+    worker.run_all(create_app(settings), stop, audit_log.job(db, stop), *chores)
 
 
 if __name__ == "__main__":

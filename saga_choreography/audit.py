@@ -1,30 +1,34 @@
 """The choreography's books, as far as it has heard: every saga has ended, or is on its way."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
-from saga_choreography.models import db, outbox, sagas
-from shared.audit import count_by, digest
+from saga_choreography.models import audit_log, outbox, sagas
+from shared.audit import Audit, facts_statement
 from shared.retention import retention_of
 from shared.saga_states import ENDED
 
+_SAGA_IDS = "SELECT saga_id FROM sagas WHERE saga_id > :after ORDER BY saga_id LIMIT :limit"
+_FACTS = "SELECT saga_id, status FROM sagas WHERE saga_id = ANY (:ids)"
+LIVE = sagas.c.status.not_in(sorted(ENDED))
 
-def audit() -> dict[str, Any]:
-    """Sagas by status, those under way, the age of the oldest (seconds), and which were completed."""
-    live = sagas.c.status.not_in(ENDED)
-    with db.transaction() as uow:
-        uow.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        count, age = uow.execute(
-            select(func.count(), func.extract("epoch", func.now() - func.min(sagas.c.created_at))).where(live)
-        ).one()
-        carts = select(sagas.c.cart_id).where(live).group_by(sagas.c.cart_id).having(func.count() > 1)
-        return {
-            "sagas": count_by(uow, sagas.c.status),
-            "live": count,
-            "oldest_live_seconds": None if age is None else int(age),
-            "carts_with_two_live_sagas": uow.scalars(carts.limit(20)).all(),
-            "completed_sagas": digest(uow, sagas.c.saga_id, sagas.c.status == "completed"),
-            "outbox": outbox.waiting(uow),
-            "saga_retention_seconds": retention_of(uow).sagas,  # those that ended before may be gone
-        }
+
+def books(connection: Connection) -> Mapping[str, Any]:
+    """Sagas by status, those under way, the age of the oldest (seconds), and carts that two of them have."""
+    age = func.extract("epoch", func.now() - func.min(sagas.c.created_at))
+    live, oldest = connection.execute(select(func.count(), age).where(LIVE)).one()
+    carts = select(sagas.c.cart_id).where(LIVE).group_by(sagas.c.cart_id).having(func.count() > 1)
+    return {
+        "sagas": audit_log.totals(connection)["sagas"],
+        "live": live,
+        "oldest_live_seconds": None if oldest is None else int(oldest),
+        "carts_with_two_live_sagas": connection.scalars(carts.limit(20)).all(),
+        "outbox": outbox.waiting(connection),
+        "oldest_unpublished_seconds": outbox.oldest_seconds(connection),
+        "saga_retention_seconds": retention_of(connection).sagas,  # those that ended before may be gone
+    }
+
+
+audit = Audit(audit_log, books, _SAGA_IDS, facts_statement(_FACTS))

@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 
 from saga_choreography.config import Settings
+from shared.audit_log import AuditLog
 from shared.db import Database, service_metadata
 from shared.outbox import Outbox
 from shared.purge import runs_table
@@ -22,6 +23,7 @@ from shared.purge import runs_table
 metadata = service_metadata("saga_choreography")
 db = Database(metadata, Settings)
 outbox = Outbox(metadata)
+audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
 
 # What people see of a saga, made from its events (`facts` is what they say, merged; see `projection.py`).
@@ -48,6 +50,7 @@ sagas = Table(
     Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_sagas_cart", "cart_id"),
     Index("ix_sagas_status", "status", "saga_id"),
+    Index("ix_sagas_live", "status", "cart_id", postgresql_where=text("status NOT IN ('completed', 'compensated')")),
 )
 
 # Every event, once: the inbox, the timeline, and what the sagas can be rebuilt from.

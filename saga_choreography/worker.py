@@ -9,7 +9,7 @@ from functools import partial
 from saga_choreography import watchdog
 from saga_choreography.app import create_app
 from saga_choreography.config import Settings
-from saga_choreography.models import db, outbox
+from saga_choreography.models import audit_log, db, outbox
 from saga_choreography.purges import PURGES
 from saga_choreography.recording import record
 from shared import purge, worker
@@ -34,9 +34,9 @@ def main() -> None:
     limits = settings.limits
     part = Part(outbox, partial(record, limits=limits), all_together, an_end_is_among, GATHER_SECONDS)
     watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))
-    worker.run_all(
-        create_app(settings), stop, watch, *purge.jobs(db, PURGES, settings, stop), *jobs(db, part, settings, stop)
-    )
+    purges = purge.jobs(db, PURGES, settings, stop)
+    totals = audit_log.job(db, stop)
+    worker.run_all(create_app(settings), stop, watch, totals, *purges, *jobs(db, part, settings, stop))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from saga_orchestrator.app import create_app
 from saga_orchestrator.config import Settings
 from saga_orchestrator.executor import Executor
-from saga_orchestrator.models import db
+from saga_orchestrator.models import audit_log, db
 from saga_orchestrator.purges import PURGES
 from shared import purge, worker
 from shared.wakeup import Stop
@@ -12,10 +12,11 @@ from shared.wakeup import Stop
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    # A connection for taking sagas, one for writing them, one for renewing leases and one for purging.
-    app = create_app(settings.model_copy(update={"web_threads": 4}))
+    # A connection for taking sagas, one for writing them, one for renewing leases, one for totals and one for purging.
+    app = create_app(settings.model_copy(update={"web_threads": 5}))
     stop = Stop.on_signals()
-    worker.run_all(app, stop, Executor(app, settings, stop).run, *purge.jobs(db, PURGES, settings, stop))
+    chores = [audit_log.job(db, stop), *purge.jobs(db, PURGES, settings, stop)]
+    worker.run_all(app, stop, Executor(app, settings, stop).run, *chores)
 
 
 if __name__ == "__main__":

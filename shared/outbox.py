@@ -115,6 +115,11 @@ class Outbox:
         unsent = self.table.c.sent_at.is_(None)
         return uow.scalar(select(func.count()).select_from(self.table).where(unsent)) or 0
 
+    def oldest_seconds(self, uow: Connection) -> int:
+        """For how long the oldest event that is not published yet has waited; 0 when there is none."""
+        age = func.extract("epoch", func.now() - func.min(self.table.c.occurred_at))
+        return int(uow.scalar(select(age).where(self.table.c.sent_at.is_(None))) or 0)
+
 
 def lazily(uow: Connection) -> None:
     """What this transaction writes may be lost in a crash of the server: it only leads to publishing again."""

@@ -13,7 +13,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
 
 from shared import access, browsers, faults
-from shared.access import public, services_or_admin
+from shared.access import public
+from shared.audit import Audit, audit_routes
 from shared.config import ServiceSettings
 from shared.db import CommitInDoubt, Database, is_unavailable
 from shared.errors import DomainError
@@ -67,7 +68,7 @@ def create_service_app(
     db: Database,
     settings: ServiceSettings,
     routes: APIBlueprint,
-    audit: Callable[[], Mapping[str, Any]],
+    audit: Audit,
     checks: Mapping[str, Check],
 ) -> ServiceApp:
     """A service's app; `checks` are its dependencies beside the database, each raising when it is missing."""
@@ -86,10 +87,11 @@ def create_service_app(
     db.attach(app, settings)
     app.url_map.converters["other_than"] = OtherThan
     app.register_api(routes)
+    app.register_api(audit_routes(db, audit))
     _add_problems(app)
     browsers.guard(app, db.service, settings)
     access.guard(app, settings)
-    _add_windows(app, db, audit, {"database": lambda: _ping(db), **checks})
+    _add_windows(app, db, {"database": lambda: _ping(db), **checks})
     return app
 
 
@@ -100,9 +102,7 @@ def _ping(db: Database) -> None:
             raise ConnectionError("the database is read-only")
 
 
-def _add_windows(
-    app: ServiceApp, db: Database, audit: Callable[[], Mapping[str, Any]], checks: Mapping[str, Check]
-) -> None:
+def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:
     registry = app.extensions["metrics"] = CollectorRegistry()
     metrics = RequestMetrics(registry, db.service)
 
@@ -140,11 +140,6 @@ def _add_windows(
     @public
     def show_metrics() -> Response:
         return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/audit", summary="Totals that let anyone check the books from outside", responses={200: _OBJECT})
-    @services_or_admin
-    def show_audit() -> Response:
-        return respond(Answer(audit()))
 
 
 def _state_of(check: Check) -> str:

@@ -1,122 +1,82 @@
-"""`make audit`: read the books of all services and check that no money and no stock is lost.
+"""`make audit`: check that no money and no stock is lost, on the books of all services and saga by saga.
 
-Exit status: 0 when every rule that could be checked holds, 1 when one is broken, 2 when a service can't be read.
+Looks at the sagas that changed since the last audit and at those that were not in order then; with --full, at all.
+Exit status: 0 when every rule holds for every saga, 1 when one is broken, 2 when a service can't be read, 3 when
+nothing is broken but sagas could not be checked, since they have not ended.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stack import settings
+from stack import checkout_rules, money_rules, saga_rules, settings
 from stack.books import Books, Unreadable, read_books
-from stack.checkout_rules import ends, holds, once, orders, sagas_end, stock
+from stack.changes import Notes, read_changed
+from stack.facts import read_sagas
+from stack.findings import Examined, Findings, find, summary
 from stack.home import Home
-from stack.money_rules import money
 from stack.processes import PROCESSES, Process
-from stack.rules import Rule, Verdict, unrest
-from stack.table import paint, table
+from stack.rules import Rule, SagaRule
+
+__all__ = ["AUDITED", "RULES", "check", "notes_of", "summary", "urls_of"]
 
 AUDITED = tuple(name for name, process in PROCESSES.items() if process.url_setting and not process.server)
-RULES = tuple(rule for topic in (money, stock, orders, holds, ends, once) for rule in topic.rules)
-SETTLE_SECONDS = 2.0  # for what others hear of by events, or write down a moment later
-POLL_SECONDS = 0.2  # while waiting for things to be quiet: an audit adds up whole tables, so not more often
+RULES: tuple[Rule | SagaRule, ...] = tuple(
+    rule
+    for topic in ("money", "stock", "orders", "holds", "ends", "once")
+    for module in (money_rules, checkout_rules, saga_rules)
+    if hasattr(module, topic)
+    for rule in getattr(module, topic).rules
+)
+SAGA_RULES = tuple(rule for rule in RULES if isinstance(rule, SagaRule))
+SETTLE_SECONDS = 2.0  # for what one service knows a moment before the others
+POLL_SECONDS = 0.2  # while waiting for sagas to end
+READERS = 16  # requests at once, to all services together
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What became of one rule; no verdict when it can't be judged while checkouts are under way."""
-
-    rule: Rule
-    verdict: Verdict | None
-
-    @property
-    def broken(self) -> bool:
-        """Whether the rule was judged, and does not hold."""
-        return self.verdict is not None and not self.verdict.holds
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What became of all rules; `unrest` says why some were not checked."""
-
-    findings: tuple[Finding, ...]
-    unrest: str | None
-
-    @property
-    def broken(self) -> tuple[str, ...]:
-        """The names of the rules that do not hold."""
-        return tuple(finding.rule.name for finding in self.findings if finding.broken)
-
-    @property
-    def for_good(self) -> bool:
-        """Whether something is broken that may not be so for a moment."""
-        return any(finding.broken and finding.rule.always for finding in self.findings)
-
-    @property
-    def clean(self) -> bool:
-        """Whether every rule was checked and holds."""
-        return not self.unrest and not self.broken
-
-    def __str__(self) -> str:
-        return report(self)
-
-
-def check(urls: Mapping[str, str], wait_seconds: float = 0) -> Findings:
+def check(
+    urls: Mapping[str, str], wait_seconds: float = 0, notes: Path | None = None, *, full: bool = False
+) -> Findings:
     """Check every rule on the running services, whose `urls` are by name. Raises `Unreadable`.
 
-    Waits so long at most for things to be quiet; when they still aren't, that is itself a broken rule (`sagas_end`).
-    What holds only then gets a moment even so: the end of a choreographed checkout is known in one service first.
+    Waits so long at most for the sagas that it found under way to end; those that begin meanwhile are the next
+    audit's. What seems broken is looked at again until it was so for a moment, and only then said to be broken.
     """
     began = time.monotonic()
-    while True:
-        findings = judge(read_books(urls), waited=wait_seconds > 0)
-        patience = wait_seconds if findings.unrest else max(wait_seconds, SETTLE_SECONDS)
-        if findings.clean or findings.for_good or time.monotonic() - began > patience:
-            return findings
-        time.sleep(POLL_SECONDS)
+    broken_since: dict[str, float] = {}
+    examined = Examined()
+    with ThreadPoolExecutor(READERS) as pool:
+        changed = read_changed(urls, Notes() if full else Notes.load(notes), pool)
+        saga_ids = changed.saga_ids
+        while True:
+            books = read_books(urls)
+            for sagas in read_sagas(urls, saga_ids, pool):
+                examined.examine(sagas, SAGA_RULES, kept_since(books))
+            findings = find(RULES, books, examined, full=changed.full, waited=wait_seconds > 0)
+            now = time.monotonic()
+            wrong = {*findings.broken, *examined.wrong} - {"sagas_end"}
+            broken_since = {each: broken_since.get(each, now) for each in wrong}
+            settled = all(now - since >= SETTLE_SECONDS for since in broken_since.values())
+            if settled and (not findings.unchecked or now - began >= wait_seconds):
+                break
+            time.sleep(POLL_SECONDS)
+            saga_ids = examined.reopen()
+    if notes is not None:
+        Notes(changed.positions, frozenset(examined.open)).save(notes)
+    return findings
 
 
-def judge(books: Books, *, waited: bool = False) -> Findings:
-    """Check every rule on these books; having `waited`, everything should have ended."""
-    reason = unrest(books)
-
-    def verdict(rule: Rule) -> Verdict | None:
-        judged = rule.always or not reason or (waited and rule.judge is sagas_end)
-        return rule.judge(books) if judged else None
-
-    return Findings(tuple(Finding(rule, verdict(rule)) for rule in RULES), reason)
+def kept_since(books: Books) -> float:
+    """Sagas that were born before this time need not be known to their saga service any more."""
+    return time.time() - min((each.saga_retention_seconds for each in books.sagas.values()), default=0.0)
 
 
-def report(findings: Findings) -> str:
-    """A table of all rules, and what it comes to."""
-    lines = table([("", "rule", "", "figures"), *map(_row, findings.findings)])
-    coloured = [
-        paint(line, "red") if finding.broken else line
-        for finding, line in zip(findings.findings, lines[2:], strict=True)
-    ]
-    return "\n".join([*lines[:2], *coloured, "", summary(findings)])
-
-
-def _row(finding: Finding) -> tuple[str, str, str, str]:
-    rule, verdict = finding.rule, finding.verdict
-    if verdict is None:
-        return rule.topic, rule.statement, "not checked", ""
-    return rule.topic, rule.statement, "holds" if verdict.holds else "BROKEN", verdict.figures
-
-
-def summary(findings: Findings) -> str:
-    """What it comes to, in a line or two."""
-    checked = sum(finding.verdict is not None for finding in findings.findings)
-    text = paint(f"All {checked} rules{' that could be checked' if findings.unrest else ''} hold.", "green")
-    if findings.broken:
-        text = paint(f"BROKEN: {', '.join(findings.broken)}", "red")
-    if findings.unrest:
-        left = len(findings.findings) - checked
-        text += f"\nNot quiet: {findings.unrest}. {left} rules hold only once it is: python -m stack.audit --wait 60"
-    return text
+def notes_of(home: Home) -> Path:
+    """Where the audits of one stack keep what they have seen."""
+    return home.path / "audit.json"
 
 
 def urls_of(home: Home) -> dict[str, str]:
@@ -136,14 +96,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m stack.audit", description=__doc__)
     parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")
     parser.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="wait so long for sagas to end")
+    parser.add_argument("--full", action="store_true", help="look at all sagas, not only at those that changed")
     arguments = parser.parse_args()
+    home = Home.at(arguments.home)
     try:
-        findings = check(urls_of(Home.at(arguments.home)), arguments.wait)
+        findings = check(urls_of(home), arguments.wait, notes_of(home), full=arguments.full)
     except Unreadable as error:
         print(f"Can't read the books: {error}\nIs everything up? make status", file=sys.stderr)
         return 2
     print(findings)
-    return 1 if findings.broken else 0
+    return 1 if findings.broken else 3 if findings.unchecked else 0
 
 
 if __name__ == "__main__":

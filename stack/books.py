@@ -1,8 +1,9 @@
-"""What each service answers to `GET /audit`: its books, read one service after the other."""
+"""What each service answers to `GET /audit`: its books, each from one snapshot."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -11,7 +12,7 @@ from stack import settings
 from stack.errors import StackError
 
 SAGA_SERVICES = ("saga_orchestrator", "saga_choreography")
-READ_SECONDS = 30.0  # an audit adds up whole tables, and says nothing until it is done
+READ_SECONDS = 60.0  # a first audit reads whole tables, and a service says nothing until it has
 
 
 class Unreadable(StackError):
@@ -21,26 +22,16 @@ class Unreadable(StackError):
 class _Audit(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-
-class SagaSet(_Audit):
-    """A set of sagas: two of them are the same when size and digest are. Disjoint ones can be added."""
-
-    count: int = 0
-    sum: int = 0  # of a part of each id's hash
-
-    def __add__(self, other: "SagaSet") -> "SagaSet":
-        return SagaSet(count=self.count + other.count, sum=self.sum + other.sum)
+    outbox: int = 0  # events that wait to be published; an orchestrator has none
+    oldest_unpublished_seconds: int = 0
 
 
 class CarritoAudit(_Audit):
-    """Carts, orders, what the confirmed ones are worth by currency, and how many events wait to be published."""
+    """Carts and orders by status, and what the confirmed ones are worth by currency."""
 
     carts: Mapping[str, int]
     orders: Mapping[str, int]
     confirmed_minor: Mapping[str, int]
-    confirmed_without_cart: list[str]
-    confirmed_sagas: SagaSet
-    outbox: int
 
 
 class InventarioAudit(_Audit):
@@ -52,8 +43,6 @@ class InventarioAudit(_Audit):
     overdue_holds: int
     oldest_hold_overdue_seconds: int
     committed_minor: int
-    committed_sagas: SagaSet
-    outbox: int
 
 
 class PagosAudit(_Audit):
@@ -66,68 +55,54 @@ class PagosAudit(_Audit):
     wallets: Mapping[str, Mapping[str, int]]
     broken_payments: list[str]
     broken_wallets: list[str]
-    overpaid_sagas: list[str]
-    undone_but_paid_sagas: list[str]
-    paid_sagas: SagaSet
-    outbox: int
 
 
 class SagasAudit(_Audit):
-    """Sagas by status, and those under way."""
+    """Sagas by status, and those under way. Those that were born longer ago than the retention may be gone."""
 
     sagas: Mapping[str, int]
     live: int
     oldest_live_seconds: int | None
     carts_with_two_live_sagas: list[str]
-    completed_sagas: SagaSet
-    outbox: int = 0  # an orchestrator has none
-
-
-SagaBooks = Mapping[str, SagasAudit]  # of the services that run sagas, or show them
+    saga_retention_seconds: float
 
 
 @dataclass(frozen=True)
 class Books:
-    """The books of all services; those of the sagas twice, since reading them all takes a moment."""
+    """The books of all services."""
 
-    sagas: SagaBooks
+    sagas: Mapping[str, SagasAudit]  # of the services that run sagas, or show them
     carrito: CarritoAudit
     inventario: InventarioAudit
     pagos: PagosAudit
-    sagas_after: SagaBooks
 
 
-A = TypeVar("A", bound=_Audit)
+M = TypeVar("M", bound=BaseModel)
 
 
 def read_books(urls: Mapping[str, str]) -> Books:
-    """Read all books, those of the sagas first and last; `urls` by service. Raises `Unreadable`."""
-
-    def read(service: str, kind: type[A]) -> A:
-        return _read(service, urls[service], kind)
-
-    def sagas() -> SagaBooks:
-        return {service: read(service, SagasAudit) for service in SAGA_SERVICES if service in urls}
-
-    return Books(
-        sagas=sagas(),
-        carrito=read("carrito", CarritoAudit),
-        inventario=read("inventario", InventarioAudit),
-        pagos=read("pagos", PagosAudit),
-        sagas_after=sagas(),
-    )
+    """Read all books; `urls` by service. Raises `Unreadable`."""
+    kinds: dict[str, type[_Audit]] = {"carrito": CarritoAudit, "inventario": InventarioAudit, "pagos": PagosAudit}
+    kinds |= {service: SagasAudit for service in SAGA_SERVICES if service in urls}
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        audits = pool.map(lambda each: read(each, urls[each], "/audit", kinds[each]), kinds)
+        books: dict[str, Any] = dict(zip(kinds, audits, strict=True))
+    sagas = {service: books.pop(service) for service in SAGA_SERVICES if service in urls}
+    return Books(sagas=sagas, **books)
 
 
-def _read(service: str, url: str, kind: type[A]) -> A:
+def read(service: str, url: str, path: str, kind: type[M], body: Mapping[str, Any] | None = None) -> M:
+    """What a service answers to a GET, or with a body to a POST. Raises `Unreadable`."""
+    peer = Peer(service, url, settings.service_token(), READ_SECONDS)
     try:
-        reply = Peer(service, url, settings.service_token(), READ_SECONDS).get("/audit")
+        reply = peer.get(path) if body is None else peer.post(path, body)
     except PEER_FAILED as error:
-        raise Unreadable(f"{error.detail} ({url}/audit)") from error
+        raise Unreadable(f"{error.detail} ({url}{path})") from error
     if reply.status != 200:
-        raise Unreadable(f"{service}: HTTP {reply.status} ({url}/audit)")
+        raise Unreadable(f"{service}: HTTP {reply.status} ({url}{path})")
     try:
         return kind.model_validate(reply.body)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the answer"
-        raise Unreadable(f"{service}: this is no audit: {where}: {first['msg']} ({url}/audit)") from error
+        raise Unreadable(f"{service}: this is no audit: {where}: {first['msg']} ({url}{path})") from error

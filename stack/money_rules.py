@@ -1,4 +1,4 @@
-"""The rules about money."""
+"""The rules about money, as the services' books show them."""
 
 from collections.abc import Mapping
 
@@ -9,15 +9,7 @@ from stack.rules import Topic, Verdict, none
 money = Topic("money")
 
 
-@money.once_quiet
-def money_is_ordered(books: Books) -> Verdict:
-    """Captured - refunded = total of confirmed orders."""
-    kept = {currency: sums["net_minor"] for currency, sums in books.pagos.saga_payments.items()}
-    ordered = books.carrito.confirmed_minor
-    return Verdict(_nonzero(kept) == _nonzero(ordered), f"kept {_money(kept)}, ordered {_money(ordered)}")
-
-
-@money.in_every_snapshot
+@money.of_books
 def refunds_are_within_captures(books: Books) -> Verdict:
     """0 <= refunded <= captured."""
     kinds = (books.pagos.saga_payments, books.pagos.other_payments)
@@ -31,26 +23,14 @@ def refunds_are_within_captures(books: Books) -> Verdict:
     return Verdict(holds, f"captured {_money(captured)}, refunded {_money(refunded)}")
 
 
-@money.in_every_snapshot
-def sagas_pay_once(books: Books) -> Verdict:
-    """No saga is paid twice."""
-    return none(books.pagos.overpaid_sagas, "sagas paid twice")
-
-
-@money.in_every_snapshot
-def refunds_are_final(books: Books) -> Verdict:
-    """What was refunded is not kept."""
-    return none(books.pagos.undone_but_paid_sagas, "sagas refunded, but paid")
-
-
-@money.in_every_snapshot
+@money.of_books
 def ledger_sums_to_zero(books: Books) -> Verdict:
     """The ledger sums to zero, in every currency."""
     sums = {currency: sum(accounts.values()) for currency, accounts in books.pagos.accounts.items()}
     return Verdict(not _nonzero(sums) and books.pagos.ledger_sum == 0, f"sum {_money(sums)}")
 
 
-@money.in_every_snapshot
+@money.of_books
 def ledger_matches_payments(books: Books) -> Verdict:
     """The ledger earned what the payments kept."""
     kept = _paid(books.pagos, "net_minor")
@@ -60,7 +40,7 @@ def ledger_matches_payments(books: Books) -> Verdict:
     return Verdict(_nonzero(kept) == _nonzero(earned) and payments.holds, figures)
 
 
-@money.in_every_snapshot
+@money.of_books
 def wallets_match_ledger(books: Books) -> Verdict:
     """Wallets hold what the ledger says."""
     held = {currency: sums["balance_minor"] for currency, sums in books.pagos.wallets.items()}

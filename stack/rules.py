@@ -1,14 +1,16 @@
 """What a rule of the audit is.
 
-Some rules hold in every snapshot of one service. Others compare services, whose books are read one after the other:
-those hold once things are quiet, which is when no checkout is under way.
+Some rules are about the books of one service, and hold in every snapshot of them. The others are about one saga, as all
+services see it, and hold for each that has ended, whatever else is going on.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from stack.books import Books, SagaBooks
+from stack.books import Books
+from stack.facts import Saga
+
+SHOWN = 20  # of what breaks a rule: enough to start looking
 
 
 @dataclass(frozen=True)
@@ -19,67 +21,57 @@ class Verdict:
     figures: str
 
 
-Judge = Callable[[Books], Verdict]
+@dataclass(frozen=True)
+class _Rule:
+    topic: str
+    statement: str
+    name: str
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule: a function whose docstring states it."""
+class Rule(_Rule):
+    """A rule about the books of services."""
 
-    topic: str
-    judge: Judge
-    always: bool  # also while checkouts are under way
+    judge: Callable[[Books], Verdict]
 
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return self.judge.__name__
 
-    @property
-    def statement(self) -> str:
-        """What must hold, in one line."""
-        return (self.judge.__doc__ or "").rstrip(".")
+@dataclass(frozen=True)
+class SagaRule(_Rule):
+    """A rule about each saga."""
+
+    holds: Callable[[Saga], bool]
 
 
 class Topic:
-    """The rules about one thing, in the order in which they are declared."""
+    """The rules about one thing, in the order in which they are declared: functions whose docstring states them."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.rules: list[Rule] = []
+        self.rules: list[Rule | SagaRule] = []
 
-    def in_every_snapshot(self, judge: Judge) -> Judge:
-        """Declare a rule that one service's books show at any time."""
-        self.rules.append(Rule(self.name, judge, always=True))
+    def of_books(self, judge: Callable[[Books], Verdict]) -> Callable[[Books], Verdict]:
+        """Declare a rule that the services' books show at any time."""
+        self.rules.append(Rule(self.name, _statement(judge), judge.__name__, judge))
         return judge
 
-    def once_quiet(self, judge: Judge) -> Judge:
-        """Declare a rule that holds when no checkout is under way."""
-        self.rules.append(Rule(self.name, judge, always=False))
-        return judge
+    def of_each_saga(self, holds: Callable[[Saga], bool]) -> Callable[[Saga], bool]:
+        """Declare a rule that each saga shows once it has ended."""
+        self.rules.append(SagaRule(self.name, _statement(holds), holds.__name__, holds))
+        return holds
 
 
-def unrest(books: Books) -> str | None:
-    """What is going on, so that the books of different services may not agree yet; None when things are quiet."""
-    if live := max(_live(books.sagas), _live(books.sagas_after)):
-        return f"sagas under way: {live}"
-    if by_status(books.sagas) != by_status(books.sagas_after):
-        return "sagas began or ended while the books were read"
-    if frozen := books.carrito.carts.get("checking_out", 0):
-        return f"carts that wait for their saga: {frozen}"
-    return None
-
-
-def _live(sagas: SagaBooks) -> int:
-    return sum(each.live for each in sagas.values())
-
-
-def by_status(sagas: SagaBooks) -> Counter[str]:
-    """How many sagas have each status, in either pattern."""
-    return sum((Counter(each.sagas) for each in sagas.values()), Counter[str]())
+def _statement(rule: Callable[..., object]) -> str:
+    """What must hold, in one line."""
+    return (rule.__doc__ or "").rstrip(".")
 
 
 def none(broken: Iterable[object], what: str) -> Verdict:
-    """Holds when nothing is broken; the figures name what is."""
-    listed = ", ".join(map(str, broken))
-    return Verdict(not listed, f"{what}: {listed or 'none'}")
+    """Holds when nothing is broken; the figures name what is, the first few of it."""
+    found = list(broken)
+    return Verdict(not found, f"{what}: {listed(found)}")
+
+
+def listed(items: Sequence[object]) -> str:
+    """The first few of these, and how many there are when that is more."""
+    shown = ", ".join(map(str, items[:SHOWN])) or "none"
+    return shown if len(items) <= SHOWN else f"{shown} … {len(items)} in all"

@@ -41,7 +41,7 @@ CLOSED = {
     },
 }
 PARTICIPANTS = ("carrito", "inventario", "pagos")
-EVERY_SERVICE = {"GET /audit": E}
+EVERY_SERVICE = {"GET /audit": E, "GET /audit/changes": E, "GET /audit/sagas": E, "POST /audit/facts": E}
 EVERY_PARTICIPANT = {"POST /saga-commands": S}
 
 # What changes something, and is for shoppers.

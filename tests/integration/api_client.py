@@ -48,6 +48,11 @@ class ApiClient:
     def audit(self) -> dict[str, Any]:
         return body_of(self.get("/audit"))
 
+    def facts(self, *saga_ids: object) -> list[dict[str, Any]]:
+        """What the service tells an auditor of these sagas."""
+        told: list[dict[str, Any]] = body_of(self.post("/audit/facts", {"saga_ids": list(map(str, saga_ids))}))["facts"]
+        return told
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction of the service's own, to be left open while requests come in."""

@@ -26,7 +26,6 @@ def test_the_books_of_nothing_balance(inventario: Inventario) -> None:
     audit = inventario.audit()
     assert audit["stock"] == {"available": 0, "held": 0, "sold": 0, "seeded": 0, "restocked": 0}
     assert (audit["broken_products"], audit["reservations"], audit["committed_minor"]) == ([], {}, 0)
-    assert audit["committed_sagas"]["count"] == 0
 
 
 def test_the_books_tell_where_all_stock_is(inventario: Inventario) -> None:
@@ -43,7 +42,7 @@ def test_the_books_tell_where_all_stock_is(inventario: Inventario) -> None:
     assert audit["broken_products"] == []
     assert audit["reservations"] == {"held": 1, "committed": 1, "released": 1}
     assert audit["committed_minor"] == 4 * 250 + 100
-    assert (audit["committed_sagas"]["count"], audit["overdue_holds"]) == (1, 0)
+    assert audit["overdue_holds"] == 0
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,48 @@
 """A good set of audits: in each pattern one checkout completed; one undone, one declined, a wallet, and a merchant's
-own payment.
+own payment. And services that answer so.
 """
 
 import copy
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from stack.books import Books, CarritoAudit, InventarioAudit, PagosAudit, SagaBooks, SagasAudit
+from stack.books import Books, CarritoAudit, InventarioAudit, PagosAudit, SagasAudit
 
 Audits = dict[str, dict[str, Any]]
+Json = dict[str, Any]
 
-ORCHESTRATED, CHOREOGRAPHED = {"count": 1, "sum": "-7045364012372091023"}, {"count": 1, "sum": "4532118830219977214"}
-BOTH = {"count": 2, "sum": "-2513245182152113809"}
+ORCHESTRATED = "01890a5d-ac96-774b-bcce-b302099a8001"
+CHOREOGRAPHED = "01890a5d-ac96-774b-bcce-b302099a8002"
+UNDONE = "01890a5d-ac96-774b-bcce-b302099a8003"
+DECLINED = "01890a5d-ac96-774b-bcce-b302099a8004"
 _GOOD: Audits = {
     "saga_orchestrator": {
         "sagas": {"completed": 1, "compensated": 2},
         "live": 0,
         "oldest_live_seconds": None,
         "carts_with_two_live_sagas": [],
-        "completed_sagas": ORCHESTRATED,
+        "saga_retention_seconds": 90 * 24 * 3600.0,
     },
     "saga_choreography": {
         "sagas": {"completed": 1},
         "live": 0,
         "oldest_live_seconds": None,
         "carts_with_two_live_sagas": [],
-        "completed_sagas": CHOREOGRAPHED,
+        "saga_retention_seconds": 90 * 24 * 3600.0,
         "outbox": 0,
+        "oldest_unpublished_seconds": 0,
     },
     "carrito": {
         "carts": {"open": 2, "checked_out": 2},
         "orders": {"confirmed": 2, "cancelled": 1},
         "confirmed_minor": {"EUR": 1998},
-        "confirmed_without_cart": [],
-        "confirmed_sagas": BOTH,
         "outbox": 0,
+        "oldest_unpublished_seconds": 0,
     },
     "inventario": {
         "stock": {"available": 8, "held": 0, "sold": 2, "seeded": 7, "restocked": 3},
@@ -42,8 +51,8 @@ _GOOD: Audits = {
         "overdue_holds": 0,
         "oldest_hold_overdue_seconds": 0,
         "committed_minor": 1998,
-        "committed_sagas": BOTH,
         "outbox": 0,
+        "oldest_unpublished_seconds": 0,
     },
     "pagos": {
         "saga_payments": {"EUR": {"captured_minor": 2997, "refunded_minor": 999, "net_minor": 1998}},
@@ -54,38 +63,151 @@ _GOOD: Audits = {
         "wallets": {"EUR": {"balance_minor": 500, "ledger_minor": 500}},
         "broken_payments": [],
         "broken_wallets": [],
-        "overpaid_sagas": [],
-        "undone_but_paid_sagas": [],
-        "paid_sagas": BOTH,
         "outbox": 0,
+        "oldest_unpublished_seconds": 0,
     },
 }
+LINES = [[7, 1, 999]]
+# What each service knows of each saga.
+_FACTS: dict[str, dict[str, Json]] = {
+    "saga_orchestrator": {
+        ORCHESTRATED: {"status": "completed"},
+        UNDONE: {"status": "compensated"},
+        DECLINED: {"status": "compensated"},
+    },
+    "saga_choreography": {CHOREOGRAPHED: {"status": "completed"}},
+    "carrito": {
+        saga_id: {"status": status, "total_minor": 999, "currency": "EUR", "cart": cart, "lines": LINES}
+        for saga_id, status, cart in (
+            (ORCHESTRATED, "confirmed", "checked_out"),
+            (CHOREOGRAPHED, "confirmed", "checked_out"),
+            (UNDONE, "cancelled", None),
+        )
+    },
+    "inventario": {
+        ORCHESTRATED: {"status": "committed", "lines": LINES},
+        CHOREOGRAPHED: {"status": "committed", "lines": LINES},
+        UNDONE: {"status": "released", "lines": LINES},
+        DECLINED: {"status": "expired", "lines": LINES},
+    },
+    "pagos": {
+        saga_id: {
+            "currency": "EUR",
+            "captured_minor": captured,
+            "refunded_minor": refunded,
+            "payments": int(captured > 0),
+            "captured": int(captured > refunded),
+            "undone": refunded > 0,
+        }
+        for saga_id, captured, refunded in (
+            (ORCHESTRATED, 999, 0),
+            (CHOREOGRAPHED, 999, 0),
+            (UNDONE, 999, 999),
+            (DECLINED, 0, 0),
+        )
+    },
+}
+Facts = dict[str, dict[str, Json]]
 
 
 def good_audits(**changes: Any) -> Audits:
     """The set, with changes such as `pagos__accounts__EUR__revenue=-1`."""
-    audits = copy.deepcopy(_GOOD)
+    return changed(_GOOD, changes)
+
+
+def good_facts(**changes: Any) -> Facts:
+    """The facts by service and saga."""
+    return changed(_FACTS, changes)
+
+
+def changed(good: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy with these changes."""
+    copied = copy.deepcopy(good)
     for path, value in changes.items():
         *parents, last = path.split("__")
-        place: Any = audits
+        place: Any = copied
         for parent in parents:
             place = place[parent]
         place[last] = value
-    return audits
+    return copied
 
 
-def books_of(audits: Audits, **after: Any) -> Books:
-    """The books that say so; `after` changes what the orchestrator says when it is read again."""
-
-    def sagas(**changes: Any) -> SagaBooks:
-        said = {"saga_orchestrator": {**audits["saga_orchestrator"], **changes}}
-        said["saga_choreography"] = audits["saga_choreography"]
-        return {service: SagasAudit.model_validate(audit) for service, audit in said.items()}
-
+def books_of(audits: Audits) -> Books:
+    """The books that say so."""
     return Books(
-        sagas=sagas(),
+        sagas={name: SagasAudit.model_validate(audits[name]) for name in ("saga_orchestrator", "saga_choreography")},
         carrito=CarritoAudit.model_validate(audits["carrito"]),
         inventario=InventarioAudit.model_validate(audits["inventario"]),
         pagos=PagosAudit.model_validate(audits["pagos"]),
-        sagas_after=sagas(**after),
     )
+
+
+class Service:
+    """A service that answers an auditor; a test may change what it says, or have `before` do so at each request."""
+
+    def __init__(self, audit: Json, facts: dict[str, Json]) -> None:
+        self.audit, self.facts = audit, facts
+        self.place, self.begins, self.next_xid = "here", 1, 100
+        self.changes: list[tuple[int, str]] = []
+        self.asked: list[str] = []  # sagas whose facts were asked for
+        self.raw: tuple[int, bytes] | None = None  # an answer to everything
+        self.before: Callable[[str], None] = lambda _: None
+        self.url = ""
+
+    def change(self, saga_id: str, fact: Json | None) -> None:
+        """A saga changes, in a transaction of its own."""
+        self.changes.append((self.next_xid, saga_id))
+        self.next_xid += 1
+        if fact is None:
+            del self.facts[saga_id]
+        else:
+            self.facts[saga_id] = fact
+
+    def answer(self, path: str, body: Json | None) -> Json:
+        """What it says."""
+        where = urlsplit(path)
+        query = {name: values[0] for name, values in parse_qs(where.query).items()}
+        self.before(where.path)
+        if where.path == "/audit":
+            return self.audit
+        if where.path == "/audit/sagas":
+            return {"saga_ids": sorted(each for each in self.facts if each > query["after"])[:2]}
+        if where.path == "/audit/facts":
+            assert body is not None
+            self.asked += body["saga_ids"]
+            known = [each for each in body["saga_ids"] if each in self.facts]
+            return {"facts": [{"saga_id": each, **self.facts[each]} for each in known]}
+        assert where.path == "/audit/changes"
+        since = (int(query.get("xid", self.next_xid)), query.get("saga_id", ""))
+        page = sorted(each for each in self.changes if each > since)
+        more = {"xid": page[0][0], "saga_id": page[0][1]} if len(page) > 1 else None
+        answer = {"place": self.place, "begins": self.begins, "next_xid": self.next_xid, "more": more}
+        return {**answer, "saga_ids": [saga_id for _, saga_id in page[:1]]}
+
+
+@contextmanager
+def serving(service: Service) -> Iterator[Service]:
+    """The service at a URL of its own."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(None)
+
+        def do_POST(self) -> None:
+            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def _answer(self, body: Json | None) -> None:
+            status, text = service.raw or (200, json.dumps(service.answer(self.path, body)).encode())
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        service.url = f"http://127.0.0.1:{server.server_port}"
+        yield service
+        server.shutdown()

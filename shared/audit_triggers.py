@@ -1,0 +1,113 @@
+"""The SQL of the triggers that keep an audit's totals and log (`audit_log.py`), for migrations.
+
+A trigger runs once a statement, over all rows that it changed. What a row adds to the totals is said by queries over
+`rows`, each giving topic, key and amount; a row that changes takes back what it added, and adds what it is worth now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+TABLES = """
+CREATE TABLE {schema}.audit_totals (
+    topic text NOT NULL, key text NOT NULL, amount numeric NOT NULL, CONSTRAINT pk_audit_totals PRIMARY KEY (topic, key)
+);
+CREATE INDEX ix_audit_totals_zero ON {schema}.audit_totals (topic) WHERE amount = 0;
+CREATE TABLE {schema}.audit_deltas (topic text NOT NULL, key text NOT NULL, amount bigint NOT NULL);
+CREATE TABLE {schema}.audit_changes (
+    xid bigint NOT NULL, saga_id uuid NOT NULL, changed_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX ix_audit_changes_xid ON {schema}.audit_changes (xid, saga_id);
+INSERT INTO {schema}.audit_totals VALUES
+    ('log', 'begins', CAST(CAST(pg_current_xact_id() AS text) AS bigint));
+"""
+DROP_TABLES = "DROP TABLE {schema}.audit_totals, {schema}.audit_deltas, {schema}.audit_changes"
+_FUNCTION = """
+CREATE FUNCTION {schema}.audit_{table}_{operation}() RETURNS trigger LANGUAGE plpgsql AS $audit$
+BEGIN{note}
+    INSERT INTO {schema}.audit_deltas (topic, key, amount)
+    SELECT topic, key, sum(amount) FROM ({amounts}) AS amounts (topic, key, amount)
+     GROUP BY topic, key HAVING sum(amount) <> 0;
+    RETURN NULL;
+END $audit$;
+CREATE TRIGGER audit_{operation} AFTER {operation} ON {schema}.{table}
+    REFERENCING {transition} FOR EACH STATEMENT EXECUTE FUNCTION {schema}.audit_{table}_{operation}();
+"""
+_NOTE = """
+    INSERT INTO {schema}.audit_changes (xid, saga_id)
+    SELECT DISTINCT CAST(CAST(pg_current_xact_id() AS text) AS bigint), saga_id
+      FROM ({changed}) AS changed (saga_id) WHERE saga_id IS NOT NULL;"""
+_CAME_OR_WENT = "SELECT saga_id FROM {rows}"
+_DIFFERS = """
+SELECT unnest(ARRAY[old_rows.saga_id, new_rows.saga_id])
+  FROM old_rows FULL JOIN new_rows ON old_rows.{key} = new_rows.{key} WHERE {different}"""
+_SIDE = "SELECT topic, key, {sign} * amount FROM ({query}) AS side (topic, key, amount)"
+_PREFILL = """
+INSERT INTO {schema}.audit_totals (topic, key, amount)
+SELECT topic, key, sum(amount) FROM ({amounts}) AS amounts (topic, key, amount)
+ GROUP BY topic, key HAVING sum(amount) <> 0
+ON CONFLICT (topic, key) DO UPDATE SET amount = audit_totals.amount + excluded.amount;
+"""
+_TRANSITION = {
+    "insert": "NEW TABLE AS new_rows",
+    "delete": "OLD TABLE AS old_rows",
+    "update": "OLD TABLE AS old_rows NEW TABLE AS new_rows",
+}
+_SIDES = {"insert": (("new_rows", 1),), "delete": (("old_rows", -1),), "update": (("old_rows", -1), ("new_rows", 1))}
+NOTHING: Mapping[str, Sequence[str]] = {}
+
+
+@dataclass(frozen=True)
+class Changed:
+    """When a table's saga has changed: a row came or went, or one of these columns differs in the row with this key."""
+
+    key: str
+    columns: tuple[str, ...]
+
+
+def triggers(
+    schema: str,
+    table: str,
+    amounts: Sequence[str],
+    changed: Changed | None,
+    more: Mapping[str, Sequence[str]] = NOTHING,
+) -> str:
+    """The triggers of one table; `amounts` are queries over `{rows}`, in which other tables have their schema's name.
+
+    `more` are those that count only in one operation, by its name.
+    """
+    return "".join(
+        _trigger(schema, table, operation, [*amounts, *more.get(operation, ())], changed) for operation in _SIDES
+    )
+
+
+def drop_triggers(schema: str, table: str) -> str:
+    """Take the triggers of a table away."""
+    return "".join(f"DROP FUNCTION {schema}.audit_{table}_{operation}() CASCADE;\n" for operation in _SIDES)
+
+
+def prefill(schema: str, table: str, amounts: Sequence[str]) -> str:
+    """Count what is there already."""
+    rows = f"{schema}.{table}"
+    return _PREFILL.format(schema=schema, amounts=" UNION ALL ".join(each.format(rows=rows) for each in amounts))
+
+
+def _trigger(schema: str, table: str, operation: str, amounts: Sequence[str], changed: Changed | None) -> str:
+    sides = [
+        _SIDE.format(sign=sign, query=query.format(rows=rows)) for rows, sign in _SIDES[operation] for query in amounts
+    ]
+    note = "" if changed is None else _NOTE.format(schema=schema, changed=_changed(operation, changed))
+    return _FUNCTION.format(
+        schema=schema,
+        table=table,
+        operation=operation,
+        note=note,
+        amounts=" UNION ALL ".join(sides),
+        transition=_TRANSITION[operation],
+    )
+
+
+def _changed(operation: str, changed: Changed) -> str:
+    if operation != "update":
+        return _CAME_OR_WENT.format(rows=_SIDES[operation][0][0])
+    different = " OR ".join(f"old_rows.{each} IS DISTINCT FROM new_rows.{each}" for each in changed.columns)
+    return _DIFFERS.format(key=changed.key, different=different)

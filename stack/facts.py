@@ -1,0 +1,168 @@
+"""What each service knows of a saga, put side by side: the material of the rules that are checked saga by saga."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.saga_states import ENDED
+from stack.books import SAGA_SERVICES, read
+
+F = TypeVar("F")
+SAGAS_AT_ONCE = 1000  # in one request of facts: what several services answer in a moment
+
+
+class Line(NamedTuple):
+    """One line of an order or of a sale; the price in minor units."""
+
+    product_id: int
+    quantity: int
+    unit_price_minor: int
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    saga_id: str
+
+
+class OrderFact(_Fact):
+    """Of carrito: the saga's order, if it has one, and the cart that it has in hand or checked out."""
+
+    status: str | None = None
+    total_minor: int | None = None
+    currency: str | None = None
+    lines: tuple[Line, ...] | None = None
+    cart: str | None = None
+
+
+class SaleFact(_Fact):
+    """Of inventario: the saga's reservation."""
+
+    status: str
+    lines: tuple[Line, ...] | None
+
+
+class PaymentFact(_Fact):
+    """Of pagos: what the saga paid; `payments` counts those not declined, `undone` is whether it was compensated."""
+
+    currency: str
+    captured_minor: int
+    refunded_minor: int
+    payments: int
+    captured: int
+    undone: bool
+
+
+class StatusFact(_Fact):
+    """Of a service that runs sagas, or shows them."""
+
+    status: str
+
+
+@dataclass(frozen=True)
+class Saga:
+    """One saga, as all services see it. `statuses` are by saga service, read before the others and again after."""
+
+    id: str
+    statuses: Mapping[str, str]
+    statuses_after: Mapping[str, str]
+    order: OrderFact | None = None
+    sale: SaleFact | None = None
+    payment: PaymentFact | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether a saga service knows it. Others were made by hand, or it no longer keeps them."""
+        return bool(self.statuses_after)
+
+    @property
+    def status(self) -> str | None:
+        """Of a saga that is known, and did not move while it was read."""
+        return next(iter(self.statuses_after.values()), None)
+
+    @property
+    def unchecked(self) -> str | None:
+        """Why it can't be judged yet: what it is busy with. None once it has ended."""
+        if self.statuses != self.statuses_after:
+            return "moving"
+        busy = [status for status in self.statuses.values() if status not in ENDED]
+        if busy:
+            return busy[0]
+        if not self.known and self._undecided:
+            return "begun, and unknown to its saga service"
+        return None
+
+    @property
+    def _undecided(self) -> bool:
+        order, sale = self.order, self.sale
+        waits = order is not None and (order.cart == "checking_out" or order.status == "pending")
+        return waits or (sale is not None and sale.status == "held")
+
+    @property
+    def born(self) -> float:
+        """When its id was made, as of `time.time`; 0 for an id that doesn't say (only those of version 7 do)."""
+        saga_id = UUID(self.id)
+        return (saga_id.int >> 80) / 1e3 if saga_id.version == 7 else 0.0
+
+    @property
+    def ordered(self) -> OrderFact | None:
+        """Its order, if that is confirmed."""
+        return self.order if self.order is not None and self.order.status == "confirmed" else None
+
+    @property
+    def sold(self) -> SaleFact | None:
+        """Its sale, if that is committed."""
+        return self.sale if self.sale is not None and self.sale.status == "committed" else None
+
+    @property
+    def kept_minor(self) -> int:
+        """What was captured, less what was refunded."""
+        return 0 if self.payment is None else self.payment.captured_minor - self.payment.refunded_minor
+
+
+class _Told(BaseModel, Generic[F]):
+    facts: list[F]
+
+
+_PARTICIPANTS: Mapping[str, type[BaseModel]] = {
+    "carrito": _Told[OrderFact],
+    "inventario": _Told[SaleFact],
+    "pagos": _Told[PaymentFact],
+}
+
+
+def read_sagas(urls: Mapping[str, str], saga_ids: Sequence[str], pool: Executor) -> Iterator[list[Saga]]:
+    """Every one of these sagas, some at a time. Raises `Unreadable`."""
+    for first in range(0, len(saga_ids), SAGAS_AT_ONCE):
+        yield _read_some(urls, saga_ids[first : first + SAGAS_AT_ONCE], pool)
+
+
+def _read_some(urls: Mapping[str, str], saga_ids: Sequence[str], pool: Executor) -> list[Saga]:
+    services = [service for service in SAGA_SERVICES if service in urls]
+
+    def statuses() -> list[dict[str, str]]:
+        told = pool.map(partial(_facts, urls, saga_ids, _Told[StatusFact]), services)
+        return [{each.saga_id: each.status for each in facts} for facts in told]
+
+    def of(saga_id: str, told: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        return {service: each[saga_id] for service, each in zip(services, told, strict=True) if saga_id in each}
+
+    before = statuses()
+    participants = list(_PARTICIPANTS)
+    told = pool.map(lambda service: _facts(urls, saga_ids, _PARTICIPANTS[service], service), participants)
+    orders, sales, payments = ({each.saga_id: each for each in facts} for facts in told)
+    after = statuses()
+    return [
+        Saga(each, of(each, before), of(each, after), orders.get(each), sales.get(each), payments.get(each))
+        for each in saga_ids
+    ]
+
+
+def _facts(urls: Mapping[str, str], saga_ids: Sequence[str], kind: type[BaseModel], service: str) -> list[Any]:
+    told: Any = read(service, urls[service], "/audit/facts", kind, {"saga_ids": saga_ids})
+    return list(told.facts)

@@ -1,0 +1,146 @@
+"""What an audit found: what became of each rule, and which sagas could not be checked."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from shared.saga_states import SagaStatus
+from stack.books import Books
+from stack.facts import Saga
+from stack.rules import Rule, SagaRule, Verdict, listed
+from stack.table import paint, table
+
+
+@dataclass
+class Examined:
+    """What became of each saga so far; one that is looked at again replaces what was said of it before."""
+
+    checked: int = 0
+    by_hand: set[str] = field(default_factory=set)  # unknown to the saga services, but sound
+    unkept: set[str] = field(default_factory=set)  # so old that its saga service need not know it any more
+    broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by rule
+    unchecked: dict[str, str] = field(default_factory=dict)  # why
+
+    def examine(self, sagas: Iterable[Saga], rules: Sequence[SagaRule], kept_since: float) -> None:
+        """Check every rule on each of these sagas that has ended; `kept_since` is a time as of `time.time`."""
+        for saga in sagas:
+            if saga.unchecked is not None:
+                self.unchecked[saga.id] = saga.unchecked
+                continue
+            self.checked += 1
+            for rule in rules:
+                if not rule.holds(saga):
+                    self.broken[rule.name].append(saga.id)
+            if not saga.known:
+                (self.unkept if saga.born < kept_since else self.by_hand).add(saga.id)
+
+    @property
+    def wrong(self) -> set[str]:
+        """The sagas that break a rule."""
+        return {saga_id for broken in self.broken.values() for saga_id in broken}
+
+    @property
+    def open(self) -> list[str]:
+        """The sagas that were not found in order."""
+        return sorted({*self.unchecked, *self.wrong})
+
+    def reopen(self) -> list[str]:
+        """Forget what was said of the sagas that were not in order, to look at them again; these sagas."""
+        again = self.open
+        self.checked -= len(again) - len(self.unchecked)
+        self.by_hand.difference_update(again)
+        self.unkept.difference_update(again)
+        self.broken.clear()
+        self.unchecked.clear()
+        return again
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one rule."""
+
+    rule: Rule | SagaRule
+    verdict: Verdict
+
+    @property
+    def broken(self) -> bool:
+        """Whether the rule does not hold."""
+        return not self.verdict.holds
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What became of all rules and sagas; `full` is whether all sagas were looked at, or those that changed."""
+
+    findings: tuple[Finding, ...]
+    examined: Examined
+    full: bool
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The names of the rules that do not hold."""
+        return tuple(finding.rule.name for finding in self.findings if finding.broken)
+
+    @property
+    def unchecked(self) -> Mapping[str, str]:
+        """The sagas that could not be checked, and why."""
+        return self.examined.unchecked
+
+    @property
+    def clean(self) -> bool:
+        """Whether every rule holds, for every saga."""
+        return not self.broken and not self.unchecked
+
+    def __str__(self) -> str:
+        return report(self)
+
+
+def find(
+    rules: Sequence[Rule | SagaRule], books: Books, examined: Examined, *, full: bool, waited: bool = False
+) -> Findings:
+    """The verdict on each rule; having `waited`, every saga should have ended."""
+    return Findings(tuple(Finding(rule, _verdict(rule, books, examined, waited)) for rule in rules), examined, full)
+
+
+def _verdict(rule: Rule | SagaRule, books: Books, examined: Examined, waited: bool) -> Verdict:
+    if isinstance(rule, Rule):
+        return rule.judge(books)
+    broken = examined.broken.get(rule.name, [])
+    if rule.name == "sagas_end":
+        broken = [each for each, why in examined.unchecked.items() if waited or why == SagaStatus.STUCK]
+    return Verdict(not broken, f"sagas that don't: {listed(broken)}")
+
+
+def report(findings: Findings) -> str:
+    """A table of all rules, and what it comes to."""
+    lines = table([("", "rule", "", "figures"), *map(_row, findings.findings)])
+    coloured = [
+        paint(line, "red") if finding.broken else line
+        for finding, line in zip(findings.findings, lines[2:], strict=True)
+    ]
+    return "\n".join([*lines[:2], *coloured, "", summary(findings)])
+
+
+def _row(finding: Finding) -> tuple[str, str, str, str]:
+    rule, verdict = finding.rule, finding.verdict
+    return rule.topic, rule.statement, "holds" if verdict.holds else "BROKEN", verdict.figures
+
+
+def summary(findings: Findings) -> str:
+    """What it comes to, in a few lines."""
+    examined = findings.examined
+    which = "all there are" if findings.full else "those that changed since the last audit, or were not in order then"
+    lines = [f"Sagas checked: {examined.checked} ({which})."]
+    if examined.by_hand:
+        lines.append(f"Made by hand, and sound: {listed(sorted(examined.by_hand))}.")
+    if examined.unkept:
+        lines.append(f"No longer kept by their saga service, and sound: {len(examined.unkept)}.")
+    if examined.unchecked:
+        busy = [f"{saga_id} ({why})" for saga_id, why in sorted(examined.unchecked.items())]
+        lines.append(f"NOT CHECKED, since they have not ended: {listed(busy)}. To wait for them: --wait 60")
+    if findings.broken:
+        lines.append(paint(f"BROKEN: {', '.join(findings.broken)}", "red"))
+    else:
+        all_of_them = "" if not examined.unchecked else " for the sagas that were checked"
+        lines.append(paint(f"All {len(findings.findings)} rules hold{all_of_them}.", "green"))
+    return "\n".join(lines)

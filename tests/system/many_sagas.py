@@ -1,0 +1,94 @@
+"""A shop in which many checkouts have been completed: rows as their sagas would have left them, written by SQL.
+
+Half of the sagas are orchestrated and half choreographed; a few of each are still under way. By hand, for measurements:
+`python -m tests.system.many_sagas DATABASE_URL 1000000`.
+"""
+
+import sys
+import time
+
+from sqlalchemy import Connection, create_engine, text
+
+PRODUCTS = 200
+LIVE = 10  # of the last sagas, in each style
+
+# An id of version 7: one saga every ten milliseconds, the rest made of a hash.
+_FUNCTIONS = """
+CREATE OR REPLACE FUNCTION pg_temp.id_of(number bigint, kind text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $id$
+    SELECT CAST(lpad(to_hex(1750000000000 + number * 10), 12, '0') || '7' || substr(md5(kind || number), 1, 3)
+        || '8' || substr(md5(kind || number), 4, 15) AS uuid)
+$id$;
+"""
+_ROWS = {
+    "inventario.products": """
+        INSERT INTO inventario.products (sku, name, description, category, price_minor, available, sold, seeded)
+        SELECT 'many-' || number, 'Mug', '', '', 999, 10, :count / {products}, :count / {products} + 10
+        FROM generate_series(0, {products} - 1) AS numbers (number)""",
+    "inventario.reservations": """
+        INSERT INTO inventario.reservations (saga_id, cart_id, status, expires_at)
+        SELECT pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), 'committed', now()
+        FROM generate_series(1, :count) AS numbers (n)""",
+    "inventario.reservation_lines": """
+        INSERT INTO inventario.reservation_lines (saga_id, product_id, quantity, unit_price_minor)
+        SELECT pg_temp.id_of(n, 'saga'), (SELECT min(id) FROM inventario.products) + n % {products}, 1, 999
+        FROM generate_series(1, :count) AS numbers (n)""",
+    "pagos.payments": """
+        INSERT INTO pagos.payments (
+            id, saga_id, cart_id, user_id, amount_minor, currency, payment_method, status
+        )
+        SELECT pg_temp.id_of(n, 'payment'), pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), 'user ' || n % 1000,
+            999, 'EUR', 'paypal', 'captured' FROM generate_series(1, :count) AS numbers (n)""",
+    "pagos.ledger_transfers": """
+        INSERT INTO pagos.ledger_transfers (payment_id, kind, debit_account, credit_account, amount_minor, currency)
+        SELECT pg_temp.id_of(n, 'payment'), 'capture', 'clearing:paypal', 'revenue', 999, 'EUR'
+        FROM generate_series(1, :count) AS numbers (n)""",
+    "carrito.carts": """
+        INSERT INTO carrito.carts (id, user_id, status, saga_id)
+        SELECT pg_temp.id_of(n, 'cart'), 'user ' || n % 1000, 'checked_out', pg_temp.id_of(n, 'saga')
+        FROM generate_series(1, :count) AS numbers (n)""",
+    "carrito.orders": """
+        INSERT INTO carrito.orders (id, saga_id, cart_id, user_id, items, total_minor, currency, status)
+        SELECT pg_temp.id_of(n, 'order'), pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), 'user ' || n % 1000,
+            '[{{"product_id": ' || (SELECT min(id) FROM inventario.products) + n % {products}
+            || ', "name": "Mug", "quantity": 1, "unit_price": 9.99}}]', 999, 'EUR', 'confirmed'
+        FROM generate_series(1, :count) AS numbers (n)""",
+    "saga_orchestrator.sagas": """
+        INSERT INTO saga_orchestrator.sagas (
+            saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, status, state, due_at,
+            deadline_at, ended_at
+        )
+        SELECT pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), 'user ' || n % 1000, 'paypal', '{{}}',
+            pg_temp.id_of(n, 'payment'), pg_temp.id_of(n, 'order'),
+            CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END, '{{}}',
+            CASE WHEN n > :count - 2 * {live} THEN now() + interval '1 hour' END, now(), now()
+        FROM generate_series(2, :count, 2) AS numbers (n)""",
+    "saga_choreography.sagas": """
+        INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, status, due_at, deadline_at, ended_at)
+        SELECT pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), '{{}}',
+            CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END,
+            CASE WHEN n > :count - 2 * {live} THEN now() + interval '1 hour' END, now(), now()
+        FROM generate_series(1, :count, 2) AS numbers (n)""",
+}
+
+
+def store(connection: Connection, count: int, *, told: bool = False) -> None:
+    """Make so many checkouts, and have PostgreSQL look at the tables, as it does by itself after a while."""
+    connection.execute(text(_FUNCTIONS))
+    for table, statement in _ROWS.items():
+        began = time.perf_counter()
+        connection.execute(text(statement.format(products=PRODUCTS, live=LIVE)), {"count": count})
+        connection.execute(text(f"ANALYZE {table}"))
+        if told:
+            sys.stderr.write(f"{table}: {time.perf_counter() - began:.1f} s\n")
+
+
+def main() -> None:
+    """See above."""
+    engine = create_engine(sys.argv[1], isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        store(connection, int(sys.argv[2]), told=True)
+        connection.execute(text("VACUUM"))
+
+
+if __name__ == "__main__":
+    main()
