@@ -119,6 +119,23 @@ def test_a_worker_whose_exchange_was_deleted_makes_it_again(room: Room) -> None:
     room.wait_quiet(CARRITO)
 
 
+def test_what_was_confirmed_is_kept_and_can_be_sent_again_as_the_same_events_of_its_saga_only(room: Room) -> None:
+    room.run(CARRITO, INVENTARIO)
+    [event, other] = room[CARRITO].stage(initiated(), initiated())
+    wait_until(lambda: room[INVENTARIO].acted().total() == 2, "both are reacted to")
+    room.wait_quiet(CARRITO)
+    assert room.counts(CARRITO) == Counter([event.saga_id, other.saga_id])
+    with room[CARRITO].transaction() as connection:
+        room[CARRITO].outbox.send_again(connection, [event.saga_id])
+        assert room[CARRITO].outbox.waiting(connection) == 1
+    wait_until(lambda: room.counts(CARRITO)[event.saga_id] == 2, "it is published again")
+    room.wait_quiet(CARRITO)
+    room.wait_quiet(INVENTARIO)
+    assert [each for each in room.published if each.saga_id == event.saga_id and each.id == event.id] == [event] * 2
+    assert room.counts(CARRITO)[other.saga_id] == 1
+    assert room[INVENTARIO].acted() == Counter([event.saga_id, other.saga_id])
+
+
 def test_a_worker_makes_its_bindings_again_that_were_removed_while_it_is_connected(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
