@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import requests
 
 from shared.testing import wait_until
 from tests.system.running import RunningSystem
@@ -276,6 +277,7 @@ def test_large_answers_come_whole(start_system: Start, clients: Connect) -> None
 def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Start, clients: Connect) -> None:
     """With what they sent unanswered, or answered to nobody; and requests behind others that are not read."""
     system = inventario(start_system, **FOR_EVER)
+    requests.get(f"{system.url('inventario')}/audit", timeout=HANGING)
     read = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
     asked_for = SLOW["no body yet"]
     script = read.replace(b"/metrics", SCRIPT.encode())
@@ -285,7 +287,7 @@ def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Star
         client.send(sent)
         client.socket.close()
     assert is_served(system, clients)
-    assert system.log("inventario").count("Booting worker") == 1
+    assert 'route="/audit"' in requests.get(f"{system.url('inventario')}/metrics", timeout=HANGING).text, "a new worker"
 
 
 def test_it_stops_at_once_whoever_is_connected(start_system: Start, clients: Connect) -> None:
