@@ -7,7 +7,7 @@ from typing import Any
 import requests
 
 from shared.json_codec import dumps, loads
-from stack import settings
+from stack import local_http, settings
 from stack.errors import StackError
 
 TIMEOUT = (1.0, 60.0)  # seconds to connect, and to answer: twice the longest wait that is asked for
@@ -33,8 +33,7 @@ class Client:
     def __init__(self, urls: Mapping[str, str]) -> None:
         """`urls` are those of the services, by name."""
         self._urls = urls
-        self._session = requests.Session()
-        self._session.trust_env = False  # the services are on this machine: no proxy is asked
+        self._session = local_http.session()
         self._session.headers.update(
             {"Content-Type": "application/json", "User-Agent": "bench", **settings.credentials()}
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import requests
 
+from stack import local_http
 from stack.meters import Postgres
 from stack.shop import CHOREOGRAPHED, ORCHESTRATED, TIMEOUT, Json, Shop, ShopError
 
@@ -39,6 +40,7 @@ class Meter:
 
     def __init__(self, shop: Shop, database_url: str | None) -> None:
         self._shop = shop
+        self._session = local_http.session()
         self._postgres = None if database_url is None else Postgres(database_url)
 
     def counts(self) -> Counts:
@@ -74,7 +76,7 @@ class Meter:
     def _answered(self, service: str) -> int:
         url = f"{self._shop.urls[service]}/metrics"
         try:
-            text = requests.get(url, timeout=TIMEOUT).text
+            text = self._session.get(url, timeout=TIMEOUT).text
         except requests.RequestException as error:
             raise ShopError(f"No answer from {url}. Is everything up? make status") from error
         return sum(

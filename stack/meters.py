@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 import requests
 
+from stack import local_http
 from stack.errors import StackError
 
 # Every transaction that writes takes a number; so those are counted that have to reach the disk, and not those that
@@ -66,12 +67,13 @@ class RabbitMQ:
 
     def __init__(self, management_port: str) -> None:
         self._url = f"http://127.0.0.1:{management_port}/api/overview"
+        self._session = local_http.session()
 
     def messages(self) -> Messages:
         """Until now; takes some seconds, until the figures are complete."""
         time.sleep(STATISTICS_SECONDS)
         try:
-            overview: Mapping[str, Any] = requests.get(self._url, auth=("guest", "guest"), timeout=10).json()
+            overview: Mapping[str, Any] = self._session.get(self._url, auth=("guest", "guest"), timeout=10).json()
         except requests.RequestException as error:
             raise StackError(f"No answer from RabbitMQ's management API: {error}") from error
         counts = overview["message_stats"]

@@ -9,7 +9,7 @@ import requests
 
 from shared.ids import new_id
 from shared.json_codec import dumps, loads
-from stack import settings
+from stack import local_http, settings
 from stack.errors import StackError
 
 WAIT_SECONDS = 30  # the most that a service waits with its answer, when it is asked to
@@ -46,7 +46,8 @@ class Request:
     def curl(self) -> str:
         """The same as a command line."""
         headers = {**({} if self.body is None else {"Content-Type": "application/json"}), **self.headers}
-        words = ["curl", "-s", *([] if self.method == "GET" else ["-X", self.method]), shlex.quote(self.url)]
+        method = [] if self.method == "GET" else ["-X", self.method]
+        words = ["curl", "-s", *local_http.curl_options(), *method, shlex.quote(self.url)]
         lines = [" ".join(words)]
         if headers:
             lines.append(" ".join(f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()))
@@ -60,9 +61,8 @@ class Shop:
 
     def __init__(self, urls: Mapping[str, str]) -> None:
         self.urls = urls
-        self._session = requests.Session()
+        self._session = local_http.session()
         self._session.headers.update(settings.credentials())
-        self._session.trust_env = False  # they are on this machine: no proxy is asked
 
     def send(self, request: Request) -> Json:
         """The answer's JSON; raises `ShopError` when there is none, or it is a problem."""

@@ -29,6 +29,9 @@ _SYSTEMS = pytest.StashKey[list[RunningSystem]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """The run begins in the first process; those that pytest-xdist starts find it in their environment."""
+    here = "localhost,127.0.0.1,::1"  # what tests talk to is on this machine
+    for name in ("no_proxy", "NO_PROXY"):
+        os.environ[name] = ",".join(filter(None, [here, os.environ.get(name)]))
     if not hasattr(config, "workerinput"):
         config.stash[_RUN] = TestRun()
 

@@ -4,9 +4,12 @@ import importlib
 import os
 import re
 import subprocess
+import sys
+import threading
 import time
 import tomllib
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +68,35 @@ def test_workers_are_run_as_they_are_elsewhere_and_as_often(process: Process) ->
     assert container["command"] == " ".join(["python", *process.command])
     assert container.get("scale", 1) == process.copies
     assert "ports" not in container
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers that it is well, or not."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("process", WEBS, ids=_name)
+def test_a_web_process_is_well_as_long_as_it_says_so_whatever_proxy_its_container_is_told_of(process: Process) -> None:
+    kind, _, *arguments = CONTAINERS[process.name]["healthcheck"]["test"]
+    told = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "PATH": os.environ["PATH"]}
+    assert kind == "CMD"
+    for status, well in ((200, True), (503, False)):
+        handler = type("Handler", (Health,), {"status": status})
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            command = [sys.executable, *(each.replace("8000", str(server.server_port)) for each in arguments)]
+            assert (subprocess.run(command, env=told, check=False, timeout=60).returncode == 0) == well
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("process", WORKERS, ids=_name)

@@ -95,7 +95,7 @@ def test_it_goes_through_a_shop_in_both_styles(shop: Shop, walk: Walk, broker: B
     before = {pattern: ends(shop, pattern) for pattern in LISTS}
     for window, _ in LISTS.values():
         shop.restart(window, ADMIN_TOKEN=TOKEN)
-    done = walk(ADMIN_TOKEN=TOKEN, **with_queues(broker, rabbitmq))
+    done = walk(ADMIN_TOKEN=TOKEN, http_proxy="http://127.0.0.1:9", **with_queues(broker, rabbitmq))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert done.stdout.endswith(f"\nAll {ok_lines(done)} things are as they should be.\n")

@@ -17,6 +17,10 @@
 
 set -euo pipefail
 
+# This machine is asked without a proxy; for other hosts counts what the environment says.
+others=${no_proxy:-${NO_PROXY:-}}
+export no_proxy="localhost,127.0.0.1,::1${others:+,$others}"
+
 carrito=${CARRITO_SERVICE_URL:-http://localhost:3000}
 inventario=${INVENTARIO_SERVICE_URL:-http://localhost:3001}
 pagos=${PAGOS_SERVICE_URL:-http://localhost:3002}
