@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, cast, func, select
 
-from carrito.models import audit_log, carts, outbox
+from carrito.models import audit_log, checkouts, outbox
 from shared.audit import Audit, facts_statement
 
 _SAGA_IDS = """
@@ -32,11 +32,11 @@ _FACTS = """
 def books(connection: Connection) -> Mapping[str, Any]:
     """Carts and orders by status, confirmed totals by currency, and the checkouts that wait to be handed over."""
     totals = audit_log.totals(connection)
-    late = func.extract("epoch", func.now() - func.min(carts.c.handover_due_at))
+    late = func.extract("epoch", func.now() - func.min(checkouts.c.handover_due_at))
     overdue = select(cast(func.greatest(0, func.coalesce(late, 0)), Integer)).where(
-        carts.c.handover_due_at.is_not(None)
+        checkouts.c.handover_due_at.is_not(None)
     )
-    awaited = select(func.count()).where(carts.c.handover_due_at.is_not(None))
+    awaited = select(func.count()).where(checkouts.c.handover_due_at.is_not(None))
     return {
         "carts": totals["carts"],
         "orders": totals["orders"],

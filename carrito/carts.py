@@ -1,26 +1,20 @@
 """The use cases of carts; every one runs inside the caller's transaction."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import (
-    Connection,
-    delete,
-    func,
-    insert,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from carrito import checkout_store
 from carrito.domain import (
+    CREATE_ORDER,
     Beginning,
-    CartEmpty,
+    CartFreeze,
     CartNotFound,
+    CartOfAnotherSaga,
     CartStatus,
     ItemNotFound,
     OrderStands,
@@ -28,17 +22,14 @@ from carrito.domain import (
     Release,
     check_room,
     check_stock,
+    no_lines,
     not_open,
 )
-from carrito.models import cart_items, carts
+from carrito.models import barrier, cart_items, carts
 from shared.db import Row
 from shared.errors import DomainError
 from shared.ids import new_id
-from shared.json_codec import dumps
 from shared.prepared import prepared
-from shared.wakeup import notify
-
-HANDOVER = "handover"  # the channel that wakes the worker
 
 
 @dataclass(frozen=True)
@@ -49,26 +40,17 @@ class Cart:
     items: Sequence[Row]
 
 
+@dataclass(frozen=True)
+class FrozenCart(Cart):
+    """A cart that was frozen just now, and for what."""
+
+    freeze: CartFreeze
+
+
 _LOCK = prepared("SELECT * FROM carts WHERE id = ANY(CAST(:cart_ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
 _LINES = prepared("SELECT * FROM cart_items WHERE cart_id = ANY(CAST(:cart_ids AS uuid[])) ORDER BY product_id")
-_BEGIN = prepared("""
-    UPDATE carts
-    SET status = 'checking_out', saga_id = asked.saga_id, wish = asked.wish,
-        handover_due_at = now() + make_interval(secs => asked.handover_seconds)
-    FROM unnest(
-        CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[]), CAST(:wishes AS json[]),
-        CAST(:handover_seconds AS double precision[])
-    ) AS asked (cart_id, saga_id, wish, handover_seconds)
-    WHERE carts.id = asked.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = asked.cart_id)
-    RETURNING carts.*
-""")
-_FREEZE = prepared("""
-    UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id
-    FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
-    WHERE carts.id = asked.cart_id AND status = 'open'
-""")
 _RELEASE = prepared("""
-    UPDATE carts SET status = 'open', saga_id = NULL, wish = NULL, handover_due_at = NULL
+    UPDATE carts SET status = 'open', saga_id = NULL
     FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
     WHERE carts.id = asked.cart_id AND carts.saga_id = asked.saga_id AND NOT EXISTS (
         SELECT FROM orders WHERE orders.saga_id = asked.saga_id AND orders.status <> 'cancelled'
@@ -119,28 +101,19 @@ def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
     return _with_items(uow, row)
 
 
-def begin_checkout(uow: Connection, asked: Sequence[Beginning]) -> list[Cart | DomainError]:
+def begin_checkout(connection: Connection, asked: Sequence[Beginning], currency: str) -> list[FrozenCart | DomainError]:
     """Freeze each cart for a new saga: of many at once, one. Every cart comes once.
 
     Refusals: `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that has it, `CartEmpty`.
     """
-    before = lock(uow, [each.cart_id for each in asked])  # so that nothing is taken out of it meanwhile
-    fit = [each for each in asked if not _why_not(each, before.get(each.cart_id))]
-    values = {
-        "cart_ids": [each.cart_id for each in fit],
-        "saga_ids": [new_id() for _ in fit],
-        "wishes": [dumps(asdict(each.wish)) for each in fit],
-        "handover_seconds": [each.handover_seconds for each in fit],
+    before = lock(connection, [each.cart_id for each in asked])  # so that nothing is taken out of it meanwhile
+    freezes = {each.cart_id: _freeze(each) for each in asked if not _why_not(each, before.get(each.cart_id))}
+    frozen = checkout_store.freeze(connection, list(freezes.values()), currency)
+    begun = {
+        cart.row["id"]: FrozenCart(cart.row, cart.items, freezes[cart.row["id"]])
+        for cart in with_items(connection, list(frozen.values()))
     }
-    frozen = {row["id"]: row for row in uow.execute(_BEGIN, values).mappings()} if fit else {}
-    begun = {cart.row["id"]: cart for cart in with_items(uow, list(frozen.values()))}
     return [begun.get(each.cart_id) or _not_begun(each, before.get(each.cart_id)) for each in asked]
-
-
-def hand_over_now(uow: Connection, cart_id: UUID) -> None:
-    """Have the worker hand the checkout over as soon as this transaction commits."""
-    uow.execute(update(carts).where(carts.c.id == cart_id).values(handover_due_at=func.now()))
-    notify(uow, HANDOVER)
 
 
 def lock(uow: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
@@ -149,27 +122,27 @@ def lock(uow: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
     return {row["id"]: row for row in locked}
 
 
-def freeze(uow: Connection, sagas: Mapping[UUID, UUID]) -> None:
-    """Give these carts, by id, to their sagas; they are open, and locked."""
-    uow.execute(_FREEZE, {"cart_ids": list(sagas), "saga_ids": list(sagas.values())})
+def release(connection: Connection, releases: Sequence[Release]) -> list[Row | DomainError]:
+    """The sagas are compensated: their carts are open again. One that its saga does not have any more stays as it is.
 
-
-def empty_ones(uow: Connection, cart_ids: Sequence[UUID]) -> set[UUID]:
-    """Which of these carts have nothing in them."""
-    lines = uow.execute(_LINES, {"cart_ids": list(cart_ids)}).mappings() if cart_ids else ()
-    return set(cart_ids) - {line["cart_id"] for line in lines}
-
-
-def release(uow: Connection, releases: Sequence[Release]) -> list[Row | DomainError]:
-    """The sagas are compensated: their carts are open again. One that isn't its saga's (any more) stays as it is.
-
-    Refusals: `CartNotFound`, and `OrderStands` while the saga has an order that was not cancelled.
+    In the same transaction each saga's order is kept from ever being made. Refusals: `CartNotFound`,
+    `CartOfAnotherSaga`, and `OrderStands` while the saga has an order that was not cancelled.
     """
-    before = lock(uow, [each.cart_id for each in releases])  # so that no order comes to be meanwhile
-    own = [each for each in releases if each.cart_id in before and before[each.cart_id]["saga_id"] == each.saga_id]
-    ids = {"cart_ids": [each.cart_id for each in own], "saga_ids": [each.saga_id for each in own]}
-    after = {row["id"]: row for row in uow.execute(_RELEASE, ids).mappings()} if own else {}
-    return [_released(each, before.get(each.cart_id), after.get(each.cart_id)) for each in releases]
+    about = checkout_store.find(connection, [each.saga_id for each in releases])
+    own = {each for each in releases if each.saga_id in about and about[each.saga_id]["cart_id"] == each.cart_id}
+    undos = barrier.enter_undo(connection, CREATE_ORDER, {each.saga_id: {} for each in own})
+    before = lock(connection, [each.cart_id for each in releases])
+    live = [each for each in own if before[each.cart_id]["saga_id"] == each.saga_id]
+    ids = {"cart_ids": [each.cart_id for each in live], "saga_ids": [each.saga_id for each in live]}
+    after = {row["id"]: row for row in connection.execute(_RELEASE, ids).mappings()} if live else {}
+    standing = {each.saga_id for each in live if each.cart_id not in after}
+    barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in standing})
+    return [
+        _refused_release(each, each in own, before.get(each.cart_id), standing)
+        or after.get(each.cart_id)
+        or before[each.cart_id]
+        for each in releases
+    ]
 
 
 def with_items(uow: Connection, rows: Sequence[Row]) -> list[Cart]:
@@ -180,43 +153,26 @@ def with_items(uow: Connection, rows: Sequence[Row]) -> list[Cart]:
     return [Cart(row, lines[row["id"]]) for row in rows]
 
 
-def take_overdue(uow: Connection, limit: int, again_seconds: float) -> Sequence[Row]:
-    """Carts whose saga may not have been told yet; each is due again later. Several processes may do it at once."""
-    overdue = (
-        select(carts.c.id)
-        .where(carts.c.handover_due_at <= func.now())
-        .order_by(carts.c.handover_due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("overdue")
+def _refused_release(release: Release, own: bool, cart: Row | None, standing: Collection[UUID]) -> DomainError | None:
+    if cart is None:
+        return CartNotFound(f"there is no cart {release.cart_id}", cart_id=release.cart_id)
+    if not own:
+        return CartOfAnotherSaga(f"saga {release.saga_id} never had cart {release.cart_id}", field="cart_id")
+    if release.saga_id in standing:
+        return OrderStands(f"the order of saga {release.saga_id} was not cancelled", saga_id=release.saga_id)
+    return None
+
+
+def _freeze(asked: Beginning) -> CartFreeze:
+    """With the ids of all that the saga will make, so that each can be undone without having seen its answer."""
+    return CartFreeze(
+        saga_id=new_id(),
+        cart_id=asked.cart_id,
+        payment_id=new_id(),
+        order_id=new_id(),
+        handover_seconds=asked.handover_seconds,
+        **vars(asked.wish),
     )
-    statement = (
-        update(carts)
-        .where(carts.c.id == overdue.c.id)
-        .values(handover_due_at=func.now() + timedelta(seconds=again_seconds))
-        .returning(carts)
-    )
-    return uow.execute(statement).mappings().all()
-
-
-def handed_over(uow: Connection, cart_id: UUID, saga_id: UUID) -> None:
-    """The saga has been heard of: there is nothing left to hand over."""
-    uow.execute(update(carts).where(carts.c.id == cart_id, carts.c.saga_id == saga_id).values(handover_due_at=null()))
-
-
-def seconds_to_next_overdue(uow: Connection) -> float | None:
-    """Seconds until the first handover is overdue (not negative); None when none is awaited."""
-    first = select(func.min(carts.c.handover_due_at)).scalar_subquery()
-    seconds = uow.scalar(select(func.extract("epoch", first - func.now())))
-    return None if seconds is None else max(0.0, float(seconds))
-
-
-def _released(asked: Release, before: Row | None, after: Row | None) -> Row | DomainError:
-    if before is None:
-        return CartNotFound(f"there is no cart {asked.cart_id}", cart_id=asked.cart_id)
-    if after is None and before["saga_id"] == asked.saga_id:
-        return OrderStands(f"the order of saga {asked.saga_id} was not cancelled", saga_id=asked.saga_id)
-    return after or before
 
 
 def _with_items(uow: Connection, row: Row) -> Cart:
@@ -245,4 +201,4 @@ def _why_not(asked: Beginning, row: Row | None) -> DomainError | None:
 
 
 def _not_begun(asked: Beginning, row: Row | None) -> DomainError:
-    return _why_not(asked, row) or CartEmpty(f"cart {asked.cart_id} is empty", cart_id=asked.cart_id)
+    return _why_not(asked, row) or no_lines(asked.cart_id)

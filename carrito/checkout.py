@@ -15,19 +15,18 @@ from carrito.models import outbox
 from shared.batches import unless_refused
 from shared.errors import DomainError
 from shared.event_bus import CheckoutInitiated, Event, Item
-from shared.ids import new_id
 
 Asked = tuple[UUID, str, Wish]  # the cart, its user, and how it is to be checked out
 
 
-def begin(uow: Connection, asked: Sequence[Asked], settings: Settings) -> list[carts.Cart | DomainError]:
+def begin(uow: Connection, asked: Sequence[Asked], settings: Settings) -> list[carts.FrozenCart | DomainError]:
     """Freeze each cart for a new saga: of many at once, one. Refusals: those of `carts.begin_checkout`."""
     beginnings = [_beginning(cart_id, user_id, wish, settings) for cart_id, user_id, wish in asked]
-    begun = unless_refused(beginnings, lambda fit: carts.begin_checkout(uow, fit))
+    begun = unless_refused(beginnings, lambda fit: carts.begin_checkout(uow, fit, settings.currency))
     events = [
-        Event(_initiated(cart, wish, settings.currency), trace=wish.trace)
-        for cart, (_, _, wish) in zip(begun, asked, strict=True)
-        if isinstance(cart, carts.Cart) and wish.saga_pattern == "choreographed"
+        Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
+        for cart in begun
+        if isinstance(cart, carts.FrozenCart) and cart.freeze.saga_pattern == "choreographed"
     ]
     if events:
         outbox.stage(uow, events)
@@ -43,14 +42,14 @@ def _beginning(cart_id: UUID, user_id: str, wish: Wish, settings: Settings) -> B
     return Beginning(cart_id, user_id, wish, None)
 
 
-def _initiated(cart: carts.Cart, wish: Wish, currency: str) -> CheckoutInitiated:
+def _initiated(cart: carts.FrozenCart, currency: str) -> CheckoutInitiated:
     return CheckoutInitiated(
         saga_id=cart.row["saga_id"],
         cart_id=cart.row["id"],
         user_id=cart.row["user_id"],
-        payment_method=wish.payment_method,
-        payment_id=new_id(),
-        order_id=new_id(),
+        payment_method=cart.freeze.payment_method,
+        payment_id=cart.freeze.payment_id,
+        order_id=cart.freeze.order_id,
         total_minor=total_minor(cart.items),
         currency=currency,
         items=tuple(Item(product_id=item["product_id"], quantity=item["quantity"]) for item in cart.items),

@@ -17,6 +17,7 @@ from carrito.schemas import (
     BeginCheckoutIn,
     CartOut,
     CartPath,
+    FrozenCartOut,
     MaybeOfSagaIn,
     OfSagaIn,
     OrderIn,
@@ -68,7 +69,7 @@ def begin_checkouts(uow: Connection, asked: Sequence[Command[BeginCheckoutIn, Ca
     """Carts, each frozen for a new saga."""
     settings: Settings = current_app.extensions["settings"]
     begun = begin(uow, [(each.path.cart_id, each.body.user_id, _wish(each.body)) for each in asked], settings)
-    return [each if isinstance(each, DomainError) else Answer(CartOut.of(each), 201) for each in begun]
+    return [each if isinstance(each, DomainError) else Answer(FrozenCartOut.frozen(each), 201) for each in begun]
 
 
 def _wish(body: BeginCheckoutIn) -> Wish:

@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound, Unsupported
+from shared.errors import Conflict, DomainError, NotFound, Unsupported
 from shared.money import MAX_MINOR
+from shared.repetition import contradiction
 
 CREATE_ORDER = "create_order"
 MAX_LINES = 100  # as many as inventario reserves at once
@@ -75,12 +76,17 @@ class PatternNotAvailable(Unsupported):
     """This pattern is not available here."""
 
 
+class CheckoutNotFound(NotFound):
+    """No such checkout."""
+
+
+class CartOfAnotherSaga(Conflict):
+    """The saga never had this cart."""
+
+
 @dataclass(frozen=True)
 class Wish:
-    """How a cart is to be checked out: kept beside the cart until its saga has it.
-
-    `trace` is the `traceparent` of the request that wished it.
-    """
+    """How a cart is to be checked out; `trace` is the `traceparent` of the request that asks for it."""
 
     payment_method: str
     billing_address: str | Mapping[str, str]
@@ -98,6 +104,24 @@ class Beginning:
     handover_seconds: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class CartFreeze:
+    """A cart to be frozen for a saga, and what the saga is about beside the cart's lines.
+
+    An order that is made without a checkout knows neither pattern nor method, and perhaps no ids.
+    """
+
+    saga_id: UUID
+    cart_id: UUID
+    payment_id: UUID | None
+    order_id: UUID | None
+    billing_address: str | Mapping[str, str] | None
+    saga_pattern: str | None = None
+    payment_method: str | None = None
+    trace: str | None = None
+    handover_seconds: float | None = None
+
+
 @dataclass(frozen=True)
 class Product:
     """A product as inventario describes it; price in minor units."""
@@ -110,14 +134,22 @@ class Product:
 
 @dataclass(frozen=True)
 class OrderRequest:
-    """An order to be; items and total are the cart's own."""
+    """An order to be; items and total are the cart's own, as frozen. What was paid must be that total (minor units)."""
 
     saga_id: UUID
     cart_id: UUID
-    order_id: UUID
-    user_id: str | None
-    payment_id: UUID | None
-    billing_address: str | Mapping[str, str] | None
+    order_id: UUID | None = None
+    user_id: str | None = None
+    payment_id: UUID | None = None
+    billing_address: str | Mapping[str, str] | None = None
+    paid_minor: int | None = None
+    currency: str | None = None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """What the request says of its saga, as a checkout's row calls it."""
+        fields = ("cart_id", "user_id", "order_id", "payment_id", "billing_address", "currency")
+        return {**{name: getattr(self, name) for name in fields}, "total_minor": self.paid_minor}
 
 
 @dataclass(frozen=True)
@@ -162,15 +194,32 @@ def check_room(items: Any) -> None:
         raise CartFull("the total is beyond any amount handled here")
 
 
-def unusable(request: OrderRequest, cart: Mapping[Any, Any] | None) -> CartNotFound | CartNotOpen | None:
-    """The refusal of an order unless this is the user's cart, and open or frozen for the saga."""
+def differs(request: OrderRequest, checkout: Mapping[Any, Any] | None) -> DomainError | None:
+    """The refusal of an order unless it is what its saga is about, if that is known; what was paid included."""
+    if checkout is None:
+        return None
+    if request.user_id not in {None, checkout["user_id"]}:
+        return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
+    return contradiction(request.saga_id, "the checkout", checkout, request.named)
+
+
+def unusable(request: OrderRequest, cart: Mapping[Any, Any] | None) -> DomainError | None:
+    """The refusal of an order without a checkout unless this is the user's cart, and open."""
     if cart is None:
         return CartNotFound(f"there is no cart {request.cart_id}", cart_id=request.cart_id)
     if request.user_id not in {None, cart["user_id"]}:
         return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
-    frozen = cart["status"] == CartStatus.CHECKING_OUT and cart["saga_id"] == request.saga_id
-    return (
-        None if frozen or cart["status"] == CartStatus.OPEN else not_open(cart["id"], cart["status"], cart["saga_id"])
+    return None if cart["status"] == CartStatus.OPEN else not_open(cart["id"], cart["status"], cart["saga_id"])
+
+
+def freeze_for(request: OrderRequest) -> CartFreeze:
+    """What an order makes of an open cart: its saga is about the cart, and about what the order says."""
+    return CartFreeze(
+        saga_id=request.saga_id,
+        cart_id=request.cart_id,
+        payment_id=request.payment_id,
+        order_id=request.order_id,
+        billing_address=request.billing_address,
     )
 
 
@@ -182,7 +231,7 @@ def mismatch(asked: OrderOfSaga, related: Iterable[Mapping[Any, Any]]) -> OrderO
     return None
 
 
-def of_another(order_id: UUID) -> OrderOfAnotherSaga:
+def of_another(order_id: UUID | None) -> OrderOfAnotherSaga:
     """The error for an order that is not the saga's own."""
     return OrderOfAnotherSaga(f"order {order_id} belongs to another saga", order_id=order_id)
 
@@ -190,6 +239,11 @@ def of_another(order_id: UUID) -> OrderOfAnotherSaga:
 def no_order(order_id: UUID) -> OrderNotFound:
     """The error for an order that there is not."""
     return OrderNotFound(f"there is no order {order_id}", order_id=order_id)
+
+
+def no_lines(cart_id: UUID) -> CartEmpty:
+    """The error for a cart with nothing in it."""
+    return CartEmpty(f"cart {cart_id} is empty", cart_id=cart_id)
 
 
 def not_open(cart_id: UUID, status: str, saga_id: UUID | None) -> CartNotOpen:

@@ -1,9 +1,10 @@
 """Telling the service of a pattern about a checkout.
 
-For an orchestrated one it is what starts the saga. The cart's own row is the outbox: it says which saga it waits for
-and how it is to be paid, in the commit that froze it. The request that began the checkout delivers it, as long as
-there are places for that; for the rest the worker is woken. What is left over (carrito or the other died in between)
-is delivered by the worker too, when it is overdue. Delivering twice does no harm: the saga's id is the key.
+For an orchestrated one it is what starts the saga. The checkout's row is the outbox: it says what the saga is about,
+in the commit that froze the cart, and whether the saga's service has yet to be told, whatever becomes of the cart
+meanwhile. The request that began the checkout tells it, as long as there are places for that; for the rest the worker
+is woken. What is left over (carrito or the other died in between) is delivered by the worker too, when it is overdue.
+Delivering twice does no harm: the saga's id is the key.
 
 A choreographed saga begins with an event, whoever is there. Its window is told, once, so that the caller finds the
 saga there at once, and so that a preference to wait for the end is honoured.
@@ -21,6 +22,7 @@ from shared.http_client import PEER_FAILED, Peer, Reply
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
 MOST_WAIT = 30.0
+TOLD = ("saga_id", "cart_id", "user_id", "payment_method", "billing_address")
 log = structlog.get_logger()
 
 
@@ -56,21 +58,21 @@ class Handover:
             if taken:
                 self._places.release()
 
-    def deliver(self, wish: Mapping[str, Any], prefer: str = "") -> Reply | None:
+    def deliver(self, checkout: Mapping[Any, Any], prefer: str = "") -> Reply | None:
         """What the saga's service answered; None when it wasn't there, and the worker will try again.
 
         `prefer` is the caller's Prefer header.
         """
-        peer, path = self._ways_in[wish["saga_pattern"]]
-        body = {name: value for name, value in wish.items() if name not in {"saga_pattern", "trace"}}
-        headers = {"traceparent": wish["trace"], **({"Prefer": prefer} if prefer else {})}
+        peer, path = self._ways_in[checkout["saga_pattern"]]
+        body = {name: checkout[name] for name in TOLD}
+        headers = {"traceparent": checkout["trace"], **({"Prefer": prefer} if prefer else {})}
         wait = MOST_WAIT if prefer else 0.0
         try:
             reply = peer.request("POST", path, body, headers, wait)
         except PEER_FAILED as error:
-            log.warning("checkout not handed over", saga_id=str(wish["saga_id"]), error=error.detail)
+            log.warning("checkout not handed over", saga_id=str(checkout["saga_id"]), error=error.detail)
             return None
         if reply.status >= 400:
-            log.warning("checkout not taken", saga_id=str(wish["saga_id"]), status=reply.status)
+            log.warning("checkout not taken", saga_id=str(checkout["saga_id"]), status=reply.status)
             return None
         return reply

@@ -35,8 +35,7 @@ idempotency_keys = keys_table(metadata)
 audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
 
-# `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga. The wish
-# and `handover_due_at` are there until the cart is out of the saga's hands; see `handover.py`.
+# `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga.
 carts = Table(
     "carts",
     metadata,
@@ -44,12 +43,9 @@ carts = Table(
     Column("user_id", String(64), nullable=False),
     Column("status", String(12), nullable=False, server_default="open"),
     Column("saga_id", Uuid, unique=True),
-    Column("wish", JSON(none_as_null=True)),
-    Column("handover_due_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("status IN ('open', 'checking_out', 'checked_out')", name="status"),
     CheckConstraint("(status = 'open') = (saga_id IS NULL)", name="one_saga"),
-    Index("ix_carts_handover", "handover_due_at", postgresql_where=text("handover_due_at IS NOT NULL")),
 )
 
 # The price is inventario's, as it was when the product was last put in; a cart that is not open is frozen.
@@ -62,6 +58,29 @@ cart_items = Table(
     Column("quantity", BigInteger, nullable=False),
     Column("unit_price_minor", BigInteger, nullable=False),
     CheckConstraint("quantity > 0", name="some"),
+)
+
+# What a saga is about, as it was when the saga froze its cart: one row a saga, which stays as it is when the cart is
+# opened again. Pattern and method are null for an order that was made without a checkout; a payment id or an order id
+# is null when whoever froze the cart chose none. `handover_due_at` is set until the saga's service has the saga.
+checkouts = Table(
+    "checkouts",
+    metadata,
+    Column("saga_id", Uuid, primary_key=True),
+    Column("cart_id", Uuid, nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("saga_pattern", String(16)),
+    Column("payment_method", String(32)),
+    Column("billing_address", JSON(none_as_null=True)),
+    Column("payment_id", Uuid),
+    Column("order_id", Uuid),
+    Column("items", Text, nullable=False),  # JSON of our own making, in which prices stay exact
+    Column("total_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("trace", String(55)),
+    Column("handover_due_at", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ix_checkouts_handover", "handover_due_at", postgresql_where=text("handover_due_at IS NOT NULL")),
 )
 
 orders = Table(

@@ -11,38 +11,29 @@ from sqlalchemy import ARRAY, Connection, TextClause, Uuid, any_, bindparam, or_
 from carrito.domain import OrderOfSaga, OrderRequest
 from carrito.models import orders
 from shared.db import Row
+from shared.ids import new_id
 from shared.json_codec import dumps
 from shared.prepared import prepared
 
-# A cart is locked, and its lines don't change any more: it was frozen for this saga before this statement began, or,
-# being open, locked by an earlier one (`open_too`). Without an address, the bill goes where the checkout said.
+# The order is what the saga's checkout says. The cart is locked, and still the saga's.
 _PLACE = prepared("""
-    WITH held AS (
-        SELECT asked.saga_id, carts.id AS cart_id, asked.order_id, carts.user_id, asked.payment_id,
-            coalesce(asked.billing_address, carts.wish -> 'billing_address') AS billing_address
+    WITH frozen AS (
+        SELECT coalesce(checkouts.order_id, asked.order_id) AS id, checkouts.saga_id, cart_id, checkouts.user_id,
+            coalesce(checkouts.payment_id, asked.payment_id) AS payment_id,
+            coalesce(checkouts.billing_address, asked.billing_address) AS billing_address, items, total_minor, currency,
+            number
         FROM unnest(
-            CAST(:saga_ids AS uuid[]), CAST(:cart_ids AS uuid[]), CAST(:order_ids AS uuid[]),
-            CAST(:user_ids AS text[]), CAST(:payment_ids AS uuid[]), CAST(:billing_addresses AS json[])
-        ) AS asked (saga_id, cart_id, order_id, user_id, payment_id, billing_address)
-        JOIN carts ON carts.id = asked.cart_id AND carts.user_id = coalesce(asked.user_id, carts.user_id)
-        WHERE carts.status = 'checking_out' AND carts.saga_id = asked.saga_id OR :open_too AND carts.status = 'open'
+            CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:payment_ids AS uuid[]),
+            CAST(:billing_addresses AS json[])
+        ) WITH ORDINALITY AS asked (saga_id, order_id, payment_id, billing_address, number)
+        JOIN checkouts ON checkouts.saga_id = asked.saga_id
+        JOIN carts ON carts.id = checkouts.cart_id AND carts.saga_id = checkouts.saga_id
+        WHERE carts.status = 'checking_out'
         ORDER BY carts.id FOR NO KEY UPDATE OF carts
     )
-    INSERT INTO orders (
-        id, saga_id, cart_id, user_id, payment_id, billing_address, items, total_minor, currency
-    )
-    SELECT order_id, saga_id, cart_id, user_id, payment_id, billing_address, lines.items, lines.total_minor, :currency
-    FROM held CROSS JOIN LATERAL (
-        SELECT
-            CAST(json_agg(json_build_object(
-                'product_id', product_id, 'name', name, 'quantity', quantity,
-                'unit_price', round(unit_price_minor / 100.0, 2)
-            ) ORDER BY product_id) AS text) AS items,
-            sum(unit_price_minor * quantity) AS total_minor
-        FROM cart_items WHERE cart_items.cart_id = held.cart_id
-        HAVING count(*) > 0
-    ) AS lines
-    ORDER BY order_id
+    INSERT INTO orders (id, saga_id, cart_id, user_id, payment_id, billing_address, items, total_minor, currency)
+    SELECT id, saga_id, cart_id, user_id, payment_id, billing_address, items, total_minor, currency
+    FROM frozen ORDER BY id, number
     ON CONFLICT DO NOTHING
     RETURNING *
 """)
@@ -57,7 +48,7 @@ _CONFIRM = prepared("""
         UPDATE orders SET status = 'confirmed' FROM found WHERE orders.id = found.id AND status = 'pending'
         RETURNING orders.*
     ), closed AS (
-        UPDATE carts SET status = 'checked_out', handover_due_at = NULL
+        UPDATE carts SET status = 'checked_out'
         FROM confirmed WHERE carts.id = confirmed.cart_id AND carts.saga_id = confirmed.saga_id
     )
     SELECT * FROM confirmed
@@ -80,23 +71,17 @@ _RELATED = select(orders).where(
 )
 
 
-def place(
-    uow: Connection, requests: Sequence[OrderRequest], currency: str, *, open_too: bool = False
-) -> dict[UUID, Row]:
-    """Make pending orders of carts that are frozen for their sagas; the orders, by saga, that could be made.
-
-    With `open_too` also of open carts, which the caller has locked.
-    """
-    asked = {
+def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID, Row]:
+    """Make pending orders of carts that are frozen for their sagas; the orders, by saga, that could be made."""
+    if not requests:
+        return {}
+    values = {
         "saga_ids": [each.saga_id for each in requests],
-        "cart_ids": [each.cart_id for each in requests],
-        "order_ids": [each.order_id for each in requests],
-        "user_ids": [each.user_id for each in requests],
+        "order_ids": [each.order_id or new_id() for each in requests],
         "payment_ids": [each.payment_id for each in requests],
         "billing_addresses": [each.billing_address and dumps(each.billing_address) for each in requests],
     }
-    placed = uow.execute(_PLACE, {**asked, "currency": currency, "open_too": open_too}).mappings()
-    return {row["saga_id"]: row for row in placed}
+    return {row["saga_id"]: row for row in connection.execute(_PLACE, values).mappings()}
 
 
 def confirm(uow: Connection, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:

@@ -1,10 +1,16 @@
 """What carrito forgets, and when. What it did for whom stays: that is its business."""
 
-from carrito.models import barrier, idempotency_keys, inbox, outbox
+from carrito.models import barrier, checkouts, idempotency_keys, inbox, outbox
 from shared.purge import Purge
 
+# What a saga is about is asked for as long as the saga may be handed over, or make its order.
+_LIVE = (
+    "handover_due_at IS NOT NULL OR EXISTS (SELECT FROM carrito.carts"
+    " WHERE carts.saga_id = checkouts.saga_id AND carts.status = 'checking_out')"
+)
 PURGES = (
     Purge(barrier.table.c.saga_id, "step_retention_days"),
+    Purge(checkouts.c.saga_id, "step_retention_days", unless=_LIVE),
     Purge(inbox.table.c.event_id, "step_retention_days"),
     Purge(outbox.table.c.id, "saga_retention_days", since=outbox.table.c.sent_at),
     Purge(idempotency_keys.c.created_at, "key_retention_days"),

@@ -44,13 +44,24 @@ from shared.event_bus import (
 )
 from shared.event_worker import Part
 from shared.inbox import Published, Reactions, react, resend
+from shared.repetition import agreed
 
 
 def create_order(uow: Connection, paid: Sequence[PaymentProcessed]) -> Published:
     """Make the order of the frozen cart, or say why not."""
     settings: Settings = current_app.extensions["settings"]
-    asked = [OrderRequest(each.saga_id, each.cart_id, each.order_id, None, each.payment_id, None) for each in paid]
-    outcomes = service.create_order(uow, asked, settings.currency)
+    asked = [
+        OrderRequest(
+            each.saga_id,
+            each.cart_id,
+            each.order_id,
+            payment_id=each.payment_id,
+            paid_minor=each.amount_minor,
+            currency=each.currency,
+        )
+        for each in paid
+    ]
+    outcomes = agreed(service.create_order(uow, asked, settings.currency))
     return [_created(event, outcome) for event, outcome in zip(paid, outcomes, strict=True)]
 
 

@@ -1,14 +1,15 @@
 """carrito over HTTP: parse, call the use case, shape the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from flask import Response, current_app, g, request
 from flask_openapi import APIBlueprint
 from pydantic import RootModel
 from sqlalchemy import Connection
 
-from carrito import carts, service
+from carrito import carts, checkout_store, service
 from carrito.checkout import begin
 from carrito.commands import begin_checkouts, cancel_orders, confirm_orders, create_orders, release_carts
 from carrito.config import Settings
@@ -20,8 +21,10 @@ from carrito.schemas import (
     CartIn,
     CartOut,
     CartPath,
+    CheckoutDetailsOut,
     CheckoutIn,
     CheckoutOut,
+    FrozenCartOut,
     ItemIn,
     ItemPath,
     MaybeOfSagaIn,
@@ -30,6 +33,7 @@ from carrito.schemas import (
     OrderOut,
     OrderPath,
     OrdersOut,
+    SagaPath,
     VoidOut,
 )
 from shared.access import public, services_only
@@ -37,6 +41,7 @@ from shared.commands import Command
 from shared.idempotency import answer, answer_once, answered_before
 from shared.json_codec import loads
 from shared.openapi import idempotent, problem
+from shared.together import Together
 from shared.trace import traceparent
 from shared.web import Answer, done, respond
 
@@ -113,7 +118,7 @@ def remove_item(path: ItemPath) -> Response:
 @routes.post(
     "/carts/<cart_id>/checkout",
     summary="Freeze a cart for a new saga",
-    responses={201: CartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
+    responses={201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
     openapi_extensions=idempotent(),
 )
 @services_only
@@ -128,12 +133,27 @@ def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
 @routes.post(
     "/carts/<cart_id>/release",
     summary="Open a cart again",
-    responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled")},
+    responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled, or the saga never had it")},
 )
 @services_only
 def release_cart(path: CartPath, body: OfSagaIn) -> Response:
-    """The last thing that a compensated saga does; changes nothing when the cart isn't that saga's."""
+    """The last thing that a compensated saga does: it can make no order any more.
+
+    Changes nothing when the saga does not have the cart any more.
+    """
     return answer(db, lambda uow: release_carts(uow, [Command(body, path)])[0])
+
+
+@routes.get(
+    "/checkouts/<saga_id>",
+    summary="What a saga is about",
+    responses={200: CheckoutDetailsOut, 404: problem("No cart was ever frozen for this saga")},
+)
+@services_only
+def get_checkout(path: SagaPath) -> Response:
+    """For the services that run sagas: cart, lines, total, who pays and how, as frozen when the checkout began."""
+    with db.transaction() as connection:
+        return respond(Answer(CheckoutDetailsOut.of(service.get_checkout(connection, path.saga_id))))
 
 
 @routes.post(
@@ -168,6 +188,8 @@ def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Resp
     reply = handover.deliver(wish, request.headers.get("Prefer", ""))
     if reply is None:
         return accepted
+    if body.saga_pattern == "orchestrated":
+        _handed_over(UUID(started["saga_id"]))
     answer = {**reply.body, "saga_pattern": body.saga_pattern}
     kept = {"Location": accepted.headers["Location"]}
     if "Preference-Applied" in reply.headers:
@@ -229,12 +251,22 @@ def orders_of_cart(path: CartPath) -> Response:
     return respond(Answer(OrdersOut(items=[OrderOut.of(row) for row in rows])))
 
 
+def _mark_handed_over(saga_ids: Sequence[UUID]) -> Sequence[None]:
+    with db.transaction() as connection:
+        checkout_store.handed_over(connection, saga_ids)
+    return [None] * len(saga_ids)
+
+
+# Requests that come while others write share the next transaction; none waits for others to come.
+_handed_over: Together[UUID, None] = Together(_mark_handed_over, gather_seconds=0)
+
+
 def _accept(uow: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
     """Begin, and have the worker hand the checkout over at once when this request won't."""
     settings: Settings = current_app.extensions["settings"]
     cart = done(begin(uow, [(body.cart_id, body.user_id, body.wish(_trace()))], settings)[0])
     if at_once and body.saga_pattern == "orchestrated":
-        carts.hand_over_now(uow, body.cart_id)
+        checkout_store.hand_over_now(uow, cart.row["saga_id"])
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
     location = {"Location": f"{_saga_url(settings, body.saga_pattern)}/{cart.row['saga_id']}"}
     return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)

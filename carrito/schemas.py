@@ -5,13 +5,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from carrito.carts import Cart
+from carrito.carts import Cart, FrozenCart
 from carrito.domain import CartStatus, OrderRequest, OrderStatus, Wish, total_minor
 from shared.db import Row
-from shared.ids import new_id
 from shared.json_codec import loads
 from shared.money import to_decimal
-from shared.schemas import Address, Body, Money, PaymentMethod, ProductId, Quantity, Text, Time, UserId, View
+from shared.schemas import Address, Amount, Body, Money, PaymentMethod, ProductId, Quantity, Text, Time, UserId, View
 
 Pattern = Literal["orchestrated", "choreographed"]
 
@@ -76,6 +75,7 @@ class OrderIn(Body):
     user_id: UserId | None = None
     payment_id: UUID | None = None
     billing_address: Address | None = None
+    amount: Amount | None = Field(default=None, description="what was paid; it must be the order's total")
 
     @property
     def saga(self) -> UUID:
@@ -87,10 +87,11 @@ class OrderIn(Body):
         return OrderRequest(
             self.saga,
             self.cart_id,
-            self.order_id or new_id(),
+            self.order_id,
             self.user_id,
             self.payment_id,
             self.billing_address,
+            paid_minor=self.amount,
         )
 
 
@@ -104,6 +105,12 @@ class ItemPath(CartPath):
     """A product in a cart."""
 
     product_id: ProductId
+
+
+class SagaPath(Body):
+    """A saga."""
+
+    saga_id: UUID
 
 
 class OrderPath(Body):
@@ -147,6 +154,47 @@ class CartOut(View):
         ]
         columns = {name: cart.row[name] for name in ("id", "user_id", "status", "saga_id")}
         return cls(**columns, items=items, total=to_decimal(total_minor(cart.items)))
+
+
+class FrozenCartOut(CartOut):
+    """A cart that was frozen just now, and the ids that its saga's payment and order are to have."""
+
+    payment_id: UUID
+    order_id: UUID
+
+    @classmethod
+    def frozen(cls, cart: FrozenCart) -> "FrozenCartOut":
+        """The view of a frozen cart."""
+        return cls(
+            **vars(CartOut.of(cart)),
+            payment_id=cart.freeze.payment_id,
+            order_id=cart.freeze.order_id,
+        )
+
+
+class CheckoutDetailsOut(View):
+    """What a saga is about, as frozen when its checkout began; ids are those that its payment and order are to have.
+
+    Pattern and method are null for an order that was made without a checkout.
+    """
+
+    saga_id: UUID
+    cart_id: UUID
+    user_id: str
+    saga_pattern: Pattern | None
+    payment_method: str | None
+    billing_address: str | dict[str, str] | None
+    payment_id: UUID | None
+    order_id: UUID | None
+    items: list["OrderItemOut"]
+    total: Money
+    currency: str
+
+    @classmethod
+    def of(cls, row: Row) -> "CheckoutDetailsOut":
+        """The view of a row."""
+        items: list[Any] = loads(row["items"])
+        return cls(**{**row, "items": items}, total=to_decimal(row["total_minor"]))
 
 
 class CheckoutOut(View):

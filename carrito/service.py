@@ -3,30 +3,34 @@
 Those of sagas take what many sagas ask for, each saga once, and return an outcome for each, in their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from carrito import carts, order_book
+from carrito import carts, checkout_store, order_book
 from carrito.domain import (
     CREATE_ORDER,
-    CartEmpty,
+    CheckoutNotFound,
     OrderCancelled,
     OrderNotFound,
     OrderOfSaga,
     OrderRequest,
     OrderStatus,
+    differs,
+    freeze_for,
     mismatch,
+    no_lines,
     no_order,
     of_another,
     unusable,
 )
 from carrito.models import barrier, orders
 from shared.barrier import Entry, Undo
-from shared.batches import each_once, unless_refused
+from shared.batches import each_once
 from shared.db import Row
 from shared.errors import DomainError
 
@@ -47,20 +51,33 @@ class Cancelled:
     first: bool
 
 
-def create_order(uow: Connection, requests: Sequence[OrderRequest], currency: str) -> list[Order | DomainError]:
-    """Each saga's pending order of its cart, as frozen; an open cart is frozen. Answers a repeated request as before.
+def create_order(connection: Connection, requests: Sequence[OrderRequest], currency: str) -> list[Order | DomainError]:
+    """Each saga's pending order, as its checkout was frozen; an open cart is frozen. Answers a repetition as before.
 
-    Refusals: `Suspended`, `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that has it,
-    `CartEmpty`, and `OrderOfAnotherSaga` for an order id that is taken.
+    Refusals: `RepeatedOtherwise` for a request that differs from the saga's checkout, what was paid included, or from
+    its first request; `Suspended`, `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that
+    has it, `CartEmpty`, and `OrderOfAnotherSaga` for an order id that is taken.
     """
-    entries = barrier.enter(uow, CREATE_ORDER, [each.saga_id for each in requests])
+    about = checkout_store.find(connection, [each.saga_id for each in requests])
     outcomes: dict[UUID, Order | DomainError] = {
-        saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
+        each.saga_id: wrong for each in requests if (wrong := differs(each, about.get(each.saga_id))) is not None
     }
-    outcomes |= _create_first(uow, [each for each in requests if entries[each.saga_id] is Entry.FIRST], currency)
+    fit = [each for each in requests if each.saga_id not in outcomes]
+    entries = barrier.enter(connection, CREATE_ORDER, {each.saga_id: each.named for each in fit})
+    outcomes |= {saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)}
+    first = [each for each in fit if entries[each.saga_id] is Entry.FIRST]
+    outcomes |= _create_first(connection, first, about.keys(), currency)
     repeated = [saga_id for saga_id, entry in entries.items() if entry is Entry.REPEATED]
-    outcomes |= {row["saga_id"]: Order(row, first=False) for row in order_book.related(uow, repeated, [])}
+    outcomes |= {row["saga_id"]: Order(row, first=False) for row in order_book.related(connection, repeated, [])}
     return [outcomes[each.saga_id] for each in requests]
+
+
+def get_checkout(connection: Connection, saga_id: UUID) -> Row:
+    """What a saga is about; raises `CheckoutNotFound`."""
+    found = checkout_store.find(connection, [saga_id])
+    if saga_id not in found:
+        raise CheckoutNotFound(f"no cart was ever frozen for saga {saga_id}", saga_id=saga_id)
+    return found[saga_id]
 
 
 def get_order(uow: Connection, order_id: UUID) -> Row:
@@ -100,60 +117,60 @@ def confirm_order(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Order |
     ]
 
 
-def cancel_order(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Cancelled | DomainError]:
+def cancel_order(connection: Connection, asked: Sequence[OrderOfSaga]) -> list[Cancelled | DomainError]:
     """The compensation of `create_order`, also of a confirmed one; never twice. Its cart stays with the saga.
 
-    An order that never came to be is None, and from now on it is refused. Refusals: `OrderOfAnotherSaga`.
+    An order that never came to be is None, and from now on it is refused. Refusals: `OrderOfAnotherSaga`, and
+    `RepeatedOtherwise` when the saga named another order before.
     """
-    undos = barrier.enter_undo(uow, CREATE_ORDER, [each.saga_id for each in asked])
-    changed = order_book.cancel(uow, [each for each in asked if undos[each.saga_id] is Undo.FIRST])
+    undos = barrier.enter_undo(connection, CREATE_ORDER, {each.saga_id: {"order_id": each.order_id} for each in asked})
     outcomes: dict[UUID, Cancelled | DomainError] = {
-        saga_id: Cancelled(row, first=True) for saga_id, row in changed.items()
+        saga_id: undo for saga_id, undo in undos.items() if isinstance(undo, DomainError)
     }
-    outcomes |= _nothing_cancelled(uow, [each for each in asked if each.saga_id not in changed], undos)
+    changed = order_book.cancel(connection, [each for each in asked if undos[each.saga_id] is Undo.FIRST])
+    outcomes |= {saga_id: Cancelled(row, first=True) for saga_id, row in changed.items()}
+    outcomes |= _nothing_cancelled(connection, [each for each in asked if each.saga_id not in outcomes], undos)
     return [outcomes[each.saga_id] for each in asked]
 
 
-def _create_first(uow: Connection, requests: Sequence[OrderRequest], currency: str) -> dict[UUID, Order | DomainError]:
-    """Orders that were never asked for; what is refused now is refused for ever."""
-    created = each_once(requests, attrgetter("order_id"), lambda part: _create(uow, part, currency))
-    outcomes = dict(zip((each.saga_id for each in requests), created, strict=True))
+def _create_first(
+    connection: Connection, requests: Sequence[OrderRequest], known: Collection[UUID], currency: str
+) -> dict[UUID, Order | DomainError]:
+    """Orders that were never requested; what is refused now is refused for ever. `known` sagas have a checkout."""
+    frozen = [each for each in requests if each.saga_id in known]
+    placed = order_book.place(connection, frozen)
+    outcomes: dict[UUID, Row | DomainError] = {
+        each.saga_id: placed.get(each.saga_id) or of_another(each.order_id) for each in frozen
+    }
+    unknown = [each for each in requests if each.saga_id not in known]
+    create = partial(_create_without_checkout, connection, currency=currency)
+    outcomes |= zip((each.saga_id for each in unknown), each_once(unknown, attrgetter("cart_id"), create), strict=True)
     barrier.refuse(
-        uow, CREATE_ORDER, {saga_id: each for saga_id, each in outcomes.items() if isinstance(each, DomainError)}
+        connection, CREATE_ORDER, {each: found for each, found in outcomes.items() if isinstance(found, DomainError)}
     )
     return {
-        saga_id: each if isinstance(each, DomainError) else Order(each, first=True)
-        for saga_id, each in outcomes.items()
+        saga_id: found if isinstance(found, DomainError) else Order(found, first=True)
+        for saga_id, found in outcomes.items()
     }
 
 
-def _create(uow: Connection, requests: Sequence[OrderRequest], currency: str) -> list[Row | DomainError]:
-    """Most carts are frozen for their saga already; open ones have to be locked before they are read."""
-    placed = order_book.place(uow, requests, currency)
-    rest = [each for each in requests if each.saga_id not in placed]
-    others = iter(each_once(rest, attrgetter("cart_id"), lambda part: _create_of_open(uow, part, currency)))
-    return [placed[each.saga_id] if each.saga_id in placed else next(others) for each in requests]
-
-
-def _create_of_open(uow: Connection, requests: Sequence[OrderRequest], currency: str) -> list[Row | DomainError]:
-    locked = carts.lock(uow, [each.cart_id for each in requests])
-    usable = [unusable(each, locked.get(each.cart_id)) or each for each in requests]
-    return unless_refused(usable, lambda fit: _freeze_and_create(uow, fit, currency))
-
-
-def _freeze_and_create(uow: Connection, requests: Sequence[OrderRequest], currency: str) -> list[Row | DomainError]:
-    if not requests:
-        return []
-    placed = order_book.place(uow, requests, currency, open_too=True)
-    carts.freeze(uow, {row["cart_id"]: saga_id for saga_id, row in placed.items()})
-    empty = carts.empty_ones(uow, [each.cart_id for each in requests if each.saga_id not in placed])
-    return [placed.get(each.saga_id) or _not_created(each, empty) for each in requests]
-
-
-def _not_created(request: OrderRequest, empty: set[UUID]) -> DomainError:
-    if request.cart_id in empty:
-        return CartEmpty(f"cart {request.cart_id} is empty", cart_id=request.cart_id)
-    return of_another(request.order_id)
+def _create_without_checkout(
+    connection: Connection, requests: Sequence[OrderRequest], currency: str
+) -> list[Row | DomainError]:
+    """Orders of open carts, each of another cart, which are frozen for them; nothing is kept of what is refused."""
+    locked = carts.lock(connection, [each.cart_id for each in requests])
+    refused = {
+        each.saga_id: why_not for each in requests if (why_not := unusable(each, locked.get(each.cart_id))) is not None
+    }
+    fit = [each for each in requests if each.saga_id not in refused]
+    frozen = checkout_store.freeze(connection, [freeze_for(each) for each in fit], currency)
+    refused |= {each.saga_id: no_lines(each.cart_id) for each in fit if each.cart_id not in frozen}
+    full = [each for each in fit if each.saga_id not in refused]
+    placed = order_book.place(connection, full)
+    taken = [each for each in full if each.saga_id not in placed]
+    checkout_store.unfreeze(connection, [each.saga_id for each in taken])
+    refused |= {each.saga_id: of_another(each.order_id) for each in taken}
+    return [refused.get(each.saga_id) or placed[each.saga_id] for each in requests]
 
 
 def _not_confirmed(asked: OrderOfSaga, of_saga: Mapping[UUID, Row], of_id: Mapping[UUID, Row]) -> Order | DomainError:
@@ -170,15 +187,15 @@ def _not_confirmed(asked: OrderOfSaga, of_saga: Mapping[UUID, Row], of_id: Mappi
 
 
 def _nothing_cancelled(
-    uow: Connection, asked: Sequence[OrderOfSaga], undos: Mapping[UUID, Undo]
+    connection: Connection, asked: Sequence[OrderOfSaga], undos: Mapping[UUID, Undo | DomainError]
 ) -> dict[UUID, Cancelled | DomainError]:
     """Cancellations of what was never made, was cancelled before, or is not the saga's: that leaves no trace."""
-    related = order_book.related(uow, [each.saga_id for each in asked], [each.order_id for each in asked])
+    related = order_book.related(connection, [each.saga_id for each in asked], [each.order_id for each in asked])
     outcomes: dict[UUID, Cancelled | DomainError] = {}
     for each in asked:
         own = next((row for row in related if row["saga_id"] == each.saga_id), None)
         concerned = [row for row in related if row is own or row["id"] == each.order_id]
         outcomes[each.saga_id] = mismatch(each, concerned) or Cancelled(own, undos[each.saga_id] is not Undo.REPEATED)
     mistaken = [saga_id for saga_id, outcome in outcomes.items() if isinstance(outcome, DomainError)]
-    barrier.withdraw(uow, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in mistaken})
+    barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in mistaken})
     return outcomes

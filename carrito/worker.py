@@ -8,7 +8,7 @@ from functools import partial
 from flask import current_app
 
 from carrito.app import create_app
-from carrito.carts import HANDOVER, handed_over, seconds_to_next_overdue, take_overdue
+from carrito.checkout_store import HANDOVER, handed_over, seconds_to_next_overdue, take_overdue
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import audit_log, db
@@ -26,12 +26,14 @@ def run_once(again_seconds: float) -> int:
     handover: Handover = current_app.extensions["handover"]
     with db.transaction() as uow:
         overdue = take_overdue(uow, BATCH, again_seconds)
-    for cart in overdue:
+    delivered = []
+    for checkout in overdue:
         heartbeat.beat()
-        saga = {"saga_id": cart["saga_id"], "cart_id": cart["id"], "user_id": cart["user_id"]}
-        if handover.deliver({**saga, **cart["wish"]}) is not None:
-            with db.transaction() as uow:
-                handed_over(uow, cart["id"], cart["saga_id"])
+        if handover.deliver(checkout) is not None:
+            delivered.append(checkout["saga_id"])
+    if delivered:
+        with db.transaction() as uow:
+            handed_over(uow, delivered)
     return len(overdue)
 
 

@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 from uuid import UUID
 
 from shared.errors import Conflict, DomainError, NotFound, Refusal
+from shared.repetition import Request
 
 RESERVE = "reserve_inventory"
 
@@ -50,10 +51,6 @@ class ReservationNotHeld(Conflict):
     """The reservation is no longer held."""
 
 
-class ReservedOtherwise(Conflict):
-    """The saga reserved something else before."""
-
-
 class CheckoutCancelled(Conflict):
     """The checkout was cancelled before anything was reserved."""
 
@@ -89,6 +86,25 @@ class Reserve:
     saga_id: UUID
     cart_id: UUID
     wanted: Mapping[int, int]
+
+    @property
+    def named(self) -> Request:
+        """What it says of its saga."""
+        return {"cart_id": self.cart_id, "items": self.wanted}
+
+
+@dataclass(frozen=True)
+class ReservationRequest:
+    """What a saga reserved is to be sold or given back; what else is named must be what was reserved."""
+
+    saga_id: UUID
+    cart_id: UUID | None = None
+    wanted: Mapping[int, int] | None = None
+
+    @property
+    def named(self) -> Request:
+        """What it says of its saga."""
+        return {"cart_id": self.cart_id, "items": self.wanted}
 
 
 @dataclass(frozen=True)
@@ -153,11 +169,6 @@ def no_product(product_id: int) -> ProductNotFound:
 def cancelled(saga_id: UUID) -> CheckoutCancelled:
     """The error for a reserve that comes after its saga was cancelled."""
     return CheckoutCancelled(f"saga {saga_id} was cancelled before it reserved anything", saga_id=saga_id)
-
-
-def reserved_otherwise(saga_id: UUID) -> ReservedOtherwise:
-    """The error for a reserve that asks for something else than the one before."""
-    return ReservedOtherwise(f"saga {saga_id} reserved other products or quantities", saga_id=saga_id)
 
 
 def not_held(saga_id: UUID, status: str) -> ReservationNotHeld:

@@ -20,6 +20,7 @@ from inventario.domain import (
     ProductNotFound,
     ReservationNotFound,
     ReservationNotHeld,
+    ReservationRequest,
     ReservationStatus,
     Reserve,
     Verdict,
@@ -48,24 +49,25 @@ from shared.event_bus import (
 )
 from shared.event_worker import Part
 from shared.inbox import Published, Reactions, react, resend
+from shared.repetition import agreed
 
 
 def reserve(uow: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
     """Hold the cart's lines, and pass on what is to be paid; or say why not."""
     asked = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
-    outcomes = service.reserve(uow, asked, current_app.config["HOLD_SECONDS"])
+    outcomes = agreed(service.reserve(uow, asked, current_app.config["HOLD_SECONDS"]))
     return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
 
 
 def commit(uow: Connection, orders: Sequence[OrderCreated]) -> Published:
     """Sell what is held, or say that it can't be sold any more."""
-    outcomes = service.commit(uow, [each.saga_id for each in orders])
+    outcomes = agreed(service.commit(uow, [ReservationRequest(each.saga_id, each.cart_id) for each in orders]))
     return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 
 def release(uow: Connection, undone: Sequence[Backward]) -> Published:
     """Put back on the shelf what is held, or was sold."""
-    service.unreserve(uow, [each.saga_id for each in undone])
+    agreed(service.unreserve(uow, [ReservationRequest(each.saga_id, each.cart_id) for each in undone]))
     return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 

@@ -99,7 +99,7 @@ def reserve(body: ReserveIn) -> Response:
 @routes.post(
     "/unreserve",
     summary="Give back what a saga holds or bought",
-    responses={200: ReservationOut, 409: problem("The saga is too old")},
+    responses={200: ReservationOut, 409: problem("Of another cart or other items, or the saga is too old")},
 )
 @services_only
 def unreserve(body: ReservationIn) -> Response:
@@ -110,7 +110,11 @@ def unreserve(body: ReservationIn) -> Response:
 @routes.post(
     "/commit",
     summary="Sell what a saga holds",
-    responses={200: ReservationOut, 404: NO_RESERVATION, 409: problem("The hold was released or is over")},
+    responses={
+        200: ReservationOut,
+        404: NO_RESERVATION,
+        409: problem("The hold is over, or of another cart or other items"),
+    },
 )
 @services_only
 def commit(body: ReservationIn) -> Response:
@@ -134,12 +138,12 @@ def _reserve(uow: Connection, asked: Sequence[Command[ReserveIn, NoBody]]) -> li
 
 @commands.register("/api/products/unreserve", ReservationIn, key=lambda command: command.body.saga)
 def _unreserve(uow: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
-    return _outcomes(asked, service.unreserve(uow, [each.body.saga for each in asked]), 200)
+    return _outcomes(asked, service.unreserve(uow, [each.body.command() for each in asked]), 200)
 
 
 @commands.register("/api/products/commit", ReservationIn, key=lambda command: command.body.saga)
 def _commit(uow: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
-    return _outcomes(asked, service.commit(uow, [each.body.saga for each in asked]), 200)
+    return _outcomes(asked, service.commit(uow, [each.body.command() for each in asked]), 200)
 
 
 def _outcomes(

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from inventario.domain import Line, NewProduct, Reserve, merged
+from inventario.domain import Line, NewProduct, ReservationRequest, Reserve, merged
 from inventario.stock import Lines
 from shared.db import Row
 from shared.money import to_decimal
@@ -79,6 +79,11 @@ class ReservationIn(Body):
     def saga(self) -> UUID:
         """Whose it is."""
         return self.saga_id or self.cart_id
+
+    def command(self) -> ReservationRequest:
+        """The same in the domain's words."""
+        wanted = self.items and merged(Line(item.product_id, item.quantity) for item in self.items)
+        return ReservationRequest(self.saga, self.cart_id, wanted or None)
 
 
 class ProductPath(Body):

@@ -21,13 +21,13 @@ from inventario.domain import (
     UNDO,
     Cancel,
     ReservationNotFound,
+    ReservationRequest,
     ReservationStatus,
     Reserve,
     Verdict,
     allocate,
     cancelled,
     not_held,
-    reserved_otherwise,
 )
 from inventario.models import barrier, reservation_lines, reservations
 from inventario.stock import Changed, Lines
@@ -48,9 +48,9 @@ def reserve(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> l
     """Hold all lines of each saga, or none; of two that want the same, the one that is named first has it.
 
     Answers a repeated request as before. `ProductNotFound`, `InsufficientStock`, `CheckoutCancelled`, `Suspended`;
-    `ReservationNotHeld` when the hold is over, and `ReservedOtherwise` when the saga reserved something else.
+    `ReservationNotHeld` when the hold is over, and `RepeatedOtherwise` when the saga reserved something else.
     """
-    entries = barrier.enter(uow, RESERVE, [each.saga_id for each in asked])
+    entries = barrier.enter(uow, RESERVE, {each.saga_id: each.named for each in asked})
     outcomes: dict[UUID, Reservation | DomainError] = {
         saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
     }
@@ -60,21 +60,32 @@ def reserve(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> l
     return [outcomes[each.saga_id] for each in asked]
 
 
-def unreserve(uow: Connection, saga_ids: Sequence[UUID]) -> list[Reservation]:
-    """Give back what each saga holds or bought, never twice. One that has nothing has no lines, and never will."""
-    undo = barrier.enter_undo(uow, RESERVE, saga_ids)
-    found = stock.change(uow, {saga_id: UNDO if undo[saga_id] is Undo.FIRST else STAY for saga_id in saga_ids})
-    lines = {saga_id: changed.lines for saga_id, changed in found.items()}
-    return [Reservation(lines.get(saga_id, ()), first=undo[saga_id] is not Undo.REPEATED) for saga_id in saga_ids]
+def unreserve(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Reservation | DomainError]:
+    """Give back what each saga holds or bought, never twice. One that has nothing has no lines, and never will.
+
+    `RepeatedOtherwise` for a request that names another cart or other items than the saga's.
+    """
+    undos = barrier.enter_undo(connection, RESERVE, {each.saga_id: each.named for each in requests})
+    agreed = [saga_id for saga_id, undo in undos.items() if isinstance(undo, Undo)]
+    found = stock.change(connection, {each: UNDO if undos[each] is Undo.FIRST else STAY for each in agreed})
+    outcomes: dict[UUID, Reservation | DomainError] = {}
+    for saga_id, undo in undos.items():
+        lines = found[saga_id].lines if saga_id in found else ()
+        given_back = Reservation(lines, first=undo is not Undo.REPEATED)
+        outcomes[saga_id] = undo if isinstance(undo, DomainError) else given_back
+    return [outcomes[each.saga_id] for each in requests]
 
 
-def commit(uow: Connection, saga_ids: Sequence[UUID]) -> list[Reservation | DomainError]:
+def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Reservation | DomainError]:
     """Sell what each saga holds: the pivot. `ReservationNotFound`, `ReservationNotHeld`.
 
-    A hold that is over is released for good, which is told as `expired` once, and as `released` from then on.
+    `RepeatedOtherwise` for a request that names another cart or other items than the saga reserved. A hold that is over
+    is released for good, which is told as `expired` once, and as `released` from then on.
     """
-    found = stock.change(uow, dict.fromkeys(saga_ids, COMMIT))
-    return [_sale(saga_id, found.get(saga_id)) for saga_id in saga_ids]
+    wrong = barrier.contradictions(connection, RESERVE, {each.saga_id: each.named for each in requests})
+    agreed = [each.saga_id for each in requests if each.saga_id not in wrong]
+    found = stock.change(connection, dict.fromkeys(agreed, COMMIT))
+    return [wrong.get(each.saga_id) or _sale(each.saga_id, found.get(each.saga_id)) for each in requests]
 
 
 def cancel(uow: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
@@ -82,7 +93,7 @@ def cancel(uow: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
 
     Asked again, or after the reservation was undone otherwise, it says again what was decided.
     """
-    entries = barrier.enter(uow, RESERVE, [each.saga_id for each in asked])
+    entries = barrier.enter(uow, RESERVE, {each.saga_id: {} for each in asked})
     new = [saga_id for saga_id, entry in entries.items() if entry is Entry.FIRST]
     barrier.refuse(uow, RESERVE, {saga_id: cancelled(saga_id) for saga_id in new})
     found = stock.change(
@@ -147,8 +158,6 @@ def _held_before(uow: Connection, asked: Sequence[Reserve]) -> dict[UUID, Reserv
 def _repeated(asked: Reserve, found: Changed) -> Reservation | DomainError:
     if found.status not in LIVE:
         return not_held(asked.saga_id, found.status)
-    if asked.wanted != {line["product_id"]: line["quantity"] for line in found.lines}:
-        return reserved_otherwise(asked.saga_id)
     return Reservation(found.lines, first=False)
 
 

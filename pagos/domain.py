@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import Conflict, NotFound, PaymentRequired
+from shared.repetition import Request
 
 CHARGE = "process_payment"
 
@@ -69,10 +70,6 @@ class PaymentIdTaken(Conflict):
     """Another payment has this id."""
 
 
-class ChargedOtherwise(Conflict):
-    """The saga was charged before, for something else."""
-
-
 class OtherSaga(Conflict):
     """The payment is not this saga's."""
 
@@ -102,10 +99,18 @@ class MerchantCharge(Charge):
 
 @dataclass(frozen=True, kw_only=True)
 class SagaCharge(Charge):
-    """A saga's charge."""
+    """A saga's charge; `id_chosen` says whether whoever asks for it has chosen the payment's id."""
 
     saga_id: UUID
     cart_id: UUID
+    id_chosen: bool = True
+
+    @property
+    def named(self) -> Request:
+        """What it says of its saga."""
+        fields = ("cart_id", "user_id", "amount_minor", "currency", "payment_method")
+        chosen = {"payment_id": self.id} if self.id_chosen else {}
+        return {**{name: getattr(self, name) for name in fields}, **chosen}
 
 
 @dataclass(frozen=True)
@@ -133,18 +138,6 @@ def declined(charge: Charge, why: Decline) -> PaymentDeclined:
     """The refusal of a charge."""
     saga = {"saga_id": charge.saga_id} if isinstance(charge, SagaCharge) else {}
     return PaymentDeclined(IN_WORDS[why], reason=why.value, payment_id=charge.id, **saga)
-
-
-def difference(charge: SagaCharge, payment: Mapping[Any, Any]) -> ChargedOtherwise | None:
-    """The refusal unless the saga's payment is what is asked for now, whatever its id."""
-    for name in ("cart_id", "user_id", "amount_minor", "currency", "payment_method"):
-        if payment[name] != getattr(charge, name):
-            return ChargedOtherwise(
-                f"saga {charge.saga_id} has payment {payment['id']} with another {name.removesuffix('_minor')}",
-                saga_id=charge.saga_id,
-                payment_id=payment["id"],
-            )
-    return None
 
 
 def mismatch(refund: Refund, related: Iterable[Mapping[Any, Any]]) -> OtherSaga | None:

@@ -28,11 +28,12 @@ from shared.event_bus import (
 )
 from shared.event_worker import Part
 from shared.inbox import Published, Reactions, react, resend
+from shared.repetition import agreed
 
 
 def pay(uow: Connection, reserved: Sequence[InventoryReserved]) -> Published:
     """Take the money, or say why not."""
-    outcomes = service.pay_for_saga(uow, [_charge(each) for each in reserved])
+    outcomes = agreed(service.pay_for_saga(uow, [_charge(each) for each in reserved]))
     return [_paid(event, outcome) for event, outcome in zip(reserved, outcomes, strict=True)]
 
 

@@ -71,6 +71,7 @@ class SagaPaymentIn(Body):
             user_id=self.user_id,
             saga_id=self.saga,
             cart_id=self.cart_id,
+            id_chosen=self.payment_id is not None,
         )
 
 

@@ -18,7 +18,6 @@ from pagos.domain import (
     Refund,
     SagaCharge,
     WalletNotFound,
-    difference,
     mismatch,
 )
 from pagos.models import barrier, payments, wallets
@@ -59,10 +58,10 @@ def pay(uow: Connection, charge: MerchantCharge) -> Row | DomainError:
 def pay_for_saga(uow: Connection, charges: Sequence[SagaCharge]) -> list[Paid | DomainError]:
     """Take each saga's money, once; the payments. Answers a repeated request as before.
 
-    Refusals: `PaymentDeclined`, `PaymentIdTaken`, `Suspended` after a refund, and `ChargedOtherwise` when the saga
-    paid for something else.
+    Refusals: `PaymentDeclined`, `PaymentIdTaken`, `Suspended` after a refund, and `RepeatedOtherwise` when the saga
+    was charged for something else.
     """
-    entries = barrier.enter(uow, CHARGE, [charge.saga_id for charge in charges])
+    entries = barrier.enter(uow, CHARGE, {charge.saga_id: charge.named for charge in charges})
     outcomes: dict[UUID, Paid | DomainError] = {
         saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
     }
@@ -76,13 +75,14 @@ def refund(uow: Connection, refunds: Sequence[Refund]) -> list[Refunded | Domain
 
     Refusals: `OtherSaga` when payment and saga do not belong together.
     """
-    undos = barrier.enter_undo(uow, CHARGE, [each.saga_id for each in refunds])
+    undos = barrier.enter_undo(uow, CHARGE, {each.saga_id: {"payment_id": each.payment_id} for each in refunds})
     to_undo = [each for each in refunds if undos[each.saga_id] is Undo.FIRST]
     given = ledger.give_back(uow, to_undo) if to_undo else {}
     outcomes: dict[UUID, Refunded | DomainError] = {
-        saga_id: Refunded(row, first=True) for saga_id, row in given.items()
+        saga_id: undo for saga_id, undo in undos.items() if isinstance(undo, DomainError)
     }
-    outcomes |= _nothing_given(uow, [each for each in refunds if each.saga_id not in given], undos)
+    outcomes |= {saga_id: Refunded(row, first=True) for saga_id, row in given.items()}
+    outcomes |= _nothing_given(uow, [each for each in refunds if each.saga_id not in outcomes], undos)
     return [outcomes[each.saga_id] for each in refunds]
 
 
@@ -128,16 +128,13 @@ def _pay_first(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Pai
 
 
 def _paid_before(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
-    """Charges that were captured before, unless they were for something else."""
+    """Charges that were captured before."""
     paid = {row["saga_id"]: row for row in _related(uow, [charge.saga_id for charge in charges], [])}
-    return {
-        charge.saga_id: difference(charge, paid[charge.saga_id]) or Paid(paid[charge.saga_id], first=False)
-        for charge in charges
-    }
+    return {charge.saga_id: Paid(paid[charge.saga_id], first=False) for charge in charges}
 
 
 def _nothing_given(
-    uow: Connection, refunds: Sequence[Refund], undos: Mapping[UUID, Undo]
+    uow: Connection, refunds: Sequence[Refund], undos: Mapping[UUID, Undo | DomainError]
 ) -> dict[UUID, Refunded | DomainError]:
     """Refunds of what was declined, never asked for, refunded before, or is not the saga's: that leaves no trace."""
     named = [each.payment_id for each in refunds if each.payment_id is not None]

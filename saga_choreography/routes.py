@@ -54,8 +54,8 @@ NO_SAGA = problem("No such saga")
         200: SagaOut,
         202: AcceptedOut,
         401: problem("A `saga_id` without the token of a service"),
-        404: problem("No such cart"),
-        409: problem("The cart is empty, being checked out (by the saga named) or checked out"),
+        404: problem("No such cart, or no such saga"),
+        409: problem("The cart is empty, being checked out (by the saga named) or checked out; or the saga's differs"),
         504: IN_DOUBT,
     },
     openapi_extensions=idempotent(),
@@ -164,12 +164,13 @@ def retry(path: SagaPath, body: RetryIn) -> Response:
 
 
 def _begun(body: CheckoutIn) -> Checkout:
-    """The checkout that carrito began, or begins now for us; carrito decides which carts may be."""
+    """The checkout that carrito began, or begins now for us; what it is about is carrito's to say."""
     request_key()  # refused if it is none, also where it isn't needed
+    carts: Carts = current_app.extensions["carts"]
     if body.saga_id is not None:
         require(Who.SERVICES)
+        carts.find_checkout(body, body.saga_id)
         return checkout_of(body, body.saga_id)
-    carts: Carts = current_app.extensions["carts"]
     cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
     return checkout_of(body, UUID(cart["saga_id"]))
 

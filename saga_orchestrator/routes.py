@@ -10,7 +10,6 @@ from saga_orchestrator import service
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.grouped import Grouped
 from saga_orchestrator.models import db
-from saga_orchestrator.orchestrator import frozen_cart
 from saga_orchestrator.schemas import checkout_of, saga_out
 from shared.access import Who, admin_only, public, require
 from shared.carts import Carts
@@ -47,8 +46,8 @@ NO_SAGA = problem("No such saga")
         200: SagaOut,
         202: AcceptedOut,
         401: problem("A `saga_id` without the token of a service"),
-        404: problem("No such cart"),
-        409: problem("The cart is empty, being checked out (by the saga named) or checked out"),
+        404: problem("No such cart, or no such saga"),
+        409: problem("The cart is empty, being checked out (by the saga named) or checked out; or the saga's differs"),
         504: IN_DOUBT,
     },
     openapi_extensions=idempotent(),
@@ -126,14 +125,14 @@ def retry(path: SagaPath, body: RetryIn) -> Response:
 
 
 def _begun(body: CheckoutIn) -> Checkout:
-    """The checkout that carrito began, or begins now for us; carrito decides which carts may be."""
+    """The checkout that carrito began, or begins now for us; what it is about is carrito's to say."""
     request_key()  # refused if it is none, also where it isn't needed
+    carts: Carts = current_app.extensions["carts"]
     if body.saga_id is not None:
         require(Who.SERVICES)
-        return checkout_of(body, body.saga_id)
-    carts: Carts = current_app.extensions["carts"]
+        return checkout_of(body, body.saga_id, carts.find_checkout(body, body.saga_id))
     cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
-    return frozen_cart(checkout_of(body, UUID(cart["saga_id"])), cart)
+    return checkout_of(body, UUID(cart["saga_id"]), cart)
 
 
 def _preferred_wait() -> float:

@@ -7,22 +7,25 @@ their compensation (suspension). The idea and the two terms are those of the sub
 Rows are purged by the age of their saga. Of a saga that is so old that rows of it may be gone, no row is written any
 more, and what is not known already is refused (`TooOld`): nothing late is taken for a first request.
 
+The row keeps the request's fields. A repetition that names another value for one of them is no repetition: it is
+refused, and leaves no trace. A field that one of the two does not name is not compared.
+
 All take many sagas at once, and write their rows in the order of the sagas' ids, so that no two wait for each other.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import Enum
-from itertools import product
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
 from shared.errors import Conflict, DomainError, RepeatedRefusal
-from shared.json_codec import dumps
+from shared.json_codec import dumps, loads
 from shared.prepared import prepared
+from shared.repetition import RepeatedOtherwise, Request, contradiction
 from shared.retention import TooOld, retention_of, too_old_sql
 from shared.web import problem_of
 
@@ -61,13 +64,16 @@ class Barrier:
             Column("saga_id", Uuid, primary_key=True),
             Column("step", String(40), primary_key=True),
             Column("direction", String(12), primary_key=True),
+            Column("request", JSON(none_as_null=True)),
             Column("refusal", JSON),
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         )
         name = self.table.fullname
         self._insert = prepared(
-            f"INSERT INTO {name} (saga_id, step, direction) SELECT saga_id, :step, direction"  # noqa: S608  (our own)
-            " FROM unnest(:saga_ids, CAST(:directions AS text[])) AS asked (saga_id, direction)"
+            f"INSERT INTO {name} (saga_id, step, direction, request)"  # noqa: S608  (our own)
+            " SELECT saga_id, :step, direction, request"
+            " FROM unnest(:saga_ids, CAST(:directions AS text[]), CAST(:requests AS json[]))"
+            " AS entry (saga_id, direction, request)"
             f" WHERE NOT {too_old_sql('saga_id', ':kept_seconds')}"
             " ON CONFLICT DO NOTHING RETURNING saga_id, direction"
         ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
@@ -82,71 +88,98 @@ class Barrier:
             " WHERE entry.saga_id = written.saga_id AND step = :step AND entry.direction = written.direction"
         ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
 
-    def enter(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Entry | DomainError]:
-        """For each saga whether the step is asked for the first time; a duplicate waits for the first to end.
+    def enter(
+        self, connection: Connection, step: str, requests: Mapping[UUID, Request]
+    ) -> dict[UUID, Entry | DomainError]:
+        """For each saga whether the step is requested for the first time; a duplicate waits for the first to end.
 
-        `Suspended` when the step was compensated, and the refusal that it got before, if it got one. Raises `TooOld`.
+        `Suspended` when the step was compensated, `RepeatedOtherwise` for a request that differs from the first, and
+        the refusal that the first got, if it got one. Raises `TooOld`.
         """
-        first = self._write(uow, step, saga_ids, [ACTION])
-        before = [saga_id for saga_id in saga_ids if saga_id not in first]
-        found = self._found(uow, step, before) if before else {}
+        first = self._write(connection, step, {(saga_id, ACTION): request for saga_id, request in requests.items()})
+        before = {saga_id: request for saga_id, request in requests.items() if saga_id not in first}
+        found = self._known(connection, step, before)
         _check_known(step, before, found)
-        return {saga_id: Entry.FIRST if saga_id in first else found[saga_id] for saga_id in saga_ids}
+        return {saga_id: Entry.FIRST if saga_id in first else _entry(found[saga_id]) for saga_id in requests}
 
-    def enter_undo(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Undo]:
-        """For each saga what there is to undo; after this the step's action is refused for ever. Raises `TooOld`."""
-        written = self._write(uow, step, saga_ids, [ACTION, COMPENSATION])
-        undos = {saga_id: _undo(written.get(saga_id, set())) for saga_id in saga_ids}
+    def enter_undo(
+        self, connection: Connection, step: str, requests: Mapping[UUID, Request]
+    ) -> dict[UUID, Undo | DomainError]:
+        """For each saga what there is to undo; after this the step's action is refused for ever. Raises `TooOld`.
+
+        `RepeatedOtherwise`, without a trace, for a compensation that differs from the action or from an earlier one.
+        """
+        rows: dict[tuple[UUID, str], Request | None] = {}
+        for saga_id, request in requests.items():
+            rows |= {(saga_id, ACTION): None, (saga_id, COMPENSATION): request}
+        written = self._write(connection, step, rows)
+        undos: dict[UUID, Undo | DomainError] = {saga_id: _undo(written.get(saga_id, set())) for saga_id in requests}
         repeated = [saga_id for saga_id, undo in undos.items() if undo is Undo.REPEATED]
-        if repeated:
-            _check_known(step, repeated, self._compensated(uow, step, repeated))
-        return undos
+        named = [saga_id for saga_id, undo in undos.items() if undo is Undo.FIRST and any(requests[saga_id].values())]
+        known = self._known(connection, step, {saga_id: requests[saga_id] for saga_id in (*repeated, *named)})
+        _check_known(step, repeated, {saga_id for saga_id, entry in known.items() if entry.compensated})
+        wrong = {saga_id: entry.wrong for saga_id, entry in known.items() if entry.wrong is not None}
+        self.withdraw(connection, step, {each: undo for each, undo in undos.items() if each in wrong})
+        return undos | wrong
 
-    def refuse(self, uow: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
+    def contradictions(
+        self, connection: Connection, step: str, requests: Mapping[UUID, Request]
+    ) -> dict[UUID, DomainError]:
+        """`RepeatedOtherwise` for each saga whose step, or its compensation, was requested with another field."""
+        found = self._known(connection, step, requests)
+        return {saga_id: known.wrong for saga_id, known in found.items() if known.wrong is not None}
+
+    def refuse(self, connection: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
         """Keep these refusals of a step that was entered, to be given again word for word."""
         if refusals:
             problems = [dumps(problem_of(error)) for error in refusals.values()]
-            uow.execute(self._refuse, {"step": step, "saga_ids": list(refusals), "problems": problems})
+            connection.execute(self._refuse, {"step": step, "saga_ids": list(refusals), "problems": problems})
 
-    def withdraw(self, uow: Connection, step: str, undos: Mapping[UUID, Undo]) -> None:
-        """Take back what `enter_undo` wrote in this transaction: these compensations were asked for by mistake."""
-        rows = [(saga_id, direction) for saga_id, undo in undos.items() for direction in _WRITTEN[undo]]
+    def withdraw(self, connection: Connection, step: str, undos: Mapping[UUID, Undo | DomainError]) -> None:
+        """Take back what `enter_undo` wrote in this transaction: these compensations were requested by mistake."""
+        rows = [
+            (saga_id, direction)
+            for saga_id, undo in undos.items()
+            if isinstance(undo, Undo)
+            for direction in _WRITTEN[undo]
+        ]
         if rows:
-            asked = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
-            uow.execute(self._withdraw, {"step": step, **asked})
+            keys = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
+            connection.execute(self._withdraw, {"step": step, **keys})
 
     def _write(
-        self, uow: Connection, step: str, saga_ids: Collection[UUID], directions: Sequence[str]
+        self, connection: Connection, step: str, rows: Mapping[tuple[UUID, str], Request | None]
     ) -> dict[UUID, set[str]]:
         """The directions that were written, by saga; rows that were there, or are being written, stay as they are."""
-        rows = list(product(sorted(saga_ids), directions))
-        asked: dict[str, object] = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
-        asked["kept_seconds"] = retention_of(uow).steps
+        keys = sorted(rows)
+        values = {
+            "saga_ids": [saga_id for saga_id, _ in keys],
+            "directions": [direction for _, direction in keys],
+            "kept_seconds": retention_of(connection).steps,
+            "requests": [dumps(rows[key]) if rows[key] else None for key in keys],
+        }
         written = defaultdict[UUID, set[str]](set)
-        for saga_id, direction in uow.execute(self._insert, {"step": step, **asked}):
+        for saga_id, direction in connection.execute(self._insert, {"step": step, **values}):
             written[saga_id].add(direction)
         return written
 
-    def _compensated(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> set[UUID]:
+    def _known(self, connection: Connection, step: str, requests: Mapping[UUID, Request]) -> dict[UUID, "_Known"]:
+        """What the rows say of these sagas that were there before, beside what is requested now."""
+        if not requests:
+            return {}
         entries = self.table.c
         statement = (
-            select(entries.saga_id)
-            .where(entries.saga_id == func.any(bindparam("saga_ids", saga_ids, ARRAY(Uuid))))
-            .where(entries.step == step, entries.direction == COMPENSATION)
+            select(entries.saga_id, entries.direction, entries.request, entries.refusal)
+            .where(entries.saga_id == func.any(bindparam("saga_ids", list(requests), ARRAY(Uuid))))
+            .where(entries.step == step)
         )
-        return set(uow.scalars(statement))
-
-    def _found(self, uow: Connection, step: str, saga_ids: Sequence[UUID]) -> dict[UUID, Entry | DomainError]:
-        """What the rows that were there before say."""
-        entries = self.table.c
-        statement = (
-            select(entries.saga_id, entries.direction, entries.refusal)
-            .where(entries.saga_id == func.any(bindparam("saga_ids", saga_ids, ARRAY(Uuid))), entries.step == step)
-            .order_by(entries.direction)
-        )
-        found: dict[UUID, Entry | DomainError] = {}
-        for saga_id, direction, refusal in uow.execute(statement):  # a saga's compensation after its action
-            found[saga_id] = _entry(saga_id, step, direction, refusal)
+        found: dict[UUID, _Known] = {}
+        for saga_id, direction, request, refusal in connection.execute(statement):
+            known = found.setdefault(saga_id, _Known(saga_id, step))
+            known.compensated = known.compensated or direction == COMPENSATION
+            known.refusal = refusal or known.refusal
+            repeated = loads(dumps(requests[saga_id]))
+            known.wrong = known.wrong or contradiction(saga_id, step, request or {}, repeated)
         return found
 
 
@@ -158,10 +191,23 @@ def _check_known(step: str, not_written: Collection[UUID], known: Collection[UUI
         raise TooOld(f"too old to tell whether {step} came before: saga {named}", step=step, saga_ids=too_old)
 
 
-def _entry(saga_id: UUID, step: str, direction: str, refusal: dict[str, Any] | None) -> Entry | DomainError:
-    if direction == COMPENSATION:
-        return Suspended(f"{step} of saga {saga_id} was compensated", saga_id=saga_id, step=step)
-    return Entry.REPEATED if refusal is None else RepeatedRefusal(refusal)
+@dataclass
+class _Known:
+    """What a step's rows say of one saga."""
+
+    saga_id: UUID
+    step: str
+    compensated: bool = False
+    refusal: Request | None = None
+    wrong: RepeatedOtherwise | None = None  # with what is requested now
+
+
+def _entry(known: _Known) -> Entry | DomainError:
+    if known.compensated:
+        return Suspended(
+            f"{known.step} of saga {known.saga_id} was compensated", saga_id=known.saga_id, step=known.step
+        )
+    return known.wrong or (Entry.REPEATED if known.refusal is None else RepeatedRefusal(known.refusal))
 
 
 def _undo(written: set[str]) -> Undo:

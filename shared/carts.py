@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from pydantic import SecretStr
 
 from shared.errors import DomainError
 from shared.http_client import PEER_FAILED, Peer, Reply
 from shared.relay import Relayed, relayed
+from shared.repetition import contradiction
 from shared.saga_views import CheckoutIn
 from shared.together import Together
 from shared.trace import traceparent
@@ -36,6 +38,23 @@ class Carts:
             return self._begin((path, {**wish, "traceparent": traceparent(trace)}))
         headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
         return relayed(self._carrito.post(path, wish, headers))
+
+    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> Mapping[str, Any]:
+        """What carrito froze for the saga, with which the request must agree.
+
+        Raises `RepeatedOtherwise` when it does not, `Relayed` when carrito froze nothing for this saga, one of
+        `PEER_FAILED` when it does not answer.
+        """
+        frozen = relayed(self._carrito.get(f"/checkouts/{saga_id}"))
+        asked = {
+            **body.model_dump(exclude={"saga_id"}),
+            "cart_id": str(body.cart_id),
+            "saga_pattern": self._saga_pattern,
+        }
+        wrong = contradiction(saga_id, "the checkout", {**frozen, "saga_pattern": frozen["saga_pattern"] or ""}, asked)
+        if wrong is not None:
+            raise wrong
+        return frozen
 
     def _begin_all(self, asked: Sequence[Asked]) -> list[Mapping[str, Any] | DomainError]:
         parts = [asked[start : start + MOST] for start in range(0, len(asked), MOST)]

@@ -14,7 +14,7 @@ from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, Q
 DOOMED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 SUCCESSORS = ("the other one", "itself restarted")
 
-ACTIONS = [f"{step.name}.action" for step in (CHECKOUT.opening, *CHECKOUT.steps, *CHECKOUT.retryable)]
+ACTIONS = [f"{step.name}.action" for step in (*CHECKOUT.steps, *CHECKOUT.retryable)]
 COMPENSATIONS = [f"{step.name}.compensation" for step in reversed(CHECKOUT.steps)]
 CLOSING = f"{CHECKOUT.closing.name}.action"
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from shared.testing import wait_until
-from tests.e2e.shop import CARRITO, COMPLETED, EXECUTOR, PAGOS, QUICK, Became, Shop
+from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, PAGOS, QUICK, Became, Shop
 from tests.e2e.wire import Wire
 
 FIRST, SECOND = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
@@ -98,12 +98,12 @@ def test_an_operator_undoes_what_nobody_remembers(shop: Shop, wire: Wire) -> Non
 
 
 def test_a_deadline_undoes_what_nobody_remembers(shop: Shop, wire: Wire) -> None:
-    """carrito is away when the saga is taken up again: for all that is known, not even its cart was read yet."""
+    """inventario is away when the saga is taken up again: for all that is known, nothing was reserved yet."""
     product = shop.product(quantity=10)
     with forgotten_in_payment(shop, wire, shop.cart((product, 1))) as saga_id:
-        shop.system.kill(CARRITO)
+        shop.system.kill(INVENTARIO)
         shop.system.thaw(SECOND)
-        assert shop.until_status(saga_id, "compensating", "stuck")["error"].startswith("read_cart: ")
-        shop.restart(CARRITO)
+        assert shop.until_status(saga_id, "compensating", "stuck")["error"].startswith("reserve_inventory: ")
+        shop.restart(INVENTARIO)
         assert shop.became(saga_id) == UNDONE_BEFORE_ITS_ORDER
     assert shop.stock(product) == (10, 0, 0)

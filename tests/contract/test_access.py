@@ -15,6 +15,7 @@ CLOSED = {
     "carrito": {
         "POST /carts/<cart_id>/checkout": S,
         "POST /carts/<cart_id>/release": S,
+        "GET /checkouts/<saga_id>": S,
         "POST /orders": S,
         "POST /orders/<order_id>/confirm": S,
         "POST /orders/<order_id>/cancel": S,

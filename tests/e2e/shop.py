@@ -126,6 +126,10 @@ class Shop:
             self._windows[reply.body["saga_id"]] = window, root
         return reply
 
+    def know(self, saga_id: str, pattern: str) -> None:
+        """A saga that somebody else began is to be seen in this pattern's window."""
+        self._windows[saga_id] = WINDOWS[pattern]
+
     def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, pattern: str = ORCHESTRATED) -> str:
         """The id of a saga that was accepted."""
         return _accepted(self.checkout(cart_id, method, way, pattern=pattern))

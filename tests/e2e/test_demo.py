@@ -132,7 +132,6 @@ def test_it_says_what_each_took(told: str) -> None:
 
 def test_an_orchestrated_checkout_is_told_by_its_steps_forward_and_back(told: str) -> None:
     assert steps(story(told, 2, "Orchestrated")) == [
-        "-> read_cart done",
         "-> reserve_inventory done",
         "-> process_payment refused",
         "<- undo create_order done",

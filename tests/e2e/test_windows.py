@@ -26,7 +26,6 @@ def test_the_timeline_of_a_success(shop: Shop) -> None:
     assert shop.became(saga_id) == COMPLETED
     assert entries(shop, saga_id) == [
         ("accepted",),
-        ("attempt", "read_cart", "action", 1, "succeeded"),
         ("attempt", "reserve_inventory", "action", 1, "succeeded"),
         ("attempt", "process_payment", "action", 1, "succeeded"),
         ("attempt", "create_order", "action", 1, "succeeded"),
@@ -42,7 +41,6 @@ def test_the_timeline_of_a_compensation(shop: Shop) -> None:
     assert shop.became(saga_id) == DECLINED
     assert entries(shop, saga_id) == [
         ("accepted",),
-        ("attempt", "read_cart", "action", 1, "succeeded"),
         ("attempt", "reserve_inventory", "action", 1, "succeeded"),
         ("attempt", "process_payment", "action", 1, "refused"),
         ("compensating",),

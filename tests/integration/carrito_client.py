@@ -55,7 +55,8 @@ class Carrito(ApiClient):
         """The saga that begins to check the cart out."""
         response = self.begin(cart_id)
         assert response.status_code == 201
-        return Saga(cart_id, UUID(body_of(response)["saga_id"]))
+        frozen = body_of(response)
+        return Saga(cart_id, UUID(frozen["saga_id"]), UUID(frozen["order_id"]))
 
     def order(self, saga: "Saga", **changes: Any) -> TestResponse:
         return self.post("/orders", {**saga.body, "order_id": saga.order_id, **changes})
@@ -73,10 +74,10 @@ class Carrito(ApiClient):
 class Saga:
     """A saga's ids."""
 
-    def __init__(self, cart_id: UUID, saga_id: UUID) -> None:
+    def __init__(self, cart_id: UUID, saga_id: UUID, order_id: UUID | None = None) -> None:
         self.cart_id = cart_id
         self.saga_id = saga_id
-        self.order_id = new_id()
+        self.order_id = order_id or new_id()
         self.body: dict[str, Any] = {"saga_id": saga_id, "cart_id": cart_id}
 
     @property

@@ -19,6 +19,7 @@ from sqlalchemy import text
 from carrito import service as orders
 from carrito.domain import OrderOfSaga
 from inventario import service as stock
+from inventario.domain import ReservationRequest
 from pagos import service as money
 from pagos.domain import Refund
 from saga_choreography.domain import Limits
@@ -55,6 +56,7 @@ class Saga:
     by_a_person: bool = False
     by_a_deadline: bool = False
     expired: bool = False  # its hold, at a time when it had one
+    by_hand: bool = False
 
 
 @dataclass
@@ -111,6 +113,7 @@ class History:
 
     def undo_by_hand(self, saga: Saga, service: str) -> None:
         """Somebody has a service undo its part, over HTTP; a person has to want the rest undone after that."""
+        saga.by_hand = True
         saga_id = saga.begun.saga_id
         saga.by_a_person = True
         if service == CARRITO:
@@ -118,7 +121,7 @@ class History:
                 orders.cancel_order(uow, [OrderOfSaga(saga_id)])
         elif service == INVENTARIO:
             with self._world.stock.transaction() as uow:
-                stock.unreserve(uow, [saga_id])
+                stock.unreserve(uow, [ReservationRequest(saga_id)])
         else:
             with self._world.money.transaction() as uow:
                 money.refund(uow, [Refund(saga_id)])

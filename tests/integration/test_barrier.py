@@ -30,13 +30,13 @@ def service(service_client: Callable[..., FlaskClient]) -> ApiClient:
 
 def enter(service: ApiClient, *saga_ids: UUID) -> list[Entry | DomainError]:
     with service.transaction() as uow:
-        entries = barrier.enter(uow, STEP, saga_ids)
+        entries = barrier.enter(uow, STEP, {each: {} for each in saga_ids})
     return [entries[saga_id] for saga_id in saga_ids]
 
 
-def enter_undo(service: ApiClient, *saga_ids: UUID) -> list[Undo]:
+def enter_undo(service: ApiClient, *saga_ids: UUID) -> list[Undo | DomainError]:
     with service.transaction() as uow:
-        undo = barrier.enter_undo(uow, STEP, saga_ids)
+        undo = barrier.enter_undo(uow, STEP, {each: {} for each in saga_ids})
     return [undo[saga_id] for saga_id in saga_ids]
 
 
@@ -63,7 +63,7 @@ def test_each_compensation_of_many_is_told_what_it_finds(service: ApiClient) -> 
 def test_refusals_are_given_again_word_for_word_each_to_its_saga(service: ApiClient) -> None:
     refusals = {new_id(): NotFound("nothing like it", product_id=7), new_id(): Full("no room", saga_id=new_id())}
     with service.transaction() as uow:
-        barrier.enter(uow, STEP, list(refusals))
+        barrier.enter(uow, STEP, {each: {} for each in refusals})
         barrier.refuse(uow, STEP, refusals)
     for (saga_id, first), again in zip(refusals.items(), enter(service, *refusals), strict=True):
         assert isinstance(again, RepeatedRefusal), saga_id
@@ -74,7 +74,7 @@ def test_refusals_are_given_again_word_for_word_each_to_its_saga(service: ApiCli
 def test_a_refused_step_that_is_compensated_is_suspended(service: ApiClient) -> None:
     saga_id = new_id()
     with service.transaction() as uow:
-        barrier.enter(uow, STEP, [saga_id])
+        barrier.enter(uow, STEP, {saga_id: {}})
         barrier.refuse(uow, STEP, {saga_id: Full("no room")})
     assert enter_undo(service, saga_id) == [Undo.FIRST]
     assert isinstance(enter(service, saga_id)[0], Suspended)
@@ -83,8 +83,8 @@ def test_a_refused_step_that_is_compensated_is_suspended(service: ApiClient) -> 
 def test_steps_know_nothing_of_each_other(service: ApiClient) -> None:
     saga_id = new_id()
     with service.transaction() as uow:
-        barrier.enter_undo(uow, "another", [saga_id])
-        assert barrier.enter(uow, STEP, [saga_id]) == {saga_id: Entry.FIRST}
+        barrier.enter_undo(uow, "another", {saga_id: {}})
+        assert barrier.enter(uow, STEP, {saga_id: {}}) == {saga_id: Entry.FIRST}
 
 
 @pytest.mark.parametrize("enter_all", [barrier.enter, barrier.enter_undo])
@@ -97,14 +97,14 @@ def test_sagas_are_entered_in_one_order_so_that_no_two_batches_wait_for_each_oth
 
     def other() -> object:
         with service.transaction() as uow:
-            barrier.enter(uow, STEP, [second])
+            barrier.enter(uow, STEP, {second: {}})
             under_way.set()
             wait_for_blocked(uow)
-            return barrier.enter(uow, STEP, [third])[third]
+            return barrier.enter(uow, STEP, {third: {}})[third]
 
     def batch() -> object:
         under_way.wait()
         with service.transaction() as uow:
-            return enter_all(uow, STEP, [third, second, first]) and None
+            return enter_all(uow, STEP, {each: {} for each in (third, second, first)}) and None
 
     assert concurrently(other, batch) == [Entry.FIRST, None]

@@ -96,15 +96,15 @@ def test_every_order_of_many_has_its_own_carts_lines_and_total(carrito: Carrito)
 
 def test_an_order_without_an_address_is_billed_where_the_checkout_said(carrito: Carrito) -> None:
     named, unnamed = begun(carrito, 2)
-    elsewhere = {"street": "a street", "city": "a city"}
     outcomes = carrito.many(
-        ("/orders", {**named.order_body, "billing_address": elsewhere}), ("/orders", unnamed.order_body)
+        ("/orders", {**named.order_body, "billing_address": "here"}), ("/orders", unnamed.order_body)
     )
-    assert [each["body"]["billing_address"] for each in outcomes] == [elsewhere, "here"]
+    assert [each["body"]["billing_address"] for each in outcomes] == ["here", "here"]
 
 
 def test_new_repeated_cancelled_and_refused_orders_may_come_together(carrito: Carrito) -> None:
-    new, repeated, cancelled, taker = begun(carrito, 4)
+    new, repeated, cancelled = begun(carrito, 3)
+    taker = Saga(carrito.open_cart((1, 1)), new_id())
     other, unknown, foreign, empty = (
         Saga(cart_id, new_id()) for cart_id in (new.cart_id, new_id(), new_id(), new_id())
     )
@@ -125,7 +125,7 @@ def test_new_repeated_cancelled_and_refused_orders_may_come_together(carrito: Ca
     ]
     assert outcomes[1]["body"] == first
     assert outcomes[0]["body"]["saga_id"] == str(new.saga_id)
-    assert [carrito.cart(each.cart_id)["status"] for each in (empty, taker)] == ["open", "checking_out"]
+    assert [carrito.cart(each.cart_id)["status"] for each in (empty, taker)] == ["open", "open"]
     again = order(carrito, [taker, unknown, other, empty, foreign])
     assert again == [outcomes[number] for number in (6, 7, 0, 2, 4)]
 
@@ -148,12 +148,9 @@ def test_of_two_sagas_that_want_an_open_cart_the_first_has_it(carrito: Carrito) 
     assert carrito.cart(cart_id)["saga_id"] == str(first.saga_id)
 
 
-@pytest.mark.parametrize("frozen", [True, False])
-def test_of_two_that_want_one_order_id_the_first_has_it(carrito: Carrito, frozen: bool) -> None:
-    first, second, third = begun(carrito, 3)
-    if not frozen:
-        first.cart_id = carrito.open_cart((1, 1))
-        first.saga_id = new_id()
+def test_of_two_that_want_one_order_id_the_first_has_it(carrito: Carrito) -> None:
+    first, second = (Saga(carrito.open_cart((1, 1)), new_id()) for _ in range(2))
+    [third] = begun(carrito, 1)
     second.order_id = first.order_id
     assert kinds(order(carrito, [first, second, third])) == ["pending", "order-of-another-saga", "pending"]
 
@@ -219,8 +216,8 @@ def test_orders_that_stand_never_came_or_are_anothers_are_cancelled_together(car
         (f"/orders/{new_id()}/cancel", {"saga_id": owner.saga_id}),
         (confirmed.path("cancel"), {"saga_id": confirmed.saga_id}),
     )
-    another = "order-of-another-saga"
-    assert kinds(outcomes) == ["void", "cancelled", another, "cancelled", another, "cancelled"]
+    another, otherwise = "order-of-another-saga", "repeated-otherwise"
+    assert kinds(outcomes) == ["void", "cancelled", another, "cancelled", otherwise, "cancelled"]
     assert kinds(order(carrito, [never, mistaken])) == ["suspended", "pending"], "a mistake leaves no trace"
     assert kinds(step(carrito, "cancel", [owner])) == ["cancelled"]
 
@@ -232,9 +229,9 @@ def test_carts_are_released_together_each_for_its_own_saga_only(carrito: Carrito
     late = Saga(again.cart_id, new_id())
     unknown = Saga(new_id(), new_id())
     outcomes = step(carrito, "release", [stands, undone, unknown, late, gone])
-    assert kinds(outcomes) == ["order-stands", "open", "cart-not-found", "checking_out", "open"]
-    assert outcomes[3]["body"]["saga_id"] == str(again.saga_id)
-    assert [len(each["body"]["items"]) for each in outcomes if each["status"] == 200] == [2, 2, 2]
+    assert kinds(outcomes) == ["order-stands", "open", "cart-not-found", "cart-of-another-saga", "open"]
+    assert [len(each["body"]["items"]) for each in outcomes if each["status"] == 200] == [2, 2]
+    assert carrito.cart(again.cart_id)["saga_id"] == str(again.saga_id)
     assert carrito.cart(stands.cart_id)["status"] == "checking_out"
 
 
@@ -314,7 +311,7 @@ class World:
         return path, {"saga_id": saga.saga_id} if named or what == "release" else {}
 
     def _read(self, outcome: dict[str, Any]) -> str:
-        words = dumps({**outcome, "body": {**outcome["body"], "created_at": None}})
+        words = dumps({**outcome, "body": {**outcome["body"], "created_at": None, "payment_id": None}})
         for name, label in self._names.items():
             words = words.replace(name, label)
         return words
@@ -433,12 +430,12 @@ def test_a_batch_takes_as_many_statements_as_one(carrito: Carrito) -> None:
             request()
         taken[name] = len(sent)
     assert taken == {
-        "order": 2,
-        "order repeated": 3,
+        "order": 3,
+        "order repeated": 4,
         "confirm": 1,
         "confirm repeated": 2,
-        "cancel": 2,
-        "release": 3,
+        "cancel": 3,
+        "release": 5,
     }
 
 

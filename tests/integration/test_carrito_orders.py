@@ -47,7 +47,7 @@ def test_without_a_saga_the_carts_id_stands_for_it(carrito: Carrito) -> None:
 
 
 def test_a_repeated_order_is_the_same_one(carrito: Carrito, saga: Saga) -> None:
-    assert outcome(carrito.order(saga)) == outcome(carrito.order(saga, order_id=new_id()))
+    assert outcome(carrito.order(saga)) == outcome(carrito.order(saga, order_id=None))
     assert len(body_of(carrito.get(f"/orders/saga/{saga.cart_id}"))["items"]) == 1
 
 
@@ -113,11 +113,50 @@ def test_a_cancellation_acts_for_its_own_saga_only(carrito: Carrito, saga: Saga)
 
 def test_an_order_id_that_is_taken_is_refused(carrito: Carrito, saga: Saga) -> None:
     carrito.order(saga)
-    other = carrito.saga_of(carrito.open_cart((1, 1)))
-    refused = carrito.order(other, order_id=saga.order_id)
+    other = Saga(carrito.open_cart((1, 1)), new_id(), saga.order_id)
+    refused = carrito.order(other)
     assert problem_of(refused)["type"] == "/problems/order-of-another-saga"
     assert outcome(carrito.order(other)) == outcome(refused), "its saga was told, and turned back"
     assert body_of(carrito.get(f"/orders/saga/{other.cart_id}"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("order_id", new_id()),
+        ("payment_id", new_id()),
+        ("cart_id", None),
+        ("billing_address", "elsewhere"),
+        ("amount", "12.49"),
+    ],
+)
+def test_an_order_is_what_its_checkout_froze_or_it_is_refused_without_a_trace(
+    carrito: Carrito, saga: Saga, field: str, value: object
+) -> None:
+    for before in (True, False):  # the saga's own request comes after it, and before it
+        refused = problem_of(carrito.order(saga, **{field: value or carrito.open_cart((1, 1))}))
+        assert (refused["status"], refused["field"]) == (409, "total" if field == "amount" else field)
+        assert len(body_of(carrito.get(f"/orders/saga/{saga.cart_id}"))["items"]) == (0 if before else 1)
+        assert body_of(carrito.order(saga, amount="12.50"))["status"] == "pending"
+
+
+def test_what_is_put_into_a_cart_that_was_opened_again_is_never_in_the_first_sagas_order(
+    carrito: Carrito, saga: Saga
+) -> None:
+    assert body_of(carrito.release(saga))["status"] == "open"
+    assert carrito.put(saga.cart_id, 2, 5).status_code == 201
+    assert problem_of(carrito.order(saga))["type"] == "/problems/suspended"
+    assert carrito.cart(saga.cart_id)["status"] == "open"
+    assert body_of(carrito.get(f"/orders/saga/{saga.cart_id}"))["items"] == []
+
+
+def test_a_repetition_that_differs_from_an_order_made_without_a_checkout_is_refused(carrito: Carrito) -> None:
+    cart_id, other_cart, saga_id = carrito.open_cart((1, 1)), carrito.open_cart((2, 1)), new_id()
+    first = carrito.post("/orders", {"cart_id": cart_id, "saga_id": saga_id})
+    assert first.status_code == 201
+    refused = problem_of(carrito.post("/orders", {"cart_id": other_cart, "saga_id": saga_id}))
+    assert (refused["status"], refused["field"]) == (409, "cart_id")
+    assert carrito.cart(other_cart)["status"] == "open"
 
 
 def test_an_order_id_that_is_taken_leaves_an_open_cart_open(carrito: Carrito, saga: Saga) -> None:

@@ -159,7 +159,7 @@ def may_stand(history: History, saga: Saga, *, stands: bool) -> bool:
     if history.told(saga)[COMPLETED]:
         return True
     at_ease = saga.begun.payment_method == "paypal" and saga.begun.items[0].product_id == min(history.products)
-    return stands or (at_ease and not saga.by_a_deadline and not saga.expired)
+    return stands or (at_ease and not (saga.by_a_deadline or saga.expired or saga.by_hand))
 
 
 def is_undone(became: Became) -> bool:

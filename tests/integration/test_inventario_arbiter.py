@@ -9,9 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from inventario import service
-from inventario.domain import Cancel, ReservationNotHeld, Verdict
+from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Verdict
 from shared.ids import new_id
 from shared.testing import concurrently
+from shared.web import done
 from tests.integration.api_client import outcome, problem_of, wait_for_blocked
 from tests.integration.inventario_client import Inventario, Saga
 
@@ -38,7 +39,7 @@ def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[
 def commit(inventario: Inventario, saga: Saga) -> bool | str:
     """Whether the sale was new; or what became of what was held."""
     with inventario.transaction() as uow:
-        [found] = service.commit(uow, [saga.saga_id])
+        [found] = service.commit(uow, [ReservationRequest(saga.saga_id)])
     if isinstance(found, service.Reservation):
         return found.first
     assert isinstance(found, ReservationNotHeld)
@@ -48,8 +49,8 @@ def commit(inventario: Inventario, saga: Saga) -> bool | str:
 def release(inventario: Inventario, saga: Saga) -> bool:
     """Whether it was given back for the first time."""
     with inventario.transaction() as uow:
-        [found] = service.unreserve(uow, [saga.saga_id])
-    return found.first
+        [found] = service.unreserve(uow, [ReservationRequest(saga.saga_id)])
+    return done(found).first
 
 
 def expire(inventario: Inventario) -> None:
@@ -270,7 +271,7 @@ def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventari
 
     def sell_slowly() -> bool:
         with inventario.transaction() as uow:
-            [found] = service.commit(uow, [saga.saga_id])
+            [found] = service.commit(uow, [ReservationRequest(saga.saga_id)])
             under_way.set()
             wait_for_blocked(uow)
         return isinstance(found, service.Reservation)

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from inventario import service
-from inventario.domain import Cancel, Reserve
+from inventario.domain import Cancel, ReservationRequest, Reserve
 from inventario.worker import run_once
 from shared.errors import DomainError
 from shared.ids import new_id
@@ -97,11 +97,11 @@ def test_new_repeated_refused_and_undone_reserves_may_come_together(inventario: 
     inventario.reserve(otherwise, {product: 1})
     refusal = problem_of(inventario.reserve(refused, {product: 100}))
     inventario.unreserve(undone)
-    outcomes = reserve(inventario, {saga: {product: 1} for saga in (undone, repeated, new, refused)})
+    outcomes = reserve(inventario, {saga: {product: 1} for saga in (undone, repeated, new)} | {refused: {product: 100}})
     outcomes += reserve(inventario, {otherwise: {product: 2}})
     assert statuses(outcomes) == [409, 201, 201, 409, 409]
     kinds = [each["body"].get("type") for each in outcomes]
-    insufficient, other = "/problems/insufficient-stock", "/problems/reserved-otherwise"
+    insufficient, other = "/problems/insufficient-stock", "/problems/repeated-otherwise"
     assert kinds == ["/problems/suspended", None, None, insufficient, other]
     assert (outcomes[1]["body"], outcomes[3]["body"]) == (first, refusal)
     assert inventario.stock(product) == (7, 3, 0)
@@ -146,7 +146,7 @@ def test_a_step_says_of_each_saga_whether_it_was_new(inventario: Inventario) -> 
 
     with inventario.transaction() as uow:
         asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in (before, new)]
-        both = [before.saga_id, new.saga_id]
+        both = [ReservationRequest(saga.saga_id, saga.cart_id) for saga in (before, new)]
         assert firsts(service.reserve(uow, asked[:1], hold_seconds=900)) == [True]
         assert firsts(service.reserve(uow, asked, hold_seconds=900)) == [False, True]
         assert firsts(service.commit(uow, both[:1])) == [True]
@@ -264,11 +264,11 @@ def test_no_step_reads_a_whole_table_on_a_connection_that_has_known_it_empty(
 def steps(inventario: Inventario, some: Sequence[Saga], product: int) -> list[str]:
     """Every step of these sagas; the tables of a step that were read as a whole."""
     asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in some]
-    ids = [saga.saga_id for saga in some]
+    ids = [ReservationRequest(saga.saga_id) for saga in some]
     with inventario.transaction() as uow:
         service.reserve(uow, asked, hold_seconds=900)
         service.reserve(uow, asked, hold_seconds=900)
         service.commit(uow, ids)
-        service.cancel(uow, [Cancel(each, only_before_pivot=False) for each in ids])
+        service.cancel(uow, [Cancel(each.saga_id, only_before_pivot=False) for each in ids])
         service.unreserve(uow, ids)
         return list(uow.scalars(text("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")))

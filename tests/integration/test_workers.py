@@ -69,7 +69,7 @@ def test_a_worker_that_has_nothing_to_do_says_so(database_url: str) -> None:
 
 def accept(connection: Connection) -> None:
     """A saga for executors to run."""
-    checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id())
+    checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
     assert service.accept(connection, [checkout], 60) == [True]
 
 

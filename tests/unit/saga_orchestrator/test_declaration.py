@@ -10,12 +10,12 @@ def ask(_: object) -> None:
     """A request that nobody sends."""
 
 
-OPENING, CLOSING = Step("open", ask), Step("close", ask)
+CLOSING = Step("close", ask)
 PIVOT = Step("pivot", ask)
 
 
 def declare(*steps: Step, pivot: Step | None = PIVOT, retryable: tuple[Step, ...] = ()) -> Saga:
-    return Saga("test", OPENING, steps, pivot, retryable, CLOSING)
+    return Saga("test", steps, pivot, retryable, CLOSING)
 
 
 def test_a_step_before_the_pivot_needs_a_compensation() -> None:
@@ -33,9 +33,9 @@ def test_two_steps_cannot_have_one_name() -> None:
         declare(Step("charge", ask, ask), Step("charge", ask, ask))
 
 
-def test_opening_and_closing_cannot_be_undone() -> None:
+def test_the_closing_cannot_be_undone() -> None:
     with pytest.raises(InvalidSaga, match="not undone"):
-        Saga("test", Step("open", ask, ask), (), PIVOT, (), CLOSING)
+        Saga("test", (), PIVOT, (), Step("close", ask, ask))
 
 
 def test_the_checkout_has_the_four_steps_in_their_order() -> None:

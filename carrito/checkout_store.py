@@ -1,0 +1,129 @@
+"""The statements over checkouts: what each saga is about, written once as it freezes its cart, and never changed.
+
+What is looked up comes as arrays, whose length PostgreSQL knows when it plans.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select, update
+
+from carrito.domain import CartFreeze
+from carrito.models import checkouts
+from shared.db import Row
+from shared.json_codec import dumps
+from shared.outbox import lazily
+from shared.prepared import prepared
+from shared.wakeup import notify
+
+HANDOVER = "handover"  # the channel that wakes the worker
+
+# The carts are open, and locked by an earlier statement, so that their lines do not change meanwhile.
+_FREEZE = prepared("""
+    WITH asked AS (
+        SELECT * FROM unnest(
+            CAST(:saga_id AS uuid[]), CAST(:cart_id AS uuid[]), CAST(:saga_pattern AS text[]),
+            CAST(:payment_method AS text[]), CAST(:billing_address AS json[]), CAST(:payment_id AS uuid[]),
+            CAST(:order_id AS uuid[]), CAST(:trace AS text[]), CAST(:handover_seconds AS double precision[])
+        ) AS asked (
+            saga_id, cart_id, saga_pattern, payment_method, billing_address, payment_id, order_id, trace,
+            handover_seconds
+        )
+    ), frozen AS (
+        UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id FROM asked
+        WHERE carts.id = asked.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = asked.cart_id)
+        RETURNING carts.*
+    ), begun AS (
+        INSERT INTO checkouts (
+            saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id, items,
+            total_minor, currency, trace, handover_due_at
+        )
+        SELECT frozen.saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id,
+            lines.items, lines.total_minor, :currency, trace, now() + make_interval(secs => handover_seconds)
+        FROM frozen JOIN asked ON asked.cart_id = frozen.id CROSS JOIN LATERAL (
+            SELECT
+                CAST(json_agg(json_build_object(
+                    'product_id', product_id, 'name', name, 'quantity', quantity,
+                    'unit_price', round(unit_price_minor / 100.0, 2)
+                ) ORDER BY product_id) AS text) AS items,
+                sum(unit_price_minor * quantity) AS total_minor
+            FROM cart_items WHERE cart_items.cart_id = frozen.id
+        ) AS lines
+    )
+    SELECT * FROM frozen
+""")
+_UNFREEZE = prepared("""
+    WITH gone AS (DELETE FROM checkouts WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])) RETURNING saga_id, cart_id)
+    UPDATE carts SET status = 'open', saga_id = NULL FROM gone
+    WHERE carts.id = gone.cart_id AND carts.saga_id = gone.saga_id
+""")
+_FIND = prepared("SELECT * FROM checkouts WHERE saga_id = ANY(CAST(:saga_ids AS uuid[]))")
+_HANDED_OVER = prepared("""
+    UPDATE checkouts SET handover_due_at = NULL WHERE saga_id = ANY(CAST(:saga_ids AS uuid[]))
+""")
+
+
+def freeze(connection: Connection, freezes: Sequence[CartFreeze], currency: str) -> dict[UUID, Row]:
+    """Give these carts to their sagas, and keep what each saga is about; the carts, by id, that have lines."""
+    if not freezes:
+        return {}
+    columns = {name: [getattr(each, name) for each in freezes] for name in CartFreeze.__dataclass_fields__}
+    columns["billing_address"] = [each.billing_address and dumps(each.billing_address) for each in freezes]
+    frozen = connection.execute(_FREEZE, {**columns, "currency": currency}).mappings()
+    return {row["id"]: row for row in frozen}
+
+
+def unfreeze(connection: Connection, saga_ids: Sequence[UUID]) -> None:
+    """Take back what `freeze` did in this transaction, for sagas that could not have their order."""
+    if saga_ids:
+        connection.execute(_UNFREEZE, {"saga_ids": list(saga_ids)})
+
+
+def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """What these sagas are about, of those that ever froze a cart."""
+    if not saga_ids:
+        return {}
+    return {row["saga_id"]: row for row in connection.execute(_FIND, {"saga_ids": list(saga_ids)}).mappings()}
+
+
+def hand_over_now(connection: Connection, saga_id: UUID) -> None:
+    """Have the worker hand the checkout over as soon as this transaction commits."""
+    connection.execute(update(checkouts).where(checkouts.c.saga_id == saga_id).values(handover_due_at=func.now()))
+    notify(connection, HANDOVER)
+
+
+def take_overdue(connection: Connection, limit: int, again_seconds: float) -> Sequence[Row]:
+    """Checkouts whose saga may not be known yet; each is due again later. Several processes may do it at once."""
+    overdue = (
+        select(checkouts.c.saga_id)
+        .where(checkouts.c.handover_due_at <= func.now())
+        .order_by(checkouts.c.handover_due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("overdue")
+    )
+    statement = (
+        update(checkouts)
+        .where(checkouts.c.saga_id == overdue.c.saga_id)
+        .values(handover_due_at=func.now() + timedelta(seconds=again_seconds))
+        .returning(checkouts)
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
+    """These sagas are known to their service: there is nothing left to hand over.
+
+    Waits for no disk: what a crash of the server forgets is handed over again, which does no harm.
+    """
+    lazily(connection)
+    connection.execute(_HANDED_OVER, {"saga_ids": sorted(saga_ids)})
+
+
+def seconds_to_next_overdue(connection: Connection) -> float | None:
+    """Seconds until the first handover is overdue (not negative); None when none is awaited."""
+    first: Any = select(func.min(checkouts.c.handover_due_at)).scalar_subquery()
+    seconds = connection.scalar(select(func.extract("epoch", first - func.now())))
+    return None if seconds is None else max(0.0, float(seconds))

@@ -1,0 +1,162 @@
+"""A shopper who knows every id, and asks for what is not meant for him: nobody gets goods that he did not pay for."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.shop import (
+    ADDRESS,
+    CARRITO,
+    CHOREOGRAPHED,
+    CHOREOGRAPHY,
+    COMPLETED,
+    INVENTARIO,
+    ORCHESTRATED,
+    ORCHESTRATOR,
+    PAGOS,
+    QUICK,
+    USER,
+    Shop,
+)
+from tests.system.brokers import Broker
+
+PATTERNS = [ORCHESTRATED, CHOREOGRAPHED]
+WAYS = {ORCHESTRATED: (ORCHESTRATOR, "/saga/checkout"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography/checkout")}
+
+
+@pytest.fixture(scope="module")
+def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+    url = broker.create()
+    yield {"rabbitmq_url": url, "env": {**QUICK, "FORWARD_DEADLINE_SECONDS": "5"}}
+    broker.drop(url)
+
+
+@pytest.fixture
+def cheap_and_dear(shop: Shop) -> tuple[int, int]:
+    return shop.product(quantity=1000, price="1.00"), shop.product(quantity=1000, price="2598.00")
+
+
+def is_whole(shop: Shop, cart: str, saga_id: str, total: Decimal) -> None:
+    """What became of one saga: all of what was in the cart when it began, and paid; or nothing."""
+    saga = shop.ended(saga_id)
+    orders = [each for each in items(shop, CARRITO, f"/orders/saga/{cart}") if each["saga_id"] == saga_id]
+    payments = [each for each in items(shop, PAGOS, f"/api/v1/payments/saga/{cart}") if each["saga_id"] == saga_id]
+    lines = [
+        each for each in items(shop, INVENTARIO, f"/api/products/reservations/{cart}") if each["saga_id"] == saga_id
+    ]
+    kept = sum(each["amount"] - each["refunded"] for each in payments if each["status"] != "declined")
+    standing = [each for each in orders if each["status"] != "cancelled"]
+    sold = [(each["product_id"], each["quantity"]) for each in lines if each["status"] == "committed"]
+    assert not [each for each in lines if each["status"] == "held"]
+    if saga["status"] == "completed":
+        assert [each["total"] for each in standing] == [kept] == [total]
+        assert [(each["product_id"], each["quantity"]) for each in standing[0]["items"]] == sold
+    else:
+        assert (standing, kept, sold) == ([], 0, [])
+
+
+def items(shop: Shop, service: str, path: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = shop.get(service, path).body["items"]
+    return found
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_cart_that_is_opened_while_it_is_checked_out_gives_nothing_away(
+    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+) -> None:
+    cheap, dear = cheap_and_dear
+    for _ in range(8):
+        cart = shop.cart((cheap, 1))
+        saga_id = shop.begin(cart, pattern=pattern)
+        opened = shop.post(CARRITO, f"/carts/{cart}/release", {"saga_id": saga_id}).status
+        added = shop.post(CARRITO, f"/carts/{cart}/items", {"product_id": dear, "quantity": 1}).status
+        assert (opened, added) in {(200, 201), (409, 409), (200, 409)}
+        is_whole(shop, cart, saga_id, Decimal("1.00"))
+
+
+def test_a_saga_whose_cart_is_opened_before_its_service_heard_of_it_is_not_forgotten(
+    shop: Shop, cheap_and_dear: tuple[int, int]
+) -> None:
+    cheap, dear = cheap_and_dear
+    cart = shop.cart((cheap, 1))
+    shop.system.kill(ORCHESTRATOR)
+    saga_id = shop.begin(cart)
+    assert shop.post(CARRITO, f"/carts/{cart}/release", {"saga_id": saga_id}).status == 200
+    assert shop.post(CARRITO, f"/carts/{cart}/items", {"product_id": dear, "quantity": 1}).status == 201
+    shop.restart(ORCHESTRATOR)
+    assert shop.ended(saga_id)["status"] == "compensated"
+    is_whole(shop, cart, saga_id, Decimal("1.00"))
+
+
+@pytest.mark.parametrize("other", PATTERNS)
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("change", [{}, {"payment_method": "paypal"}, {"user_id": "eve"}, {"billing_address": "mine"}])
+def test_nobody_takes_a_saga_over_by_its_id(
+    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str, other: str, change: dict[str, str]
+) -> None:
+    cheap, _ = cheap_and_dear
+    cart = shop.cart((cheap, 1))
+    saga_id = shop.begin(cart, pattern=pattern)
+    wish = {**shop.wish(cart), "saga_id": saga_id, **change}
+    while_it_runs = shop.post(*WAYS[other], wish)
+    assert shop.became(saga_id) == COMPLETED
+    when_it_ended = shop.post(*WAYS[other], wish)
+    expected = 202 if pattern == other and not change else 409
+    assert (while_it_runs.status, when_it_ended.status) == (expected, expected)
+    assert when_it_ended.body.get("field") == (None if expected == 202 else next(iter(change), "saga_pattern"))
+    assert shop.became(saga_id) == COMPLETED
+    is_whole(shop, cart, saga_id, Decimal("1.00"))
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_saga_that_carrito_never_began_is_not_accepted(shop: Shop, pattern: str) -> None:
+    wish = {**shop.wish(str(uuid4())), "saga_id": str(uuid4())}
+    assert shop.post(*WAYS[pattern], wish).status == 404
+    assert shop.get(WAYS[pattern][0], WAYS[pattern][1].replace("checkout", wish["saga_id"])).status == 404
+
+
+def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dear: tuple[int, int]) -> None:
+    cart, saga_id = shop.cart((cheap_and_dear[0], 1)), str(uuid4())
+    order = shop.post(CARRITO, "/orders", {"cart_id": cart, "saga_id": saga_id})
+    assert order.status == 201
+    for way in WAYS.values():
+        assert shop.post(*way, {**shop.wish(cart), "saga_id": saga_id}).status == 409
+    shop.post(CARRITO, f"/orders/{order.body['id']}/cancel", {"saga_id": saga_id})
+    assert shop.post(CARRITO, f"/carts/{cart}/release", {"saga_id": saga_id}).status == 200
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_what_is_asked_under_a_sagas_id_before_the_saga_asks_does_not_change_what_it_is(
+    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+) -> None:
+    """He freezes his cart, pays a cent and orders under the saga's id, and only then lets the checkout begin."""
+    _, dear = cheap_and_dear
+    cart = shop.cart((dear, 1))
+    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(pattern)).body
+    saga_id = frozen["saga_id"]
+    shop.post(
+        PAGOS, "/api/v1/payments/saga", {**_ids(frozen), "user_id": USER, "amount": 1, "payment_method": "paypal"}
+    )
+    order = shop.post(CARRITO, "/orders", {**_ids(frozen), "order_id": frozen["order_id"], "amount": "0.01"})
+    assert (order.status, order.body["field"]) == (409, "total")
+    shop.post(*WAYS[pattern], {**shop.wish(cart), "saga_id": saga_id})
+    shop.know(saga_id, pattern)
+    saga = shop.ended(saga_id)
+    assert saga["status"] == "compensated"
+    is_whole(shop, cart, saga_id, Decimal("2598.00"))
+
+
+def _freeze(pattern: str) -> dict[str, str]:
+    return {
+        "user_id": USER,
+        "payment_method": "credit_card",
+        "billing_address": ADDRESS,
+        "saga_pattern": pattern,
+    }
+
+
+def _ids(frozen: Mapping[str, Any]) -> dict[str, str]:
+    return {"saga_id": frozen["saga_id"], "cart_id": frozen["id"], "payment_id": frozen["payment_id"]}
