@@ -40,7 +40,7 @@ class DeadLetterOut(View):
     """A message that a service could not deal with. One that is no event may lack anything but its payload."""
 
     service: str
-    event_id: str | None
+    event_id: str
     event: str | None
     saga_id: UUID | None
     error: str | None
@@ -53,7 +53,7 @@ class MovedOut(View):
     """A dead letter that was given to its service again."""
 
     service: str
-    event_id: str | None
+    event_id: str
     event: str | None
     saga_id: UUID | None
 

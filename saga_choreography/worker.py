@@ -13,9 +13,9 @@ from saga_choreography.models import audit_log, db, outbox
 from saga_choreography.purges import PURGES
 from saga_choreography.recording import record
 from shared import purge, worker
+from shared.delivery import Delivery
 from shared.event_bus import CONTRACT
 from shared.event_worker import Part, all_together, jobs
-from shared.rabbitmq import Delivery
 from shared.wakeup import Stop
 
 GATHER_SECONDS = 0.02  # sooner, nobody would see

@@ -7,7 +7,7 @@ its messages is tried alone, so that none goes with another. So is a message tha
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 
 import structlog
@@ -15,20 +15,21 @@ from sqlalchemy import Connection
 
 from shared import faults
 from shared.batches import rounds
-from shared.cloud_events import Message, Unreadable, from_message
+from shared.cloud_events import from_message
 from shared.crowd import Crowd
 from shared.db import Database, is_unavailable
+from shared.delivery import Delivery
 from shared.event_bus import Event
-from shared.ids import new_id
 from shared.outbox import Outbox
+from shared.parking import parked
 from shared.publisher import Publisher
-from shared.rabbitmq import Bus, Delivery, Loop, dead_queue
+from shared.rabbitmq import Bus, Loop, dead_queue
 
 BATCH = 100  # messages in one transaction: beyond this nothing is gained, and locks are held for longer
 TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons: 0.2, 0.4, 0.8 s, then it is parked
 DEATHS = 5  # of consumers that had it in hand, before it is parked: fewer than until a supervisor gives the process up
 GATHER_SECONDS = 0.005  # what a lone message takes from one service to the next: see docs/decisions/0008
-ERROR_LENGTH = 500
+PARKING_DEATHS = DEATHS + 3  # of consumers that ended while it was parked: then the broker puts it there as it is
 log = structlog.get_logger()
 
 # Given events, new or not, in one transaction: what follows from them.
@@ -143,7 +144,7 @@ class Consumer:
         if delivery.event is None:
             try:
                 delivery.event = from_message(delivery.headers, delivery.body)
-            except Unreadable as error:
+            except Exception as error:  # reading does nothing else, so whatever is wrong is wrong with the message
                 self._park(delivery, error, tries=1)
         return delivery.event is not None
 
@@ -165,26 +166,25 @@ class Consumer:
 
     def _park(self, delivery: Delivery, error: Exception, tries: int) -> None:
         """Put the message where people find it, with the reason; it is acknowledged once it is there."""
-        log.error("message parked", routing_key=delivery.routing_key, error=str(error), tries=tries)
-        reasons = {
-            "x-error": f"{type(error).__name__}: {error}"[:ERROR_LENGTH],
-            "x-tries": tries,
-            "x-parked-at": datetime.now(UTC).isoformat(),
-            "x-routing-key": delivery.routing_key,
-        }
-        kept = {name: value for name, value in delivery.headers.items() if not name.startswith("x-")}
-        message = Message(
-            str(delivery.headers.get("ce-id") or new_id()),
-            delivery.routing_key,
-            str(delivery.headers.get("ce-subject", "")),
-            {**kept, **reasons},
-            delivery.body,
-            delivery.content_type,
-        )
-        self._bus.publish(message, lambda there: self._parked(delivery, there), queue=dead_queue(self._db.service))
+        if delivery.given_back >= PARKING_DEATHS:
+            return self._leave_to_broker(delivery, error)
+        try:
+            settled = partial(self._parked, delivery, error, tries)
+            self._bus.publish(parked(delivery, error, tries), settled, queue=dead_queue(self._db.service))
+        except Exception as failure:
+            return self._leave_to_broker(delivery, failure)
+        return None
 
-    def _parked(self, delivery: Delivery, there: bool) -> None:
+    def _leave_to_broker(self, delivery: Delivery, error: Exception) -> None:
+        """The last resort, for a message that we cannot publish."""
+        log.error("message rejected", routing_key=delivery.routing_key, error=str(error))
+        self._bus.reject(delivery)
+
+    def _parked(self, delivery: Delivery, error: Exception, tries: int, there: bool) -> None:
+        told = {"routing_key": delivery.routing_key, "error": str(error), "tries": tries}
         if there:
+            log.error("message parked", **told)
             self._bus.ack([delivery])
         else:
+            log.warning("message not parked yet", **told)
             self._later(delivery, TRY_AGAIN_SECONDS)

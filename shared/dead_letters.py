@@ -7,17 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from shared.json_codec import loads
-from shared.rabbitmq import DeadLetter, browse, dead_queue, move
+from shared.parking import ERROR, PARKED_AT, ROUTING_KEY, TRIES, DeadLetter, text, uuid
+from shared.rabbitmq import browse, dead_queue, move
 
+SHOWN_LENGTH = 20_000  # of a body; the letter has all of it
+SHOWN_DEPTH = 50  # of a body's JSON; beyond it is shown as text
 MOST = 1000  # of a queue, that are looked at; beyond that, one cause has many, and goes first
 
 
 @dataclass(frozen=True)
 class Letter:
-    """What it is, and why it is here. A message that is no event may lack anything."""
+    """What it is, and why it is here. A message that is no event may lack anything but the id that it was given."""
 
     service: str
-    event_id: str | None
+    event_id: str
     event: str | None
     saga_id: UUID | None
     error: str | None
@@ -48,34 +51,37 @@ def redrive(url: str, service: str, wanted: Callable[[Letter], bool]) -> list[Le
 
 
 def _letter(service: str, letter: DeadLetter) -> Letter:
-    def said(*names: str) -> str | None:
-        """The first of these headers; ours, else those that a broker adds by itself."""
-        found = next((letter.headers[name] for name in names if letter.headers.get(name) is not None), None)
-        return None if found is None else str(found).replace("\0", "\ufffd")  # PostgreSQL stores no NUL
+    """What is known of a letter, typed and bounded whatever is in it; nothing here raises."""
+    headers = letter.headers
 
-    tries = said("x-tries", "x-delivery-count") or ""
+    def said(*names: str) -> str | None:
+        """The first of these headers that is there."""
+        found = next((headers[name] for name in names if headers.get(name) is not None), None)
+        return None if found is None else text(found)
+
+    tries = headers.get(TRIES)
     return Letter(
         service=service,
-        event_id=said("ce-id"),
-        event=said("ce-type", "x-routing-key"),
-        saga_id=_uuid(said("ce-subject")),
-        error=said("x-error", "x-first-death-reason"),
-        tries=int(tries) if tries.isdecimal() else None,
-        parked_at=said("x-parked-at"),
+        event_id=letter.event_id,
+        event=said("ce-type", ROUTING_KEY),
+        saga_id=uuid(headers.get("ce-subject")),
+        error=said("x-first-death-reason") if "x-death" in headers else said(ERROR),
+        tries=tries if isinstance(tries, int) else None,
+        parked_at=said(PARKED_AT),
         payload=_payload(letter.body),
     )
 
 
 def _payload(body: bytes) -> Any:
     """The JSON that it is, or its text as far as it is one."""
-    try:
-        return loads(body)
-    except ValueError:
-        return body.decode(errors="replace")
+    if len(body) <= SHOWN_LENGTH:
+        with suppress(ValueError):
+            found = loads(body)
+            if not _deeper(found, SHOWN_DEPTH):
+                return found
+    return text(body, SHOWN_LENGTH)
 
 
-def _uuid(text: str | None) -> UUID | None:
-    try:
-        return None if text is None else UUID(text)
-    except ValueError:
-        return None
+def _deeper(value: Any, depth: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return depth == 0 or any(_deeper(each, depth - 1) for each in inside)

@@ -1,6 +1,7 @@
 """The process that consumes a service's events and publishes its outbox: one loop, one thread, one connection each."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,8 @@ from shared.rabbitmq import Bus, Loop
 from shared.wakeup import Listener, Stop
 
 STOP_SECONDS = 5.0  # for the confirms that are still awaited
+# A message that is the cause is parked before there are so many; against another one a new connection is no help.
+MOST_FAILURES, FAILURES_SECONDS = 10, 60.0
 log = structlog.get_logger()
 
 __all__ = ["EventWorker", "Part", "all_together", "by_type", "jobs"]
@@ -32,7 +35,7 @@ class EventWorker:
 
     def __init__(self, db: Database, part: Part, settings: ServiceSettings, rabbitmq_url: str, stop: Stop) -> None:
         self._stop = stop
-        self._loop = Loop()
+        self._loop = Loop(self._failed)
         self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed, settings.topology_seconds)
         self._publisher = Publisher(db, part.outbox, self._bus, self._loop, self._wake)
         self._consumer = Consumer(db, part, self._bus, self._loop, self._publisher)
@@ -41,9 +44,11 @@ class EventWorker:
         self._gathering: Any = None  # the timer, while more messages are waited for
         self._awake = self._stopping = False
         self._paused_until = 0.0
+        self._failures = deque[float](maxlen=MOST_FAILURES)
+        self._fatal: Exception | None = None
 
     def run(self) -> None:
-        """Work until told to stop; call it in the app's context."""
+        """Work until told to stop; call it in the app's context. Raises what goes wrong again and again."""
         self._loop.add_handler(self._stop.pipe.fileno(), self._asked_to_stop, Loop.READ)
         self._beat()
         self._listen()
@@ -52,6 +57,8 @@ class EventWorker:
             self._loop.start()
         self._loop.close()
         self._listener.close()
+        if self._fatal is not None:
+            raise self._fatal
 
     def _beat(self) -> None:
         heartbeat.beat()
@@ -95,16 +102,32 @@ class EventWorker:
         except Exception as error:
             if not is_unavailable(error):
                 raise
-            return self._pause(error)
+            log.warning("database unavailable", error=str(error).splitlines()[0])
+            return self._pause()
         if self._may_consume or (self._publisher.has_room and self._publisher.due):
             self._wake()
         return None
 
-    def _pause(self, error: Exception) -> None:
-        log.warning("database unavailable", error=str(error).splitlines()[0])
+    def _pause(self) -> None:
         self._publisher.due = True  # a transaction may have been committed without our knowing
         self._paused_until = time.monotonic() + AWAY_SECONDS
         self._loop.call_later(AWAY_SECONDS + 0.01, self._wake)
+
+    def _failed(self, error: Exception) -> None:
+        """A callback raised what nobody expects: begin again with a new connection, unless that did not help lately.
+
+        What was in hand counts as given back, so that a message that is the cause is found, and parked, like one that
+        kills the process. What does not go away by this ends the process, for its supervisor to start another.
+        """
+        log.error("unexpected error", exc_info=error)
+        now = time.monotonic()
+        if len(self._failures) == MOST_FAILURES and now - self._failures[0] < FAILURES_SECONDS:
+            log.critical("the worker ends: it failed too often", times=MOST_FAILURES, seconds=FAILURES_SECONDS)
+            self._fatal = error
+            return self._loop.stop()
+        self._failures.append(now)
+        self._bus.reset(error)
+        return self._pause()
 
     def _listen(self) -> None:
         """Be woken by who stages events, and look for those that were staged while nobody listened."""

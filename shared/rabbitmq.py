@@ -5,10 +5,11 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pika
+import pika.data
 import structlog
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.select_connection import IOLoop
@@ -24,7 +25,10 @@ from pika.spec import Basic, BasicProperties
 
 from shared.cloud_events import Message
 from shared.config import ServiceSettings
-from shared.event_bus import EXCHANGE, Event, bindings
+from shared.delivery import Delivery
+from shared.event_bus import EXCHANGE, bindings
+from shared.field_tables import decode_table
+from shared.parking import DeadLetter, short, unparked
 
 HEARTBEAT_SECONDS = 30
 ANSWER_SECONDS = 2  # to somebody who waits
@@ -34,8 +38,49 @@ PREFETCH = 200  # a few batches: one in hand, the next on the way
 MOST_DELIVERIES = 100  # of a message that no consumer comes to look at; it is parked by them long before
 LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default a broker drops it after twenty
 MANDATORY = True
-Loop = IOLoop  # which runs the connection, and whatever else the process waits for
+# What every connection reads the headers of messages with; pika has no other place to say so.
+pika.data.decode_table = decode_table  # type: ignore[assignment]  # its names are always strings
 log = structlog.get_logger()
+
+
+class Loop(IOLoop):
+    """Runs the connection, and whatever else the process waits for.
+
+    An error that a callback raises goes to `on_error`, so that it takes neither the other callbacks with it nor, if it
+    is not to, the process.
+    """
+
+    def __init__(self, on_error: Callable[[Exception], None]) -> None:
+        super().__init__()
+        self._on_error = on_error
+
+    def call_later(self, delay: float, callback: Callable[[], object]) -> Any:
+        """Call this after so many seconds; what it returns can be given to `remove_timeout`."""
+        return super().call_later(delay, partial(self._call, callback))
+
+    def add_callback_threadsafe(self, callback: Callable[[], object]) -> None:
+        """Call this soon; from any thread."""
+        super().add_callback_threadsafe(partial(self._call, callback))
+
+    add_callback = add_callback_threadsafe
+
+    def add_handler(self, fd: int, handler: Callable[[int, int], None], events: int) -> None:
+        """Call this with the descriptor and what happened to it, whenever one of these events does."""
+        super().add_handler(fd, partial(self._call, handler), events)
+
+    def _call(self, callback: Callable[..., object], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except Exception as error:
+            self._on_error(error)
+
+
+class _Connection(pika.SelectConnection):
+    """One that can be ended without the broker's help."""
+
+    def abort(self, error: Exception) -> None:
+        """End it at once, with what it has in its buffers; it is closed soon."""
+        self._terminate_stream(error)  # type: ignore[attr-defined]  # missing in the stubs
 
 
 def dead_queue(service: str) -> str:
@@ -58,10 +103,13 @@ def ping(url: str) -> None:
 def declare_topology(url: str) -> None:
     """Make the exchange, every service's queue with its bindings, and the queues of dead letters; may be repeated.
 
-    Raises `ConnectionError`.
+    Raises `ConnectionError`, also when somebody deletes a part while another is made.
     """
-    with _channel(url) as channel:
-        _declare(channel, bindings())
+    try:
+        with _channel(url) as channel:
+            _declare(channel, bindings())
+    except LookupError as error:
+        raise ConnectionError("the topology was deleted while it was declared") from error
 
 
 def _declare(channel: BlockingChannel | Channel, services: Iterable[str]) -> None:
@@ -87,38 +135,6 @@ def _declare(channel: BlockingChannel | Channel, services: Iterable[str]) -> Non
             channel.queue_bind(service, EXCHANGE, name)
 
 
-@dataclass
-class Delivery:
-    """A message in hand; `tries` counts how often it was tried here."""
-
-    tag: int
-    headers: dict[str, Any]
-    content_type: str | None
-    body: bytes
-    routing_key: str
-    event: Event | None = None  # once it was read
-    tries: int = 0
-    lost: bool = False  # with its connection: the broker gives it to somebody again
-
-    @property
-    def given_back(self) -> int:
-        """How often it went back to the queue, as with the end of a process or of a connection that had it in hand."""
-        count = self.headers.get("x-delivery-count", 0)
-        return count if isinstance(count, int) else 0
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether it may be what its consumers die of. Once is no sign: everything in hand goes back then."""
-        return self.given_back > 1
-
-    @property
-    def known(self) -> Event:
-        """The event; only once it was read."""
-        if self.event is None:
-            raise ValueError("not read")
-        return self.event
-
-
 class Bus:
     """One connection to the broker, in one thread: what came is in `deliveries`, what goes is confirmed.
 
@@ -131,7 +147,7 @@ class Bus:
     def __init__(self, url: str, queue: str, loop: Loop, changed: Callable[[], None], topology_seconds: float) -> None:
         self.deliveries: deque[Delivery] = deque()
         self._url, self._queue, self._loop, self._changed = url, queue, loop, changed
-        self._connection: pika.SelectConnection | None = None
+        self._connection: _Connection | None = None
         self._channel: Channel | None = None
         self._topology_channel: Channel | None = None  # the broker closes it when it can't declare something
         self._topology_seconds = topology_seconds
@@ -162,15 +178,22 @@ class Bus:
 
     def open(self) -> None:
         """Connect, and declare the topology; tried again, ever more slowly, until it succeeds."""
-        self._connection = pika.SelectConnection(
+        try:
+            self._connection = self._connect()
+        except Exception as error:  # whatever it is, to try again is what is left
+            self._try_again(error)
+
+    def _connect(self) -> _Connection:
+        connection = _Connection(
             _parameters(self._url),
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
             on_open_error_callback=lambda _, error: self._try_again(error),
             on_close_callback=lambda _, error: self._try_again(error),
             custom_ioloop=self._loop,
         )
-        self._connection.add_on_connection_blocked_callback(lambda *_: self._block(True))
-        self._connection.add_on_connection_unblocked_callback(lambda *_: self._block(False))
+        connection.add_on_connection_blocked_callback(lambda *_: self._block(True))
+        connection.add_on_connection_unblocked_callback(lambda *_: self._block(False))
+        return connection
 
     def publish(self, message: Message, settled: Callable[[bool], None], queue: str | None = None) -> None:
         """Send an event to the exchange, or straight to a queue.
@@ -181,16 +204,8 @@ class Bus:
             return settled(False)
         self._tag += 1
         self._unconfirmed[self._tag] = (message.id, settled)
-        properties = BasicProperties(
-            content_type=message.content_type,
-            delivery_mode=2,
-            headers=message.headers,
-            message_id=message.id,
-            correlation_id=message.saga_id,
-            type=message.headers.get("ce-type"),
-        )
         exchange, key = (EXCHANGE, message.routing_key) if queue is None else ("", queue)
-        self._channel.basic_publish(exchange, key, message.body, properties, MANDATORY)
+        self._channel.basic_publish(exchange, key, message.body, _properties(message), MANDATORY)
         return None
 
     def ack(self, deliveries: list[Delivery]) -> None:
@@ -207,6 +222,15 @@ class Bus:
         for tag in tags:
             self._channel.basic_ack(tag)
 
+    def reject(self, delivery: Delivery) -> None:
+        """Have the broker put the message among the dead letters, as it is. Only when it cannot be published there:
+
+        brokers do this without telling whether it succeeded.
+        """
+        if self._channel is not None and not delivery.lost:
+            self._in_hand.pop(delivery.tag, None)
+            self._channel.basic_nack(delivery.tag, requeue=False)
+
     def put_back(self, delivery: Delivery) -> None:
         """Have it dealt with again, unless the broker gives it to somebody anyway."""
         if not delivery.lost and not self._closing:
@@ -220,6 +244,12 @@ class Bus:
         if self._channel is not None:
             for tag in self._channel.consumer_tags:
                 self._channel.basic_cancel(tag)
+
+    def reset(self, error: Exception) -> None:
+        """End the connection at once, and make another: what is in hand counts as given back by a consumer's end."""
+        self._channel = None
+        if self._connection is not None and not self._connection.is_closed:
+            self._connection.abort(error)
 
     def close(self) -> None:
         """Give back what is in hand, and end the connection; `closed` tells when it is over."""
@@ -259,7 +289,8 @@ class Bus:
             dict(properties.headers or {}),
             properties.content_type,
             body,
-            method.routing_key or "",
+            short(method.routing_key or ""),
+            redelivered=bool(method.redelivered),
         )
         self._in_hand[delivery.tag] = delivery
         if self._cautious and not delivery.doubtful:
@@ -283,8 +314,8 @@ class Bus:
     def _check_topology(self) -> None:
         """Nobody else notices a missing binding: what is published reaches other queues, and is confirmed."""
         if not self._closing:
-            self._make_topology([self._queue])
             self._loop.call_later(self._topology_seconds, self._check_topology)
+            self._make_topology([self._queue])
 
     def _make_topology(self, services: Iterable[str]) -> None:
         """Declare it on a channel of its own, since those that consume and publish must not end when that fails."""
@@ -314,7 +345,7 @@ class Bus:
     def _on_confirm(self, frame: Any) -> None:
         tag, multiple = frame.method.delivery_tag, frame.method.multiple
         tags = list(itertools.takewhile(lambda each: each <= tag, self._unconfirmed)) if multiple else [tag]
-        for each in tags:
+        for each in filter(self._unconfirmed.__contains__, tags):
             message_id, settled = self._unconfirmed.pop(each)
             unroutable = message_id in self._returned
             self._returned.discard(message_id)
@@ -351,19 +382,12 @@ class Bus:
         self._changed()
 
 
-@dataclass(frozen=True)
-class DeadLetter:
-    """A message that a service could not deal with: what it is and why it is here."""
-
-    queue: str
-    headers: Mapping[str, Any]
-    body: bytes
-
-
 def browse(url: str, queue: str, limit: int) -> list[DeadLetter]:
     """Up to `limit` messages of a queue, which stay in it; raises as `move`."""
     with _channel(url) as channel:
-        return [letter for _, letter, __ in _take(channel, queue, limit)]
+        letters = [letter for _, letter in _take(channel, queue, limit)]
+        _give_back(channel)
+    return letters
 
 
 def move(url: str, source: str, target: str, limit: int, wanted: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
@@ -375,27 +399,43 @@ def move(url: str, source: str, target: str, limit: int, wanted: Callable[[DeadL
     moved = []
     with _channel(url) as channel:
         channel.confirm_delivery()
-        for tag, letter, properties in list(_take(channel, source, limit)):
+        for tag, letter in list(_take(channel, source, limit)):
             if wanted(letter):
-                channel.basic_publish("", target, letter.body, _without_reasons(properties), MANDATORY)
+                message = unparked(letter)
+                channel.basic_publish("", target, message.body, _properties(message), MANDATORY)
                 channel.basic_ack(tag)
                 moved.append(letter)
+        _give_back(channel)
     return moved
 
 
-def _take(channel: BlockingChannel, queue: str, limit: int) -> Iterator[tuple[int, DeadLetter, BasicProperties]]:
-    """Messages of a queue; they go back to it when the channel is closed, unless they are acknowledged."""
+def _take(channel: BlockingChannel, queue: str, limit: int) -> Iterator[tuple[int, DeadLetter]]:
+    """Messages of a queue; those that are not acknowledged go back to it."""
     for _ in range(limit):
         method, properties, body = channel.basic_get(queue)
         if method is None or properties is None or body is None:
             return
-        yield method.delivery_tag or 0, DeadLetter(queue, properties.headers or {}, body), properties
+        letter = DeadLetter(queue, properties.headers or {}, body, properties.content_type)
+        yield method.delivery_tag or 0, letter
 
 
-def _without_reasons(properties: BasicProperties) -> BasicProperties:
-    headers = {name: value for name, value in (properties.headers or {}).items() if not name.startswith("x-")}
-    properties.headers = headers
-    return properties
+def _give_back(channel: BlockingChannel) -> None:
+    """What was taken and not acknowledged; when the connection is closed after this, the queue has it again.
+
+    What goes back because a connection has ended does so later, and who looks next would not see it.
+    """
+    channel.basic_nack(multiple=True, requeue=True)
+
+
+def _properties(message: Message) -> BasicProperties:
+    return BasicProperties(
+        content_type=message.content_type,
+        delivery_mode=2,
+        headers=message.headers,
+        message_id=message.id,
+        correlation_id=message.saga_id,
+        type=message.routing_key,
+    )
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, delete
 from carrito import carts, checkout
 from carrito.domain import Product, Wish
 from carrito.models import outbox
+from shared.delivery import Delivery
 from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiated, Event, Item, Payload
 from shared.event_worker import Part
 from shared.ids import new_id
-from shared.rabbitmq import Delivery
 from shared.web import done
 
 WHY = "because"

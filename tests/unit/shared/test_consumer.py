@@ -5,8 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from shared.consumer import Consumer, Part
+from shared.delivery import Delivery
 from shared.event_bus import Event
-from shared.rabbitmq import Delivery
 from tests.system.toys import reserved
 
 NOTHING: Any = None

@@ -1,0 +1,191 @@
+"""What a bus makes of the broker's confirms, in whatever order and form they come."""
+
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pika.spec import Basic, BasicProperties
+
+from shared.cloud_events import Message
+from shared.rabbitmq import Bus
+
+URL = "amqp://guest:guest@127.0.0.1:1/"
+
+
+class Broker:
+    """A channel that does nothing by itself: what was published on it, and what the broker says of that."""
+
+    consumer_tags = ("one",)
+
+    def __init__(self) -> None:
+        self.later: list[Callable[[], None]] = []
+        loop: Any = SimpleNamespace(call_later=lambda _, callback: self.later.append(callback))
+        self.changes = 0
+        self.bus = Bus(URL, "pagos", loop, self._changed, topology_seconds=60)
+        self.published: list[str] = []
+        self.acked: list[tuple[int, bool]] = []
+        self.rejected: list[tuple[int, bool]] = []
+        self.settled: dict[str, bool] = {}
+        self.callbacks: dict[str, Callable[..., None]] = {}
+        self.bus._opened(self)  # type: ignore[arg-type]
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def add_on_close_callback(self, callback: Callable[..., None]) -> None:
+        self.callbacks["close"] = callback
+
+    def add_on_cancel_callback(self, callback: Callable[..., None]) -> None:
+        self.callbacks["cancel"] = callback
+
+    def add_on_return_callback(self, callback: Callable[..., None]) -> None:
+        self.callbacks["return"] = callback
+
+    def confirm_delivery(self, callback: Callable[..., None]) -> None:
+        self.callbacks["confirm"] = callback
+
+    def exchange_declare(self, *_: Any, **__: Any) -> None:
+        """It is there."""
+
+    queue_declare = queue_bind = exchange_declare
+
+    def basic_qos(self, prefetch_count: int) -> None:
+        self.prefetch = prefetch_count
+
+    def basic_consume(
+        self, _: str, on_message: Callable[..., None], callback: Callable[..., None] = lambda _: None
+    ) -> None:
+        self.callbacks["message"] = on_message
+        callback(None)
+
+    def basic_publish(self, _: str, __: str, ___: bytes, properties: BasicProperties, mandatory: bool) -> None:
+        assert mandatory
+        self.published.append(properties.message_id or "")
+
+    def basic_ack(self, tag: int, multiple: bool = False) -> None:
+        self.acked.append((tag, multiple))
+
+    def basic_nack(self, tag: int, requeue: bool) -> None:
+        self.rejected.append((tag, requeue))
+
+    def publish(self, *ids: str) -> None:
+        for each in ids:
+            self.bus.publish(Message(each, "order.created", "", {}, b""), partial(self._settle, each))
+
+    def _settle(self, message_id: str, there: bool) -> None:
+        assert message_id not in self.settled, "it is told once"
+        self.settled[message_id] = there
+
+    def ack(self, tag: int, multiple: bool = False) -> None:
+        self.callbacks["confirm"](SimpleNamespace(method=Basic.Ack(tag, multiple)))
+
+    def nack(self, tag: int, multiple: bool = False) -> None:
+        self.callbacks["confirm"](SimpleNamespace(method=Basic.Nack(tag, multiple)))
+
+    def give_back(self, message_id: str) -> None:
+        method = Basic.Return(312, "NO_ROUTE", "saga.events", "order.created")
+        self.callbacks["return"](self, method, BasicProperties(message_id=message_id), b"")
+
+    def deliver(self, *tags: int) -> None:
+        for tag in tags:
+            self.callbacks["message"](
+                self, Basic.Deliver("one", tag, False, "", "order.created"), BasicProperties(), b""
+            )
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+def test_confirms_may_come_in_any_order(broker: Broker) -> None:
+    broker.publish("a", "b", "c")
+    broker.ack(3)
+    assert broker.settled == {"c": True}
+    assert broker.bus.unconfirmed == 2
+    broker.ack(1)
+    broker.ack(2)
+    assert broker.settled == {"a": True, "b": True, "c": True}
+    assert broker.bus.unconfirmed == 0
+
+
+def test_one_confirm_may_stand_for_all_until_it(broker: Broker) -> None:
+    broker.publish("a", "b", "c", "d")
+    broker.ack(2)
+    broker.ack(3, multiple=True)
+    assert broker.settled == {"a": True, "b": True, "c": True}
+    assert broker.bus.unconfirmed == 1
+
+
+def test_one_confirm_for_all_until_it_leaves_alone_what_was_confirmed_before(broker: Broker) -> None:
+    broker.publish("a", "b", "c")
+    broker.nack(1)
+    broker.ack(3, multiple=True)
+    assert broker.settled == {"a": False, "b": True, "c": True}
+
+
+def test_what_the_broker_refuses_is_not_there(broker: Broker) -> None:
+    broker.publish("a", "b", "c")
+    broker.nack(2, multiple=True)
+    broker.ack(3)
+    assert broker.settled == {"a": False, "b": False, "c": True}
+
+
+def test_what_was_returned_is_not_there_though_it_is_confirmed(broker: Broker) -> None:
+    broker.publish("a", "b", "c")
+    broker.give_back("b")
+    broker.ack(3, multiple=True)
+    assert broker.settled == {"a": True, "b": False, "c": True}
+    broker.publish("b2")
+    broker.ack(4)
+    assert broker.settled["b2"]
+
+
+def test_a_message_that_was_returned_can_be_published_again(broker: Broker) -> None:
+    broker.publish("a")
+    broker.give_back("a")
+    broker.ack(1)
+    del broker.settled["a"]
+    broker.publish("a")
+    broker.ack(2)
+    assert broker.settled == {"a": True}
+
+
+def test_a_confirm_for_what_is_not_awaited_is_nothing(broker: Broker) -> None:
+    broker.publish("a")
+    broker.ack(1)
+    broker.ack(1)
+    broker.nack(9)
+    broker.ack(9, multiple=True)
+    assert broker.settled == {"a": True}
+
+
+def test_what_was_not_confirmed_when_the_connection_ended_is_told_as_not_there(broker: Broker) -> None:
+    broker.publish("a", "b")
+    broker.ack(1)
+    broker.bus._try_again(ConnectionError("gone"))
+    assert broker.settled == {"a": True, "b": False}
+    broker.publish("c")
+    assert broker.settled["c"] is False, "there is no connection"
+
+
+def test_what_is_acknowledged_in_one_goes_no_further_than_what_is_dealt_with(broker: Broker) -> None:
+    broker.deliver(1, 2, 3, 4, 5)
+    first, second, third, fourth, fifth = broker.bus.deliveries
+    broker.bus.ack([second, first])
+    broker.bus.ack([fifth, fourth])
+    broker.bus.reject(third)
+    assert broker.acked == [(2, True), (4, False), (5, False)]
+    assert broker.rejected == [(3, False)]
+
+
+def test_what_was_lost_with_its_connection_is_not_acknowledged(broker: Broker) -> None:
+    broker.deliver(1, 2)
+    deliveries = list(broker.bus.deliveries)
+    broker.bus._try_again(ConnectionError("gone"))
+    broker.bus._opened(broker)  # type: ignore[arg-type]
+    broker.bus.ack(deliveries)
+    broker.bus.reject(deliveries[0])
+    assert broker.acked == broker.rejected == []
