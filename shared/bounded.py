@@ -3,7 +3,7 @@
 `statement_timeout` is for a server that works; one that hangs (frozen, or cut off while its kernel still answers) keeps
 no time. libpq would wait for it for ever, and so would the thread. Here one thread of the process looks at the calls
 that are under way, and shuts the socket of one that takes too long, which libpq takes for the end of the connection.
-While nothing is asked it sleeps. It costs a call about a microsecond.
+While nothing is asked it sleeps. It costs a call five microseconds of CPU, as measured: a thirtieth of its round trip.
 """
 
 import os

@@ -18,6 +18,7 @@ from pika.exceptions import (
     AMQPError,
     ChannelClosedByBroker,
     ChannelClosedByClient,
+    ConnectionBlockedTimeout,
     ConnectionClosed,
     UnroutableError,
 )
@@ -32,6 +33,8 @@ from shared.parking import DeadLetter, short, unparked
 
 HEARTBEAT_SECONDS = 30
 ANSWER_SECONDS = 2  # to somebody who waits
+PING_BLOCKED_SECONDS = 0.1  # a broker that says at all that it is blocked is
+NOWHERE = "health"  # no queue is called so: what is sent there is dropped
 BLOCKED_SECONDS = 60  # a broker that is out of memory or disk for longer is tried anew
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
 PREFETCH = 200  # a few batches: one in hand, the next on the way
@@ -95,9 +98,13 @@ def rabbitmq_check(settings: ServiceSettings) -> Mapping[str, Callable[[], None]
 
 
 def ping(url: str) -> None:
-    """Open a connection and close it; raises when the broker does not answer in time."""
-    with _channel(url):
-        pass
+    """Raises when the broker does not answer in time, or takes no messages.
+
+    That it takes none it tells who publishes, and it reads nothing more from them: so the second line is not answered.
+    """
+    with _channel(url, PING_BLOCKED_SECONDS) as channel:
+        channel.basic_publish("", NOWHERE, b"")
+        channel.basic_qos(prefetch_count=1)
 
 
 def declare_topology(url: str) -> None:
@@ -439,11 +446,11 @@ def _properties(message: Message) -> BasicProperties:
 
 
 @contextmanager
-def _channel(url: str) -> Iterator[BlockingChannel]:
+def _channel(url: str, blocked_seconds: float = ANSWER_SECONDS) -> Iterator[BlockingChannel]:
     """A channel for a moment; raises `ConnectionError` when the broker does not answer in time."""
     parameters = _parameters(url)
     parameters.socket_timeout = parameters.stack_timeout = ANSWER_SECONDS
-    parameters.blocked_connection_timeout = ANSWER_SECONDS
+    parameters.blocked_connection_timeout = blocked_seconds
     try:
         connection = pika.BlockingConnection(parameters)
         try:
@@ -451,6 +458,8 @@ def _channel(url: str) -> Iterator[BlockingChannel]:
         finally:
             if connection.is_open:
                 connection.close()
+    except ConnectionBlockedTimeout as error:
+        raise ConnectionError(f"{parameters.host}:{parameters.port} takes no messages: no memory or disk") from error
     except (AMQPError, OSError) as error:
         if isinstance(error, UnroutableError) or (isinstance(error, ChannelClosedByBroker) and error.reply_code == 404):
             raise LookupError("no such queue") from error

@@ -34,6 +34,8 @@ from shared.web import (
 
 Check = Callable[[], None]
 PING_SECONDS = 1.5  # for the database's answer to a health check, which has to answer soon itself
+# More than fits in that memory goes to a file beside the tables, which leaves nothing behind.
+SPILL = "SELECT count(*) FROM generate_series(1, 5000)"
 IN_DOUBT = "the database went away during the commit: it may have been done; ask again, under the same Idempotency-Key"
 _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
 KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
@@ -96,10 +98,12 @@ def create_service_app(
 
 
 def _ping(db: Database) -> None:
-    """Raises when the database does not answer soon, or takes no writes."""
+    """Raises when the database does not answer soon, is read-only, or has no room on its disk."""
     with db.transaction(PING_SECONDS) as uow:
         if uow.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
             raise ConnectionError("the database is read-only")
+        uow.execute(text("SET LOCAL work_mem = '64kB'"))
+        uow.execute(text(SPILL))
 
 
 def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:

@@ -1,5 +1,6 @@
 """Payments outside of sagas, wallets, and idempotency keys, over HTTP on a real PostgreSQL."""
 
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -7,11 +8,12 @@ from functools import partial
 import pytest
 from flask.testing import FlaskClient
 
+from pagos.service import Paid, pay_for_saga
 from shared.ids import new_id
 from shared.money import MAX_MINOR
 from shared.testing import concurrently
-from tests.integration.api_client import outcome
-from tests.integration.pagos_client import Pagos, Saga, new_user
+from tests.integration.api_client import outcome, wait_for_blocked
+from tests.integration.pagos_client import Pagos, Saga, domain_charge, new_user
 
 PAYMENTS, SAGA_PAYMENTS = "/api/v1/payments", "/api/v1/payments/saga"
 MOST = str(MAX_MINOR // 100)
@@ -120,6 +122,30 @@ def test_a_wallet_pays_exactly_as_often_as_it_can(pagos: Pagos) -> None:
     answers = concurrently(*[lambda: pagos.pay(10, "wallet", user)] * 12)
     assert sorted(each.status_code for each in answers) == [201] * 3 + [402] * 9
     assert pagos.balance(user) == 5
+
+
+def test_of_two_draws_at_once_on_a_wallet_that_covers_one_the_second_is_declined(pagos: Pagos) -> None:
+    """It comes while the first is not committed yet, and waits for it: what it saw of the wallet until then is old."""
+    user = new_user()
+    pagos.deposit(user, 10)
+    drawn = threading.Event()
+    first, second = Saga(10, "wallet", user), Saga(10, "wallet", user)
+
+    def draw() -> int:
+        with pagos.transaction() as uow:
+            [outcome] = pay_for_saga(uow, [domain_charge(first)])
+            assert isinstance(outcome, Paid)
+            drawn.set()
+            wait_for_blocked(uow)
+        return 201
+
+    def draw_too() -> int:
+        assert drawn.wait(60)
+        return pagos.charge(second).status_code
+
+    assert concurrently(draw, draw_too) == [201, 402]
+    assert pagos.balance(user) == 0
+    assert [each["status"] for each in pagos.payments_of(second)] == ["declined"]
 
 
 def test_deposits_draws_and_refunds_at_the_same_moment_lose_nothing(pagos: Pagos) -> None:

@@ -1,0 +1,91 @@
+"""The orchestrator's PostgreSQL crashes, and what it had not put on its disk yet is lost, as long as it takes for that.
+
+It is a server of its own, and slow to write by itself: nobody else's commit puts there what an executor wrote lazily.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, ORCHESTRATOR, PAGOS, QUICK, Shop, steps_of
+from tests.e2e.wire import Wire
+from tests.system.own_postgres import OwnPostgres, databases_on, own_postgres
+
+__all__ = ["own_postgres"]
+
+
+@pytest.fixture(scope="module")
+def to_inventario() -> Iterator[Wire]:
+    """Between the executor and inventario."""
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def to_pagos() -> Iterator[Wire]:
+    """Between the executor and pagos."""
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def shop_settings(own_postgres: OwnPostgres, to_inventario: Wire, to_pagos: Wire) -> Iterator[dict[str, Any]]:
+    env = {
+        **QUICK,
+        "CALL_SECONDS": "0.5",
+        "FORWARD_DEADLINE_SECONDS": "1",
+        "LEASE_SECONDS": "60",
+        "PROGRESS_SECONDS": "60",  # so that nothing but the decision itself is written
+    }
+    # As slow as it may be.
+    own_postgres.ask("ALTER SYSTEM SET wal_writer_delay = '10s'", "SELECT pg_reload_conf()")
+    wires = {"INVENTARIO_SERVICE_URL": to_inventario.url, "PAGOS_SERVICE_URL": to_pagos.url}
+    with databases_on(own_postgres) as there:
+        env["SAGA_ORCHESTRATOR_DATABASE_URL"] = there.create()
+        yield {"env": env, "copies": {EXECUTOR: 1}, "env_of": {EXECUTOR: wires}}
+
+
+@pytest.fixture
+def shop(shop: Shop, to_inventario: Wire, to_pagos: Wire) -> Shop:
+    to_inventario.target, to_pagos.target = shop.urls[INVENTARIO], shop.urls[PAGOS]
+    return shop
+
+
+def crash(shop: Shop, own_postgres: OwnPostgres) -> None:
+    """Of the database; who knows what it may have forgotten is gone as well."""
+    shop.system.kill(EXECUTOR)
+    own_postgres.kill()
+    own_postgres.start()
+    shop.system.wait_healthy(ORCHESTRATOR, 60)
+
+
+def test_that_the_pivot_was_asked_for_is_known_after_a_crash(
+    shop: Shop, own_postgres: OwnPostgres, to_inventario: Wire
+) -> None:
+    product = shop.product(quantity=10)
+    with to_inventario.hold("POST /api/products/commit", "request") as pivot:
+        saga_id = shop.buy(product)
+        pivot.wait()
+        crash(shop, own_postgres)
+    assert steps_of(shop.saga(saga_id))["commit_inventory"] == "running"
+    shop.restart(EXECUTOR)
+    assert shop.became(saga_id) == COMPLETED
+
+
+def test_that_a_saga_turned_back_is_known_after_a_crash(shop: Shop, own_postgres: OwnPostgres, to_pagos: Wire) -> None:
+    """It was turned back at its deadline, and would go forward if that were forgotten: the money is to be had now."""
+    product = shop.product(quantity=10)
+    with (
+        to_pagos.hold("POST /api/v1/payments/saga/.*/refund", "request") as refund,
+        to_pagos.hold("POST /api/v1/payments/saga", "request"),
+        to_pagos.hold("POST /api/v1/payments/saga", "request"),
+        to_pagos.hold("POST /api/v1/payments/saga", "request"),
+    ):
+        saga_id = shop.buy(product)
+        refund.wait()
+        crash(shop, own_postgres)
+    assert shop.saga(saga_id)["status"] == "compensating"
+    shop.restart(EXECUTOR)
+    assert shop.became(saga_id).left_nothing
+    assert shop.stock(product) == (10, 0, 0)
