@@ -113,7 +113,7 @@ def test_it_tells_every_checkout_in_both_patterns(told: str) -> None:
         ["4. Killed service", "orchestrated", "completed", "confirmed", "12.50 / 0.00"],
         ["4. Killed service", "choreographed", "completed", "confirmed", "12.50 / 0.00"],
     ]
-    assert f"Audit: All {len(audit.RULES)} rules hold." in told
+    assert f"All {len(audit.RULES)} rules hold." in told
 
 
 def test_it_says_what_each_took(told: str) -> None:
