@@ -1,0 +1,134 @@
+"""What pages, probes, scrapes and audits ask of the database costs the same however many sagas are stored."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, create_engine, event, text
+
+from tests.integration.api_client import ApiClient
+from tests.system import many_sagas
+
+SAGAS = 2000
+MOST_ROWS = 300  # of a table that grows with the sagas, read by one request; a page has at most 200
+READS = {
+    "carrito": ["/carts/{cart}", "/orders/{order}", "/orders/saga/{cart}"],
+    "inventario": ["/api/products?limit=5", "/api/products/{product}", "/api/products/reservations/{cart}"],
+    "pagos": ["/api/v1/payments/saga/{cart}", "/api/v1/wallets/ana"],
+    **{
+        service: [
+            *(f"{listed}{query}" for query in ("", "?status=running", "?status=completed", "?cart_id={cart}")),
+            f"{one}/{{saga}}",
+            f"{one}/{{saga}}/timeline",
+        ]
+        for service, listed, one in (
+            ("saga_orchestrator", "/saga", "/saga"),
+            ("saga_choreography", "/saga/choreography/status", "/saga/choreography"),
+        )
+    },
+}
+EVERYWHERE = ["/health", "/metrics", "/audit", "/audit/changes", "/audit/changes?xid={xid}", "/audit/sagas?limit=100"]
+
+
+@pytest.fixture(scope="module")
+def stored(databases: Any) -> Iterator[str]:
+    """A database in which there are many sagas."""
+    url: str = databases.create()
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        many_sagas.store(connection, SAGAS)
+        for service in READS:  # as their workers do
+            import_module(f"{service}.models").audit_log.fold(connection)
+        connection.execute(text("VACUUM"))
+    engine.dispose()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def ids(stored: str) -> Iterator[dict[str, object]]:
+    """Those of one checkout, and a transaction after all that was stored."""
+    engine = create_engine(stored)
+    with engine.connect() as connection:
+        yield _ids(connection)
+    engine.dispose()
+
+
+def _ids(connection: Connection) -> dict[str, object]:
+    row = connection.execute(text("SELECT saga_id AS saga, cart_id AS cart, id AS order FROM carrito.orders LIMIT 1"))
+    product = connection.scalar(text("SELECT min(id) FROM inventario.products"))
+    after = connection.scalar(text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"))
+    return {**row.mappings().one(), "product": product, "xid": after}
+
+
+@contextmanager
+def plans(client: ApiClient) -> Iterator[list[dict[str, Any]]]:
+    """The plans of the queries that are sent meanwhile, each with what it really read."""
+    found: list[dict[str, Any]] = []
+
+    def explain(_: Any, cursor: Any, statement: str, *__: Any) -> None:
+        if statement.lstrip().startswith(("SELECT", "WITH", "EXECUTE")):
+            with cursor.connection.cursor() as own:
+                own.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + cursor.query)
+                ((plan,),) = own.fetchall()
+            found.append((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+
+    with client.client.application.app_context():
+        engine = client.client.application.extensions["sqlalchemy"].engine
+    event.listen(engine, "after_cursor_execute", explain)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "after_cursor_execute", explain)
+
+
+def read_of(plan: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Each table that a plan reads, and how many of its rows."""
+    if "Relation Name" in plan:
+        removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
+        yield (
+            f"{plan['Node Type']} {plan['Relation Name']}",
+            int((plan["Actual Rows"] + removed) * plan["Actual Loops"]),
+        )
+    for below in plan.get("Plans", []):
+        yield from read_of(below)
+
+
+def costly(found: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
+    return [(scan, rows) for plan in found for scan, rows in read_of(plan) if rows > MOST_ROWS]
+
+
+@pytest.mark.parametrize(("service", "path"), [(name, path) for name in READS for path in (*EVERYWHERE, *READS[name])])
+def test_a_read_takes_few_rows_of_many(
+    service: str, path: str, stored: str, ids: dict[str, object], service_client: Callable[..., FlaskClient]
+) -> None:
+    client = ApiClient(service_client(service, database_url=stored))
+    with plans(client) as found:
+        client.get(path.format(**ids))
+    assert found
+    assert costly(found) == []
+
+
+@pytest.mark.parametrize("service", READS)
+def test_facts_are_looked_up_saga_by_saga(
+    service: str, stored: str, ids: dict[str, object], service_client: Callable[..., FlaskClient]
+) -> None:
+    client = ApiClient(service_client(service, database_url=stored))
+    with plans(client) as found:
+        client.facts(ids["saga"])
+    assert found
+    assert all(rows <= 1 for plan in found for scan, rows in read_of(plan)), found
+
+
+def test_a_metric_of_live_sagas_reads_those_alone(stored: str, service_client: Callable[..., FlaskClient]) -> None:
+    for service in ("saga_orchestrator", "saga_choreography"):
+        client = ApiClient(service_client(service, database_url=stored))
+        with plans(client) as found:
+            client.get("/metrics")
+        of_sagas = [(scan, rows) for plan in found for scan, rows in read_of(plan) if scan.endswith(" sagas")]
+        assert of_sagas
+        assert all(rows <= many_sagas.LIVE for _, rows in of_sagas), of_sagas
