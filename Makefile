@@ -8,7 +8,7 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test docker-test lint audit bench clean
+.PHONY: help install demo up down status logs test docker-test mutants lint audit bench clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ docker-test: install ## bring everything up in containers and try it there; need
 
 test: install ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
 	@$(VENV) -m pytest $(PYTEST_ARGS)
+
+mutants: install ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
+	@$(VENV) -m tests.mutants $(MUTANTS_ARGS)
 
 lint: install ## check style and types
 	@$(VENV) -m ruff check .

@@ -87,6 +87,18 @@ def test_steps_know_nothing_of_each_other(service: ApiClient) -> None:
         assert barrier.enter(uow, STEP, {saga_id: {}}) == {saga_id: Entry.FIRST}
 
 
+def test_a_step_is_told_what_became_of_itself_and_of_no_other(service: ApiClient) -> None:
+    saga_id = new_id()
+    with service.transaction() as uow:
+        barrier.enter(uow, "another", {saga_id: {}})
+        barrier.enter(uow, STEP, {saga_id: {}})
+        barrier.refuse(uow, "another", {saga_id: Full("no room")})
+    assert enter(service, saga_id) == [Entry.REPEATED]
+    with service.transaction() as uow:
+        barrier.enter_undo(uow, "another", {saga_id: {}})
+    assert enter(service, saga_id) == [Entry.REPEATED]
+
+
 @pytest.mark.parametrize("enter_all", [barrier.enter, barrier.enter_undo])
 def test_sagas_are_entered_in_one_order_so_that_no_two_batches_wait_for_each_other(
     service: ApiClient, enter_all: Callable[..., object]

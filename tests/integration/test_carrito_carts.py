@@ -176,6 +176,13 @@ def test_a_late_release_does_not_take_the_cart_from_the_next_saga(carrito: Carri
     assert body_of(carrito.release(first))["saga_id"] == str(second.saga_id)
 
 
+def test_a_release_of_a_cart_that_its_saga_never_had_is_refused_and_leaves_no_trace(carrito: Carrito) -> None:
+    mine, others = (carrito.saga_of(carrito.open_cart((1, 1))) for _ in range(2))
+    refused = problem_of(carrito.post(f"/carts/{others.cart_id}/release", {"saga_id": mine.saga_id}))
+    assert (refused["status"], refused["field"]) == (409, "cart_id")
+    assert [carrito.order(saga).status_code for saga in (mine, others)] == [201, 201]
+
+
 def test_a_cart_is_not_released_from_under_an_order_that_stands(carrito: Carrito) -> None:
     saga = carrito.saga_of(carrito.open_cart((1, 1)))
     carrito.order(saga)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from carrito.checkout_store import take_overdue
 from carrito.worker import run_once
 from shared.http_client import Reply
 from shared.testing import concurrently
@@ -85,6 +86,13 @@ def test_the_worker_leaves_to_its_request_what_is_not_overdue(carrito: Carrito) 
     sagas.away = False
     assert work(carrito) == 0
     assert sagas.told == []
+
+
+def test_a_worker_passes_over_what_another_is_just_taking(carrito: Carrito) -> None:
+    saga_ids = [accepted(carrito, Sagas()) for _ in range(2)]
+    with carrito.transaction() as one, carrito.transaction() as other:
+        taken = [*take_overdue(one, 1, LATER), *take_overdue(other, 1, LATER)]
+    assert sorted(str(row["saga_id"]) for row in taken) == sorted(saga_ids)
 
 
 def test_workers_that_look_at_the_same_moment_tell_of_each_checkout_once(carrito: Carrito) -> None:
