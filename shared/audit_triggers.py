@@ -85,10 +85,10 @@ def drop_triggers(schema: str, table: str) -> str:
     return "".join(f"DROP FUNCTION {schema}.audit_{table}_{operation}() CASCADE;\n" for operation in _SIDES)
 
 
-def prefill(schema: str, table: str, amounts: Sequence[str]) -> str:
-    """Count what is there already."""
-    rows = f"{schema}.{table}"
-    return _PREFILL.format(schema=schema, amounts=" UNION ALL ".join(each.format(rows=rows) for each in amounts))
+def prefill(schema: str, amounts: Mapping[str, Sequence[str]]) -> str:
+    """Count what is there already, by table: in one statement, so that what makes zero together leaves no row."""
+    queries = [each.format(rows=f"{schema}.{table}") for table, of_table in amounts.items() for each in of_table]
+    return _PREFILL.format(schema=schema, amounts=" UNION ALL ".join(queries))
 
 
 def _trigger(schema: str, table: str, operation: str, amounts: Sequence[str], changed: Changed | None) -> str:

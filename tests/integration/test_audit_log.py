@@ -190,8 +190,8 @@ def kept_and_counted(engine: Engine, service: str) -> list[dict[tuple[str, str],
             rows = connection.execute(text(EVERYTHING.format(service)))
             found.append({(topic, key): int(amount) for topic, key, amount in rows})
             connection.execute(text(f"DELETE FROM {service}.audit_totals; DELETE FROM {service}.audit_deltas"))
-            for table, name in COUNTED[service].items():
-                connection.execute(text(prefill(service, table, getattr(revision, name))))
+            amounts = {table: getattr(revision, name) for table, name in COUNTED[service].items()}
+            connection.execute(text(prefill(service, amounts)))
         connection.rollback()
     return found
 

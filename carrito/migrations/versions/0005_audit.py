@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.execute(TABLES.format(schema="carrito"))
     op.execute(triggers("carrito", "orders", ORDERS, SAGA_OF_ORDER))
     op.execute(triggers("carrito", "carts", CARTS, SAGA_OF_CART))
-    op.execute(prefill("carrito", "orders", ORDERS) + prefill("carrito", "carts", CARTS))
+    op.execute(prefill("carrito", {"orders": ORDERS, "carts": CARTS}))
 
 
 def downgrade() -> None:

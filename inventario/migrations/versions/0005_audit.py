@@ -37,7 +37,7 @@ def upgrade() -> None:
     op.execute(TABLES.format(schema="inventario"))
     op.execute(triggers("inventario", "reservations", RESERVATIONS, SAGA_OF_RESERVATION, more=OF_RESERVATIONS))
     op.execute(triggers("inventario", "reservation_lines", LINES, SAGA_OF_LINE))
-    op.execute(prefill("inventario", "reservations", RESERVATIONS) + prefill("inventario", "reservation_lines", LINES))
+    op.execute(prefill("inventario", {"reservations": RESERVATIONS, "reservation_lines": LINES}))
 
 
 def downgrade() -> None:

@@ -42,9 +42,7 @@ def upgrade() -> None:
     op.execute(triggers("pagos", "payments", PAYMENTS, SAGA_OF_PAYMENT))
     op.execute(triggers("pagos", "wallets", WALLETS, None))
     op.execute(triggers("pagos", "ledger_transfers", TRANSFERS, None))
-    op.execute(prefill("pagos", "payments", PAYMENTS))
-    op.execute(prefill("pagos", "wallets", WALLETS))
-    op.execute(prefill("pagos", "ledger_transfers", TRANSFERS))
+    op.execute(prefill("pagos", {"payments": PAYMENTS, "wallets": WALLETS, "ledger_transfers": TRANSFERS}))
 
 
 def downgrade() -> None:

@@ -17,7 +17,7 @@ STATUS = Changed("saga_id", ("saga_id", "status"))
 def upgrade() -> None:
     op.execute(TABLES.format(schema="saga_choreography"))
     op.execute(triggers("saga_choreography", "sagas", SAGAS, STATUS))
-    op.execute(prefill("saga_choreography", "sagas", SAGAS))
+    op.execute(prefill("saga_choreography", {"sagas": SAGAS}))
     live = sa.text("status NOT IN ('completed', 'compensated')")
     op.create_index("ix_sagas_live", "sagas", ["status", "cart_id"], schema="saga_choreography", postgresql_where=live)
 

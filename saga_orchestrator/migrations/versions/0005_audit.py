@@ -16,7 +16,7 @@ STATUS = Changed("saga_id", ("saga_id", "status"))
 def upgrade() -> None:
     op.execute(TABLES.format(schema="saga_orchestrator"))
     op.execute(triggers("saga_orchestrator", "sagas", SAGAS, STATUS))
-    op.execute(prefill("saga_orchestrator", "sagas", SAGAS))
+    op.execute(prefill("saga_orchestrator", {"sagas": SAGAS}))
 
 
 def downgrade() -> None:
