@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from carrito import checkout_store
@@ -78,7 +78,7 @@ def add_item(uow: Connection, cart_id: UUID, product: Product, quantity: int) ->
 
     Raises `CartNotFound`, `CartNotOpen`, `CartFull`, and `NotEnoughStock` for what the cart would hold then.
     """
-    row = _locked_open(uow, cart_id)
+    row = _touched(uow, cart_id)
     line = {"name": product.name, "unit_price_minor": product.price_minor}
     put = upsert(cart_items).values(cart_id=cart_id, product_id=product.product_id, quantity=quantity, **line)
     wanted = uow.scalar(
@@ -94,7 +94,7 @@ def add_item(uow: Connection, cart_id: UUID, product: Product, quantity: int) ->
 
 def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
     """Take a product out; raises `CartNotFound`, `CartNotOpen`, `ItemNotFound`."""
-    row = _locked_open(uow, cart_id)
+    row = _touched(uow, cart_id)
     line = delete(cart_items).where(cart_items.c.cart_id == cart_id, cart_items.c.product_id == product_id)
     if uow.execute(line).rowcount == 0:
         raise ItemNotFound(f"product {product_id} is not in cart {cart_id}", product_id=product_id)
@@ -178,6 +178,14 @@ def _freeze(asked: Beginning) -> CartFreeze:
 def _with_items(uow: Connection, row: Row) -> Cart:
     [cart] = with_items(uow, [row])
     return cart
+
+
+def _touched(uow: Connection, cart_id: UUID) -> Row:
+    """The open cart, locked; it is not abandoned yet."""
+    row = _locked_open(uow, cart_id)
+    if row["idle_since"] is not None:
+        uow.execute(update(carts).where(carts.c.id == cart_id).values(idle_since=func.now()))
+    return row
 
 
 def _locked_open(uow: Connection, cart_id: UUID) -> Row:

@@ -32,7 +32,7 @@ _FREEZE = prepared("""
             handover_seconds
         )
     ), frozen AS (
-        UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id FROM asked
+        UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id, idle_since = NULL FROM asked
         WHERE carts.id = asked.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = asked.cart_id)
         RETURNING carts.*
     ), begun AS (

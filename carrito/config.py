@@ -15,6 +15,7 @@ class Settings(WaitingServiceSettings):
     # A checkout is handed to its saga by the request that began it; this is for when carrito or the saga's service
     # died in between. Longer than such a request usually takes; handing over twice does no harm.
     handover_seconds: float = Field(default=10, gt=0)
+    cart_retention_days: float = Field(default=90, gt=0)  # of one that nobody touches: longer than a shopper hesitates
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at pagos
 
     @property

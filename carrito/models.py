@@ -35,7 +35,8 @@ idempotency_keys = keys_table(metadata)
 audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
 
-# `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga.
+# `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga. `idle_since` is
+# when something was last put in or taken out; null once a saga had the cart: until then it may be purged.
 carts = Table(
     "carts",
     metadata,
@@ -43,9 +44,12 @@ carts = Table(
     Column("user_id", String(64), nullable=False),
     Column("status", String(12), nullable=False, server_default="open"),
     Column("saga_id", Uuid, unique=True),
+    Column("idle_since", DateTime(timezone=True), server_default=func.now()),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("status IN ('open', 'checking_out', 'checked_out')", name="status"),
     CheckConstraint("(status = 'open') = (saga_id IS NULL)", name="one_saga"),
+    CheckConstraint("saga_id IS NULL OR idle_since IS NULL", name="kept"),
+    Index("ix_carts_idle", "idle_since", postgresql_where=text("idle_since IS NOT NULL")),
 )
 
 # The price is inventario's, as it was when the product was last put in; a cart that is not open is frozen.

@@ -32,7 +32,7 @@ class Purge:
     """The rows of one table that may go: those whose `age` (an id that tells its time, or a time) is past retention.
 
     `days` names the setting. `since`, a time, must be set and past it, too; `unless` is SQL that keeps a row. `parts`
-    are columns of other tables: their rows with the same id go with a row.
+    are columns of other tables: their rows with the key of a row go with it.
     """
 
     age: Column[Any]
@@ -46,6 +46,11 @@ class Purge:
         """Where they are."""
         return self.age.table
 
+    @property
+    def key(self) -> Column[Any]:
+        """What `parts` name a row by."""
+        return self.table.primary_key.columns[0]
+
     def seconds(self, settings: ServiceSettings) -> float:
         """The age at which a row goes."""
         return float(getattr(settings, self.days)) * DAY_SECONDS + OVERLAP_SECONDS
@@ -56,7 +61,7 @@ class Purge:
         # In statements of their own, which see what came before the rows were locked; nothing can come after.
         for column in self.parts:
             of_rows = f"DELETE FROM {column.table} WHERE {column.name} = ANY(CAST(:ids AS uuid[]))"  # noqa: S608  (our own)
-            connection.execute(text(of_rows), {"ids": [row.age for row in rows]})
+            connection.execute(text(of_rows), {"ids": [row.key for row in rows]})
         itself = f"DELETE FROM {self.table} WHERE ctid = ANY(CAST(:places AS tid[]))"  # noqa: S608  (our own)
         connection.execute(text(itself), {"places": [row.place for row in rows]})
         return len(rows)
@@ -67,7 +72,7 @@ class Purge:
         past += [] if self.since is None else [self._past(self.since)]
         past += [] if self.unless is None else [f"NOT ({self.unless})"]
         return (
-            f"SELECT {self.age.name} AS age, CAST(ctid AS text) AS place FROM {self.table}"  # noqa: S608  (our own)
+            f"SELECT {self.key.name} AS key, CAST(ctid AS text) AS place FROM {self.table}"  # noqa: S608  (our own)
             f" WHERE {' AND '.join(past)} ORDER BY {self.age.name} LIMIT :limit FOR UPDATE SKIP LOCKED"
         )
 

@@ -45,7 +45,7 @@ def add_row(connection: Connection, purge: Purge, seconds: float, **values: Any)
     connection.execute(insert(purge.table).values(said))
     for column in purge.parts:
         assert isinstance(column.table, Table)
-        part = {**_any_row(column.table), column.name: said[purge.age.name]}
+        part = {**_any_row(column.table), column.name: said[purge.key.name]}
         connection.execute(insert(column.table).values(part))
     return said[purge.age.name]
 
