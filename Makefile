@@ -8,7 +8,7 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test docker-test mutants lint audit bench clean
+.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ test: install ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
 
 mutants: install ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
 	@$(VENV) -m tests.mutants $(MUTANTS_ARGS)
+
+chaos: install ## thousands of checkouts while everything fails in turn, for about half an hour; options: make chaos CHAOS_ARGS=--help
+	@$(VENV) -m tests.chaos $(CHAOS_ARGS)
 
 lint: install ## check style and types
 	@$(VENV) -m ruff check .

@@ -6,16 +6,21 @@ customers race for the last pieces, or share a wallet, does it depend on who cam
 
 import random
 import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from shared.http_client import PEER_FAILED
 from tests.e2e.shop import CARRITO, COMPLETED, DECLINED, PAGOS, PRICE, SOLD_OUT, WINDOWS, Became, Shop
 
 CUSTOMERS = 8  # at once; the others queue, so that there is load for as long as it takes
-USERS = {"ana": "60.00", "bob": "90.00"}  # what is in their wallets: enough for some of what they pay with them
-PLENTY, SCARCE, GONE = 1000, 8, 3
+# What is in their wallets for each checkout there will be: enough for some of what they pay with them.
+USERS = {"ana": Decimal("0.20"), "bob": Decimal("0.30")}
+PLENTY = 4  # of a product for each checkout: more than anybody takes
+FEW = 40  # one of the scarce product for so many checkouts, a tenth of what is wanted
+GONE = 3
 GOOD, BAD, WALLET = ("credit_card", "debit_card", "paypal"), ("declined_card", "insufficient_funds"), "wallet"
 METHODS = (*GOOD, *GOOD, *BAD, WALLET, WALLET)
 
@@ -42,17 +47,40 @@ class Wish:
         return Decimal(PRICE) * sum(quantity for _, quantity in self.lines)
 
 
+@dataclass
+class Tally:
+    """What became of all checkouts; nothing but `outcomes` and `from_wallets` should have anything in it."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # by pattern and outcome
+    from_wallets: int = 0  # completed ones
+    lost: list[str] = field(default_factory=list)  # accepted, and unknown
+    doubled: list[str] = field(default_factory=list)  # more orders, payments or reservations than there should be
+    stuck: list[str] = field(default_factory=list)  # did not end
+    wrong: list[str] = field(default_factory=list)  # ended, but not as they may
+    books: list[str] = field(default_factory=list)  # counts, stocks and wallets that don't add up
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, doubled, stuck or otherwise wrong."""
+        return not (self.lost or self.doubled or self.stuck or self.wrong or self.books)
+
+
 class Customers:
     """They share two wallets, and want the same few products; what each asked for, and got."""
 
     def __init__(self, shop: Shop, chance: random.Random, checkouts: int) -> None:
         """So many `checkouts`, half of them in each pattern."""
         self._shop, self._chance, self._checkouts = shop, chance, checkouts
-        for user, amount in USERS.items():
-            shop.deposit(amount, user)
-        self._mugs, self._cups = shop.product(PLENTY), shop.product(PLENTY)
-        self._scarce, self._gone = shop.product(SCARCE), shop.product(GONE)
-        self.wishes = [self._wish(pattern) for _ in range(checkouts // 2) for pattern in WINDOWS]
+        self._wallets = {user: amount * checkouts for user, amount in USERS.items()}
+        for user, amount in self._wallets.items():
+            shop.deposit(str(amount), user)
+        plenty, scarce = PLENTY * checkouts, checkouts // FEW + 2
+        self._mugs, self._cups = shop.product(plenty), shop.product(plenty)
+        self._scarce, self._gone = shop.product(scarce), shop.product(GONE)
+        self._shelves = {self._mugs: plenty, self._cups: plenty, self._scarce: scarce}
+        wishes = [self._wish(pattern) for _ in range(checkouts // 2) for pattern in WINDOWS]
+        with ThreadPoolExecutor(CUSTOMERS) as pool:
+            self.wishes = list(pool.map(self._with_cart, wishes))
         self._sagas: dict[str, Wish] = {}
         self._undone: dict[str, bool] = {}  # those who asked for it, and whether they were answered
         self._lock = threading.Lock()
@@ -77,23 +105,66 @@ class Customers:
 
     def check(self) -> None:
         """Each got what the wish demands, once, and all of it adds up."""
-        assert self._counts() == {window: count + self._checkouts // 2 for window, count in self._before.items()}
-        assert len(self._sagas) == self._checkouts
+        tally = self.tally()
+        assert tally.clean, tally
+
+    def tally(self) -> Tally:
+        """What became of each, once they have ended, and whether all of it adds up."""
+        tally = Tally()
         with ThreadPoolExecutor(CUSTOMERS) as pool:
-            became = dict(zip(self._sagas, pool.map(self._shop.became, self._sagas), strict=True))
-        wrong = {saga_id: (self._sagas[saga_id], it) for saga_id, it in became.items() if not self._may(saga_id, it)}
-        assert wrong == {}
-        done = [wish for saga_id, wish in self._sagas.items() if became[saga_id].saga == "completed"]
-        for item, quantity in ((self._mugs, PLENTY), (self._cups, PLENTY), (self._scarce, SCARCE)):
-            sold = sum(wish.of(item) for wish in done)
-            assert sold > 0
-            assert self._shop.stock(item) == (quantity - sold, 0, sold)
-        assert self._shop.stock(self._gone) == (0, 0, GONE)
-        for user, amount in USERS.items():
+            became = dict(zip(self._sagas, pool.map(self._became, self._sagas), strict=True))
+        done = []
+        for saga_id, it in became.items():
+            wish = self._sagas[saga_id]
+            if it is None:
+                (tally.lost if self._unknown(saga_id) else tally.stuck).append(saga_id)
+                continue
+            tally.outcomes[wish.pattern, self._outcome(saga_id, it)] += 1
+            if it.saga == "completed":
+                done.append(wish)
+            if max(len(it.orders), len(it.payments)) > 1 or len(it.reservations) > len(wish.lines):
+                tally.doubled.append(f"{saga_id}: {wish} became {it}")
+            elif not self._may(saga_id, it):
+                tally.wrong.append(f"{saga_id}: {wish} became {it}")
+        tally.from_wallets = sum(wish.method == WALLET for wish in done)
+        tally.books = list(self._not_adding_up(done))
+        return tally
+
+    def _not_adding_up(self, done: Sequence[Wish]) -> Iterator[str]:
+        counts = {window: count + self._checkouts // 2 for window, count in self._before.items()}
+        if (found := self._counts()) != counts:
+            yield f"sagas: {found} instead of {counts}"
+        if len(self._sagas) != self._checkouts:
+            yield f"accepted: {len(self._sagas)} instead of {self._checkouts}"
+        for product, quantity in self._shelves.items():
+            sold = sum(wish.of(product) for wish in done)
+            if not sold or (stock := self._shop.stock(product)) != (quantity - sold, 0, sold):
+                yield f"product {product}: {stock if sold else 'nothing'} instead of {sold} of {quantity} sold"
+        if self._shop.stock(self._gone) != (0, 0, GONE):
+            yield "what was gone is there"
+        for user, amount in self._wallets.items():
             spent = sum(wish.total for wish in done if (wish.user, wish.method) == (user, WALLET))
-            assert spent > 0
-            wallet = self._shop.get(PAGOS, f"/api/v1/wallets/{user}").body
-            assert wallet["balance"] == Decimal(amount) - spent
+            balance = self._shop.get(PAGOS, f"/api/v1/wallets/{user}").body["balance"]
+            if not spent or balance != amount - spent:
+                yield f"wallet of {user}: {balance} of {amount}, {spent} spent"
+
+    def _became(self, saga_id: str) -> Became | None:
+        """None if it does not end."""
+        try:
+            return self._shop.became(saga_id)
+        except AssertionError:
+            return None
+
+    def _unknown(self, saga_id: str) -> bool:
+        window, root = WINDOWS[self._sagas[saga_id].pattern]
+        return self._shop.get(window, f"{root}/{saga_id}").status == 404
+
+    def _outcome(self, saga_id: str, became: Became) -> str:
+        if became.saga == "completed":
+            return "completed"
+        if "declined" in became.payments:
+            return "declined"
+        return "short of stock" if not became.reservations and saga_id not in self._undone else "cancelled"
 
     def _wish(self, pattern: str) -> Wish:
         """Two products in either order, so that they are wanted at the same time from both ends."""
@@ -111,7 +182,10 @@ class Customers:
         if self._gone in products:
             outcomes = {SOLD_OUT}
         each = frozenset(replace(it, reservations=it.reservations * len(lines)) for it in outcomes)
-        return Wish(user, lines, self._shop.cart(*lines, user=user), method, pattern, way, each)
+        return Wish(user, lines, "", method, pattern, way, each)
+
+    def _with_cart(self, wish: Wish) -> Wish:
+        return replace(wish, cart=self._shop.cart(*wish.lines, user=wish.user))
 
     def _counts(self) -> dict[str, int]:
         """How many sagas there are of each pattern."""

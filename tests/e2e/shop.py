@@ -23,7 +23,7 @@ WINDOWS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, 
 USER = "ana"
 ADDRESS = "Main St 1"
 PRICE = "9.99"
-PATIENCE = 40.0  # seconds, so that nothing hangs; nothing here takes a tenth of it
+PATIENCE = 120.0  # seconds, so that nothing hangs; nothing here takes a tenth of it where nothing else runs
 
 # What makes recovery quick: what takes half a minute in earnest takes a second here.
 QUICK = {
@@ -66,10 +66,11 @@ SOLD_OUT = Became("compensated", "open")
 class Shop:
     """Safe to use from many threads, but for what starts and stops its processes."""
 
-    def __init__(self, system: RunningSystem, database_url: str = "") -> None:
+    def __init__(self, system: RunningSystem, database_url: str = "", through: Mapping[str, str] | None = None) -> None:
+        """`through`: where services are asked instead of at their own URLs."""
         self.system = system
         self.database_url = database_url
-        self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names}
+        self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names} | dict(through or {})
         self._peers = {name: Peer(name, url, None, PATIENCE) for name, url in self.urls.items()}
         self._special: set[str] = set()  # processes that run with an environment of their own
         self._windows: dict[str, tuple[str, str]] = {}  # of the sagas that began
@@ -283,6 +284,10 @@ class Shop:
         self.system.restart(name, **env)
         if env:
             self._special.add(name)
+
+    def ended_unasked(self) -> list[str]:
+        """The processes that ended though nobody had them end."""
+        return [name for name in self.system.names if not self.system.alive(name) and name not in self._special]
 
     def mend(self) -> None:
         """Have every process run as it did in the beginning."""

@@ -41,8 +41,28 @@ class Held:
         return self.status
 
 
+@dataclass
+class Losses:
+    """Every so many-th request that fits gets lost, or its answer, for as long as the test wants."""
+
+    pattern: re.Pattern[str]
+    where: str
+    every: int
+    seen: int = 0
+    lost: int = 0
+
+    def takes(self, line: str) -> bool:
+        """Whether this one gets lost."""
+        if not self.pattern.fullmatch(line):
+            return False
+        self.seen += 1
+        self.lost += self.seen % self.every == 0
+        return self.seen % self.every == 0
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # connections at once
 
     def handle_error(self, *_: object) -> None:
         """Who asked is gone; that is what a wire is for."""
@@ -54,6 +74,7 @@ class Wire:
     def __init__(self) -> None:
         self.target = ""  # the service's URL
         self._held: list[Held] = []
+        self._losses: list[Losses] = []
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -85,6 +106,22 @@ class Wire:
                 if held in self._held:
                     self._held.remove(held)
 
+    @contextmanager
+    def lose(self, pattern: str, where: str, every: int = 1) -> Iterator[Losses]:
+        """Meanwhile lose every so many-th `request` that fits, or its `answer`: the connection ends instead."""
+        losses = Losses(re.compile(pattern), where, every)
+        with self._lock:
+            self._losses.append(losses)
+        try:
+            yield losses
+        finally:
+            with self._lock:
+                self._losses.remove(losses)
+
+    def _loses(self, line: str, where: str) -> bool:
+        with self._lock:
+            return any(losses.where == where and losses.takes(line) for losses in self._losses)
+
     def _take(self, line: str) -> Held | None:
         with self._lock:
             for held in self._held:
@@ -111,13 +148,20 @@ class Wire:
 
     def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
-        held = self._take(f"{handler.command} {handler.path}")
+        line = f"{handler.command} {handler.path}"
+        if self._loses(line, "request"):
+            handler.close_connection = True
+            return
+        held = self._take(line)
         if held is not None and held.where == "request":
             self._hold(held)
         try:
             status, headers, answer = self._ask(handler, body)
         except (OSError, http.client.HTTPException):
             handler.close_connection = True  # as the service did
+            return
+        if self._loses(line, "answer"):
+            handler.close_connection = True
             return
         if held is not None:
             held.status = status

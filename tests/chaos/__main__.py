@@ -1,0 +1,74 @@
+"""`make chaos`: thousands of checkouts while everything fails in turn, on private servers; the same for the same seed.
+
+Exit status: 0 when every checkout ended as it should, once, and every rule of a full audit holds; else 1.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from shared.config import ROOT
+from tests.chaos import campaign
+from tests.chaos.faults import Faults, Wires
+from tests.e2e.shop import EXECUTOR
+from tests.system.brokers import OwnBroker
+from tests.system.own_postgres import OwnPostgres
+from tests.system.running import RunningSystem, Spawner
+from tests.system.servers import Databases, TestRun
+
+LOGS = ROOT / ".local" / "chaos"  # of the latest run's processes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do it, and print what was done and what became of it; the exit status."""
+    options = _parser().parse_args(arguments)
+    began = time.monotonic()
+    report = _run(options.checkouts, random.Random(options.seed))
+    minutes = (time.monotonic() - began) / 60
+    print(f"\nSeed {options.seed}, {minutes:.0f} minutes; logs are in {LOGS.relative_to(ROOT)}\n\n{report}")
+    return 0 if report.clean else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--checkouts", type=int, default=3000, help="half of them in each style; 3000 by default")
+    parser.add_argument("--seed", type=int, default=1, help="of what is bought and which faults happen; 1 by default")
+    return parser
+
+
+def _run(checkouts: int, chance: random.Random) -> campaign.Report:
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    with ExitStack() as stack:
+        test_run = TestRun()
+        stack.callback(test_run.end)
+        (test_run.home / "private").touch()  # so that the run's end is the server's, too
+        postgres, rabbitmq = OwnPostgres(test_run.home), OwnBroker()
+        stack.callback(rabbitmq.close)
+        database_url = Databases().create()
+        wires = stack.enter_context(Wires())
+        spawner = Spawner()
+        stack.callback(spawner.close)
+        system = RunningSystem(
+            spawner,
+            database_url,
+            LOGS,
+            rabbitmq_url=rabbitmq.create(),
+            copies={EXECUTOR: 2},
+            env={**campaign.ENV, **wires.env},
+        )
+        shop = wires.shop(stack.enter_context(system), database_url)
+        faults = Faults(shop, postgres, rabbitmq, wires, chance)
+        return campaign.run(shop, faults, checkouts, chance, _tell)
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

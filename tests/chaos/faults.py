@@ -1,0 +1,151 @@
+"""All that may happen to a shop: to its processes, to its servers, to the connections and to what goes over them."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+
+from sqlalchemy import make_url
+
+from tests.e2e.shop import CARRITO, CHOREOGRAPHY, INVENTARIO, ORCHESTRATOR, PAGOS, Shop
+from tests.e2e.wire import Wire
+from tests.system.brokers import OwnBroker
+from tests.system.own_postgres import OwnPostgres
+from tests.system.running import RunningSystem
+
+URL_SETTINGS = {
+    CARRITO: "CARRITO_SERVICE_URL",
+    INVENTARIO: "INVENTARIO_SERVICE_URL",
+    PAGOS: "PAGOS_SERVICE_URL",
+    ORCHESTRATOR: "ORCHESTRATOR_URL",
+    CHOREOGRAPHY: "CHOREOGRAPHY_URL",
+}
+WORKERS = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
+POINTS = ("before_commit", "before_ack", "before_marking")  # where most can be lost
+FROZEN = 3  # processes in each turn
+LASTING_SECONDS = 2.5  # longer than a lease (1 s) and a call (2 s) of these shops
+LOST_EVERY = 3  # requests: some get through, so that sagas stop anywhere
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One of a kind; `strike` returns when it is over, but for a process that is to die at its next such moment."""
+
+    kind: str
+    strike: Callable[[], None]
+
+
+class Wires:
+    """One in front of each service, over which customers and the other services reach it; a context manager."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._wires = {name: Wire() for name in URL_SETTINGS}
+
+    def __enter__(self) -> "Wires":
+        for wire in self._wires.values():
+            self._stack.enter_context(wire)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Has the services ask each other over them."""
+        return {URL_SETTINGS[name]: wire.url for name, wire in self._wires.items()}
+
+    def shop(self, system: RunningSystem, database_url: str) -> Shop:
+        """The shop behind them, as its customers reach it."""
+        for name, wire in self._wires.items():
+            wire.target = system.url(name)
+        return Shop(system, database_url, {name: wire.url for name, wire in self._wires.items()})
+
+    @contextmanager
+    def losing(self, where: str) -> Iterator[None]:
+        """Meanwhile some requests to each service get lost, or their answers."""
+        with ExitStack() as stack:
+            for wire in self._wires.values():
+                stack.enter_context(wire.lose(".*", where, LOST_EVERY))
+            yield
+
+
+class Faults:
+    """Those of one shop, in turns: in each of them everything is killed, and every other kind of fault happens."""
+
+    def __init__(
+        self, shop: Shop, postgres: OwnPostgres, rabbitmq: OwnBroker, wires: Wires, chance: random.Random
+    ) -> None:
+        self._shop, self._postgres, self._rabbitmq, self._wires, self._chance = shop, postgres, rabbitmq, wires, chance
+
+    def __iter__(self) -> Iterator[Fault]:
+        """Without end."""
+        while True:
+            turn = [*self._of_processes(), *self._of_postgres(), *self._of_rabbitmq(), *self._of_wires()]
+            self._chance.shuffle(turn)
+            yield from turn
+
+    def _of_processes(self) -> Iterator[Fault]:
+        names = self._shop.system.names
+        for name in names:
+            yield Fault("process killed", partial(self._shop.restart, name))
+        for service, point in self._chance.sample(list(product(WORKERS, POINTS)), len(WORKERS)):
+            when = {"FAULT_KILL_AT": f"{service}.worker.{point}#2"}
+            yield Fault("worker killed at a point", partial(self._shop.restart, f"{service}-worker", **when))
+        for name in self._chance.sample(names, FROZEN):
+            yield Fault("process frozen", partial(self._freeze, name))
+
+    def _of_postgres(self) -> Sequence[Fault]:
+        database = str(make_url(self._shop.database_url).database)
+        return (
+            Fault("PostgreSQL restarted", self._restart_postgres),
+            Fault("PostgreSQL killed", self._kill_postgres),
+            Fault("PostgreSQL frozen", self._freeze_postgres),
+            Fault("connections to PostgreSQL ended", partial(self._postgres.cut_off, database)),
+        )
+
+    def _of_rabbitmq(self) -> Sequence[Fault]:
+        close = partial(self._rabbitmq.control, "close_all_connections", "because of a test")
+        return (
+            Fault("RabbitMQ restarted", self._rabbitmq.restart),
+            Fault("RabbitMQ killed", self._kill_rabbitmq),
+            Fault("RabbitMQ frozen", self._freeze_rabbitmq),
+            Fault("connections to RabbitMQ ended", close),
+        )
+
+    def _of_wires(self) -> Iterator[Fault]:
+        for where in ("request", "answer"):
+            yield Fault(f"{where}s lost", partial(self._lose, where))
+
+    def _freeze(self, name: str) -> None:
+        self._shop.system.freeze(name)
+        time.sleep(LASTING_SECONDS)
+        self._shop.system.thaw(name)
+
+    def _restart_postgres(self) -> None:
+        self._postgres.stop()
+        self._postgres.start()
+
+    def _kill_postgres(self) -> None:
+        self._postgres.kill()
+        self._postgres.start()
+
+    def _freeze_postgres(self) -> None:
+        with self._postgres.frozen():
+            time.sleep(LASTING_SECONDS)
+
+    def _kill_rabbitmq(self) -> None:
+        self._rabbitmq.kill()
+        self._rabbitmq.start()
+
+    def _freeze_rabbitmq(self) -> None:
+        self._rabbitmq.freeze()
+        time.sleep(LASTING_SECONDS)
+        self._rabbitmq.thaw()
+
+    def _lose(self, where: str) -> None:
+        with self._wires.losing(where):
+            time.sleep(LASTING_SECONDS)
