@@ -123,8 +123,8 @@ def test_it_says_what_each_took(told: str) -> None:
     calls = {which: int(row[1]) for which, row in took.items()}
     for number in "123":
         # The client's request, the one that hands the checkout over, and those of the steps.
-        assert calls[number, "orchestrated"] == 2 + len(steps(story(told, int(number), "Orchestrated")))
-        assert calls[number, "choreographed"] == 2
+        assert calls[number, "orchestrated"] == 3 + len(steps(story(told, int(number), "Orchestrated")))
+        assert calls[number, "choreographed"] == 3
     messages = {which: int(row[2]) for which, row in took.items()}
     assert {number: messages[number, "choreographed"] for number in "1234"} == {"1": 10, "2": 7, "3": 4, "4": 10}
     assert {messages[number, "orchestrated"] for number in "1234"} == {0}
