@@ -12,11 +12,14 @@ _SAGA_IDS = """
     SELECT saga_id FROM (
         (SELECT saga_id FROM orders WHERE saga_id > :after ORDER BY saga_id LIMIT :limit)
         UNION (SELECT saga_id FROM carts WHERE saga_id > :after ORDER BY saga_id LIMIT :limit)
+        UNION (SELECT saga_id FROM checkouts WHERE saga_id > :after ORDER BY saga_id LIMIT :limit)
     ) AS known ORDER BY saga_id LIMIT :limit
 """
 # Lines are product, quantity and unit price in minor units, in the order of products.
 _FACTS = """
     SELECT known.saga_id, orders.status, orders.total_minor, orders.currency, carts.status AS cart,
+        checkouts.saga_pattern,
+        orders.items = checkouts.items AND orders.total_minor = checkouts.total_minor AS as_frozen,
         (SELECT json_agg(json_build_array(
             CAST(line ->> 'product_id' AS bigint), CAST(line ->> 'quantity' AS bigint),
             CAST(round(CAST(line ->> 'unit_price' AS numeric) * 100) AS bigint)
@@ -25,7 +28,8 @@ _FACTS = """
     FROM unnest(:ids) AS known (saga_id)
     LEFT JOIN orders ON orders.saga_id = known.saga_id
     LEFT JOIN carts ON carts.saga_id = known.saga_id
-    WHERE orders.saga_id IS NOT NULL OR carts.saga_id IS NOT NULL
+    LEFT JOIN checkouts ON checkouts.saga_id = known.saga_id
+    WHERE orders.saga_id IS NOT NULL OR carts.saga_id IS NOT NULL OR checkouts.saga_id IS NOT NULL
 """
 
 

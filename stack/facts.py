@@ -31,13 +31,19 @@ class _Fact(BaseModel):
 
 
 class OrderFact(_Fact):
-    """Of carrito: the saga's order, if it has one, and the cart that it has in hand or checked out."""
+    """Of carrito: the saga's order, if it has one, and the cart that it has in hand or checked out.
+
+    `saga_pattern` is the style of the checkout that began it, `as_frozen` whether the order is what was frozen then;
+    both are None when carrito does not say.
+    """
 
     status: str | None = None
     total_minor: int | None = None
     currency: str | None = None
     lines: tuple[Line, ...] | None = None
     cart: str | None = None
+    saga_pattern: str | None = None
+    as_frozen: bool | None = None
 
 
 class SaleFact(_Fact):
@@ -81,6 +87,11 @@ class Saga:
         return bool(self.statuses_after)
 
     @property
+    def began(self) -> bool:
+        """Whether it began with a checkout, so that a saga service has to know it."""
+        return self.order is not None and self.order.saga_pattern is not None
+
+    @property
     def status(self) -> str | None:
         """Of a saga that is known, and did not move while it was read."""
         return next(iter(self.statuses_after.values()), None)
@@ -94,7 +105,7 @@ class Saga:
         if busy:
             return busy[0]
         if not self.known and self._undecided:
-            return "begun, and unknown to its saga service"
+            return "under way, and unknown to the saga services"
         return None
 
     @property

@@ -10,6 +10,8 @@ from stack.facts import Saga
 from stack.rules import Rule, SagaRule, Verdict, listed
 from stack.table import paint, table
 
+LOST = "begun, and unknown to its saga service"
+
 
 @dataclass
 class Examined:
@@ -24,15 +26,17 @@ class Examined:
     def examine(self, sagas: Iterable[Saga], rules: Sequence[SagaRule], kept_since: float) -> None:
         """Check every rule on each of these sagas that has ended; `kept_since` is a time as of `time.time`."""
         for saga in sagas:
-            if saga.unchecked is not None:
-                self.unchecked[saga.id] = saga.unchecked
+            kept = saga.born >= kept_since
+            why = saga.unchecked or (LOST if saga.began and not saga.known and kept else None)
+            if why is not None:
+                self.unchecked[saga.id] = why
                 continue
             self.checked += 1
             for rule in rules:
                 if not rule.holds(saga):
                     self.broken[rule.name].append(saga.id)
             if not saga.known:
-                (self.unkept if saga.born < kept_since else self.by_hand).add(saga.id)
+                (self.by_hand if kept else self.unkept).add(saga.id)
 
     @property
     def wrong(self) -> set[str]:

@@ -38,6 +38,12 @@ def orders_add_up(saga: Saga) -> bool:
 
 
 @orders.of_each_saga
+def orders_are_as_frozen(saga: Saga) -> bool:
+    """An order has the lines and the total that were frozen when its checkout began."""
+    return saga.order is None or saga.order.as_frozen is not False
+
+
+@orders.of_each_saga
 def orders_are_paid_and_committed(saga: Saga) -> bool:
     """What is completed is confirmed, paid and sold; what is compensated is none of it."""
     paid = saga.payment is not None and saga.payment.captured > 0

@@ -58,6 +58,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
 # Each rule about a saga, the saga that breaks it, and how.
 BROKEN_BY: list[tuple[str, str, dict[str, Any]]] = [
     ("money_is_ordered", ORCHESTRATED, {f"carrito__{ORCHESTRATED}__total_minor": 259900}),
+    ("orders_are_as_frozen", CHOREOGRAPHED, {f"carrito__{CHOREOGRAPHED}__as_frozen": False}),
     ("money_is_ordered", ORCHESTRATED, {f"pagos__{ORCHESTRATED}__captured_minor": 100}),
     ("money_is_ordered", CHOREOGRAPHED, {f"pagos__{CHOREOGRAPHED}__refunded_minor": 1}),
     ("money_is_ordered", CHOREOGRAPHED, {f"pagos__{CHOREOGRAPHED}__currency": "USD"}),
@@ -237,6 +238,15 @@ def test_what_is_begun_by_hand_is_undecided() -> None:
     findings = found(facts)
     assert findings.broken == ()
     assert set(findings.unchecked) == {BY_HAND}
+
+
+def test_a_checkout_that_its_saga_service_lost_is_not_taken_for_one_made_by_hand() -> None:
+    facts = good_facts()
+    del facts["saga_choreography"][CHOREOGRAPHED]
+    facts["carrito"][CHOREOGRAPHED]["saga_pattern"] = "choreographed"
+    findings = found(facts)
+    assert (findings.clean, set(findings.unchecked)) == (False, {CHOREOGRAPHED})
+    assert found(facts, kept_since=2e9).clean, "it need not know it any more"
 
 
 def test_a_saga_that_is_no_longer_kept_still_has_to_agree() -> None:
