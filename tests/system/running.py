@@ -164,6 +164,10 @@ class RunningSystem:
         """Let it go on, as if no time had passed for it."""
         self._signal(name, signal.SIGCONT)
 
+    def start(self, name: str) -> None:
+        """Start a process that is dead, as a supervisor would; it isn't waited for."""
+        self._start(name)
+
     def restart(self, name: str, **env: str) -> None:
         """Kill it if it lives, and start it again with this added to its environment, for this life only."""
         if self.alive(name):

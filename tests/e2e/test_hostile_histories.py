@@ -1,0 +1,177 @@
+"""Histories of a hostile shopper: whatever he asks for, however often, in any order, interleaved with sagas and kills,
+each saga sells what it orders and keeps the money for that, or leaves nothing.
+
+A longer run by hand: `HOSTILE_SEEDS=100 make test PYTEST_ARGS=tests/e2e/test_hostile_histories.py`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from shared.ids import new_id
+from tests.e2e.fixtures import _FAILED, _SHOPS, Shops
+from tests.e2e.hostile import ACTIONS, AT_ONCE, STEPS, TWISTS, Attempt, Shopper
+from tests.e2e.hostile_books import Expected, check
+from tests.e2e.shop import (
+    CARRITO,
+    CHOREOGRAPHED,
+    CHOREOGRAPHY,
+    EXECUTOR,
+    INVENTARIO,
+    ORCHESTRATED,
+    ORCHESTRATOR,
+    PAGOS,
+    QUICK,
+    Shop,
+)
+from tests.system.brokers import Broker
+
+SEEDS = int(os.environ.get("HOSTILE_SEEDS", "4"))  # each makes histories of its own; so few take less than a minute
+HISTORIES = 3  # of one seed, of which the first is the simplest there is
+STEP_COUNT = 40
+PRICES = ("1.00", "2598.00", "0.35")
+SEEDED = 40  # of each product: some checkouts of an example find too few
+MOST = 12  # so that some do
+PAID_IN = "3000.00"  # enough for some of what is paid from the wallet
+METHODS = st.sampled_from(["credit_card", "credit_card", "wallet", "declined_card"])
+WAYS = st.sampled_from([CARRITO, "its own service", "freeze"])
+NUMBERS = st.integers(0, 11)
+PATTERNS = st.sampled_from([ORCHESTRATED, CHOREOGRAPHED])
+ASKED = st.sampled_from((*STEPS, *ACTIONS, *ACTIONS))  # fewer compensations, which end a saga
+ATTEMPTS = st.builds(Attempt, ASKED, saga=NUMBERS, twist=st.sampled_from(TWISTS), other=NUMBERS)
+LINES = st.dictionaries(st.integers(0, len(PRICES) - 1), st.integers(1, MOST), min_size=1)
+SERVICES = (CARRITO, INVENTARIO, PAGOS)
+EXECUTORS = (f"{EXECUTOR}-1", f"{EXECUTOR}-2")
+WORKERS = tuple(f"{each}-worker" for each in (*SERVICES, CHOREOGRAPHY))
+MORTALS = st.sampled_from([*SERVICES, ORCHESTRATOR, CHOREOGRAPHY, *EXECUTORS, *WORKERS])
+
+
+@pytest.fixture(scope="module")
+def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+    url = broker.create()
+    times = {"FORWARD_DEADLINE_SECONDS": "3", "RESEND_SECONDS": "1", "STUCK_SECONDS": "6"}
+    yield {"rabbitmq_url": url, "env": {**QUICK, **times}}
+    broker.drop(url)
+
+
+@pytest.fixture
+def besieged(request: pytest.FixtureRequest, _shops: Shops) -> Iterator[Shop]:
+    """A shop whose books need not balance: in the end there are orders that no checkout made."""
+    shop = _shops.open()
+    request.node.stash[_SHOPS] = [shop]
+    yield shop
+    if request.node.stash.get(_FAILED, False):
+        _shops.give_up()
+
+
+class Histories(RuleBasedStateMachine):
+    """What the shopper does, one thing after the other; some things happen at once."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__()
+        self.user = f"user-{new_id()}"
+        shop.deposit(PAID_IN, self.user)
+        products = [shop.product(SEEDED, price) for price in PRICES]
+        self.shopper = Shopper(shop, self.user, products)
+        self.expected = Expected(dict.fromkeys(products, SEEDED), Decimal(PAID_IN))
+
+    @initialize(lines=LINES, attempts=st.lists(ATTEMPTS, min_size=2, max_size=5))
+    def begins(self, lines: Mapping[int, int], attempts: Sequence[Attempt]) -> None:
+        """In each pattern, whatever else he does or leaves."""
+        self.checks_out(lines, ORCHESTRATED, "paypal", CARRITO, attempts)
+        self.checks_out(lines, CHOREOGRAPHED, "paypal", CARRITO, attempts)
+
+    @rule(lines=LINES, pattern=PATTERNS, method=METHODS, way=WAYS, attempts=st.lists(ATTEMPTS, max_size=5))
+    def checks_out(
+        self, lines: Mapping[int, int], pattern: str, method: str, way: str, attempts: Sequence[Attempt]
+    ) -> None:
+        """A new cart, and at once asks for steps of its saga, or of others."""
+        cart_id = self.shopper.open_cart({self.shopper.products[number]: many for number, many in lines.items()})
+        if cart_id is not None:
+            self.shopper.begin(cart_id, pattern, method, way)
+            self.shopper.attempt(attempts)
+
+    @rule(number=NUMBERS, pattern=PATTERNS, method=METHODS, way=WAYS)
+    def checks_out_again(self, number: int, pattern: str, method: str, way: str) -> None:
+        """Some cart that he has."""
+        if self.shopper.carts:
+            self.shopper.begin(self.shopper.cart(number), pattern, method, way)
+
+    @rule(number=NUMBERS, product=st.integers(0, len(PRICES) - 1), quantity=st.integers(0, 3))
+    def changes_a_cart(self, number: int, product: int, quantity: int) -> None:
+        """Puts something in, or takes it out."""
+        if self.shopper.carts:
+            self.shopper.change(self.shopper.cart(number), self.shopper.products[product], quantity)
+
+    @rule(lines=LINES, attempts=st.lists(ATTEMPTS, min_size=1, max_size=5))
+    def makes_a_saga_up(self, lines: Mapping[int, int], attempts: Sequence[Attempt]) -> None:
+        """Of an open cart, or of one that a saga has."""
+        wanted = {self.shopper.products[number]: many for number, many in lines.items()}
+        cart_id = self.shopper.open_cart(wanted)
+        if cart_id is not None:
+            total = sum((Decimal(PRICES[number]) * many for number, many in lines.items()), Decimal(0))
+            self.shopper.make_up(cart_id, wanted, total)
+            self.shopper.attempt(attempts)
+
+    @rule(number=NUMBERS, pattern=PATTERNS, twist=st.sampled_from(TWISTS))
+    def takes_a_saga_over(self, number: int, pattern: str, twist: str) -> None:
+        """Has it begun again, perhaps otherwise."""
+        self.shopper.take_over(number, pattern, twist)
+
+    @rule(attempt=ATTEMPTS)
+    def asks_for_a_step(self, attempt: Attempt) -> None:
+        """One, right or wrong."""
+        self.shopper.attempt([attempt])
+
+    @rule(attempt=ATTEMPTS, times=st.integers(2, AT_ONCE))
+    def asks_for_a_step_many_times_at_once(self, attempt: Attempt, times: int) -> None:
+        """The same one."""
+        self.shopper.attempt([attempt] * times)
+
+    @rule(attempts=st.lists(ATTEMPTS, min_size=2, max_size=12), service=st.sampled_from(SERVICES))
+    def asks_for_steps_in_one_request(self, attempts: Sequence[Attempt], service: str) -> None:
+        """As the orchestrator does."""
+        self.shopper.attempt_together(service, attempts)
+
+    @rule(number=NUMBERS)
+    def has_a_saga_undone(self, number: int) -> None:
+        """As operators do."""
+        self.shopper.undo(number)
+
+    @rule(name=MORTALS, attempts=st.lists(ATTEMPTS, max_size=5), waits=st.booleans())
+    def something_is_killed(self, name: str, attempts: Sequence[Attempt], waits: bool) -> None:
+        """While he asks for steps; it is started again at once, and waited for or not."""
+        system = self.shopper.shop.system
+        self.shopper.attempt(attempts, meanwhile=lambda: system.kill(name))
+        system.start(name)
+        if waits:
+            system.wait_healthy(name)
+
+    def teardown(self) -> None:
+        """Everything runs again, and all sagas end."""
+        check(self.shopper, self.expected)
+
+
+@pytest.mark.parametrize("number", range(SEEDS))
+def test_no_history_of_a_hostile_shopper_gives_anything_away(besieged: Shop, number: int) -> None:
+    run = settings(
+        max_examples=HISTORIES,
+        stateful_step_count=STEP_COUNT,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],  # one that fails may not fail again, so there is nothing to shrink
+        suppress_health_check=list(HealthCheck),
+    )
+
+    @seed(number)
+    class Here(Histories):
+        def __init__(self) -> None:
+            super().__init__(besieged)
+
+    run_state_machine_as_test(Here, settings=run)
