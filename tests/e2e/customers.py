@@ -81,7 +81,7 @@ class Customers:
         wishes = [self._wish(pattern) for _ in range(checkouts // 2) for pattern in WINDOWS]
         with ThreadPoolExecutor(CUSTOMERS) as pool:
             self.wishes = list(pool.map(self._with_cart, wishes))
-        self._sagas: dict[str, Wish] = {}
+        self.sagas: dict[str, Wish] = {}  # accepted ones
         self._undone: dict[str, bool] = {}  # those who asked for it, and whether they were answered
         self._lock = threading.Lock()
         assert shop.became(shop.buy(self._gone, GONE)) == COMPLETED
@@ -91,12 +91,12 @@ class Customers:
         """Ask again until there is an answer."""
         saga_id = self._shop.insist(wish.cart, wish.method, wish.way, wish.pattern, wish.user)
         with self._lock:
-            self._sagas[saga_id] = wish
+            self.sagas[saga_id] = wish
 
     def change_a_mind(self) -> None:
         """Want one of the sagas so far undone, wherever it is; when nobody answers it isn't asked for again."""
         with self._lock:
-            saga_id = self._chance.choice(sorted(self._sagas))
+            saga_id = self._chance.choice(sorted(self.sagas))
         try:
             answered = self._shop.compensate(saga_id).status == 202
         except PEER_FAILED:
@@ -112,10 +112,10 @@ class Customers:
         """What became of each, once they have ended, and whether all of it adds up."""
         tally = Tally()
         with ThreadPoolExecutor(CUSTOMERS) as pool:
-            became = dict(zip(self._sagas, pool.map(self._became, self._sagas), strict=True))
+            became = dict(zip(self.sagas, pool.map(self._became, self.sagas), strict=True))
         done = []
         for saga_id, it in became.items():
-            wish = self._sagas[saga_id]
+            wish = self.sagas[saga_id]
             if it is None:
                 (tally.lost if self._unknown(saga_id) else tally.stuck).append(saga_id)
                 continue
@@ -134,8 +134,8 @@ class Customers:
         counts = {window: count + self._checkouts // 2 for window, count in self._before.items()}
         if (found := self._counts()) != counts:
             yield f"sagas: {found} instead of {counts}"
-        if len(self._sagas) != self._checkouts:
-            yield f"accepted: {len(self._sagas)} instead of {self._checkouts}"
+        if len(self.sagas) != self._checkouts:
+            yield f"accepted: {len(self.sagas)} instead of {self._checkouts}"
         for product, quantity in self._shelves.items():
             sold = sum(wish.of(product) for wish in done)
             if not sold or (stock := self._shop.stock(product)) != (quantity - sold, 0, sold):
@@ -156,7 +156,7 @@ class Customers:
             return None
 
     def _unknown(self, saga_id: str) -> bool:
-        window, root = WINDOWS[self._sagas[saga_id].pattern]
+        window, root = WINDOWS[self.sagas[saga_id].pattern]
         return self._shop.get(window, f"{root}/{saga_id}").status == 404
 
     def _outcome(self, saga_id: str, became: Became) -> str:
@@ -195,5 +195,5 @@ class Customers:
     def _may(self, saga_id: str, became: Became) -> bool:
         undone = self._undone.get(saga_id)
         if undone is None:
-            return became in self._sagas[saga_id].outcomes
-        return became.left_nothing or (not undone and became in self._sagas[saga_id].outcomes)
+            return became in self.sagas[saga_id].outcomes
+        return became.left_nothing or (not undone and became in self.sagas[saga_id].outcomes)
