@@ -159,6 +159,11 @@ class OrderOfSaga:
     saga_id: UUID
     order_id: UUID | None = None
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """What the request says of its saga."""
+        return {"order_id": self.order_id}
+
 
 @dataclass(frozen=True)
 class Release:

@@ -33,6 +33,7 @@ from shared.barrier import Entry, Undo
 from shared.batches import each_once
 from shared.db import Row
 from shared.errors import DomainError
+from shared.repetition import contradiction
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,17 @@ def cancel_order(connection: Connection, asked: Sequence[OrderOfSaga]) -> list[C
     """The compensation of `create_order`, also of a confirmed one; never twice. Its cart stays with the saga.
 
     An order that never came to be is None, and from now on it is refused. Refusals: `OrderOfAnotherSaga`, and
-    `RepeatedOtherwise` when the saga named another order before.
+    `RepeatedOtherwise` when the saga's checkout chose another order id.
     """
-    undos = barrier.enter_undo(connection, CREATE_ORDER, {each.saga_id: {"order_id": each.order_id} for each in asked})
+    about = checkout_store.find(connection, [each.saga_id for each in asked])
     outcomes: dict[UUID, Cancelled | DomainError] = {
-        saga_id: undo for saga_id, undo in undos.items() if isinstance(undo, DomainError)
+        each.saga_id: wrong
+        for each in asked
+        if (wrong := contradiction(each.saga_id, "the checkout", about.get(each.saga_id, {}), each.named)) is not None
     }
-    changed = order_book.cancel(connection, [each for each in asked if undos[each.saga_id] is Undo.FIRST])
+    fit = [each for each in asked if each.saga_id not in outcomes]
+    undos = barrier.enter_undo(connection, CREATE_ORDER, {each.saga_id: {} for each in fit})
+    changed = order_book.cancel(connection, [each for each in fit if undos[each.saga_id] is Undo.FIRST])
     outcomes |= {saga_id: Cancelled(row, first=True) for saga_id, row in changed.items()}
     outcomes |= _nothing_cancelled(connection, [each for each in asked if each.saga_id not in outcomes], undos)
     return [outcomes[each.saga_id] for each in asked]

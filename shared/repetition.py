@@ -7,7 +7,7 @@ from uuid import UUID
 from shared.errors import Conflict
 
 Outcome = TypeVar("Outcome")
-Request = Mapping[str, Any]  # the fields that a request names; None for one that it does not name
+Request = Mapping[Any, Any]  # the fields that a request names; None for one that it does not name
 
 
 class RepeatedOtherwise(Conflict):
