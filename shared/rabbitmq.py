@@ -13,6 +13,7 @@ import pika.data
 import structlog
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.channel import Channel
 from pika.exceptions import (
     AMQPError,
@@ -460,7 +461,7 @@ def _channel(url: str, blocked_seconds: float = ANSWER_SECONDS) -> Iterator[Bloc
                 connection.close()
     except ConnectionBlockedTimeout as error:
         raise ConnectionError(f"{parameters.host}:{parameters.port} takes no messages: no memory or disk") from error
-    except (AMQPError, OSError) as error:
+    except (AMQPError, AMQPConnectorException, OSError) as error:
         if isinstance(error, UnroutableError) or (isinstance(error, ChannelClosedByBroker) and error.reply_code == 404):
             raise LookupError("no such queue") from error
         reason = str(error) or type(error).__name__

@@ -38,8 +38,12 @@ CONFIG = {
 }
 
 Case = schemathesis.Case[Any]
-# These need a saga that is under way; see the tests of its operators.
-DONE_ELSEWHERE = ("POST /saga/{saga_id}/retry", "POST /saga/choreography/{saga_id}/retry")
+# These need a saga that is under way, or a cart together with its saga; see the tests of operators and of carts.
+DONE_ELSEWHERE = (
+    "POST /saga/{saga_id}/retry",
+    "POST /saga/choreography/{saga_id}/retry",
+    "POST /carts/{cart_id}/release",
+)
 
 
 SCHEMAS = {

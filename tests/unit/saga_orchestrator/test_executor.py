@@ -83,8 +83,8 @@ def test_with_sagas_in_hand_it_takes_others_only_after_a_while_and_as_many_as_th
     monkeypatch.setattr(executor, "GATHER_SECONDS", 0.2)
     hands = some(2)
     fakes.hold(*hands)
-    fakes.go()
     began = time.monotonic()
+    fakes.go()
     Timer(0.01, fakes.executor._hands.let_go, [hands]).start()
     fakes.go()
     assert time.monotonic() - began > 0.1
