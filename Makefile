@@ -50,7 +50,7 @@ test: install ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
 mutants: install ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
 	@$(VENV) -m tests.mutants $(MUTANTS_ARGS)
 
-chaos: install ## thousands of checkouts while everything fails in turn, for about half an hour; options: make chaos CHAOS_ARGS=--help
+chaos: install ## thousands of checkouts while everything fails in turn, for some twenty minutes; options: make chaos CHAOS_ARGS=--help
 	@$(VENV) -m tests.chaos $(CHAOS_ARGS)
 
 lint: install ## check style and types

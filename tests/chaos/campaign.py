@@ -17,6 +17,7 @@ from tests.e2e.shop import CHOREOGRAPHY, PATIENCE, QUICK, Shop
 # So that nobody's checkout is turned back because a fault takes long: who can be served has to be.
 ENV = {**QUICK, "FORWARD_DEADLINE_SECONDS": "900"}
 PER_FAULT = 10  # checkouts
+DIED = "worker died before it committed, acknowledged or marked"
 
 
 @dataclass
@@ -66,7 +67,7 @@ def run(
             served += [pool.submit(customers.insist, wish) for wish in customers.wishes[start:end]]
             wait_until(served[(start + end) // 2].done, "some are served, and others wait", PATIENCE)
             ended.update(shop.ended_unasked())
-            shop.mend()
+            struck[DIED] += len(shop.revive())
             tell(f"{end}/{checkouts} {fault.kind}")
             fault.strike()
             struck[fault.kind] += 1
@@ -74,6 +75,7 @@ def run(
     for each in served:
         each.result()
     ended.update(shop.ended_unasked())
+    struck[DIED] += len(shop.revive())
     shop.mend()
     shop.until_well()
     tally = customers.tally()

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -32,7 +32,7 @@ LOST_EVERY = 3  # requests: some get through, so that sagas stop anywhere
 
 @dataclass(frozen=True)
 class Fault:
-    """One of a kind; `strike` returns when it is over, but for a process that is to die at its next such moment."""
+    """One of a kind; `strike` returns when it is over."""
 
     kind: str
     strike: Callable[[], None]
@@ -94,7 +94,8 @@ class Faults:
             yield Fault("process killed", partial(self._shop.restart, name))
         for service, point in self._chance.sample(list(product(WORKERS, POINTS)), len(WORKERS)):
             when = {"FAULT_KILL_AT": f"{service}.worker.{point}#2"}
-            yield Fault("worker killed at a point", partial(self._shop.restart, f"{service}-worker", **when))
+            # It is killed now, and dies again when it gets there, if nobody else kills it before.
+            yield Fault("process killed", partial(self._shop.restart, f"{service}-worker", **when))
         for name in self._chance.sample(names, FROZEN):
             yield Fault("process frozen", partial(self._freeze, name))
 
@@ -121,9 +122,10 @@ class Faults:
             yield Fault(f"{where}s lost", partial(self._lose, where))
 
     def _freeze(self, name: str) -> None:
-        self._shop.system.freeze(name)
-        time.sleep(LASTING_SECONDS)
-        self._shop.system.thaw(name)
+        with suppress(ProcessLookupError):  # it may die at this moment, of a fault
+            self._shop.system.freeze(name)
+            time.sleep(LASTING_SECONDS)
+            self._shop.system.thaw(name)
 
     def _restart_postgres(self) -> None:
         self._postgres.stop()

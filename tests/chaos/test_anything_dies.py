@@ -40,3 +40,4 @@ def test_everything_ends_as_it_should_whatever_fails(
     faults = Faults(behind, own_postgres, own_rabbitmq, wires, chance)
     report = campaign.run(behind, faults, CHECKOUTS, chance)
     assert report.clean, str(report)
+    assert report.faults[campaign.DIED] > 0

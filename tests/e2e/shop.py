@@ -289,6 +289,17 @@ class Shop:
         """The processes that ended though nobody had them end."""
         return [name for name in self.system.names if not self.system.alive(name) and name not in self._special]
 
+    def revive(self) -> list[str]:
+        """Start what isn't alive, as it ran in the beginning; the names of those that had died of a fault of theirs.
+
+        Who is still to die of one may go on.
+        """
+        dead = [name for name in self.system.names if not self.system.alive(name)]
+        died = [name for name in dead if self.system.fault_fired(name)]
+        for name in dead:
+            self.restart(name)
+        return died
+
     def mend(self) -> None:
         """Have every process run as it did in the beginning."""
         for name in self.system.names:
