@@ -35,9 +35,8 @@ def shop_settings(own_rabbitmq: OwnBroker, wires: Wires) -> dict[str, Any]:
 def test_everything_ends_as_it_should_whatever_fails(
     shop: Shop, own_postgres: OwnPostgres, own_rabbitmq: OwnBroker, wires: Wires
 ) -> None:
-    chance = random.Random(1)
     behind = wires.shop(shop.system, shop.database_url)
-    faults = Faults(behind, own_postgres, own_rabbitmq, wires, chance)
-    report = campaign.run(behind, faults, CHECKOUTS, chance)
+    faults = Faults(behind, own_postgres, own_rabbitmq, wires, random.Random(1))
+    report = campaign.run(behind, faults, CHECKOUTS, random.Random(1))
     assert report.clean, str(report)
     assert report.faults[campaign.DIED] > 0
