@@ -126,7 +126,8 @@ def test_it_says_what_each_took(told: str) -> None:
         assert calls[number, "orchestrated"] == 3 + len(steps(story(told, int(number), "Orchestrated")))
         assert calls[number, "choreographed"] == 3
     messages = {which: int(row[2]) for which, row in took.items()}
-    assert {number: messages[number, "choreographed"] for number in "1234"} == {"1": 10, "2": 7, "3": 4, "4": 10}
+    # What is sold out turns back through all services, too: somebody else may have had them do a step for this saga.
+    assert {number: messages[number, "choreographed"] for number in "1234"} == {"1": 10, "2": 7, "3": 7, "4": 10}
     assert {messages[number, "orchestrated"] for number in "1234"} == {0}
 
 
