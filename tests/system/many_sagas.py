@@ -43,8 +43,8 @@ _ROWS = {
         SELECT pg_temp.id_of(n, 'payment'), 'capture', 'clearing:paypal', 'revenue', 999, 'EUR'
         FROM generate_series(1, :count) AS numbers (n)""",
     "carrito.carts": """
-        INSERT INTO carrito.carts (id, user_id, status, saga_id)
-        SELECT pg_temp.id_of(n, 'cart'), 'user ' || n % 1000, 'checked_out', pg_temp.id_of(n, 'saga')
+        INSERT INTO carrito.carts (id, user_id, status, saga_id, idle_since)
+        SELECT pg_temp.id_of(n, 'cart'), 'user ' || n % 1000, 'checked_out', pg_temp.id_of(n, 'saga'), NULL
         FROM generate_series(1, :count) AS numbers (n)""",
     "carrito.orders": """
         INSERT INTO carrito.orders (id, saga_id, cart_id, user_id, items, total_minor, currency, status)
@@ -52,16 +52,24 @@ _ROWS = {
             '[{{"product_id": ' || (SELECT min(id) FROM inventario.products) + n % {products}
             || ', "name": "Mug", "quantity": 1, "unit_price": 9.99}}]', 999, 'EUR', 'confirmed'
         FROM generate_series(1, :count) AS numbers (n)""",
+    "carrito.checkouts": """
+        INSERT INTO carrito.checkouts (
+            saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id, items,
+            total_minor, currency
+        )
+        SELECT saga_id, cart_id, user_id, CASE n % 2 WHEN 0 THEN 'orchestrated' ELSE 'choreographed' END, 'paypal',
+            '{{}}', pg_temp.id_of(n, 'payment'), id, items, total_minor, currency
+        FROM generate_series(1, :count) AS numbers (n) JOIN carrito.orders ON saga_id = pg_temp.id_of(n, 'saga')""",
     "saga_orchestrator.sagas": """
         INSERT INTO saga_orchestrator.sagas (
-            saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, status, state, due_at,
-            deadline_at, ended_at
+            saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
+            status, state, due_at, deadline_at, ended_at
         )
-        SELECT pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), 'user ' || n % 1000, 'paypal', '{{}}',
-            pg_temp.id_of(n, 'payment'), pg_temp.id_of(n, 'order'),
+        SELECT saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
             CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END, '{{}}',
             CASE WHEN n > :count - 2 * {live} THEN now() + interval '1 hour' END, now(), now()
-        FROM generate_series(2, :count, 2) AS numbers (n)""",
+        FROM generate_series(2, :count, 2) AS numbers (n)
+        JOIN carrito.checkouts ON saga_id = pg_temp.id_of(n, 'saga')""",
     "saga_choreography.sagas": """
         INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, status, due_at, deadline_at, ended_at)
         SELECT pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), '{{}}',
