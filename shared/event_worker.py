@@ -120,14 +120,23 @@ class EventWorker:
         kills the process. What does not go away by this ends the process, for its supervisor to start another.
         """
         log.error("unexpected error", exc_info=error)
+        if self._fatal is not None:
+            return None
         now = time.monotonic()
         if len(self._failures) == MOST_FAILURES and now - self._failures[0] < FAILURES_SECONDS:
             log.critical("the worker ends: it failed too often", times=MOST_FAILURES, seconds=FAILURES_SECONDS)
-            self._fatal = error
-            return self._loop.stop()
+            return self._give_up(error)
         self._failures.append(now)
         self._bus.reset(error)
         return self._pause()
+
+    def _give_up(self, error: Exception) -> None:
+        """End at once, as if killed: what is in hand goes back to the broker."""
+        self._fatal = error
+        self._stopping = True
+        self._bus.give_up(error)
+        self._loop.call_later(STOP_SECONDS, self._loop.stop)
+        self._wake()
 
     def _listen(self) -> None:
         """Be woken by who stages events, and look for those that were staged while nobody listened."""

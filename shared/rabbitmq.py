@@ -259,6 +259,11 @@ class Bus:
         if self._connection is not None and not self._connection.is_closed:
             self._connection.abort(error)
 
+    def give_up(self, error: Exception) -> None:
+        """End the connection at once, and make no other; `closed` tells when it is over."""
+        self._closing = True
+        self.reset(error)
+
     def close(self) -> None:
         """Give back what is in hand, and end the connection; `closed` tells when it is over."""
         self._closing = True

@@ -1,5 +1,6 @@
 """What each service knows of a saga, put side by side: the material of the rules that are checked saga by saga."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -116,9 +117,12 @@ class Saga:
 
     @property
     def born(self) -> float:
-        """When its id was made, as of `time.time`; 0 for an id that doesn't say (only those of version 7 do)."""
+        """When its id was made, as of `time.time`. Only ids of version 7 say so; any other is taken for a new one.
+
+        The services choose ids of version 7, so others were made by hand.
+        """
         saga_id = UUID(self.id)
-        return (saga_id.int >> 80) / 1e3 if saga_id.version == 7 else 0.0
+        return (saga_id.int >> 80) / 1e3 if saga_id.version == 7 else math.inf
 
     @property
     def ordered(self) -> OrderFact | None:

@@ -28,7 +28,7 @@ from tests.e2e.shop import (
 EXECUTORS = (f"{EXECUTOR}-1", f"{EXECUTOR}-2")
 RESERVE, UNRESERVE, COMMIT = (f"POST /api/products/{what}" for what in ("reserve", "unreserve", "commit"))
 PAY, REFUND = "POST /api/v1/payments/saga", "POST /api/v1/payments/saga/<payment_id>/refund"
-READ_CART, RELEASE = "GET /carts/<cart_id>", "POST /carts/<cart_id>/release"
+RELEASE = "POST /carts/<cart_id>/release"
 ORDER, CONFIRM, CANCEL = "POST /orders", "POST /orders/<order_id>/confirm", "POST /orders/<order_id>/cancel"
 
 
@@ -40,7 +40,6 @@ def shop_settings() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("service", "endpoint"),
     [
-        (CARRITO, READ_CART),
         (INVENTARIO, RESERVE),
         (PAGOS, PAY),
         (CARRITO, ORDER),
@@ -115,6 +114,7 @@ def only_saga_of(shop: Shop, cart: str) -> str:
     ("way", "service", "endpoint"),
     [
         (CARRITO, CARRITO, "POST /checkout/saga"),
+        (CARRITO, CARRITO, "GET /checkouts/<saga_id>"),
         (CARRITO, ORCHESTRATOR, "POST /saga/checkout"),
         (ORCHESTRATOR, ORCHESTRATOR, "POST /saga/checkout"),
         (ORCHESTRATOR, CARRITO, "POST /carts/<cart_id>/checkout"),
