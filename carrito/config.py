@@ -17,8 +17,3 @@ class Settings(WaitingServiceSettings):
     handover_seconds: float = Field(default=10, gt=0)
     cart_retention_days: float = Field(default=90, gt=0)  # of one that nobody touches: longer than a shopper hesitates
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at pagos
-
-    @property
-    def threads(self) -> int:
-        """Of the web process: as many requests as may wait for a saga may wait for inventario, beside all others."""
-        return super().threads + self.waiting_places

@@ -1,12 +1,11 @@
 """inventario, as carts need it: what a product is called, costs, and how many there are."""
 
-import threading
-
 from pydantic import SecretStr
 
 from carrito.domain import Product
-from shared.http_client import Peer, PeerUnavailable
+from shared.http_client import Peer
 from shared.money import to_minor
+from shared.places import Places
 from shared.relay import relayed
 
 
@@ -16,14 +15,10 @@ class Products:
     def __init__(self, base_url: str, service_token: SecretStr | None, places: int) -> None:
         """At most `places` requests wait for its answers at once; the others' threads stay free for other requests."""
         self._inventario = Peer("inventario", base_url, service_token)
-        self._places = threading.BoundedSemaphore(places)
+        self._places = Places("inventario", places)
 
     def get(self, product_id: int) -> Product:
         """One product; raises `Relayed` (no such product) or one of `PEER_FAILED`."""
-        if not self._places.acquire(blocking=False):
-            raise PeerUnavailable("inventario: too many requests wait for it already", service="inventario")
-        try:
+        with self._places.take():
             body = relayed(self._inventario.get(f"/api/products/{product_id}"))
-        finally:
-            self._places.release()
         return Product(body["id"], body["name"], to_minor(body["price"]), body["available"])

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from shared.errors import DomainError
 from shared.http_client import PEER_FAILED, Peer, Reply
+from shared.places import Places
 from shared.relay import Relayed, relayed
 from shared.repetition import contradiction
 from shared.saga_views import CheckoutIn
@@ -21,7 +22,9 @@ MOST = 50  # carts in one request
 class Carts:
     """carrito's part in the beginning of a checkout. Requests that come at the same time ask for it together."""
 
-    def __init__(self, base_url: str, service_token: SecretStr | None, saga_pattern: str) -> None:
+    def __init__(self, base_url: str, service_token: SecretStr | None, saga_pattern: str, places: int) -> None:
+        """At most `places` requests wait for its answers at once; the others' threads stay free for other requests."""
+        self._places = Places("carrito", places)
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
         self._begin: Together[Asked, Mapping[str, Any]] = Together(self._begin_all)
@@ -34,10 +37,11 @@ class Carts:
         """
         path = f"/carts/{body.cart_id}/checkout"
         wish = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
-        if key is None:
-            return self._begin((path, {**wish, "traceparent": traceparent(trace)}))
-        headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
-        return relayed(self._carrito.post(path, wish, headers))
+        with self._places.take():
+            if key is None:
+                return self._begin((path, {**wish, "traceparent": traceparent(trace)}))
+            headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
+            return relayed(self._carrito.post(path, wish, headers))
 
     def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> Mapping[str, Any]:
         """What carrito froze for the saga, with which the request must agree.
@@ -45,7 +49,8 @@ class Carts:
         Raises `RepeatedOtherwise` when it does not, `Relayed` when carrito froze nothing for this saga, one of
         `PEER_FAILED` when it does not answer.
         """
-        frozen = relayed(self._carrito.get(f"/checkouts/{saga_id}"))
+        with self._places.take():
+            frozen = relayed(self._carrito.get(f"/checkouts/{saga_id}"))
         asked = {
             **body.model_dump(exclude={"saga_id"}),
             "cart_id": str(body.cart_id),

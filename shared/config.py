@@ -114,12 +114,13 @@ class ServiceUrls(BaseSettings):
 
 
 class WaitingServiceSettings(ServiceSettings):
-    """Of a service that may hold an answer until a saga has ended."""
+    """Of a service whose requests may wait for a saga's end, or for another service."""
 
-    # Each takes a thread, but no connection while it waits; the other threads are always free for other requests.
+    # For a saga's end, and as many for another service. Each takes a thread, but no connection to the database while
+    # it waits; the other threads are always free for other requests.
     waiting_places: int = Field(default=128, ge=1)
 
     @property
     def threads(self) -> int:
         """Of the web process: those that wait are beside those that work."""
-        return self.web_threads + self.waiting_places
+        return self.web_threads + 2 * self.waiting_places

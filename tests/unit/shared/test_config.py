@@ -88,6 +88,6 @@ def read_elsewhere(env: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-def test_a_service_that_lets_requests_wait_has_a_thread_for_each_beside_those_that_work() -> None:
+def test_a_service_that_lets_requests_wait_for_two_things_has_a_thread_for_each_beside_those_that_work() -> None:
     assert ServiceSettings(_env_file=None, web_threads=3).threads == 3
-    assert WaitingServiceSettings(_env_file=None, web_threads=3, waiting_places=5).threads == 8
+    assert WaitingServiceSettings(_env_file=None, web_threads=3, waiting_places=5).threads == 13
