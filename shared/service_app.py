@@ -18,6 +18,7 @@ from shared.audit import Audit, audit_routes
 from shared.config import ServiceSettings
 from shared.db import CommitInDoubt, Database, is_unavailable
 from shared.errors import DomainError
+from shared.health import Check, SharedCheck
 from shared.json_codec import ExactJson
 from shared.logs import configure_logs
 from shared.openapi import Problem, complete
@@ -32,7 +33,6 @@ from shared.web import (
     respond_problem,
 )
 
-Check = Callable[[], None]
 PING_SECONDS = 1.5  # for the database's answer to a health check, which has to answer soon itself
 # More than fits in that memory goes to a file beside the tables, which leaves nothing behind.
 SPILL = "SELECT count(*) FROM generate_series(1, 5000)"
@@ -109,6 +109,7 @@ def _ping(db: Database) -> None:
 def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:
     registry = app.extensions["metrics"] = CollectorRegistry()
     metrics = RequestMetrics(registry, db.service)
+    shared_checks = {name: SharedCheck(check) for name, check in checks.items()}
 
     @app.before_request
     def start() -> None:
@@ -133,7 +134,7 @@ def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> 
     @app.get("/health", summary="Alive, and what it needs is there", responses={200: _OBJECT})
     @public
     def health() -> Response:
-        found = {name: _state_of(check) for name, check in checks.items()}
+        found = {name: check.state() for name, check in shared_checks.items()}
         missing = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
         if missing:
             problem = http_problem(503, "; ".join(missing), service=db.service, dependencies=found)
@@ -144,14 +145,6 @@ def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> 
     @public
     def show_metrics() -> Response:
         return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
-
-
-def _state_of(check: Check) -> str:
-    try:
-        check()
-    except Exception as error:  # noqa: BLE001, RUF100  (whatever it is, it is the answer)
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
-    return "ok"
 
 
 def _add_problems(app: ServiceApp) -> None:

@@ -127,13 +127,17 @@ def test_while_nothing_happens_nobody_sees_that_it_was_away(
         assert attempts_of(shop.saga(saga_id)) == dict.fromkeys(steps_of(shop.saga(saga_id)), 1)
 
 
+def _is_unwell(shop: Shop, service: str) -> bool:
+    return shop.get(service, "/health").status == 503
+
+
 def test_while_it_is_away_a_checkout_is_refused_clearly(shop: Shop, home: Path) -> None:
     cart = shop.cart((shop.product(), 1))
     servers.stop_one(home, POSTGRES)
     for way in (CARRITO, ORCHESTRATOR):
         reply = shop.checkout(cart, way=way)
         assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
-        assert shop.get(way, "/health").status == 503
+        wait_until(partial(_is_unwell, shop, way), f"{way} says so")
     servers.start_one(home, POSTGRES)
     saga_id = shop.insist(cart)
     shop.until_well()
