@@ -2,6 +2,9 @@
 
 A trigger runs once a statement, over all rows that it changed. What a row adds to the totals is said by queries over
 `rows`, each giving topic, key and amount; a row that changes takes back what it added, and adds what it is worth now.
+
+A table that adds nothing, and of which only some changes concern an auditor, has triggers of single rows instead, with
+a condition (`row_triggers`): whatever does not meet it runs no trigger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +39,19 @@ _NOTE = """
     INSERT INTO {schema}.audit_changes (xid, saga_id)
     SELECT DISTINCT CAST(CAST(pg_current_xact_id() AS text) AS bigint), saga_id
       FROM ({changed}) AS changed (saga_id) WHERE saga_id IS NOT NULL;"""
+_ROW_FUNCTION = """
+CREATE FUNCTION {schema}.audit_{table}_row() RETURNS trigger LANGUAGE plpgsql AS $audit$
+BEGIN
+    INSERT INTO {schema}.audit_changes (xid, saga_id)
+    SELECT DISTINCT CAST(CAST(pg_current_xact_id() AS text) AS bigint), saga_id
+      FROM unnest(ARRAY[OLD.saga_id, NEW.saga_id]) AS changed (saga_id) WHERE saga_id IS NOT NULL;
+    RETURN NULL;
+END $audit$;
+"""
+_ROW_TRIGGER = """
+CREATE TRIGGER audit_row_{operation} AFTER {event} ON {schema}.{table}
+    FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION {schema}.audit_{table}_row();
+"""
 _CAME_OR_WENT = "SELECT saga_id FROM {rows}"
 _DIFFERS = """
 SELECT unnest(ARRAY[old_rows.saga_id, new_rows.saga_id])
@@ -83,6 +99,22 @@ def triggers(
 def drop_triggers(schema: str, table: str) -> str:
     """Take the triggers of a table away."""
     return "".join(f"DROP FUNCTION {schema}.audit_{table}_{operation}() CASCADE;\n" for operation in _SIDES)
+
+
+def row_triggers(schema: str, table: str, conditions: Mapping[str, str]) -> str:
+    """Triggers that log the saga of each row for which a condition holds, by event (`INSERT`, `UPDATE OF column`)."""
+    made = [
+        _ROW_TRIGGER.format(
+            schema=schema, table=table, operation=event.split()[0].lower(), event=event, condition=condition
+        )
+        for event, condition in conditions.items()
+    ]
+    return _ROW_FUNCTION.format(schema=schema, table=table) + "".join(made)
+
+
+def drop_row_triggers(schema: str, table: str) -> str:
+    """Take the triggers of a table's single rows away."""
+    return f"DROP FUNCTION {schema}.audit_{table}_row() CASCADE"
 
 
 def prefill(schema: str, amounts: Mapping[str, Sequence[str]]) -> str:
