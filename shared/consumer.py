@@ -2,6 +2,7 @@
 
 After the commit they are acknowledged, and what follows from them is published. Should a transaction fail, each of
 its messages is tried alone, so that none goes with another. So is a message that may be what its consumers die of.
+While the database is away all of them wait; a message whose rows somebody else has waits alone.
 """
 
 from collections import defaultdict, deque
@@ -24,9 +25,14 @@ from shared.outbox import Outbox
 from shared.parking import parked
 from shared.publisher import Publisher
 from shared.rabbitmq import Bus, Loop, dead_queue
+from shared.sqlstate import is_held_up
 
 BATCH = 100  # messages in one transaction: beyond this nothing is gained, and locks are held for longer
 TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons: 0.2, 0.4, 0.8 s, then it is parked
+# Messages of one round that fail since somebody else has their rows. Each takes `LOCK_SECONDS`, in which the worker
+# does nothing else; and with so many it may as well be the whole database that is slow.
+MOST_HELD_UP = 2
+MOST_HELD_UP_SECONDS = 10.0  # between two tries of such a message: several times what a try takes
 DEATHS = 5  # of consumers that had it in hand, before it is parked: fewer than until a supervisor gives the process up
 GATHER_SECONDS = 0.005  # what a lone message takes from one service to the next: see docs/decisions/0008
 PARKING_DEATHS = DEATHS + 3  # of consumers that ended while it was parked: then the broker puts it there as it is
@@ -97,20 +103,30 @@ class Consumer:
         return bool(waiting) and not self._part.enough(waiting, self._crowd.expected)
 
     def consume(self) -> None:
-        """Deal with some of what has come. Raises when the database is away; nothing is forgotten then."""
+        """Deal with some of what has come. Raises when the database is away, or slow; nothing is forgotten then."""
         parts = deque(self._parts())
+        held_up = 0
         while parts:
             part = parts.popleft()
             try:
                 self._deal_with(part)
             except Exception as error:
-                if is_unavailable(error):
-                    self._bus.deliveries.extendleft(reversed([*part, *chain(*parts)]))
+                if is_unavailable(error) and not is_held_up(error):
+                    self._put_back([part, *parts])
                     raise
-                if len(part) == 1:
-                    self._failed(part[0], error)
-                else:
+                if len(part) > 1:
                     parts.extendleft([delivery] for delivery in reversed(part))
+                elif is_held_up(error):
+                    held_up += 1
+                    self._held_up(part[0], error)
+                    if held_up >= MOST_HELD_UP:
+                        self._put_back(parts)
+                        raise
+                else:
+                    self._failed(part[0], error)
+
+    def _put_back(self, parts: Iterable[list[Delivery]]) -> None:
+        self._bus.deliveries.extendleft(reversed(list(chain(*parts))))
 
     def _parts(self) -> Iterator[list[Delivery]]:
         """Up to `BATCH` messages, in parts for a transaction each; then one of those to be tried alone."""
@@ -119,8 +135,8 @@ class Consumer:
             self._crowd.came(len(waiting))
         taken = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
         known = [delivery for delivery in taken if self._read(delivery)]
-        self._alone.extend(delivery for delivery in known if delivery.doubtful or delivery.tries)
-        yield from self._part.split([delivery for delivery in known if not (delivery.doubtful or delivery.tries)])
+        self._alone.extend(delivery for delivery in known if delivery.apart)
+        yield from self._part.split([delivery for delivery in known if not delivery.apart])
         while self._alone and self._alone[0].lost:
             self._alone.popleft()
         if self._alone:
@@ -150,16 +166,18 @@ class Consumer:
 
     def _failed(self, delivery: Delivery, error: Exception) -> None:
         delivery.tries += 1
-        told = {
-            "type": delivery.routing_key,
-            "saga_id": str(delivery.known.saga_id),
-            "event_id": str(delivery.known.id),
-        }
-        log.warning("message failed", **told, tries=delivery.tries, exc_info=error)
+        log.warning("message failed", **_told(delivery), tries=delivery.tries, exc_info=error)
         if delivery.tries >= TRIES:
             self._park(delivery, error, delivery.tries)
         else:
             self._later(delivery, TRY_AGAIN_SECONDS * 2 ** (delivery.tries - 1))
+
+    def _held_up(self, delivery: Delivery, error: Exception) -> None:
+        """Somebody else has its rows, for as long as it may take: it is never parked for that."""
+        delivery.held_up += 1
+        log.warning("message held up", **_told(delivery), times=delivery.held_up, error=str(error).splitlines()[0])
+        doubled = TRY_AGAIN_SECONDS * 2 ** min(delivery.held_up - 1, 10)
+        self._later(delivery, min(doubled, MOST_HELD_UP_SECONDS))
 
     def _later(self, delivery: Delivery, seconds: float) -> None:
         self._loop.call_later(seconds, lambda: self._bus.put_back(delivery))
@@ -188,3 +206,8 @@ class Consumer:
         else:
             log.warning("message not parked yet", **told)
             self._later(delivery, TRY_AGAIN_SECONDS)
+
+
+def _told(delivery: Delivery) -> dict[str, str]:
+    event = delivery.known
+    return {"type": delivery.routing_key, "saga_id": str(event.saga_id), "event_id": str(event.id)}

@@ -8,7 +8,10 @@ from shared.event_bus import Event
 
 @dataclass
 class Delivery:
-    """A message in hand; `tries` counts how often it was tried here."""
+    """A message in hand; `tries` counts how often it failed here for its own reasons.
+
+    `held_up` counts how often it failed because somebody else had its rows.
+    """
 
     tag: int
     headers: dict[str, Any]
@@ -17,6 +20,7 @@ class Delivery:
     routing_key: str
     event: Event | None = None  # once it was read
     tries: int = 0
+    held_up: int = 0
     lost: bool = False  # with its connection: the broker gives it to somebody again
     redelivered: bool = False  # as the broker says, outside of the headers
 
@@ -39,6 +43,11 @@ class Delivery:
     def doubtful(self) -> bool:
         """Whether it may be what its consumers die of. Once is no sign: everything in hand goes back then."""
         return self.given_back > 1
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is to be tried alone, since others could fail with it."""
+        return self.doubtful or self.tries > 0 or self.held_up > 0
 
     @property
     def known(self) -> Event:

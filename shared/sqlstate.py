@@ -30,6 +30,8 @@ _USELESS = ("08", "25006", "25P03", "25P04", "57P")
 # Of an error that ended a COMMIT without saying so itself, nobody knows on which side of it. Any other error of a
 # COMMIT is PostgreSQL's word that the transaction was rolled back.
 _UNDECIDED = ("08", "40003", "57P", "58")
+# These concern the rows of the statement: somebody else has them. The same statement may succeed now on other rows.
+_ROWS_HELD = ("40", "55P03", "57014")
 
 
 class CommitInDoubt(Exception):
@@ -46,6 +48,15 @@ def is_unavailable(error: BaseException) -> bool:
     if code is not None:
         return code in NOT_NOW or code[:2] in NOT_NOW_CLASSES
     return isinstance(_original(error), psycopg2.OperationalError | psycopg2.InterfaceError)
+
+
+def is_held_up(error: BaseException) -> bool:
+    """Whether the error means "not now" for the rows of this statement alone, and not for all that the server is asked.
+
+    Its transaction is undone.
+    """
+    code = _sqlstate(error)
+    return code is not None and code.startswith(_ROWS_HELD) and not code.startswith(_UNDECIDED)
 
 
 def leaves_doubt(error: DBAPIError) -> bool:

@@ -47,15 +47,15 @@ def ask(admin: Engine, *statements: str) -> None:
 
 
 @contextmanager
-def failing(admin: Engine, table: str, code: str, *, at_commit: bool = False) -> Iterator[None]:
-    """Whoever inserts into the table is told this by the server itself."""
-    when = "CONSTRAINT TRIGGER fail AFTER" if at_commit else "TRIGGER fail BEFORE"
+def failing(admin: Engine, table: str, code: str, *, at_commit: bool = False, when: str = "true") -> Iterator[None]:
+    """Whoever inserts such a row into the table is told this by the server itself."""
+    moment = "CONSTRAINT TRIGGER fail AFTER" if at_commit else "TRIGGER fail BEFORE"
     late = "DEFERRABLE INITIALLY DEFERRED" if at_commit else ""
     ask(
         admin,
         "CREATE OR REPLACE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN RAISE EXCEPTION 'said so' USING ERRCODE = '{code}'; END $$",
-        f"CREATE {when} INSERT ON {table} {late} FOR EACH ROW EXECUTE FUNCTION public.fail()",
+        f"CREATE {moment} INSERT ON {table} {late} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION public.fail()",
     )
     yield
     ask(admin, f"DROP TRIGGER fail ON {table}")
@@ -269,5 +269,46 @@ def test_a_read_only_database_parks_nothing_and_ends_no_worker(room: Room, toys_
     wait_until(lambda: worker.log().count("database unavailable") > 4, "it has tried", 60)
     assert worker.status is None
     read_only(toys_admin, "RESET default_transaction_read_only")
+    room.wait_acted(PAGOS, events, 60)
+    assert room.queues.depth(f"{PAGOS}.dead") == 0
+
+
+@contextmanager
+def entered_elsewhere(room: Room, events: Sequence[Event]) -> Iterator[None]:
+    """An operator's session that has the rows of these events and does not end: who wants the same waits for it."""
+    engine = create_engine(room.database_url, poolclass=NullPool)
+    with engine.connect() as session:
+        for each in events:
+            session.execute(text("INSERT INTO pagos.inbox (event_id) VALUES (:id)"), {"id": each.id})
+        yield
+        session.rollback()
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_messages_whose_rows_are_locked_keep_no_other_waiting(room: Room, count: int) -> None:
+    """However long that lasts; and they are dealt with when it is over."""
+    events = [Event(reserved()) for _ in range(100)]
+    held_up = events[20 : 20 + 10 * count : 10]
+    with entered_elsewhere(room, held_up):
+        room.publish(*events)
+        room.run(PAGOS)
+        room.wait_acted(PAGOS, [event for event in events if event not in held_up], 120)
+        room.wait_acted(PAGOS, room.publish(*(reserved() for _ in range(20))), 120)
+        assert room[PAGOS].acted().keys().isdisjoint(event.saga_id for event in held_up)
+    room.wait_acted(PAGOS, held_up, 120)
+    room.wait_quiet(PAGOS, 120)
+    assert set(room[PAGOS].acted().values()) == {1}
+    assert room.queues.depth(f"{PAGOS}.dead") == 0
+
+
+def test_a_deadlock_is_over_for_the_others_of_its_transaction(room: Room, toys_admin: Engine) -> None:
+    """The server says so of one message's row only; the others are not tried together with it again and again."""
+    events = [Event(reserved()) for _ in range(20)]
+    loser = events[7].saga_id
+    with failing(toys_admin, "pagos.effects", "40P01", when=f"NEW.saga_id = '{loser}'"):
+        room.publish(*events)
+        room.run(PAGOS)
+        room.wait_acted(PAGOS, [event for event in events if event.saga_id != loser], 60)
+        assert loser not in room[PAGOS].acted()
     room.wait_acted(PAGOS, events, 60)
     assert room.queues.depth(f"{PAGOS}.dead") == 0

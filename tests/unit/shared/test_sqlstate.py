@@ -6,7 +6,7 @@ from psycopg2 import errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.sqlstate import CommitInDoubt, is_unavailable, leaves_doubt
+from shared.sqlstate import CommitInDoubt, is_held_up, is_unavailable, leaves_doubt
 
 # fmt: off
 LATER = ["08006", "25006", "25P03", "25P04", "40001", "40P01", "53100", "53200", "53300", "55P03", "57014", "57P01",
@@ -73,3 +73,13 @@ def test_the_driver_has_a_class_for_each_that_is_told_by_its_code_alone() -> Non
     """Its classes would not do: these two are siblings of errors that mean the opposite."""
     assert not issubclass(errors.ReadOnlySqlTransaction, psycopg2.OperationalError)
     assert issubclass(errors.ProgramLimitExceeded, psycopg2.OperationalError)
+
+
+@pytest.mark.parametrize("code", LATER)
+def test_what_concerns_the_rows_of_a_statement_is_told_from_what_concerns_the_server(code: str) -> None:
+    assert is_held_up(wrapped(Said(code))) == (code in {"40001", "40P01", "55P03", "57014"})
+
+
+@pytest.mark.parametrize("code", [None, "40003", *NEVER])
+def test_nothing_else_is_said_to_concern_rows(code: str | None) -> None:
+    assert not is_held_up(wrapped(Said(code)))
