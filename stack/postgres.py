@@ -25,7 +25,7 @@ CREATE DATABASE {ROLE} OWNER {ROLE};
 OPTIONS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",  # a checkout's path may be longer than a socket's may be
-    "max_connections": "200",  # about ten processes with pools of ten, twice over for tests
+    "max_connections": "200",  # more than all processes take at most (docs/operations.md), for tests
 }
 
 

@@ -1,0 +1,93 @@
+"""How many database connections all processes take at most: docs/operations.md says it."""
+
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from shared import worker
+from shared.config import ROOT
+from shared.event_worker import EventWorker
+from shared.wakeup import Listener, Stop
+from stack import postgres
+from stack.processes import PROCESSES, Process
+
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+COMPOSE = (ROOT / "docker-compose.saga.yml").read_text()
+NOWHERE = "postgresql://nobody@127.0.0.1:1/none"
+BROKER = "amqp://nobody@127.0.0.1:1/"
+
+
+@pytest.fixture
+def listeners(monkeypatch: pytest.MonkeyPatch) -> list[Listener]:
+    """Those that are made: each has a connection of its own."""
+    made: list[Listener] = []
+    make: Callable[..., None] = Listener.__init__
+
+    def noting(listener: Listener, *arguments: Any) -> None:
+        make(listener, *arguments)
+        made.append(listener)
+
+    monkeypatch.setattr(Listener, "__init__", noting)
+    return made
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Flask, list[Any]]]]:
+    """The app of each worker that would start, and the jobs that it would run, each in a thread."""
+    would_run: list[tuple[Flask, list[Any]]] = []
+    monkeypatch.setattr(worker, "run_all", lambda app, _, *jobs: would_run.append((app, list(jobs))))
+    stop = Stop()
+    monkeypatch.setattr(Stop, "on_signals", lambda: stop)
+    yield would_run
+    for job in (job for _, jobs in would_run for job in jobs):
+        events = getattr(job, "__self__", None)
+        if isinstance(events, EventWorker):
+            events._loop.close()
+
+
+def settings_of(package: str) -> Any:
+    url = {f"{package.upper()}_DATABASE_URL": NOWHERE}
+    return import_module(f"{package}.config").Settings(_env_file=None, rabbitmq_url=BROKER, **url)
+
+
+def pool_of(app: Flask) -> int:
+    return int(app.config["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"])
+
+
+def most_of(process: Process, monkeypatch: pytest.MonkeyPatch, listeners: list[Listener], started: list[Any]) -> int:
+    """The connections that one such process takes at most: of a worker, one for each job, and its listeners.
+
+    An executor has threads of its own, and a pool that is as large as it needs.
+    """
+    listeners.clear()
+    settings = settings_of(process.package)
+    if not process.worker:
+        return pool_of(import_module(f"{process.package}.app").create_app(settings)) + len(listeners)
+    module = import_module(f"{process.package}.worker")
+    monkeypatch.setattr(module, "Settings", lambda: settings)
+    module.main()
+    app, jobs = started[-1]
+    unused = "endings" in app.extensions  # a listener for requests that wait, which no worker has
+    return (pool_of(app) if pool_of(app) < settings.web_threads else len(jobs)) + len(listeners) - unused
+
+
+def test_all_connections_are_told_and_fit(
+    monkeypatch: pytest.MonkeyPatch, listeners: list[Listener], started: list[Any]
+) -> None:
+    ours = [process for process in PROCESSES.values() if process.package]
+    most = {process.name: most_of(process, monkeypatch, listeners, started) for process in ours}
+    workers = {most[process.name] for process in ours if process.worker}
+    webs = {most[process.name] for process in ours if not process.worker}
+    total = sum(most[process.name] * process.copies for process in ours)
+    allowed = re.search(r"max_connections=(\d+)", COMPOSE)
+    assert allowed is not None
+    said = " ".join(OPERATIONS.split())
+    assert f"PostgreSQL is set to {allowed[1]} connections. All of it as it stands takes {total} at most" in said
+    assert f"a web process up to {min(webs)} (`WEB_THREADS`), {max(webs)} if it is one of the saga services" in said
+    assert f"a worker {min(workers)} to {max(workers)}" in said
+    assert total < int(postgres.OPTIONS["max_connections"])
+    assert total * 2 < int(allowed[1])  # so that twice as many of each may run
