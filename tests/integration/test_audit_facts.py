@@ -82,6 +82,7 @@ def connection(fresh_database_url: str) -> Iterator[Connection]:
     engine = create_engine(fresh_database_url)
     with engine.connect() as connection:
         many_sagas.store(connection, SAGAS)
+        connection.execute(text("DELETE FROM pagos.barrier"))
         connection.execute(text(UNDONE))
         for service in AUDITED:
             for table, name in connection.execute(text(CONSTRAINTS), {"service": service}).all():

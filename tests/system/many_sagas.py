@@ -19,6 +19,19 @@ CREATE OR REPLACE FUNCTION pg_temp.id_of(number bigint, kind text) RETURNS uuid 
         || '8' || substr(md5(kind || number), 4, 15) AS uuid)
 $id$;
 """
+# What each participant keeps of what it did and heard; a row of each for every saga.
+_KEPT = {
+    "barrier": """
+        INSERT INTO SERVICE.barrier (saga_id, step, direction)
+        SELECT pg_temp.id_of(n, 'saga'), 'STEP', 'action' FROM generate_series(1, :count) AS numbers (n)""",
+    "inbox": """
+        INSERT INTO SERVICE.inbox (event_id)
+        SELECT pg_temp.id_of(n, 'event') FROM generate_series(1, :count) AS numbers (n)""",
+    "outbox": """
+        INSERT INTO SERVICE.outbox (id, type, saga_id, payload, occurred_at, sent_at)
+        SELECT pg_temp.id_of(n, 'sent'), 'order.created', pg_temp.id_of(n, 'saga'), '{{}}', now(), now()
+        FROM generate_series(1, :count) AS numbers (n)""",
+}
 _ROWS = {
     "inventario.products": """
         INSERT INTO inventario.products (sku, name, description, category, price_minor, available, sold, seeded)
@@ -45,6 +58,10 @@ _ROWS = {
     "carrito.carts": """
         INSERT INTO carrito.carts (id, user_id, status, saga_id, idle_since)
         SELECT pg_temp.id_of(n, 'cart'), 'user ' || n % 1000, 'checked_out', pg_temp.id_of(n, 'saga'), NULL
+        FROM generate_series(1, :count) AS numbers (n)""",
+    "carrito.cart_items": """
+        INSERT INTO carrito.cart_items (cart_id, product_id, name, quantity, unit_price_minor)
+        SELECT pg_temp.id_of(n, 'cart'), (SELECT min(id) FROM inventario.products) + n % {products}, 'Mug', 1, 999
         FROM generate_series(1, :count) AS numbers (n)""",
     "carrito.orders": """
         INSERT INTO carrito.orders (id, saga_id, cart_id, user_id, items, total_minor, currency, status)
@@ -76,6 +93,23 @@ _ROWS = {
             CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END,
             CASE WHEN n > :count - 2 * {live} THEN now() + interval '1 hour' END, now(), now()
         FROM generate_series(1, :count, 2) AS numbers (n)""",
+    "saga_orchestrator.timeline": """
+        INSERT INTO saga_orchestrator.timeline (id, saga_id, kind, step, direction, outcome, started_at, finished_at)
+        SELECT pg_temp.id_of(n, 'entry'), pg_temp.id_of(n, 'saga'), 'attempt', 'create_order', 'action', 'done', now(),
+            now() FROM generate_series(2, :count, 2) AS numbers (n)""",
+    "saga_choreography.events": """
+        INSERT INTO saga_choreography.events (id, saga_id, type, payload, occurred_at)
+        SELECT pg_temp.id_of(n, 'event'), pg_temp.id_of(n, 'saga'), 'order.created', '{{}}', now()
+        FROM generate_series(1, :count, 2) AS numbers (n)""",
+    **{
+        f"{service}.{table}": statement.replace("SERVICE", service).replace("STEP", step)
+        for service, step in (
+            ("carrito", "create_order"),
+            ("inventario", "reserve_inventory"),
+            ("pagos", "process_payment"),
+        )
+        for table, statement in _KEPT.items()
+    },
 }
 
 
