@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import requests
 
 from shared.config import ROOT
 from stack.settings import read_env_file
@@ -93,6 +95,16 @@ def test_undoing_a_completed_checkout_gives_the_place_back(shop: Shop, pattern: 
     shop.send(Request("POST", url, {}, {"Prefer": f"wait={WAIT_SECONDS}"}))
     assert shop.get("shipping", f"/shipments/{saga['order_id']}")["status"] == "cancelled"
     assert check_out(shop, pattern, "paypal")["status"] == "completed"  # there is a place again
+
+
+@patterns
+def test_a_shipment_is_not_cancelled_in_the_name_of_another_order(shop: Shop, pattern: Pattern) -> None:
+    load_van(shop, places=1)
+    saga = check_out(shop, pattern, "credit_card")
+    body = {"saga_id": saga["saga_id"]}
+    reply = requests.post(f"{shop.urls['shipping']}/shipments/{uuid4()}/cancel", json=body, timeout=WAIT_SECONDS)
+    assert (reply.status_code, reply.json()["field"]) == (409, "order_id")
+    assert shop.get("shipping", f"/shipments/{saga['order_id']}")["status"] == "booked"
 
 
 @patterns
