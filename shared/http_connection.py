@@ -55,6 +55,7 @@ class Connection(TConn):  # type: ignore[misc]
         self.buffer = bytearray()
         self.deadline = 0.0
         self.reusable = True
+        self.request_bytes = 0  # of the request that the parser has
         self._max_body = max_body
         self._framing: Framing | None = None
 
@@ -68,9 +69,15 @@ class Connection(TConn):  # type: ignore[misc]
             request = bytes(self.buffer[: found.value])
             del self.buffer[: found.value]
             self._framing = None
+            self.request_bytes = len(request)
             self.parser = http.get_parser(self.cfg, iter([request]), self.client)
             return True
         return False
+
+    def forget_request(self) -> None:
+        """Nothing is kept of the request that the parser has."""
+        self.parser = None
+        self.request_bytes = 0
 
     @property
     def buffered(self) -> int:

@@ -2,7 +2,8 @@
 
 The event loop takes in each request as a whole before a thread sees it, and sends what a client does not take at once
 after the thread is done with it. A client that is slow, silent or gone therefore costs a connection and never a
-thread. Each connection has a deadline; when there are too many, the one that has waited longest makes room.
+thread. Each connection has a deadline; when there are too many, the one that has waited longest makes room. Whole
+requests that threads have not answered yet are bounded too, in number and in size: the next ones get 503.
 """
 
 import errno
@@ -22,12 +23,15 @@ from gunicorn.workers.gthread import ThreadWorker
 from shared.http_connection import ClientSocket, Connection
 from shared.http_framing import NotARequest
 from shared.json_codec import dumps
-from shared.web import PROBLEM, http_problem
+from shared.web import PROBLEM, RETRY_AFTER_SECONDS, http_problem
 
 READ_BYTES = 65_536
 LINGER_SECONDS = 2.0  # after the last answer, so that it is read before the connection is gone
 SWEEP_SECONDS = 0.5  # how late a deadline may be noticed
-MAX_BUFFERED = 64_000_000  # bytes of all connections together: beyond it the oldest make room
+MAX_BUFFERED = 64_000_000  # bytes of all connections together: beyond it those with the most make room
+MAX_AT_WORK = MAX_BUFFERED // 2  # of these, bytes of whole requests that threads have, or that wait for a thread
+UNSEEN_BYTES = MAX_BUFFERED // 8  # that may come before it is looked whether there is room
+BUSY = "more requests wait already than can be answered soon"
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PARSE_STATUS = {
     errors.LimitRequestLine: 414,
@@ -54,6 +58,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._waiting: dict[Connection, None] = {}  # those that no thread has, the longest waiting first
         self._next_sweep = 0.0
+        self._unseen_bytes = 0
+        self._at_work = self._at_work_bytes = 0  # whole requests that threads have, or that wait for a thread
+        # The other connections are for newcomers, if only to be told that it is too much.
+        self._most_at_work = (self.worker_connections + self.cfg.threads) // 2
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -81,6 +89,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, connection: Connection, result: "Future[Any]") -> None:
         """A thread is done: send what is left of the answer."""
+        self._at_work -= 1
+        self._at_work_bytes -= connection.request_bytes
+        connection.forget_request()
         connection.reusable = not result.cancelled() and result.exception() is None and bool(result.result())
         self._go_on(connection, self._send)
 
@@ -102,7 +113,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._next_sweep = now + SWEEP_SECONDS
         for connection in [each for each in self._waiting if force or each.deadline <= now]:
             self._go_on(connection, self._expire)
-        while sum(each.buffered for each in self._waiting) > MAX_BUFFERED:
+        self._bound_buffers()
+
+    def _bound_buffers(self) -> None:
+        self._unseen_bytes = 0
+        while self._waiting and self._at_work_bytes + sum(each.buffered for each in self._waiting) > MAX_BUFFERED:
             self._drop(max(self._waiting, key=lambda each: each.buffered))
 
     def murder_pending(self) -> None:
@@ -154,15 +169,27 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             connection.deadline = min(connection.deadline, time.monotonic() + self.limits.seconds)
         connection.buffer += data
         self._take_request(connection)
+        self._unseen_bytes += len(data)
+        if self._unseen_bytes > UNSEEN_BYTES:
+            self._bound_buffers()
 
     def _take_request(self, connection: Connection) -> None:
-        """Have a thread answer the request, once it is there as a whole."""
+        """Have a thread answer the request, once it is there as a whole, unless too many wait for one already."""
         try:
-            if connection.next_request():
-                self._wait_no_more(connection)
-                self.enqueue_req(connection)
+            if not connection.next_request():
+                return
         except NotARequest as error:
             self._refuse(connection, error.status, error.detail)
+            return
+        size = self._at_work_bytes + connection.request_bytes
+        too_large = size > MAX_AT_WORK and self._at_work > 0  # alone, it can't be said to come too soon
+        if self._at_work >= self._most_at_work or too_large:
+            connection.forget_request()
+            self._refuse(connection, 503, BUSY)
+            return
+        self._at_work, self._at_work_bytes = self._at_work + 1, size
+        self._wait_no_more(connection)
+        self.enqueue_req(connection)
 
     def _refuse(self, connection: Connection, status: int, detail: str) -> None:
         self._wait_no_more(connection)
@@ -216,4 +243,5 @@ def refusal(status: int, detail: str) -> bytes:
     """The whole answer with a problem, after which the connection ends."""
     body = dumps(http_problem(status, detail)).encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM}\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    later = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
+    return f"{head}{later}Content-Length: {len(body)}\r\n\r\n".encode() + body
