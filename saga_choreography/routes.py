@@ -27,9 +27,8 @@ from shared.saga_states import ENDED
 from shared.saga_views import (
     AcceptedOut,
     CheckoutIn,
-    CompensateIn,
     ListQuery,
-    RetryIn,
+    OperatorIn,
     SagaOut,
     SagaPath,
     SagasOut,
@@ -139,7 +138,7 @@ def get_timeline(path: SagaPath) -> Response:
     responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga is too old to be undone")},
 )
 @admin_only
-def compensate(path: SagaPath, body: CompensateIn) -> Response:
+def compensate(path: SagaPath, body: OperatorIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, its events are sent again."""
     wish = Cancellation(body.reason, body.by, trace=traceparent(request.headers.get("traceparent")))
     with db.transaction() as uow:
@@ -155,7 +154,7 @@ def compensate(path: SagaPath, body: CompensateIn) -> Response:
     responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga has ended")},
 )
 @admin_only
-def retry(path: SagaPath, body: RetryIn) -> Response:
+def retry(path: SagaPath, body: OperatorIn) -> Response:
     """For when one may have been lost after the broker had confirmed it. Who has an event takes no notice of a copy."""
     request_of = Resend(body.reason, body.by, traceparent(request.headers.get("traceparent")))
     with db.transaction() as connection:

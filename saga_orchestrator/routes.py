@@ -20,9 +20,8 @@ from shared.saga_states import ENDED
 from shared.saga_views import (
     AcceptedOut,
     CheckoutIn,
-    CompensateIn,
     ListQuery,
-    RetryIn,
+    OperatorIn,
     SagaOut,
     SagaPath,
     SagasOut,
@@ -101,7 +100,7 @@ def get_timeline(path: SagaPath) -> Response:
     responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga is too old to be undone")},
 )
 @admin_only
-def compensate(path: SagaPath, body: CompensateIn) -> Response:
+def compensate(path: SagaPath, body: OperatorIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
     with db.transaction() as uow:
         saga = _view_of(uow, service.compensate(uow, path.saga_id, body.reason, body.by))
@@ -117,7 +116,7 @@ def compensate(path: SagaPath, body: CompensateIn) -> Response:
     responses={202: SagaOut, 404: NO_SAGA, 409: problem("The saga has ended")},
 )
 @admin_only
-def retry(path: SagaPath, body: RetryIn) -> Response:
+def retry(path: SagaPath, body: OperatorIn) -> Response:
     """It would be tried again anyway; this is for when the cause is known to be gone."""
     with db.transaction() as uow:
         saga = _view_of(uow, service.retry(uow, path.saga_id, body.reason, body.by))

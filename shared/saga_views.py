@@ -18,15 +18,8 @@ class CheckoutIn(Body):
     saga_id: UUID | None = None
 
 
-class CompensateIn(Body):
-    """Why, and who asks."""
-
-    reason: Name = "asked for by an operator"
-    by: Name = "an operator"
-
-
-class RetryIn(Body):
-    """Why, and who asks."""
+class OperatorIn(Body):
+    """Why an operator wants something done about a saga, and who that is."""
 
     reason: Name = "asked for by an operator"
     by: Name = "an operator"
