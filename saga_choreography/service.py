@@ -101,9 +101,9 @@ def compensate(uow: Connection, saga_id: UUID, wish: Cancellation, limits: Limit
     `TooOld`.
     """
     row = _locked(uow, saga_id)
+    note(uow, [saga_id], "compensation_asked", wish.by, reason=wish.reason)
     if not turned_back(row["facts"]):
         check_undoable(uow, saga_id)
-        note(uow, [saga_id], "compensation_asked", wish.by, reason=wish.reason)
         cancel(uow, [row], wish, limits)
         return get(uow, saga_id)
     if row["status"] not in ENDED:
@@ -116,18 +116,17 @@ def retry(connection: Connection, saga_id: UUID, request: Resend) -> Row:
     row = _locked(connection, saga_id)
     if row["status"] in ENDED:
         raise SagaEnded(f"saga {saga_id} is {row['status']}", saga_id=saga_id, saga_status=row["status"])
+    note(connection, [saga_id], "retry_asked", request.by, reason=request.reason)
     resend(connection, [row], request)
     return row
 
 
 def resend(connection: Connection, rows: Sequence[Row], request: Resend) -> None:
     """Have every service, this one too, send the events of these sagas again; who has them drops them."""
-    saga_ids = [row["saga_id"] for row in rows]
-    outbox.send_again(connection, saga_ids)
+    outbox.send_again(connection, [row["saga_id"] for row in rows])
     said = {"reason": request.reason, "by": request.by}
     payloads = [SagaResendRequested(saga_id=row["saga_id"], cart_id=row["cart_id"], **said) for row in rows]
     outbox.stage(connection, [Event(payload, trace=request.trace) for payload in payloads])
-    note(connection, saga_ids, "retry_asked", request.by, reason=request.reason)
 
 
 def cancel(uow: Connection, rows: Sequence[Row], wish: Cancellation, limits: Limits) -> None:

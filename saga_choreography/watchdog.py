@@ -72,7 +72,9 @@ def _watch(uow: Connection, rows: Sequence[Row], limits: Limits) -> None:
         service.cancel(uow, late, Cancellation(reason, BY, only_before_pivot=True), limits)
     silent = [row for row in rows if row["silent"] and row["saga_id"] not in asked]
     if silent:
-        service.resend(uow, silent, Resend(f"nothing has happened for {limits.resend_seconds:g} s or more", BY))
+        reason = f"nothing has happened for {limits.resend_seconds:g} s or more"
+        service.resend(uow, silent, Resend(reason, BY))
+        service.note(uow, [row["saga_id"] for row in silent], "retry_asked", BY, reason=reason)
     still = [row for row in rows if row["still"] and row["saga_id"] not in asked]
     newly = [row["saga_id"] for row in still if row["status"] != SagaStatus.STUCK]
     service.note(uow, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")

@@ -61,7 +61,7 @@ def test_a_running_saga_turns_back(shop: Shop, step: str) -> None:
     shop.system.thaw(service)
     assert shop.became(saga_id).left_nothing
     assert shop.stock(product) == (10, 0, 0)
-    assert len(shop.timeline(saga_id, kind="compensation_asked")) == 1
+    assert len(shop.timeline(saga_id, kind="compensation_asked")) == 2
     assert shop.became(shop.begin(cart)) == COMPLETED
 
 
@@ -89,7 +89,7 @@ def test_a_completed_saga_is_undone_in_full_and_once(shop: Shop) -> None:
     assert shop.stock(product) == (10, 0, 0)
     assert shop.compensate(saga_id, Prefer="wait=5").body["status"] == "compensated"
     assert shop.became(saga_id) == UNDONE
-    assert len(shop.timeline(saga_id, kind="compensation_asked")) == 1
+    assert len(shop.timeline(saga_id, kind="compensation_asked")) == 9
     assert len(shop.timeline(saga_id, kind="compensated")) == 1
     for step in steps_of(shop.saga(saga_id)):
         assert len(shop.timeline(saga_id, step=step, direction="compensation")) == 1
@@ -113,9 +113,10 @@ def test_undoing_what_is_undone_changes_nothing(shop: Shop) -> None:
     saga_id = shop.buy(shop.product(), method="declined_card")
     assert shop.became(saga_id) == DECLINED
     before = shop.saga(saga_id)
-    reply = shop.compensate(saga_id)
+    reply = shop.post(ORCHESTRATOR, f"/saga/{saga_id}/compensate", {"by": "eve", "reason": "to be sure"})
     assert (reply.status, reply.body) == (202, before)
-    assert shop.timeline(saga_id, kind="compensation_asked") == []
+    (entry,) = shop.timeline(saga_id, kind="compensation_asked")
+    assert (entry["by"], entry["reason"]) == ("eve", "to be sure")
 
 
 def test_a_stuck_saga_is_shown_and_tried_again_when_an_operator_asks(shop: Shop) -> None:

@@ -181,8 +181,8 @@ def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
     )
     assert asked.trace is not None
     assert f"outbox_waiting {len(staged)}.0" in window.client.get("/metrics").text
-    (note,) = window.timeline(story.saga_id, kind="compensation_asked")
-    assert (note["by"], note["reason"]) == ("eve", "changed my mind")
+    notes = window.timeline(story.saga_id, kind="compensation_asked")
+    assert [(note["by"], note["reason"]) for note in notes] == [("eve", "changed my mind")] * 8
     (event,) = window.timeline(story.saga_id, event="checkout.cancel.requested")
     assert (event["by"], event["detail"], event["publisher"]) == ("eve", "changed my mind", "saga_choreography")
 
@@ -197,14 +197,17 @@ def test_what_was_asked_for_is_the_same_event_when_it_comes_back(window: Window)
 
 @pytest.mark.parametrize("history", ["declined", "cancelled when paid", "hold expired"])
 def test_undoing_what_is_being_undone_or_was_changes_nothing(window: Window, history: str) -> None:
-    """Only that of one that is on its way all events are sent again, lest one was lost."""
+    """Only that of one that is on its way all events are sent again, lest one was lost; and who asked is kept."""
     for names, sent_again in ((HISTORIES[history], []), (HISTORIES[history][:-2], [SagaResendRequested])):
         story = Story()
         window.record(story.events(*names))
         before = window.saga(story.saga_id)
-        response = window.post(f"{ROOT}/{story.saga_id}/compensate", {})
+        said = {"by": "eve", "reason": "to be sure"}
+        response = window.post(f"{ROOT}/{story.saga_id}/compensate", said)
         assert (response.status_code, body_of(response)) == (202, before)
-        assert window.timeline(story.saga_id, kind="compensation_asked") == []
+        (note,) = window.timeline(story.saga_id, kind="compensation_asked")
+        assert {name: note[name] for name in said} == said
+        assert window.timeline(story.saga_id, kind="retry_asked") == []
         assert [type(event.payload) for event in window.staged()] == sent_again
 
 
