@@ -87,7 +87,7 @@ def get_saga(path: SagaPath) -> Response:
 @routes.get("/<saga_id>/timeline", summary="All that happened to a saga", responses={200: TimelineOut, 404: NO_SAGA})
 @public
 def get_timeline(path: SagaPath) -> Response:
-    """Every request with its times and outcome, and every decision."""
+    """Every request with its times and outcome, and every decision; of many attempts, the first ten and the latest."""
     with db.transaction() as uow:
         rows = service.get_timeline(uow, path.saga_id)
     items = [TimelineEntryOut(**dict(row)) for row in rows]

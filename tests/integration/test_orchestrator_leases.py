@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,19 @@ from sqlalchemy.pool import NullPool
 
 from saga_orchestrator import service, store
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.engine import SagaState, Succeeded, apply, begin, next_command, started
+from saga_orchestrator.engine import (
+    Command,
+    Direction,
+    Outcome,
+    SagaState,
+    Succeeded,
+    Unknown,
+    apply,
+    begin,
+    next_command,
+    started,
+)
+from saga_orchestrator.hand import KEPT_ATTEMPTS, Hand, Try
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.records import timeline_entry
@@ -159,6 +172,33 @@ def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
         assert sagas.save(Kind.DECIDE, lease) == set()
     with sagas.transaction() as uow:
         assert [entry["kind"] for entry in service.get_timeline(uow, checkout.saga_id)] == ["accepted", "stuck"]
+
+
+def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and_the_latest(sagas: Sagas) -> None:
+    saga_id = sagas.accept().saga_id
+    (lease,) = sagas.claim("first")
+    hand, command = Hand(lease), Command("reserve_inventory", Direction.ACTION)
+
+    def try_three_times(outcome: Outcome) -> None:
+        hand.ask(command)
+        for _ in range(3):
+            hand.tried(command, Try(datetime.now(UTC), datetime.now(UTC), outcome))
+        hand.move(apply(CHECKOUT, hand.state, command, outcome))
+
+    for number in range(1, 101):
+        try_three_times(Unknown(f"away for the {number}th time"))
+        if number % 3 == 0:  # not always before the next attempt
+            saved = hand.as_it_is()
+            for _ in range(2):  # repeated, since the answer was lost
+                assert sagas.save(Kind.PROGRESS, saved) == set()
+            hand.written(saved)
+    try_three_times(Succeeded())
+    sagas.save(Kind.PROGRESS, hand.as_it_is())
+    with sagas.transaction() as uow:
+        entries = [entry for entry in service.get_timeline(uow, saga_id) if entry["kind"] == "attempt"]
+    kept = [number for number in range(1, KEPT_ATTEMPTS + 1) for _ in range(3)]
+    assert [entry["attempt"] for entry in entries] == [*kept, 100, 101, 101, 101]
+    assert entries[len(kept)]["detail"] == "away for the 100th time"
 
 
 def test_a_saga_turned_back_by_a_person_leaves_the_hand_that_had_it(sagas: Sagas) -> None:
