@@ -1,6 +1,6 @@
 """What sagas ask of carrito, for many sagas at once; each endpoint of its own asks for one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from uuid import UUID
@@ -8,10 +8,11 @@ from uuid import UUID
 from flask import current_app, request
 from sqlalchemy import Connection
 
-from carrito import carts, service
+from carrito import carts, checkout_store, service
 from carrito.checkout import begin
 from carrito.config import Settings
 from carrito.domain import OrderOfSaga, Release, Wish
+from carrito.handover import Handover
 from carrito.models import db
 from carrito.schemas import (
     BeginCheckoutIn,
@@ -49,10 +50,25 @@ def confirm_orders(uow: Connection, asked: Sequence[Command[MaybeOfSagaIn, Order
     return _with_sagas(uow, asked, _confirmed)
 
 
-@commands.register("/orders/{order_id}/cancel", MaybeOfSagaIn, OrderPath, key=lambda command: command.path.order_id)
-def cancel_orders(uow: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
+def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
+    handover: Handover = current_app.extensions["handover"]
+    with db.transaction() as connection:
+        found = checkout_store.find(connection, saga_ids)
+    return [saga_id for saga_id, checkout in found.items() if handover.has_turned_back(checkout)]
+
+
+@commands.register_undo(
+    "/orders/{order_id}/cancel",
+    MaybeOfSagaIn,
+    OrderPath,
+    key=lambda command: command.path.order_id,
+    may_be_undone=_turned_back,
+)
+def cancel_orders(
+    connection: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderPath]], proven: Collection[UUID]
+) -> list[Outcome]:
     """Cancelled orders, or those that now never come to be."""
-    return _with_sagas(uow, asked, _cancelled)
+    return _with_sagas(connection, asked, partial(_cancelled, proven=proven))
 
 
 @commands.register("/carts/{cart_id}/release", OfSagaIn, CartPath, key=lambda command: command.path.cart_id)
@@ -99,9 +115,9 @@ def _confirmed(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Outcome]:
     return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row)) for each in confirmed]
 
 
-def _cancelled(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Outcome]:
+def _cancelled(connection: Connection, asked: Sequence[OrderOfSaga], proven: Collection[UUID]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    for each, done in zip(asked, service.cancel_order(uow, asked), strict=True):
+    for each, done in zip(asked, service.cancel_order(connection, asked, proven), strict=True):
         if isinstance(done, DomainError):
             outcomes.append(done)
         elif done.row is None:

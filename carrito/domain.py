@@ -208,6 +208,11 @@ def differs(request: OrderRequest, checkout: Mapping[Any, Any] | None) -> Domain
     return contradiction(request.saga_id, "the checkout", checkout, request.named)
 
 
+def begun_by_a_checkout(checkout: Mapping[Any, Any] | None) -> bool:
+    """Whether a saga service runs the saga; other sagas are whose who asks for their steps one by one."""
+    return checkout is not None and checkout["saga_pattern"] is not None
+
+
 def unusable(request: OrderRequest, cart: Mapping[Any, Any] | None) -> DomainError | None:
     """The refusal of an order without a checkout unless this is the user's cart, and open."""
     if cart is None:
@@ -238,7 +243,7 @@ def mismatch(asked: OrderOfSaga, related: Iterable[Mapping[Any, Any]]) -> OrderO
 
 def of_another(order_id: UUID | None) -> OrderOfAnotherSaga:
     """The error for an order that is not the saga's own."""
-    return OrderOfAnotherSaga(f"order {order_id} belongs to another saga", order_id=order_id)
+    return OrderOfAnotherSaga(f"order {order_id} belongs to another saga", order_id=order_id, field="order_id")
 
 
 def no_order(order_id: UUID) -> OrderNotFound:

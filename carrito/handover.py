@@ -18,10 +18,13 @@ from typing import Any
 import structlog
 
 from carrito.config import Settings
-from shared.http_client import PEER_FAILED, Peer, Reply
+from shared.http_client import PEER_FAILED, Peer, PeerUnavailable, Reply
+from shared.relay import Relayed, relayed
+from shared.saga_states import SagaStatus, StepStatus
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
 MOST_WAIT = 30.0
+TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # one that is stuck shows it by its steps
 TOLD = ("saga_id", "cart_id", "user_id", "payment_method", "billing_address")
 log = structlog.get_logger()
 
@@ -57,6 +60,27 @@ class Handover:
         finally:
             if taken:
                 self._places.release()
+
+    def has_turned_back(self, checkout: Mapping[Any, Any]) -> bool:
+        """Whether the service that runs the checkout's saga says that it turned back; once it did, it stays so.
+
+        Never for a choreographed one: those that undo its steps are told by events, and ask for nothing. Raises one of
+        `PEER_FAILED` when the service does not say.
+        """
+        if checkout["saga_pattern"] != "orchestrated":
+            return False
+        orchestrator, _ = self._ways_in["orchestrated"]
+        with self.place() as placed:
+            if not placed:
+                raise PeerUnavailable("saga_orchestrator: too many requests wait for it already")
+            try:
+                saga = relayed(orchestrator.get(f"/saga/{checkout['saga_id']}"))
+            except Relayed as refused:
+                if refused.problem["status"] != 404:
+                    raise
+                return False
+        undone = {StepStatus.COMPENSATING, StepStatus.COMPENSATED}
+        return saga["status"] in TURNED_BACK or any(step["status"] in undone for step in saga["steps"])
 
     def deliver(self, checkout: Mapping[Any, Any], prefer: str = "") -> Reply | None:
         """What the saga's service answered; None when it wasn't there, and the worker will try again.

@@ -34,6 +34,7 @@ from carrito.schemas import (
     OrderPath,
     OrdersOut,
     SagaPath,
+    StandingOut,
     VoidOut,
 )
 from shared.access import public, services_only
@@ -51,7 +52,6 @@ NO_CART = problem("No such cart")
 NO_PATTERN = problem("Choreographed checkouts need a broker, and none is set")
 NO_ORDER = problem("No such order")
 NOT_CHECKED_OUT = problem("The cart is empty, being checked out (by the saga named) or checked out")
-OF_ANOTHER = problem("The order belongs to another saga")
 
 
 class CancelledOut(RootModel[OrderOut | VoidOut]):
@@ -156,6 +156,25 @@ def get_checkout(path: SagaPath) -> Response:
         return respond(Answer(CheckoutDetailsOut.of(service.get_checkout(connection, path.saga_id))))
 
 
+@routes.get(
+    "/checkouts/<saga_id>/standing",
+    summary="Whether a saga stands",
+    responses={200: StandingOut, 404: problem("No cart was ever frozen for this saga")},
+)
+@services_only
+def get_standing(path: SagaPath) -> Response:
+    """For the services that undo its steps. It stands until its order is gone, or its service says that it turned back.
+
+    Once it does not stand, it never does again.
+    """
+    handover: Handover = current_app.extensions["handover"]
+    with db.transaction() as connection:
+        checkout = service.get_checkout(connection, path.saga_id)
+        gone = service.order_is_gone(connection, path.saga_id)
+    stands = not gone and not handover.has_turned_back(checkout)
+    return respond(Answer(StandingOut(saga_id=path.saga_id, stands=stands)))
+
+
 @routes.post(
     "/checkout/saga",
     summary="Check a cart out, in either style",
@@ -234,12 +253,20 @@ def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
 @routes.post(
     "/orders/<order_id>/cancel",
     summary="Cancel an order",
-    responses={200: CancelledOut, 404: NO_ORDER, 409: OF_ANOTHER},
+    responses={
+        200: CancelledOut,
+        404: NO_ORDER,
+        409: problem("The order belongs to another saga, or its own did not turn back"),
+    },
 )
 @services_only
 def cancel_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
-    """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will."""
-    return answer(db, lambda uow: cancel_orders(uow, [Command(body, path)])[0])
+    """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will.
+
+    The order of a checkout, once made, is cancelled only when the service that runs its saga says that it turned back.
+    """
+    [outcome] = cancel_orders([Command(body, path)])
+    return respond(outcome)
 
 
 @routes.get("/orders/saga/<cart_id>", summary="A cart's orders", responses={200: OrdersOut})

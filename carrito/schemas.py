@@ -197,6 +197,13 @@ class CheckoutDetailsOut(View):
         return cls(**{**row, "items": items}, total=to_decimal(row["total_minor"]))
 
 
+class StandingOut(View):
+    """Whether what a saga did stands, so that none of it is undone alone."""
+
+    saga_id: UUID
+    stands: bool
+
+
 class CheckoutOut(View):
     """The checkout was accepted: its saga is durable, and will end. With `Prefer: wait=N`, the saga itself."""
 

@@ -20,6 +20,7 @@ from carrito.domain import (
     OrderOfSaga,
     OrderRequest,
     OrderStatus,
+    begun_by_a_checkout,
     differs,
     freeze_for,
     mismatch,
@@ -34,6 +35,7 @@ from shared.batches import each_once
 from shared.db import Row
 from shared.errors import DomainError
 from shared.repetition import contradiction
+from shared.standing import SagaStands
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,13 @@ def get_checkout(connection: Connection, saga_id: UUID) -> Row:
     return found[saga_id]
 
 
+def order_is_gone(connection: Connection, saga_id: UUID) -> bool:
+    """Whether a saga's order was cancelled, or never will be made: it does not stand, and never will again."""
+    for row in order_book.related(connection, [saga_id], []):
+        return bool(row["status"] == OrderStatus.CANCELLED)
+    return barrier.closed(connection, CREATE_ORDER, saga_id)
+
+
 def get_order(uow: Connection, order_id: UUID) -> Row:
     """One order; raises `OrderNotFound`."""
     row = uow.execute(select(orders).where(orders.c.id == order_id)).mappings().first()
@@ -118,11 +127,14 @@ def confirm_order(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Order |
     ]
 
 
-def cancel_order(connection: Connection, asked: Sequence[OrderOfSaga]) -> list[Cancelled | DomainError]:
+def cancel_order(
+    connection: Connection, asked: Sequence[OrderOfSaga], proven: Collection[UUID] | None = None
+) -> list[Cancelled | DomainError]:
     """The compensation of `create_order`, also of a confirmed one; never twice. Its cart stays with the saga.
 
-    An order that never came to be is None, and from now on it is refused. Refusals: `OrderOfAnotherSaga`, and
-    `RepeatedOtherwise` when the saga's checkout chose another order id.
+    An order that never came to be is None, and from now on it is refused. Refusals: `OrderOfAnotherSaga`;
+    `RepeatedOtherwise` when the saga's checkout chose another order id; and `SagaStands` for an order that stands, of
+    another saga than those of which it is `proven` that they turned back (None: all have).
     """
     about = checkout_store.find(connection, [each.saga_id for each in asked])
     outcomes: dict[UUID, Cancelled | DomainError] = {
@@ -132,7 +144,11 @@ def cancel_order(connection: Connection, asked: Sequence[OrderOfSaga]) -> list[C
     }
     fit = [each for each in asked if each.saga_id not in outcomes]
     undos = barrier.enter_undo(connection, CREATE_ORDER, {each.saga_id: {} for each in fit})
-    changed = order_book.cancel(connection, [each for each in fit if undos[each.saga_id] is Undo.FIRST])
+    first = [each for each in fit if undos[each.saga_id] is Undo.FIRST]
+    if proven is not None:
+        begun = [each.saga_id for each in first if begun_by_a_checkout(about.get(each.saga_id))]
+        outcomes |= _standing(connection, [saga_id for saga_id in begun if saga_id not in proven], undos)
+    changed = order_book.cancel(connection, [each for each in first if each.saga_id not in outcomes])
     outcomes |= {saga_id: Cancelled(row, first=True) for saga_id, row in changed.items()}
     outcomes |= _nothing_cancelled(connection, [each for each in asked if each.saga_id not in outcomes], undos)
     return [outcomes[each.saga_id] for each in asked]
@@ -189,6 +205,17 @@ def _not_confirmed(asked: OrderOfSaga, of_saga: Mapping[UUID, Row], of_id: Mappi
     if row["status"] == OrderStatus.CONFIRMED:
         return Order(row, first=False)
     return OrderCancelled(f"order {row['id']} was cancelled", order_id=row["id"])
+
+
+def _standing(
+    connection: Connection, saga_ids: Sequence[UUID], undos: Mapping[UUID, Undo | DomainError]
+) -> dict[UUID, SagaStands]:
+    """The refusals for those of these sagas whose order stands; they leave no trace."""
+    standing = [
+        row["saga_id"] for row in order_book.related(connection, saga_ids, []) if row["status"] != OrderStatus.CANCELLED
+    ]
+    barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in standing})
+    return {saga_id: SagaStands(saga_id, "the order") for saga_id in standing}
 
 
 def _nothing_cancelled(

@@ -28,6 +28,7 @@ _HELD, _COMMITTED, _EXPIRED = ReservationStatus.HELD, ReservationStatus.COMMITTE
 _RELEASED = ReservationStatus.RELEASED
 STAY: Transitions = {}
 COMMIT: Transitions = {_HELD: _COMMITTED, _EXPIRED: _RELEASED}
+UNDO_HELD: Transitions = {_HELD: _RELEASED}
 UNDO: Transitions = {_HELD: _RELEASED, _COMMITTED: _RELEASED}
 EXPIRE: Transitions = {_HELD: _EXPIRED}
 TURN_BACK: Transitions = {_HELD: _RELEASED, _EXPIRED: _RELEASED}

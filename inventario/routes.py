@@ -1,7 +1,8 @@
 """inventario over HTTP: parse, call the use case, shape the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
 from flask import Response, current_app
 from flask_openapi import APIBlueprint
@@ -29,6 +30,7 @@ from shared.errors import DomainError
 from shared.idempotency import answer, answer_once
 from shared.openapi import idempotent, problem
 from shared.schemas import NoBody
+from shared.standing import turned_back
 from shared.web import Answer, Outcome, respond
 
 routes = APIBlueprint("inventario", __name__, url_prefix="/api/products")
@@ -99,12 +101,19 @@ def reserve(body: ReserveIn) -> Response:
 @routes.post(
     "/unreserve",
     summary="Give back what a saga holds or bought",
-    responses={200: ReservationOut, 409: problem("Of another cart or other items, or the saga is too old")},
+    responses={
+        200: ReservationOut,
+        409: problem("Of another cart or other items, the saga did not turn back, or the saga is too old"),
+    },
 )
 @services_only
 def unreserve(body: ReservationIn) -> Response:
-    """The compensation of `reserve` and of `commit`; before its `reserve` came, it keeps that from happening."""
-    return answer(db, lambda uow: _unreserve(uow, [Command(body)])[0])
+    """The compensation of `reserve` and of `commit`; before its `reserve` came, it keeps that from happening.
+
+    What was sold comes back once carrito says that the saga turned back.
+    """
+    [outcome] = _unreserve([Command(body)])
+    return respond(outcome)
 
 
 @routes.post(
@@ -136,9 +145,13 @@ def _reserve(uow: Connection, asked: Sequence[Command[ReserveIn, NoBody]]) -> li
     return _outcomes(asked, service.reserve(uow, [each.body.command() for each in asked], hold_seconds), 201)
 
 
-@commands.register("/api/products/unreserve", ReservationIn, key=lambda command: command.body.saga)
-def _unreserve(uow: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
-    return _outcomes(asked, service.unreserve(uow, [each.body.command() for each in asked]), 200)
+@commands.register_undo(
+    "/api/products/unreserve", ReservationIn, key=lambda command: command.body.saga, may_be_undone=turned_back
+)
+def _unreserve(
+    connection: Connection, asked: Sequence[Command[ReservationIn, NoBody]], proven: Collection[UUID]
+) -> list[Outcome]:
+    return _outcomes(asked, service.unreserve(connection, [each.body.command() for each in asked], proven), 200)
 
 
 @commands.register("/api/products/commit", ReservationIn, key=lambda command: command.body.saga)

@@ -3,7 +3,7 @@
 Those of a saga's steps take many sagas at once, each once at most, and return an outcome for each, in order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from inventario.domain import (
     TURN_BACK,
     TURN_BACK_SOLD,
     UNDO,
+    UNDO_HELD,
     Cancel,
     ReservationNotFound,
     ReservationRequest,
@@ -34,6 +35,7 @@ from inventario.stock import Changed, Lines
 from shared.barrier import Entry, Undo
 from shared.db import Row
 from shared.errors import DomainError, RepeatedRefusal
+from shared.standing import SagaStands
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,29 @@ def reserve(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> l
     return [outcomes[each.saga_id] for each in asked]
 
 
-def unreserve(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Reservation | DomainError]:
+def unreserve(
+    connection: Connection, requests: Sequence[ReservationRequest], proven: Collection[UUID] | None = None
+) -> list[Reservation | DomainError]:
     """Give back what each saga holds or bought, never twice. One that has nothing has no lines, and never will.
 
-    `RepeatedOtherwise` for a request that names another cart or other items than the saga's.
+    `RepeatedOtherwise` for a request that names another cart or other items than the saga's; `SagaStands` for what was
+    sold to another saga than those of which it is `proven` that they turned back (None: all have).
     """
     undos = barrier.enter_undo(connection, RESERVE, {each.saga_id: each.named for each in requests})
-    agreed = [saga_id for saga_id, undo in undos.items() if isinstance(undo, Undo)]
-    found = stock.change(connection, {each: UNDO if undos[each] is Undo.FIRST else STAY for each in agreed})
+    transitions = {
+        saga_id: STAY if undo is Undo.REPEATED else UNDO if proven is None or saga_id in proven else UNDO_HELD
+        for saga_id, undo in undos.items()
+        if isinstance(undo, Undo)
+    }
+    found = stock.change(connection, transitions)
+    standing = [saga_id for saga_id, each in found.items() if each.status is ReservationStatus.COMMITTED]
+    barrier.withdraw(connection, RESERVE, {saga_id: undos[saga_id] for saga_id in standing})
     outcomes: dict[UUID, Reservation | DomainError] = {}
     for saga_id, undo in undos.items():
         lines = found[saga_id].lines if saga_id in found else ()
         given_back = Reservation(lines, first=undo is not Undo.REPEATED)
         outcomes[saga_id] = undo if isinstance(undo, DomainError) else given_back
+    outcomes |= {saga_id: SagaStands(saga_id, "the sale") for saga_id in standing}
     return [outcomes[each.saga_id] for each in requests]
 
 

@@ -16,6 +16,7 @@ from shared.commands import command_routes
 from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
+from shared.standing import Standing
 
 if TYPE_CHECKING:
     app: ServiceApp
@@ -28,6 +29,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
     service_app.register_api(command_routes(commands))
     service_app.config["CURRENCY"] = settings.currency
+    service_app.extensions["standing"] = Standing(settings.carrito_service_url, settings.service_token)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 

@@ -109,8 +109,7 @@ class SagaCharge(Charge):
     def named(self) -> Request:
         """What it says of its saga."""
         fields = ("cart_id", "user_id", "amount_minor", "currency", "payment_method")
-        chosen = {"payment_id": self.id} if self.id_chosen else {}
-        return {**{name: getattr(self, name) for name in fields}, **chosen}
+        return {**{name: getattr(self, name) for name in fields}, "payment_id": self.id if self.id_chosen else None}
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,9 @@ def mismatch(refund: Refund, related: Iterable[Mapping[Any, Any]]) -> OtherSaga 
     saga_id, payment_id = refund.saga_id, refund.payment_id
     for payment in related:
         if payment_id not in {None, payment["id"]}:
-            return OtherSaga(f"saga {saga_id} has another payment", saga_id=saga_id, payment_id=payment["id"])
+            other = {"saga_id": saga_id, "payment_id": payment["id"], "field": "payment_id"}
+            return OtherSaga(f"saga {saga_id} has another payment", **other)
         if payment["saga_id"] != saga_id:
-            return OtherSaga(f"payment {payment_id} is not of saga {saga_id}", saga_id=saga_id, payment_id=payment_id)
+            other = {"saga_id": saga_id, "payment_id": payment_id, "field": "saga_id"}
+            return OtherSaga(f"payment {payment_id} is not of saga {saga_id}", **other)
     return None

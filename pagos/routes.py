@@ -1,6 +1,6 @@
 """pagos over HTTP: parse, call the use case, shape the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from uuid import UUID
@@ -29,9 +29,10 @@ from shared.access import public, services_only, services_or_admin
 from shared.batches import each_once, unless_refused
 from shared.commands import Command, Commands
 from shared.errors import DomainError
-from shared.idempotency import answer, answer_once
+from shared.idempotency import answer_once
 from shared.openapi import idempotent, problem
 from shared.schemas import NoBody
+from shared.standing import turned_back
 from shared.web import Answer, Outcome, respond
 
 routes = APIBlueprint("pagos", __name__, url_prefix="/api/v1")
@@ -80,16 +81,18 @@ def pay_for_saga(body: SagaPaymentIn) -> Response:
     responses={
         200: SagaPaymentOut,
         404: problem("No such payment; name its saga to keep it from coming"),
-        409: problem("The payment is not this saga's"),
+        409: problem("The payment is not this saga's, or the saga did not turn back"),
     },
 )
 @services_only
 def refund(path: PaymentPath, body: RefundIn) -> Response:
     """The compensation of the saga's payment.
 
-    Nothing moves when it was declined (status `declined`), or has not come yet and now never will (`void`).
+    Nothing moves when it was declined (status `declined`), or has not come yet and now never will (`void`). Money that
+    was captured goes back once carrito says that the saga turned back.
     """
-    return answer(db, lambda uow: _refund_payments(uow, [Command(body, path)])[0])
+    [outcome] = _refund_payments([Command(body, path)])
+    return respond(outcome)
 
 
 @routes.get("/payments/saga/<cart_id>", summary="A cart's saga payments", responses={200: SagaPaymentsOut})
@@ -135,14 +138,21 @@ def _pay_for_sagas(uow: Connection, asked: Sequence[Command[SagaPaymentIn, NoBod
     return [each if isinstance(each, DomainError) else Answer(SagaPaymentOut.of(each.row), 201) for each in paid]
 
 
-@commands.register(
-    "/api/v1/payments/saga/{payment_id}/refund", RefundIn, PaymentPath, key=lambda command: command.path.payment_id
+@commands.register_undo(
+    "/api/v1/payments/saga/{payment_id}/refund",
+    RefundIn,
+    PaymentPath,
+    key=lambda command: command.path.payment_id,
+    may_be_undone=turned_back,
 )
-def _refund_payments(uow: Connection, asked: Sequence[Command[RefundIn, PaymentPath]]) -> list[Outcome]:
+def _refund_payments(
+    connection: Connection, asked: Sequence[Command[RefundIn, PaymentPath]], proven: Collection[UUID]
+) -> list[Outcome]:
     unnamed = [command.path.payment_id for command in asked if command.body.saga_id is None]
-    sagas = service.sagas_of(uow, unnamed)
+    sagas = service.sagas_of(connection, unnamed)
     refunds = [_refund(command, sagas) for command in asked]
-    return unless_refused(refunds, lambda fit: each_once(fit, attrgetter("saga_id"), partial(_refunded, uow)))
+    refund_some = partial(_refunded, connection, proven)
+    return unless_refused(refunds, lambda fit: each_once(fit, attrgetter("saga_id"), refund_some))
 
 
 def _refund(command: Command[RefundIn, PaymentPath], sagas: Mapping[UUID, UUID | DomainError]) -> Refund | DomainError:
@@ -152,9 +162,9 @@ def _refund(command: Command[RefundIn, PaymentPath], sagas: Mapping[UUID, UUID |
     return Refund(saga_id, command.path.payment_id, command.body.reason)
 
 
-def _refunded(uow: Connection, refunds: Sequence[Refund]) -> list[Outcome]:
+def _refunded(connection: Connection, proven: Collection[UUID], refunds: Sequence[Refund]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    for each, done in zip(refunds, service.refund(uow, refunds), strict=True):
+    for each, done in zip(refunds, service.refund(connection, refunds, proven), strict=True):
         if isinstance(done, DomainError):
             outcomes.append(done)
         elif done.row is None:

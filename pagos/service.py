@@ -3,7 +3,7 @@
 Those of sagas take what many sagas ask for, each saga once, and return an outcome for each, in their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from pagos.domain import (
     MerchantCharge,
     OtherSaga,
     PaymentNotFound,
+    PaymentStatus,
     Refund,
     SagaCharge,
     WalletNotFound,
@@ -24,6 +25,8 @@ from pagos.models import barrier, payments, wallets
 from shared.barrier import Entry, Undo
 from shared.db import Row
 from shared.errors import DomainError
+from shared.repetition import contradiction
+from shared.standing import SagaStands
 
 _RELATED = select(payments).where(
     or_(
@@ -70,19 +73,24 @@ def pay_for_saga(uow: Connection, charges: Sequence[SagaCharge]) -> list[Paid | 
     return [outcomes[charge.saga_id] for charge in charges]
 
 
-def refund(uow: Connection, refunds: Sequence[Refund]) -> list[Refunded | DomainError]:
+def refund(
+    connection: Connection, refunds: Sequence[Refund], proven: Collection[UUID] | None = None
+) -> list[Refunded | DomainError]:
     """Give each saga's money back, once; the payments. One that was never asked for is None, and is never taken now.
 
-    Refusals: `OtherSaga` when payment and saga do not belong together.
+    Refusals: `OtherSaga` when payment and saga do not belong together, and `SagaStands` for money that was captured by
+    another saga than those of which it is `proven` that they turned back (None: all have).
     """
-    undos = barrier.enter_undo(uow, CHARGE, {each.saga_id: {"payment_id": each.payment_id} for each in refunds})
-    to_undo = [each for each in refunds if undos[each.saga_id] is Undo.FIRST]
-    given = ledger.give_back(uow, to_undo) if to_undo else {}
+    undos = barrier.enter_undo(connection, CHARGE, {each.saga_id: {"payment_id": each.payment_id} for each in refunds})
     outcomes: dict[UUID, Refunded | DomainError] = {
         saga_id: undo for saga_id, undo in undos.items() if isinstance(undo, DomainError)
     }
+    first = [each for each in refunds if undos[each.saga_id] is Undo.FIRST]
+    outcomes |= _standing(connection, first, undos, proven)
+    to_undo = [each for each in first if each.saga_id not in outcomes]
+    given = ledger.give_back(connection, to_undo) if to_undo else {}
     outcomes |= {saga_id: Refunded(row, first=True) for saga_id, row in given.items()}
-    outcomes |= _nothing_given(uow, [each for each in refunds if each.saga_id not in outcomes], undos)
+    outcomes |= _nothing_given(connection, [each for each in refunds if each.saga_id not in outcomes], undos)
     return [outcomes[each.saga_id] for each in refunds]
 
 
@@ -128,9 +136,29 @@ def _pay_first(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Pai
 
 
 def _paid_before(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
-    """Charges that were captured before."""
+    """Charges that were captured before. The first may have left the payment's id to us, and one that names it not."""
     paid = {row["saga_id"]: row for row in _related(uow, [charge.saga_id for charge in charges], [])}
-    return {charge.saga_id: Paid(paid[charge.saga_id], first=False) for charge in charges}
+    made = {saga_id: {"payment_id": row["id"]} for saga_id, row in paid.items()}
+    return {
+        charge.saga_id: contradiction(charge.saga_id, CHARGE, made[charge.saga_id], charge.named)
+        or Paid(paid[charge.saga_id], first=False)
+        for charge in charges
+    }
+
+
+def _standing(
+    connection: Connection,
+    refunds: Sequence[Refund],
+    undos: Mapping[UUID, Undo | DomainError],
+    proven: Collection[UUID] | None,
+) -> dict[UUID, SagaStands]:
+    """The refusals of refunds of captured money that may be what an order was paid with; they leave no trace."""
+    if proven is None:
+        return {}
+    doubtful = [each.saga_id for each in refunds if each.saga_id not in proven]
+    captured = [row["saga_id"] for row in _related(connection, doubtful, []) if row["status"] == PaymentStatus.CAPTURED]
+    barrier.withdraw(connection, CHARGE, {saga_id: undos[saga_id] for saga_id in captured})
+    return {saga_id: SagaStands(saga_id, "the payment") for saga_id in captured}
 
 
 def _nothing_given(

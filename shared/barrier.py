@@ -129,6 +129,13 @@ class Barrier:
         found = self._known(connection, step, requests)
         return {saga_id: known.wrong for saga_id, known in found.items() if known.wrong is not None}
 
+    def closed(self, connection: Connection, step: str, saga_id: UUID) -> bool:
+        """Whether the step was undone, or refused: it is not done (any more), and never will be."""
+        entries = self.table.c
+        over = (entries.direction == COMPENSATION) | entries.refusal.is_not(None)
+        statement = select(entries.saga_id).where(entries.saga_id == saga_id, entries.step == step, over).limit(1)
+        return connection.scalar(statement) is not None
+
     def refuse(self, connection: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
         """Keep these refusals of a step that was entered, to be given again word for word."""
         if refusals:

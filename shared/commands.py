@@ -7,9 +7,10 @@ one order.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import structlog
 from flask import Response
@@ -22,6 +23,7 @@ from shared.batches import rounds
 from shared.db import Database, is_unavailable
 from shared.errors import DomainError, NotFound
 from shared.schemas import Body, NoBody, Text, View
+from shared.standing import MayBeUndone, undone
 from shared.web import Answer, Outcome, body_of, http_problem, invalid_problem, problem_of, respond
 
 MAX_COMMANDS = 100  # in one request: beyond this nothing is saved, and others wait longer
@@ -70,6 +72,9 @@ class Command(Generic[BodyModel, PathModel]):
 
 
 UseCase = Callable[[Connection, Sequence[Command[BodyModel, PathModel]]], Sequence[Outcome]]
+# As above; the third are the sagas of which it is known that what they did may be undone.
+Undo = Callable[[Connection, Sequence[Command[BodyModel, PathModel]], Collection[UUID]], Sequence[Outcome]]
+Run = Callable[[Sequence[Command[Any, Any]]], Sequence[Outcome]]  # in its own transaction
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class _Endpoint:
     body: type[BaseModel]
     path: type[BaseModel]
     key: Callable[[Command[Any, Any]], Hashable]
-    use_case: UseCase[Any, Any]
+    run: Run
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,53 @@ class Commands:
 
         It is given commands of which no two have the same key (their saga), and returns an outcome for each.
         """
-        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
 
         def registered(use_case: UseCase[BodyModel, PathModel]) -> UseCase[BodyModel, PathModel]:
-            self._endpoints.append(_Endpoint(template, pattern, body, path, key, use_case))
+            def run(asked: Sequence[Command[BodyModel, PathModel]]) -> Sequence[Outcome]:
+                with self._db.transaction() as connection:
+                    return use_case(connection, asked)
+
+            self._add(template, body, path, key, run)
             return use_case
 
         return registered
+
+    def register_undo(
+        self,
+        template: str,
+        body: type[BodyModel],
+        path: type[PathModel] = NoBody,  # type: ignore[assignment]
+        *,
+        key: Callable[[Command[BodyModel, PathModel]], Hashable],
+        may_be_undone: MayBeUndone,
+    ) -> Callable[[Undo[BodyModel, PathModel]], Run]:
+        """As `register`, for what undoes a step; the function becomes one that runs it (see `shared/standing.py`)."""
+
+        def registered(undo: Undo[BodyModel, PathModel]) -> Run:
+            def run(asked: Sequence[Command[BodyModel, PathModel]]) -> Sequence[Outcome]:
+                return undone(asked, in_transaction, may_be_undone)
+
+            def in_transaction(
+                some: Sequence[Command[BodyModel, PathModel]], proven: Collection[UUID]
+            ) -> Sequence[Outcome]:
+                with self._db.transaction() as connection:
+                    return undo(connection, some, proven)
+
+            self._add(template, body, path, key, run)
+            return run
+
+        return registered
+
+    def _add(
+        self,
+        template: str,
+        body: type[BaseModel],
+        path: type[BaseModel],
+        key: Callable[[Command[Any, Any]], Hashable],
+        run: Run,
+    ) -> None:
+        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
+        self._endpoints.append(_Endpoint(template, pattern, body, path, key, run))
 
     @property
     def templates(self) -> list[str]:
@@ -139,7 +184,7 @@ class Commands:
                 fitting[command.endpoint].append(command)
         for endpoint, of_endpoint in fitting.items():
             for together in rounds(of_endpoint, _Asked.key):
-                found = self._together(endpoint.use_case, [one.command for one in together])
+                found = self._together(endpoint.run, [one.command for one in together])
                 outcomes |= {one.number: outcome for one, outcome in zip(together, found, strict=True)}
         return [outcomes[number] for number in range(len(asked))]
 
@@ -151,25 +196,21 @@ class Commands:
                 return _Asked(number, endpoint, Command(endpoint.body.model_validate(asked.body), path))
         raise UnknownCommand(f"{asked.path} is no command of {self._db.service}", path=asked.path)
 
-    def _together(
-        self, use_case: UseCase[Any, Any], commands: Sequence[Command[Any, Any]]
-    ) -> Sequence[Mapping[str, Any]]:
+    def _together(self, run: Run, commands: Sequence[Command[Any, Any]]) -> Sequence[Mapping[str, Any]]:
         """In one transaction; should that fail, each in one of its own, so that none fails for another's reasons."""
         if len(commands) > 1:
             try:
-                with self._db.transaction() as uow:
-                    return [_plain(outcome) for outcome in use_case(uow, commands)]
+                return [_plain(outcome) for outcome in run(commands)]
             except Exception as error:
                 if is_unavailable(error):
                     raise
                 log.warning("commands failed together", count=len(commands), error=str(error))
-        return [self._alone(use_case, command) for command in commands]
+        return [self._alone(run, command) for command in commands]
 
-    def _alone(self, use_case: UseCase[Any, Any], command: Command[Any, Any]) -> Mapping[str, Any]:
+    def _alone(self, run: Run, command: Command[Any, Any]) -> Mapping[str, Any]:
         try:
-            with self._db.transaction() as uow:
-                [outcome] = use_case(uow, [command])
-                return _plain(outcome)
+            [outcome] = run([command])
+            return _plain(outcome)
         except DomainError as error:
             return _plain(error)
         except Exception as error:

@@ -16,6 +16,7 @@ CLOSED = {
         "POST /carts/<cart_id>/checkout": S,
         "POST /carts/<cart_id>/release": S,
         "GET /checkouts/<saga_id>": S,
+        "GET /checkouts/<saga_id>/standing": S,
         "POST /orders": S,
         "POST /orders/<order_id>/confirm": S,
         "POST /orders/<order_id>/cancel": S,

@@ -32,7 +32,6 @@ class Saga:
     lines: dict[int, int]
     total: Decimal
     contradicted: bool = False  # a step may have been done with other fields than the saga's
-    undone_by_hand: bool = False  # a single compensation may have been done
 
     def items(self) -> list[dict[str, int]]:
         """Its lines, as inventario is told of them."""
@@ -276,7 +275,6 @@ class Shopper:
             return
         for saga in self.sagas:
             if body.get("saga_id", "") == saga.saga_id or (not step.of_cart and path == step.request(saga)[0]):
-                saga.undone_by_hand = saga.undone_by_hand or step.compensates
                 saga.contradicted = saga.contradicted or _differs(step, path, body, saga)
             elif body.get("payment_id") == saga.payment_id or body.get("order_id") == saga.order_id:
                 saga.contradicted = True  # its id is taken

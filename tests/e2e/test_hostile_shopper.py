@@ -13,11 +13,13 @@ from tests.e2e.shop import (
     CHOREOGRAPHED,
     CHOREOGRAPHY,
     COMPLETED,
+    EXECUTOR,
     INVENTARIO,
     ORCHESTRATED,
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    UNDONE,
     USER,
     Shop,
 )
@@ -30,7 +32,7 @@ WAYS = {ORCHESTRATED: (ORCHESTRATOR, "/saga/checkout"), CHOREOGRAPHED: (CHOREOGR
 @pytest.fixture(scope="module")
 def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
     url = broker.create()
-    yield {"rabbitmq_url": url, "env": {**QUICK, "FORWARD_DEADLINE_SECONDS": "5"}}
+    yield {"rabbitmq_url": url, "copies": {EXECUTOR: 1}, "env": {**QUICK, "FORWARD_DEADLINE_SECONDS": "5"}}
     broker.drop(url)
 
 
@@ -147,6 +149,102 @@ def test_what_is_asked_under_a_sagas_id_before_the_saga_asks_does_not_change_wha
     saga = shop.ended(saga_id)
     assert saga["status"] == "compensated"
     is_whole(shop, cart, saga_id, Decimal("2598.00"))
+
+
+def undo_alone(shop: Shop, saga_id: str) -> list[int]:
+    """Have each step of a saga undone, by its own endpoint and by that for many; the statuses."""
+    about = shop.get(CARRITO, f"/checkouts/{saga_id}").body
+    steps = [
+        (CARRITO, f"/orders/{about['order_id']}/cancel", {}),
+        (PAGOS, f"/api/v1/payments/saga/{about['payment_id']}/refund", {}),
+        (INVENTARIO, "/api/products/unreserve", {"cart_id": about["cart_id"]}),
+    ]
+    answers = []
+    for service, path, fields in steps:
+        body = {"saga_id": saga_id, **fields}
+        answers.append(shop.post(service, path, body).status)
+        [outcome] = shop.post(service, "/saga-commands", {"commands": [{"path": path, "body": body}]}).body["outcomes"]
+        answers.append(outcome["status"])
+    return answers
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_no_step_of_a_saga_that_stands_is_undone_alone(
+    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+) -> None:
+    """Nobody keeps goods whose money went back, or an order whose goods did."""
+    cart = shop.cart((cheap_and_dear[1], 1))
+    saga_id = shop.begin(cart, pattern=pattern)
+    assert shop.became(saga_id) == COMPLETED
+    assert undo_alone(shop, saga_id) == [409] * 6
+    assert shop.became(saga_id) == COMPLETED
+    is_whole(shop, cart, saga_id, Decimal("2598.00"))
+    assert shop.compensate(saga_id).status == 202
+    assert shop.became(saga_id) == UNDONE
+    assert set(undo_alone(shop, saga_id)) == {200}
+    assert shop.became(saga_id) == UNDONE
+
+
+# Who dies, and where, so that the saga waits once it has paid.
+PAID = {
+    ORCHESTRATED: (EXECUTOR, "executor.after_call.process_payment.action"),
+    CHOREOGRAPHED: ("carrito-worker", "carrito.worker.before_commit"),
+}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_money_of_a_saga_that_may_still_order_does_not_go_back(
+    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+) -> None:
+    """It would order, and sell, what is not paid any more."""
+    cart = shop.cart((cheap_and_dear[1], 1))
+    worker, point = PAID[pattern]
+    shop.restart(worker, FAULT_KILL_AT=point)
+    saga_id = shop.begin(cart, pattern=pattern)
+    shop.system.wait_dead(worker)
+    about = shop.get(CARRITO, f"/checkouts/{saga_id}").body
+    refund = shop.post(PAGOS, f"/api/v1/payments/saga/{about['payment_id']}/refund", {"saga_id": saga_id})
+    assert (refund.status, refund.body["type"]) == (409, "/problems/saga-stands")
+    shop.restart(worker)
+    assert shop.became(saga_id) == COMPLETED
+    is_whole(shop, cart, saga_id, Decimal("2598.00"))
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_what_was_reserved_otherwise_under_a_sagas_id_keeps_it_from_nothing_but_its_success(
+    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+) -> None:
+    """It turns back, and its cart is open again."""
+    for path, fields in (("unreserve", {}), ("reserve", {"items": [{"product_id": cheap_and_dear[1], "quantity": 1}]})):
+        cart = shop.cart((cheap_and_dear[0], 1))
+        shop.system.kill("inventario-worker")
+        frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(pattern)).body
+        foreign = {"saga_id": frozen["saga_id"], "cart_id": str(uuid4()), **fields}
+        assert shop.post(INVENTARIO, f"/api/products/{path}", foreign).status < 300
+        shop.restart("inventario-worker")
+        shop.post(*WAYS[pattern], {**shop.wish(cart), "saga_id": frozen["saga_id"]})
+        shop.know(frozen["saga_id"], pattern)
+        assert shop.ended(frozen["saga_id"])["status"] == "compensated"
+        assert shop.cart_as_it_is(cart)["status"] == "open"
+        assert shop.post(INVENTARIO, "/api/products/unreserve", foreign).status == 200  # it was never the saga's
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_payment_under_a_sagas_id_whose_id_nobody_chose_leaves_the_saga_nothing_to_wait_for(
+    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+) -> None:
+    cart = shop.cart((cheap_and_dear[0], 1))
+    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(pattern)).body
+    ids = {"saga_id": frozen["saga_id"], "cart_id": cart}
+    paid = {**ids, "user_id": USER, "amount": "1.00", "payment_method": "credit_card"}
+    foreign = shop.post(PAGOS, "/api/v1/payments/saga", paid)
+    assert foreign.status == 201
+    shop.post(*WAYS[pattern], {**shop.wish(cart), "saga_id": frozen["saga_id"]})
+    shop.know(frozen["saga_id"], pattern)
+    assert shop.ended(frozen["saga_id"])["status"] == "compensated"
+    assert shop.cart_as_it_is(cart)["status"] == "open"
+    refund = f"/api/v1/payments/saga/{foreign.body['id']}/refund"
+    assert shop.post(PAGOS, refund, {"saga_id": frozen["saga_id"]}).status == 200
 
 
 def _freeze(pattern: str) -> dict[str, str]:

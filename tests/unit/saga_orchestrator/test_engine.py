@@ -1,5 +1,7 @@
 """Given this state and that outcome, exactly this command comes next."""
 
+import pytest
+
 from saga_orchestrator.engine import (
     Command,
     Direction,
@@ -20,6 +22,7 @@ from saga_orchestrator.orchestrator import CHECKOUT
 from shared.saga_states import SagaStatus, StepStatus
 
 OK, NO, LOST, LATE = Succeeded(), Refused("no"), Unknown("lost"), Unknown("lost", deadline_passed=True)
+ANOTHERS = Refused("no", contradicts=True)
 BACK = ["-create_order", "-process_payment", "-reserve_inventory", "release_cart"]
 FORWARD = ["reserve_inventory", "process_payment", "create_order", "commit_inventory", "confirm_order"]
 
@@ -80,15 +83,17 @@ def test_the_step_that_failed_stays_failed_and_those_never_asked_for_are_skipped
     assert state.error == "process_payment: no"
 
 
-def test_what_was_refused_and_is_refused_again_when_it_is_to_be_undone_left_nothing() -> None:
-    """Somebody else's request was there first, under the saga's id."""
-    state = after(OK, NO, OK, NO)
+@pytest.mark.parametrize("payment", [[NO], [LOST, NO], [LATE]])
+def test_a_step_that_is_another_requests_left_nothing_to_undo(payment: list[Outcome]) -> None:
+    """Somebody else's was there first, under the saga's id; how much was heard of our own does not matter."""
+    state = after(OK, *payment, OK, ANOTHERS)
     assert next_command(CHECKOUT, state) == Command("reserve_inventory", Direction.COMPENSATION)
     assert state.task("process_payment").status is StepStatus.FAILED
 
 
-def test_a_no_to_a_compensation_of_what_may_have_been_done_is_never_taken_for_done() -> None:
-    for late in (after(OK, LATE, OK), after(OK, OK, NO, OK)):
+def test_any_other_no_to_a_compensation_is_never_taken_for_done() -> None:
+    """It may come from whatever answers at that address, and what was done for us stays done."""
+    for late in (after(OK, LATE, OK), after(OK, OK, NO, OK), after(OK, NO, OK), after(OK, LOST, NO, OK)):
         asked = next_command(CHECKOUT, late)
         assert asked == Command("process_payment", Direction.COMPENSATION)
         assert next_command(CHECKOUT, after(NO, NO, state=late)) == asked
