@@ -44,7 +44,12 @@ def create_orders(uow: Connection, asked: Sequence[Command[OrderIn, NoBody]]) ->
     return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row), 201) for each in created]
 
 
-@commands.register("/orders/{order_id}/confirm", MaybeOfSagaIn, OrderPath, key=lambda command: command.path.order_id)
+@commands.register(
+    "/orders/{order_id}/confirm",
+    MaybeOfSagaIn,
+    OrderPath,
+    key=lambda command: command.body.saga_id or command.path.order_id,
+)
 def confirm_orders(uow: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
     """Confirmed orders."""
     return _with_sagas(uow, asked, _confirmed)
@@ -61,7 +66,7 @@ def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
     "/orders/{order_id}/cancel",
     MaybeOfSagaIn,
     OrderPath,
-    key=lambda command: command.path.order_id,
+    key=lambda command: command.body.saga_id or command.path.order_id,
     may_be_undone=_turned_back,
 )
 def cancel_orders(

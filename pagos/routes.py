@@ -142,7 +142,7 @@ def _pay_for_sagas(uow: Connection, asked: Sequence[Command[SagaPaymentIn, NoBod
     "/api/v1/payments/saga/{payment_id}/refund",
     RefundIn,
     PaymentPath,
-    key=lambda command: command.path.payment_id,
+    key=lambda command: command.body.saga_id or command.path.payment_id,
     may_be_undone=turned_back,
 )
 def _refund_payments(
