@@ -1,6 +1,7 @@
 """The beginning of a checkout: its cart is frozen, and its saga will not be forgotten from that commit on.
 
-An orchestrated saga is handed over to its service (`handover.py`); a choreographed one begins with an event.
+The saga's service is told of it (`handover.py`): that is what starts an orchestrated saga. A choreographed one begins
+with an event, but events can be lost: they are sent again for sagas that the window knows.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,14 @@ from shared.event_bus import CheckoutInitiated, Event, Item
 Asked = tuple[UUID, str, Wish]  # the cart, its user, and how it is to be checked out
 
 
-def begin(uow: Connection, asked: Sequence[Asked], settings: Settings) -> list[carts.FrozenCart | DomainError]:
-    """Freeze each cart for a new saga: of many at once, one. Refusals: those of `carts.begin_checkout`."""
-    beginnings = [_beginning(cart_id, user_id, wish, settings) for cart_id, user_id, wish in asked]
+def begin(
+    uow: Connection, asked: Sequence[Asked], settings: Settings, *, for_saga_service: bool
+) -> list[carts.FrozenCart | DomainError]:
+    """Freeze each cart for a new saga: of many at once, one. Refusals: those of `carts.begin_checkout`.
+
+    `for_saga_service`: whether the service that shows these sagas begins them itself.
+    """
+    beginnings = [_beginning(cart_id, user_id, wish, settings, for_saga_service) for cart_id, user_id, wish in asked]
     begun = unless_refused(beginnings, lambda fit: carts.begin_checkout(uow, fit, settings.currency))
     events = [
         Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
@@ -33,13 +39,14 @@ def begin(uow: Connection, asked: Sequence[Asked], settings: Settings) -> list[c
     return begun
 
 
-def _beginning(cart_id: UUID, user_id: str, wish: Wish, settings: Settings) -> Beginning | DomainError:
-    if wish.saga_pattern == "orchestrated":
-        return Beginning(cart_id, user_id, wish, settings.handover_seconds)
-    if settings.rabbitmq_url is None:
+def _beginning(
+    cart_id: UUID, user_id: str, wish: Wish, settings: Settings, for_saga_service: bool
+) -> Beginning | DomainError:
+    if wish.saga_pattern == "choreographed" and settings.rabbitmq_url is None:
         why = "choreographed checkouts need a broker: RABBITMQ_URL is not set"
         return PatternNotAvailable(why, saga_pattern=wish.saga_pattern)
-    return Beginning(cart_id, user_id, wish, None)
+    is_known = wish.saga_pattern == "choreographed" and for_saga_service
+    return Beginning(cart_id, user_id, wish, None if is_known else settings.handover_seconds)
 
 
 def _initiated(cart: carts.FrozenCart, currency: str) -> CheckoutInitiated:

@@ -94,11 +94,11 @@ def hand_over_now(connection: Connection, saga_id: UUID) -> None:
     notify(connection, HANDOVER)
 
 
-def take_overdue(connection: Connection, limit: int, again_seconds: float) -> Sequence[Row]:
+def take_overdue(connection: Connection, pattern: str, limit: int, again_seconds: float) -> Sequence[Row]:
     """Checkouts whose saga may not be known yet; each is due again later. Several processes may do it at once."""
     overdue = (
         select(checkouts.c.saga_id)
-        .where(checkouts.c.handover_due_at <= func.now())
+        .where(checkouts.c.saga_pattern == pattern, checkouts.c.handover_due_at <= func.now())
         .order_by(checkouts.c.handover_due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -122,8 +122,9 @@ def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
     connection.execute(_HANDED_OVER, {"saga_ids": sorted(saga_ids)})
 
 
-def seconds_to_next_overdue(connection: Connection) -> float | None:
+def seconds_to_next_overdue(connection: Connection, pattern: str) -> float | None:
     """Seconds until the first handover is overdue (not negative); None when none is awaited."""
-    first: Any = select(func.min(checkouts.c.handover_due_at)).scalar_subquery()
+    of_pattern = checkouts.c.saga_pattern == pattern
+    first: Any = select(func.min(checkouts.c.handover_due_at)).where(of_pattern).scalar_subquery()
     seconds = connection.scalar(select(func.extract("epoch", first - func.now())))
     return None if seconds is None else max(0.0, float(seconds))

@@ -89,7 +89,8 @@ def release_carts(uow: Connection, asked: Sequence[Command[OfSagaIn, CartPath]])
 def begin_checkouts(uow: Connection, asked: Sequence[Command[BeginCheckoutIn, CartPath]]) -> list[Outcome]:
     """Carts, each frozen for a new saga."""
     settings: Settings = current_app.extensions["settings"]
-    begun = begin(uow, [(each.path.cart_id, each.body.user_id, _wish(each.body)) for each in asked], settings)
+    beginnings = [(each.path.cart_id, each.body.user_id, _wish(each.body)) for each in asked]
+    begun = begin(uow, beginnings, settings, for_saga_service=True)
     return [each if isinstance(each, DomainError) else Answer(FrozenCartOut.frozen(each), 201) for each in begun]
 
 

@@ -1,13 +1,14 @@
 """Telling the service of a pattern about a checkout.
 
-For an orchestrated one it is what starts the saga. The checkout's row is the outbox: it says what the saga is about,
-in the commit that froze the cart, and whether the saga's service has yet to be told, whatever becomes of the cart
-meanwhile. The request that began the checkout tells it, as long as there are places for that; for the rest the worker
-is woken. What is left over (carrito or the other died in between) is delivered by the worker too, when it is overdue.
-Delivering twice does no harm: the saga's id is the key.
+For an orchestrated one it is what starts the saga. A choreographed saga begins with an event, whoever is there; its
+window is told so that the caller finds the saga there at once, so that a preference to wait for the end is honoured,
+and so that it is watched: should the saga's first event be lost, it is sent again for a saga that the window knows.
 
-A choreographed saga begins with an event, whoever is there. Its window is told, once, so that the caller finds the
-saga there at once, and so that a preference to wait for the end is honoured.
+The checkout's row is the outbox: it says what the saga is about, in the commit that froze the cart, and whether the
+saga's service has yet to be told, whatever becomes of the cart meanwhile. The request that began the checkout tells it,
+as long as there are places for that; for the rest of the orchestrated ones the worker is woken. What is left over
+(carrito or the other died in between) is delivered by the worker too, when it is overdue. Delivering twice does no
+harm: the saga's id is the key.
 """
 
 import threading

@@ -84,7 +84,12 @@ checkouts = Table(
     Column("trace", String(55)),
     Column("handover_due_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Index("ix_checkouts_handover", "handover_due_at", postgresql_where=text("handover_due_at IS NOT NULL")),
+    Index(
+        "ix_checkouts_handover",
+        "saga_pattern",
+        "handover_due_at",
+        postgresql_where=text("handover_due_at IS NOT NULL"),
+    ),
 )
 
 orders = Table(

@@ -207,8 +207,7 @@ def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Resp
     reply = handover.deliver(wish, request.headers.get("Prefer", ""))
     if reply is None:
         return accepted
-    if body.saga_pattern == "orchestrated":
-        _handed_over(UUID(started["saga_id"]))
+    _handed_over(UUID(started["saga_id"]))
     answer = {**reply.body, "saga_pattern": body.saga_pattern}
     kept = {"Location": accepted.headers["Location"]}
     if "Preference-Applied" in reply.headers:
@@ -289,9 +288,10 @@ _handed_over: Together[UUID, None] = Together(_mark_handed_over, gather_seconds=
 
 
 def _accept(uow: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
-    """Begin, and have the worker hand the checkout over at once when this request won't."""
+    """Begin, and have the worker hand the checkout over when this request won't: at once if that starts the saga."""
     settings: Settings = current_app.extensions["settings"]
-    cart = done(begin(uow, [(body.cart_id, body.user_id, body.wish(_trace()))], settings)[0])
+    asked = [(body.cart_id, body.user_id, body.wish(_trace()))]
+    cart = done(begin(uow, asked, settings, for_saga_service=False)[0])
     if at_once and body.saga_pattern == "orchestrated":
         checkout_store.hand_over_now(uow, cart.row["saga_id"])
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}

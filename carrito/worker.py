@@ -3,6 +3,7 @@
 Any number of them may run. Without a broker it only hands over.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from flask import current_app
@@ -21,11 +22,11 @@ from shared.wakeup import Listener, Stop
 BATCH = 20  # each is a request; one that is tried twice, since others took too long, does no harm
 
 
-def run_once(again_seconds: float) -> int:
-    """Hand over what is overdue; how many were tried. One that fails is due again later."""
+def run_once(pattern: str, again_seconds: float) -> int:
+    """Hand over what is overdue of a pattern; how many were tried. One that fails is due again later."""
     handover: Handover = current_app.extensions["handover"]
     with db.transaction() as uow:
-        overdue = take_overdue(uow, BATCH, again_seconds)
+        overdue = take_overdue(uow, pattern, BATCH, again_seconds)
     delivered = []
     for checkout in overdue:
         heartbeat.beat()
@@ -37,28 +38,40 @@ def run_once(again_seconds: float) -> int:
     return len(overdue)
 
 
-def idle_seconds(handover_seconds: float) -> float:
+def idle_seconds(pattern: str, handover_seconds: float) -> float:
     """Until the first is overdue; no checkout to come is overdue sooner than this."""
     with db.transaction() as uow:
-        seconds = seconds_to_next_overdue(uow)
+        seconds = seconds_to_next_overdue(uow, pattern)
     return handover_seconds if seconds is None else min(seconds, handover_seconds)
+
+
+def handovers(settings: Settings, stop: Stop) -> list[Callable[[], None]]:
+    """A loop for each pattern, so that a service that is away keeps no checkout from the other pattern's.
+
+    Only orchestrated ones are to be handed over at once: choreographed ones have begun by then.
+    """
+    patterns = ["orchestrated"] if settings.rabbitmq_url is None else ["orchestrated", "choreographed"]
+    return [
+        partial(
+            worker.run,
+            stop,
+            partial(run_once, pattern, settings.handover_seconds),
+            partial(idle_seconds, pattern, settings.handover_seconds),
+            Listener(settings.database_url, HANDOVER) if pattern == "orchestrated" else None,
+            name=f"handover of {pattern}",
+        )
+        for pattern in patterns
+    ]
 
 
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    listener = Listener(settings.database_url, HANDOVER)
     stop = Stop.on_signals()
-    chore = partial(
-        worker.run,
-        stop,
-        lambda: run_once(settings.handover_seconds),
-        lambda: idle_seconds(settings.handover_seconds),
-        listener,
-    )
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)
-    worker.run_all(create_app(settings), stop, chore, totals, *purges, *jobs(db, PART, settings, stop))
+    chores = [*handovers(settings, stop), totals, *purges, *jobs(db, PART, settings, stop)]
+    worker.run_all(create_app(settings), stop, *chores)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from shared.errors import Conflict
 from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
 from shared.ids import new_id
 from shared.json_codec import dumps
-from shared.outbox import lazily
 from shared.prepared import prepared
 from shared.retention import TooOld, check_undoable, retention_of, too_old_sql
 from shared.saga_states import ENDED, SagaStatus
@@ -40,10 +39,9 @@ def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> 
     """Have these sagas seen from now on; the status of each, whose events may be here already.
 
     `TooOld` stands for one that may have been forgotten, `CartRefused` for one that is known as another checkout's; of
-    one whose beginning has not come yet, only the cart is known. Waits for no disk: that carrito froze the cart is
-    durable, and the saga's first event tells of it again.
+    one whose beginning has not come yet, only the cart is known. Repeated, it changes nothing. Durable once it is
+    committed: carrito does not hand the checkout over again then, and the saga's first event may be lost.
     """
-    lazily(uow)
     by_id = {each.saga_id: each for each in checkouts}
     times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(uow).sagas}
     new = set(uow.scalars(REGISTER, {"rows": dumps([vars(each) for each in by_id.values()]), **times}))

@@ -213,6 +213,24 @@ def test_it_ends_when_an_operator_has_its_events_sent_again(shop: Shop, lost: Lo
 
 
 @pytest.mark.parametrize("what", ["queue_delete", "queue_purge"])
+def test_a_checkout_ends_that_nobody_knew_of_when_its_first_event_was_lost(shop: Shop, lost: Lost, what: str) -> None:
+    """Its window is away when carrito accepts it, and both copies of the event are lost: no watchdog knows the saga."""
+    cart = shop.cart((shop.product(), 1))
+    away = ("inventario-worker", CHOREOGRAPHY, f"{CHOREOGRAPHY}-worker")
+    for name in away:
+        shop.system.kill(name)
+    saga_id = shop.begin(cart, pattern=CHOREOGRAPHED)
+    lost.wait_sent(saga_id, "checkout.initiated")
+    with lost.channel() as channel:
+        for queue in (INVENTARIO, CHOREOGRAPHY):
+            getattr(channel, what)(queue)
+    for name in away:
+        shop.restart(name)
+    assert shop.became(saga_id) == COMPLETED
+    assert len(shop.timeline(saga_id, event="checkout.initiated")) == 1
+
+
+@pytest.mark.parametrize("what", ["queue_delete", "queue_purge"])
 def test_what_was_in_a_queue_that_somebody_emptied_is_sent_again(shop: Shop, lost: Lost, what: str) -> None:
     shelf = shop.product()
     undone = shop.buy(shelf, pattern=CHOREOGRAPHED)

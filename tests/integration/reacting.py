@@ -114,7 +114,7 @@ class Carts(Reacting):
         wish = Wish(payment_method, "Main St 1", "choreographed", "")
         settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
         with self.transaction() as uow:
-            cart = done(checkout.begin(uow, [(cart_id, user_id, wish)], settings)[0])
+            cart = done(checkout.begin(uow, [(cart_id, user_id, wish)], settings, for_saga_service=False)[0])
             staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.row["saga_id"]).returning(outbox.table)
             row = uow.execute(staged).mappings().one()
         return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])

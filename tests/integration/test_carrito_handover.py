@@ -1,6 +1,6 @@
 """An accepted checkout is handed over to its saga's service: by its request, or else by carrito's worker."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,12 +8,15 @@ import pytest
 from flask.testing import FlaskClient
 
 from carrito.checkout_store import take_overdue
-from carrito.worker import run_once
+from carrito.worker import BATCH, run_once
 from shared.http_client import Reply
 from shared.testing import concurrently
 from tests.integration.carrito_client import USER, Carrito
 
 LATER = 600.0  # beyond this test's end
+ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
+BOTH = (ORCHESTRATED, CHOREOGRAPHED)
+in_both_styles = pytest.mark.parametrize("pattern", BOTH)
 
 
 class Sagas:
@@ -33,18 +36,21 @@ class Sagas:
         if self.away:
             return None
         self.told.append(str(checkout["saga_id"]))
-        return Reply(202, {}, {})
+        return Reply(202, {"saga_id": self.told[-1]}, {})
 
 
 @pytest.fixture
 def carrito(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Carrito:
-    return Carrito(service_client("carrito", database_url=fresh_database_url))
+    broker = "amqp://127.0.0.1:1"  # that there is one is enough: what is staged for it stays in the outbox
+    return Carrito(service_client("carrito", database_url=fresh_database_url, rabbitmq_url=broker))
 
 
-def accepted(carrito: Carrito, sagas: Sagas) -> str:
+def accepted(carrito: Carrito, sagas: Sagas, pattern: str = ORCHESTRATED, handover_seconds: float = LATER) -> str:
     """The saga of a checkout that carrito has accepted."""
-    carrito.client.application.extensions["handover"] = sagas
-    wish = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": "orchestrated"}
+    app = carrito.client.application
+    app.extensions["handover"] = sagas
+    app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": handover_seconds})
+    wish = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": pattern}
     response = carrito.client.post(
         "/checkout/saga", json={"cart_id": str(carrito.open_cart((1, 1))), "user_id": USER, **wish}
     )
@@ -52,10 +58,10 @@ def accepted(carrito: Carrito, sagas: Sagas) -> str:
     return str(response.get_json()["saga_id"])
 
 
-def work(carrito: Carrito, again_seconds: float = LATER) -> int:
+def work(carrito: Carrito, again_seconds: float = LATER, patterns: Sequence[str] = BOTH) -> int:
     """What carrito's worker does at a time; how many it tried."""
     with carrito.client.application.app_context():
-        return run_once(again_seconds)
+        return sum(run_once(pattern, again_seconds) for pattern in patterns)
 
 
 def test_what_its_request_has_no_place_to_tell_of_the_worker_tells_once(carrito: Carrito) -> None:
@@ -66,9 +72,10 @@ def test_what_its_request_has_no_place_to_tell_of_the_worker_tells_once(carrito:
     assert sagas.told == [saga_id]
 
 
-def test_while_nobody_is_there_to_be_told_it_is_tried_again(carrito: Carrito) -> None:
-    sagas = Sagas(away=True)
-    saga_id = accepted(carrito, sagas)
+@in_both_styles
+def test_while_nobody_is_there_to_be_told_it_is_tried_again(carrito: Carrito, pattern: str) -> None:
+    sagas = Sagas(place=True, away=True)
+    saga_id = accepted(carrito, sagas, pattern, handover_seconds=0)
     assert [work(carrito, 0), work(carrito, 0)] == [1, 1]
     sagas.away = False
     assert [work(carrito, 0), work(carrito, 0)] == [1, 0]
@@ -80,18 +87,35 @@ def test_one_that_was_just_tried_is_left_alone_for_a_while(carrito: Carrito) -> 
     assert [work(carrito, LATER), work(carrito, LATER)] == [1, 0]
 
 
-def test_the_worker_leaves_to_its_request_what_is_not_overdue(carrito: Carrito) -> None:
+@in_both_styles
+def test_the_worker_leaves_to_its_request_what_is_not_overdue(carrito: Carrito, pattern: str) -> None:
     sagas = Sagas(place=True, away=True)
-    accepted(carrito, sagas)
+    accepted(carrito, sagas, pattern)
     sagas.away = False
     assert work(carrito) == 0
     assert sagas.told == []
 
 
+@in_both_styles
+def test_what_its_request_told_of_the_worker_does_not_tell_again(carrito: Carrito, pattern: str) -> None:
+    sagas = Sagas(place=True)
+    saga_id = accepted(carrito, sagas, pattern, handover_seconds=0)
+    assert work(carrito) == 0
+    assert sagas.told == [saga_id]
+
+
+def test_the_worker_tells_of_a_choreographed_one_that_its_request_had_no_place_for(carrito: Carrito) -> None:
+    """When it is overdue: its first event tells of it sooner."""
+    sagas = Sagas()
+    saga_id = accepted(carrito, sagas, CHOREOGRAPHED, handover_seconds=0)
+    assert [work(carrito), work(carrito)] == [1, 0]
+    assert sagas.told == [saga_id]
+
+
 def test_a_worker_passes_over_what_another_is_just_taking(carrito: Carrito) -> None:
     saga_ids = [accepted(carrito, Sagas()) for _ in range(2)]
     with carrito.transaction() as one, carrito.transaction() as other:
-        taken = [*take_overdue(one, 1, LATER), *take_overdue(other, 1, LATER)]
+        taken = [*take_overdue(one, ORCHESTRATED, 1, LATER), *take_overdue(other, ORCHESTRATED, 1, LATER)]
     assert sorted(str(row["saga_id"]) for row in taken) == sorted(saga_ids)
 
 
@@ -105,3 +129,24 @@ def test_workers_that_look_at_the_same_moment_tell_of_each_checkout_once(carrito
 
     concurrently(*[work_until_nothing_is_left] * 4)
     assert sorted(sagas.told) == sorted(saga_ids)
+
+
+def test_one_style_waits_for_nobody_of_the_other(carrito: Carrito) -> None:
+    """As many as go together are overdue of the one whose service is away."""
+    sagas = Sagas()
+    for _ in range(BATCH):
+        accepted(carrito, sagas, CHOREOGRAPHED, handover_seconds=0)
+    saga_id = accepted(carrito, sagas, ORCHESTRATED)
+    assert work(carrito, patterns=[ORCHESTRATED]) == 1
+    assert sagas.told == [saga_id]
+
+
+def test_one_that_is_begun_for_the_window_is_known_there(carrito: Carrito) -> None:
+    sagas = Sagas()
+    wish = {"user_id": USER, "payment_method": "paypal", "billing_address": "here", "saga_pattern": CHOREOGRAPHED}
+    app = carrito.client.application
+    app.extensions["handover"] = sagas
+    app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": 0})
+    assert carrito.client.post(f"/carts/{carrito.open_cart((1, 1))}/checkout", json=wish).status_code == 201
+    assert work(carrito) == 0
+    assert sagas.told == []
