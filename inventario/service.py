@@ -25,6 +25,7 @@ from inventario.domain import (
     ReservationRequest,
     ReservationStatus,
     Reserve,
+    Transitions,
     Verdict,
     allocate,
     cancelled,
@@ -72,7 +73,7 @@ def unreserve(
     """
     undos = barrier.enter_undo(connection, RESERVE, {each.saga_id: each.named for each in requests})
     transitions = {
-        saga_id: STAY if undo is Undo.REPEATED else UNDO if proven is None or saga_id in proven else UNDO_HELD
+        saga_id: _to_undo(undo, turned_back=proven is None or saga_id in proven)
         for saga_id, undo in undos.items()
         if isinstance(undo, Undo)
     }
@@ -148,6 +149,13 @@ def reservations_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
         .order_by(reservations.c.created_at, reservations.c.saga_id, lines.product_id)
     )
     return uow.execute(statement).mappings().all()
+
+
+def _to_undo(undo: Undo, *, turned_back: bool) -> Transitions:
+    """What becomes of a reservation; what was sold is undone only when its saga turned back."""
+    if undo is Undo.REPEATED:
+        return STAY
+    return UNDO if turned_back else UNDO_HELD
 
 
 def _hold(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> dict[UUID, Reservation | DomainError]:

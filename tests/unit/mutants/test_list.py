@@ -23,6 +23,7 @@ AREAS = {
     "handover",
     "timeline",
     "clocks",
+    "standing",
 }
 
 
