@@ -34,11 +34,10 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.config["RABBITMQ_URL"] = settings.rabbitmq_url
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
     service_app.extensions["grouped"] = Grouped(settings.limits)
-    places = settings.waiting_places
     service_app.extensions["carts"] = Carts(
-        settings.carrito_service_url, settings.service_token, "choreographed", places
+        settings.carrito_service_url, settings.service_token, "choreographed", settings.carrito_places
     )
-    service_app.extensions["endings"] = Endings(settings.database_url, ENDS, places)
+    service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
     service_app.extensions["metrics"].register(LiveSagas())
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app

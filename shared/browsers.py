@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from flask import Flask, request
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
@@ -68,7 +68,7 @@ def _check_host(authority: str | None, names: frozenset[str]) -> None:
 def _is_from_elsewhere(authority: str, added: frozenset[str]) -> bool:
     origin = request.headers.get("Origin")
     if origin is not None:
-        page = urlsplit(origin) if re.fullmatch(r"https?://[^\s,]+", origin) else None
+        page = _page(origin)
         if page is None:  # "null", for one: a page that won't say
             return True
         if page.hostname in added:
@@ -78,6 +78,14 @@ def _is_from_elsewhere(authority: str, added: frozenset[str]) -> bool:
         if (here[0], here[1] or default) != (there[0], there[1] or default):
             return True
     return request.headers.get("Sec-Fetch-Site", "none") not in OWN_PAGES
+
+
+def _page(origin: str) -> SplitResult | None:
+    """Where a page is from; None for what does not say."""
+    try:
+        return urlsplit(origin) if re.fullmatch(r"https?://[^\s,]+", origin) else None
+    except ValueError:  # brackets that hold no address
+        return None
 
 
 @lru_cache(maxsize=1024)

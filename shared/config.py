@@ -124,3 +124,8 @@ class WaitingServiceSettings(ServiceSettings):
     def threads(self) -> int:
         """Of the web process: those that wait are beside those that work."""
         return self.web_threads + 2 * self.waiting_places
+
+    @property
+    def carrito_places(self) -> int:
+        """How many requests of a saga's service may wait for carrito: also beside those that wait for a saga's end."""
+        return self.waiting_places + self.web_threads // 2

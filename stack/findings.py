@@ -32,10 +32,10 @@ class Examined:
                 self.unchecked[saga.id] = why
                 continue
             self.checked += 1
-            for rule in rules:
-                if not rule.holds(saga):
-                    self.broken[rule.name].append(saga.id)
-            if not saga.known:
+            broken = [rule.name for rule in rules if not rule.holds(saga)]
+            for name in broken:
+                self.broken[name].append(saga.id)
+            if not saga.known and not broken:
                 (self.by_hand if kept else self.unkept).add(saga.id)
 
     @property

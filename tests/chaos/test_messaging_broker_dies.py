@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 
 from shared import rabbitmq
 from shared.event_bus import CARRITO, INVENTARIO, PAGOS, Event
-from shared.event_worker import STOP_SECONDS
 from shared.testing import wait_until
 from tests.system.brokers import OwnBroker
 from tests.system.toy_room import Room
@@ -98,7 +97,7 @@ def test_a_frozen_broker_holds_workers_up_and_no_more(room: Room, own_rabbitmq: 
     own_rabbitmq.freeze()
     second = room[CARRITO].stage(*(initiated() for _ in range(10)))
     stopping.stop()
-    assert stopping.wait_dead(STOP_SECONDS + 5) == 0
+    assert stopping.wait_dead(60) == 0
     own_rabbitmq.thaw()
     wait_ended(room, first + second)
 

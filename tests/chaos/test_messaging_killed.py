@@ -85,7 +85,7 @@ def test_a_worker_that_is_told_to_stop_in_the_middle_of_its_work_does_so_within_
         worker = room.spawn(PAGOS)
         wait_until(lambda: room.ask(WAITING), "its transaction waits for us")
         worker.stop()
-    assert worker.wait_dead(seconds=10) == 0
+    assert worker.wait_dead(seconds=60) == 0
     done = room[PAGOS].acted()
     assert 0 < done.total() <= BATCH
     assert room[PAGOS].unpublished() == 0

@@ -86,9 +86,10 @@ class Caller:
         self._known = {
             "product_id": cycle([product, product, None]),
             "cart_id": cycle([opened, held, done["cart_id"], None, undone["cart_id"], opened]),
-            "saga_id": (str(uuid4()) if number % 6 == 5 else sagas[number % 6] for number in count()),
-            "order_id": cycle([done["order_id"], None]),
-            "payment_id": cycle([done["payment_id"], None]),
+            # Some are new, so that there is something to be done, and most new ones name nothing that is another's.
+            "saga_id": (sagas[number // 2 % len(sagas)] if number % 2 else str(uuid4()) for number in count()),
+            "order_id": cycle([done["order_id"], None, None, None, None]),
+            "payment_id": cycle([done["payment_id"], None, None, None, None]),
             "user_id": cycle([USER, USER, None]),
             "Idempotency-Key": (f"key-{number}" if number % 4 else None for number in count()),
         }

@@ -24,6 +24,8 @@ FOREIGN = [
     {"Origin": "http://127.0.0.1:3000"},  # not the name that was used
     {"Origin": "http://localhost:3000.evil.example"},
     {"Origin": "http://localhost:3000@evil.example"},
+    {"Origin": "http://["},
+    {"Origin": "http://[127.0.0.1]"},
     {"Origin": "null"},
     {"Origin": ""},
     {"Origin": "http://localhost:3000, http://evil.example"},

@@ -179,24 +179,31 @@ def test_a_message_that_cannot_be_parked_is_put_there_by_the_broker(
     assert (letter.error, letter.payload) == ("rejected", "?")
 
 
-def test_a_message_is_said_to_be_parked_once_it_is(room: Room, capsys: pytest.CaptureFixture[str]) -> None:
+class Said:
+    """A log in which what is said can be read."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def warning(self, event: str, **_: object) -> None:
+        self.lines.append(event)
+
+    error = warning
+
+
+def test_a_message_is_said_to_be_parked_once_it_is(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue for it is gone, so at first it cannot be."""
+    said = Said()
+    monkeypatch.setattr(consumer, "log", said)
     room.run(PAGOS)
     wait_until(lambda: room.queues.consumers(PAGOS), "the worker is there", SECONDS)
     room.delete_queue(DEAD)
     room.queues.publish(KEY, raw(b"?", {}))
     wait_until(lambda: room.has_queue(DEAD) and room.queues.depth(DEAD) == 1, "it is parked", SECONDS)
     room.wait_quiet(PAGOS, SECONDS)
-    said = ""
-
-    def all_said() -> bool:
-        nonlocal said
-        said += "".join(capsys.readouterr())  # logs go where the first app of the process had them go
-        return "message parked" in said
-
-    wait_until(all_said, "it is said", SECONDS)
-    assert said.index("message not parked yet") < said.index("message parked")
-    assert said.count("message parked") == 1
+    wait_until(lambda: "message parked" in said.lines, "it is said", SECONDS)
+    assert said.lines.index("message not parked yet") < said.lines.index("message parked")
+    assert said.lines.count("message parked") == 1
 
 
 def test_an_error_that_nobody_expects_makes_a_worker_begin_again_and_loses_nothing(room: Room) -> None:

@@ -31,7 +31,13 @@ QUERIES = (
     "?status=completed&cursor={saga}",
 )
 READS = {
-    "carrito": ["/carts/{cart}", "/checkouts/{saga}", "/orders/{order}", "/orders/saga/{cart}"],
+    "carrito": [
+        "/carts/{cart}",
+        "/checkouts/{saga}",
+        "/checkouts/{saga}/standing",
+        "/orders/{order}",
+        "/orders/saga/{cart}",
+    ],
     "inventario": ["/api/products?limit=5", "/api/products/{product}", "/api/products/reservations/{cart}"],
     "pagos": ["/api/v1/payments/saga/{cart}", "/api/v1/wallets/ana"],
     **{

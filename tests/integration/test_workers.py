@@ -146,7 +146,7 @@ def hung(file: Path) -> str:
     [
         ("saga_orchestrator.store.claim", "claims "),
         ("saga_orchestrator.store.save", "writes-0 "),
-        ("saga_orchestrator.participants.Participants.ask", "alone-0 "),
+        ("saga_orchestrator.participants.Participants.ask", "inventario-0 "),
         ("saga_orchestrator.writer.Writer.progress", "leases "),
     ],
 )
