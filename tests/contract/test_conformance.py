@@ -86,8 +86,8 @@ class Caller:
         self._known = {
             "product_id": cycle([product, product, None]),
             "cart_id": cycle([opened, held, done["cart_id"], None, undone["cart_id"], opened]),
-            # Some are new, so that there is something to be done, and most new ones name nothing that is another's.
-            "saga_id": (sagas[number // 2 % len(sagas)] if number % 2 else str(uuid4()) for number in count()),
+            "saga_id": (str(uuid4()) if number % 6 == 5 else sagas[number % 6] for number in count()),
+            # Seldom, so that a new saga hardly ever names what is another's.
             "order_id": cycle([done["order_id"], None, None, None, None]),
             "payment_id": cycle([done["payment_id"], None, None, None, None]),
             "user_id": cycle([USER, USER, None]),
