@@ -5,7 +5,7 @@ exist take the place of made-up ones, so that it finds what it names.
 """
 
 from collections import Counter
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from itertools import count, cycle
 from typing import Any
 from uuid import uuid4
@@ -38,9 +38,12 @@ CONFIG = {
 }
 
 Case = schemathesis.Case[Any]
-# What is refused for the state of things, which a document does not know, and not for the request: which ids are put
-# together, and in which order requests come, is left to chance.
-FOR_THE_STATE_OF_THINGS = {402, 404, 409}
+# These need a saga that is under way, or a cart together with its saga; see the tests of operators and of carts.
+DONE_ELSEWHERE = (
+    "POST /saga/{saga_id}/retry",
+    "POST /saga/choreography/{saga_id}/retry",
+    "POST /carts/{cart_id}/release",
+)
 
 
 SCHEMAS = {
@@ -77,16 +80,23 @@ class Caller:
         )
         held, opened = shop.cart((int(product), 1)), shop.cart((int(product), 1))
         undone = shop.ended(shop.buy(int(product), method="declined_card"))
-        sagas = [done["saga_id"], held, choreographed.body["saga_id"], None, undone["saga_id"]]
         shop.post(INVENTARIO, "/api/products/reserve", {"cart_id": held, "items": [line]})
         shop.deposit("1000000.00")
-        self._known = {
+        # Ids that belong together go together, so that what is done does not depend on which of them a request has.
+        self._subjects = (
+            subject
+            for _ in count()
+            for subject in (
+                {name: done[name] for name in ("saga_id", "cart_id", "order_id", "payment_id")},
+                {"saga_id": held, "cart_id": held},
+                {"saga_id": str(uuid4()), "cart_id": opened},
+                {"saga_id": choreographed.body["saga_id"]},
+                {},
+                {name: undone[name] for name in ("saga_id", "cart_id")},
+            )
+        )
+        self._known: dict[str, Iterator[str | None]] = {
             "product_id": cycle([product, product, None]),
-            "cart_id": cycle([opened, held, done["cart_id"], None, undone["cart_id"], opened]),
-            "saga_id": (str(uuid4()) if number % 6 == 5 else sagas[number % 6] for number in count()),
-            # Seldom, so that a new saga hardly ever names what is another's.
-            "order_id": cycle([done["order_id"], None, None, None, None]),
-            "payment_id": cycle([done["payment_id"], None, None, None, None]),
             "user_id": cycle([USER, USER, None]),
             "Idempotency-Key": (f"key-{number}" if number % 4 else None for number in count()),
         }
@@ -99,22 +109,25 @@ class Caller:
             ParameterLocation.QUERY: case.query,
             ParameterLocation.BODY: case.body,
         }
+        subject = next(self._subjects)
         for location in fitting_parts(case):
-            self._acquaint(parts.get(location))
+            self._acquaint(parts.get(location), subject)
         response = case.call(base_url=self._shop.system.url(case.operation.schema.title), session=self._session)
         if fits(case):
             self.statuses[response.status_code] += 1
         return response
 
-    def _acquaint(self, part: Any) -> None:
+    def _acquaint(self, part: Any, subject: Mapping[str, str]) -> None:
         """Put ids that exist, or now and then leave those that don't, in this part of a request."""
         if isinstance(part, MutableMapping):
             for name in sorted(part.keys() & self._known.keys()):
                 part[name] = next(self._known[name]) or part[name]
-            self._acquaint(part.get("items"))
+            for name in part.keys() & subject.keys():
+                part[name] = subject[name]
+            self._acquaint(part.get("items"), subject)
         if isinstance(part, list):
             for line in part:
-                self._acquaint(line)
+                self._acquaint(line, subject)
 
 
 def fits(case: Case) -> bool:
@@ -135,12 +148,12 @@ def session() -> Iterator[requests.Session]:
 
 
 @pytest.fixture
-def caller(shop: Shop, session: requests.Session) -> Iterator[Caller]:
-    """One for each operation; in the end some of what fits must have been done, or judged by the state of things."""
+def caller(request: pytest.FixtureRequest, shop: Shop, session: requests.Session) -> Iterator[Caller]:
+    """One for each operation; in the end some of what fits must have been done."""
     caller = Caller(shop, session)
     yield caller
-    judged = [status for status in caller.statuses if status < 300 or status in FOR_THE_STATE_OF_THINGS]
-    assert judged, caller.statuses
+    elsewhere = any(name in request.node.name for name in DONE_ELSEWHERE)
+    assert elsewhere or min(caller.statuses) < 300, caller.statuses
 
 
 @schemathesis.pytest.parametrize(**SCHEMAS)
