@@ -11,16 +11,16 @@ as long as there are places for that; for the rest of the orchestrated ones the 
 harm: the saga's id is the key.
 """
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 
 from carrito.config import Settings
-from shared.http_client import PEER_FAILED, Peer, PeerUnavailable, Reply
-from shared.relay import Relayed, relayed
+from shared.http_client import PEER_FAILED, Peer, Reply
+from shared.places import Places
+from shared.relay import relayed_if_there
 from shared.saga_states import SagaStatus, StepStatus
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
@@ -50,17 +50,11 @@ class Handover:
                 "/saga/choreography/checkout",
             ),
         }
-        self._places = threading.BoundedSemaphore(places)
+        self._places = Places("saga_orchestrator", places)
 
-    @contextmanager
-    def place(self) -> Iterator[bool]:
+    def place(self) -> AbstractContextManager[bool]:
         """A place to deliver from; False when all are taken."""
-        taken = self._places.acquire(blocking=False)
-        try:
-            yield taken
-        finally:
-            if taken:
-                self._places.release()
+        return self._places.take_if_free()
 
     def has_turned_back(self, checkout: Mapping[Any, Any]) -> bool:
         """Whether the service that runs the checkout's saga says that it turned back; once it did, it stays so.
@@ -71,15 +65,10 @@ class Handover:
         if checkout["saga_pattern"] != "orchestrated":
             return False
         orchestrator, _ = self._ways_in["orchestrated"]
-        with self.place() as placed:
-            if not placed:
-                raise PeerUnavailable("saga_orchestrator: too many requests wait for it already")
-            try:
-                saga = relayed(orchestrator.get(f"/saga/{checkout['saga_id']}"))
-            except Relayed as refused:
-                if refused.problem["status"] != 404:
-                    raise
-                return False
+        with self._places.take():
+            saga = relayed_if_there(orchestrator.get(f"/saga/{checkout['saga_id']}"))
+        if saga is None:
+            return False
         undone = {StepStatus.COMPENSATING, StepStatus.COMPENSATED}
         return saga["status"] in TURNED_BACK or any(step["status"] in undone for step in saga["steps"])
 

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -118,11 +119,7 @@ class Commands:
         """
 
         def registered(use_case: UseCase[BodyModel, PathModel]) -> UseCase[BodyModel, PathModel]:
-            def run(asked: Sequence[Command[BodyModel, PathModel]]) -> Sequence[Outcome]:
-                with self._db.transaction() as connection:
-                    return use_case(connection, asked)
-
-            self._add(template, body, path, key, run)
+            self._add(template, body, path, key, partial(self._in_transaction, use_case))
             return use_case
 
         return registered
@@ -140,18 +137,16 @@ class Commands:
 
         def registered(undo: Undo[BodyModel, PathModel]) -> Run:
             def run(asked: Sequence[Command[BodyModel, PathModel]]) -> Sequence[Outcome]:
-                return undone(asked, in_transaction, may_be_undone)
-
-            def in_transaction(
-                some: Sequence[Command[BodyModel, PathModel]], proven: Collection[UUID]
-            ) -> Sequence[Outcome]:
-                with self._db.transaction() as connection:
-                    return undo(connection, some, proven)
+                return undone(asked, partial(self._in_transaction, undo), may_be_undone)
 
             self._add(template, body, path, key, run)
             return run
 
         return registered
+
+    def _in_transaction(self, use_case: Callable[..., Sequence[Outcome]], *arguments: Any) -> Sequence[Outcome]:
+        with self._db.transaction() as connection:
+            return use_case(connection, *arguments)
 
     def _add(
         self,

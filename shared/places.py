@@ -17,9 +17,17 @@ class Places:
     @contextmanager
     def take(self) -> Iterator[None]:
         """Have a place for as long as this lasts; raises `PeerUnavailable` at once when there is none."""
-        if not self._free.acquire(blocking=False):
-            raise PeerUnavailable(f"{self._peer}: too many requests wait for it already", service=self._peer)
-        try:
+        with self.take_if_free() as taken:
+            if not taken:
+                raise PeerUnavailable(f"{self._peer}: too many requests wait for it already", service=self._peer)
             yield
+
+    @contextmanager
+    def take_if_free(self) -> Iterator[bool]:
+        """As `take`; False when there is none."""
+        taken = self._free.acquire(blocking=False)
+        try:
+            yield taken
         finally:
-            self._free.release()
+            if taken:
+                self._free.release()

@@ -23,3 +23,8 @@ def relayed(reply: Reply) -> Mapping[str, Any]:
     if reply.status >= 400:
         raise Relayed({**reply.body, "status": reply.status})
     return reply.body
+
+
+def relayed_if_there(reply: Reply) -> Mapping[str, Any] | None:
+    """As `relayed`; None when there is no such thing."""
+    return None if reply.status == 404 else relayed(reply)

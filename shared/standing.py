@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from shared.errors import Conflict
 from shared.http_client import Peer
 from shared.places import Places
-from shared.relay import Relayed, relayed
+from shared.relay import relayed_if_there
 from shared.web import Outcome
 
 Asked = TypeVar("Asked")
@@ -68,13 +68,8 @@ class Standing:
         if self._carrito is None:
             return False
         with self._places.take():
-            try:
-                standing = relayed(self._carrito.get(f"/checkouts/{saga_id}/standing"))
-            except Relayed as refused:
-                if refused.problem["status"] != 404:
-                    raise
-                return False
-        return bool(standing["stands"])
+            standing = relayed_if_there(self._carrito.get(f"/checkouts/{saga_id}/standing"))
+        return standing is not None and bool(standing["stands"])
 
 
 def turned_back(saga_ids: Sequence[UUID]) -> Collection[UUID]:
