@@ -2,7 +2,8 @@
 
 A loop calls `beat()` in each round and within long work, and waits for something to do inside `resting()`. A thread
 looks at all loops every few seconds and writes `HEARTBEAT_FILE`: empty when all go round, else a line for each loop
-that hangs. A file that gets old means that the whole process is frozen.
+that hangs, or that says by `cannot()` why it goes round in vain. A file that gets old means that the whole process is
+frozen.
 
 Standard library only: `make status` reads the file without the project's libraries.
 """
@@ -23,6 +24,8 @@ HANG_SECONDS = 60.0  # far longer than a statement may take, or one request to a
 # A loop that hangs for so long does not come back. The process ends, as it may at any moment, and is started again.
 GIVE_UP_SECONDS = 300.0
 GAVE_UP = 70  # the exit status then: an internal error, in sysexits.h
+HANGS = "has not gone round for"
+MOST_SAID = 300  # characters of a reason
 log = logging.getLogger(__name__)
 
 
@@ -35,6 +38,7 @@ class Loop:
     resting: bool = False
     seen: int = -1  # rounds at the last look
     silent: int = 0  # looks since it went round
+    vain: str = ""  # why it can't do what it is there for
 
     def look(self) -> None:
         """Note whether it has gone round since the last look."""
@@ -67,6 +71,13 @@ def beat() -> None:
     own: Loop | None = getattr(_thread, "loop", None)
     if own is not None:
         own.rounds += 1
+
+
+def cannot(reason: str) -> None:
+    """Why the loop that this thread runs, if it runs one, can't do what it is there for; "" when it can again."""
+    own: Loop | None = getattr(_thread, "loop", None)
+    if own is not None:
+        own.vain = " ".join(reason.split())[:MOST_SAID]
 
 
 @contextmanager
@@ -110,7 +121,8 @@ def _watch(over: threading.Event, file: Path | None) -> None:
         if hang:
             log.error("loops hang: %s", hang)
         if file is not None:
-            _write(file, "".join(f"{name} has not gone round for {seconds:.0f} s\n" for name, seconds in hang.items()))
+            lines = [f"{name} {HANGS} {seconds:.0f} s\n" for name, seconds in hang.items()]
+            _write(file, "".join(lines + [f"{each.name}: {each.vain}\n" for each in loops if each.vain]))
         if max(hang.values(), default=0.0) >= GIVE_UP_SECONDS:
             os._exit(GAVE_UP)
         if over.wait(BEAT_SECONDS):
@@ -126,16 +138,26 @@ def _write(file: Path, text: str) -> None:
         log.warning("no heartbeat: %s", error)
 
 
-def trouble(file: Path, since: float = 0.0) -> str | None:
-    """What is wrong with the process that writes this file: "" when all its loops go round, else the reason.
+@dataclass(frozen=True)
+class Trouble:
+    """What is wrong with a process; `hangs` if it, or a loop of it, does not go round."""
 
-    None when it has not written since then (seconds of `time.time`), so that nothing is known.
+    reason: str
+    hangs: bool = True
+
+
+def trouble(file: Path, since: float = 0.0) -> Trouble | None:
+    """What is wrong with the process that writes this file, if something is.
+
+    Raises `LookupError` when it has not written since then (seconds of `time.time`), so that nothing is known.
     """
     try:
         written, text = file.stat().st_mtime, file.read_text()
-    except OSError:
-        return None
+    except OSError as error:
+        raise LookupError("it has not written") from error
     if written < since:
-        return None
+        raise LookupError("it has not written since it was started")
     age = time.time() - written
-    return f"frozen for {age:.0f} s" if age > STALE_SECONDS else text.strip().replace("\n", ", ")
+    if age > STALE_SECONDS:
+        return Trouble(f"frozen for {age:.0f} s")
+    return Trouble(text.strip().replace("\n", ", "), HANGS in text) if text else None

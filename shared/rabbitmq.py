@@ -25,6 +25,7 @@ from pika.exceptions import (
 )
 from pika.spec import Basic, BasicProperties
 
+from shared import heartbeat
 from shared.cloud_events import Message
 from shared.config import ServiceSettings
 from shared.delivery import Delivery
@@ -38,6 +39,7 @@ PING_BLOCKED_SECONDS = 0.1  # a broker that says at all that it is blocked is
 NOWHERE = "health"  # no queue is called so: what is sent there is dropped
 BLOCKED_SECONDS = 60  # a broker that is out of memory or disk for longer is tried anew
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
+FAILURES_SAID = 5  # in a row: some three seconds, so that a broker that is started anew is not told of
 PREFETCH = 200  # a few batches: one in hand, the next on the way
 MOST_DELIVERIES = 100  # of a message that no consumer comes to look at; it is parked by them long before
 LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default a broker drops it after twenty
@@ -164,6 +166,7 @@ class Bus:
         self._closing = False
         self._failures = 0
         self._declaring = self._cautious = False
+        self._cause: BaseException | None = None  # why the broker closed the channel, with which the connection ends
         self._tag = 0
         self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
         self._returned: set[str] = set()
@@ -285,6 +288,7 @@ class Bus:
     def _consuming(self, channel: Channel) -> None:
         self._channel = channel
         self._failures, self._blocked, self._tag = 0, False, 0
+        heartbeat.cannot("")
         log.info("connected to the broker", queue=self._queue)
         if self._closing:
             return self.stop_consuming()
@@ -352,7 +356,7 @@ class Bus:
 
     def _on_close(self, _: Channel, reason: Exception) -> None:
         if isinstance(reason, ChannelClosedByBroker):
-            log.warning("the broker closed the channel", error=str(reason))
+            self._cause = reason
         self._drop()
 
     def _on_confirm(self, frame: Any) -> None:
@@ -367,6 +371,7 @@ class Bus:
 
     def _block(self, blocked: bool) -> None:
         log.warning("the broker takes nothing" if blocked else "the broker takes messages again")
+        heartbeat.cannot("the broker takes nothing: no memory or disk" if blocked else "")
         self._blocked = blocked
         self._changed()
 
@@ -390,7 +395,10 @@ class Bus:
         if not self._closing:
             most = min(RECONNECT_MOST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(self._failures, 10))
             self._failures += 1
-            log.warning("no connection to the broker", error=str(error) or type(error).__name__)
+            cause, self._cause = self._cause or error, None
+            log.warning("no connection to the broker", error=str(cause) or type(cause).__name__)
+            if self._failures >= FAILURES_SAID:
+                heartbeat.cannot(f"no connection to the broker: {cause or type(cause).__name__}")
             self._loop.call_later(random.uniform(most / 2, most), self.open)  # noqa: S311  (jitter)
         self._changed()
 

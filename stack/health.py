@@ -45,10 +45,13 @@ def condition(home: Home, process: Process, told: Mapping[str, str], instance: s
 
 
 def _of_worker(file: Path, started: float) -> Condition:
-    trouble = heartbeat.trouble(file, since=started)
-    if trouble is None:
+    try:
+        trouble = heartbeat.trouble(file, since=started)
+    except LookupError:
         return STARTING
-    return Condition("hung", trouble) if trouble else RUNNING
+    if trouble is None:
+        return RUNNING
+    return Condition("hung" if trouble.hangs else "unwell", trouble.reason)
 
 
 def _of_web(port: int) -> Condition:

@@ -54,6 +54,11 @@ class Queues:
             channel.queue_declare(queue, durable=True)
             channel.queue_bind(queue, EXCHANGE, routing_key)
 
+    def delete(self, queue: str) -> None:
+        """Delete a queue with all that is in it."""
+        with self._channel() as channel:
+            channel.queue_delete(queue)
+
     @contextmanager
     def _channel(self) -> Iterator[BlockingChannel]:
         connection = pika.BlockingConnection(pika.URLParameters(self._url))

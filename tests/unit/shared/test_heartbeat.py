@@ -67,6 +67,16 @@ def goes_round(over: threading.Event) -> None:
         heartbeat.beat()
 
 
+def reason(file: Path) -> str:
+    """What is wrong, as far as is known."""
+    trouble = heartbeat.trouble(file) if file.exists() else None
+    return trouble.reason if trouble else ""
+
+
+def is_well(file: Path) -> bool:
+    return file.exists() and heartbeat.trouble(file) is None
+
+
 def rewritten(file: Path, times: int = 20) -> list[str]:
     """What is written in the next rounds."""
     seen: dict[int, str] = {}
@@ -83,22 +93,22 @@ def rewritten(file: Path, times: int = 20) -> list[str]:
 def test_one_that_waits_for_something_to_do_is_well_for_however_long(loop: Start, file: Path) -> None:
     loop("idle", waits)
     assert set(rewritten(file)) == {""}
-    assert heartbeat.trouble(file) == ""
+    assert heartbeat.trouble(file) is None
 
 
 def test_one_that_goes_round_is_well(loop: Start, file: Path) -> None:
     loop("busy", goes_round)
-    wait_until(lambda: heartbeat.trouble(file) == "", "it is well", LONG)
+    wait_until(lambda: is_well(file), "it is well", LONG)
 
 
 def test_one_that_hangs_is_named_beside_others_that_do_not(loop: Start, file: Path) -> None:
     loop("idle", waits)
     loop("busy", goes_round)
     over = loop("stuck", hangs)
-    wait_until(lambda: heartbeat.trouble(file), "it is noticed", LONG)
-    assert (heartbeat.trouble(file) or "").startswith("stuck has not gone round for ")
+    wait_until(lambda: reason(file), "it is noticed", LONG)
+    assert reason(file).startswith("stuck has not gone round for ")
     over.set()
-    wait_until(lambda: heartbeat.trouble(file) == "", "its end is noticed", LONG)
+    wait_until(lambda: is_well(file), "its end is noticed", LONG)
 
 
 def test_one_that_goes_on_is_well_again(loop: Start, file: Path) -> None:
@@ -109,25 +119,49 @@ def test_one_that_goes_on_is_well_again(loop: Start, file: Path) -> None:
         goes_round(over)
 
     loop("slow", hesitates)
-    wait_until(lambda: heartbeat.trouble(file), "it is noticed", LONG)
+    wait_until(lambda: reason(file), "it is noticed", LONG)
     goes_on.set()
-    wait_until(lambda: heartbeat.trouble(file) == "", "it is well again", LONG)
+    wait_until(lambda: is_well(file), "it is well again", LONG)
+
+
+def test_one_that_goes_round_in_vain_says_why_until_it_does_not(loop: Start, file: Path) -> None:
+    again = threading.Event()
+
+    def in_vain(over: threading.Event) -> None:
+        heartbeat.cannot("no such\nqueue" + "!" * 1000)
+        while not again.is_set():
+            heartbeat.beat()
+            time.sleep(0.001)
+        heartbeat.cannot("")
+        goes_round(over)
+
+    loop("events", in_vain)
+    wait_until(lambda: reason(file), "it is said", LONG)
+    trouble = heartbeat.trouble(file)
+    assert trouble is not None
+    assert not trouble.hangs
+    assert trouble.reason.startswith("events: no such queue!!!")
+    assert len(trouble.reason) < 2 * heartbeat.MOST_SAID
+    again.set()
+    wait_until(lambda: is_well(file), "it can again", LONG)
 
 
 def test_a_file_that_is_old_is_that_of_a_frozen_process(tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     file.touch()
-    assert heartbeat.trouble(file) == ""
+    assert heartbeat.trouble(file) is None
     then = time.time() - heartbeat.STALE_SECONDS - 1
     os.utime(file, (then, then))
-    assert (heartbeat.trouble(file) or "").startswith("frozen for 3")
+    assert reason(file).startswith("frozen for 3")
 
 
 def test_nothing_is_known_of_one_that_has_not_written_since_it_was_started(tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
-    assert heartbeat.trouble(file) is None
+    with pytest.raises(LookupError):
+        heartbeat.trouble(file)
     file.touch()
-    assert heartbeat.trouble(file, since=time.time() + 1) is None
+    with pytest.raises(LookupError):
+        heartbeat.trouble(file, since=time.time() + 1)
 
 
 def test_a_thread_that_is_no_loop_may_beat_and_rest(file: Path) -> None:

@@ -92,6 +92,8 @@ def test_a_worker_is_as_its_heartbeat_tells(home: Home) -> None:
     assert of_worker(home).state == "running"
     home.heartbeat("pagos-worker").write_text("events has not gone round for 60 s\n")
     assert of_worker(home) == Condition("hung", "events has not gone round for 60 s")
+    home.heartbeat("pagos-worker").write_text("events: no such queue\n")
+    assert of_worker(home) == Condition("unwell", "events: no such queue")
 
 
 def test_the_heartbeat_of_the_one_before_says_nothing(home: Home) -> None:
