@@ -237,7 +237,7 @@ def toys_admin(room: Room) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.mark.parametrize("code", ["25006", "40P01", "53100", "55P03", "57014"])
+@pytest.mark.parametrize("code", ["25006", "53100", "55P03"])
 def test_a_consumer_waits_for_a_database_that_cannot_now_for_as_long_as_it_takes(
     room: Room, toys_admin: Engine, code: str
 ) -> None:
@@ -284,11 +284,10 @@ def entered_elsewhere(room: Room, events: Sequence[Event]) -> Iterator[None]:
         session.rollback()
 
 
-@pytest.mark.parametrize("count", [1, 4])
-def test_messages_whose_rows_are_locked_keep_no_other_waiting(room: Room, count: int) -> None:
+def test_messages_whose_rows_are_locked_keep_no_other_waiting(room: Room) -> None:
     """However long that lasts; and they are dealt with when it is over."""
     events = [Event(reserved()) for _ in range(100)]
-    held_up = events[20 : 20 + 10 * count : 10]
+    held_up = events[20:50:10]
     with entered_elsewhere(room, held_up):
         room.publish(*events)
         room.run(PAGOS)
