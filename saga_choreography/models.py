@@ -78,6 +78,9 @@ notes = Table(
     Column("by", String(200), nullable=False),
     Column("detail", Text),
     Column("reason", String(200)),
+    Index(  # of what people did (`source.py`)
+        "ix_notes_operations", "id", postgresql_where=text("\"by\" <> 'watchdog' AND kind <> 'redriven'")
+    ),
 )
 
 # Every time that somebody had dead letters tried again: written before it happens, finished when it has.

@@ -19,10 +19,12 @@ from saga_choreography.schemas import (
     saga_out,
     timeline_out,
 )
+from saga_choreography.source import SOURCE
 from shared.access import Who, admin_only, public, require
 from shared.carts import Carts
 from shared.idempotency import request_key
 from shared.openapi import idempotent, problem
+from shared.saga.api import add_endpoints
 from shared.saga_states import ENDED
 from shared.saga_views import (
     AcceptedOut,
@@ -40,6 +42,7 @@ from shared.waiting import Endings, Place, preferred_wait
 from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_choreography", __name__, url_prefix="/saga/choreography")
+add_endpoints(routes, SOURCE)
 
 REDRIVES_SHOWN = 50
 IN_DOUBT = problem("No answer from carrito in time; ask again, under the same Idempotency-Key")
@@ -113,7 +116,7 @@ def redrive(body: RedriveIn) -> Response:
 
 
 @routes.get(
-    '/<other_than(checkout,status,"dead-letters"):saga_id>',
+    '/<other_than(checkout,definition,operations,status,"dead-letters"):saga_id>',
     summary="Read a saga",
     responses={200: SagaOut, 404: NO_SAGA},
 )

@@ -11,11 +11,13 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.grouped import Grouped
 from saga_orchestrator.models import db
 from saga_orchestrator.schemas import checkout_of, saga_out
+from saga_orchestrator.source import SOURCE
 from shared.access import Who, admin_only, public, require
 from shared.carts import Carts
 from shared.db import Row
 from shared.idempotency import request_key
 from shared.openapi import idempotent, problem
+from shared.saga.api import add_endpoints
 from shared.saga_states import ENDED
 from shared.saga_views import (
     AcceptedOut,
@@ -33,6 +35,7 @@ from shared.waiting import Endings, preferred_wait
 from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_orchestrator", __name__, url_prefix="/saga")
+add_endpoints(routes, SOURCE)
 
 IN_DOUBT = problem("No answer from carrito in time; ask again, under the same Idempotency-Key")
 NO_SAGA = problem("No such saga")
@@ -77,7 +80,11 @@ def list_sagas(query: ListQuery) -> Response:
     return respond(Answer(SagasOut.page(items, query.limit)))
 
 
-@routes.get("/<other_than(checkout):saga_id>", summary="Read a saga", responses={200: SagaOut, 404: NO_SAGA})
+@routes.get(
+    "/<other_than(checkout,definition,operations):saga_id>",
+    summary="Read a saga",
+    responses={200: SagaOut, 404: NO_SAGA},
+)
 @public
 def get_saga(path: SagaPath) -> Response:
     """Its status and its steps'; what it shows of a saga under way may be a moment old."""

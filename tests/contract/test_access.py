@@ -34,12 +34,17 @@ CLOSED = {
         "POST /api/v1/payments/saga/<payment_id>/refund": S,
         "POST /api/v1/wallets/<user_id>/deposits": E,
     },
-    "saga_orchestrator": {"POST /saga/<saga_id>/compensate": O, "POST /saga/<saga_id>/retry": O},
+    "saga_orchestrator": {
+        "POST /saga/<saga_id>/compensate": O,
+        "POST /saga/<saga_id>/retry": O,
+        "GET /saga/operations": O,
+    },
     "saga_choreography": {
         "POST /saga/choreography/<saga_id>/compensate": O,
         "POST /saga/choreography/<saga_id>/retry": O,
         "GET /saga/choreography/dead-letters": O,
         "POST /saga/choreography/dead-letters/redrive": O,
+        "GET /saga/choreography/operations": O,
     },
 }
 PARTICIPANTS = ("carrito", "inventario", "pagos")

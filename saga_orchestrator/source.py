@@ -1,0 +1,51 @@
+"""What this service tells the API that both saga services share."""
+
+from sqlalchemy import select
+
+from saga_orchestrator.declaration import Step
+from saga_orchestrator.models import db, timeline
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.participants import Endpoint
+from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
+from shared.saga.source import SagaSource
+
+
+def _definition() -> DefinitionOut:
+    kinds = [
+        *((step, StepKind.COMPENSATABLE) for step in CHECKOUT.compensatable),
+        *((step, StepKind.PIVOT) for step in CHECKOUT.steps[len(CHECKOUT.compensatable) :]),
+        *((step, StepKind.RETRYABLE) for step in CHECKOUT.retryable),
+        (CHECKOUT.closing, StepKind.CLOSING),
+    ]
+    steps = [_step(step, kind) for step, kind in kinds]
+    return DefinitionOut(saga_pattern="orchestrated", name=CHECKOUT.name, steps=steps, handlers=[])
+
+
+def _step(step: Step, kind: StepKind) -> StepDefinition:
+    if not isinstance(step.do, Endpoint):
+        raise TypeError(f"{step.name} is asked of no service")
+    return StepDefinition(
+        name=step.name,
+        kind=kind,
+        service=step.do.service,
+        action=str(step.do),
+        compensation=None if step.undo is None else str(step.undo),
+        events=[],
+    )
+
+
+_OPERATIONS = (
+    select(
+        timeline.c.id,
+        timeline.c.started_at.label("at"),
+        timeline.c.kind,
+        timeline.c.by,
+        timeline.c.reason,
+        timeline.c.saga_id,
+        timeline.c.detail,
+    )
+    .where(timeline.c.by.is_not(None))
+    .subquery()
+)
+
+SOURCE = SagaSource(db, _definition(), _OPERATIONS)

@@ -1,0 +1,1 @@
+"""What both saga services answer about their sagas, by one implementation."""

@@ -1,0 +1,35 @@
+"""The endpoints that both saga services have, added to the blueprint of each."""
+
+from flask import Response
+from flask_openapi import APIBlueprint
+
+from shared.access import admin_only, public
+from shared.saga import operations
+from shared.saga.definition import DefinitionOut
+from shared.saga.operations import OperationsOut, OperationsQuery
+from shared.saga.source import SagaSource
+from shared.web import Answer, respond
+
+
+def add_endpoints(routes: APIBlueprint, source: SagaSource) -> None:
+    """Add them all; the blueprint's prefix is where sagas are."""
+    _add_definition(routes, source)
+    _add_operations(routes, source)
+
+
+def _add_definition(routes: APIBlueprint, source: SagaSource) -> None:
+    @routes.get("/definition", summary="What a saga is made of", responses={200: DefinitionOut})
+    @public
+    def get_definition() -> Response:
+        """The declaration that runs: its steps, and who reacts to which event."""
+        return respond(Answer(source.definition))
+
+
+def _add_operations(routes: APIBlueprint, source: SagaSource) -> None:
+    @routes.get("/operations", summary="What operators did", responses={200: OperationsOut})
+    @admin_only
+    def list_operations(query: OperationsQuery) -> Response:
+        """Who asked for what, why and when, of all sagas; the latest first."""
+        with source.database.transaction() as connection:
+            page = operations.page_of(connection, source.operations, query)
+        return respond(Answer(page))

@@ -1,0 +1,48 @@
+"""The declaration of a saga as people are shown it: the same shape in either style."""
+
+from enum import StrEnum
+
+from shared.schemas import View
+
+
+class StepKind(StrEnum):
+    """What a step means for the saga (Garcia-Molina and Salem 1987, in Richardson's words)."""
+
+    COMPENSATABLE = "compensatable"
+    PIVOT = "pivot"
+    RETRYABLE = "retryable"
+    CLOSING = "closing"
+
+
+class StepDefinition(View):
+    """A step in its order.
+
+    Of an orchestrated saga, `action` and `compensation` are requests (`POST /orders`), and `events` is empty. Of a
+    choreographed one they are the events that say that the step was asked for and undone, and `events` are all that
+    tell of it: asked for, done, refused, undone. The `closing` step runs only when a saga has been compensated.
+    """
+
+    name: str
+    kind: StepKind
+    service: str
+    action: str
+    compensation: str | None
+    events: list[str]
+
+
+class HandlerDefinition(View):
+    """What a service does on an event: the events that it publishes, in order, if it could and if it could not."""
+
+    event: str
+    service: str
+    then: list[str]
+    otherwise: list[str]
+
+
+class DefinitionOut(View):
+    """What a saga is made of. `handlers` are those of a choreographed saga; an orchestrated one has none."""
+
+    saga_pattern: str
+    name: str
+    steps: list[StepDefinition]
+    handlers: list[HandlerDefinition]

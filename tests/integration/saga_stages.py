@@ -1,0 +1,155 @@
+"""Sagas of either style in a service's own process, moved on by hand: what happens to them is the same in both."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from flask.testing import FlaskClient
+from sqlalchemy import Connection
+
+from saga_orchestrator import service, store
+from saga_orchestrator.domain import Checkout
+from saga_orchestrator.engine import Command, Outcome, Refused, Succeeded, Unknown, apply, next_command
+from saga_orchestrator.hand import Hand, Try
+from saga_orchestrator.models import db
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.store import Kind, Save
+from shared.ids import new_id
+from tests.integration.api_client import ApiClient, body_of
+from tests.integration.choreography_client import Window
+from tests.unit.saga_choreography.histories import COMPLETED, HISTORIES, PAID, Story
+
+LONG = 60.0
+
+
+class Stage(ApiClient):
+    """What tests ask of either style."""
+
+    pattern: str
+    base: str
+    listed: str
+
+    def read(self, path: str, **query: object) -> dict[str, Any]:
+        """The answer of one of the endpoints under the base."""
+        wanted = "&".join(f"{name}={value}" for name, value in query.items())
+        response = self.get(f"{self.base}{path}?{wanted}")
+        assert response.status_code == 200, response.text
+        return body_of(response)
+
+    def sagas(self, **query: object) -> dict[str, Any]:
+        """A page of the list."""
+        wanted = "&".join(f"{name}={value}" for name, value in query.items())
+        response = self.get(f"{self.listed}?{wanted}")
+        assert response.status_code == 200, response.text
+        return body_of(response)
+
+    def begun(self) -> UUID:
+        """A saga that was accepted."""
+        raise NotImplementedError
+
+    def paid(self) -> UUID:
+        """A saga that is under way, and has its money."""
+        raise NotImplementedError
+
+    def completed(self) -> UUID:
+        """A saga that was completed."""
+        raise NotImplementedError
+
+    def declined(self) -> UUID:
+        """A saga whose card was declined, and that is compensated."""
+        raise NotImplementedError
+
+
+class Orchestrated(Stage):
+    """Executors are played by the test."""
+
+    pattern, base, listed = "orchestrated", "/saga", "/saga"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with self.client.application.app_context(), db.transaction() as connection:
+            yield connection
+
+    def begun(self) -> UUID:
+        checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 1998)
+        with self.transaction() as connection:
+            assert service.accept(connection, [checkout], LONG) == [True]
+        return checkout.saga_id
+
+    def paid(self) -> UUID:
+        saga_id = self.begun()
+        self.drive(lambda _: Succeeded(), commands=2)
+        return saga_id
+
+    def completed(self) -> UUID:
+        saga_id = self.begun()
+        self.drive(lambda _: Succeeded())
+        return saga_id
+
+    def declined(self) -> UUID:
+        saga_id = self.begun()
+        self.drive(
+            lambda command: (
+                Refused("no")
+                if str(command.direction) == "action" and command.step == "process_payment"
+                else Succeeded()
+            )
+        )
+        return saga_id
+
+    def unanswered(self) -> UUID:
+        """A saga that waits for another attempt at its payment."""
+        saga_id = self.begun()
+        self.drive(lambda command: Unknown("away") if command.step == "process_payment" else Succeeded(), commands=2)
+        return saga_id
+
+    def drive(self, outcome_of: Callable[[Command], Outcome], commands: int = 20) -> None:
+        """Take the sagas that are due and ask for so many commands of each; hand it back then, or end it."""
+        with self.transaction() as connection:
+            leases = store.claim(connection, "test", 1, 10, LONG).leases
+        for hand in map(Hand, leases):
+            for _ in range(commands):
+                command = next_command(CHECKOUT, hand.state)
+                if command is None:
+                    break
+                hand.ask(command)
+                outcome, now = outcome_of(command), datetime.now(UTC)
+                hand.tried(command, Try(now, now, outcome))
+                hand.move(apply(CHECKOUT, hand.state, command, outcome))
+            ended = hand.state.ended
+            save = Save(Kind.END if ended else Kind.HAND_BACK, hand.as_it_is(), None if ended else LONG)
+            with self.transaction() as connection:
+                assert store.save(connection, [save]) == set()
+
+
+class Choreographed(Stage, Window):
+    """Events are told by the test."""
+
+    pattern, base, listed = "choreographed", "/saga/choreography", "/saga/choreography/status"
+
+    def begun(self) -> UUID:
+        return self._told(COMPLETED[:1])
+
+    def paid(self) -> UUID:
+        return self._told(PAID)
+
+    def completed(self) -> UUID:
+        return self._told(COMPLETED)
+
+    def declined(self) -> UUID:
+        return self._told(HISTORIES["declined"])
+
+    def _told(self, names: tuple[str, ...]) -> UUID:
+        story = Story()
+        self.record(story.events(*names))
+        return story.saga_id
+
+
+STAGES: dict[str, type[Stage]] = {"saga_orchestrator": Orchestrated, "saga_choreography": Choreographed}
+
+
+def stage_of(name: str, client: FlaskClient) -> Stage:
+    """The stage of a service."""
+    return STAGES[name](client)
