@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from structlog.testing import CapturingLogger
 
 from pagos import service
-from pagos.domain import Method, Refund
+from pagos.domain import Method, OtherSaga, Refund
 from shared.errors import DomainError
 from shared.json_codec import dumps
 from shared.testing import concurrently
@@ -121,6 +121,16 @@ def test_a_refund_of_another_sagas_payment_leaves_no_trace_among_good_ones(pagos
     ]
     assert statuses(charge(pagos, [mistaken])) == [201]
     assert [each["body"]["status"] for each in refund(pagos, [owner, misnamed])] == ["refunded", "refunded"]
+
+
+def test_who_left_a_payments_id_to_pagos_is_not_given_back_anothers_money(pagos: Pagos) -> None:
+    owner, unnamed = Saga(), Saga()
+    del unnamed.charge["payment_id"]
+    charge(pagos, [owner, unnamed])
+    with pagos.transaction() as connection:
+        (refused,) = service.refund(connection, [Refund(unnamed.saga_id, owner.payment_id)])
+    assert isinstance(refused, OtherSaga)
+    assert [pagos.payments_of(each)[0]["status"] for each in (owner, unnamed)] == ["captured", "captured"]
 
 
 def test_refunds_that_name_a_saga_or_not_may_come_together(pagos: Pagos) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, Uuid, func, insert, select, text
 from carrito import carts
 from carrito.domain import Product, Release
 from shared import purge as purging
+from shared.config import ServiceSettings
 from shared.ids import made_at, new_id
 from shared.purge import Purge, Purger
 from shared.testing import concurrently
@@ -35,6 +36,7 @@ BUSINESS = {
     "pagos.wallets",
     "pagos.ledger_transfers",
 }
+LONGEST_TRANSACTION = 1800.0  # seconds, and far more than any takes
 ServiceClient = Callable[..., FlaskClient]
 Service = Callable[[str], ApiClient]
 
@@ -45,18 +47,15 @@ def service(service_client: ServiceClient, fresh_database_url: str) -> Service:
     return lambda name: ApiClient(service_client(name, database_url=fresh_database_url))
 
 
-def seconds_of(client: ApiClient, purge: Purge) -> float:
-    name = purge.table.schema
-    settings = import_module(f"{name}.config").Settings(
-        _env_file=None, **{f"{name}_database_url".upper(): "postgresql://x"}
-    )
-    return purge.seconds(settings)
+def settings_of(name: str, **settings: Any) -> ServiceSettings:
+    """A service's settings: the defaults, and these."""
+    url = {f"{name}_database_url".upper(): "postgresql://x"}
+    of_service: ServiceSettings = import_module(f"{name}.config").Settings(_env_file=None, **url, **settings)
+    return of_service
 
 
 def purger(client: ApiClient, name: str, **settings: Any) -> Purger:
-    url = {f"{name}_database_url".upper(): "postgresql://x"}
-    of_service = import_module(f"{name}.config").Settings(_env_file=None, **url, **settings)
-    return Purger(client.client.application.extensions["sqlalchemy"], purges(name), of_service)
+    return Purger(client.client.application.extensions["sqlalchemy"], purges(name), settings_of(name, **settings))
 
 
 def run_once(client: ApiClient, job: Purger) -> int:
@@ -71,7 +70,7 @@ def run_once(client: ApiClient, job: Purger) -> int:
 def test_a_row_goes_a_millisecond_after_its_retention_and_not_before(service: Service, name: str, purge: Purge) -> None:
     """By one clock, which stands still in a transaction."""
     client = service(name)
-    seconds = seconds_of(client, purge)
+    seconds = purge.seconds(settings_of(name))
     with client.transaction() as connection:
         young = [add_row(connection, purge, age) for age in (0, seconds - 1, seconds)]
         for age in (seconds + 0.001, seconds + 1, 10 * seconds):
@@ -81,6 +80,20 @@ def test_a_row_goes_a_millisecond_after_its_retention_and_not_before(service: Se
         for column in purge.parts:
             keys = select(purge.key).order_by(purge.key)
             assert connection.scalars(select(column).order_by(column)).all() == connection.scalars(keys).all()
+
+
+@pytest.mark.parametrize(("name", "purge"), PURGES)
+def test_a_row_is_kept_for_longer_than_nothing_is_added_to_what_is_of_its_age(
+    service: Service, name: str, purge: Purge
+) -> None:
+    client = service(name)
+    retention = float(getattr(settings_of(name), purge.days)) * DAY
+    with client.transaction() as connection:
+        kept = add_row(connection, purge, retention + LONGEST_TRANSACTION)
+        add_row(connection, purge, retention + 2 * DAY)
+    run_once(client, purger(client, name))
+    with client.transaction() as connection:
+        assert ages(connection, purge) == [kept]
 
 
 @pytest.mark.parametrize(("name", "purge"), BY_ID)
@@ -260,7 +273,7 @@ def test_metrics_tell_what_was_purged_and_how_old_what_is_left_is(service: Servi
         assert float(metrics[f"purged_rows_total{table}"]) == 1
         assert now - 600 < float(metrics[f"purge_last_run_seconds{table}"]) <= now
         assert 50_000 <= float(metrics[f"purge_oldest_row_seconds{table}"]) < 50_600
-        assert float(metrics[f"purge_retention_seconds{table}"]) == seconds_of(client, each)
+        assert float(metrics[f"purge_retention_seconds{table}"]) == each.seconds(settings_of(name))
 
 
 def test_an_id_tells_when_it_was_made() -> None:

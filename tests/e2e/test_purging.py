@@ -1,0 +1,57 @@
+"""Workers purge what is past its retention while checkouts of every kind go on: neither is in the other's way."""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, insert, text
+from sqlalchemy.pool import NullPool
+
+from shared.purge import BATCH
+from shared.testing import wait_until
+from tests.e2e.customers import CUSTOMERS, Customers
+from tests.e2e.shop import CHOREOGRAPHY, QUICK, Shop
+from tests.integration.aging import DAY, purges, row_of_age
+from tests.system.brokers import Broker
+from tests.system.servers import SERVICES
+
+CHECKOUTS = 160  # enough for somebody to pay from each wallet
+BACKLOG = 4 * BATCH  # rows of each table, so that there is something to purge for as long as there are checkouts
+OLD_DAYS = 1000.0
+
+
+@pytest.fixture(scope="module")
+def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+    """They look for more at once, and not once a minute."""
+    url = broker.create()
+    yield {"rabbitmq_url": url, "env": {**QUICK, "PURGE_SECONDS": "0.05"}}
+    broker.drop(url)
+
+
+def test_purging_disturbs_no_checkout_and_no_checkout_stops_the_purge(shop: Shop) -> None:
+    engine = create_engine(shop.database_url, poolclass=NullPool)
+    customers = Customers(shop, random.Random(1), CHECKOUTS)
+    declared = [each for service in SERVICES for each in purges(service)]
+
+    def oldest_days() -> float:
+        with engine.begin() as connection:
+            return max(float(connection.scalar(text(each.oldest_sql())) or 0) for each in declared) / DAY
+
+    with engine.begin() as connection:
+        for each in declared:
+            rows = [row_of_age(connection, each, OLD_DAYS * DAY + number) for number in range(BACKLOG)]
+            connection.execute(insert(each.table), rows)
+    assert oldest_days() > OLD_DAYS / 2
+    with ThreadPoolExecutor(CUSTOMERS) as pool:
+        for served in [pool.submit(customers.insist, wish) for wish in customers.wishes]:
+            served.result()
+    wait_until(lambda: oldest_days() < 1, "all that is old is gone", seconds=120)
+    shop.until_quiet()
+    customers.check()
+    assert shop.get(CHOREOGRAPHY, "/saga/choreography/dead-letters").body["items"] == []
+    with engine.begin() as connection:
+        deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert connection.scalar(text(deadlocks)) == 0
+    engine.dispose()
