@@ -11,11 +11,12 @@ from carrito.audit import audit
 from carrito.commands import commands
 from carrito.config import Settings
 from carrito.handover import Handover
-from carrito.models import db
+from carrito.models import db, fault_store
 from carrito.products import Products
 from carrito.purges import PURGES
 from carrito.routes import routes
 from shared.commands import command_routes
+from shared.fault_switches.setup import add_faults
 from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
@@ -29,6 +30,8 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
+    if settings.faults:
+        add_faults(service_app, db, fault_store)
     service_app.register_api(command_routes(commands))
     service_app.extensions["settings"] = settings
     places = settings.waiting_places

@@ -21,6 +21,7 @@ from carrito.config import Settings
 from shared.audit_log import AuditLog
 from shared.barrier import Barrier
 from shared.db import Database, service_metadata
+from shared.fault_switches.store import FaultStore
 from shared.idempotency import keys_table
 from shared.inbox import Inbox
 from shared.outbox import Outbox
@@ -34,6 +35,7 @@ outbox = Outbox(metadata)
 idempotency_keys = keys_table(metadata)
 audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
+fault_store = FaultStore(metadata)
 
 # `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga. `idle_since` is
 # when something was last put in or taken out; null once a saga had the cart: until then it may be purged.

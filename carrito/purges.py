@@ -1,6 +1,6 @@
 """What carrito forgets, and when. What it did for whom stays: that is its business."""
 
-from carrito.models import barrier, cart_items, carts, checkouts, idempotency_keys, inbox, outbox
+from carrito.models import barrier, cart_items, carts, checkouts, fault_store, idempotency_keys, inbox, outbox
 from shared.purge import Purge
 
 # What a saga is about is asked for as long as the saga may be handed over, or make its order.
@@ -13,6 +13,7 @@ PURGES = (
     Purge(checkouts.c.saga_id, "step_retention_days", unless=_LIVE),
     Purge(inbox.table.c.event_id, "step_retention_days"),
     Purge(outbox.table.c.id, "saga_retention_days", since=outbox.table.c.sent_at),
+    Purge(fault_store.firings.c.saga_id, "saga_retention_days"),
     Purge(idempotency_keys.c.created_at, "key_retention_days"),
     Purge(carts.c.idle_since, "cart_retention_days", parts=(cart_items.c.cart_id,)),
 )

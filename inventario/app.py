@@ -9,10 +9,11 @@ if not __package__:  # imported from inside this folder: `cd inventario && pytho
 
 from inventario.audit import audit
 from inventario.config import Settings
-from inventario.models import db
+from inventario.models import db, fault_store
 from inventario.purges import PURGES
 from inventario.routes import commands, routes
 from shared.commands import command_routes
+from shared.fault_switches.setup import add_faults
 from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.service_app import ServiceApp, create_service_app
@@ -27,6 +28,8 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
+    if settings.faults:
+        add_faults(service_app, db, fault_store)
     service_app.register_api(command_routes(commands))
     service_app.config["HOLD_SECONDS"] = settings.hold_seconds
     service_app.extensions["standing"] = Standing(settings.carrito_service_url, settings.service_token)

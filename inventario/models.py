@@ -21,6 +21,7 @@ from inventario.config import Settings
 from shared.audit_log import AuditLog
 from shared.barrier import Barrier
 from shared.db import Database, service_metadata
+from shared.fault_switches.store import FaultStore
 from shared.idempotency import keys_table
 from shared.inbox import Inbox
 from shared.outbox import Outbox
@@ -34,6 +35,7 @@ outbox = Outbox(metadata)
 idempotency_keys = keys_table(metadata)
 audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
+fault_store = FaultStore(metadata)
 
 products = Table(
     "products",

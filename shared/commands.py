@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
-from flask import Response
+from flask import Response, current_app
 from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import Connection
@@ -23,6 +23,7 @@ from shared.access import services_only
 from shared.batches import rounds
 from shared.db import Database, is_unavailable
 from shared.errors import DomainError, NotFound
+from shared.fault_switches.commands import EXTENSION, CommandFaults
 from shared.schemas import Body, NoBody, Text, View
 from shared.standing import MayBeUndone, undone
 from shared.web import Answer, Outcome, body_of, http_problem, invalid_problem, problem_of, respond
@@ -238,6 +239,8 @@ def command_routes(commands: Commands) -> APIBlueprint:
     )
     @services_only
     def do_commands(body: CommandsIn) -> Response:
-        return respond(Answer({"outcomes": commands.run(body.commands)}))
+        faults: CommandFaults | None = current_app.extensions.get(EXTENSION)
+        run = commands.run if faults is None else partial(faults.run, commands.run)
+        return respond(Answer({"outcomes": run(body.commands)}))
 
     return routes

@@ -69,6 +69,7 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this
     admin_token: Secret = None  # what operators' requests come with; empty is none
     service_token: Secret = None  # what the services' requests to each other come with; empty is none
+    faults: bool = False  # let faults be switched on; for trying out what happens, not for real customers
     insecure_demo: bool = False  # let others than this machine reach a service without them
     allowed_hosts: Annotated[str, AfterValidator(_named)] = (
         ""  # further names that a service goes by, with commas between

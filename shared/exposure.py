@@ -13,13 +13,20 @@ class Exposed(RuntimeError):
 def refuse_exposure(addresses: Iterable[object], settings: ServiceSettings) -> None:
     """Raise `Exposed` when one of gunicorn's addresses can be reached from elsewhere and a token is not set.
 
-    In a container, which is reached by way of where it is published, that is the address that counts.
+    In a container, which is reached by way of where it is published, that is the address that counts. Where faults can
+    be switched on, not even a demo does without the operators' token.
     """
     missing = [name for name in ("ADMIN_TOKEN", "SERVICE_TOKEN") if getattr(settings, name.lower()) is None]
-    if not missing or settings.insecure_demo:
+    breakable = settings.faults and settings.admin_token is None
+    if not missing or (settings.insecure_demo and not breakable):
         return
     for address in [(settings.published_on,)] if settings.published_on else addresses:
         if not is_local(address):
+            if breakable:
+                raise Exposed(
+                    f"bound to {_words(address)}, beyond this machine, with FAULTS=true and without ADMIN_TOKEN: "
+                    "anybody could break it. Set ADMIN_TOKEN to a secret, or leave FAULTS out."
+                )
             raise Exposed(
                 f"bound to {_words(address)}, beyond this machine, without {' and '.join(missing)}: anybody could "
                 "operate it, or ask what only services ask. Set each to a secret, or INSECURE_DEMO=true if that is "

@@ -58,7 +58,11 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add to each operation the answers that it shares with all others."""
     for path in document["paths"].values():
         for method, operation in path.items():
-            shared = {**_ALWAYS, **(_WITH_BODY if method == "post" else {}), **({} if method == "get" else _WRITING)}
+            shared = {
+                **_ALWAYS,
+                **(_WITH_BODY if method in {"post", "put"} else {}),
+                **({} if method == "get" else _WRITING),
+            }
             for status, description in shared.items():
                 operation["responses"].setdefault(status, problem(description))
             operation["responses"]["422"] = problem("Fields that do not fit, each named")

@@ -9,10 +9,10 @@ from shared.service_app import ServiceApp
 
 
 @cache
-def app_of(service: str) -> ServiceApp:
-    """The service's app, for what it answers without a database."""
+def app_of(service: str, **given: object) -> ServiceApp:
+    """The service's app, with these settings, for what it answers without a database."""
     nowhere = {f"{service.upper()}_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
-    settings = importlib.import_module(f"{service}.config").Settings(_env_file=None, **nowhere)
+    settings = importlib.import_module(f"{service}.config").Settings(_env_file=None, **nowhere, **given)
     app: ServiceApp = importlib.import_module(f"{service}.app").create_app(settings)
     return app
 

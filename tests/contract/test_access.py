@@ -95,6 +95,14 @@ def test_what_everybody_may_ask_reads_or_is_a_shopper_s(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", PARTICIPANTS)
+def test_where_faults_can_be_switched_on_it_takes_an_operator(service: str) -> None:
+    app = app_of(service, faults=True)
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/faults")]
+    assert {rule.rule for rule in rules} == {"/faults", "/faults/<name>"}
+    assert {who_may_ask(app, rule.endpoint) for rule in rules} == {O}
+
+
+@pytest.mark.parametrize("service", PARTICIPANTS)
 def test_every_step_of_a_saga_is_for_services_only(service: str) -> None:
     """Whatever can be asked for among the commands of sagas can't be asked for alone by everybody."""
     module = importlib.import_module(f"{service}.app")

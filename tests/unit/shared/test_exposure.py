@@ -54,3 +54,12 @@ def test_a_token_is_not_shown() -> None:
 def test_a_demo_is_insecure_only_if_that_is_said_in_so_many_words() -> None:
     with pytest.raises(ValidationError):
         settings(insecure_demo="perhaps")
+
+
+def test_where_faults_can_be_switched_on_not_even_a_demo_goes_without_the_operators_token() -> None:
+    everywhere = [("0.0.0.0", 3000)]
+    with pytest.raises(Exposed, match="FAULTS=true and without ADMIN_TOKEN"):
+        refuse_exposure(everywhere, settings(faults="true", insecure_demo="true", service_token="another"))
+    refuse_exposure(everywhere, settings(faults="true", insecure_demo="true", admin_token="secret"))
+    refuse_exposure(everywhere, settings(faults="true", **TOKENS))
+    refuse_exposure([("127.0.0.1", 3000)], settings(faults="true"))

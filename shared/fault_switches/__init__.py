@@ -1,0 +1,1 @@
+"""Named failures that happen to chosen steps of sagas, switched on over HTTP while a service runs."""

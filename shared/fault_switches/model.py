@@ -1,0 +1,141 @@
+"""What a fault is: its name, the step that it happens to, and how often. No I/O.
+
+In text, `STEP=NAME[:ARGUMENT][*TIMES]`, several with commas between:
+`process_payment=lose_answer*2,create_order=slow:500`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from shared.errors import Unprocessable
+
+# The steps of a checkout, and what follows its pivot or its compensation.
+STEPS = (
+    "reserve_inventory",
+    "process_payment",
+    "create_order",
+    "commit_inventory",
+    "confirm_order",
+    "release_cart",
+)
+REFUSABLE = STEPS[:3]  # the pivot has no row in the barrier that could keep a refusal; those after it can't be refused
+UNDOABLE = STEPS[:4]
+MAX_TIMES = 1000  # more is for ever
+MAX_MILLISECONDS = 30_000  # longer than any caller waits for a step
+MAX_LENGTH = 200  # of the text: a fault for each step
+DEFAULT_MILLISECONDS = 1000
+Kind = TypeVar("Kind", bound=StrEnum)
+_ONE = re.compile(
+    r"(?P<step>\w+)=(?P<name>\w+)(:((?P<milliseconds>\d{1,6})|(?P<point>[a-z]+)))?(\*(?P<times>\d{1,5}))?"
+)
+
+
+class FaultName(StrEnum):
+    """What may happen to a step; see `docs/failures.md`."""
+
+    REFUSE = "refuse"
+    UNAVAILABLE = "unavailable"
+    SLOW = "slow"
+    LOSE_ANSWER = "lose_answer"
+    FAIL_UNDO = "fail_undo"
+    KILL = "kill"
+
+
+class KillPoint(StrEnum):
+    """When a process ends: before the step is done, or after its commit and before its answer."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Direction(StrEnum):
+    """Which half of a step a request is for."""
+
+    ACTION = "action"
+    COMPENSATION = "compensation"
+
+
+class InvalidFault(Unprocessable):
+    """Not a fault that can be injected."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A failure of one step; `times` for each saga, None for every time. `match` are fields that a request must have.
+
+    Raises `InvalidFault` for what does not go together.
+    """
+
+    step: str
+    name: FaultName
+    times: int | None = 1
+    milliseconds: int | None = None
+    point: KillPoint | None = None
+    match: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def direction(self) -> Direction:
+        """The half of the step that it happens to."""
+        return Direction.COMPENSATION if self.name is FaultName.FAIL_UNDO else Direction.ACTION
+
+    @property
+    def seconds(self) -> float:
+        """By how much it is slower."""
+        return (DEFAULT_MILLISECONDS if self.milliseconds is None else self.milliseconds) / 1000
+
+    @property
+    def prevents(self) -> bool:
+        """Whether the step is not done, and may be asked for again."""
+        if self.name is FaultName.KILL:
+            return self.point is KillPoint.BEFORE
+        return self.name in {FaultName.UNAVAILABLE, FaultName.FAIL_UNDO}
+
+
+def parse(text: str) -> tuple[Fault, ...]:
+    """The faults that a text names; raises `InvalidFault`."""
+    if len(text) > MAX_LENGTH:
+        raise InvalidFault(f"longer than {MAX_LENGTH} characters", field="X-Fault")
+    return tuple(_parse_one(each.strip()) for each in text.split(","))
+
+
+def _parse_one(text: str) -> Fault:
+    match = _ONE.fullmatch(text)
+    if match is None:
+        raise InvalidFault(f"{text!r} is not STEP=NAME[:ARGUMENT][*TIMES]", field="X-Fault")
+    values: dict[str, Any] = match.groupdict()
+    return Fault(
+        step=values["step"],
+        name=_named(FaultName, values["name"], "name"),
+        times=int(values["times"] or 1),
+        milliseconds=None if values["milliseconds"] is None else int(values["milliseconds"]),
+        point=None if values["point"] is None else _named(KillPoint, values["point"], "point"),
+    )
+
+
+def _named(kind: type[Kind], text: str, what: str) -> Kind:
+    if text not in set(kind):
+        raise InvalidFault(f"{text!r} is none of {', '.join(kind)}", field=what)
+    return kind(text)
+
+
+def _check(fault: Fault) -> None:
+    """Raise `InvalidFault`, naming the field, for what does not go together."""
+    steps = {FaultName.REFUSE: REFUSABLE, FaultName.FAIL_UNDO: UNDOABLE}.get(fault.name, STEPS)
+    if fault.step not in steps:
+        raise InvalidFault(f"{fault.name} is for one of {', '.join(steps)}, not {fault.step!r}", field="step")
+    if fault.times is not None and not 1 <= fault.times <= MAX_TIMES:
+        raise InvalidFault(f"times is from 1 to {MAX_TIMES}", field="times")
+    if fault.name is FaultName.REFUSE and fault.times not in {1, None}:
+        raise InvalidFault("a refusal is for ever: it has no times", field="times")
+    if fault.milliseconds is not None and fault.name is not FaultName.SLOW:
+        raise InvalidFault(f"{fault.name} takes no milliseconds", field="milliseconds")
+    if fault.milliseconds is not None and not 1 <= fault.milliseconds <= MAX_MILLISECONDS:
+        raise InvalidFault(f"milliseconds are from 1 to {MAX_MILLISECONDS}", field="milliseconds")
+    if fault.point is not None and fault.name is not FaultName.KILL:
+        raise InvalidFault(f"{fault.name} takes no point", field="point")

@@ -1,0 +1,129 @@
+"""`/faults`: switch faults on and off for all sagas, and see what happened to which. Only there with `FAULTS=true`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from flask import Response
+from flask_openapi import APIBlueprint
+from pydantic import Field
+from sqlalchemy import Connection
+
+from shared.access import admin_only
+from shared.db import Database
+from shared.fault_switches.model import (
+    MAX_MILLISECONDS,
+    MAX_TIMES,
+    Fault,
+    FaultName,
+    InvalidFault,
+    KillPoint,
+)
+from shared.fault_switches.store import FaultStore
+from shared.schemas import Body, PaymentMethod, Text, Time, UserId, View
+from shared.web import Answer, respond
+
+
+class MatchIn(Body):
+    """What a request must say for the fault to happen to it; one that does not say it is left alone."""
+
+    user_id: UserId | None = None
+    cart_id: UUID | None = None
+    payment_method: PaymentMethod | None = None
+
+
+class FaultIn(Body):
+    """A step, and how often it happens to each saga: every time, if `times` is left out."""
+
+    step: Annotated[Text, Field(max_length=40)]
+    times: int | None = Field(default=None, ge=1, le=MAX_TIMES)
+    milliseconds: int | None = Field(default=None, ge=1, le=MAX_MILLISECONDS, description="of `slow`; 1000 if left out")
+    point: KillPoint | None = Field(default=None, description="of `kill`; `after` its commit if left out")
+    match: MatchIn = MatchIn()
+
+
+class FaultPath(Body):
+    """A fault."""
+
+    name: FaultName
+
+
+class FaultsQuery(Body):
+    """Whose faults are to be shown."""
+
+    saga_id: UUID | None = None
+
+
+class SwitchOut(View):
+    """A fault that is switched on."""
+
+    name: FaultName
+    step: str
+    times: int | None
+    milliseconds: int | None
+    point: KillPoint | None
+    match: dict[str, str]
+
+
+class FiredOut(View):
+    """A fault that happened to a step of a saga, how often, and when last."""
+
+    saga_id: UUID
+    step: str
+    name: FaultName
+    fired: int
+    fired_at: Time
+
+
+class FaultsOut(View):
+    """The faults that this service can suffer: its steps, what is switched on, and what happened lately."""
+
+    steps: list[str]
+    items: list[SwitchOut]
+    fired: list[FiredOut]
+
+
+def fault_routes(db: Database, store: FaultStore, steps: tuple[str, ...]) -> APIBlueprint:
+    """`/faults` of a service that does these steps."""
+    routes = APIBlueprint("faults", __name__, url_prefix="/faults")
+
+    def shown(connection: Connection, saga_id: UUID | None = None) -> Response:
+        items = [SwitchOut.model_validate(fault) for fault in store.switched_on(connection)]
+        fired = [FiredOut.model_validate(dict(row)) for row in store.fired(connection, saga_id)]
+        return respond(Answer(FaultsOut(steps=list(steps), items=items, fired=fired)))
+
+    @routes.get("", summary="What is switched on, and what happened", responses={200: FaultsOut})
+    @admin_only
+    def get_faults(query: FaultsQuery) -> Response:
+        """Newest first, of one saga if it is named."""
+        with db.transaction() as connection:
+            return shown(connection, query.saga_id)
+
+    @routes.put("/<name>", summary="Switch a fault on", responses={200: FaultsOut})
+    @admin_only
+    def put_fault(path: FaultPath, body: FaultIn) -> Response:
+        """For all sagas from now on, in place of another fault with this name."""
+        match = {name: str(value) for name, value in body.match if value is not None}
+        if body.step not in steps:
+            raise InvalidFault(f"the steps of {db.service} are {', '.join(steps)}", field="step")
+        fault = Fault(body.step, path.name, body.times, body.milliseconds, body.point, match)
+        with db.transaction() as connection:
+            store.put(connection, fault)
+            return shown(connection)
+
+    @routes.delete("/<name>", summary="Switch a fault off", responses={200: FaultsOut})
+    @admin_only
+    def delete_fault(path: FaultPath) -> Response:
+        """Those of sagas' own stay; one that is off already stays so."""
+        with db.transaction() as connection:
+            store.lift(connection, [path.name])
+            return shown(connection)
+
+    @routes.delete("", summary="Switch all faults off", responses={200: FaultsOut})
+    @admin_only
+    def delete_faults() -> Response:
+        """Those of sagas' own stay."""
+        with db.transaction() as connection:
+            store.lift(connection, list(FaultName))
+            return shown(connection)
+
+    return routes

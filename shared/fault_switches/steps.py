@@ -1,0 +1,68 @@
+"""Which request is which step of a saga; a test compares this with the declarations of the saga services."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from shared.fault_switches.model import Direction, Fault
+
+ACTION, COMPENSATION = Direction.ACTION, Direction.COMPENSATION
+
+
+@dataclass(frozen=True)
+class Half:
+    """One half of a step. Giving stock back undoes two steps: the hold and the sale."""
+
+    steps: tuple[str, ...]
+    direction: Direction
+
+
+# By service, the endpoints of its steps.
+ENDPOINTS: Mapping[str, Mapping[str, Half]] = {
+    "inventario": {
+        "/api/products/reserve": Half(("reserve_inventory",), ACTION),
+        "/api/products/unreserve": Half(("reserve_inventory", "commit_inventory"), COMPENSATION),
+        "/api/products/commit": Half(("commit_inventory",), ACTION),
+    },
+    "pagos": {
+        "/api/v1/payments/saga": Half(("process_payment",), ACTION),
+        "/api/v1/payments/saga/{payment_id}/refund": Half(("process_payment",), COMPENSATION),
+    },
+    "carrito": {
+        "/orders": Half(("create_order",), ACTION),
+        "/orders/{order_id}/cancel": Half(("create_order",), COMPENSATION),
+        "/orders/{order_id}/confirm": Half(("confirm_order",), ACTION),
+        "/carts/{cart_id}/release": Half(("release_cart",), ACTION),
+    },
+}
+
+
+@dataclass(frozen=True)
+class StepRequest:
+    """A request for one half of a step, however it came; `fields` is what it says, `faults` are its saga's own."""
+
+    saga_id: UUID
+    half: Half
+    fields: Mapping[str, Any]
+    faults: tuple[Fault, ...] = field(default=())
+
+    def suffers(self, fault: Fault) -> bool:
+        """Whether the fault is for such a request."""
+        if fault.step not in self.half.steps or fault.direction is not self.half.direction:
+            return False
+        return all(str(self.fields.get(name)) == value for name, value in fault.match.items())
+
+
+def steps_of(service: str) -> tuple[str, ...]:
+    """The steps that a service does, each once."""
+    return tuple(dict.fromkeys(step for half in ENDPOINTS[service].values() for step in half.steps))
+
+
+def step_request(half: Half, body: Mapping[str, Any], faults: tuple[Fault, ...] = ()) -> StepRequest | None:
+    """The request that a body is for; None when it names no saga, whose place a cart may take."""
+    try:
+        saga_id = UUID(str(body.get("saga_id") or body.get("cart_id")))
+    except ValueError:
+        return None
+    return StepRequest(saga_id, half, body, faults)

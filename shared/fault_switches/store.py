@@ -1,0 +1,139 @@
+"""Switches, and how often each fault has happened, in a service's own schema: all of its processes see the same.
+
+Whether a fault happens is one conditional write, so that of many requests at once no more than `times` suffer it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from shared.db import Row
+from shared.fault_switches.model import Fault, FaultName, KillPoint
+from shared.json_codec import dumps
+
+Key = tuple[UUID, str, str]  # saga, step, name of the fault
+SHOWN = 100  # of what has happened: the latest
+
+_FIRE = """
+INSERT INTO {table} (saga_id, step, name, times)
+SELECT saga_id, step, name, times
+  FROM unnest(:saga_ids, CAST(:steps AS text[]), CAST(:names AS text[]), CAST(:times AS integer[]))
+       AS due (saga_id, step, name, times)
+ON CONFLICT (saga_id, step, name) DO UPDATE SET fired = {table}.fired + 1, fired_at = now(), times = excluded.times
+ WHERE excluded.times IS NULL OR {table}.fired < excluded.times
+RETURNING saga_id, step, name
+"""
+# A step that was done, or refused, before keeps its row, and so its answer.
+_REFUSE = """
+INSERT INTO {barrier} (saga_id, step, direction, refusal)
+SELECT saga_id, step, 'action', refusal
+  FROM unnest(:saga_ids, CAST(:steps AS text[]), CAST(:refusals AS json[])) AS refused (saga_id, step, refusal)
+ON CONFLICT DO NOTHING RETURNING saga_id, step
+"""
+
+
+class FaultStore:
+    """One service's switches and counts, over its own tables."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.switches = Table(
+            "fault_switches",
+            metadata,
+            Column("name", String(20), primary_key=True),
+            Column("step", String(40), nullable=False),
+            Column("times", Integer),
+            Column("milliseconds", Integer),
+            Column("point", String(10)),
+            Column("match", JSON, nullable=False),
+            Column("set_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        )
+        self.firings = Table(
+            "fault_firings",
+            metadata,
+            Column("saga_id", Uuid, primary_key=True),
+            Column("step", String(40), primary_key=True),
+            Column("name", String(20), primary_key=True),
+            Column("fired", Integer, nullable=False, server_default=text("1")),
+            Column("times", Integer),
+            Column("fired_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        )
+        ids = bindparam("saga_ids", type_=ARRAY(Uuid))
+        self._fire = text(_FIRE.format(table=self.firings.fullname)).bindparams(ids)
+        self._refuse = text(_REFUSE.format(barrier=f"{metadata.schema}.barrier")).bindparams(ids)
+
+    def put(self, connection: Connection, fault: Fault) -> None:
+        """Switch it on, in place of another with its name."""
+        values = {**vars(fault), "name": fault.name.value, "match": dict(fault.match)}
+        statement = upsert(self.switches).values(values)
+        again = {**values, "set_at": func.now()}
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=again))
+
+    def lift(self, connection: Connection, names: Collection[FaultName]) -> None:
+        """Switch these off; what has happened stays counted."""
+        connection.execute(delete(self.switches).where(self.switches.c.name.in_(names)))
+
+    def switched_on(self, connection: Connection) -> list[Fault]:
+        """What is switched on, by name."""
+        return [
+            _fault(row) for row in connection.execute(select(self.switches).order_by(self.switches.c.name)).mappings()
+        ]
+
+    def fired(self, connection: Connection, saga_id: UUID | None) -> Sequence[Row]:
+        """What has happened lately, newest first; to one saga, if one is named."""
+        fired = self.firings
+        statement = select(fired).order_by(fired.c.fired_at.desc()).limit(SHOWN)
+        if saga_id is not None:
+            statement = statement.where(fired.c.saga_id == saga_id)
+        return connection.execute(statement).mappings().all()
+
+    def fire(self, connection: Connection, due: Iterable[tuple[UUID, Fault]]) -> set[Key]:
+        """Have these happen to their sagas, as far as their times are not used up; those that do."""
+        times = {(saga_id, fault.step, fault.name.value): fault.times for saga_id, fault in due}
+        keys = sorted(times)  # locked in one order
+        if not keys:
+            return set()
+        columns = {"saga_ids": [key[0] for key in keys], "steps": [key[1] for key in keys]}
+        rows = connection.execute(
+            self._fire, {**columns, "names": [key[2] for key in keys], "times": [times[key] for key in keys]}
+        )
+        return {(saga_id, step, name) for saga_id, step, name in rows}
+
+    def refuse(self, connection: Connection, refusals: Mapping[tuple[UUID, str], Mapping[str, Any]]) -> set[Key]:
+        """Have these steps be refused for ever, with these problems, unless they were done before; those that are."""
+        keys = sorted(refusals)
+        if not keys:
+            return set()
+        problems = [dumps(refusals[key]) for key in keys]
+        columns = {"saga_ids": [key[0] for key in keys], "steps": [key[1] for key in keys]}
+        rows = connection.execute(self._refuse, {**columns, "refusals": problems})
+        return {(saga_id, step, FaultName.REFUSE.value) for saga_id, step in rows}
+
+
+def _fault(row: Row) -> Fault:
+    point = row["point"]
+    return Fault(
+        row["step"],
+        FaultName(row["name"]),
+        row["times"],
+        row["milliseconds"],
+        None if point is None else KillPoint(point),
+        row["match"],
+    )

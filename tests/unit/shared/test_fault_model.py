@@ -1,0 +1,119 @@
+"""What a fault is called, what goes with what, and how that is written in a header."""
+
+import pytest
+
+from saga_orchestrator.orchestrator import CHECKOUT
+from shared.fault_switches.model import (
+    STEPS,
+    UNDOABLE,
+    Direction,
+    Fault,
+    FaultName,
+    InvalidFault,
+    KillPoint,
+    parse,
+)
+from shared.fault_switches.steps import ENDPOINTS, Half, step_request
+from shared.ids import new_id
+
+
+def test_a_header_names_step_fault_argument_and_times() -> None:
+    assert parse("process_payment=lose_answer*2") == (Fault("process_payment", FaultName.LOSE_ANSWER, 2),)
+    assert parse("create_order=slow:500, process_payment=kill:before*3") == (
+        Fault("create_order", FaultName.SLOW, 1, milliseconds=500),
+        Fault("process_payment", FaultName.KILL, 3, point=KillPoint.BEFORE),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("", "X-Fault"),
+        ("process_payment", "X-Fault"),
+        ("process_payment=refuse*", "X-Fault"),
+        ("process_payment=refuse,", "X-Fault"),
+        ("process_payment=unavailable" + "," * 200, "X-Fault"),
+        ("pay=refuse", "step"),
+        ("confirm_order=refuse", "step"),
+        ("commit_inventory=refuse", "step"),
+        ("confirm_order=fail_undo", "step"),
+        ("process_payment=explode", "name"),
+        ("process_payment=kill:soon", "point"),
+        ("process_payment=slow:after", "point"),
+        ("process_payment=unavailable:5", "milliseconds"),
+        ("process_payment=slow:99999", "milliseconds"),
+        ("process_payment=slow:0", "milliseconds"),
+        ("process_payment=slow*0", "times"),
+        ("process_payment=slow*1001", "times"),
+        ("process_payment=refuse*2", "times"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_the_field_named(text: str, field: str) -> None:
+    with pytest.raises(InvalidFault) as raised:
+        parse(text)
+    assert raised.value.fields["field"] == field
+
+
+def test_a_fault_is_for_the_half_of_the_step_that_it_names_and_for_what_it_matches() -> None:
+    pay, refund = Half(("process_payment",), Direction.ACTION), Half(("process_payment",), Direction.COMPENSATION)
+    body = {"saga_id": str(new_id()), "user_id": "ana", "amount": 5}
+    action, compensation = step_request(pay, body), step_request(refund, body)
+    assert action is not None
+    assert compensation is not None
+    for fault, hit, missed in (
+        (Fault("process_payment", FaultName.UNAVAILABLE), action, compensation),
+        (Fault("process_payment", FaultName.FAIL_UNDO), compensation, action),
+    ):
+        assert hit.suffers(fault)
+        assert not missed.suffers(fault)
+    assert action.suffers(Fault("process_payment", FaultName.SLOW, match={"user_id": "ana"}))
+    assert not action.suffers(Fault("process_payment", FaultName.SLOW, match={"user_id": "eva"}))
+    assert not action.suffers(Fault("process_payment", FaultName.SLOW, match={"payment_method": "paypal"}))
+    assert not action.suffers(Fault("create_order", FaultName.SLOW))
+
+
+def test_a_request_without_a_saga_is_left_alone_and_a_cart_may_stand_for_it() -> None:
+    half, cart_id = Half(("create_order",), Direction.ACTION), new_id()
+    assert step_request(half, {"reason": "none"}) is None
+    assert step_request(half, {"saga_id": 7}) is None
+    found = step_request(half, {"cart_id": str(cart_id)})
+    assert found is not None
+    assert found.saga_id == cart_id
+
+
+def test_the_steps_are_those_of_the_declaration() -> None:
+    assert tuple(step.name for step in CHECKOUT.tasks) == STEPS
+    assert tuple(step.name for step in CHECKOUT.steps) == UNDOABLE
+
+
+def test_the_endpoints_are_those_that_the_declaration_asks() -> None:
+    told = {
+        (name, service, path)
+        for service, halves in ENDPOINTS.items()
+        for path, half in halves.items()
+        for name in [(step, half.direction) for step in half.steps]
+    }
+    assert told == set(_asked())
+
+
+def _asked() -> list[tuple[tuple[str, Direction], str, str]]:
+    """Each half of a step, whom it asks, and at which path."""
+    checkout = _Checkout()
+    found = []
+    for step in CHECKOUT.tasks:
+        for ask, direction in ((step.do, Direction.ACTION), (step.undo, Direction.COMPENSATION)):
+            if ask is not None:
+                request = ask(checkout)
+                found.append(((step.name, direction), request.service, request.path))
+    return found
+
+
+class _Checkout:
+    """A checkout whose ids are their names in braces, so that paths come out as templates."""
+
+    def __init__(self) -> None:
+        for name in ("saga_id", "cart_id", "payment_id", "order_id"):
+            setattr(self, name, f"{{{name}}}")
+        self.items: tuple[object, ...] = ()
+        self.user_id = self.payment_method = self.billing_address = ""
+        self.total_minor = 0
