@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     func,
     text,
 )
@@ -35,8 +37,12 @@ sagas = Table(
     Column("cart_id", Uuid, nullable=False),
     Column("user_id", String(64)),  # these two are unknown until the saga's beginning is
     Column("payment_method", String(32)),
+    Column("order_id", Uuid),
     Column("facts", JSON, nullable=False),
     Column("status", String(12), nullable=False, server_default="pending"),
+    Column("retrying", Boolean, nullable=False, server_default=false()),  # sent again, and nothing was heard since
+    Column("failed_step", String(40)),
+    Column("first_effect_at", DateTime(timezone=True)),
     Column("deadline_at", DateTime(timezone=True), nullable=False),
     Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("due_at", DateTime(timezone=True)),
@@ -50,6 +56,11 @@ sagas = Table(
     Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_sagas_cart", "cart_id"),
     Index("ix_sagas_status", "status", "saga_id"),
+    Index("ix_sagas_user", "user_id", "saga_id"),
+    Index("ix_sagas_method", "payment_method", "saga_id"),
+    Index("ix_sagas_order", "order_id", postgresql_where=text("order_id IS NOT NULL")),
+    Index("ix_sagas_retrying", "saga_id", postgresql_where=text("retrying")),
+    Index("ix_sagas_failed", "failed_step", "saga_id", postgresql_where=text("failed_step IS NOT NULL")),
     Index("ix_sagas_live", "status", "cart_id", postgresql_where=text("status NOT IN ('completed', 'compensated')")),
 )
 

@@ -116,6 +116,22 @@ def ended_at(facts: Facts) -> datetime | None:
     return None if end is None else _time(facts[end]["at"])
 
 
+def failed_step(choreography: Choreography, facts: Facts) -> str | None:
+    """The step because of which the saga turned back; none when that was a request, or it has not."""
+    if not turned_back(facts):
+        return None
+    return next((view.name for view in steps_of(choreography, facts) if view.status is StepStatus.FAILED), None)
+
+
+def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None:
+    """When the first step took effect; of a saga that was undone after its end, when that began."""
+    names = {entry_of(step.ends).name for step in choreography.steps}
+    if COMPLETED in facts and turned_back(facts):
+        names = {name for name in BACKWARD if not _only_before_pivot(facts.get(name, {}))}
+    times = [facts[name]["at"] for name in names & facts.keys()]
+    return _time(min(times)) if times else None
+
+
 def bill_of(facts: Facts) -> Mapping[str, Any]:
     """What is to be paid, by whom and how; everything is null until the saga's beginning is known."""
     begun = facts.get(BEGUN, {})

@@ -11,9 +11,19 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
+from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Limits
 from saga_choreography.models import events as stored
-from saga_choreography.projection import Facts, bill_of, ended_at, merge, status_of, times_of
+from saga_choreography.projection import (
+    Facts,
+    bill_of,
+    ended_at,
+    failed_step,
+    first_effect_at,
+    merge,
+    status_of,
+    times_of,
+)
 from shared.db import Row
 from shared.event_bus import CONTRACT, Event
 from shared.json_codec import dumps
@@ -53,13 +63,16 @@ WITH saved AS (
        SET facts = seen.facts, status = seen.status,
            user_id = coalesce(saga.user_id, seen.user_id),
            payment_method = coalesce(saga.payment_method, seen.payment_method),
+           order_id = coalesce(saga.order_id, seen.order_id), retrying = false,
+           failed_step = seen.failed_step, first_effect_at = seen.first_effect_at,
            created_at = least(saga.created_at, seen.first_at), updated_at = seen.last_at, ended_at = seen.ended_at,
            moved_at = now(),
            due_at = CASE WHEN seen.ended_at IS NULL
                          THEN least(saga.due_at, now() + make_interval(secs => CAST(:still AS float8))) END
       FROM json_to_recordset(CAST(:rows AS json)) AS seen
-           (saga_id uuid, facts json, status text, user_id text, payment_method text, ends boolean,
-            first_at timestamptz, last_at timestamptz, ended_at timestamptz)
+           (saga_id uuid, facts json, status text, user_id text, payment_method text, order_id uuid, ends boolean,
+            failed_step text, first_effect_at timestamptz, first_at timestamptz, last_at timestamptz,
+            ended_at timestamptz)
      WHERE saga.saga_id = seen.saga_id
     RETURNING saga.saga_id, seen.ends
 )
@@ -146,6 +159,9 @@ def _saga_row(row: Row, facts: Facts) -> dict[str, Any]:
         "ends": status in ENDED and status != row["status"],
         "user_id": bill["user_id"],
         "payment_method": bill["payment_method"],
+        "order_id": bill["order_id"],
+        "failed_step": failed_step(CHECKOUT, facts),
+        "first_effect_at": first_effect_at(CHECKOUT, facts),
         "first_at": first,
         "last_at": last,
         "ended_at": ended_at(facts),

@@ -29,12 +29,9 @@ from shared.saga_states import ENDED
 from shared.saga_views import (
     AcceptedOut,
     CheckoutIn,
-    ListQuery,
     OperatorIn,
     SagaOut,
     SagaPath,
-    SagasOut,
-    SagaSummary,
     TimelineOut,
 )
 from shared.trace import traceparent
@@ -76,15 +73,6 @@ def checkout(body: CheckoutIn) -> Response:
         saga = _until_ended(place, begun.saga_id)
     headers["Preference-Applied"] = f"wait={place.seconds:g}"
     return respond(Answer(saga, 200 if saga.status in ENDED else 202, headers))
-
-
-@routes.get("/status", summary="List sagas", responses={200: SagasOut})
-@public
-def list_sagas(query: ListQuery) -> Response:
-    """Newest first, by status or cart."""
-    with db.transaction() as uow:
-        rows = service.list_sagas(uow, query.status, query.cart_id, query.cursor, query.limit)
-    return respond(Answer(SagasOut.page([SagaSummary(**dict(row)) for row in rows], query.limit)))
 
 
 @routes.get(

@@ -9,11 +9,12 @@ from pydantic import Field
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact
 from saga_choreography.domain import Checkout
-from saga_choreography.projection import bill_of, error_of, steps_of
+from saga_choreography.projection import StepView, bill_of, error_of, steps_of
 from shared.db import Row
 from shared.event_bus import CONTRACT, Backward
 from shared.money import to_decimal
-from shared.saga_views import CheckoutIn, SagaOut, StepOut, TimelineEntryOut
+from shared.saga_states import ENDED, StepStatus
+from shared.saga_views import CheckoutIn, SagaOut, SagaSummary, StepOut, TimelineEntryOut
 from shared.schemas import Body, Name, Text, Time, View
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
@@ -105,6 +106,37 @@ def saga_out(row: Row) -> SagaOut:
         error=error_of(CHECKOUT, facts),
         steps=steps,
     )
+
+
+def summary_of(row: Row) -> SagaSummary:
+    """A saga in a list, as its row says."""
+    facts = row["facts"]
+    bill = bill_of(facts)
+    steps = steps_of(CHECKOUT, facts)
+    step = _where(row, steps)
+    return SagaSummary(
+        **{name: row[name] for name in ("saga_id", "status", "cart_id", "user_id", "payment_method", "retrying")},
+        **{name: row[name] for name in ("failed_step", "first_effect_at", "created_at", "updated_at", "ended_at")},
+        saga_pattern="choreographed",
+        total=None if bill["total_minor"] is None else to_decimal(bill["total_minor"]),
+        order_id=bill["order_id"] if any(each.name == "create_order" and each.attempts for each in steps) else None,
+        error=error_of(CHECKOUT, facts),
+        step=None if step is None else step.name,
+        attempts=0 if step is None else _attempts(step),
+        next_try_at=row["due_at"] if row["retrying"] else None,
+    )
+
+
+def _where(row: Row, steps: Sequence[StepView]) -> StepView | None:
+    """The step that a saga is at; of one that has ended, the one because of which it did."""
+    if row["status"] in ENDED:
+        return next((step for step in steps if step.name == row["failed_step"]), None)
+    going = [step for step in steps if step.status in {StepStatus.RUNNING, StepStatus.COMPENSATING}]
+    return next(iter(going or [step for step in steps if step.status is StepStatus.PENDING]), None)
+
+
+def _attempts(step: StepView) -> int:
+    return step.compensation_attempts if step.status is StepStatus.COMPENSATING else step.attempts
 
 
 def timeline_out(events: Sequence[Row], notes: Sequence[Row]) -> list[TimelineEntryOut]:

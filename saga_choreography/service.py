@@ -70,20 +70,6 @@ def get_all(uow: Connection, saga_ids: Sequence[UUID]) -> list[Row | SagaNotFoun
     return [known.get(saga_id) or _not_found(saga_id) for saga_id in saga_ids]
 
 
-def list_sagas(
-    uow: Connection, status: SagaStatus | None, cart_id: UUID | None, before: UUID | None, limit: int
-) -> Sequence[Row]:
-    """Up to `limit` sagas, newest first, older than the saga `before`."""
-    statement = select(sagas).order_by(sagas.c.saga_id.desc()).limit(limit)
-    if status is not None:
-        statement = statement.where(sagas.c.status == status)
-    if cart_id is not None:
-        statement = statement.where(sagas.c.cart_id == cart_id)
-    if before is not None:
-        statement = statement.where(sagas.c.saga_id < before)
-    return uow.execute(statement).mappings().all()
-
-
 def get_timeline(uow: Connection, saga_id: UUID) -> tuple[Sequence[Row], Sequence[Row]]:
     """All events of a saga, and all that was done about it; raises `SagaNotFound`."""
     get(uow, saga_id)

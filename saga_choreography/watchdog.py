@@ -32,6 +32,7 @@ SELECT saga_id, cart_id, facts, status, deadline_at <= now() AS late,
 WATCH = text("""
 UPDATE saga_choreography.sagas AS saga
    SET status = CASE WHEN seen.stuck THEN 'stuck' ELSE saga.status END,
+       retrying = saga.retrying OR seen.resent,
        due_at = least(
            CASE WHEN seen.resent THEN now() + (now() - moved_at)
                 ELSE moved_at + make_interval(secs => :resend) END,

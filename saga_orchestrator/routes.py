@@ -22,12 +22,9 @@ from shared.saga_states import ENDED
 from shared.saga_views import (
     AcceptedOut,
     CheckoutIn,
-    ListQuery,
     OperatorIn,
     SagaOut,
     SagaPath,
-    SagasOut,
-    SagaSummary,
     TimelineEntryOut,
     TimelineOut,
 )
@@ -68,16 +65,6 @@ def checkout(body: CheckoutIn) -> Response:
         saga = place.until(lambda: _view(begun.saga_id), lambda saga: saga.status in ENDED)
     headers["Preference-Applied"] = f"wait={place.seconds:g}"
     return respond(Answer(saga, 200 if saga.status in ENDED else 202, headers))
-
-
-@routes.get("", summary="List sagas", responses={200: SagasOut})
-@public
-def list_sagas(query: ListQuery) -> Response:
-    """Newest first, by status or cart."""
-    with db.transaction() as uow:
-        rows = service.list_sagas(uow, query.status, query.cart_id, query.cursor, query.limit)
-    items = [SagaSummary(**dict(row)) for row in rows]
-    return respond(Answer(SagasOut.page(items, query.limit)))
 
 
 @routes.get(

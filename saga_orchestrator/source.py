@@ -3,9 +3,10 @@
 from sqlalchemy import select
 
 from saga_orchestrator.declaration import Step
-from saga_orchestrator.models import db, timeline
+from saga_orchestrator.models import db, sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.participants import Endpoint
+from saga_orchestrator.schemas import summary_of
 from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
 from shared.saga.source import SagaSource
 
@@ -48,4 +49,4 @@ _OPERATIONS = (
     .subquery()
 )
 
-SOURCE = SagaSource(db, _definition(), _OPERATIONS)
+SOURCE = SagaSource(db, "", _definition(), sagas, summary_of, _OPERATIONS)

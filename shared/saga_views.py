@@ -1,11 +1,14 @@
 """What people are shown of sagas, and ask of them: the same in either style."""
 
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from shared.saga_states import SagaStatus, StepStatus
-from shared.schemas import Address, Body, Money, Name, PaymentMethod, Time, UserId, View
+from shared.schemas import Address, Body, Money, Name, PaymentMethod, Text, Time, UserId, View
+
+StepName = Annotated[Text, Field(min_length=1, max_length=40)]
 
 
 class CheckoutIn(Body):
@@ -31,11 +34,26 @@ class SagaPath(Body):
     saga_id: UUID
 
 
+def _flag(value: object) -> object:
+    """As OpenAPI has it: nothing but these two words."""
+    words = {"true": True, "false": False}
+    if isinstance(value, str) and value not in words:
+        raise ValueError("must be true or false")
+    return words.get(value, value) if isinstance(value, str) else value
+
+
 class ListQuery(Body):
-    """Which sagas."""
+    """Which sagas: those to which all of this applies."""
 
     status: SagaStatus | None = None
     cart_id: UUID | None = None
+    user_id: UserId | None = None
+    order_id: UUID | None = None
+    payment_method: PaymentMethod | None = None
+    retrying: Annotated[bool | None, BeforeValidator(_flag)] = Field(
+        default=None, description="whether it waits for another attempt at what did not succeed"
+    )
+    failed_step: StepName | None = Field(default=None, description="the step because of which it turned back")
     cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before")
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -82,27 +100,42 @@ class SagaOut(View):
 
 
 class SagaSummary(View):
-    """A saga in a list."""
+    """A saga in a list.
+
+    `step` is where it is, and once it has ended the one because of which it turned back; `attempts` are those at it in
+    its present direction. While it is `retrying`, `error` is what the latest attempt came to and `next_try_at` when the
+    next one is due (null while it is being made); else `error` is why it turned back. `first_effect_at` is when its
+    first step took effect, of an undone one when undoing began: until `ended_at` the services disagree about it.
+    """
 
     saga_id: UUID
     status: SagaStatus
+    saga_pattern: str
     cart_id: UUID
     user_id: str | None
     payment_method: str | None
+    total: Money | None
+    order_id: UUID | None
+    error: str | None
+    step: str | None
+    attempts: int
+    retrying: bool
+    next_try_at: Time | None
+    failed_step: str | None
+    first_effect_at: Time | None
     created_at: Time
+    updated_at: Time
     ended_at: Time | None
 
 
 class SagasOut(View):
-    """A page of sagas, newest first; `next_cursor` is null on the last one."""
+    """A page of sagas, newest first; `next_cursor` is null on the last one.
+
+    With more than one filter, a page may have fewer items than were asked for, or none, and another one follow it.
+    """
 
     items: list[SagaSummary]
     next_cursor: UUID | None
-
-    @classmethod
-    def page(cls, items: list[SagaSummary], limit: int) -> "SagasOut":
-        """A page of at most `limit`; a full one may have another after it."""
-        return cls(items=items, next_cursor=items[-1].saga_id if len(items) == limit else None)
 
 
 class TimelineEntryOut(View):

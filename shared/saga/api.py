@@ -4,17 +4,29 @@ from flask import Response
 from flask_openapi import APIBlueprint
 
 from shared.access import admin_only, public
-from shared.saga import operations
+from shared.saga import listing, operations
 from shared.saga.definition import DefinitionOut
 from shared.saga.operations import OperationsOut, OperationsQuery
 from shared.saga.source import SagaSource
+from shared.saga_views import ListQuery, SagasOut
 from shared.web import Answer, respond
 
 
 def add_endpoints(routes: APIBlueprint, source: SagaSource) -> None:
     """Add them all; the blueprint's prefix is where sagas are."""
+    _add_list(routes, source)
     _add_definition(routes, source)
     _add_operations(routes, source)
+
+
+def _add_list(routes: APIBlueprint, source: SagaSource) -> None:
+    @routes.get(source.list_path, summary="List sagas", responses={200: SagasOut})
+    @public
+    def list_sagas(query: ListQuery) -> Response:
+        """Newest first: those that pass every filter."""
+        with source.database.transaction() as connection:
+            page = listing.page_of(connection, source, query)
+        return respond(Answer(page))
 
 
 def _add_definition(routes: APIBlueprint, source: SagaSource) -> None:

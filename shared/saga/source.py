@@ -1,17 +1,26 @@
 """What the shared API needs to know of one style of saga."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Subquery
+from sqlalchemy import Subquery, Table
 
-from shared.db import Database
+from shared.db import Database, Row
 from shared.saga.definition import DefinitionOut
+from shared.saga_views import SagaSummary
 
 
 @dataclass(frozen=True)
 class SagaSource:
-    """A saga service as `api.py` sees it; `operations` has the columns of `OperationOut`."""
+    """A saga service as `api.py` sees it.
+
+    `list_path` is where its list is, under the blueprint's prefix. `sagas` has a row for each saga, and the columns by
+    which `listing.py` filters; `operations` has the columns of `OperationOut`.
+    """
 
     database: Database
+    list_path: str
     definition: DefinitionOut
+    sagas: Table
+    summary: Callable[[Row], SagaSummary]
     operations: Subquery

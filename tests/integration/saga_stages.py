@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 
 from saga_orchestrator import service, store
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.engine import Command, Outcome, Refused, Succeeded, Unknown, apply, next_command
+from saga_orchestrator.engine import Command, Direction, Outcome, Refused, Succeeded, Unknown, apply, next_command
 from saga_orchestrator.hand import Hand, Try
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
@@ -22,6 +23,7 @@ from tests.integration.choreography_client import Window
 from tests.unit.saga_choreography.histories import COMPLETED, HISTORIES, PAID, Story
 
 LONG = 60.0
+CHARGE = Command("process_payment", Direction.ACTION)
 
 
 class Stage(ApiClient):
@@ -47,6 +49,10 @@ class Stage(ApiClient):
 
     def begun(self) -> UUID:
         """A saga that was accepted."""
+        raise NotImplementedError
+
+    def waiting(self) -> UUID:
+        """A saga that waits for another attempt at its payment."""
         raise NotImplementedError
 
     def paid(self) -> UUID:
@@ -90,19 +96,12 @@ class Orchestrated(Stage):
 
     def declined(self) -> UUID:
         saga_id = self.begun()
-        self.drive(
-            lambda command: (
-                Refused("no")
-                if str(command.direction) == "action" and command.step == "process_payment"
-                else Succeeded()
-            )
-        )
+        self.drive(lambda command: Refused("no") if command == CHARGE else Succeeded())
         return saga_id
 
-    def unanswered(self) -> UUID:
-        """A saga that waits for another attempt at its payment."""
+    def waiting(self) -> UUID:
         saga_id = self.begun()
-        self.drive(lambda command: Unknown("away") if command.step == "process_payment" else Succeeded(), commands=2)
+        self.drive(lambda command: Unknown("away") if command == CHARGE else Succeeded(), commands=2)
         return saga_id
 
     def drive(self, outcome_of: Callable[[Command], Outcome], commands: int = 20) -> None:
@@ -131,6 +130,13 @@ class Choreographed(Stage, Window):
 
     def begun(self) -> UUID:
         return self._told(COMPLETED[:1])
+
+    def waiting(self) -> UUID:
+        self.limits = replace(self.limits, resend_seconds=self.limits.stuck_seconds / 2)
+        saga_id = self._told(PAID[:4])
+        self.be_silent(saga_id, self.limits.resend_seconds + 1)
+        assert self.watch() == 1
+        return saga_id
 
     def paid(self) -> UUID:
         return self._told(PAID)

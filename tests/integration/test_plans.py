@@ -17,6 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, create_engine, event, text
 
+from shared.saga import listing
 from tests.contract.documents import document_of
 from tests.integration.api_client import ApiClient
 from tests.system import many_sagas
@@ -29,6 +30,18 @@ QUERIES = (
     "?cart_id={cart}",
     *(f"?status={status}" for status in ("running", "completed", "compensated")),
     "?status=completed&cursor={saga}",
+    "?user_id=ana",
+    "?order_id={order}",
+    "?payment_method=paypal",
+    "?payment_method=declined_card",
+    "?retrying=true",
+    "?failed_step=process_payment",
+)
+COMBINED = (  # of which one is read by, and the others tried on what it finds
+    "?payment_method=paypal&status=compensated",
+    "?retrying=false&payment_method=paypal&cursor={saga}",
+    "?status=completed&payment_method=declined_card",
+    "?user_id=ana&status=completed&payment_method=paypal&retrying=false",
 )
 READS = {
     "carrito": [
@@ -162,6 +175,30 @@ def test_a_read_takes_few_rows_of_many(
 # What is asked of RabbitMQ; of the database, the latest entries of a table that has one for each redrive, by its key.
 OF_THE_BROKER = {"/saga/choreography/dead-letters"}
 WITHOUT_DATABASE = {"/saga/definition", "/saga/choreography/definition"}
+
+
+@pytest.mark.parametrize("query", COMBINED)
+@pytest.mark.parametrize(
+    ("service", "path"), [("saga_orchestrator", "/saga"), ("saga_choreography", "/saga/choreography/status")]
+)
+def test_filters_together_try_a_bounded_number_of_sagas(
+    *,
+    service: str,
+    path: str,
+    query: str,
+    stored: str,
+    ids: dict[str, object],
+    service_client: Callable[..., FlaskClient],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "MOST_TRIED", min(listing.MOST_TRIED, SAGAS // 10))
+    client = ApiClient(service_client(service, database_url=stored))
+    with plans(client) as found:
+        client.get((path + query).format(**ids))
+    shown(f"{service} {path}{query}", found)
+    assert found
+    most = listing.MOST_TRIED + many_sagas.LIVE  # by their ids, it may be, past those that have not ended
+    assert all(rows <= most for plan in found for _, rows in read_of(plan)), found
 
 
 @pytest.mark.parametrize("service", READS)

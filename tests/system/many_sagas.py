@@ -9,6 +9,11 @@ import time
 
 from sqlalchemy import Connection, create_engine, text
 
+from saga_orchestrator.engine import SagaState, Succeeded, apply, begin, next_command, started
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.records import state_to_json
+from shared.json_codec import dumps
+
 PRODUCTS = 200
 LIVE = 10  # of the last sagas, in each style
 
@@ -80,19 +85,26 @@ _ROWS = {
     "saga_orchestrator.sagas": """
         INSERT INTO saga_orchestrator.sagas (
             saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
-            status, state, due_at, deadline_at, ended_at
+            status, state, retrying, first_effect_at, due_at, deadline_at, ended_at
         )
         SELECT saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
-            CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END, '{{}}',
+            CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END,
+            CAST(CASE WHEN n > :count - 2 * {live} THEN :running ELSE :completed END AS json),
+            n > :count - {live}, now() - interval '50 ms',
             CASE WHEN n > :count - 2 * {live} THEN now() + interval '1 hour' END, now(), now()
         FROM generate_series(2, :count, 2) AS numbers (n)
         JOIN carrito.checkouts ON saga_id = pg_temp.id_of(n, 'saga')""",
     "saga_choreography.sagas": """
-        INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, status, due_at, deadline_at, ended_at)
-        SELECT pg_temp.id_of(n, 'saga'), pg_temp.id_of(n, 'cart'), '{{}}',
+        INSERT INTO saga_choreography.sagas (
+            saga_id, cart_id, user_id, payment_method, order_id, facts, retrying, first_effect_at, status, due_at,
+            deadline_at, ended_at
+        )
+        SELECT saga_id, cart_id, user_id, payment_method, order_id, '{{}}', n > :count - {live},
+            now() - interval '50 ms',
             CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END,
             CASE WHEN n > :count - 2 * {live} THEN now() + interval '1 hour' END, now(), now()
-        FROM generate_series(1, :count, 2) AS numbers (n)""",
+        FROM generate_series(1, :count, 2) AS numbers (n)
+        JOIN carrito.checkouts ON saga_id = pg_temp.id_of(n, 'saga')""",
     "saga_orchestrator.timeline": """
         INSERT INTO saga_orchestrator.timeline (id, saga_id, kind, step, direction, outcome, started_at, finished_at)
         SELECT pg_temp.id_of(n, 'entry'), pg_temp.id_of(n, 'saga'), 'attempt', 'create_order', 'action', 'done', now(),
@@ -113,12 +125,24 @@ _ROWS = {
 }
 
 
+def _after(commands: int) -> SagaState:
+    """The state of a saga after so many commands."""
+    state = begin(CHECKOUT)
+    for _ in range(commands):
+        if (command := next_command(CHECKOUT, state)) is not None:
+            state = apply(CHECKOUT, started(state, command), command, Succeeded())
+    return state
+
+
+_STATES = {"running": dumps(state_to_json(_after(2))), "completed": dumps(state_to_json(_after(20)))}
+
+
 def store(connection: Connection, count: int, *, told: bool = False) -> None:
     """Make so many checkouts, and have PostgreSQL look at the tables, as it does by itself after a while."""
     connection.execute(text(_FUNCTIONS))
     for table, statement in _ROWS.items():
         began = time.perf_counter()
-        connection.execute(text(statement.format(products=PRODUCTS, live=LIVE)), {"count": count})
+        connection.execute(text(statement.format(products=PRODUCTS, live=LIVE)), {"count": count, **_STATES})
         connection.execute(text(f"ANALYZE {table}"))
         if told:
             sys.stderr.write(f"{table}: {time.perf_counter() - began:.1f} s\n")

@@ -1,0 +1,59 @@
+"""A page of sagas, newest first, by any filters; what one request reads is bounded, however many sagas there are."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
+
+from shared.saga.source import SagaSource
+from shared.saga_views import ListQuery, SagasOut
+
+# The filter that the fewest sagas are likely to pass goes first: its index is read, and the others are tried on what it
+# finds. Each has an index that ends with the saga's id.
+BY_SELECTIVITY = ("order_id", "cart_id", "retrying", "failed_step", "user_id", "status", "payment_method")
+# So many that pass the first filter are tried against the others in one request: some ten milliseconds' work.
+MOST_TRIED = 5000
+
+
+def page_of(connection: Connection, source: SagaSource, query: ListQuery) -> SagasOut:
+    """Up to `limit` sagas that pass every filter, older than the cursor."""
+    first, others = _filters(query)
+    newest = _newest(source.sagas, first, query.cursor)
+    wanted = newest
+    if others:
+        tried = newest.limit(MOST_TRIED).subquery()
+        wanted = select(tried).where(_all_of(tried, others)).order_by(tried.c.saga_id.desc())
+    rows = connection.execute(wanted.limit(query.limit)).mappings().all()
+    items = [source.summary(row) for row in rows]
+    if len(items) == query.limit:
+        return SagasOut(items=items, next_cursor=items[-1].saga_id)
+    return SagasOut(items=items, next_cursor=_last_tried(connection, newest) if others else None)
+
+
+def _filters(query: ListQuery) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The filter to read by, and the others; `retrying=false` has no index of its own, as nearly all pass it."""
+    given = {name: value for name in BY_SELECTIVITY if (value := getattr(query, name)) is not None}
+    name = next((name for name, value in given.items() if value is not False), None)
+    first = {} if name is None else {name: given.pop(name)}
+    return first, given
+
+
+def _newest(sagas: Table, first: dict[str, Any], before: UUID | None) -> Select[Any]:
+    statement = select(sagas).where(_all_of(sagas, first)).order_by(sagas.c.saga_id.desc())
+    return statement if before is None else statement.where(sagas.c.saga_id < before)
+
+
+def _all_of(table: Any, filters: dict[str, Any]) -> ColumnElement[bool]:
+    return and_(True, *(_passes(table.c[name], value) for name, value in filters.items()))
+
+
+def _passes(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
+    if isinstance(value, bool):
+        return column if value else ~column
+    return column == value
+
+
+def _last_tried(connection: Connection, newest: Select[Any]) -> UUID | None:
+    """Where to go on: the last saga that was tried, if there may be more."""
+    ids = newest.with_only_columns(newest.selected_columns.saga_id)
+    return connection.scalar(ids.offset(MOST_TRIED - 1).limit(1))
