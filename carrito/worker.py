@@ -12,7 +12,7 @@ from carrito.app import create_app
 from carrito.checkout_store import HANDOVER, handed_over, seconds_to_next_overdue, take_overdue
 from carrito.config import Settings
 from carrito.handover import Handover
-from carrito.models import audit_log, db
+from carrito.models import audit_log, db, fault_store
 from carrito.purges import PURGES
 from carrito.reactions import PART
 from shared import heartbeat, purge, worker
@@ -70,7 +70,7 @@ def main() -> None:
     stop = Stop.on_signals()
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)
-    chores = [*handovers(settings, stop), totals, *purges, *jobs(db, PART, settings, stop)]
+    chores = [*handovers(settings, stop), totals, *purges, *jobs(db, PART, settings, stop, fault_store)]
     worker.run_all(create_app(settings), stop, *chores)
 
 

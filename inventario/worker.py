@@ -9,7 +9,7 @@ import structlog
 
 from inventario.app import create_app
 from inventario.config import Settings
-from inventario.models import audit_log, db
+from inventario.models import audit_log, db, fault_store
 from inventario.purges import PURGES
 from inventario.reactions import PART
 from inventario.service import expire_holds, seconds_to_next_expiry
@@ -44,7 +44,7 @@ def main() -> None:
     chore = partial(worker.run, stop, run_once, lambda: idle_seconds(settings.hold_seconds))
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)
-    worker.run_all(create_app(settings), stop, chore, totals, *purges, *jobs(db, PART, settings, stop))
+    worker.run_all(create_app(settings), stop, chore, totals, *purges, *jobs(db, PART, settings, stop, fault_store))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 
 from pagos.app import create_app
 from pagos.config import Settings
-from pagos.models import audit_log, db
+from pagos.models import audit_log, db, fault_store
 from pagos.purges import PURGES
 from pagos.reactions import PART
 from shared import purge, worker
@@ -19,7 +19,7 @@ def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
     stop = Stop.on_signals()
-    chores = [*purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop)]
+    chores = [*purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop, fault_store)]
     if not chores:
         sys.exit("RABBITMQ_URL is not set, and PURGE_SECONDS is 0: there is nothing to do")
     worker.run_all(create_app(settings), stop, audit_log.job(db, stop), *chores)

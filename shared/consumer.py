@@ -21,6 +21,7 @@ from shared.crowd import Crowd
 from shared.db import Database, is_unavailable
 from shared.delivery import Delivery
 from shared.event_bus import Event
+from shared.fault_switches.messages import MessageFaults
 from shared.outbox import Outbox
 from shared.parking import parked
 from shared.publisher import Publisher
@@ -77,6 +78,7 @@ class Part:
     split: Split = by_type
     enough: Enough = as_many_as_lately
     gather_seconds: float = GATHER_SECONDS
+    faults: MessageFaults | None = None  # what it suffers on purpose, where that can be switched on
 
 
 class Deadly(Exception):
@@ -88,6 +90,7 @@ class Consumer:
 
     def __init__(self, db: Database, part: Part, bus: Bus, loop: Loop, publisher: Publisher) -> None:
         self._db, self._part, self._bus, self._loop, self._publisher = db, part, bus, loop, publisher
+        self.told = False  # that something may have been switched on or off
         self._alone = deque[Delivery]()
         self._crowd = Crowd()
 
@@ -101,6 +104,9 @@ class Consumer:
         """Whether more messages should come first, for the moment that the service's part allows."""
         waiting = self._bus.deliveries
         return bool(waiting) and not self._part.enough(waiting, self._crowd.expected)
+
+    def look(self) -> None:
+        """See what was switched, if there may be something; here, nothing can be."""
 
     def consume(self) -> None:
         """Deal with some of what has come. Raises when the database is away, or slow; nothing is forgotten then."""
@@ -149,8 +155,11 @@ class Consumer:
             self._publisher.stage(uow, following)
             faults.reach(f"{self._db.service}.worker.before_commit")
         faults.reach(f"{self._db.service}.worker.before_ack")
-        self._bus.ack(part)
+        self._acknowledge(part)
         self._publisher.publish_staged(following)
+
+    def _acknowledge(self, part: list[Delivery]) -> None:
+        self._bus.ack(part)
 
     def _read(self, delivery: Delivery) -> bool:
         """Whether it is an event to be dealt with; a message that is none, and never will be, is parked at once."""

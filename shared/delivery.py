@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.event_bus import Event
+from shared.fault_switches.injector import Injected
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Delivery:
     tries: int = 0
     held_up: int = 0
     lost: bool = False  # with its connection: the broker gives it to somebody again
+    injected: Injected | None = None  # what happens to it on purpose, once that was decided
     redelivered: bool = False  # as the broker says, outside of the headers
 
     @property

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import psycopg2
@@ -13,6 +14,9 @@ from shared import heartbeat
 from shared.config import ServiceSettings
 from shared.consumer import Consumer, Part, all_together, by_type
 from shared.db import Database, is_unavailable, url_of
+from shared.fault_switches.messages import MessageFaults
+from shared.fault_switches.store import FaultStore
+from shared.fault_switches.worker import FaultyConsumer, FaultyPublisher
 from shared.publisher import AWAY_SECONDS, Publisher
 from shared.rabbitmq import Bus, Loop
 from shared.wakeup import Listener, Stop
@@ -25,9 +29,18 @@ log = structlog.get_logger()
 __all__ = ["EventWorker", "Part", "all_together", "by_type", "jobs"]
 
 
-def jobs(db: Database, part: Part, settings: ServiceSettings, stop: Stop) -> list[Callable[[], None]]:
-    """What a worker process runs for its service's events: nothing without a broker."""
-    return [] if settings.rabbitmq_url is None else [EventWorker(db, part, settings, settings.rabbitmq_url, stop).run]
+def jobs(
+    db: Database, part: Part, settings: ServiceSettings, stop: Stop, fault_store: FaultStore | None = None
+) -> list[Callable[[], None]]:
+    """What a worker process runs for its service's events: nothing without a broker.
+
+    With `FAULTS=true`, one that has a `fault_store` suffers the faults that are switched on there.
+    """
+    if settings.rabbitmq_url is None:
+        return []
+    if settings.faults and fault_store is not None:
+        part = replace(part, faults=MessageFaults(db, fault_store))
+    return [EventWorker(db, part, settings, settings.rabbitmq_url, stop).run]
 
 
 class EventWorker:
@@ -37,8 +50,8 @@ class EventWorker:
         self._stop = stop
         self._loop = Loop(self._failed)
         self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed, settings.topology_seconds)
-        self._publisher = Publisher(db, part.outbox, self._bus, self._loop, self._wake)
-        self._consumer = Consumer(db, part, self._bus, self._loop, self._publisher)
+        self._publisher = self._make_publisher(db, part)
+        self._consumer = self._make_consumer(db, part)
         self._listener = Listener(url_of(settings), part.outbox.channel)
         self._gather_seconds = part.gather_seconds
         self._gathering: Any = None  # the timer, while more messages are waited for
@@ -46,6 +59,16 @@ class EventWorker:
         self._paused_until = 0.0
         self._failures = deque[float](maxlen=MOST_FAILURES)
         self._fatal: Exception | None = None
+
+    def _make_publisher(self, db: Database, part: Part) -> Publisher:
+        if part.faults is None:
+            return Publisher(db, part.outbox, self._bus, self._loop, self._wake)
+        return FaultyPublisher(part.faults, db, part.outbox, self._bus, self._loop, self._wake)
+
+    def _make_consumer(self, db: Database, part: Part) -> Consumer:
+        if part.faults is None:
+            return Consumer(db, part, self._bus, self._loop, self._publisher)
+        return FaultyConsumer(part.faults, db, part, self._bus, self._loop, self._publisher)
 
     def run(self) -> None:
         """Work until told to stop; call it in the app's context. Raises what goes wrong again and again."""
@@ -95,6 +118,7 @@ class EventWorker:
         if not self._bus.ready or time.monotonic() < self._paused_until:
             return None
         try:
+            self._consumer.look()
             if self._may_consume:
                 self._consumer.consume()
             if self._publisher.has_room and self._publisher.due:
@@ -149,7 +173,12 @@ class EventWorker:
             self._loop.call_later(AWAY_SECONDS, self._listen)
             return
         self._loop.add_handler(self._listener.fileno(), self._notified, Loop.READ)
+        self._look()
+
+    def _look(self) -> None:
+        """Something may have been staged, or switched."""
         self._publisher.due = True
+        self._consumer.told = True
         self._wake()
 
     def _notified(self, fd: int, _: int) -> None:
@@ -159,8 +188,7 @@ class EventWorker:
             with suppress(OSError):  # it is closed, which ends watching it, too
                 self._loop.remove_handler(fd)
             self._loop.call_later(AWAY_SECONDS, self._listen)
-        self._publisher.due = True
-        self._wake()
+        self._look()
 
     def _asked_to_stop(self, fd: int, _: int) -> None:
         self._loop.remove_handler(fd)

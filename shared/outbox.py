@@ -7,7 +7,7 @@ Confirmed is not arrived: a queue can be purged, or lack a binding. So sent rows
 and can be sent again, as the same events: the inbox of who has them drops them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import Column, Connection, DateTime, Index, MetaData, String, Table, Text, Uuid, func, select, text
@@ -32,6 +32,11 @@ UPDATE {table} AS taken SET due_at = now() + make_interval(secs => :seconds)
 RETURNING taken.*
 """
 HAND_BACK = "UPDATE {table} SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
+POSTPONE = """
+UPDATE {table} AS held SET due_at = now() + make_interval(secs => seconds)
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:seconds AS float8[])) AS postponed (id, seconds)
+ WHERE held.id = postponed.id AND sent_at IS NULL
+"""
 SENT = "UPDATE {table} SET sent_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
 SEND_AGAIN = """
 UPDATE {table} AS again SET sent_at = NULL, due_at = now()
@@ -66,6 +71,7 @@ class Outbox:
         self._stage = prepared(STAGE.format(table=self.table.fullname))
         self._take = prepared(TAKE.format(table=self.table.fullname))
         self._hand_back = prepared(HAND_BACK.format(table=self.table.fullname))
+        self._postpone = prepared(POSTPONE.format(table=self.table.fullname))
         self._sent = prepared(SENT.format(table=self.table.fullname))
         self._send_again = prepared(SEND_AGAIN.format(table=self.table.fullname))
 
@@ -88,6 +94,10 @@ class Outbox:
     def hand_back(self, uow: Connection, ids: Sequence[UUID]) -> None:
         """These were not published after all; they are due now."""
         uow.execute(self._hand_back, {"ids": sorted(map(str, ids))})
+
+    def postpone(self, connection: Connection, seconds: Mapping[UUID, float]) -> None:
+        """These are not published yet; each is due in so many seconds."""
+        connection.execute(self._postpone, {"ids": list(map(str, seconds)), "seconds": list(seconds.values())})
 
     def sent(self, uow: Connection, ids: Sequence[UUID]) -> None:
         """The broker has confirmed these."""

@@ -5,7 +5,7 @@ publishes at once; what web processes staged, and what is left over from a proce
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -73,6 +73,13 @@ class Publisher:
     def _publish(self, events: Sequence[Event]) -> None:
         for event in events:
             self._bus.publish(to_message(event), partial(self._settled, event.id))
+
+    def _postpone(self, seconds: Mapping[UUID, float]) -> None:
+        """Have these events be due in so many seconds, and look for them then."""
+        if seconds:
+            with self._db.transaction() as connection:
+                self._outbox.postpone(connection, seconds)
+            self._sweep_within(min(seconds.values()))
 
     def _settled(self, event_id: UUID, there: bool) -> None:
         """The broker has the event, or it will not be known whether it has."""

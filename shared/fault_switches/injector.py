@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from shared.db import Database
-from shared.fault_switches.model import Fault, FaultName
+from shared.fault_switches.model import OF_MESSAGES, Fault, FaultName
 from shared.fault_switches.steps import StepRequest
 from shared.fault_switches.store import FaultStore, Key
 from shared.web import http_problem
@@ -44,11 +44,17 @@ class Injector:
         self._db = db
         self._store = store
 
-    def plan(self, requests: Sequence[StepRequest]) -> list[Injected]:
-        """What happens to each request. Of two alike, of the same saga, one suffers."""
+    def plan(self, requests: Sequence[StepRequest], *, of_messages: bool = False) -> list[Injected]:
+        """What happens to each request, or to the message that it is on its way.
+
+        Of two alike, of the same saga, one suffers.
+        """
         with self._db.transaction() as connection:
             switches = self._store.switched_on(connection)
-            due = [_due(request, switches) for request in requests]
+            due = [
+                [fault for fault in _due(request, switches) if (fault.name in OF_MESSAGES) is of_messages]
+                for request in requests
+            ]
             if not any(due):
                 return [NOTHING] * len(requests)
             prevented = self._happening(connection, requests, [_preventing(faults) for faults in due])

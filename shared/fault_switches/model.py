@@ -42,6 +42,13 @@ class FaultName(StrEnum):
     LOSE_ANSWER = "lose_answer"
     FAIL_UNDO = "fail_undo"
     KILL = "kill"
+    DELIVER_TWICE = "deliver_twice"
+    DELAY_MESSAGE = "delay_message"
+    PAUSE_CONSUMER = "pause_consumer"
+
+
+OF_MESSAGES = frozenset({FaultName.DELIVER_TWICE, FaultName.DELAY_MESSAGE})  # on their way; the others are of steps
+LATER = frozenset({FaultName.SLOW, FaultName.DELAY_MESSAGE})
 
 
 class KillPoint(StrEnum):
@@ -66,7 +73,7 @@ class InvalidFault(Unprocessable):
 class Fault:
     """A failure of one step; `times` for each saga, None for every time. `match` are fields that a request must have.
 
-    Raises `InvalidFault` for what does not go together.
+    `pause_consumer` is of no step, whose name is empty then. Raises `InvalidFault` for what does not go together.
     """
 
     step: str
@@ -86,7 +93,7 @@ class Fault:
 
     @property
     def seconds(self) -> float:
-        """By how much it is slower."""
+        """By how much it is later."""
         return (DEFAULT_MILLISECONDS if self.milliseconds is None else self.milliseconds) / 1000
 
     @property
@@ -126,16 +133,26 @@ def _named(kind: type[Kind], text: str, what: str) -> Kind:
 
 def _check(fault: Fault) -> None:
     """Raise `InvalidFault`, naming the field, for what does not go together."""
-    steps = {FaultName.REFUSE: REFUSABLE, FaultName.FAIL_UNDO: UNDOABLE}.get(fault.name, STEPS)
-    if fault.step not in steps:
-        raise InvalidFault(f"{fault.name} is for one of {', '.join(steps)}, not {fault.step!r}", field="step")
+    _check_step(fault)
     if fault.times is not None and not 1 <= fault.times <= MAX_TIMES:
         raise InvalidFault(f"times is from 1 to {MAX_TIMES}", field="times")
     if fault.name is FaultName.REFUSE and fault.times not in {1, None}:
         raise InvalidFault("a refusal is for ever: it has no times", field="times")
-    if fault.milliseconds is not None and fault.name is not FaultName.SLOW:
+    if fault.name is FaultName.DELAY_MESSAGE and fault.times is None:
+        raise InvalidFault("a message that is always put off never comes: say how many times", field="times")
+    if fault.milliseconds is not None and fault.name not in LATER:
         raise InvalidFault(f"{fault.name} takes no milliseconds", field="milliseconds")
     if fault.milliseconds is not None and not 1 <= fault.milliseconds <= MAX_MILLISECONDS:
         raise InvalidFault(f"milliseconds are from 1 to {MAX_MILLISECONDS}", field="milliseconds")
     if fault.point is not None and fault.name is not FaultName.KILL:
         raise InvalidFault(f"{fault.name} takes no point", field="point")
+
+
+def _check_step(fault: Fault) -> None:
+    if fault.name is FaultName.PAUSE_CONSUMER:
+        if fault.step or fault.times is not None or fault.match:
+            raise InvalidFault("pause_consumer is of all messages, until it is lifted", field="step")
+        return
+    steps = {FaultName.REFUSE: REFUSABLE, FaultName.FAIL_UNDO: UNDOABLE}.get(fault.name, STEPS)
+    if fault.step not in steps:
+        raise InvalidFault(f"{fault.name} is for one of {', '.join(steps)}, not {fault.step!r}", field="step")

@@ -13,14 +13,18 @@ from shared.db import Database
 from shared.fault_switches.model import (
     MAX_MILLISECONDS,
     MAX_TIMES,
+    OF_MESSAGES,
     Fault,
     FaultName,
     InvalidFault,
     KillPoint,
 )
+from shared.fault_switches.steps import asked_by, steps_of
 from shared.fault_switches.store import FaultStore
 from shared.schemas import Body, PaymentMethod, Text, Time, UserId, View
 from shared.web import Answer, respond
+
+LATER_BY = "of `slow` and `delay_message`; 1000 if left out"
 
 
 class MatchIn(Body):
@@ -32,11 +36,11 @@ class MatchIn(Body):
 
 
 class FaultIn(Body):
-    """A step, and how often it happens to each saga: every time, if `times` is left out."""
+    """A step (none for `pause_consumer`), and how often it happens to each saga: every time, if `times` is left out."""
 
-    step: Annotated[Text, Field(max_length=40)]
+    step: Annotated[Text, Field(max_length=40)] = ""
     times: int | None = Field(default=None, ge=1, le=MAX_TIMES)
-    milliseconds: int | None = Field(default=None, ge=1, le=MAX_MILLISECONDS, description="of `slow`; 1000 if left out")
+    milliseconds: int | None = Field(default=None, ge=1, le=MAX_MILLISECONDS, description=LATER_BY)
     point: KillPoint | None = Field(default=None, description="of `kill`; `after` its commit if left out")
     match: MatchIn = MatchIn()
 
@@ -75,21 +79,26 @@ class FiredOut(View):
 
 
 class FaultsOut(View):
-    """The faults that this service can suffer: its steps, what is switched on, and what happened lately."""
+    """What this service can suffer and does: its steps, and those that its messages ask others for.
+
+    Then what is switched on, and what happened lately.
+    """
 
     steps: list[str]
+    messages: list[str]
     items: list[SwitchOut]
     fired: list[FiredOut]
 
 
-def fault_routes(db: Database, store: FaultStore, steps: tuple[str, ...]) -> APIBlueprint:
-    """`/faults` of a service that does these steps."""
+def fault_routes(db: Database, store: FaultStore) -> APIBlueprint:
+    """`/faults` of a service."""
+    steps, messages = steps_of(db.service), asked_by(db.service)
     routes = APIBlueprint("faults", __name__, url_prefix="/faults")
 
     def shown(connection: Connection, saga_id: UUID | None = None) -> Response:
         items = [SwitchOut.model_validate(fault) for fault in store.switched_on(connection)]
         fired = [FiredOut.model_validate(dict(row)) for row in store.fired(connection, saga_id)]
-        return respond(Answer(FaultsOut(steps=list(steps), items=items, fired=fired)))
+        return respond(Answer(FaultsOut(steps=list(steps), messages=list(messages), items=items, fired=fired)))
 
     @routes.get("", summary="What is switched on, and what happened", responses={200: FaultsOut})
     @admin_only
@@ -103,8 +112,9 @@ def fault_routes(db: Database, store: FaultStore, steps: tuple[str, ...]) -> API
     def put_fault(path: FaultPath, body: FaultIn) -> Response:
         """For all sagas from now on, in place of another fault with this name."""
         match = {name: str(value) for name, value in body.match if value is not None}
-        if body.step not in steps:
-            raise InvalidFault(f"the steps of {db.service} are {', '.join(steps)}", field="step")
+        known = messages if path.name in OF_MESSAGES else steps
+        if body.step and body.step not in known:
+            raise InvalidFault(f"{path.name} of {db.service} is for one of {', '.join(known)}", field="step")
         fault = Fault(body.step, path.name, body.times, body.milliseconds, body.point, match)
         with db.transaction() as connection:
             store.put(connection, fault)

@@ -7,7 +7,7 @@ from shared.fault_switches import http
 from shared.fault_switches.commands import EXTENSION, CommandFaults
 from shared.fault_switches.injector import Injector
 from shared.fault_switches.routes import fault_routes
-from shared.fault_switches.steps import ENDPOINTS, steps_of
+from shared.fault_switches.steps import ENDPOINTS
 from shared.fault_switches.store import FaultStore
 
 
@@ -17,4 +17,4 @@ def add_faults(app: OpenAPI, db: Database, store: FaultStore) -> None:
     injector = Injector(db, store)
     http.install(app, injector, {path.replace("{", "<").replace("}", ">"): half for path, half in endpoints.items()})
     app.extensions[EXTENSION] = CommandFaults(injector, endpoints)
-    app.register_api(fault_routes(db, store, steps_of(db.service)))
+    app.register_api(fault_routes(db, store))

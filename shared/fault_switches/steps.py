@@ -1,10 +1,11 @@
-"""Which request is which step of a saga; a test compares this with the declarations of the saga services."""
+"""Which request, or event, is which step of a saga; a test compares this with the declarations of the saga services."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from shared.event_bus import CONTRACT
 from shared.fault_switches.model import Direction, Fault
 
 ACTION, COMPENSATION = Direction.ACTION, Direction.COMPENSATION
@@ -37,6 +38,22 @@ ENDPOINTS: Mapping[str, Mapping[str, Half]] = {
     },
 }
 
+# The events that ask for a step; who reacts to them does it.
+EVENTS: Mapping[str, Half] = {
+    "checkout.initiated": Half(("reserve_inventory",), ACTION),
+    "inventory.reserved": Half(("process_payment",), ACTION),
+    "payment.processed": Half(("create_order",), ACTION),
+    "order.created": Half(("commit_inventory",), ACTION),
+    "inventory.committed": Half(("confirm_order",), ACTION),
+    "inventory.reserve.failed": Half(("create_order",), COMPENSATION),
+    "inventory.commit.failed": Half(("create_order",), COMPENSATION),
+    "order.create.failed": Half(("process_payment",), COMPENSATION),
+    "order.cancelled": Half(("process_payment",), COMPENSATION),
+    "payment.failed": Half(("reserve_inventory", "commit_inventory"), COMPENSATION),
+    "payment.refunded": Half(("reserve_inventory", "commit_inventory"), COMPENSATION),
+    "inventory.released": Half(("release_cart",), ACTION),
+}
+
 
 @dataclass(frozen=True)
 class StepRequest:
@@ -57,6 +74,16 @@ class StepRequest:
 def steps_of(service: str) -> tuple[str, ...]:
     """The steps that a service does, each once."""
     return tuple(dict.fromkeys(step for half in ENDPOINTS[service].values() for step in half.steps))
+
+
+def asked_by(service: str) -> tuple[str, ...]:
+    """The steps that a service asks others for, by the events that it publishes."""
+    return tuple(
+        step
+        for name, half in EVENTS.items()
+        if CONTRACT[name].publisher == service and half.direction is ACTION
+        for step in half.steps
+    )
 
 
 def step_request(half: Half, body: Mapping[str, Any], faults: tuple[Fault, ...] = ()) -> StepRequest | None:

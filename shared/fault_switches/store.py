@@ -28,6 +28,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from shared.db import Row
 from shared.fault_switches.model import Fault, FaultName, KillPoint
 from shared.json_codec import dumps
+from shared.wakeup import notify
 
 Key = tuple[UUID, str, str]  # saga, step, name of the fault
 SHOWN = 100  # of what has happened: the latest
@@ -54,6 +55,7 @@ class FaultStore:
     """One service's switches and counts, over its own tables."""
 
     def __init__(self, metadata: MetaData) -> None:
+        self._channel = f"{metadata.schema}_outbox"  # on which the service's workers are woken
         self.switches = Table(
             "fault_switches",
             metadata,
@@ -85,10 +87,12 @@ class FaultStore:
         statement = upsert(self.switches).values(values)
         again = {**values, "set_at": func.now()}
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=again))
+        notify(connection, self._channel)
 
     def lift(self, connection: Connection, names: Collection[FaultName]) -> None:
         """Switch these off; what has happened stays counted."""
         connection.execute(delete(self.switches).where(self.switches.c.name.in_(names)))
+        notify(connection, self._channel)
 
     def switched_on(self, connection: Connection) -> list[Fault]:
         """What is switched on, by name."""

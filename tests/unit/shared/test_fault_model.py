@@ -3,6 +3,7 @@
 import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
+from shared.event_bus import CONTRACT
 from shared.fault_switches.model import (
     STEPS,
     UNDOABLE,
@@ -13,7 +14,7 @@ from shared.fault_switches.model import (
     KillPoint,
     parse,
 )
-from shared.fault_switches.steps import ENDPOINTS, Half, step_request
+from shared.fault_switches.steps import ENDPOINTS, EVENTS, Half, step_request
 from shared.ids import new_id
 
 
@@ -46,6 +47,7 @@ def test_a_header_names_step_fault_argument_and_times() -> None:
         ("process_payment=slow*0", "times"),
         ("process_payment=slow*1001", "times"),
         ("process_payment=refuse*2", "times"),
+        ("process_payment=pause_consumer", "step"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_the_field_named(text: str, field: str) -> None:
@@ -84,6 +86,16 @@ def test_a_request_without_a_saga_is_left_alone_and_a_cart_may_stand_for_it() ->
 def test_the_steps_are_those_of_the_declaration() -> None:
     assert tuple(step.name for step in CHECKOUT.tasks) == STEPS
     assert tuple(step.name for step in CHECKOUT.steps) == UNDOABLE
+
+
+def test_the_events_are_those_that_somebody_reacts_to() -> None:
+    """But for what asks for a decision, or for what was published before."""
+    reacted_to = {name for name, entry in CONTRACT.items() if entry.reacts}
+    assert reacted_to - {"checkout.cancel.requested", "saga.resend.requested"} == EVENTS.keys()
+    for name, half in EVENTS.items():
+        for step in half.steps:
+            told = ENDPOINTS[CONTRACT[name].reacts[0]].values()
+            assert any(step in each.steps and each.direction is half.direction for each in told), name
 
 
 def test_the_endpoints_are_those_that_the_declaration_asks() -> None:

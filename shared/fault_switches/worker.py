@@ -1,0 +1,91 @@
+"""A worker's consumer and publisher where faults can be switched on; without them, none of this runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.consumer import TRY_AGAIN_SECONDS, Consumer
+from shared.delivery import Delivery
+from shared.event_bus import Event
+from shared.fault_switches.http import die_if
+from shared.fault_switches.injector import NOTHING, Injected
+from shared.fault_switches.messages import MessageFaults
+from shared.fault_switches.model import FaultName, KillPoint
+from shared.publisher import Publisher
+
+
+class FaultyConsumer(Consumer):
+    """Suffers the faults of the steps that events ask for; while it is paused, its messages wait."""
+
+    def __init__(self, faults: MessageFaults, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._faults = faults
+        self._paused = False
+
+    def look(self) -> None:
+        """See whether messages are to wait, if that may have changed."""
+        if self.told:
+            self._paused = self._faults.paused()
+            self.told = False
+
+    @property
+    def due(self) -> bool:
+        """Whether there are messages to be dealt with."""
+        return super().due and not self._paused
+
+    def _deal_with(self, part: list[Delivery]) -> None:
+        new = [delivery for delivery in part if delivery.injected is None]
+        for delivery, injected in zip(new, self._faults.of_steps(each.known for each in new), strict=True):
+            delivery.injected = injected
+        for delivery in part:
+            die_if(_injected(delivery), KillPoint.BEFORE)
+        ready = [delivery for delivery in part if not self._puts_off(delivery, is_new=delivery in new)]
+        if ready:
+            super()._deal_with(ready)
+
+    def _puts_off(self, delivery: Delivery, *, is_new: bool) -> bool:
+        """Whether its step is not done now. It comes again: slow once, and unavailable as often as it is to be."""
+        if _injected(delivery).prevented is not None:
+            delivery.injected = None
+            self._later(delivery, TRY_AGAIN_SECONDS)
+            return True
+        slow = _injected(delivery).get(FaultName.SLOW)
+        if slow is not None and is_new:
+            self._later(delivery, slow.seconds)
+            return True
+        return False
+
+    def _acknowledge(self, part: list[Delivery]) -> None:
+        """The steps are done; one whose acknowledgement is lost comes again, as if the broker delivered it again."""
+        lost = [delivery for delivery in part if _injected(delivery).get(FaultName.LOSE_ANSWER) is not None]
+        for delivery in part:
+            die_if(_injected(delivery), KillPoint.AFTER)
+        super()._acknowledge([delivery for delivery in part if delivery not in lost])
+        for delivery in lost:
+            delivery.injected = None
+            self._later(delivery, TRY_AGAIN_SECONDS)
+
+
+class FaultyPublisher(Publisher):
+    """Suffers the faults of events on their way."""
+
+    def __init__(self, faults: MessageFaults, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._faults = faults
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        planned = self._faults.on_the_way(events)
+        held = {
+            event.id: delay.seconds
+            for event, injected in zip(events, planned, strict=True)
+            if (delay := injected.get(FaultName.DELAY_MESSAGE)) is not None
+        }
+        self._postpone(held)
+        again = [
+            event for event, injected in zip(events, planned, strict=True) if injected.get(FaultName.DELIVER_TWICE)
+        ]
+        super()._publish([event for event in events if event.id not in held])
+        super()._publish([event for event in again if event.id not in held])
+
+
+def _injected(delivery: Delivery) -> Injected:
+    return delivery.injected or NOTHING
