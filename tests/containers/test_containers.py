@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CHECKOUTS = 200  # of each pattern half
+PATIENT = {"FORWARD_DEADLINE_SECONDS": "900"}  # what is stopped for a while is to be completed afterwards
 WEBS = [name for name, process in PROCESSES.items() if process.ports and not process.server]
 WORKERS = [name for name in PROCESSES if name.endswith("-worker")]
 
@@ -36,7 +37,7 @@ WORKERS = [name for name in PROCESSES if name.endswith("-worker")]
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
     settings = tmp_path_factory.mktemp("containers") / "env"
     settings.touch()
-    deployment = Containers(f"checkout-test-{os.getpid()}", settings, QUICK)
+    deployment = Containers(f"checkout-test-{os.getpid()}", settings, {**QUICK, **PATIENT})
     try:
         deployment.compose("build")
         deployment.up()
