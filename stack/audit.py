@@ -23,7 +23,7 @@ from stack.rules import Rule, SagaRule
 
 __all__ = ["AUDITED", "RULES", "check", "notes_of", "summary", "urls_of"]
 
-AUDITED = tuple(name for name, process in PROCESSES.items() if process.url_setting and not process.server)
+AUDITED = tuple(name for name, process in PROCESSES.items() if process.url_setting and process.package)
 RULES: tuple[Rule | SagaRule, ...] = tuple(
     rule
     for topic in ("money", "stock", "orders", "holds", "ends", "once")

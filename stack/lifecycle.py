@@ -41,6 +41,21 @@ def launch(
     return told
 
 
+def add_missing(
+    home: Home, processes: Iterable[Process], user: Mapping[str, str], told: Mapping[str, str], *, private: bool
+) -> dict[str, str]:
+    """Have a stack that an older version started know the services that came since. Returns what is told now."""
+    known = Supervisor(home).states()
+    missing = [each for each in processes if not each.server and not known.keys() & set(each.instances())]
+    if not missing:
+        return dict(told)
+    ports = settings.choose_ports(missing, user, private=private)
+    now = {**told, **{name: str(port) for name, port in ports.items()}, **settings.service_urls(ports, user)}
+    settings.write_env_file(home, now)
+    Supervisor(home).add(missing, ports)
+    return now
+
+
 def _url_of_ours(home: Home, server: Process, ports: Mapping[str, int]) -> str:
     url = {"postgres": postgres.url, "rabbitmq": rabbitmq.url}[server.name]
     return url(home, ports[server.port_setting])

@@ -18,6 +18,7 @@ def text(shop: Shop, home: Home, completed: Mapping[Pattern, str], ready: Reques
         [
             "",
             paint("Where things are", "bold"),
+            *_dashboard(home),
             *(f"  {name:<18} {url}/openapi/" for name, url in shop.urls.items() if name in AUDITED),
             *_servers(home),
             f"  {'logs':<18} make logs",
@@ -26,6 +27,11 @@ def text(shop: Shop, home: Home, completed: Mapping[Pattern, str], ready: Reques
             *_tries(shop.urls, completed, ready),
         ]
     )
+
+
+def _dashboard(home: Home) -> list[str]:
+    url = settings.read_env_file(home.env_file).get("DASHBOARD_URL")
+    return [f"  {'dashboard':<18} {url}/  (all of the above, as pictures: open it in a browser)"] if url else []
 
 
 def _servers(home: Home) -> list[str]:

@@ -18,7 +18,7 @@ class Process:
     command: tuple[str, ...]
     ports: Mapping[str, int] = field(default_factory=dict)  # setting -> well-known port (0: any free); main one first
     url_setting: str = ""  # the variable by which others find it
-    package: str = ""  # whose migrations run before it starts
+    package: str = ""  # whose migrations run before it starts; none of what keeps no data
     copies: int = 1
     server: bool = False  # others need it before they can start
     stop_signal: str = "TERM"
@@ -44,10 +44,12 @@ class Process:
         return [self.name] if self.copies == 1 else [f"{self.name}-{n}" for n in range(1, self.copies + 1)]
 
 
-def _web(name: str, port: int, url_setting: str, purpose: str) -> Process:
+def _web(name: str, port: int, url_setting: str, purpose: str, *, keeps_data: bool = True) -> Process:
     gunicorn = ("-m", "gunicorn", "--config", "shared/gunicorn_conf.py", "--bind", "127.0.0.1:{port}")
     port_setting = url_setting.removesuffix("_URL").removesuffix("_SERVICE") + "_PORT"
-    return Process(name, purpose, (*gunicorn, f"{name}.app:app"), {port_setting: port}, url_setting, package=name)
+    return Process(
+        name, purpose, (*gunicorn, f"{name}.app:app"), {port_setting: port}, url_setting, name if keeps_data else ""
+    )
 
 
 def _worker(name: str, purpose: str, copies: int = 1) -> Process:
@@ -81,6 +83,7 @@ PROCESSES = {
         _web("pagos", 3002, "PAGOS_SERVICE_URL", "payments, refunds, wallets and the ledger"),
         _web("saga_orchestrator", 3003, "ORCHESTRATOR_URL", "orchestrated checkouts: start, watch, undo"),
         _web("saga_choreography", 3004, "CHOREOGRAPHY_URL", "choreographed checkouts: start, watch, undo"),
+        _web("dashboard", 8080, "DASHBOARD_URL", "shows the sagas of both styles to people", keeps_data=False),
         # Those of the participants react to the events that concern them, and publish their own.
         _worker("carrito", "reacts with orders and ends checkouts; hands over those that were left over"),
         _worker("inventario", "reacts with stock; returns expired holds to the shelves"),

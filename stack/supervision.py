@@ -46,10 +46,20 @@ def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, 
     parser["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
+    _add_programs(parser, home, processes, ports)
+    return _text(parser)
+
+
+def _add_programs(
+    parser: configparser.RawConfigParser, home: Home, processes: Iterable[Process], ports: Mapping[str, int]
+) -> None:
     for process in processes:
         argv = process.argv(ports.get(process.port_setting))
         for instance in process.instances():
             parser[f"program:{instance}"] = _program(home, process, instance, argv)
+
+
+def _text(parser: configparser.RawConfigParser) -> str:
     text = io.StringIO()
     parser.write(text)
     return text.getvalue()
@@ -97,6 +107,18 @@ class Supervisor:
         begun = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)
         if begun.returncode or not wait_until(self.is_running, HANGING_SECONDS):
             raise StackError(f"supervisord did not start.\n{begun.stdout}{begun.stderr}")
+
+    def add(self, processes: Iterable[Process], ports: Mapping[str, int]) -> None:
+        """Have a running supervisord know these, too; it starts none of them yet."""
+        processes = list(processes)
+        parser = configparser.RawConfigParser()
+        parser.read(self._conf)
+        _add_programs(parser, self._home, processes, ports)
+        write_private(self._conf, _text(parser))
+        self._call("reloadConfig")
+        for process in processes:
+            for instance in process.instances():
+                self._call("addProcessGroup", instance)
 
     def is_running(self) -> bool:
         """Whether it answers."""

@@ -19,6 +19,7 @@ def up(home: Home, *, private: bool = False) -> None:
         if Supervisor(home).is_running():
             told = settings.read_env_file(home.env_file)
             _tell_changes(user, told)
+            told = lifecycle.add_missing(home, processes, user, told, private=private)
         else:
             owned.stop(home)  # what a killed supervisor left behind, which may hold our ports
             ports = settings.choose_ports(settings.ours(processes, user), user, private=private)

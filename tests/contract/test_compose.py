@@ -29,6 +29,10 @@ OURS = [process for process in PROCESSES.values() if not process.server]
 WEBS = [process for process in OURS if process.ports]
 WORKERS = [process for process in OURS if not process.ports]
 SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq"}
+WITH_DATA = [process for process in OURS if process.package]
+# Of the settings that every service has: what a service without a database does not read.
+OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "LOCK_SECONDS", "STATEMENT_SECONDS", "SAGA_RETENTION_DAYS"}
+OF_A_DATABASE |= {"STEP_RETENTION_DAYS", "KEY_RETENTION_DAYS", "PURGE_SECONDS"}
 
 
 def _name(process: Process) -> str:
@@ -126,7 +130,7 @@ def test_an_image_says_where_the_heartbeat_is_and_that_can_be_written() -> None:
     assert {str(Path(file).parent)} == folders
 
 
-@pytest.mark.parametrize("process", OURS, ids=_name)
+@pytest.mark.parametrize("process", WITH_DATA, ids=_name)
 def test_all_of_a_service_is_one_image_and_waits_for_its_schema(process: Process) -> None:
     container, job = CONTAINERS[process.name], CONTAINERS[f"{process.package}-migrations"]
     assert job["command"] == f"python -m {process.package}.init_db"
@@ -142,6 +146,14 @@ def test_every_setting_is_passed_on(service: str) -> None:
     names = {name.upper() for name, field in fields.items() if field.validation_alias is None}
     names |= {f"{service.upper()}_DATABASE_URL", "DATABASE_URL"}
     assert names - CONTAINERS[service]["environment"].keys() == set()
+
+
+def test_so_is_every_setting_of_the_dashboard_which_waits_for_nobody() -> None:
+    names = {name.upper() for name in importlib.import_module("dashboard.config").Settings.model_fields}
+    container = CONTAINERS["dashboard"]
+    assert container["environment"].keys() == names - OF_A_DATABASE
+    assert container["build"] == {"context": ".", "args": {"SERVICE": "dashboard"}}
+    assert "depends_on" not in container
 
 
 def test_images_have_the_libraries_that_were_tested_and_no_others() -> None:

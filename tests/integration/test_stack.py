@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from shared.testing import wait_until
 from stack import amqp, lifecycle, owned, ports, postgres, servers, settings
 from stack.errors import StackError
 from stack.home import ROOT, Home
-from stack.processes import PROCESSES
+from stack.processes import PROCESSES, Process
 from stack.supervision import Supervisor
 from tests.system.brokers import needs_rabbitmq
 
@@ -248,6 +249,29 @@ def test_the_whole_stack_comes_up_heals_itself_and_leaves_nothing(fresh: Path) -
     assert stack("down", home=fresh).stdout == "Stopped.\n"
     assert owned.processes(home) == set()
     assert "Not running" in stack("status", home=fresh).stdout
+
+
+def test_a_stack_that_an_older_version_started_is_joined_by_what_it_did_not_have(fresh: Path) -> None:
+    home = Home.at(fresh)
+    old, new = (
+        Process(name, "", ("-c", "import time; time.sleep(600)"), {f"{name.upper()}_PORT": 0}, server=True)
+        for name in ("old", "new")
+    )
+    told = lifecycle.launch(home, [], {}, {}) | {"OLD_PORT": "1"}
+    Supervisor(home).launch([old], {}, settings.environment(home, {}, told))
+    Supervisor(home).start(["old"])
+    pid = servers.pid_of(fresh, "old")
+    joined = replace(new, server=False)
+
+    told = lifecycle.add_missing(home, [replace(old, server=False), joined], {"NEW_PORT": "0"}, told, private=False)
+    Supervisor(home).start(["new"])
+
+    assert told["OLD_PORT"] == "1"
+    assert int(told["NEW_PORT"]) > 0
+    assert settings.read_env_file(home.env_file) == told
+    assert Supervisor(home).states().keys() == {"old", "new"}
+    assert servers.pid_of(fresh, "old") == pid, "what ran goes on"
+    assert lifecycle.add_missing(home, [old, joined], {}, told, private=False) == told
 
 
 def _states(shown: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from shared.testing import wait_until
 from stack.processes import PROCESSES, Process
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of our own environment; settings are not
+DASHBOARD = "dashboard"  # for people; it does nothing by itself
 CHOREOGRAPHY = ("saga_choreography", "saga_choreography-worker", "pagos-worker")  # of no use without a broker
 LOG_LINES, LOG_WIDTH = 60, 3000  # of each process, shown when a test fails; a traceback is one line
 
@@ -266,7 +267,7 @@ class RunningSystem:
 
 
 def _default_processes(*, choreographed: bool) -> list[str]:
-    left_out = () if choreographed else CHOREOGRAPHY
+    left_out = (DASHBOARD,) if choreographed else (DASHBOARD, *CHOREOGRAPHY)
     return [each.name for each in PROCESSES.values() if not each.server and each.name not in left_out]
 
 

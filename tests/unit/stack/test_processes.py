@@ -21,6 +21,7 @@ def test_no_two_processes_share_a_port_or_a_setting() -> None:
         ("pagos", "PAGOS_PORT", 3002),
         ("saga_orchestrator", "ORCHESTRATOR_PORT", 3003),
         ("saga_choreography", "CHOREOGRAPHY_PORT", 3004),
+        ("dashboard", "DASHBOARD_PORT", 8080),
         ("postgres", "POSTGRES_PORT", 5432),
         ("rabbitmq", "RABBITMQ_PORT", 5672),
     ],

@@ -1,0 +1,1 @@
+"""The dashboard: reads the services' public APIs, shows their sagas, keeps nothing."""

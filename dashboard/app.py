@@ -1,0 +1,105 @@
+"""The web application: `gunicorn dashboard.app:app`."""
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from dashboard import acting, pages
+from dashboard.config import Settings
+from dashboard.reading import Refused, Services, Unreachable
+from dashboard.routes import routes
+from shared import browsers
+from shared.logs import configure_logs
+from shared.web import Answer, respond
+
+if TYPE_CHECKING:
+    app: Flask
+
+__all__ = ["app", "create_app"]
+
+# Nothing from elsewhere, nothing inline; a page that is made to show something else than it should can't act on it.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+STATIC_SECONDS = 3600  # files change with a new version only; within the hour a reload fetches them
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings) -> Flask:
+    """The app for these settings; connects to nothing until it is asked for a page."""
+    configure_logs("dashboard", settings.log_level)
+    made = Flask("dashboard")
+    made.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    made.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    made.extensions["services"] = Services(settings)
+    made.register_blueprint(routes)
+    made.register_blueprint(acting.routes)
+    browsers.guard(made, "dashboard", settings)
+    _add_headers(made)
+    _add_errors(made)
+    made.add_url_rule("/health", "health", _health)
+    return made
+
+
+def _health() -> Response:
+    """It is well when it answers: it is there to show what the others do, also when they do nothing."""
+    return respond(Answer({"status": "ok", "service": "dashboard", "dependencies": {}}))
+
+
+def _add_headers(made: Flask) -> None:
+    @made.before_request
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    @made.after_request
+    def finish(response: Response) -> Response:
+        response.headers.extend(HEADERS)
+        if response.mimetype == "text/html":
+            response.headers["Cache-Control"] = "no-store"
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
+        if request.path != "/health":
+            told = {"method": request.method, "path": request.path, "status": response.status_code}
+            log.info("request", **told, ms=round(seconds * 1e3, 1))
+        return response
+
+
+def _add_errors(made: Flask) -> None:
+    @made.errorhandler(Unreachable)
+    def unreachable(error: Unreachable) -> Response:
+        return _error(503, "Not everything can be reached", str(error), error.peers)
+
+    @made.errorhandler(Refused)
+    def refused(error: Refused) -> Response:
+        return _error(502, "A service refused to answer", str(error))
+
+    @made.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return _error(error.code or 500, error.name, error.description or "")
+
+    @made.errorhandler(Exception)
+    def other_error(_: Exception) -> Response:
+        log.exception("unexpected error", path=request.path)
+        return _error(500, "Unexpected error", "The dashboard's log says more.")
+
+
+def _error(status: int, title: str, detail: str, peers: list[tuple[str, str]] | None = None) -> Response:
+    return Response(pages.error_page(status, title, detail, peers), status, mimetype="text/html")
+
+
+def __getattr__(name: str) -> Flask:
+    """`app` is made when it is first asked for, so that importing this module does nothing."""
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = create_app(Settings())
+    return globals()["app"]  # type: ignore[no-any-return]

@@ -1,0 +1,18 @@
+"""Settings of the dashboard: where the services are, and what every web process reads."""
+
+from pydantic import Field
+
+from shared.config import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Times are in seconds."""
+
+    carrito_service_url: str = "http://127.0.0.1:3000"
+    inventario_service_url: str = "http://127.0.0.1:3001"
+    pagos_service_url: str = "http://127.0.0.1:3002"
+    orchestrator_url: str = "http://127.0.0.1:3003"
+    choreography_url: str = "http://127.0.0.1:3004"
+
+    # Forty times what a read takes; a page that waits longer for one service shows the rest without it.
+    dashboard_read_seconds: float = Field(default=2, gt=0)

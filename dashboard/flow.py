@@ -1,0 +1,148 @@
+"""What happened, as a picture: two rails for an orchestrated saga, lifelines for a choreographed one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dashboard.story import Moment, Story
+from dashboard.words import PIVOT, SERVICES, WORDS, State, duration, step_name
+
+LONG_WAIT = 400.0  # ms; a stretch in which somebody would ask what it waits for
+FIRST, LAST, BEFORE = "read_cart", "confirm_order", "before it began"
+ROW, END_ROW, WAIT_ROW, HEAD = 46, 26, 40, 64  # px: between two events, more after an end or a wait, above the first
+
+
+@dataclass(frozen=True)
+class Node:
+    """One half of a step: its column from left to right, its row (1 out, 2 back)."""
+
+    column: int
+    row: int
+    state: State
+    name: str
+    service: str
+    note: str
+    pivot: bool = False
+    turn: bool = False  # here the saga turned back
+    may_have_run: bool = False  # a request had no answer
+
+    @property
+    def word(self) -> str:
+        """How it stands, and how long it took or how often it was asked for."""
+        return " · ".join(filter(None, [WORDS[self.state], self.note]))
+
+
+def rails(story: Story) -> list[Node]:
+    """The steps on the way out, and below them the compensations that were asked for, or are still to come."""
+    tries: dict[tuple[str, bool], list[Moment]] = {}
+    for moment in story.moments:
+        if moment.kind == "attempt":
+            tries.setdefault(_side(moment), []).append(moment)
+    steps = [FIRST, *(step["name"] for step in story.saga["steps"]), LAST]
+    failed = next((name for name in steps if _failed(tries.get((name, False), []))), None)
+    going_back = story.turn is not None and not story.has_ended
+    nodes = []
+    for column, step in enumerate(steps, 1):
+        out, back = tries.get((step, False), []), tries.get((step, True), [])
+        nodes.append(_action(story, column, step, out))
+        ran = nodes[-1].state is not State.IDLE
+        if step != LAST and (back or (going_back and ran)):
+            nodes.append(_compensation(column, step, nodes[-1], back, turn=step == failed))
+    return nodes
+
+
+def _action(story: Story, column: int, step: str, tries: list[Moment]) -> Node:
+    state, note = _last_state(tries), _note(tries)
+    if not tries and step == FIRST:  # carrito froze the cart itself, and then asked for the saga
+        state, note = State.DONE, BEFORE
+    elif not tries and step in {each["name"] for each in story.saga["steps"] if each["status"] == "running"}:
+        state = State.RUNNING
+    lost = any(moment.state is State.UNANSWERED for moment in tries)
+    return Node(column, 1, state, step_name(step), _service(step, tries), note, step == PIVOT, may_have_run=lost)
+
+
+def _compensation(column: int, step: str, action: Node, tries: list[Moment], *, turn: bool) -> Node:
+    """It found nothing to undo when its action never succeeded, as far as is known."""
+    state = _last_state(tries)
+    if state is State.UNDONE and action.state is not State.DONE and not action.may_have_run:
+        state = State.SKIPPED
+    return Node(column, 2, state, step_name(step, compensation=True), _service(step, tries), _note(tries), turn=turn)
+
+
+def _service(step: str, tries: list[Moment]) -> str:
+    return tries[0].lane if tries else SERVICES.get(step, "another service")
+
+
+def _side(moment: Moment) -> tuple[str, bool]:
+    step, direction = moment.key
+    return ("read_cart", True) if step == "release_cart" else (str(step), direction == "compensation")
+
+
+def _failed(tries: list[Moment]) -> bool:
+    return bool(tries) and tries[-1].state is State.FAILED
+
+
+def _last_state(out: list[Moment]) -> State:
+    return out[-1].state if out else State.IDLE
+
+
+def _note(tries: list[Moment]) -> str:
+    lost = sum(moment.state is State.UNANSWERED for moment in tries)
+    if lost:
+        return f"{len(tries)} tries, {lost} without an answer"
+    return duration(tries[-1].end - tries[-1].start) if tries else ""
+
+
+@dataclass(frozen=True)
+class Message:
+    """An event from one lifeline to that of who reacted to it; `x` in percent, `y` in pixels."""
+
+    y: int
+    x: float
+    to_x: float | None  # None: nobody reacts (yet)
+    state: State
+    label: str
+    at: str
+    waited: str  # how long it was not heard, if that was long
+    by: str
+    is_end: bool
+
+    @property
+    def middle(self) -> float:
+        """Where its label is, in percent."""
+        return self.x if self.to_x is None else (self.x + self.to_x) / 2
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Lifelines with their x in percent, and the messages between them; `height` in pixels."""
+
+    lanes: Mapping[str, float]
+    messages: list[Message]
+    height: int
+
+
+def sequence(story: Story) -> Sequence:
+    """Which event led to which, evenly spaced, in order."""
+    events = [moment for moment in story.moments if moment.kind == "event" and not moment.is_echo]
+    lanes = list(dict.fromkeys(["carrito", "inventario", "pagos", *(moment.lane for moment in events)]))
+    places = {name: 100 * (index + 0.5) / len(lanes) for index, name in enumerate(lanes)}
+    reactions: dict[str, Moment] = {}
+    for moment in story.moments:
+        reactions.setdefault(moment.entry.get("cause") or "", moment)
+    messages, y = [], HEAD
+    for moment in events:
+        message = _message(moment, reactions.get(moment.entry["event_id"]), places, y)
+        messages.append(message)
+        y += ROW + (WAIT_ROW if message.waited else 0) + (END_ROW if message.to_x is None else 0)
+    return Sequence(places, messages, y - 14)
+
+
+def _message(moment: Moment, reaction: Moment | None, places: Mapping[str, float], y: int) -> Message:
+    event, at, x = moment.what, f"+{duration(moment.start)}", places[moment.lane]
+    if reaction is None:
+        ending = {"checkout.failed": " · undone, the cart is open again", "checkout.completed": " · completed"}
+        at += ending.get(event, " · nobody has reacted yet")
+        return Message(y + 10, x, None, moment.state, event, at, "", "", event in ending)
+    waited = reaction.start - moment.start
+    long = duration(waited) if waited > LONG_WAIT else ""
+    return Message(y, x, places[reaction.lane], moment.state, event, at, long, reaction.lane, is_end=False)

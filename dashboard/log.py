@@ -1,0 +1,92 @@
+"""Every request or event in words; equal requests without an answer are one row that opens."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dashboard.story import Moment, Story
+from dashboard.words import State, counted, duration
+
+FOLDED_FROM = 3  # equal requests in a row; two are read as quickly as one that says "two"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry."""
+
+    moment: Moment
+    at: str
+    took: str
+    note: str  # the attempt's number
+    detail: str
+    raw: str  # the entry as the API gives it, without what is null
+    is_first_trouble: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """Equal requests without an answer, one after the other."""
+
+    lines: list[Line]
+    took: str
+    note: str
+    detail: str
+    is_first_trouble: bool
+
+    @property
+    def first(self) -> Line:
+        """Where it begins."""
+        return self.lines[0]
+
+
+def log(story: Story, trouble: Moment | None) -> list[Line | Run]:
+    """Lines and runs of lines, in order; `trouble` is the moment that the banner's link leads to."""
+    rows: list[Line | Run] = []
+    for run in _runs(story):
+        lines = [_line(moment, is_first_trouble=moment is trouble) for moment in run]
+        if len(run) < FOLDED_FROM:
+            rows += lines
+        else:
+            rows.append(_folded(run, lines))
+    return rows
+
+
+def _runs(story: Story) -> Iterator[list[Moment]]:
+    run: list[Moment] = []
+    for moment in story.moments:
+        lost = moment.state is State.UNANSWERED
+        if run and not (lost and run[-1].state is State.UNANSWERED and run[-1].key == moment.key):
+            yield run
+            run = []
+        run.append(moment)
+    if run:
+        yield run
+
+
+def _folded(run: list[Moment], lines: list[Line]) -> Run:
+    reasons: dict[str, int] = {}
+    for moment in run:
+        reason = moment.detail.partition(": ")[2] or moment.detail
+        reasons[reason] = reasons.get(reason, 0) + 1
+    attempts = [moment.entry["attempt"] for moment in run]
+    return Run(
+        lines,
+        took=duration(run[-1].end - run[0].start),
+        note=f"{counted(len(run), 'request')}, attempts {attempts[0]} to {attempts[-1]}",
+        detail=", ".join(f"{number} × {reason}" for reason, number in reasons.items()),  # noqa: RUF001
+        is_first_trouble=any(line.is_first_trouble for line in lines),
+    )
+
+
+def _line(moment: Moment, *, is_first_trouble: bool) -> Line:
+    return Line(
+        moment,
+        at=f"+{duration(moment.start)}",
+        took=duration(moment.end - moment.start) if moment.end > moment.start else "",
+        note=f"attempt {moment.entry['attempt']}" if moment.kind == "attempt" else "",
+        detail=moment.detail,
+        raw=json.dumps(
+            {name: value for name, value in moment.entry.items() if value is not None}, indent=1, default=str
+        ),
+        is_first_trouble=is_first_trouble,
+    )

@@ -1,0 +1,121 @@
+"""Pages, made of nothing but what they are given: JSON in, markup out. Everything is escaped unless made here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dashboard.banner import banner, first_trouble
+from dashboard.flow import rails, sequence
+from dashboard.listing import Listing
+from dashboard.log import log
+from dashboard.outcome import Reading, outcome_of
+from dashboard.story import Json, Story, story_of
+from dashboard.swimlane import swimlane
+from dashboard.words import (
+    ACTIONS,
+    ENDED,
+    ICONS,
+    METHODS,
+    OF_STATUS,
+    STATUSES,
+    ago,
+    counted,
+    duration,
+    money,
+    step_name,
+)
+
+# How often a page asks for news, in seconds: while a saga runs, as often as people look; then in case it is undone.
+RUNNING_SECONDS, ENDED_SECONDS, LIST_SECONDS = 1, 10, 2
+STEPS = tuple(ACTIONS)[1:-1]  # those that a saga can turn back at
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"time": _time, "took": _took, "step": step_name, "counted": counted}
+    found.globals |= {
+        "ICONS": ICONS,
+        "OF_STATUS": OF_STATUS,
+        "STATUSES": STATUSES,
+        "METHODS": METHODS,
+        "STEPS": tuple(ACTIONS)[1:-1],
+    }
+    return found
+
+
+def _time(value: str | datetime, now: datetime) -> Markup:
+    """How long ago, with the exact time when it is pointed at."""
+    then = datetime.fromisoformat(value) if isinstance(value, str) else value
+    exact = then.isoformat(sep=" ", timespec="milliseconds")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, ago(then, now))
+
+
+def _took(saga: Json, now: datetime) -> str:
+    """From its beginning to its end, or until now."""
+    begun = datetime.fromisoformat(str(saga["created_at"]))
+    end = now if saga["ended_at"] is None else datetime.fromisoformat(str(saga["ended_at"]))
+    return duration(max(0.0, (end - begun).total_seconds() * 1000))
+
+
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime, possible: Sequence[str] = ()) -> str:
+    """The page of one saga, from its three readings; `possible` is what an operator can ask for."""
+    story, outcome = story_of(saga, timeline, now), outcome_of(saga, reading)
+    trouble = first_trouble(story)
+    return _render(
+        "saga.html",
+        story=story,
+        saga=saga,
+        now=now,
+        state=OF_STATUS[saga["status"]],
+        figures=_figures(story, reading),
+        banner=banner(story, outcome),
+        nodes=rails(story) if story.is_orchestrated else [],
+        sequence=None if story.is_orchestrated else sequence(story),
+        swimlane=swimlane(story),
+        outcome=outcome,
+        rows=log(story, trouble),
+        again=ENDED_SECONDS if story.has_ended else RUNNING_SECONDS,
+        possible=possible,
+    )
+
+
+def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
+    """Name and value of what one asks for first."""
+    kind, name = ("attempt", "HTTP calls") if story.is_orchestrated else ("event", "Messages")
+    currency = next((row["currency"] for rows in (reading.orders, reading.payments) for row in rows or ()), "")
+    return [
+        ("Took" if story.has_ended else "Has taken", duration(story.end)),
+        ("Books open", duration(sum(end - start for start, end in story.windows))),
+        (name, str(sum(moment.kind == kind for moment in story.moments))),
+        ("Total", "not known" if story.saga["total"] is None else money(story.saga["total"], currency)),
+    ]
+
+
+def sagas_page(listing: Listing, now: datetime) -> str:
+    """Both styles side by side, and the list."""
+    return _render("sagas.html", listing=listing, now=now, again=LIST_SECONDS, ended=ENDED)
+
+
+def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, Any]) -> str:
+    """What an operator is about to have done, and what that needs: a reason, a name, and the token where one is set."""
+    return _render("confirm.html", saga=saga, action=action, plan=plan, values=values)
+
+
+def error_page(status: int, title: str, detail: str, unreachable: list[tuple[str, str]] | None = None) -> str:
+    """What went wrong; `unreachable` names what could not be reached, and where it should be."""
+    return _render("error.html", status=status, title=title, detail=detail, unreachable=unreachable or [])

@@ -1,0 +1,75 @@
+"""The dashboard over HTTP: read the request, read the services, make the page."""
+
+from dataclasses import fields
+from datetime import UTC, datetime
+from uuid import UUID
+
+from flask import Blueprint, Response, abort, redirect, request
+from werkzeug.wrappers import Response as Answer
+
+from dashboard import pages
+from dashboard.acting import possible
+from dashboard.listing import Filters, listing
+from dashboard.reading import STYLES, Style, services
+from dashboard.words import STATUSES
+
+routes = Blueprint("dashboard", __name__)
+
+
+@routes.get("/")
+def sagas() -> Response:
+    """Both styles side by side, and the list that the filters in the URL leave."""
+    filters = _filters()
+    return _page(pages.sagas_page(listing(filters, services().sagas(filters)), _now()))
+
+
+@routes.get("/sagas/<style>/<uuid:saga_id>")
+def saga(style: str, saga_id: UUID) -> Response:
+    """One saga."""
+    found = services().saga(_style(style), str(saga_id))
+    if found is None:
+        abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
+    return _page(pages.saga_page(*found, _now(), possible(found[0])))
+
+
+@routes.get("/search")
+def search() -> Answer:
+    """To the saga that has this id, or whose cart or order has it; to the list when there are several."""
+    wanted = request.args.get("id", "").strip()
+    if not wanted:
+        return redirect("/")
+    try:
+        found = services().find(str(UUID(wanted)))
+    except ValueError:
+        abort(404, f"{wanted[:100]!r} is no id. Ids of sagas, carts and orders look like 01a21726-21b8-7353-…")
+    if not found:
+        abort(404, f"No saga, cart or order has the id {wanted}.")
+    if len(found) == 1:
+        return redirect("/sagas/{}/{}".format(*found[0]))
+    return redirect("/" + Filters(cart=str(UUID(wanted))).query())
+
+
+def _filters() -> Filters:
+    """As the URL says; what makes no sense is 404, so that nobody takes the whole list for what he asked for."""
+    given = {field.name: request.args.get(field.name, "").strip() for field in fields(Filters)}
+    if given["style"] not in {"", *STYLES} or given["status"] not in {"", *STATUSES}:
+        abort(404, "There is no such style or status.")
+    try:
+        ids = {name: str(UUID(given[name])) for name in ("cart", "order", "before") if given[name]}
+    except ValueError:
+        abort(404, "That is no id.")
+    return Filters(**{**given, **ids})
+
+
+def _style(name: str) -> Style:
+    if name not in STYLES:
+        abort(404, "There are orchestrated and choreographed sagas.")
+    return STYLES[name]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _page(markup: str) -> Response:
+    return Response(markup, mimetype="text/html")

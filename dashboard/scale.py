@@ -1,0 +1,62 @@
+"""Scales of time: true, and with every quiet stretch folded to a fixed width. Places are in percent of the width."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dashboard.words import duration
+
+FOLD_OVER = 350.0  # ms without anything; what a checkout takes when all is well
+FOLDED_TO = 0.55  # of that, so that a fold stays narrower than the least that is folded
+TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000, 120_000, 300_000, 600_000, 3_600_000)
+MOST_TICKS = 7  # more would touch each other at 390 px
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of time, and where it is drawn: `at` and `width` are in folded milliseconds."""
+
+    start: float
+    end: float
+    at: float
+    width: float
+    folded: bool
+
+
+class Scale:
+    """Milliseconds to percent."""
+
+    def __init__(self, marks: Iterable[float], end: float, *, fold: bool) -> None:
+        self.end = end or 1.0
+        self._pieces: list[Piece] = []
+        at = 0.0
+        for start, stop in pairwise(sorted({0.0, self.end, *(mark for mark in marks if 0 <= mark <= self.end)})):
+            folded = fold and stop - start > FOLD_OVER
+            width = FOLD_OVER * FOLDED_TO if folded else stop - start
+            self._pieces.append(Piece(start, stop, at, width, folded))
+            at += width
+        self._width = at
+
+    def at(self, moment: float) -> float:
+        """Where a moment is."""
+        for piece in self._pieces:
+            if moment <= piece.end:
+                share = max(0.0, moment - piece.start) / (piece.end - piece.start)
+                return round(100 * (piece.at + piece.width * share) / self._width, 3)
+        return 100.0
+
+    @property
+    def folds(self) -> list[tuple[float, float, str]]:
+        """The folded stretches: where each begins and how wide it is drawn, and how long it is."""
+        return [
+            (self.at(piece.start), round(100 * piece.width / self._width, 3), duration(piece.end - piece.start))
+            for piece in self._pieces
+            if piece.folded
+        ]
+
+    @property
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round times along a true scale."""
+        step = next((step for step in TICKS if self.end / step <= MOST_TICKS), self.end / MOST_TICKS)
+        times = (index * step for index in range(int(self.end / step) + 1))
+        return [(self.at(time), duration(time) if time else "0") for time in times]

@@ -1,0 +1,31 @@
+// What the pages cannot do by themselves: copy an id, open what a link leads to, and say when the dashboard is gone.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) {
+    navigator.clipboard.writeText(button.dataset.copy).then(() => {
+      button.textContent = "copied";
+      setTimeout(() => { button.textContent = "copy"; }, 1500);
+    });
+  }
+});
+
+function showCopyButtons() {
+  // Browsers let a page write to the clipboard only where it is safe: on this machine, or over TLS.
+  if (navigator.clipboard) {
+    document.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+  }
+}
+
+function openTarget() {
+  const run = document.getElementById("run-with-trouble");
+  if (run && location.hash === "#trouble") {
+    run.open = true;
+    document.getElementById("trouble").scrollIntoView();
+  }
+}
+
+addEventListener("hashchange", openTarget);
+document.addEventListener("DOMContentLoaded", () => { openTarget(); showCopyButtons(); });
+document.addEventListener("htmx:after:swap", showCopyButtons);
+document.addEventListener("htmx:after:request", () => { document.body.classList.remove("lost"); });
+document.addEventListener("htmx:error", () => { document.body.classList.add("lost"); });

@@ -1,0 +1,171 @@
+"""A saga and its timeline, as the APIs tell them, made into moments on one scale of time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from dashboard.words import ENDED, State, service_of, step_name
+
+Json = Mapping[str, Any]
+
+WINDOW = "saga_choreography"  # it publishes only what an operator or a deadline asks for
+CANCEL = "checkout.cancel.requested"
+# Events of the way back that are about no step.
+_BACKWARD_EVENTS = frozenset({CANCEL, "checkout.failed"})
+_BACKWARD_KINDS = frozenset({"compensating", "compensated", "compensation_asked"})
+# Entries that only say what another one beside them says too: the next, or the one before.
+_ECHOES = ".requested"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One entry of a timeline. `start` and `end` are milliseconds since the saga began."""
+
+    start: float
+    end: float
+    state: State
+    lane: str  # who did it: a service, or the operator
+    who: str  # the same, or the operator's name
+    what: str  # in words, or the event's type
+    entry: Json
+
+    @property
+    def kind(self) -> str:
+        """An `attempt`, an `event`, or what happened to the saga as a whole."""
+        return str(self.entry["kind"])
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """Which half of which step it is about; two nulls for what is about none."""
+        return self.entry["step"], self.entry["direction"]
+
+    @property
+    def is_echo(self) -> bool:
+        """Whether it only announces the event that the same service publishes with it."""
+        event = self.entry.get("event") or ""
+        return event.endswith(_ECHOES) and event != CANCEL
+
+    @property
+    def detail(self) -> str:
+        """What it says of itself: an error, or a reason."""
+        return str(self.entry["detail"] or self.entry.get("reason") or "")
+
+
+@dataclass(frozen=True)
+class Story:
+    """A saga with its moments in order; `now` is the end of the scale while it runs, in milliseconds."""
+
+    saga: Json
+    moments: tuple[Moment, ...]
+    began: datetime
+    now: float
+
+    @property
+    def is_orchestrated(self) -> bool:
+        """Whether somebody asked for its steps, or services reacted to each other's events."""
+        return str(self.saga["saga_pattern"]) == "orchestrated"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is completed or compensated."""
+        return self.saga["status"] in ENDED
+
+    @cached_property
+    def end(self) -> float:
+        """The end of the scale, in milliseconds: of its last moment, or now while it runs."""
+        last = max((moment.end for moment in self.moments), default=0.0)
+        return last if self.has_ended else max(last, self.now)
+
+    @cached_property
+    def turn(self) -> Moment | None:
+        """What made it turn back: the first refusal, cancellation or decision to compensate."""
+        return next((moment for moment in self.moments if self._turns(moment)), None)
+
+    @staticmethod
+    def _turns(moment: Moment) -> bool:
+        asked = moment.kind in _BACKWARD_KINDS or moment.entry.get("event") == CANCEL
+        return asked or moment.state is State.FAILED
+
+    @cached_property
+    def unanswered(self) -> tuple[Moment, ...]:
+        """The requests that had no answer."""
+        return tuple(moment for moment in self.moments if moment.state is State.UNANSWERED)
+
+    @cached_property
+    def windows(self) -> tuple[tuple[float, float], ...]:
+        """From the first local commit to the end, and again while it is undone: when the services disagree."""
+        first = next((each for each in self.moments if each.key[0] == "reserve_inventory" and _took(each)), None)
+        if first is None:
+            return ()
+        done = next((each for each in self.moments if _completes(each)), None)
+        if done is None:
+            return ((first.end, self.end),)
+        again = next((each for each in self.moments if each.start > done.start and _begins_undoing(each)), None)
+        return ((first.end, done.end), *([] if again is None else [(again.start, self.end)]))
+
+
+def _took(moment: Moment) -> bool:
+    return moment.state is State.DONE and not moment.is_echo
+
+
+def _completes(moment: Moment) -> bool:
+    return moment.kind == "completed" or moment.entry.get("event") == "checkout.completed"
+
+
+def _begins_undoing(moment: Moment) -> bool:
+    return moment.state is State.UNDONE and moment.kind in {"attempt", "event"} and moment.entry.get("event") != CANCEL
+
+
+def story_of(saga: Json, timeline: Sequence[Json], now: datetime) -> Story:
+    """The story of `GET <base>/{id}` and of the items of its `/timeline`."""
+    began = datetime.fromisoformat(timeline[0]["started_at"] if timeline else saga["created_at"])
+    types = {entry.get("event_id"): entry.get("event") for entry in timeline}
+    moments = tuple(_moment(entry, began, cancelled=types.get(entry.get("cause")) == CANCEL) for entry in timeline)
+    return Story(saga, moments, began, max(0.0, _since(began, now)))
+
+
+def _moment(entry: Json, began: datetime, *, cancelled: bool) -> Moment:
+    lane, who, what = _said(entry)
+    start, end = (_since(began, datetime.fromisoformat(entry[name])) for name in ("started_at", "finished_at"))
+    return Moment(start, end, _state(entry, cancelled=cancelled), lane, who, what, entry)
+
+
+def _since(began: datetime, then: datetime) -> float:
+    return (then - began).total_seconds() * 1000
+
+
+def _said(entry: Json) -> tuple[str, str, str]:
+    """The lane, who it was, and what he did."""
+    step = entry["step"]
+    if entry["kind"] == "attempt":
+        service = service_of(entry, "read_cart" if step == "release_cart" else step)
+        return service, service, _named(step, entry["direction"])
+    if entry["kind"] == "event":
+        publisher = entry["publisher"]
+        return ("operator" if publisher == WINDOW else publisher), _publisher(entry), entry["event"]
+    return "operator", entry.get("by") or "the saga", entry["kind"].replace("_", " ")
+
+
+def _named(step: str, direction: str) -> str:
+    if step == "release_cart":
+        return step_name("read_cart", compensation=True)
+    return step_name(step, compensation=direction == "compensation")
+
+
+def _publisher(entry: Json) -> str:
+    publisher = str(entry["publisher"])
+    return str(entry.get("by") or "operator") if publisher == WINDOW else publisher
+
+
+def _state(entry: Json, *, cancelled: bool) -> State:
+    """How it stands. A step that is refused because of a cancellation was undone, or never done; nobody declined it."""
+    if entry["outcome"] == "unknown":
+        return State.UNANSWERED
+    if entry["outcome"] == "refused":
+        return State.UNDONE if cancelled else State.FAILED
+    backward = entry["direction"] == "compensation" or entry["step"] == "release_cart"
+    if backward or entry["kind"] in _BACKWARD_KINDS or entry.get("event") in _BACKWARD_EVENTS:
+        return State.UNDONE
+    return State.DONE

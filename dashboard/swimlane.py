@@ -1,0 +1,165 @@
+"""When it happened: a lane for each service, and one for the time in which the services disagree."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dashboard.scale import Scale
+from dashboard.story import Moment, Story
+from dashboard.words import LANES, SERVICES, WORDS, State, duration
+
+LONG_ENOUGH = 5.0  # ms; a shorter wait between two attempts is work, no wait
+LABELLED = 14.0  # percent; a narrower stretch has no room for its duration
+TOP, BOOKS, LANE = 24, 34, 40  # px: the axis, the lane of the books, each service's lane
+FOOT = 26  # px, for the label of the turning point
+LEGEND = {
+    State.DONE: "done",
+    State.RUNNING: "running",
+    State.UNANSWERED: "no answer",
+    State.FAILED: "refused",
+    State.UNDONE: "undoing",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that took time, in milliseconds; `state` is None for a wait."""
+
+    lane: str
+    start: float
+    end: float
+    state: State | None
+    label: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A span as it is drawn: `x` and `width` in percent, `y` in pixels."""
+
+    x: float
+    y: int
+    width: float
+    state: State | None
+    label: str
+    is_dot: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch in which the services disagree."""
+
+    x: float
+    width: float
+    words: str
+    label: str  # empty without room for it
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """All that is drawn on one scale; `lanes` are names with the y of their upper edge."""
+
+    name: str
+    lanes: list[tuple[str, int]]
+    bars: list[Bar]
+    windows: list[Window]
+    ticks: list[tuple[float, str]]
+    folds: list[tuple[float, float, str]]
+    turn: float | None
+    height: int
+    books_y: int = TOP
+
+
+@dataclass(frozen=True)
+class Swimlane:
+    """The same on a true scale and, if there is anything to fold, with waits folded."""
+
+    drawings: list[Drawing]
+    legend: list[tuple[str, str]]  # class and word
+    words: str
+
+
+def swimlane(story: Story) -> Swimlane:
+    """Lanes for who took part; a wait is between two attempts, or between an event and the one that follows from it."""
+    spans = [*_attempts(story), *_events(story), *_under_way(story)]
+    there = dict.fromkeys(span.lane for span in spans)
+    lanes = [*(name for name in LANES if name in there), *(name for name in there if name not in LANES)]
+    marks = [mark for span in spans for mark in (span.start, span.end)]
+    scales = [Scale(marks, story.end, fold=fold) for fold in (False, True)]
+    drawings = [_drawing(story, spans, lanes, scale) for scale in scales if scale is scales[0] or scale.folds]
+    words = f"Timeline of {duration(story.end)} in {len(lanes)} lanes; the list below says the same in words"
+    return Swimlane(drawings, _legend(spans), words)
+
+
+def _attempts(story: Story) -> Iterator[Span]:
+    attempts = [moment for moment in story.moments if moment.kind == "attempt"]
+    for before, moment in pairwise(attempts):
+        if before.key == moment.key and moment.start - before.end > LONG_ENOUGH:
+            wait = f"waits {duration(moment.start - before.end)} before it asks again"
+            yield Span(moment.lane, before.end, moment.start, None, wait)
+    for moment in attempts:
+        label = f"{moment.what}, attempt {moment.entry['attempt']}: {WORDS[moment.state]}"
+        yield Span(moment.lane, moment.start, moment.end, moment.state, label)
+
+
+def _events(story: Story) -> Iterator[Span]:
+    events = [moment for moment in story.moments if moment.kind == "event"]
+    causes = {moment.entry["event_id"]: moment for moment in events}
+    for moment in events:
+        if moment.is_echo:
+            continue
+        cause = causes.get(moment.entry["cause"])
+        if cause is not None and moment.start > cause.start:
+            took = duration(moment.start - cause.start)
+            wait = f"{took} from {cause.what} to {moment.what}: outbox, queue and work"
+            yield Span(moment.lane, cause.start, moment.start, None, wait)
+        yield Span(moment.lane, moment.start, moment.start, moment.state, moment.what)
+
+
+def _under_way(story: Story) -> Iterator[Span]:
+    """What was asked for and has no answer yet, of a saga that runs."""
+    if story.has_ended or not story.is_orchestrated or not story.moments:
+        return
+    last = story.moments[-1]
+    if last.kind == "attempt" and last.state is State.UNANSWERED:
+        yield Span(last.lane, last.end, story.end, None, f"waits before it asks again: {last.what}")
+    elif story.end > last.end:
+        yield Span(_lane_of_running(story, last), last.end, story.end, State.RUNNING, "under way")
+
+
+def _lane_of_running(story: Story, last: Moment) -> str:
+    running = (each["name"] for each in story.saga["steps"] if each["status"] in {"running", "compensating"})
+    return SERVICES.get(next(running, ""), last.lane)
+
+
+def _drawing(story: Story, spans: list[Span], lanes: list[str], scale: Scale) -> Drawing:
+    places = {name: TOP + BOOKS + LANE * index for index, name in enumerate(lanes)}
+    folds = scale.folds
+    return Drawing(
+        name="folded" if folds else "scale",
+        lanes=list(places.items()),
+        bars=[_bar(span, places[span.lane], scale) for span in sorted(spans, key=lambda each: each.state is not None)],
+        windows=[_window(start, end, scale) for start, end in story.windows],
+        ticks=[] if folds else scale.ticks,
+        folds=folds,
+        turn=None if story.turn is None else scale.at(story.turn.start),
+        height=TOP + BOOKS + LANE * len(lanes) + (FOOT if story.turn else 0),
+    )
+
+
+def _bar(span: Span, y: int, scale: Scale) -> Bar:
+    x = scale.at(span.start)
+    took = f" for {duration(span.end - span.start)}" if span.end > span.start else ""
+    label = f"{span.label} · +{duration(span.start)}{took}"
+    return Bar(x, y, round(scale.at(span.end) - x, 3), span.state, label, span.start == span.end)
+
+
+def _window(start: float, end: float, scale: Scale) -> Window:
+    x, words = scale.at(start), duration(end - start)
+    width = round(scale.at(end) - x, 3)
+    return Window(x, width, f"the services' books disagree for {words}", words if width > LABELLED else "")
+
+
+def _legend(spans: list[Span]) -> list[tuple[str, str]]:
+    there = {span.state for span in spans}
+    words = [(state.value, word) for state, word in LEGEND.items() if state in there]
+    return [*words, *([("wait", "waiting")] if None in there else []), ("window", "books open")]

@@ -1,0 +1,128 @@
+"""The words of the pages: what steps are called, who does them, and how states and durations are written."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """How something stands, as it is coloured; each has an icon and a word too, so that no colour stands alone."""
+
+    DONE = "done"
+    RUNNING = "running"
+    UNANSWERED = "unanswered"
+    FAILED = "failed"
+    UNDONE = "undone"
+    IDLE = "idle"
+    SKIPPED = "skipped"
+
+
+ICONS = {
+    State.DONE: "✓",
+    State.RUNNING: "▶",
+    State.UNANSWERED: "↻",
+    State.FAILED: "✕",
+    State.UNDONE: "↩",
+    State.IDLE: "·",
+    State.SKIPPED: "–",  # noqa: RUF001  (an en dash is meant)
+}
+WORDS = {
+    State.DONE: "done",
+    State.RUNNING: "running",
+    State.UNANSWERED: "no answer",
+    State.FAILED: "refused",
+    State.UNDONE: "undone",
+    State.IDLE: "not reached",
+    State.SKIPPED: "nothing to undo",
+}
+OF_STATUS = {
+    "pending": State.IDLE,
+    "running": State.RUNNING,
+    "completed": State.DONE,
+    "compensating": State.UNDONE,
+    "compensated": State.UNDONE,
+    "stuck": State.FAILED,
+}
+STATUSES = tuple(OF_STATUS)
+# Ways to pay; the last three are always declined.
+METHODS = (
+    "credit_card",
+    "debit_card",
+    "paypal",
+    "wallet",
+    "invalid_card",
+    "declined_card",
+    "insufficient_funds",
+)
+ENDED = frozenset({"completed", "compensated"})
+
+ACTIONS = {
+    "read_cart": "Freeze cart",
+    "reserve_inventory": "Reserve stock",
+    "process_payment": "Take payment",
+    "create_order": "Create order",
+    "commit_inventory": "Sell stock",
+    "confirm_order": "Confirm order",
+}
+COMPENSATIONS = {
+    "read_cart": "Reopen cart",
+    "reserve_inventory": "Release stock",
+    "process_payment": "Refund",
+    "create_order": "Cancel order",
+    "commit_inventory": "Restock",
+}
+SERVICES = {
+    "read_cart": "carrito",
+    "reserve_inventory": "inventario",
+    "process_payment": "pagos",
+    "create_order": "carrito",
+    "commit_inventory": "inventario",
+    "confirm_order": "carrito",
+}
+PIVOT = "commit_inventory"
+LANES = ("operator", "carrito", "inventario", "pagos")
+
+
+def step_name(step: str, *, compensation: bool = False) -> str:
+    """What a step's action or compensation is called; a step that is not known here goes by its own name."""
+    known = (COMPENSATIONS if compensation else ACTIONS).get(step)
+    return known or (f"Undo {step}" if compensation else step).replace("_", " ")
+
+
+def service_of(entry: Mapping[str, Any], step: str) -> str:
+    """Who did a step: as the entry says, else as is known here."""
+    return str(entry.get("service") or SERVICES.get(step, "another service"))
+
+
+def duration(milliseconds: float) -> str:
+    """As people read it: `85 ms`, `5.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f} ms"
+    seconds = milliseconds / 1000
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """How long ago: `just now`, `12 s ago`, `3 min ago`, `2 h ago`, `5 days ago`."""
+    seconds = (now - then).total_seconds()
+    for unit, size in (("days", 86_400 * 2), ("h", 3600), ("min", 60), ("s", 2)):
+        if seconds >= size:
+            return f"{seconds // (86_400 if unit == 'days' else 1 if unit == 's' else size):.0f} {unit} ago"
+    return "just now"
+
+
+def money(amount: Any, currency: str = "") -> str:
+    """An amount with two places, and its currency if it is known."""
+    return f"{amount:,.2f} {currency}".strip()
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 compensation`, `2 compensations`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

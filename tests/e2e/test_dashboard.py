@@ -1,0 +1,107 @@
+"""The dashboard on a real shop: what people see of checkouts that end, fail and are undone, and what they do there."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from stack.processes import PROCESSES
+from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, ORCHESTRATED, PATIENCE, QUICK, UNDONE, Shop
+from tests.system.brokers import Broker
+from tests.system.running import DASHBOARD
+from tests.unit.dashboard.test_recorded import Text
+
+PATTERNS = (ORCHESTRATED, CHOREOGRAPHED)
+TOKEN = "operators-only"
+
+
+@pytest.fixture(scope="module")
+def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+    """All processes, and this one; the saga services want the operator's token."""
+    url = broker.create()
+    everything = [process.name for process in PROCESSES.values() if not process.server]
+    token = {"ADMIN_TOKEN": TOKEN}
+    yield {
+        "rabbitmq_url": url,
+        "processes": everything,
+        "copies": {"saga_orchestrator-worker": 1},
+        "env": QUICK,
+        "env_of": {"saga_orchestrator": token, "saga_choreography": token},
+    }
+    broker.drop(url)
+
+
+def page(shop: Shop, path: str, status: int = 200) -> str:
+    """What a page says."""
+    answer = requests.get(shop.system.url(DASHBOARD) + path, timeout=PATIENCE)
+    assert answer.status_code == status, answer.text
+    return Text(answer.text).text
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop, pattern: str) -> None:
+    saga = shop.buy(shop.product(price="24.90"), 2, pattern=pattern)
+    assert shop.became(saga) == COMPLETED
+    said = page(shop, f"/sagas/{pattern}/{saga}")
+    assert "Order confirmed" in said
+    assert "Money 49.80 EUR kept 49.80 taken, 0.00 given back" in said
+    assert "Stock sold 2 × Mug" in said  # noqa: RUF001
+    assert saga in requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_declined_checkout_says_why_and_that_nothing_is_left_over(shop: Shop, pattern: str) -> None:
+    saga = shop.buy(shop.product(), method="declined_card", pattern=pattern)
+    shop.ended(saga)
+    said = page(shop, f"/sagas/{pattern}/{saga}")
+    assert "the card's issuer declined it" in said
+    assert "Left over nothing" in said
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, pattern: str) -> None:
+    saga = shop.buy(shop.product(), pattern=pattern)
+    shop.ended(saga)
+    address = f"{shop.system.url(DASHBOARD)}/sagas/{pattern}/{saga}"
+    form = {"reason": "changed <b>my</b> mind", "by": "luz"}
+    with requests.Session() as browser:
+        refused = browser.post(f"{address}/compensate", data=form, timeout=PATIENCE)
+        assert (refused.status_code, "This needs the operator's token" in Text(refused.text).text) == (401, True)
+        done = browser.post(f"{address}/compensate", data={**form, "token": TOKEN}, timeout=PATIENCE)
+        assert (done.status_code, done.url) == (200, address)
+    shop.until_status(saga, "compensated")
+    assert shop.became(saga) == UNDONE
+    said = page(shop, f"/sagas/{pattern}/{saga}")
+    assert "Undone by luz: changed <b>my</b> mind" in said
+    assert "Left over nothing" in said
+
+
+def test_filters_find_what_the_services_find(shop: Shop) -> None:
+    saga = shop.buy(shop.product(), method="insufficient_funds")
+    shop.ended(saga)
+    answer = requests.get(
+        f"{shop.system.url(DASHBOARD)}/?style=orchestrated&status=compensated&method=insufficient_funds&user=ana",
+        timeout=PATIENCE,
+    )
+    assert re.findall(r'href="/sagas/orchestrated/([^"]+)"', answer.text) == [saga]
+
+
+def test_a_page_lives_through_the_loss_of_a_service_and_says_what_it_does_not_know(shop: Shop) -> None:
+    saga = shop.buy(shop.product())
+    shop.ended(saga)
+    shop.system.kill(CARRITO)
+    said = page(shop, f"/sagas/orchestrated/{saga}")
+    assert "Order not known carrito cannot be reached" in said
+    shop.system.kill("saga_orchestrator")
+    assert "saga_orchestrator should answer at" in page(shop, f"/sagas/orchestrated/{saga}", 503)
+    assert "saga_orchestrator cannot be reached, so its sagas are missing here" in page(shop, "/")
+
+
+def test_checkouts_go_on_without_it(shop: Shop) -> None:
+    shop.system.kill(DASHBOARD)
+    assert shop.became(shop.buy(shop.product())) == COMPLETED
+    shop.restart(DASHBOARD)
+    shop.system.wait_healthy(DASHBOARD)
+    page(shop, "/")

@@ -1,0 +1,38 @@
+"""Sagas as the services told them once, and the pages that were made of them then.
+
+`python -m tests.unit.dashboard.recorded` writes the pages again; look at what has changed before you keep it.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dashboard.outcome import Reading
+from dashboard.pages import saga_page
+
+HERE = Path(__file__).parent / "recorded"
+NAMES = sorted(path.stem for path in HERE.glob("*.json"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """`saga`, `timeline` and `outcome`, each as an API gave it."""
+    found: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text())
+    return found
+
+
+def reading_of(outcome: dict[str, Any]) -> Reading:
+    """What carrito, pagos and inventario said."""
+    orders, payments, reservations = (outcome[name]["items"] for name in ("orders", "payments", "reservations"))
+    return Reading(orders, payments, reservations, outcome["cart"])
+
+
+def page_of(told: dict[str, Any]) -> str:
+    """The page, seen when it was recorded; else one of those that were recorded before that was kept."""
+    now = datetime.fromisoformat(told.get("now") or "2026-11-26T10:00:00+00:00").astimezone(UTC)
+    return saga_page(told["saga"], told["timeline"]["items"], reading_of(told["outcome"]), now)
+
+
+if __name__ == "__main__":
+    for name in NAMES:
+        (HERE / f"{name}.html").write_text(page_of(load(name)))

@@ -1,0 +1,315 @@
+"""The dashboard against services that answer what a test says: what it asks, and what it makes of the answers."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from dashboard.app import create_app
+from dashboard.config import Settings
+from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.recorded import load
+from tests.unit.dashboard.test_recorded import Text
+
+NAMES = ("carrito", "inventario", "pagos", "orchestrator", "choreography")
+ORCHESTRATED, CHOREOGRAPHED = load("orchestrated-undone"), load("choreographed-completed")
+SAGA, OTHER = ORCHESTRATED["saga"]["saga_id"], CHOREOGRAPHED["saga"]["saga_id"]
+PAGE = f"/sagas/orchestrated/{SAGA}"
+TOKEN = "operator's own"
+NOBODY = "01a21726-0000-7000-8000-000000000000"
+
+Services = dict[str, Service]
+
+
+def answers_of(told: dict[str, Any], base: str, listed: str) -> dict[str, dict[str, Any]]:
+    """By service, what it says of a recorded saga."""
+    saga, outcome = told["saga"], told["outcome"]
+    cart = saga["cart_id"]
+    window = "orchestrator" if saga["saga_pattern"] == "orchestrated" else "choreography"
+    page = {"items": [saga], "next_cursor": None}
+    return {
+        "carrito": {
+            f"/orders/saga/{cart}": outcome["orders"],
+            f"/carts/{cart}": outcome["cart"],
+            f"/orders/{saga['order_id']}": {"id": saga["order_id"], "cart_id": cart, "saga_id": saga["saga_id"]},
+        },
+        "pagos": {f"/api/v1/payments/saga/{cart}": outcome["payments"]},
+        "inventario": {f"/api/products/reservations/{cart}": outcome["reservations"]},
+        window: {
+            f"{base}/{saga['saga_id']}": saga,
+            f"{base}/{saga['saga_id']}/timeline": told["timeline"],
+            f"{listed}?limit=200": page,
+            f"{listed}?limit=50": page,
+            f"{listed}?status=compensated&limit=50": page,
+            f"{listed}?cart_id={cart}&limit=50": page,
+        },
+    }
+
+
+@pytest.fixture
+def services() -> Iterator[Services]:
+    nothing: dict[str, Any] = {"items": [], "next_cursor": None}
+    answers: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
+    for told, base, listed in (
+        (ORCHESTRATED, "/saga", "/saga"),
+        (CHOREOGRAPHED, "/saga/choreography", "/saga/choreography/status"),
+    ):
+        for name, said in answers_of(told, base, listed).items():
+            answers[name] |= said
+    for told, name, listed in (
+        (CHOREOGRAPHED, "orchestrator", "/saga"),
+        (ORCHESTRATED, "choreography", "/saga/choreography/status"),
+    ):
+        answers[name][f"{listed}?cart_id={told['saga']['cart_id']}&limit=50"] = nothing
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(serving(answers[name])) for name in NAMES}
+
+
+@pytest.fixture
+def viewer(services: Services) -> FlaskClient:
+    settings = Settings(
+        _env_file=None,
+        carrito_service_url=services["carrito"].url,
+        inventario_service_url=services["inventario"].url,
+        pagos_service_url=services["pagos"].url,
+        orchestrator_url=services["orchestrator"].url,
+        choreography_url=services["choreography"].url,
+    )
+    return create_app(settings).test_client()
+
+
+def said(client: FlaskClient, path: str, status: int = 200) -> str:
+    answer = client.get(path)
+    assert answer.status_code == status
+    return Text(answer.text).text
+
+
+def test_a_saga_s_page_is_read_from_five_services_and_needs_no_token(viewer: FlaskClient, services: Services) -> None:
+    assert "Undone by" in said(viewer, PAGE)
+    assert "49.80 taken, 49.80 given back" in said(viewer, PAGE)
+    asked = [request for service in services.values() for request in service.asked]
+    assert {method for method, *_ in asked} == {"GET"}
+    assert not [headers for _, _, headers, _ in asked if "Authorization" in headers]
+
+
+def test_a_service_that_is_away_leaves_a_gap_that_is_named(viewer: FlaskClient, services: Services) -> None:
+    services["pagos"].answers.clear()
+    services["pagos"].answers[f"/api/v1/payments/saga/{ORCHESTRATED['saga']['cart_id']}"] = (503, {"detail": "no"})
+    page = said(viewer, PAGE)
+    assert "Money not known pagos cannot be reached" in page
+    assert "Order cancelled" in page
+
+
+def test_without_the_saga_s_own_service_the_page_says_who_is_missing_and_where(
+    viewer: FlaskClient, services: Services
+) -> None:
+    services["orchestrator"].answers[f"/saga/{SAGA}"] = (503, {"detail": "the database is not available"})
+    page = said(viewer, PAGE, 503)
+    assert f"saga_orchestrator should answer at {services['orchestrator'].url}" in page
+    assert "the database is not available" in page
+
+
+def test_both_styles_are_side_by_side_in_one_list_the_newest_first(viewer: FlaskClient) -> None:
+    page = viewer.get("/").text
+    assert page.index(f"/sagas/orchestrated/{SAGA}") < page.index(f"/sagas/choreographed/{OTHER}")
+    text = Text(page).text
+    assert "Orchestrated all 1" in text
+    assert "Choreographed all 1" in text
+
+
+def test_filters_are_in_the_url_and_asked_of_the_services(viewer: FlaskClient, services: Services) -> None:
+    page = viewer.get("/?style=orchestrated&status=compensated").text
+    assert SAGA in page
+    assert OTHER not in page
+    assert "/saga?status=compensated&limit=50" in {path for _, path, *_ in services["orchestrator"].asked}
+    assert 'href="/?style=choreographed&amp;status=compensated"' in page, "one filter changes, the other stays"
+
+
+def test_every_filter_goes_to_the_services_under_its_own_name(viewer: FlaskClient, services: Services) -> None:
+    page = {"items": [CHOREOGRAPHED["saga"]], "next_cursor": None}
+    wanted = f"user_id=a%26b&payment_method=paypal&failed_step=create_order&retrying=true&order_id={NOBODY}"
+    services["choreography"].answers[f"/saga/choreography/status?{wanted}&limit=50"] = page
+    query = f"user=a%26b&method=paypal&step=create_order&retrying=true&order={NOBODY}"
+    shown = viewer.get(f"/?style=choreographed&{query}").text
+    assert OTHER in shown
+    assert 'value="a&amp;b"' in shown
+
+
+def test_the_next_page_begins_where_the_style_that_was_read_less_far_ends(
+    viewer: FlaskClient, services: Services
+) -> None:
+    """What the other style has beyond that comes on the next page, where both are read on from there."""
+    ids = sorted([SAGA, OTHER], reverse=True)
+    page = {"items": [ORCHESTRATED["saga"]], "next_cursor": ids[0]}
+    services["orchestrator"].answers["/saga?limit=50"] = page
+    shown = viewer.get("/").text
+    assert f'href="/?before={ids[0]}"' in shown
+    assert [each in shown for each in (SAGA, OTHER)] == [ids[0] == SAGA, ids[0] == OTHER]
+
+
+@pytest.mark.parametrize("query", ["status=lost", "style=danced", "cart=1", "before=x"])
+def test_a_filter_that_means_nothing_is_refused(viewer: FlaskClient, query: str) -> None:
+    said(viewer, f"/?{query}", 404)
+
+
+def test_one_style_s_list_is_shown_when_the_other_s_service_is_away(viewer: FlaskClient, services: Services) -> None:
+    services["choreography"].answers["/saga/choreography/status?limit=200"] = (503, {"detail": "no"})
+    page = said(viewer, "/")
+    assert "saga_choreography cannot be reached, so its sagas are missing here" in page
+    assert "compensated" in page
+
+
+def test_an_empty_shop_says_what_to_do_next(viewer: FlaskClient, services: Services) -> None:
+    for name, path in (("orchestrator", "/saga"), ("choreography", "/saga/choreography/status")):
+        services[name].answers |= {f"{path}?limit={most}": {"items": [], "next_cursor": None} for most in (50, 200)}
+    assert "make demo" in said(viewer, "/")
+
+
+def test_filters_that_nothing_fits_offer_a_way_back(viewer: FlaskClient) -> None:
+    page = viewer.get(f"/?cart={NOBODY}").text
+    assert "No saga is like that" in page
+
+
+@pytest.mark.parametrize("told", [ORCHESTRATED, CHOREOGRAPHED], ids=["orchestrated", "choreographed"])
+@pytest.mark.parametrize("name", ["saga_id", "cart_id", "order_id"])
+def test_any_id_of_a_checkout_leads_to_its_saga(viewer: FlaskClient, told: dict[str, Any], name: str) -> None:
+    saga = told["saga"]
+    answer = viewer.get(f"/search?id=+{saga[name]}+")
+    assert answer.headers["Location"] == f"/sagas/{saga['saga_pattern']}/{saga['saga_id']}"
+
+
+def test_an_id_that_nobody_knows_and_what_is_no_id_are_told_apart(viewer: FlaskClient) -> None:
+    assert f"No saga, cart or order has the id {NOBODY}" in said(viewer, f"/search?id={NOBODY}", 404)
+    assert "'<b>x' is no id" in said(viewer, "/search?id=<b>x", 404)
+
+
+def test_an_unknown_saga_or_page_is_404(viewer: FlaskClient) -> None:
+    said(viewer, f"/sagas/orchestrated/{NOBODY}", 404)
+    said(viewer, f"/sagas/danced/{SAGA}", 404)
+    said(viewer, "/nothing", 404)
+
+
+@pytest.mark.parametrize("path", ["/", PAGE, "/nothing", "/static/dashboard.css", "/health"])
+def test_every_answer_has_a_policy_that_lets_nothing_in_from_elsewhere(viewer: FlaskClient, path: str) -> None:
+    policy = viewer.get(path, buffered=True).headers["Content-Security-Policy"]
+    rules = dict(rule.split(maxsplit=1) for rule in policy.split("; "))
+    assert rules.pop("default-src") == "'none'"
+    assert set(rules.values()) == {"'self'", "'none'"}
+
+
+def test_all_that_pages_load_is_there(viewer: FlaskClient) -> None:
+    page = viewer.get("/").text
+    style = viewer.get("/static/dashboard.css", buffered=True).text
+    links = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    links += [f"/static/{each}" for each in re.findall(r"url\((fonts/[^)]+)\)", style)]
+    assert len(links) == 6
+    assert {viewer.get(link, buffered=True).status_code for link in links} == {200}
+
+
+def test_it_is_well_whatever_the_services_are(viewer: FlaskClient, services: Services) -> None:
+    for service in services.values():
+        service.answers.clear()
+    assert viewer.get("/health").status_code == 200
+
+
+# What an operator does
+
+
+def undo(client: FlaskClient, **more: Any) -> Any:
+    return client.post(f"{PAGE}/compensate", data={"reason": "changed my mind", "by": "luz", **more})
+
+
+@pytest.fixture
+def operated(services: Services) -> Service:
+    """The orchestrator, whose saga is completed and can be undone."""
+    orchestrator = services["orchestrator"]
+    orchestrator.answers[f"/saga/{SAGA}"] = {
+        **ORCHESTRATED["saga"],
+        "status": "completed",
+        "steps": [{**step, "status": "succeeded"} for step in ORCHESTRATED["saga"]["steps"]],
+    }
+    orchestrator.answers[f"/saga/{SAGA}/compensate"] = (202, {})
+    return orchestrator
+
+
+def test_a_preview_says_what_will_be_done_in_order_and_does_nothing(viewer: FlaskClient, operated: Service) -> None:
+    page = said(viewer, f"{PAGE}/compensate")
+    words = ["Restock (inventario)", "Cancel order (carrito)", "Refund (pagos)", "Release stock", "Reopen cart"]
+    assert [page.index(word) for word in words] == sorted(page.index(word) for word in words)
+    assert {method for method, *_ in operated.asked} == {"GET"}
+
+
+def test_an_operator_s_reason_and_name_are_passed_on_and_the_page_is_shown_again(
+    viewer: FlaskClient, operated: Service
+) -> None:
+    answer = undo(viewer)
+    assert (answer.status_code, answer.headers["Location"]) == (303, PAGE)
+    [(_, path, headers, body)] = [request for request in operated.asked if request[0] == "POST"]
+    assert (path, body) == (f"/saga/{SAGA}/compensate", {"reason": "changed my mind", "by": "luz"})
+    assert "Authorization" not in headers
+
+
+def test_the_token_is_asked_for_once_and_kept_where_no_script_and_no_other_site_sees_it(
+    viewer: FlaskClient, operated: Service
+) -> None:
+    operated.answers[f"/saga/{SAGA}/compensate"] = (401, {"detail": "this is for operators"})
+    refused = undo(viewer)
+    assert refused.status_code == 401
+    assert 'name="token"' in refused.text
+    assert 'value="changed my mind"' in refused.text, "nothing has to be typed twice"
+    operated.answers[f"/saga/{SAGA}/compensate"] = (202, {})
+    cookie = undo(viewer, token=TOKEN).headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
+    assert "Expires" not in cookie
+    undo(viewer)
+    tokens = [headers.get("Authorization") for method, _, headers, _ in operated.asked if method == "POST"]
+    assert tokens == [None, f"Bearer {TOKEN}", f"Bearer {TOKEN}"]
+    assert TOKEN not in viewer.get(f"{PAGE}/compensate").text
+
+
+def test_a_refusal_is_shown_with_its_reason(viewer: FlaskClient, operated: Service) -> None:
+    operated.answers[f"/saga/{SAGA}/compensate"] = (409, {"detail": "the saga is too old"})
+    answer = undo(viewer)
+    assert answer.status_code == 409
+    assert "the saga is too old" in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_page_of_another_site_has_nothing_done(
+    viewer: FlaskClient, operated: Service, headers: dict[str, str]
+) -> None:
+    viewer.set_cookie("operator_token", TOKEN)
+    form = {"reason": "x", "by": "y"}
+    answer = viewer.post(f"{PAGE}/compensate", data=form, headers={"Host": "localhost:8080", **headers})
+    assert answer.status_code == 403
+    assert operated.asked == []
+
+
+def test_it_does_not_go_by_names_that_are_not_its_own(viewer: FlaskClient) -> None:
+    assert viewer.get("/", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_nothing_but_two_things_can_be_asked_for(viewer: FlaskClient, operated: Service) -> None:
+    assert viewer.post(f"{PAGE}/checkout", data={}).status_code == 404
+    assert viewer.post("/search", data={}).status_code == 405
+    assert operated.asked == []
+
+
+def test_what_makes_no_sense_is_not_offered(viewer: FlaskClient, operated: Service) -> None:
+    path = re.escape(PAGE)
+    completed = viewer.get(PAGE).text
+    assert re.findall(rf'href="{path}/(\w+)"', completed) == ["compensate"]
+    operated.answers[f"/saga/{SAGA}"] = ORCHESTRATED["saga"]
+    assert re.findall(rf'href="{path}/(\w+)"', viewer.get(PAGE).text) == []

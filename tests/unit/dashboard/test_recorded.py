@@ -1,0 +1,185 @@
+"""What the pages say of sagas as the services told them, and that they say it as they did when somebody looked."""
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from tests.unit.dashboard.recorded import HERE, NAMES, load, page_of
+
+each_saga = pytest.mark.parametrize("name", NAMES)
+
+
+class Text(HTMLParser):
+    """Collects what a page says, its tags, and their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """All of it, with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+
+def text_of(name: str) -> str:
+    return Text(page_of(load(name))).text
+
+
+def test_ten_sagas_and_more_are_recorded() -> None:
+    assert len(NAMES) >= 10
+
+
+@each_saga
+def test_a_page_is_as_it_was_when_somebody_looked(name: str) -> None:
+    """`python -m tests.unit.dashboard.recorded` writes them again."""
+    assert page_of(load(name)) == (HERE / f"{name}.html").read_text()
+
+
+@each_saga
+def test_a_page_has_no_inline_script_or_style_and_nothing_from_elsewhere(name: str) -> None:
+    for tag, attributes in Text(page_of(load(name))).tags:
+        assert "style" not in attributes
+        assert not [each for each in attributes if each.startswith("on")]
+        assert tag != "style"
+        assert tag != "script" or attributes["src"]
+        for link in ("src", "href", "action"):
+            assert not (attributes.get(link) or "/").startswith(("http", "//"))
+
+
+@each_saga
+def test_ids_in_a_page_are_unique_and_every_link_within_it_leads_somewhere(name: str) -> None:
+    tags = Text(page_of(load(name))).tags
+    ids = [attributes["id"] for _, attributes in tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    links = {attributes["href"] for tag, attributes in tags if tag == "a" and attributes["href"]}
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+
+
+@each_saga
+def test_every_entry_of_the_timeline_is_told(name: str) -> None:
+    told = load(name)
+    raw = [json.loads(each) for each in re.findall(r"<pre[^>]*>(.*?)</pre>", _unescaped(page_of(told)), re.DOTALL)]
+    wanted = [{key: value for key, value in item.items() if value is not None} for item in told["timeline"]["items"]]
+    assert raw == wanted
+
+
+def _unescaped(page: str) -> str:
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&#34;", '"'), ("&#39;", "'"), ("&amp;", "&")):
+        page = page.replace(entity, character)
+    return page
+
+
+def test_a_declined_payment_says_what_where_why_and_what_is_left_over() -> None:
+    said = text_of("orchestrated-declined")
+    assert "Take payment was refused: HTTP 402: the card's issuer declined it" in said
+    assert "Where Take payment at pagos" in said
+    assert "3 compensations" in said
+    assert "Left over nothing: order, money, stock and cart were read" in said
+
+
+def test_an_undone_sale_is_no_refusal() -> None:
+    """Its `inventory.commit.failed` follows from a cancellation; nobody declined anything."""
+    page = page_of(load("choreographed-undone"))
+    assert "Undone by luz: customer changed their mind" in Text(page).text
+    assert "after it had completed" in page
+    assert '<details class="ev failed"' not in page
+
+
+def test_attempts_without_an_answer_are_one_row_that_opens_and_none_is_lost() -> None:
+    said = text_of("orchestrated-retried-compensated")
+    assert "Release stock 16 requests, attempts 1 to 6 2 × no answer in time, 14 × connection refused or broken" in said  # noqa: RUF001
+
+
+def test_what_took_many_attempts_says_so_though_it_completed() -> None:
+    assert re.search(r"Completed, after \d+ requests without an answer", text_of("orchestrated-retried"))
+
+
+def test_a_saga_that_waits_says_for_whom_and_that_it_goes_on() -> None:
+    said = text_of("choreographed-waiting")
+    assert "Nothing was heard for" in said
+    assert "Last inventory.reserved by inventario" in said
+    assert "nobody has reacted yet" in said
+
+
+def test_what_a_service_did_not_say_is_not_known_and_nothing_is_made_up() -> None:
+    told = load("orchestrated-declined")
+    from dashboard.outcome import Reading, outcome_of  # noqa: PLC0415
+
+    outcome = outcome_of(told["saga"], Reading(None, None, None, None))
+    assert {fact.value for fact in outcome.facts} == {"not known"}
+    assert outcome.left_over == "not known of order, money, stock, cart"
+
+
+def test_what_is_left_over_of_a_compensated_saga_is_named() -> None:
+    told = load("orchestrated-undone")
+    told["outcome"]["payments"]["items"][0] |= {"status": "captured", "refunded": 0}
+    said = Text(page_of(told)).text
+    assert "Left over money 49.80 EUR kept" in said
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
+
+
+def hostile(told: Any) -> Any:
+    """The same with every text that somebody chose replaced."""
+    chosen = {"user_id", "detail", "reason", "by", "error", "payment_method", "name"}
+    if isinstance(told, dict):
+        known = told.get("kind") or told.get("attempts") is not None  # names of steps are the declaration's
+        return {
+            key: HOSTILE if key in chosen - ({"name"} if known else set()) and value is not None else hostile(value)
+            for key, value in told.items()
+        }
+    return [hostile(each) for each in told] if isinstance(told, list) else told
+
+
+@each_saga
+def test_whatever_people_chose_is_seen_as_text(name: str) -> None:
+    page = page_of(hostile(copy.deepcopy(load(name))))
+    seen = Text(page)
+    assert "<script>alert(1)</script>" in seen.text
+    assert [attributes["src"] for tag, attributes in seen.tags if tag == "script"] == [
+        "/static/htmx/htmx-4.0.1.min.js",
+        "/static/dashboard.js",
+    ]
+    assert "img" not in {tag for tag, _ in seen.tags}
+
+
+def test_a_page_of_two_thousand_entries_is_made_quickly_and_whole() -> None:
+    told = load("orchestrated-retried")
+    attempt = next(item for item in told["timeline"]["items"] if item["outcome"] == "succeeded")
+    told["timeline"]["items"] = [attempt] * 2000
+    assert page_of(told).count('<details class="ev ') == 2000
+
+
+def test_a_step_that_is_not_known_here_is_shown_under_its_own_name() -> None:
+    told = load("orchestrated-completed")
+    item = next(item for item in told["timeline"]["items"] if item["kind"] == "attempt")
+    told["timeline"]["items"].append({**item, "step": "book_shipment", "service": "shipping"})
+    told["saga"]["steps"].insert(3, {**told["saga"]["steps"][0], "name": "book_shipment"})
+    assert text_of_told(told).count("book shipment") == 3  # in the flow, in the lane, in the list
+
+
+def text_of_told(told: dict[str, Any]) -> str:
+    return Text(page_of(told)).text
+
+
+def test_a_saga_without_a_timeline_yet_has_a_page() -> None:
+    for name in ("orchestrated-completed", "choreographed-completed"):
+        told = load(name)
+        told["timeline"]["items"] = []
+        told["saga"] |= {"status": "pending", "ended_at": None}
+        told["outcome"] = {**{each: {"items": []} for each in ("orders", "payments", "reservations")}, "cart": None}
+        assert "pending" in text_of_told(told)
