@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard import acting, pages
+from dashboard import acting, comparing, pages
 from dashboard.config import Settings
 from dashboard.reading import Refused, Services, Unreachable
 from dashboard.routes import routes
@@ -45,6 +45,7 @@ def create_app(settings: Settings) -> Flask:
     made.extensions["services"] = Services(settings)
     made.register_blueprint(routes)
     made.register_blueprint(acting.routes)
+    made.register_blueprint(comparing.routes)
     browsers.guard(made, "dashboard", settings)
     _add_headers(made)
     _add_errors(made)

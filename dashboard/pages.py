@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboard.banner import banner, first_trouble
+from dashboard.comparison import differences
 from dashboard.flow import rails, sequence
 from dashboard.listing import Listing
 from dashboard.log import log
@@ -109,6 +110,26 @@ def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
 def sagas_page(listing: Listing, now: datetime) -> str:
     """Both styles side by side, and the list."""
     return _render("sagas.html", listing=listing, now=now, again=LIST_SECONDS, ended=ENDED)
+
+
+def compare_page(ids: Mapping[str, str], found: Sequence[tuple[Json, list[Json]] | None], now: datetime) -> str:
+    """Two sagas by style, on one scale; None is one that is not known yet."""
+    stories = [each and story_of(*each, now) for each in found]
+    known = [story for story in stories if story is not None]
+    until = max((story.end for story in known), default=0.0)
+    sides = [
+        (style, saga_id, story, story and swimlane(story, until))
+        for (style, saga_id), story in zip(ids.items(), stories, strict=True)
+    ]
+    over = len(known) == len(sides) and all(story.has_ended for story in known)
+    again = ENDED_SECONDS if over else RUNNING_SECONDS
+    rows = differences(known) if len(known) == len(sides) else []
+    return _render("compare.html", sides=sides, rows=rows, now=now, again=again)
+
+
+def compare_form(products: Sequence[Json], wanted: Mapping[str, Any], methods: Sequence[str], error: str) -> str:
+    """What to check out in both styles."""
+    return _render("compare_form.html", products=products, wanted=wanted, methods=methods, error=error)
 
 
 def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 # Requests of all visitors that are on their way at once; a page takes six for some 50 ms.
 READERS = 32
+MOST_PRODUCTS = 200  # as many as one request lists
 
 
 class Unreachable(Exception):
@@ -130,14 +131,44 @@ class Services:
         pages = [(style, self._needed(style.service, f"{style.list}?{query}")) for style in STYLES.values()]
         return [(style.name, str(saga["saga_id"])) for style, page in pages for saga in (page or {}).get("items", ())]
 
+    def story(self, style: Style, saga_id: str) -> tuple[Json, list[Json]] | None:
+        """A saga and the items of its timeline; None when there is none. Raises `Unreachable`."""
+        saga = self.saga_alone(style, saga_id)
+        timeline = None if saga is None else self._needed(style.service, f"{style.base}/{saga_id}/timeline")
+        return None if saga is None or timeline is None else (saga, list(timeline["items"]))
+
+    def products(self) -> list[Json]:
+        """The first products of which there are any. Raises `Unreachable`."""
+        page = self._needed("inventario", f"/api/products?limit={MOST_PRODUCTS}")
+        return [each for each in _items(page) or () if each["available"] > 0]
+
+    def fill_cart(self, user: str, line: Json) -> str:
+        """The id of a new cart with this in it. Raises `Unreachable`, or `Refused`."""
+        cart_id = str(self._done("carrito", "/carts", {"user_id": user})["id"])
+        self._done("carrito", f"/carts/{cart_id}/items", line)
+        return cart_id
+
+    def check_out(self, style: str, cart_id: str, user: str, method: str, address: str) -> str:
+        """The id of the saga that checks a cart out. Raises `Unreachable`, or `Refused`."""
+        wish = {"cart_id": cart_id, "user_id": user, "payment_method": method, "billing_address": address}
+        return str(self._done("carrito", "/checkout/saga", {**wish, "saga_pattern": style})["saga_id"])
+
+    def _done(self, service: str, path: str, body: Json) -> Json:
+        reply = self._post(service, path, body, {})
+        if reply.status >= 300:
+            raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
+        return reply.body
+
     def ask(self, style: Style, saga_id: str, action: str, body: Json, token: str) -> Reply:
         """Have a saga compensated or retried, with the operator's token if there is one. Raises `Unreachable`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        peer = self._peers[style.service]
+        return self._post(style.service, f"{style.base}/{saga_id}/{action}", body, headers)
+
+    def _post(self, service: str, path: str, body: Json, headers: Mapping[str, str]) -> Reply:
         try:
-            return peer.post(f"{style.base}/{saga_id}/{action}", body, headers)
+            return self._peers[service].post(path, body, headers)
         except PEER_FAILED as error:
-            raise Unreachable([(style.service, self._urls[style.service])], error.detail) from error
+            raise Unreachable([(service, self._urls[service])], error.detail) from error
 
     def _needed(self, service: str, path: str) -> Json | None:
         """The answer; None for 404. Raises `Unreachable`, and `Refused` for any other refusal."""

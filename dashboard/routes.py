@@ -20,7 +20,7 @@ routes = Blueprint("dashboard", __name__)
 def sagas() -> Response:
     """Both styles side by side, and the list that the filters in the URL leave."""
     filters = _filters()
-    return _page(pages.sagas_page(listing(filters, services().sagas(filters)), _now()))
+    return _page(pages.sagas_page(listing(filters, services().sagas(filters)), now()))
 
 
 @routes.get("/sagas/<style>/<uuid:saga_id>")
@@ -29,7 +29,7 @@ def saga(style: str, saga_id: UUID) -> Response:
     found = services().saga(_style(style), str(saga_id))
     if found is None:
         abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
-    return _page(pages.saga_page(*found, _now(), possible(found[0])))
+    return _page(pages.saga_page(*found, now(), possible(found[0])))
 
 
 @routes.get("/search")
@@ -67,7 +67,8 @@ def _style(name: str) -> Style:
     return STYLES[name]
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The time that pages are made at."""
     return datetime.now(UTC)
 
 

@@ -78,13 +78,17 @@ class Swimlane:
     words: str
 
 
-def swimlane(story: Story) -> Swimlane:
-    """Lanes for who took part; a wait is between two attempts, or between an event and the one that follows from it."""
+def swimlane(story: Story, until: float = 0.0) -> Swimlane:
+    """Lanes for who took part; a wait is between two attempts, or between an event and the one that follows from it.
+
+    The scale ends with the story, or `until` if that is later (milliseconds), so that two can be compared.
+    """
+    end = max(story.end, until)
     spans = [*_attempts(story), *_events(story), *_under_way(story)]
     there = dict.fromkeys(span.lane for span in spans)
     lanes = [*(name for name in LANES if name in there), *(name for name in there if name not in LANES)]
     marks = [mark for span in spans for mark in (span.start, span.end)]
-    scales = [Scale(marks, story.end, fold=fold) for fold in (False, True)]
+    scales = [Scale(marks, end, fold=fold) for fold in (False, True)]
     drawings = [_drawing(story, spans, lanes, scale) for scale in scales if scale is scales[0] or scale.folds]
     words = f"Timeline of {duration(story.end)} in {len(lanes)} lanes; the list below says the same in words"
     return Swimlane(drawings, _legend(spans), words)

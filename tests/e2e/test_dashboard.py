@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from stack.processes import PROCESSES
-from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, ORCHESTRATED, PATIENCE, QUICK, UNDONE, Shop
+from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, ORCHESTRATED, PATIENCE, QUICK, UNDONE, Shop
 from tests.system.brokers import Broker
 from tests.system.running import DASHBOARD
 from tests.unit.dashboard.test_recorded import Text
@@ -76,6 +76,19 @@ def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, pattern: str) -
     said = page(shop, f"/sagas/{pattern}/{saga}")
     assert "Undone by luz: changed <b>my</b> mind" in said
     assert "Left over nothing" in said
+
+
+def test_one_click_has_the_same_checkout_run_in_both_styles(shop: Shop) -> None:
+    form = {"product": shop.product(), "quantity": 2, "method": "declined_card", "user": "ana"}
+    begun = requests.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=PATIENCE)
+    assert begun.status_code == 200
+    path = begun.url.removeprefix(shop.system.url(DASHBOARD))
+    for pattern, saga in zip(PATTERNS, path.split("/")[2:], strict=True):
+        shop.know(saga, pattern)
+        assert shop.became(saga) == DECLINED
+    said = page(shop, path)
+    assert said.count("the card's issuer declined it") == 2
+    assert "Compensations 3 1" in said
 
 
 def test_filters_find_what_the_services_find(shop: Shop) -> None:

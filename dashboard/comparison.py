@@ -1,0 +1,51 @@
+"""One checkout in both styles: what differs, as numbers beside each other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dashboard.story import Story
+from dashboard.words import State, duration
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure of both: each as text, and as a share of the larger one in percent."""
+
+    name: str
+    values: list[tuple[str, float]]
+
+
+def differences(stories: Sequence[Story]) -> list[Difference]:
+    """What the same checkout took in each style, so far."""
+    return [
+        _difference("From start to end", stories, lambda story: story.end, duration),
+        _difference("Books open", stories, _open, duration),
+        _difference("HTTP calls of the saga", stories, lambda story: _count(story, "attempt"), _whole),
+        _difference("Messages", stories, lambda story: _count(story, "event"), _whole),
+        _difference("Compensations", stories, _compensations, _whole),
+    ]
+
+
+def _difference(
+    name: str, stories: Sequence[Story], measure: Callable[[Story], float], show: Callable[[float], str]
+) -> Difference:
+    values = [measure(story) for story in stories]
+    most = max([*values, 0.0]) or 1.0
+    return Difference(name, [(show(value), round(100 * value / most, 1)) for value in values])
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _open(story: Story) -> float:
+    return sum(end - start for start, end in story.windows)
+
+
+def _count(story: Story, kind: str) -> float:
+    return float(sum(moment.kind == kind for moment in story.moments))
+
+
+def _compensations(story: Story) -> float:
+    undone = (moment for moment in story.moments if moment.state is State.UNDONE)
+    return float(sum(moment.key[0] not in {None, "release_cart"} for moment in undone))

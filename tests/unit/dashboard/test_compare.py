@@ -1,0 +1,114 @@
+"""One checkout in both styles: begun with one click, seen on one scale, told in numbers."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from dashboard.app import create_app
+from dashboard.config import Settings
+from dashboard.pages import compare_page
+from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.recorded import load
+from tests.unit.dashboard.test_recorded import Text
+
+SIDES = [load("orchestrated-declined"), load("choreographed-declined")]
+IDS = {told["saga"]["saga_pattern"]: told["saga"]["saga_id"] for told in SIDES}
+NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
+CARTS = "/carts/c1/items"
+FORM = {"product": "7", "quantity": "2", "method": "declined_card", "user": "ana"}
+
+
+def found(told: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    return told["saga"], told["timeline"]["items"]
+
+
+@pytest.fixture
+def carrito() -> Iterator[Service]:
+    answers = {
+        "/carts": (201, {"id": "c1"}),
+        CARTS: (201, {}),
+        "/checkout/saga": (202, {"saga_id": IDS["orchestrated"]}),
+    }
+    with serving(answers) as service:
+        yield service
+
+
+@pytest.fixture
+def viewer(carrito: Service) -> Iterator[FlaskClient]:
+    mug = {"id": 7, "name": "<i>Mug</i>", "price": 4.99, "available": 3}
+    shelf = {"/api/products?limit=200": {"items": [{**mug, "id": 6, "available": 0}, mug]}}
+    with ExitStack() as stack:
+        inventario = stack.enter_context(serving(shelf))
+        nothing = stack.enter_context(serving({}))
+        settings = Settings(
+            _env_file=None,
+            carrito_service_url=carrito.url,
+            inventario_service_url=inventario.url,
+            orchestrator_url=nothing.url,
+            choreography_url=nothing.url,
+        )
+        yield create_app(settings).test_client()
+
+
+def test_both_are_drawn_on_one_scale_and_told_in_numbers() -> None:
+    page = compare_page(IDS, [found(told) for told in SIDES], NOW)
+    drawings = re.findall(r'class="drawing scale"(.*?)class="legend"', page, re.DOTALL)
+    true = [each.partition('class="drawing folded"')[0] for each in drawings]
+    scales = [re.findall(r'<text class="tick[^>]*x="([\d.]+)%"[^>]*>([^<]+)<', each) for each in true]
+    orchestrated, choreographed = scales
+    assert orchestrated == choreographed != []
+    said = Text(page).text
+    assert re.search(r"HTTP calls of the saga \d+ 0 Messages 0 \d+ Compensations 3 1", said)
+
+
+def test_one_that_is_not_known_yet_is_waited_for() -> None:
+    said = Text(compare_page(IDS, [found(SIDES[0]), None], NOW)).text
+    assert f"Saga {IDS['choreographed']} is not known yet" in said
+    assert "The difference" not in said
+
+
+def test_one_click_begins_the_same_checkout_in_both_styles(viewer: FlaskClient, carrito: Service) -> None:
+    answer = viewer.post("/compare", data=FORM)
+    assert (answer.status_code, answer.headers["Location"]) == (
+        303,
+        f"/compare/{IDS['orchestrated']}/{IDS['orchestrated']}",
+    )
+    asked = [(path, body) for _, path, _, body in carrito.asked]
+    assert asked[:4] == [("/carts", {"user_id": "ana"}), (CARTS, {"product_id": 7, "quantity": 2})] * 2
+    wishes = [body for path, body in asked[4:] if path == "/checkout/saga"]
+    assert [wish.pop("saga_pattern") for wish in wishes] == ["orchestrated", "choreographed"]
+    assert wishes[0] == wishes[1]
+    assert (wishes[0]["cart_id"], wishes[0]["payment_method"]) == ("c1", "declined_card")
+
+
+def test_a_refusal_is_shown_with_what_was_chosen(viewer: FlaskClient, carrito: Service) -> None:
+    carrito.answers[CARTS] = (409, {"detail": "not enough stock"})
+    answer = viewer.post("/compare", data=FORM)
+    assert answer.status_code == 409
+    assert "carrito: not enough stock" in answer.text
+    assert "<option selected>declined_card</option>" in answer.text
+    assert "/checkout/saga" not in {path for _, path, *_ in carrito.asked}
+
+
+def test_what_is_no_product_is_asked_of_nobody(viewer: FlaskClient, carrito: Service) -> None:
+    assert viewer.post("/compare", data={**FORM, "product": "x"}).status_code == 422
+    assert viewer.post("/compare", data=FORM, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert carrito.asked == []
+
+
+def test_only_what_is_there_is_offered_and_its_name_is_text(viewer: FlaskClient) -> None:
+    page = viewer.get("/compare").text
+    assert re.findall(r'<option value="(\d+)"', page) == ["7"]
+    assert "&lt;i&gt;Mug&lt;/i&gt;, 4.99 (3 there)" in page
+
+
+def test_an_empty_shop_says_how_to_fill_it(carrito: Service) -> None:
+    with serving({"/api/products?limit=200": json.loads('{"items": []}')}) as empty:
+        settings = Settings(_env_file=None, carrito_service_url=carrito.url, inventario_service_url=empty.url)
+        assert "make demo" in create_app(settings).test_client().get("/compare").text
