@@ -35,15 +35,24 @@ def act(style: str, saga_id: UUID, action: str) -> Answer:
     """Have it done; the form again when the service refuses, with its reason."""
     values = {name: request.form.get(name, "").strip()[:200] for name in ("reason", "by")}
     typed = request.form.get("token", "").strip()
-    token = typed or request.cookies.get(COOKIE, "")
-    reply = services().ask(STYLES[style], str(saga_id), action, values, token)
+    used = typed or token()
+    reply = services().ask(STYLES[style], str(saga_id), action, values, used)
     if reply.status == 202:
-        done = redirect(f"/sagas/{style}/{saga_id}", 303)
-        if typed:
-            done.set_cookie(COOKIE, typed, httponly=True, samesite="Strict", secure=request.is_secure)
-        return done
+        return keep_token(redirect(f"/sagas/{style}/{saga_id}", 303), typed)
     saga = _saga(services(), STYLES[style], saga_id)
-    return _form(saga, action, {**values, "error": _why(reply.status, reply.body, token)}, reply.status)
+    return _form(saga, action, {**values, "error": _why(reply.status, reply.body, used)}, reply.status)
+
+
+def token() -> str:
+    """The operator's token that this viewer has given; empty without."""
+    return request.cookies.get(COOKIE, "")
+
+
+def keep_token(answer: Answer, typed: str) -> Answer:
+    """The answer, with the token for this session of the browser if one was typed."""
+    if typed:
+        answer.set_cookie(COOKIE, typed, httponly=True, samesite="Strict", secure=request.is_secure)
+    return answer
 
 
 def possible(saga: Mapping[str, Any]) -> list[str]:
@@ -76,7 +85,7 @@ def _form(saga: Mapping[str, Any], action: str, values: Mapping[str, Any], statu
     return Response(markup, status, mimetype="text/html")
 
 
-def _why(status: int, body: Mapping[str, Any], token: str) -> str:
+def _why(status: int, body: Mapping[str, Any], used: str) -> str:
     if status == 401:
-        return "That is not the operator's token." if token else "This needs the operator's token."
+        return "That is not the operator's token." if used else "This needs the operator's token."
     return str(body.get("detail") or f"HTTP {status}")

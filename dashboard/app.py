@@ -7,9 +7,10 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard import acting, comparing, pages
+from dashboard import acting, comparing, operating, pages
+from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.config import Settings
-from dashboard.reading import Refused, Services, Unreachable
+from dashboard.reading import Services
 from dashboard.routes import routes
 from shared import browsers
 from shared.logs import configure_logs
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(routes)
     made.register_blueprint(acting.routes)
     made.register_blueprint(comparing.routes)
+    made.register_blueprint(operating.routes)
     browsers.guard(made, "dashboard", settings)
     _add_headers(made)
     _add_errors(made)
@@ -79,6 +81,11 @@ def _add_errors(made: Flask) -> None:
     @made.errorhandler(Unreachable)
     def unreachable(error: Unreachable) -> Response:
         return _error(503, "Not everything can be reached", str(error), error.peers)
+
+    @made.errorhandler(TokenNeeded)
+    def token_needed(_: TokenNeeded) -> Response:
+        markup = pages.token_page(request.full_path.rstrip("?"), was_wrong=bool(acting.token()))
+        return Response(markup, 401, mimetype="text/html")
 
     @made.errorhandler(Refused)
     def refused(error: Refused) -> Response:

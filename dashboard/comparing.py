@@ -8,7 +8,8 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.reading import STYLES, Refused, services
+from dashboard.asking import Refused
+from dashboard.reading import STYLES, services
 from dashboard.routes import now
 from dashboard.words import METHODS
 

@@ -137,6 +137,21 @@ def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, 
     return _render("confirm.html", saga=saga, action=action, plan=plan, values=values)
 
 
+def operations_page(found: Sequence[tuple[str, Json | None]], before: str, now: datetime) -> str:
+    """What operators did, by style; None is a style whose service cannot be reached."""
+    pages = [(style, page) for style, page in found if page is not None]
+    read_to = max((str(page["next_cursor"] or "") for _, page in pages), default="")
+    rows = [{**row, "style": style} for style, page in pages for row in page["items"] if str(row["id"]) >= read_to]
+    rows.sort(key=lambda row: str(row["id"]), reverse=True)
+    missing = [style for style, page in found if page is None]
+    return _render("operations.html", rows=rows, missing=missing, before=before, older=read_to, now=now)
+
+
+def token_page(then: str, *, was_wrong: bool) -> str:
+    """Asks for the operator's token, and leads on to `then`, a path."""
+    return _render("token.html", then=then, was_wrong=was_wrong)
+
+
 def error_page(status: int, title: str, detail: str, unreachable: list[tuple[str, str]] | None = None) -> str:
     """What went wrong; `unreachable` names what could not be reached, and where it should be."""
     return _render("error.html", status=status, title=title, detail=detail, unreachable=unreachable or [])

@@ -1,43 +1,21 @@
-"""Reads the services' public APIs; the only module that asks anybody anything."""
+"""What is read of the services, and asked of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
-import structlog
 from flask import current_app
 
-from dashboard.config import Settings
+from dashboard.asking import Asking, Refused
 from dashboard.listing import COUNTED, PAGE, Filters, StyleReading
 from dashboard.outcome import Reading
-from shared.http_client import PEER_FAILED, Peer, Reply
+from shared.http_client import Reply
 
 Json = Mapping[str, Any]
-T = TypeVar("T")
-log = structlog.get_logger()
 
-# Requests of all visitors that are on their way at once; a page takes six for some 50 ms.
-READERS = 32
 MOST_PRODUCTS = 200  # as many as one request lists
-
-
-class Unreachable(Exception):
-    """A service that a page cannot do without gave no answer; `peers` are names and URLs."""
-
-    def __init__(self, peers: Sequence[tuple[str, str]], detail: str) -> None:
-        super().__init__(detail)
-        self.peers = list(peers)
-
-
-class Refused(Exception):
-    """A service refused what it was asked for, with this status and detail."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -59,19 +37,8 @@ STYLES = {
 }
 
 
-class Services:
+class Services(Asking):
     """The services as the dashboard sees them."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._urls = {
-            "carrito": settings.carrito_service_url,
-            "inventario": settings.inventario_service_url,
-            "pagos": settings.pagos_service_url,
-            "saga_orchestrator": settings.orchestrator_url,
-            "saga_choreography": settings.choreography_url,
-        }
-        self._peers = {name: Peer(name, url, None, settings.dashboard_read_seconds) for name, url in self._urls.items()}
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
 
     def saga(self, style: Style, saga_id: str) -> tuple[Json, list[Json], Reading] | None:
         """A saga, the items of its timeline, and what became of it; None when there is none. Raises `Unreachable`."""
@@ -142,6 +109,11 @@ class Services:
         page = self._needed("inventario", f"/api/products?limit={MOST_PRODUCTS}")
         return [each for each in _items(page) or () if each["available"] > 0]
 
+    def operations(self, style: Style, before: str, token: str) -> Json:
+        """A page of what operators did. Raises `Unreachable`, `Refused`, or `TokenNeeded`."""
+        query = urlencode({"limit": PAGE, **({"cursor": before} if before else {})})
+        return self._as_operator(style.service, f"{style.base}/operations?{query}", token)
+
     def fill_cart(self, user: str, line: Json) -> str:
         """The id of a new cart with this in it. Raises `Unreachable`, or `Refused`."""
         cart_id = str(self._done("carrito", "/carts", {"user_id": user})["id"])
@@ -163,36 +135,6 @@ class Services:
         """Have a saga compensated or retried, with the operator's token if there is one. Raises `Unreachable`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return self._post(style.service, f"{style.base}/{saga_id}/{action}", body, headers)
-
-    def _post(self, service: str, path: str, body: Json, headers: Mapping[str, str]) -> Reply:
-        try:
-            return self._peers[service].post(path, body, headers)
-        except PEER_FAILED as error:
-            raise Unreachable([(service, self._urls[service])], error.detail) from error
-
-    def _needed(self, service: str, path: str) -> Json | None:
-        """The answer; None for 404. Raises `Unreachable`, and `Refused` for any other refusal."""
-        try:
-            reply = self._peers[service].get(path)
-        except PEER_FAILED as error:
-            raise Unreachable([(service, self._urls[service])], error.detail) from error
-        if reply.status == 503:
-            raise Unreachable([(service, self._urls[service])], f"{service}: {reply.body.get('detail', 'not now')}")
-        if reply.status in {200, 404}:
-            return reply.body if reply.status == 200 else None
-        raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
-
-    def _optional(self, service: str, path: str) -> Json | None:
-        """The answer; None when there is none, whatever the reason."""
-        try:
-            return self._needed(service, path)
-        except (Unreachable, Refused) as error:
-            log.warning("not read", service=service, path=path, error=str(error))
-            return None
-
-    def _at_once(self, *reads: Callable[[], T]) -> list[T]:
-        """The results of these, which run at the same time. None of them may itself wait for readers."""
-        return [future.result() for future in [self._readers.submit(read) for read in reads]]
 
 
 def _items(page: Json | None) -> list[Json] | None:

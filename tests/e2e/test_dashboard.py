@@ -71,6 +71,9 @@ def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, pattern: str) -
         assert (refused.status_code, "This needs the operator's token" in Text(refused.text).text) == (401, True)
         done = browser.post(f"{address}/compensate", data={**form, "token": TOKEN}, timeout=PATIENCE)
         assert (done.status_code, done.url) == (200, address)
+        operations = browser.get(f"{shop.system.url(DASHBOARD)}/operations", timeout=PATIENCE).text
+        assert f'href="/sagas/{pattern}/{saga}"' in operations
+        assert "changed &lt;b&gt;my&lt;/b&gt; mind" in operations
     shop.until_status(saga, "compensated")
     assert shop.became(saga) == UNDONE
     said = page(shop, f"/sagas/{pattern}/{saga}")

@@ -277,6 +277,76 @@ def test_a_refusal_is_shown_with_its_reason(viewer: FlaskClient, operated: Servi
     assert "the saga is too old" in answer.text
 
 
+def operations_of(services: Services, *items: dict[str, Any]) -> None:
+    """The first is of an orchestrated saga, the others of choreographed ones."""
+    services["orchestrator"].answers["/saga/operations?limit=50"] = {"items": items[:1], "next_cursor": None}
+    services["choreography"].answers["/saga/choreography/operations?limit=50"] = {
+        "items": items[1:],
+        "next_cursor": None,
+    }
+
+
+def operation(number: int, **changed: Any) -> dict[str, Any]:
+    return {
+        "id": f"01a21726-0000-7000-8000-00000000000{number}",
+        "at": "2026-11-26T09:18:59+00:00",
+        "kind": "compensation_asked",
+        "by": f"<b>ana {number}</b>",
+        "reason": f"why {number}",
+        "saga_id": SAGA,
+        "detail": None,
+        **changed,
+    }
+
+
+def test_what_operators_did_in_either_style_is_one_list_the_latest_first(
+    viewer: FlaskClient, services: Services
+) -> None:
+    redriven = operation(3, kind="redriven", saga_id=None, detail="4 dead letters")
+    operations_of(services, operation(2), redriven, operation(1))
+    said_of_it = said(viewer, "/operations")
+    assert [said_of_it.index(f"<b>ana {n}</b>") for n in (3, 2, 1)] == sorted(
+        said_of_it.index(f"<b>ana {n}</b>") for n in (3, 2, 1)
+    )
+    assert "redrive dead letters 4 dead letters why 3" in said_of_it
+    assert "undo" in said_of_it
+
+
+def test_what_is_for_operators_is_shown_once_the_token_is_given(viewer: FlaskClient, services: Services) -> None:
+    operations_of(services)
+    path = "/saga/operations?limit=50"
+    known = services["orchestrator"].answers[path]
+    services["orchestrator"].answers[path] = (401, {"detail": "this is for operators"})
+    refused = viewer.get("/operations")
+    assert refused.status_code == 401
+    assert 'name="next" value="/operations"' in refused.text
+    done = viewer.post("/operator", data={"token": TOKEN, "next": "/operations"})
+    assert (done.status_code, done.headers["Location"]) == (303, "/operations")
+    assert {"HttpOnly", "SameSite=Strict"} <= set(done.headers["Set-Cookie"].split("; "))
+    assert "That is not the operator's token" in said(viewer, "/operations", 401)
+    services["orchestrator"].answers[path] = known
+    assert "Nobody has asked for anything yet" in said(viewer, "/operations")
+    assert services["orchestrator"].asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    "then", ["https://evil.example/x", "//evil.example/x", "///evil.example/x", "\\\\evil.example"]
+)
+def test_nobody_is_led_elsewhere_with_his_token(viewer: FlaskClient, then: str) -> None:
+    answer = viewer.post("/operator", data={"token": TOKEN, "next": then})
+    assert re.fullmatch(r"/[^/\\].*", answer.headers["Location"])
+
+
+def test_operations_of_one_style_are_shown_when_the_other_s_service_is_away(
+    viewer: FlaskClient, services: Services
+) -> None:
+    operations_of(services, operation(1))
+    services["choreography"].answers["/saga/choreography/operations?limit=50"] = (503, {"detail": "not now"})
+    page = said(viewer, "/operations")
+    assert "The service of choreographed sagas cannot be reached" in page
+    assert "why 1" in page
+
+
 @pytest.mark.parametrize(
     "headers",
     [

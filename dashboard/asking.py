@@ -1,0 +1,96 @@
+"""How services are asked: over HTTP, side by side, with what can go wrong as three errors."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import structlog
+
+from dashboard.config import Settings
+from shared.http_client import PEER_FAILED, Peer, Reply
+
+Json = Mapping[str, Any]
+T = TypeVar("T")
+log = structlog.get_logger()
+
+# Requests of all visitors that are on their way at once; a page takes six for some 50 ms.
+READERS = 32
+
+
+class Unreachable(Exception):
+    """A service that a page cannot do without gave no answer; `peers` are names and URLs."""
+
+    def __init__(self, peers: Sequence[tuple[str, str]], detail: str) -> None:
+        super().__init__(detail)
+        self.peers = list(peers)
+
+
+class Refused(Exception):
+    """A service refused what it was asked for, with this status and detail."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class TokenNeeded(Exception):
+    """A service answers only those who have the operator's token."""
+
+
+class Asking:
+    """The services by name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._urls = {
+            "carrito": settings.carrito_service_url,
+            "inventario": settings.inventario_service_url,
+            "pagos": settings.pagos_service_url,
+            "saga_orchestrator": settings.orchestrator_url,
+            "saga_choreography": settings.choreography_url,
+        }
+        self._peers = {name: Peer(name, url, None, settings.dashboard_read_seconds) for name, url in self._urls.items()}
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+
+    def _needed(self, service: str, path: str) -> Json | None:
+        """The answer; None for 404. Raises `Unreachable`, and `Refused` for any other refusal."""
+        try:
+            reply = self._peers[service].get(path)
+        except PEER_FAILED as error:
+            raise Unreachable([(service, self._urls[service])], error.detail) from error
+        if reply.status == 503:
+            raise Unreachable([(service, self._urls[service])], f"{service}: {reply.body.get('detail', 'not now')}")
+        if reply.status in {200, 404}:
+            return reply.body if reply.status == 200 else None
+        raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
+
+    def _optional(self, service: str, path: str) -> Json | None:
+        """The answer; None when there is none, whatever the reason."""
+        try:
+            return self._needed(service, path)
+        except (Unreachable, Refused) as error:
+            log.warning("not read", service=service, path=path, error=str(error))
+            return None
+
+    def _at_once(self, *reads: Callable[[], T]) -> list[T]:
+        """The results of these, which run at the same time. None of them may itself wait for readers."""
+        return [future.result() for future in [self._readers.submit(read) for read in reads]]
+
+    def _as_operator(self, service: str, path: str, token: str) -> Json:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            reply = self._peers[service].request("GET", path, None, headers)
+        except PEER_FAILED as error:
+            raise Unreachable([(service, self._urls[service])], error.detail) from error
+        if reply.status == 401:
+            raise TokenNeeded
+        if reply.status == 503:
+            raise Unreachable([(service, self._urls[service])], str(reply.body.get("detail", "not now")))
+        if reply.status != 200:
+            raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
+        return reply.body
+
+    def _post(self, service: str, path: str, body: Json, headers: Mapping[str, str]) -> Reply:
+        try:
+            return self._peers[service].post(path, body, headers)
+        except PEER_FAILED as error:
+            raise Unreachable([(service, self._urls[service])], error.detail) from error

@@ -1,0 +1,45 @@
+"""What operators did about all sagas, for operators; and where a viewer says that he is one."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from flask import Blueprint, Response, abort, redirect, request
+from werkzeug.wrappers import Response as Answer
+
+from dashboard import pages
+from dashboard.acting import keep_token, token
+from dashboard.asking import Unreachable
+from dashboard.reading import STYLES, services
+from dashboard.routes import now
+
+routes = Blueprint("operating", __name__)
+
+Page = tuple[str, Mapping[str, Any] | None]
+
+
+@routes.get("/operations")
+def operations() -> Response:
+    """Who asked for what, why and when, of both styles; the latest first."""
+    try:
+        before = str(UUID(request.args["before"])) if request.args.get("before") else ""
+    except ValueError:
+        abort(404, "That is no id.")
+    found = [_page_of(style, before) for style in STYLES]
+    return Response(pages.operations_page(found, before, now()), mimetype="text/html")
+
+
+@routes.post("/operator")
+def operator() -> Answer:
+    """Keep the token that was typed, and go on to where it was wanted."""
+    wanted = urlsplit(request.form.get("next", "/"))
+    path = f"/{wanted.path.lstrip('/')}" + (f"?{wanted.query}" if wanted.query else "")
+    return keep_token(redirect(path, 303), request.form.get("token", "").strip())
+
+
+def _page_of(style: str, before: str) -> Page:
+    try:
+        return style, services().operations(STYLES[style], before, token())
+    except Unreachable:
+        return style, None
