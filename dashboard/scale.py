@@ -1,5 +1,6 @@
 """Scales of time: true, and with every quiet stretch folded to a fixed width. Places are in percent of the width."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,14 +37,16 @@ class Scale:
             self._pieces.append(Piece(start, stop, at, width, folded))
             at += width
         self._width = at
+        self._ends = [piece.end for piece in self._pieces]
 
     def at(self, moment: float) -> float:
         """Where a moment is."""
-        for piece in self._pieces:
-            if moment <= piece.end:
-                share = max(0.0, moment - piece.start) / (piece.end - piece.start)
-                return round(100 * (piece.at + piece.width * share) / self._width, 3)
-        return 100.0
+        index = bisect_left(self._ends, moment)  # a search, since a saga may have thousands of marks
+        if index == len(self._ends):
+            return 100.0
+        piece = self._pieces[index]
+        share = max(0.0, moment - piece.start) / (piece.end - piece.start)
+        return round(100 * (piece.at + piece.width * share) / self._width, 3)
 
     @property
     def folds(self) -> list[tuple[float, float, str]]:
