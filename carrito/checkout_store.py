@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, select, update
 from carrito.domain import CartFreeze
 from carrito.models import checkouts
 from shared.db import Row
+from shared.fault_switches.header import current_fault
 from shared.json_codec import dumps
 from shared.outbox import lazily
 from shared.prepared import prepared
@@ -38,10 +39,11 @@ _FREEZE = prepared("""
     ), begun AS (
         INSERT INTO checkouts (
             saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id, items,
-            total_minor, currency, trace, handover_due_at
+            total_minor, currency, trace, handover_due_at, fault
         )
         SELECT frozen.saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id,
-            lines.items, lines.total_minor, :currency, trace, now() + make_interval(secs => handover_seconds)
+            lines.items, lines.total_minor, :currency, trace, now() + make_interval(secs => handover_seconds),
+            CAST(:fault AS text)
         FROM frozen JOIN asked ON asked.cart_id = frozen.id CROSS JOIN LATERAL (
             SELECT
                 CAST(json_agg(json_build_object(
@@ -71,7 +73,7 @@ def freeze(connection: Connection, freezes: Sequence[CartFreeze], currency: str)
         return {}
     columns = {name: [getattr(each, name) for each in freezes] for name in CartFreeze.__dataclass_fields__}
     columns["billing_address"] = [each.billing_address and dumps(each.billing_address) for each in freezes]
-    frozen = connection.execute(_FREEZE, {**columns, "currency": currency}).mappings()
+    frozen = connection.execute(_FREEZE, {**columns, "currency": currency, "fault": current_fault()}).mappings()
     return {row["id"]: row for row in frozen}
 
 

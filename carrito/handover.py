@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 
 from carrito.config import Settings
+from shared.fault_switches.header import current_fault, headers_of
 from shared.http_client import PEER_FAILED, Peer, Reply
 from shared.places import Places
 from shared.relay import relayed_if_there
@@ -80,6 +81,7 @@ class Handover:
         peer, path = self._ways_in[checkout["saga_pattern"]]
         body = {name: checkout[name] for name in TOLD}
         headers = {"traceparent": checkout["trace"], **({"Prefer": prefer} if prefer else {})}
+        headers |= headers_of(checkout["fault"] if "fault" in checkout else current_fault())
         wait = MOST_WAIT if prefer else 0.0
         try:
             reply = peer.request("POST", path, body, headers, wait)

@@ -84,6 +84,7 @@ checkouts = Table(
     Column("total_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("trace", String(55)),
+    Column("fault", String(200)),  # what its saga is to suffer on purpose
     Column("handover_due_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index(

@@ -31,6 +31,7 @@ class Who(Enum):
     SERVICES = ("service_token",)
     OPERATORS = ("admin_token",)
     SERVICES_OR_OPERATORS = ("service_token", "admin_token")
+    OPERATORS_OR_SERVICES = ("admin_token", "service_token")
 
 
 def public(view: View) -> View:

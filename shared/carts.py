@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from shared.errors import DomainError
+from shared.fault_switches.header import current_fault, headers_of
 from shared.http_client import PEER_FAILED, Peer, Reply
 from shared.places import Places
 from shared.relay import Relayed, relayed
@@ -15,7 +16,7 @@ from shared.saga_views import CheckoutIn
 from shared.together import Together
 from shared.trace import traceparent
 
-Asked = tuple[str, Mapping[str, Any]]  # the path of a cart's checkout, and the body
+Asked = tuple[str, Mapping[str, Any], str | None]  # the path of a cart's checkout, the body, and the saga's faults
 MOST = 50  # carts in one request
 
 
@@ -39,8 +40,9 @@ class Carts:
         wish = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
         with self._places.take():
             if key is None:
-                return self._begin((path, {**wish, "traceparent": traceparent(trace)}))
+                return self._begin((path, {**wish, "traceparent": traceparent(trace)}, current_fault()))
             headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
+            headers |= headers_of(current_fault())
             return relayed(self._carrito.post(path, wish, headers))
 
     def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> Mapping[str, Any]:
@@ -69,8 +71,12 @@ class Carts:
         """All at once; without an answer they may all be frozen, so none is asked for again."""
         try:
             if len(asked) == 1:
-                return [_begun(self._carrito.post(*asked[0]))]
-            commands = [{"path": path, "body": body} for path, body in asked]
+                [(path, body, fault)] = asked
+                return [_begun(self._carrito.post(path, body, headers_of(fault)))]
+            commands = [
+                {"path": path, "body": body, **({} if fault is None else {"fault": fault})}
+                for path, body, fault in asked
+            ]
             answer = relayed(self._carrito.post("/saga-commands", {"commands": commands}))
             return [_begun(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
         except PEER_FAILED as error:

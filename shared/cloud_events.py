@@ -18,7 +18,10 @@ class Unreadable(Exception):
 
 
 class Headers(BaseModel):
-    """The attributes of our events: `correlationid` is the saga, `causationid` the event that this one follows from."""
+    """The attributes of our events: `correlationid` is the saga, `causationid` the event that this one follows from.
+
+    `fault` is what the saga is to suffer on purpose, where faults can be switched on.
+    """
 
     model_config = ConfigDict(alias_generator=lambda name: f"ce-{name}", extra="ignore")
 
@@ -32,6 +35,7 @@ class Headers(BaseModel):
     correlationid: str | None = None
     causationid: UUID | None = None
     traceparent: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def to_message(event: Event) -> Message:
         headers["ce-causationid"] = str(event.cause)
     if event.trace is not None:
         headers["ce-traceparent"] = event.trace
+    if event.fault is not None:
+        headers["ce-fault"] = event.fault
     return Message(event_id, entry.name, saga_id, headers, event.data.encode())
 
 
@@ -78,7 +84,7 @@ def from_message(headers: Mapping[str, Any], body: bytes) -> Event:
         payload = entry.payload.model_validate_json(body)
     except ValidationError as error:
         raise Unreadable(_told(error)) from error
-    return Event(payload, told.id, told.time, told.causationid, trace.valid(told.traceparent))
+    return Event(payload, told.id, told.time, told.causationid, trace.valid(told.traceparent), told.fault)
 
 
 def _told(error: ValidationError) -> str:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import structlog
@@ -24,6 +24,7 @@ from shared.batches import rounds
 from shared.db import Database, is_unavailable
 from shared.errors import DomainError, NotFound
 from shared.fault_switches.commands import EXTENSION, CommandFaults
+from shared.fault_switches.model import MAX_LENGTH
 from shared.schemas import Body, NoBody, Text, View
 from shared.standing import MayBeUndone, undone
 from shared.web import Answer, Outcome, body_of, http_problem, invalid_problem, problem_of, respond
@@ -40,10 +41,11 @@ class UnknownCommand(NotFound):
 
 
 class CommandIn(Body):
-    """What would be posted to this path, had it come alone."""
+    """What would be posted to this path, had it come alone; `fault` would be its `X-Fault`."""
 
     path: Text = Field(max_length=200)
     body: dict[str, Any]
+    fault: Annotated[Text, Field(max_length=MAX_LENGTH)] | None = None
 
 
 class CommandsIn(Body):

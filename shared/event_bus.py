@@ -92,13 +92,17 @@ def entry_of(payload: Payload | type[Payload]) -> Entry:
 
 @dataclass(frozen=True)
 class Event:
-    """A fact, once: `cause` is the event that it follows from, `trace` the W3C `traceparent` of where it all began."""
+    """A fact, once: `cause` is the event that it follows from, `trace` the W3C `traceparent` of where it all began.
+
+    `fault` names what its saga is to suffer on purpose.
+    """
 
     payload: Payload
     id: UUID = field(default_factory=new_id)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     cause: UUID | None = None
     trace: str | None = None
+    fault: str | None = None
 
     @property
     def entry(self) -> Entry:
@@ -117,7 +121,7 @@ class Event:
 
     def follow(self, payload: Payload) -> "Event":
         """An event that this one causes."""
-        return Event(payload, cause=self.id, trace=self.trace)
+        return Event(payload, cause=self.id, trace=self.trace, fault=self.fault)
 
 
 def bindings() -> Mapping[str, list[str]]:

@@ -14,15 +14,17 @@ from sqlalchemy import Column, Connection, DateTime, Index, MetaData, String, Ta
 
 from shared.db import Row
 from shared.event_bus import CONTRACT, Event
+from shared.fault_switches.header import current_fault
+from shared.fault_switches.model import MAX_LENGTH
 from shared.json_codec import dumps
 from shared.prepared import prepared
 from shared.wakeup import notify
 
 STAGE = """
-INSERT INTO {table} (id, type, saga_id, payload, occurred_at, cause, trace, due_at)
-SELECT id, type, saga_id, payload, occurred_at, cause, trace, now() + make_interval(secs => :seconds)
+INSERT INTO {table} (id, type, saga_id, payload, occurred_at, cause, trace, fault, due_at)
+SELECT id, type, saga_id, payload, occurred_at, cause, trace, fault, now() + make_interval(secs => :seconds)
   FROM json_to_recordset(:rows) AS staged
-       (id uuid, type text, saga_id uuid, payload text, occurred_at timestamptz, cause uuid, trace text)
+       (id uuid, type text, saga_id uuid, payload text, occurred_at timestamptz, cause uuid, trace text, fault text)
 """
 TAKE = """
 UPDATE {table} AS taken SET due_at = now() + make_interval(secs => :seconds)
@@ -62,6 +64,7 @@ class Outbox:
             Column("occurred_at", DateTime(timezone=True), nullable=False),
             Column("cause", Uuid),
             Column("trace", String(55)),
+            Column("fault", String(MAX_LENGTH)),
             Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
             Column("sent_at", DateTime(timezone=True)),
             Index("ix_outbox_unsent", "due_at", postgresql_where=text("sent_at IS NULL")),
@@ -145,9 +148,10 @@ def _row(event: Event) -> dict[str, object]:
         "occurred_at": event.time,
         "cause": event.cause,
         "trace": event.trace,
+        "fault": event.fault or current_fault(),
     }
 
 
 def _event(row: Row) -> Event:
     payload = CONTRACT[row["type"]].payload.model_validate_json(row["payload"])
-    return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"])
+    return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"], row["fault"])

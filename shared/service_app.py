@@ -18,6 +18,7 @@ from shared.audit import Audit, audit_routes
 from shared.config import ServiceSettings
 from shared.db import CommitInDoubt, Database, is_unavailable
 from shared.errors import DomainError
+from shared.fault_switches import header
 from shared.health import Check, SharedCheck
 from shared.json_codec import ExactJson
 from shared.logs import configure_logs
@@ -93,6 +94,8 @@ def create_service_app(
     _add_problems(app)
     browsers.guard(app, db.service, settings)
     access.guard(app, settings)
+    if settings.faults:
+        header.install(app)
     _add_windows(app, db, {"database": lambda: _ping(db), **checks})
     return app
 

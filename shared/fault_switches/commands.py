@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import structlog
+from flask import g
 
+from shared.fault_switches.header import faults_of
 from shared.fault_switches.http import die_if
 from shared.fault_switches.injector import NOTHING, Injected, Injector, prevention, problem
 from shared.fault_switches.model import FaultName, KillPoint
@@ -27,6 +29,10 @@ class CommandLike(Protocol):
     @property
     def body(self) -> dict[str, Any]:
         """What would be posted there."""
+
+    @property
+    def fault(self) -> str | None:
+        """What its saga is to suffer."""
 
 
 CommandT = TypeVar("CommandT", bound=CommandLike)
@@ -51,8 +57,7 @@ class CommandFaults:
             number: _refused(prevention(each.prevented)) for number, each in enumerate(injected) if each.prevented
         }
         rest = [number for number in range(len(commands)) if number not in outcomes]
-        if rest:
-            outcomes |= zip(rest, run([commands[number] for number in rest]), strict=True)
+        outcomes |= _run(run, {number: commands[number] for number in rest})
         for each in injected:
             die_if(each, KillPoint.AFTER)
         return [_told(outcomes[number], each) for number, each in enumerate(injected)]
@@ -67,7 +72,20 @@ class CommandFaults:
 
     def _request(self, command: CommandLike) -> StepRequest | None:
         half = next((half for pattern, half in self._patterns if pattern.fullmatch(command.path)), None)
-        return None if half is None else step_request(half, command.body)
+        return None if half is None else step_request(half, command.body, faults_of(command.fault))
+
+
+def _run(run: Run[CommandT], commands: Mapping[int, CommandT]) -> dict[int, Outcome]:
+    """The outcomes; those that bring faults are run alone, for what they begin is to have theirs and no others'."""
+    outcomes: dict[int, Outcome] = {}
+    together = [number for number, command in commands.items() if command.fault is None]
+    if together:
+        outcomes |= zip(together, run([commands[number] for number in together]), strict=True)
+    for number in commands.keys() - set(together):
+        g.fault = commands[number].fault
+        [outcomes[number]] = run([commands[number]])
+        del g.fault
+    return outcomes
 
 
 def _pattern(template: str) -> re.Pattern[str]:

@@ -10,6 +10,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
+from shared.fault_switches.header import current_fault, faults_of
 from shared.fault_switches.injector import NOTHING, Injected, Injector, prevention
 from shared.fault_switches.model import FaultName, KillPoint
 from shared.fault_switches.steps import Half, StepRequest, step_request
@@ -40,7 +41,7 @@ def _step_request(endpoints: dict[str, Half]) -> StepRequest | None:
     if half is None:
         return None
     try:
-        return step_request(half, request.get_json())
+        return step_request(half, request.get_json(), faults_of(current_fault()))
     except HTTPException:
         return None  # it does not fit, as its handler will say
 

@@ -6,6 +6,7 @@ import structlog
 
 from shared.db import Database
 from shared.event_bus import Event
+from shared.fault_switches.header import faults_of
 from shared.fault_switches.injector import NOTHING, Injected, Injector
 from shared.fault_switches.model import FaultName
 from shared.fault_switches.steps import EVENTS, StepRequest
@@ -49,4 +50,4 @@ class MessageFaults:
 
 
 def _request(event: Event) -> StepRequest:
-    return StepRequest(event.saga_id, EVENTS[event.entry.name], vars(event.payload))
+    return StepRequest(event.saga_id, EVENTS[event.entry.name], vars(event.payload), faults_of(event.fault))

@@ -2,13 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import requests
 
-from shared.testing import wait_until
-from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, INVENTARIO, PAGOS, PATIENCE, Became, Shop
+from shared.testing import concurrently, wait_until
+from tests.e2e.shop import (
+    CARRITO,
+    CHOREOGRAPHED,
+    COMPLETED,
+    INVENTARIO,
+    ORCHESTRATED,
+    ORCHESTRATOR,
+    PAGOS,
+    PATIENCE,
+    WINDOWS,
+    Became,
+    Shop,
+    problem,
+)
 from tests.system.brokers import Broker
 from tests.system.queues import Queues
 
@@ -30,7 +44,7 @@ def broker_url(broker: Broker) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shop_settings(broker_url: str) -> dict[str, Any]:
-    return {"rabbitmq_url": broker_url, "env": {"FAULTS": "true"}}
+    return {"rabbitmq_url": broker_url, "env": {"FAULTS": "true", "HANDOVER_SECONDS": "0.5"}}
 
 
 @pytest.fixture
@@ -145,3 +159,58 @@ def test_a_service_delays_and_repeats_only_messages_of_its_own(shop: Shop) -> No
         f"{shop.urls[INVENTARIO]}/faults/deliver_twice", json={"step": "create_order", "times": 1}, timeout=PATIENCE
     )
     assert (answer.status_code, answer.json()["field"]) == (422, "step")
+
+
+@pytest.mark.parametrize("pattern", [ORCHESTRATED, CHOREOGRAPHED])
+@pytest.mark.parametrize("directly", [False, True], ids=["by carrito", "directly"])
+def test_a_checkout_names_what_its_saga_is_to_suffer_and_no_other_saga_does(
+    shop: Shop, pattern: str, directly: bool
+) -> None:
+    way = WINDOWS[pattern][0] if directly else CARRITO
+    cart, other = (shop.cart((shop.product(), 1)) for _ in range(2))
+    wanted = "reserve_inventory=unavailable*2, process_payment=lose_answer"
+    wanted += ",process_payment=fail_undo*2,create_order=refuse"
+    reply = shop.checkout(cart, way=way, pattern=pattern, X_Fault=wanted)
+    assert reply.status == 202, reply.body
+    assert shop.became(shop.begin(other, way=way, pattern=pattern)) == COMPLETED
+    saga_id = reply.body["saga_id"]
+    assert shop.became(saga_id).left_nothing
+    assert "create_order of saga" in shop.saga(saga_id)["error"]
+    assert "on purpose" in shop.saga(saga_id)["error"]
+    assert fired(shop, INVENTARIO, saga_id) == {"unavailable": 2}
+    assert fired(shop, PAGOS, saga_id) == {"lose_answer": 1, "fail_undo": 2}
+    assert fired(shop, CARRITO, saga_id) == {"refuse": 1}
+
+
+@pytest.mark.parametrize("pattern", [ORCHESTRATED, CHOREOGRAPHED])
+def test_many_that_begin_together_suffer_each_their_own(shop: Shop, pattern: str) -> None:
+    way = WINDOWS[pattern][0]
+    carts = [shop.cart((shop.product(), 1)) for _ in range(12)]
+    wanted = ["process_payment=refuse", "process_payment=unavailable*1", None]
+
+    def begin(number: int) -> str:
+        fault = wanted[number % 3]
+        headers = {} if fault is None else {"X_Fault": fault}
+        return str(shop.checkout(carts[number], way=way, pattern=pattern, **headers).body["saga_id"])
+
+    sagas = concurrently(*[partial(begin, number) for number in range(len(carts))])
+    assert [shop.became(saga_id).saga for saga_id in sagas] == ["compensated", "completed", "completed"] * 4
+    assert [fired(shop, PAGOS, saga_id) for saga_id in sagas] == [{"refuse": 1}, {"unavailable": 1}, {}] * 4
+
+
+def test_a_checkout_that_is_handed_over_later_brings_its_faults(shop: Shop) -> None:
+    cart = shop.cart((shop.product(), 1))
+    shop.system.kill(ORCHESTRATOR)
+    saga_id = str(shop.checkout(cart, X_Fault="process_payment=refuse").body["saga_id"])
+    shop.restart(ORCHESTRATOR)
+    shop.know(saga_id, ORCHESTRATED)
+    shop.until_status(saga_id, "compensated")
+    assert fired(shop, PAGOS, saga_id) == {"refuse": 1}
+
+
+def test_what_makes_no_sense_begins_no_checkout(shop: Shop) -> None:
+    cart = shop.cart((shop.product(), 1))
+    for way in (CARRITO, ORCHESTRATOR):
+        refused = problem(shop.checkout(cart, way=way, X_Fault="process_payment=explode"), 422)
+        assert refused["field"] == "name"
+    assert shop.cart_as_it_is(cart)["status"] == "open"

@@ -197,3 +197,35 @@ def test_only_operators_switch_faults(service_client: Callable[..., FlaskClient]
             path, method=method, json=CHARGE if method == "PUT" else None, headers={"Authorization": "Bearer secret"}
         )
         assert answer.status_code == 200
+
+
+def test_a_request_brings_the_faults_of_its_saga_and_without_the_setting_they_are_ignored(
+    pagos: BreakablePagos, sound: Pagos
+) -> None:
+    saga, other = Saga(), Saga()
+    brought = {"X-Fault": "process_payment=unavailable*2"}
+
+    def charged(client: FlaskClient, whose: Saga) -> int:
+        return client.post(
+            PAYMENTS, data=dumps(whose.charge), content_type="application/json", headers=brought
+        ).status_code
+
+    assert [charged(pagos.client, saga) for _ in range(3)] == [503, 503, 201]
+    assert charged(sound.client, other) == 201
+
+
+def test_only_operators_and_services_name_faults_on_a_checkout(service_client: Callable[..., FlaskClient]) -> None:
+    client = service_client("carrito", faults=True, admin_token="secret", service_token="between us")
+    body = {"cart_id": str(new_id()), "user_id": "ana", "payment_method": "paypal", "billing_address": "here"}
+
+    def status(**headers: str) -> int:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.post("/checkout/saga", json=body, headers=named).status_code
+
+    fault = "process_payment=refuse"
+    assert status() == 404  # there is no such cart
+    assert status(X_Fault=fault) == 401
+    assert status(X_Fault=fault, Authorization="Bearer nobody's") == 401
+    assert status(X_Fault=fault, Authorization="Bearer secret") == 404
+    assert status(X_Fault=fault, Authorization="Bearer between us") == 404
+    assert status(X_Fault="process_payment=explode", Authorization="Bearer secret") == 422

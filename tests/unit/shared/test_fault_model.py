@@ -129,3 +129,4 @@ class _Checkout:
         self.items: tuple[object, ...] = ()
         self.user_id = self.payment_method = self.billing_address = ""
         self.total_minor = 0
+        self.fault = None

@@ -1,0 +1,19 @@
+"""What a saga is to suffer on purpose goes with it."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("checkouts", sa.Column("fault", sa.String(length=200), nullable=True), schema="carrito")
+    op.add_column("outbox", sa.Column("fault", sa.String(length=200), nullable=True), schema="carrito")
+
+
+def downgrade() -> None:
+    op.drop_column("outbox", "fault", schema="carrito")
+    op.drop_column("checkouts", "fault", schema="carrito")
