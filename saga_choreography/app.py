@@ -13,11 +13,13 @@ from saga_choreography.grouped import Grouped
 from saga_choreography.metrics import LiveSagas
 from saga_choreography.models import db
 from saga_choreography.purges import PURGES
-from saga_choreography.recording import ENDS
+from saga_choreography.recording import CHANGED, ENDS
 from saga_choreography.routes import routes
+from saga_choreography.source import SOURCE
 from shared.carts import Carts
 from shared.purge_metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
+from shared.saga.changes import ChangeFeed
 from shared.service_app import ServiceApp, create_service_app
 from shared.waiting import Endings
 
@@ -38,6 +40,8 @@ def create_app(settings: Settings) -> ServiceApp:
         settings.carrito_service_url, settings.service_token, "choreographed", settings.carrito_places
     )
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
+    watchers = Endings(settings.database_url, CHANGED, settings.watching_places)
+    service_app.extensions["changes"] = ChangeFeed(SOURCE, watchers, settings.most_wait_seconds)
     service_app.extensions["metrics"].register(LiveSagas())
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from saga_choreography.domain import Limits
-from shared.config import DatabaseUrl, WaitingServiceSettings, database_url
+from shared.config import DatabaseUrl, SagaServiceSettings, database_url
 
 
-class Settings(WaitingServiceSettings):
+class Settings(SagaServiceSettings):
     """Times are in seconds."""
 
     database_url: DatabaseUrl = database_url("saga_choreography")

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -21,6 +22,7 @@ from shared.audit_log import AuditLog
 from shared.db import Database, service_metadata
 from shared.outbox import Outbox
 from shared.purge import runs_table
+from shared.saga.tables import THIS_TRANSACTION
 
 metadata = service_metadata("saga_choreography")
 db = Database(metadata, Settings)
@@ -43,6 +45,7 @@ sagas = Table(
     Column("retrying", Boolean, nullable=False, server_default=false()),  # sent again, and nothing was heard since
     Column("failed_step", String(40)),
     Column("first_effect_at", DateTime(timezone=True)),
+    Column("changed", BigInteger, nullable=False, server_default=text(THIS_TRANSACTION)),  # `shared/saga/changes.py`
     Column("deadline_at", DateTime(timezone=True), nullable=False),
     Column("moved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("due_at", DateTime(timezone=True)),
@@ -56,6 +59,8 @@ sagas = Table(
     Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_sagas_cart", "cart_id"),
     Index("ix_sagas_status", "status", "saga_id"),
+    Index("ix_sagas_changed", "changed", "saga_id"),
+    Index("ix_sagas_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_sagas_user", "user_id", "saga_id"),
     Index("ix_sagas_method", "payment_method", "saga_id"),
     Index("ix_sagas_order", "order_id", postgresql_where=text("order_id IS NOT NULL")),

@@ -31,7 +31,8 @@ from shared.prepared import prepared
 from shared.retention import TooOld, retention_of, too_old_sql
 from shared.saga_states import ENDED
 
-ENDS = "choreography_ended"  # the channel on which the sagas that ended are named
+# Channels: the sagas that ended are named; what people see of some saga has changed.
+ENDS, CHANGED = "choreography_ended", "choreography_changed"
 
 # The rows of new sagas are made in passing: each with its cart, and everything else still unknown.
 STORE = prepared(f"""
@@ -64,7 +65,7 @@ WITH saved AS (
            user_id = coalesce(saga.user_id, seen.user_id),
            payment_method = coalesce(saga.payment_method, seen.payment_method),
            order_id = coalesce(saga.order_id, seen.order_id), retrying = false,
-           failed_step = seen.failed_step, first_effect_at = seen.first_effect_at,
+           failed_step = seen.failed_step, first_effect_at = seen.first_effect_at, changed = DEFAULT,
            created_at = least(saga.created_at, seen.first_at), updated_at = seen.last_at, ended_at = seen.ended_at,
            moved_at = now(),
            due_at = CASE WHEN seen.ended_at IS NULL
@@ -76,7 +77,8 @@ WITH saved AS (
      WHERE saga.saga_id = seen.saga_id
     RETURNING saga.saga_id, seen.ends
 )
-SELECT pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) FROM saved WHERE ends
+SELECT pg_notify(CAST(:changed AS text), ''),
+       CASE WHEN ends THEN pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) END FROM saved
 """)
 
 
@@ -128,7 +130,7 @@ def _locked(uow: Connection, saga_ids: Iterable[UUID]) -> Sequence[Row]:
 
 def _save(uow: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) -> None:
     rows = [_saga_row(row, facts) for row, facts in merged]
-    uow.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS})
+    uow.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS, "changed": CHANGED})
 
 
 def _event_row(event: Event) -> dict[str, Any]:

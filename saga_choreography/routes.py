@@ -104,7 +104,7 @@ def redrive(body: RedriveIn) -> Response:
 
 
 @routes.get(
-    '/<other_than(checkout,definition,operations,status,"dead-letters"):saga_id>',
+    '/<other_than(changes,checkout,definition,operations,stats,status,"dead-letters"):saga_id>',
     summary="Read a saga",
     responses={200: SagaOut, 404: NO_SAGA},
 )

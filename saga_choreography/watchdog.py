@@ -13,9 +13,11 @@ from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Cancellation, Limits, Resend
 from saga_choreography.models import db
 from saga_choreography.projection import may_be_late
+from saga_choreography.recording import CHANGED
 from shared.db import Row
 from shared.json_codec import dumps
 from shared.saga_states import SagaStatus
+from shared.wakeup import notify
 
 BY = "watchdog"
 BATCH = 100  # enough to go together, few enough to let others through
@@ -32,7 +34,7 @@ SELECT saga_id, cart_id, facts, status, deadline_at <= now() AS late,
 WATCH = text("""
 UPDATE saga_choreography.sagas AS saga
    SET status = CASE WHEN seen.stuck THEN 'stuck' ELSE saga.status END,
-       retrying = saga.retrying OR seen.resent,
+       retrying = saga.retrying OR seen.resent, changed = DEFAULT,
        due_at = least(
            CASE WHEN seen.resent THEN now() + (now() - moved_at)
                 ELSE moved_at + make_interval(secs => :resend) END,
@@ -90,3 +92,4 @@ def _watch(uow: Connection, rows: Sequence[Row], limits: Limits) -> None:
         for row in rows
     ]
     uow.execute(WATCH, {"rows": dumps(seen), "resend": limits.resend_seconds, "stuck": limits.stuck_seconds})
+    notify(uow, CHANGED)

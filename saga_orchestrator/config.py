@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from shared.config import DatabaseUrl, WaitingServiceSettings, database_url
+from shared.config import DatabaseUrl, SagaServiceSettings, database_url
 
 
-class Settings(WaitingServiceSettings):
+class Settings(SagaServiceSettings):
     """Times are in seconds."""
 
     database_url: DatabaseUrl = database_url("saga_orchestrator")

@@ -68,7 +68,7 @@ def checkout(body: CheckoutIn) -> Response:
 
 
 @routes.get(
-    "/<other_than(checkout,definition,operations):saga_id>",
+    "/<other_than(changes,checkout,definition,operations,stats):saga_id>",
     summary="Read a saga",
     responses={200: SagaOut, 404: NO_SAGA},
 )

@@ -130,3 +130,17 @@ class WaitingServiceSettings(ServiceSettings):
     def carrito_places(self) -> int:
         """How many requests of a saga's service may wait for carrito: also beside those that wait for a saga's end."""
         return self.waiting_places + self.web_threads // 2
+
+
+class SagaServiceSettings(WaitingServiceSettings):
+    """Of a service that runs or shows sagas."""
+
+    @property
+    def threads(self) -> int:
+        """Of the web process: those that wait for changes of sagas are beside the others, too."""
+        return super().threads + self.watching_places
+
+    @property
+    def watching_places(self) -> int:
+        """How many requests may wait for any saga to change: one watches for many people. No shopper's are taken."""
+        return max(1, self.waiting_places // 4)

@@ -33,10 +33,10 @@ class Place:
         self.woken = threading.Event()
         self._until = time.monotonic() + seconds
 
-    def wait(self) -> bool:
-        """Until the saga may have ended; False when the time is over."""
+    def wait(self, most: float | None = None) -> bool:
+        """Until the saga may have ended, or for `most` seconds; False when the time is over."""
         left = self._until - time.monotonic()
-        self.woken.wait(max(0.0, left))
+        self.woken.wait(max(0.0, left if most is None else min(left, most)))
         self.woken.clear()
         return left > 0
 
@@ -51,7 +51,7 @@ class Endings:
     """Who waits for which saga to end. One thread listens for all, from the first wait on."""
 
     def __init__(self, database_url: str, channel: str, places: int) -> None:
-        """Notifications on `channel` name the saga that has ended.
+        """Notifications on `channel` name the saga that has ended, or whatever else is waited for.
 
         `places` requests may wait at once; a preference of any further one is not honoured.
         """
@@ -73,7 +73,7 @@ class Endings:
             return True
 
     @contextmanager
-    def place(self, saga_id: UUID, seconds: float) -> Iterator["Place | None"]:
+    def place(self, saga_id: UUID | str, seconds: float) -> Iterator["Place | None"]:
         """A place to wait; whatever happens to the saga from here on is heard there, so it may begin after this.
 
         None when the preference is not honoured: no time to wait, or no place.

@@ -1,13 +1,15 @@
 """The endpoints that both saga services have, added to the blueprint of each."""
 
-from flask import Response
+from flask import Response, current_app
 from flask_openapi import APIBlueprint
 
 from shared.access import admin_only, public
 from shared.saga import listing, operations
+from shared.saga.changes import ChangeFeed, SagaChangesOut, SagaChangesQuery
 from shared.saga.definition import DefinitionOut
 from shared.saga.operations import OperationsOut, OperationsQuery
 from shared.saga.source import SagaSource
+from shared.saga.stats import StatsOut, StatsQuery, stats_of
 from shared.saga_views import ListQuery, SagasOut
 from shared.web import Answer, respond
 
@@ -15,6 +17,8 @@ from shared.web import Answer, respond
 def add_endpoints(routes: APIBlueprint, source: SagaSource) -> None:
     """Add them all; the blueprint's prefix is where sagas are."""
     _add_list(routes, source)
+    _add_changes(routes)
+    _add_stats(routes, source)
     _add_definition(routes, source)
     _add_operations(routes, source)
 
@@ -27,6 +31,25 @@ def _add_list(routes: APIBlueprint, source: SagaSource) -> None:
         with source.database.transaction() as connection:
             page = listing.page_of(connection, source, query)
         return respond(Answer(page))
+
+
+def _add_changes(routes: APIBlueprint) -> None:
+    @routes.get("/changes", summary="Sagas that changed", responses={200: SagaChangesOut})
+    @public
+    def list_changes(query: SagaChangesQuery) -> Response:
+        """Those that changed after a position, none left out; with `wait`, as soon as there are any."""
+        feed: ChangeFeed = current_app.extensions["changes"]
+        return respond(Answer(feed.read(query)))
+
+
+def _add_stats(routes: APIBlueprint, source: SagaSource) -> None:
+    @routes.get("/stats", summary="How sagas are doing", responses={200: StatsOut})
+    @public
+    def get_stats(query: StatsQuery) -> Response:
+        """What is live now; what ended in the last seconds, how many a second, and how long they took."""
+        with source.database.transaction() as connection:
+            stats = stats_of(connection, source.sagas, query.seconds)
+        return respond(Answer(stats))
 
 
 def _add_definition(routes: APIBlueprint, source: SagaSource) -> None:

@@ -17,7 +17,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, create_engine, event, text
 
-from shared.saga import listing
+from shared.audit_log import PLACE
+from shared.saga import listing, stats
+from shared.saga.changes import LOWEST
 from tests.contract.documents import document_of
 from tests.integration.api_client import ApiClient
 from tests.system import many_sagas
@@ -58,6 +60,9 @@ READS = {
             *(f"{listed}{query}" for query in QUERIES),
             f"{one}/{{saga}}",
             f"{one}/{{saga}}/timeline",
+            f"{one}/changes",
+            f"{one}/changes?after={{start}}",
+            f"{one}/changes?after={{now}}",
             f"{one}/operations",
             f"{one}/operations?cursor={{saga}}",
         ]
@@ -100,7 +105,9 @@ def _ids(connection: Connection, pattern: str) -> dict[str, object]:
         WHERE saga_pattern = '{pattern}' ORDER BY saga_id OFFSET {SAGAS // 4} LIMIT 1""")
     product = connection.scalar(text("SELECT min(id) FROM inventario.products"))
     after = connection.scalar(text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"))
-    return {**connection.execute(amid).mappings().one(), "product": product, "xid": after}
+    place = connection.scalar(text(PLACE))
+    positions = {"start": f"{place}.0.{LOWEST}", "now": f"{place}.{after}.{LOWEST}"}
+    return {**connection.execute(amid).mappings().one(), **positions, "product": product, "xid": after}
 
 
 @contextmanager
@@ -174,6 +181,8 @@ def test_a_read_takes_few_rows_of_many(
 
 # What is asked of RabbitMQ; of the database, the latest entries of a table that has one for each redrive, by its key.
 OF_THE_BROKER = {"/saga/choreography/dead-letters"}
+# These read the latest of many; see below.
+OF_THE_LATEST = {"saga_orchestrator": "/saga/stats", "saga_choreography": "/saga/choreography/stats"}
 WITHOUT_DATABASE = {"/saga/definition", "/saga/choreography/definition"}
 
 
@@ -201,14 +210,26 @@ def test_filters_together_try_a_bounded_number_of_sagas(
     assert all(rows <= most for plan in found for _, rows in read_of(plan)), found
 
 
+@pytest.mark.parametrize(("service", "path"), OF_THE_LATEST.items())
+def test_statistics_read_those_that_are_live_and_a_bounded_number_of_the_latest(
+    service: str, path: str, stored: str, service_client: Callable[..., FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stats, "MOST_ENDED", min(stats.MOST_ENDED, SAGAS // 10))
+    client = ApiClient(service_client(service, database_url=stored))
+    with plans(client) as found:
+        client.get(f"{path}?seconds=3600")
+    shown(f"{service} {path}", found)
+    assert found
+    assert all(rows <= max(stats.MOST_ENDED, many_sagas.LIVE) for plan in found for _, rows in read_of(plan)), found
+
+
 @pytest.mark.parametrize("service", READS)
 def test_all_that_can_be_read_is_tried(service: str) -> None:
     paths = {path for path, operations in document_of(service)["paths"].items() if "get" in operations}
     tried = {re.sub(r"{\w+}", "{}", path.partition("?")[0]) for path in (*EVERYWHERE, *READS[service])}
     tried |= {path.replace("ana", "{}") for path in tried}
-    assert {
-        path for path in paths - OF_THE_BROKER - WITHOUT_DATABASE if re.sub(r"{\w+}", "{}", path) not in tried
-    } == set()
+    untried = paths - OF_THE_BROKER - WITHOUT_DATABASE - {*OF_THE_LATEST.values()}
+    assert {path for path in untried if re.sub(r"{\w+}", "{}", path) not in tried} == set()
 
 
 @pytest.mark.parametrize("service", READS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.config import ROOT, DatabaseUrl, ServiceSettings, WaitingServiceSettings, database_url
+from shared.config import ROOT, DatabaseUrl, SagaServiceSettings, ServiceSettings, WaitingServiceSettings, database_url
 
 
 class Settings(ServiceSettings):
@@ -91,3 +91,4 @@ def read_elsewhere(env: dict[str, str]) -> str:
 def test_a_service_that_lets_requests_wait_for_two_things_has_a_thread_for_each_beside_those_that_work() -> None:
     assert ServiceSettings(_env_file=None, web_threads=3).threads == 3
     assert WaitingServiceSettings(_env_file=None, web_threads=3, waiting_places=5).threads == 13
+    assert SagaServiceSettings(_env_file=None, web_threads=3, waiting_places=8).threads == 21
