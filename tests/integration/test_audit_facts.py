@@ -26,6 +26,7 @@ SELECT CAST(conrelid AS regclass), conname FROM pg_constraint
 """
 # Another value for a column of each type.
 OTHERWISE = {
+    "boolean": "NOT {column}",
     "uuid": "gen_random_uuid()",
     "character": "'xyz'",  # as long as a currency
     "character varying": "'xyz'",
