@@ -40,7 +40,7 @@ def act(style: str, saga_id: UUID, action: str) -> Answer:
     if reply.status == 202:
         return keep_token(redirect(f"/sagas/{style}/{saga_id}", 303), typed)
     saga = _saga(services(), STYLES[style], saga_id)
-    return _form(saga, action, {**values, "error": _why(reply.status, reply.body, used)}, reply.status)
+    return _form(saga, action, {**values, "error": why_refused(reply.status, reply.body, used)}, reply.status)
 
 
 def token() -> str:
@@ -85,7 +85,8 @@ def _form(saga: Mapping[str, Any], action: str, values: Mapping[str, Any], statu
     return Response(markup, status, mimetype="text/html")
 
 
-def _why(status: int, body: Mapping[str, Any], used: str) -> str:
+def why_refused(status: int, body: Mapping[str, Any], used: str) -> str:
+    """The reason of a refusal, as a form shows it; `used` is the token that was sent, empty without."""
     if status == 401:
         return "That is not the operator's token." if used else "This needs the operator's token."
     return str(body.get("detail") or f"HTTP {status}")

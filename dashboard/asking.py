@@ -76,9 +76,8 @@ class Asking:
         return [future.result() for future in [self._readers.submit(read) for read in reads]]
 
     def _as_operator(self, service: str, path: str, token: str) -> Json:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            reply = self._peers[service].request("GET", path, None, headers)
+            reply = self._peers[service].request("GET", path, None, bearer(token))
         except PEER_FAILED as error:
             raise Unreachable([(service, self._urls[service])], error.detail) from error
         if reply.status == 401:
@@ -89,8 +88,14 @@ class Asking:
             raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
         return reply.body
 
-    def _post(self, service: str, path: str, body: Json, headers: Mapping[str, str]) -> Reply:
+    def _post(self, service: str, path: str, body: Json, headers: Mapping[str, str], wait: float = 0) -> Reply:
+        """Raises `Unreachable`; `wait` seconds are added to the time limit."""
         try:
-            return self._peers[service].post(path, body, headers)
+            return self._peers[service].request("POST", path, body, headers, wait)
         except PEER_FAILED as error:
             raise Unreachable([(service, self._urls[service])], error.detail) from error
+
+
+def bearer(token: str) -> Mapping[str, str]:
+    """The header that shows an operator's token; none without a token."""
+    return {"Authorization": f"Bearer {token}"} if token else {}

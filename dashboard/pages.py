@@ -14,6 +14,7 @@ from dashboard.flow import rails, sequence
 from dashboard.listing import Listing
 from dashboard.log import log
 from dashboard.outcome import Reading, outcome_of
+from dashboard.parked import CONSUMERS, Parked
 from dashboard.story import Json, Story, story_of
 from dashboard.swimlane import swimlane
 from dashboard.words import (
@@ -145,6 +146,16 @@ def operations_page(found: Sequence[tuple[str, Json | None]], before: str, now: 
     rows.sort(key=lambda row: str(row["id"]), reverse=True)
     missing = [style for style, page in found if page is None]
     return _render("operations.html", rows=rows, missing=missing, before=before, older=read_to, now=now)
+
+
+def dead_letters_page(parked: Parked, done: str, now: datetime) -> str:
+    """Parked messages, and what redrives did; `done` is the id of the one that was asked for just now, if any."""
+    return _render("dead_letters.html", parked=parked, done=done, services=CONSUMERS, now=now)
+
+
+def redrive_page(parked: Parked, values: Mapping[str, Any]) -> str:
+    """What would be delivered again, and what that needs: a reason, a name, and the token where one is set."""
+    return _render("redrive.html", parked=parked, values=values)
 
 
 def token_page(then: str, *, was_wrong: bool) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import current_app
 
-from dashboard.asking import Asking, Refused
+from dashboard.asking import Asking, Refused, bearer
 from dashboard.listing import COUNTED, PAGE, Filters, StyleReading
 from dashboard.outcome import Reading
 from shared.http_client import Reply
@@ -16,6 +16,9 @@ from shared.http_client import Reply
 Json = Mapping[str, Any]
 
 MOST_PRODUCTS = 200  # as many as one request lists
+MOST_LETTERS = 200  # of each service; as many as one request lists
+REDRIVE_SECONDS = 20  # beyond what a read may take: thousands of messages are moved one by one
+DEAD_LETTERS = "/saga/choreography/dead-letters"
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,15 @@ class Services(Asking):
         query = urlencode({"limit": PAGE, **({"cursor": before} if before else {})})
         return self._as_operator(style.service, f"{style.base}/operations?{query}", token)
 
+    def dead_letters(self, service: str, token: str) -> Json:
+        """Parked messages, of one service or of all, and redrives. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
+        query = urlencode({"limit": MOST_LETTERS, **({"service": service} if service else {})})
+        return self._as_operator("saga_choreography", f"{DEAD_LETTERS}?{query}", token)
+
+    def redrive(self, body: Json, token: str) -> Reply:
+        """Have parked messages delivered again. Raises `Unreachable`."""
+        return self._post("saga_choreography", f"{DEAD_LETTERS}/redrive", body, bearer(token), REDRIVE_SECONDS)
+
     def fill_cart(self, user: str, line: Json) -> str:
         """The id of a new cart with this in it. Raises `Unreachable`, or `Refused`."""
         cart_id = str(self._done("carrito", "/carts", {"user_id": user})["id"])
@@ -133,8 +145,7 @@ class Services(Asking):
 
     def ask(self, style: Style, saga_id: str, action: str, body: Json, token: str) -> Reply:
         """Have a saga compensated or retried, with the operator's token if there is one. Raises `Unreachable`."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return self._post(style.service, f"{style.base}/{saga_id}/{action}", body, headers)
+        return self._post(style.service, f"{style.base}/{saga_id}/{action}", body, bearer(token))
 
 
 def _items(page: Json | None) -> list[Json] | None:

@@ -39,6 +39,7 @@ class Redrive:
     by: str
     event_ids: tuple[str, ...] | None = None
     service: str | None = None
+    event: str | None = None
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -47,6 +48,8 @@ class Redrive:
 
     def wants(self, letter: Letter) -> bool:
         """Whether it is one of them."""
+        if self.event is not None and letter.event != self.event:
+            return False
         return self.event_ids is None or letter.event_id in self.event_ids
 
 
@@ -80,7 +83,7 @@ def try_again(url: str | None, wish: Redrive) -> Row:
 
 
 def _begin(uow: Connection, redrive_id: UUID, wish: Redrive) -> None:
-    wanted = {"service": wish.service, "event_ids": wish.event_ids}
+    wanted = {"service": wish.service, "event_ids": wish.event_ids, "event": wish.event}
     uow.execute(insert(redrives).values(id=redrive_id, by=wish.by, reason=wish.reason, wanted=wanted, moved=[]))
 
 

@@ -18,7 +18,7 @@ from shared.saga_views import CheckoutIn, SagaOut, SagaSummary, StepOut, Timelin
 from shared.schemas import Body, Name, Text, Time, View
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
-EventId = Annotated[Text, Field(min_length=1, max_length=200)]
+EventId = Annotated[Text, Field(min_length=1, max_length=200)]  # ids and names of events: whatever a message says
 
 
 class DeadLettersQuery(Body):
@@ -35,6 +35,7 @@ class RedriveIn(Body):
     by: Name
     event_ids: tuple[EventId, ...] | None = Field(default=None, min_length=1, max_length=200)
     service: Service | None = None
+    event: EventId | None = None
 
 
 class DeadLetterOut(View):
@@ -64,6 +65,7 @@ class WantedOut(View):
 
     service: str | None
     event_ids: list[str] | None
+    event: str | None = None
 
 
 class RedriveOut(View):

@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pika
 import pytest
 import requests
 
+from shared.rabbitmq import dead_queue
 from stack.processes import PROCESSES
 from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, ORCHESTRATED, PATIENCE, QUICK, UNDONE, Shop
 from tests.system.brokers import Broker
+from tests.system.queues import Message, Queues
 from tests.system.running import DASHBOARD
 from tests.unit.dashboard.test_recorded import Text
 
@@ -92,6 +95,20 @@ def test_one_click_has_the_same_checkout_run_in_both_styles(shop: Shop) -> None:
     said = page(shop, path)
     assert said.count("the card's issuer declined it") == 2
     assert "Compensations 3 1" in said
+
+
+def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_settings: dict[str, Any]) -> None:
+    address = f"{shop.system.url(DASHBOARD)}/dead-letters"
+    message = Message(b"no event", pika.BasicProperties(headers={"x-error": "ValueError: not an event"}))
+    Queues(shop_settings["rabbitmq_url"]).publish(dead_queue("pagos"), message, exchange="")
+    with requests.Session() as browser:
+        assert browser.get(address, timeout=PATIENCE).status_code == 401
+        told = {"token": TOKEN, "next": "/dead-letters?service=pagos"}
+        parked = browser.post(f"{shop.system.url(DASHBOARD)}/operator", data=told, timeout=PATIENCE)
+        assert "ValueError: not an event" in parked.text
+        wish = {"reason": "to see it fail again", "by": "luz"}
+        done = browser.post(f"{address}/redrive?service=pagos", data=wish, timeout=PATIENCE)
+        assert "1 message delivered again: 1 to pagos." in Text(done.text).text
 
 
 def test_filters_find_what_the_services_find(shop: Shop) -> None:

@@ -83,6 +83,16 @@ def test_a_dead_letter_is_shown_with_all_that_is_known_of_it(window: Window, que
     assert queues.depth(dead_queue("carrito")) == 1
 
 
+def test_letters_of_one_event_are_redriven_and_the_others_stay(window: Window, queues: Queues) -> None:
+    events = Story().events(*PAID)
+    for event in events[-2:]:
+        park(queues, "carrito", event)
+    done = redrive(window, event=events[-1].entry.name)
+    assert done["wanted"] == {"service": None, "event_ids": None, "event": events[-1].entry.name}
+    assert [moved["event_id"] for moved in done["moved"]] == [str(events[-1].id)]
+    assert [each["event_id"] for each in body_of(window.get(LETTERS))["items"]] == [str(events[-2].id)]
+
+
 @pytest.mark.parametrize(
     "body",
     [

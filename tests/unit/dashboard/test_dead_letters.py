@@ -1,0 +1,139 @@
+"""The page of dead letters, against a service that answers what a test says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from dashboard.app import create_app
+from dashboard.config import Settings
+from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.test_recorded import Text
+
+PATH = "/saga/choreography/dead-letters"
+SAGA = "01a21726-0000-7000-8000-000000000001"
+DONE = "01a21726-0000-7000-8000-000000000002"
+TOKEN = "operators' own"
+FORM = {"reason": "the table is back", "by": "luz"}
+
+
+def letter(number: int, **changed: Any) -> dict[str, Any]:
+    return {
+        "service": "carrito",
+        "event_id": f"event-{number}",
+        "event": "payment.processed",
+        "saga_id": SAGA,
+        "error": "UndefinedTable: <b>orders</b>",
+        "tries": 4,
+        "parked_at": "2026-01-02T03:04:05+00:00",
+        "payload": {"cart_id": "<i>"},
+        **changed,
+    }
+
+
+def redrive(*moved: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    return {
+        "id": DONE,
+        "asked_at": "2026-01-02T03:05:00+00:00",
+        "by": "luz",
+        "reason": "the table is back",
+        "wanted": {"service": "carrito", "event_ids": None},
+        "moved": [{name: each[name] for name in ("service", "event_id", "event", "saga_id")} for each in moved],
+        "finished_at": "2026-01-02T03:05:01+00:00",
+        **changed,
+    }
+
+
+def tell(service: Service, *items: dict[str, Any], redrives: tuple[dict[str, Any], ...] = (), query: str = "") -> None:
+    service.answers[f"{PATH}?limit=200{query}"] = {"items": list(items), "redrives": list(redrives)}
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serving({}) as found:
+        yield found
+
+
+@pytest.fixture
+def viewer(service: Service) -> FlaskClient:
+    return create_app(Settings(_env_file=None, choreography_url=service.url)).test_client()
+
+
+def said(viewer: FlaskClient, path: str = "/dead-letters", status: int = 200) -> str:
+    answer = viewer.get(path)
+    assert answer.status_code == status, answer.text
+    return Text(answer.text).text
+
+
+def test_what_is_parked_is_shown_with_why_and_whose_saga_it_is_of(viewer: FlaskClient, service: Service) -> None:
+    tell(service, letter(1), letter(2, event=None, saga_id=None, error=None, tries=None, parked_at="long ago"))
+    page = viewer.get("/dead-letters").text
+    assert f'href="/sagas/choreographed/{SAGA}"' in page
+    assert "UndefinedTable: &lt;b&gt;orders&lt;/b&gt;" in page
+    text = Text(page).text
+    assert "no event of no saga that is known no reason given" in text.replace("saga 01a2", "")
+    assert "long ago" in text
+
+
+def test_a_filter_is_in_the_url_and_reaches_the_link_to_the_redrive(viewer: FlaskClient, service: Service) -> None:
+    tell(service, letter(1), letter(2, event="order.created", error="another"), query="&service=carrito")
+    page = viewer.get("/dead-letters?service=carrito&event=order.created").text
+    assert "another" in page
+    assert "UndefinedTable" not in page
+    assert 'href="/dead-letters/redrive?service=carrito&amp;event=order.created"' in page
+
+
+def test_a_redrive_is_by_filter_and_not_by_what_a_page_lists(viewer: FlaskClient, service: Service) -> None:
+    tell(service, *(letter(number) for number in range(200)), query="&service=carrito")
+    assert "the first 200" in said(viewer, "/dead-letters?service=carrito")
+    query = "?service=carrito&event=payment.processed"
+    assert "200 messages and more would be delivered again" in said(viewer, f"/dead-letters/redrive{query}")
+    service.answers[f"{PATH}/redrive"] = redrive()
+    answer = viewer.post(f"/dead-letters/redrive{query}", data=FORM)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/dead-letters?done={DONE}")
+    assert service.asked[-1][3] == {**FORM, "service": "carrito", "event": "payment.processed"}
+
+
+def test_it_says_what_a_redrive_did_and_what_is_parked_again(viewer: FlaskClient, service: Service) -> None:
+    first, second = letter(1), letter(2, service="pagos")
+    tell(service, second, redrives=(redrive(first, second), redrive(id=SAGA, finished_at=None)))
+    page = said(viewer, f"/dead-letters?done={DONE}")
+    assert "2 messages delivered again: 1 to carrito, 1 to pagos. 1 of them could not be dealt with again" in page
+    assert "it may have been cut short" in page
+
+
+def test_the_token_is_asked_for_and_kept_where_no_script_sees_it(viewer: FlaskClient, service: Service) -> None:
+    service.answers[f"{PATH}?limit=200"] = service.answers[f"{PATH}/redrive"] = (401, {"detail": "for operators"})
+    assert "This is for operators" in said(viewer, status=401)
+    refused = viewer.post("/dead-letters/redrive", data=FORM)
+    assert (refused.status_code, 'name="token"' in refused.text) == (401, True)
+    assert 'value="the table is back"' in refused.text
+    service.answers[f"{PATH}/redrive"] = redrive()
+    done = viewer.post("/dead-letters/redrive", data={**FORM, "token": TOKEN})
+    assert {"HttpOnly", "SameSite=Strict"} <= set(done.headers["Set-Cookie"].split("; "))
+    assert service.asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_refusal_is_shown_with_its_reason_and_a_broker_that_is_away_too(
+    viewer: FlaskClient, service: Service
+) -> None:
+    service.answers[f"{PATH}/redrive"] = (503, {"detail": "somebody else looks at the dead letters"})
+    answer = viewer.post("/dead-letters/redrive", data=FORM)
+    assert (answer.status_code, "somebody else looks" in answer.text) == (503, True)
+    service.answers[f"{PATH}?limit=200"] = (503, {"detail": "RABBITMQ_URL is not set"})
+    assert "RABBITMQ_URL is not set" in said(viewer, status=503)
+
+
+def test_a_page_of_another_site_has_nothing_redriven(viewer: FlaskClient, service: Service) -> None:
+    viewer.set_cookie("operator_token", TOKEN)
+    answer = viewer.post("/dead-letters/redrive", data=FORM, headers={"Origin": "https://evil.example"})
+    assert (answer.status_code, service.asked) == (403, [])
+
+
+def test_empty_states_say_what_it_means(viewer: FlaskClient, service: Service) -> None:
+    tell(service)
+    tell(service, query="&service=pagos")
+    assert "Nothing is parked" in said(viewer)
+    assert "Nothing like that is parked" in said(viewer, "/dead-letters?service=pagos")
+    said(viewer, "/dead-letters?service=nobody", 404)
