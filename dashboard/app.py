@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard import acting, comparing, dead_letters, operating, pages
+from dashboard import acting, breaking, comparing, dead_letters, operating, pages
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.config import Settings
 from dashboard.reading import Services
@@ -49,6 +49,7 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(comparing.routes)
     made.register_blueprint(operating.routes)
     made.register_blueprint(dead_letters.routes)
+    made.register_blueprint(breaking.routes)
     browsers.guard(made, "dashboard", settings)
     _add_headers(made)
     _add_errors(made)

@@ -75,9 +75,10 @@ class Asking:
         """The results of these, which run at the same time. None of them may itself wait for readers."""
         return [future.result() for future in [self._readers.submit(read) for read in reads]]
 
-    def _as_operator(self, service: str, path: str, token: str) -> Json:
+    def _as_operator(self, service: str, path: str, token: str, method: str = "GET", body: Json | None = None) -> Json:
+        """The answer. Raises `Unreachable`, `Refused`, or `TokenNeeded`."""
         try:
-            reply = self._peers[service].request("GET", path, None, bearer(token))
+            reply = self._peers[service].request(method, path, body, bearer(token))
         except PEER_FAILED as error:
             raise Unreachable([(service, self._urls[service])], error.detail) from error
         if reply.status == 401:

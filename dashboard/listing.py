@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from dashboard.words import STATUSES
+from dashboard.words import STATUSES, UNKNOWN, duration
 
 Json = Mapping[str, Any]
 
 COUNTED = 200  # the most that one request lists; counts are of these, the latest
 PAGE = 50
+STATS_SECONDS = 60  # long enough for a percentile of a quiet shop, short enough to follow what happens
 UNTOLD = {"retrying": False, "error": None}  # of a saga whose service is older than these
 # How the services call the filters that have another name in a page's URL.
 PARAMETERS = {
@@ -64,6 +65,7 @@ class StyleReading:
     latest: Sequence[Json] | None
     fitting: Sequence[Json] | None  # None also where the filters leave the style out
     next: str = ""  # `next_cursor`: whether there may be more of those that fit, and from where on
+    stats: Json | None = None  # of the sagas that ended within the last `STATS_SECONDS`
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class StyleCard:
     total: int
     is_all: bool  # there are no others
     counts: list[tuple[str, int, float]]  # status, how many, share in percent
+    figures: list[tuple[str, str]]  # name and value, of the sagas that ended within the last `STATS_SECONDS`
 
 
 @dataclass(frozen=True)
@@ -116,4 +119,18 @@ def _card(reading: StyleReading) -> StyleCard:
     counts = Counter(str(saga["status"]) for saga in latest)
     shares = [(status, counts[status], round(100 * counts[status] / (len(latest) or 1), 3)) for status in STATUSES]
     is_all = len(latest) < COUNTED
-    return StyleCard(reading.style, reading.service, reading.latest is not None, len(latest), is_all, shares)
+    return StyleCard(
+        reading.style, reading.service, reading.latest is not None, len(latest), is_all, shares, _figures(reading.stats)
+    )
+
+
+def _figures(stats: Json | None) -> list[tuple[str, str]]:
+    """Rate, time to completion, and how long the services disagreed; a dash for what is not known."""
+    none: Json = {"p50": None, "p95": None}
+    took, open_for = (none, none) if stats is None else (stats["latency_ms"], stats["books_open_ms"])
+    times = [
+        (f"{name} {percentile}", UNKNOWN if of[percentile] is None else duration(of[percentile]))
+        for name, of in (("Took", took), ("Books open", open_for))
+        for percentile in ("p50", "p95")
+    ]
+    return [("Per second", UNKNOWN if stats is None else f"{stats['per_second']:.1f}"), *times]

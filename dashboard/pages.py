@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from dashboard.banner import banner, first_trouble
 from dashboard.comparison import differences
+from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
 from dashboard.flow import rails, sequence
-from dashboard.listing import Listing
+from dashboard.listing import STATS_SECONDS, Listing
 from dashboard.log import log
 from dashboard.outcome import Reading, outcome_of
 from dashboard.parked import CONSUMERS, Parked
@@ -45,7 +46,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"time": _time, "took": _took, "step": step_name, "counted": counted}
+    found.filters |= {"time": _time, "took": _took, "step": step_name, "counted": counted, "how": how}
     found.globals |= {
         "ICONS": ICONS,
         "OF_STATUS": OF_STATUS,
@@ -110,7 +111,7 @@ def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
 
 def sagas_page(listing: Listing, now: datetime) -> str:
     """Both styles side by side, and the list."""
-    return _render("sagas.html", listing=listing, now=now, again=LIST_SECONDS, ended=ENDED)
+    return _render("sagas.html", listing=listing, now=now, again=LIST_SECONDS, ended=ENDED, stats_seconds=STATS_SECONDS)
 
 
 def compare_page(ids: Mapping[str, str], found: Sequence[tuple[Json, list[Json]] | None], now: datetime) -> str:
@@ -156,6 +157,13 @@ def dead_letters_page(parked: Parked, done: str, now: datetime) -> str:
 def redrive_page(parked: Parked, values: Mapping[str, Any]) -> str:
     """What would be delivered again, and what that needs: a reason, a name, and the token where one is set."""
     return _render("redrive.html", parked=parked, values=values)
+
+
+def faults_page(participants: Sequence[Participant], error: str, now: datetime) -> str:
+    """What is switched on at each service, and what happened to which saga; `error` is why nothing was switched."""
+    values = {"EFFECTS": EFFECTS, "OF_MESSAGES": OF_MESSAGES, "POINTS": POINTS, "fired": fired(participants)}
+    some_are_on = any(each.said is not None for each in participants)
+    return _render("faults.html", participants=participants, error=error, some_are_on=some_are_on, now=now, **values)
 
 
 def token_page(then: str, *, was_wrong: bool) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import current_app
 
 from dashboard.asking import Asking, Refused, bearer
-from dashboard.listing import COUNTED, PAGE, Filters, StyleReading
+from dashboard.listing import COUNTED, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
 from shared.http_client import Reply
 
@@ -73,11 +73,12 @@ class Services(Asking):
     def _reader_of(self, style: Style, filters: Filters) -> Callable[[], StyleReading]:
         def read() -> StyleReading:
             latest = _items(self._list(style, limit=COUNTED))
+            stats = self._optional(style.service, f"{style.base}/stats?seconds={STATS_SECONDS}")
             if filters.style not in {"", style.name}:
-                return StyleReading(style.name, style.service, latest, None)
+                return StyleReading(style.name, style.service, latest, None, stats=stats)
             page = self._list(style, **filters.asked, limit=PAGE)
             cursor = str((page or {}).get("next_cursor") or "")
-            return StyleReading(style.name, style.service, latest, _items(page), cursor)
+            return StyleReading(style.name, style.service, latest, _items(page), cursor, stats)
 
         return read
 
@@ -125,6 +126,15 @@ class Services(Asking):
     def redrive(self, body: Json, token: str) -> Reply:
         """Have parked messages delivered again. Raises `Unreachable`."""
         return self._post("saga_choreography", f"{DEAD_LETTERS}/redrive", body, bearer(token), REDRIVE_SECONDS)
+
+    def faults(self, service: str, token: str) -> Json:
+        """What is switched on at a service, and what happened. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
+        return self._as_operator(service, "/faults", token)
+
+    def switch_fault(self, service: str, name: str, body: Json | None, token: str) -> None:
+        """Switch a fault on, or off without a body. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
+        method = "DELETE" if body is None else "PUT"
+        self._as_operator(service, f"/faults/{name}", token, method, body)
 
     def fill_cart(self, user: str, line: Json) -> str:
         """The id of a new cart with this in it. Raises `Unreachable`, or `Refused`."""

@@ -55,6 +55,7 @@ METHODS = (
     "declined_card",
     "insufficient_funds",
 )
+UNKNOWN = "\u2013"  # for a figure
 ENDED = frozenset({"completed", "compensated"})
 
 ACTIONS = {

@@ -30,7 +30,7 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
         "rabbitmq_url": url,
         "processes": everything,
         "copies": {"saga_orchestrator-worker": 1},
-        "env": QUICK,
+        "env": {**QUICK, "FAULTS": "true"},
         "env_of": {"saga_orchestrator": token, "saga_choreography": token},
     }
     broker.drop(url)
@@ -52,6 +52,8 @@ def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop,
     assert "Money 49.80 EUR kept 49.80 taken, 0.00 given back" in said
     assert "Stock sold 2 × Mug" in said  # noqa: RUF001
     assert saga in requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text
+    both = page(shop, "/").split("Choreographed")
+    assert re.search(r"Took p50 \d", both[PATTERNS.index(pattern)]), "it ended within the last minute"
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -109,6 +111,19 @@ def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_sett
         wish = {"reason": "to see it fail again", "by": "luz"}
         done = browser.post(f"{address}/redrive?service=pagos", data=wish, timeout=PATIENCE)
         assert "1 message delivered again: 1 to pagos." in Text(done.text).text
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_fault_is_switched_on_seen_to_happen_and_switched_off(shop: Shop, pattern: str) -> None:
+    address = f"{shop.system.url(DASHBOARD)}/faults"
+    form = {"name": "unavailable", "step": "process_payment", "times": "1"}
+    on = requests.post(f"{address}/pagos", data=form, timeout=PATIENCE)
+    assert "unavailable Take payment, 1 time for each saga" in Text(on.text).text
+    saga = shop.buy(shop.product(), pattern=pattern)
+    assert shop.became(saga) == COMPLETED
+    off = requests.post(f"{address}/pagos/off", data=form, timeout=PATIENCE).text
+    assert f'href="/search?id={saga}"' in off
+    assert "pagos 0 faults on" in Text(off).text
 
 
 def test_filters_find_what_the_services_find(shop: Shop) -> None:

@@ -99,7 +99,7 @@ def test_it_says_what_a_redrive_did_and_what_is_parked_again(viewer: FlaskClient
     first, second = letter(1), letter(2, service="pagos")
     tell(service, second, redrives=(redrive(first, second), redrive(id=SAGA, finished_at=None)))
     page = said(viewer, f"/dead-letters?done={DONE}")
-    assert "2 messages delivered again: 1 to carrito, 1 to pagos. 1 of them could not be dealt with again" in page
+    assert "2 messages delivered again: 1 to carrito, 1 to pagos. 1 of them failed again" in page
     assert "it may have been cut short" in page
 
 

@@ -1,0 +1,70 @@
+"""Fault switches over HTTP, for operators: what is on, what it does, and switching it."""
+
+from flask import Blueprint, Response, abort, redirect, request
+from werkzeug.wrappers import Response as Answer
+
+from dashboard import pages
+from dashboard.acting import token
+from dashboard.asking import Refused, TokenNeeded, Unreachable
+from dashboard.faults import EFFECTS, PARTICIPANTS, Json, Participant, request_of
+from dashboard.reading import services
+from dashboard.routes import now
+
+routes = Blueprint("breaking", __name__)
+
+AT = f"/faults/<any({','.join(PARTICIPANTS)}):service>"
+
+
+@routes.get("/faults")
+def faults() -> Response:
+    """What is switched on at each service, and which sagas suffered what."""
+    return _page("")
+
+
+@routes.post(AT)
+def switch_on(service: str) -> Answer:
+    """Switch on what the form says; the page again when it makes no sense, with why."""
+    name = request.form.get("name", "")
+    if name not in EFFECTS:
+        abort(404, "There is no such fault.")
+    try:
+        body = request_of(request.form)
+    except ValueError:
+        return _page("How often, and how many milliseconds, are whole numbers.", 422)
+    return _switch(service, name, body)
+
+
+@routes.post(f"{AT}/off")
+def switch_off(service: str) -> Answer:
+    """Switch one fault off."""
+    name = request.form.get("name", "")
+    if name not in EFFECTS:
+        abort(404, "There is no such fault.")
+    return _switch(service, name, None)
+
+
+def _switch(service: str, name: str, body: Json | None) -> Answer:
+    """Have it switched, and show the page, where the token is asked for if it is missing."""
+    try:
+        services().switch_fault(service, name, body, token())
+    except TokenNeeded:
+        return redirect("/faults", 303)
+    except Refused as error:
+        return _page(str(error), error.status)
+    return redirect("/faults", 303)
+
+
+def _read(service: str) -> Participant:
+    try:
+        return Participant(service, services().faults(service, token()))
+    except Unreachable:
+        return Participant(service, None)
+    except Refused as error:
+        if error.status == 404:  # without FAULTS=true there is no such page
+            return Participant(service, None, is_off=True)
+        raise
+
+
+def _page(error: str, status: int = 200) -> Response:
+    found = [_read(service) for service in PARTICIPANTS]
+    return Response(pages.faults_page(found, error, now()), status, mimetype="text/html")

@@ -1,0 +1,72 @@
+"""Fault switches as people see them: what each does, what is switched on where, and what happened to which saga."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboard.words import counted, step_name
+
+Json = Mapping[str, Any]
+
+PARTICIPANTS = ("carrito", "inventario", "pagos")  # the services that do steps of sagas
+# What each fault does, and what becomes of the saga.
+EFFECTS = {
+    "refuse": "a definite no, the same every time: the saga is undone",
+    "unavailable": "503, and nothing is done: asked again",
+    "slow": "done, but later by so many milliseconds",
+    "lose_answer": "done and committed, then the answer is lost: asked again, done once",
+    "fail_undo": "the compensation fails: tried again until it is done",
+    "kill": "the process ends, as in a crash, and is started again",
+    "deliver_twice": "the event that asks for the step is published twice: the copy is dropped",
+    "delay_message": "the event that asks for the step is published later; say how often",
+    "pause_consumer": "the service takes no event until it is switched off; it is for no step",
+}
+OF_MESSAGES = frozenset({"deliver_twice", "delay_message"})
+NUMBERS = ("times", "milliseconds")
+POINTS = {"": "\u2013", "before": "before the step", "after": "after its commit"}  # of `kill` only
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One service: `said` is None where it did not answer, and `is_off` where it has no faults to switch."""
+
+    name: str
+    said: Json | None
+    is_off: bool = False
+
+    @property
+    def switches(self) -> Sequence[Json]:
+        """What is switched on."""
+        return [] if self.said is None else list(self.said["items"])
+
+    @property
+    def steps(self) -> Sequence[str]:
+        """The steps that a fault can be for: its own, and those that its messages ask for."""
+        return [] if self.said is None else list(dict.fromkeys([*self.said["steps"], *self.said["messages"]]))
+
+
+def request_of(form: Mapping[str, str]) -> Json:
+    """The body that switches a fault on, of what was filled in; raises `ValueError` for numbers that are none."""
+    numbers = {name: int(form[name]) for name in NUMBERS if form.get(name, "").strip()}
+    texts = {name: form[name] for name in ("step", "point") if form.get(name)}
+    match = {"user_id": form["user"].strip()} if form.get("user", "").strip() else {}
+    return {**texts, **numbers, **({"match": match} if match else {})}
+
+
+def how(switch: Json) -> str:
+    """Where and how often a fault happens, in words."""
+    parts = [step_name(switch["step"]) if switch["step"] else "all messages"]
+    if switch["point"]:
+        parts.append(f"{switch['point']} it")
+    if switch["milliseconds"]:
+        parts.append(f"{switch['milliseconds']} ms")
+    if switch["name"] != "pause_consumer":
+        parts.append("every time" if switch["times"] is None else f"{counted(switch['times'], 'time')} for each saga")
+    parts += [f"only {name} {value}" for name, value in switch["match"].items() if value]
+    return ", ".join(parts)
+
+
+def fired(participants: Sequence[Participant]) -> list[Json]:
+    """What happened to which saga at any of them, the latest first."""
+    rows = [{**row, "service": each.name} for each in participants if each.said for row in each.said["fired"]]
+    return sorted(rows, key=lambda row: str(row["fired_at"]), reverse=True)
