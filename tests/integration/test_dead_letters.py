@@ -163,7 +163,7 @@ def test_who_redrove_what_and_why_is_kept_and_shown(window: Window, queues: Queu
     shown = body_of(window.get(LETTERS))["redrives"]
     assert shown == [second, first]
     assert (first["by"], first["reason"]) == ("eve", "the disk is back")
-    assert first["wanted"] == {"service": "carrito", "event_ids": [str(event.id)]}
+    assert first["wanted"] == {"service": "carrito", "event_ids": [str(event.id)], "event": None}
     assert first["asked_at"] <= first["finished_at"]
     (note,) = window.timeline(story.saga_id, kind="redriven")
     assert (note["by"], note["detail"]) == ("eve", "payment.processed to carrito: the disk is back")
