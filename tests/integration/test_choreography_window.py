@@ -14,7 +14,7 @@ from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, problem_of
 from tests.integration.choreography_client import ROOT, Window
-from tests.unit.saga_choreography.histories import BEGINNING, COMPLETED, HISTORIES, PAID, Story
+from tests.unit.saga_choreography.histories import BEGINNING, CANCELLED, COMPLETED, HISTORIES, PAID, Story
 
 
 @pytest.fixture
@@ -102,6 +102,16 @@ def test_a_timeline_has_every_event_with_its_publisher_and_its_cause(window: Win
     assert (failed["step"], failed["direction"], failed["outcome"]) == ("process_payment", "action", "refused")
     assert (failed["event_id"], failed["started_at"]) == (str(events[4].id), events[4].time.isoformat())
     assert failed["received_at"] > failed["started_at"]
+
+
+def test_a_commit_that_had_been_done_is_undone_and_one_that_had_not_is_refused(window: Window) -> None:
+    undone, expired = (Story(), Story())
+    window.record(undone.events(*COMPLETED, *CANCELLED))
+    window.record(expired.events(*HISTORIES["hold expired"]))
+    (entry,) = window.timeline(undone.saga_id, event="inventory.commit.failed")
+    assert (entry["step"], entry["direction"], entry["outcome"]) == ("commit_inventory", "compensation", "succeeded")
+    (entry,) = window.timeline(expired.saga_id, event="inventory.commit.failed")
+    assert (entry["step"], entry["direction"], entry["outcome"]) == ("commit_inventory", "action", "refused")
 
 
 def test_sagas_are_listed_newest_first_by_status_and_cart_in_pages(window: Window) -> None:
