@@ -8,7 +8,7 @@ from pydantic import Field
 
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Checkout
-from saga_choreography.projection import StepView, bill_of, error_of, steps_of
+from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of
 from shared.db import Row
 from shared.money import to_decimal
 from shared.saga_states import ENDED, StepStatus
@@ -122,6 +122,7 @@ def summary_of(row: Row) -> SagaSummary:
         step=None if step is None else step.name,
         attempts=0 if step is None else _attempts(step),
         next_try_at=row["due_at"] if row["retrying"] else None,
+        fault=fault_of(facts),
     )
 
 

@@ -6,6 +6,7 @@ from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact
 from shared.db import Row
 from shared.event_bus import CONTRACT, Backward, CheckoutCompleted, entry_of
+from shared.saga.timeline import with_undone
 from shared.saga_views import TimelineEntryOut
 
 COMPLETED = entry_of(CheckoutCompleted).name
@@ -17,7 +18,7 @@ def timeline_out(events: Sequence[Row], notes: Sequence[Row]) -> list[TimelineEn
     known = {row["type"] for row in events}
     entries = [(row["occurred_at"], row["id"], _event_out(row, known)) for row in events]
     entries += [(row["at"], row["id"], _note_out(row)) for row in notes]
-    return [entry for _, __, entry in sorted(entries, key=lambda each: each[:2])]
+    return with_undone([entry for _, __, entry in sorted(entries, key=lambda each: each[:2])])
 
 
 def _event_out(row: Row, known: Collection[str]) -> TimelineEntryOut:
@@ -25,7 +26,9 @@ def _event_out(row: Row, known: Collection[str]) -> TimelineEntryOut:
     payload = entry.payload.model_validate_json(row["payload"])
     step, direction, outcome = _about(entry.payload, known)
     return TimelineEntryOut(
+        id=row["id"],
         kind="event",
+        service=entry.publisher,
         step=step,
         direction=direction,
         attempt=None,
@@ -46,7 +49,9 @@ def _event_out(row: Row, known: Collection[str]) -> TimelineEntryOut:
 
 def _note_out(row: Row) -> TimelineEntryOut:
     return TimelineEntryOut(
+        id=row["id"],
         kind=row["kind"],
+        service=None,
         step=None,
         direction=None,
         attempt=None,

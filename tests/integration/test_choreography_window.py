@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from itertools import chain
@@ -72,6 +73,15 @@ def test_any_number_of_sagas_shows_the_same_whoever_records_what_and_however_oft
         same = ("status", "error", "total", "created_at", "updated_at", "ended_at", "user_id", "steps")
         shown, expected = window.saga(story.saga_id), window.saga(alone.saga_id)
         assert [shown[name] for name in same] == [expected[name] for name in same], names
+
+
+def test_a_saga_says_what_it_is_to_suffer_also_when_it_is_made_anew(window: Window) -> None:
+    (begun,) = Story().events(*COMPLETED[:1])
+    window.record([replace(begun, fault="process_payment=slow")])
+    assert [saga["fault"] for saga in window.sagas()["items"]] == ["process_payment=slow"]
+    window.execute("UPDATE saga_choreography.sagas SET facts = '{}'")
+    window.rebuild()
+    assert [saga["fault"] for saga in window.sagas()["items"]] == ["process_payment=slow"]
 
 
 def test_sagas_are_made_anew_from_their_events(window: Window) -> None:
