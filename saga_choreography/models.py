@@ -80,6 +80,7 @@ events = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("cause", Uuid),
     Column("trace", String(55)),
+    Column("fault", String(200)),  # what its saga is to suffer on purpose
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 

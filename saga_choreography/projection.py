@@ -138,6 +138,12 @@ def bill_of(facts: Facts) -> Mapping[str, Any]:
     return {name: begun.get(name) for name in BILL}
 
 
+def fault_of(facts: Facts) -> str | None:
+    """What the saga is to suffer on purpose; none as long as its beginning is unknown."""
+    fault = facts.get(BEGUN, {}).get("fault")
+    return None if fault is None else str(fault)
+
+
 def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bool) -> StepStatus:
     turned, closed = turned_back(facts), FAILED in facts
     begins, ends, undone = (entry_of(each).name for each in (step.begins, step.ends, step.undone))
@@ -188,7 +194,8 @@ def _fact(event: Event) -> Mapping[str, Any]:
     at = event.time.astimezone(UTC).isoformat(timespec="microseconds")
     payload = event.payload
     if isinstance(payload, CheckoutInitiated):
-        return {"at": at, **payload.model_dump(mode="json", include=set(BILL))}
+        fault = {} if event.fault is None else {"fault": event.fault}
+        return {"at": at, **payload.model_dump(mode="json", include=set(BILL)), **fault}
     if isinstance(payload, CheckoutCancelRequested):
         return {"at": at, "reason": payload.reason, "only_before_pivot": payload.only_before_pivot}
     return {"at": at, "reason": payload.reason} if isinstance(payload, Backward) else {"at": at}

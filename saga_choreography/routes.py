@@ -17,9 +17,9 @@ from saga_choreography.schemas import (
     RedriveOut,
     checkout_of,
     saga_out,
-    timeline_out,
 )
 from saga_choreography.source import SOURCE
+from saga_choreography.timeline import timeline_out
 from shared.access import Who, admin_only, public, require
 from shared.carts import Carts
 from shared.idempotency import request_key

@@ -7,14 +7,12 @@ from uuid import UUID
 from pydantic import Field
 
 from saga_choreography.choreography import CHECKOUT
-from saga_choreography.definition import Fact
 from saga_choreography.domain import Checkout
-from saga_choreography.projection import StepView, bill_of, error_of, steps_of
+from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of
 from shared.db import Row
-from shared.event_bus import CONTRACT, Backward
 from shared.money import to_decimal
 from shared.saga_states import ENDED, StepStatus
-from shared.saga_views import CheckoutIn, SagaOut, SagaSummary, StepOut, TimelineEntryOut
+from shared.saga_views import CheckoutIn, SagaOut, SagaSummary, StepOut
 from shared.schemas import Body, Name, Text, Time, View
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
@@ -126,6 +124,7 @@ def summary_of(row: Row) -> SagaSummary:
         step=None if step is None else step.name,
         attempts=0 if step is None else _attempts(step),
         next_try_at=row["due_at"] if row["retrying"] else None,
+        fault=fault_of(facts),
     )
 
 
@@ -139,64 +138,3 @@ def _where(row: Row, steps: Sequence[StepView]) -> StepView | None:
 
 def _attempts(step: StepView) -> int:
     return step.compensation_attempts if step.status is StepStatus.COMPENSATING else step.attempts
-
-
-def timeline_out(events: Sequence[Row], notes: Sequence[Row]) -> list[TimelineEntryOut]:
-    """Events and what was done about the saga, in order."""
-    entries = [(row["occurred_at"], row["id"], _event_out(row)) for row in events]
-    entries += [(row["at"], row["id"], _note_out(row)) for row in notes]
-    return [entry for _, __, entry in sorted(entries, key=lambda each: each[:2])]
-
-
-def _event_out(row: Row) -> TimelineEntryOut:
-    entry = CONTRACT[row["type"]]
-    payload = entry.payload.model_validate_json(row["payload"])
-    step, direction, outcome = _ABOUT.get(entry.payload, (None, None, None))
-    return TimelineEntryOut(
-        kind="event",
-        step=step,
-        direction=direction,
-        attempt=None,
-        outcome=outcome,
-        started_at=row["occurred_at"],
-        finished_at=row["occurred_at"],
-        detail=payload.reason if isinstance(payload, Backward) else None,
-        executor=None,
-        event_id=row["id"],
-        event=row["type"],
-        publisher=entry.publisher,
-        cause=row["cause"],
-        received_at=row["received_at"],
-        by=getattr(payload, "by", None),
-        reason=getattr(payload, "reason", None),
-    )
-
-
-def _note_out(row: Row) -> TimelineEntryOut:
-    return TimelineEntryOut(
-        kind=row["kind"],
-        step=None,
-        direction=None,
-        attempt=None,
-        outcome=None,
-        started_at=row["at"],
-        finished_at=row["at"],
-        detail=row["detail"],
-        executor=None,
-        by=row["by"],
-        reason=row["reason"],
-    )
-
-
-def _about() -> dict[Fact, tuple[str, str, str | None]]:
-    """What each event says of which step; of a refused commit and of a sale undone, that it was refused."""
-    about: dict[Fact, tuple[str, str, str | None]] = {}
-    for step in CHECKOUT.steps:
-        about[step.undone] = (step.name, "compensation", "succeeded")
-        about[step.begins] = (step.name, "action", None)
-        about[step.ends] = (step.name, "action", "succeeded")
-        about[step.fails] = (step.name, "action", "refused")
-    return about
-
-
-_ABOUT = _about()

@@ -12,6 +12,7 @@ from saga_orchestrator.grouped import Grouped
 from saga_orchestrator.models import db
 from saga_orchestrator.schemas import checkout_of, saga_out
 from saga_orchestrator.source import SOURCE
+from saga_orchestrator.timeline import timeline_out
 from shared.access import Who, admin_only, public, require
 from shared.carts import Carts
 from shared.db import Row
@@ -25,7 +26,6 @@ from shared.saga_views import (
     OperatorIn,
     SagaOut,
     SagaPath,
-    TimelineEntryOut,
     TimelineOut,
 )
 from shared.waiting import Endings, preferred_wait
@@ -84,8 +84,7 @@ def get_timeline(path: SagaPath) -> Response:
     """Every request with its times and outcome, and every decision; of many attempts, the first ten and the latest."""
     with db.transaction() as uow:
         rows = service.get_timeline(uow, path.saga_id)
-    items = [TimelineEntryOut(**dict(row)) for row in rows]
-    return respond(Answer(TimelineOut(saga_id=path.saga_id, items=items)))
+    return respond(Answer(TimelineOut(saga_id=path.saga_id, items=timeline_out(rows))))
 
 
 @routes.post(

@@ -106,6 +106,7 @@ class SagaSummary(View):
     its present direction. While it is `retrying`, `error` is what the latest attempt came to and `next_try_at` when the
     next one is due (null while it is being made); else `error` is why it turned back. `first_effect_at` is when its
     first step took effect, of an undone one when undoing began: until `ended_at` the services disagree about it.
+    `fault` is what it is to suffer on purpose, as its checkout's `X-Fault` said.
     """
 
     saga_id: UUID
@@ -123,6 +124,7 @@ class SagaSummary(View):
     next_try_at: Time | None
     failed_step: str | None
     first_effect_at: Time | None
+    fault: str | None
     created_at: Time
     updated_at: Time
     ended_at: Time | None
@@ -143,9 +145,15 @@ class TimelineEntryOut(View):
 
     An `attempt` is one request of an orchestrated saga, an `event` one of a choreographed saga, with who published it
     and which event it follows from. Other kinds concern the saga as a whole; `by` is who asked for them, `reason` why.
+
+    `service` is the one that was asked or that published. Of a request, `together` is the number of sagas that were in
+    it, `status_code` that of the answer (null: none came) and `fault` what the service did on purpose, as its answer
+    says. `undoes` is the `id` of the entry that tells of the action which a compensation undoes.
     """
 
+    id: UUID
     kind: str
+    service: str | None
     step: str | None
     direction: str | None
     attempt: int | None
@@ -161,6 +169,10 @@ class TimelineEntryOut(View):
     received_at: Time | None = None
     by: str | None = None
     reason: str | None = None
+    together: int | None = None
+    status_code: int | None = None
+    fault: str | None = None
+    undoes: UUID | None = None
 
 
 class TimelineOut(View):

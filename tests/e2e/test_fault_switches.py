@@ -51,7 +51,9 @@ def test_an_unavailable_service_is_waited_for(shop: Shop, switch: Switch) -> Non
     saga_id = shop.buy(shop.product())
     assert shop.became(saga_id) == COMPLETED
     assert attempts_of(shop.saga(saga_id))["process_payment"] > 1
-    assert "503" in shop.timeline(saga_id, step="process_payment")[0]["detail"]
+    first = shop.timeline(saga_id, step="process_payment")[0]
+    assert (first["status_code"], first["fault"], first["together"]) == (503, "unavailable", 1)
+    assert "503" in first["detail"]
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,11 @@ from saga_orchestrator.store import Kind, Save
 from shared.ids import new_id
 from tests.integration.api_client import ApiClient, body_of
 from tests.integration.choreography_client import Window
-from tests.unit.saga_choreography.histories import COMPLETED, HISTORIES, PAID, Story
+from tests.unit.saga_choreography.histories import CANCELLED, COMPLETED, HISTORIES, PAID, Story
 
 LONG = 60.0
 CHARGE = Command("process_payment", Direction.ACTION)
+STATUS = {Succeeded: 200, Refused: 402, Unknown: 503}  # of the answer
 
 
 class Stage(ApiClient):
@@ -67,6 +68,10 @@ class Stage(ApiClient):
         """A saga whose card was declined, and that is compensated."""
         raise NotImplementedError
 
+    def undo(self, saga_id: UUID) -> None:
+        """Have a completed saga undone that somebody wants undone."""
+        raise NotImplementedError
+
 
 class Orchestrated(Stage):
     """Executors are played by the test."""
@@ -104,6 +109,10 @@ class Orchestrated(Stage):
         self.drive(lambda command: Unknown("away") if command == CHARGE else Succeeded(), commands=2)
         return saga_id
 
+    def undo(self, saga_id: UUID) -> None:
+        self.drive(lambda _: Succeeded())
+        assert self.read(f"/{saga_id}")["status"] == "compensated"
+
     def drive(self, outcome_of: Callable[[Command], Outcome], commands: int = 20) -> None:
         """Take the sagas that are due and ask for so many commands of each; hand it back then, or end it."""
         with self.transaction() as connection:
@@ -115,7 +124,7 @@ class Orchestrated(Stage):
                     break
                 hand.ask(command)
                 outcome, now = outcome_of(command), datetime.now(UTC)
-                hand.tried(command, Try(now, now, outcome))
+                hand.tried(command, Try(now, now, outcome, 2, STATUS[type(outcome)], "slow"))
                 hand.move(apply(CHECKOUT, hand.state, command, outcome))
             ended = hand.state.ended
             save = Save(Kind.END if ended else Kind.HAND_BACK, hand.as_it_is(), None if ended else LONG)
@@ -146,6 +155,9 @@ class Choreographed(Stage, Window):
 
     def declined(self) -> UUID:
         return self._told(HISTORIES["declined"])
+
+    def undo(self, saga_id: UUID) -> None:
+        self.record(Story(saga_id=saga_id, beginning=datetime.now(UTC)).events(*CANCELLED[1:]))
 
     def _told(self, names: tuple[str, ...]) -> UUID:
         story = Story()

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from itertools import chain
@@ -14,7 +15,7 @@ from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, problem_of
 from tests.integration.choreography_client import ROOT, Window
-from tests.unit.saga_choreography.histories import BEGINNING, COMPLETED, HISTORIES, PAID, Story
+from tests.unit.saga_choreography.histories import BEGINNING, CANCELLED, COMPLETED, HISTORIES, PAID, Story
 
 
 @pytest.fixture
@@ -74,6 +75,15 @@ def test_any_number_of_sagas_shows_the_same_whoever_records_what_and_however_oft
         assert [shown[name] for name in same] == [expected[name] for name in same], names
 
 
+def test_a_saga_says_what_it_is_to_suffer_also_when_it_is_made_anew(window: Window) -> None:
+    (begun,) = Story().events(*COMPLETED[:1])
+    window.record([replace(begun, fault="process_payment=slow")])
+    assert [saga["fault"] for saga in window.sagas()["items"]] == ["process_payment=slow"]
+    window.execute("UPDATE saga_choreography.sagas SET facts = '{}'")
+    window.rebuild()
+    assert [saga["fault"] for saga in window.sagas()["items"]] == ["process_payment=slow"]
+
+
 def test_sagas_are_made_anew_from_their_events(window: Window) -> None:
     for names in HISTORIES.values():
         window.record(Story().events(*names))
@@ -102,6 +112,16 @@ def test_a_timeline_has_every_event_with_its_publisher_and_its_cause(window: Win
     assert (failed["step"], failed["direction"], failed["outcome"]) == ("process_payment", "action", "refused")
     assert (failed["event_id"], failed["started_at"]) == (str(events[4].id), events[4].time.isoformat())
     assert failed["received_at"] > failed["started_at"]
+
+
+def test_a_commit_that_had_been_done_is_undone_and_one_that_had_not_is_refused(window: Window) -> None:
+    undone, expired = (Story(), Story())
+    window.record(undone.events(*COMPLETED, *CANCELLED))
+    window.record(expired.events(*HISTORIES["hold expired"]))
+    (entry,) = window.timeline(undone.saga_id, event="inventory.commit.failed")
+    assert (entry["step"], entry["direction"], entry["outcome"]) == ("commit_inventory", "compensation", "succeeded")
+    (entry,) = window.timeline(expired.saga_id, event="inventory.commit.failed")
+    assert (entry["step"], entry["direction"], entry["outcome"]) == ("commit_inventory", "action", "refused")
 
 
 def test_sagas_are_listed_newest_first_by_status_and_cart_in_pages(window: Window) -> None:

@@ -72,7 +72,10 @@ def pay(number: int) -> Request:
 
 
 def ask(participants: Participants, count: int) -> Sequence[Outcome | None]:
-    return participants.ask([pay(number) for number in range(count)])
+    return [
+        None if answer is None else answer.outcome
+        for answer in participants.ask([pay(number) for number in range(count)])
+    ]
 
 
 def each(*outcomes: tuple[int, Mapping[str, Any]]) -> tuple[int, Json]:
@@ -153,6 +156,23 @@ def test_a_command_that_is_only_an_endpoint_is_to_be_asked_alone(service: Servic
     unheard_of = (404, {"type": "/problems/unknown-command", "detail": "no command of pagos"})
     service.answer = lambda _, __: each(OK, unheard_of, (404, {"type": "/problems/not-found", "detail": "no cart"}))
     assert ask(participants, 3) == [Succeeded(), None, Refused("pagos: HTTP 404: no cart")]
+
+
+def test_each_answer_says_with_how_many_it_came_its_status_and_what_was_done_on_purpose(
+    service: Service, participants: Participants
+) -> None:
+    injected = (402, {"detail": "declined", "injected": "refuse"})
+    service.answer = lambda path, _: each(OK, injected) if path == TOGETHER else (201, {"injected": ["\0"]})
+    answers = [*participants.ask([pay(0), pay(1)]), *participants.ask([pay(2)])]
+    assert [answer and (answer.together, answer.status_code, answer.fault) for answer in answers] == [
+        (2, 201, None),
+        (2, 402, "refuse"),
+        (1, 201, None),
+    ]
+    service.answer = lambda _, __: None
+    (silent,) = participants.ask([pay(3)])
+    assert silent
+    assert (silent.together, silent.status_code) == (1, None)
 
 
 def test_what_is_only_read_goes_alone(participants: Participants) -> None:

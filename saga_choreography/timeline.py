@@ -1,0 +1,81 @@
+"""The timeline of a choreographed saga, of its events and of what was done about it."""
+
+from collections.abc import Collection, Sequence
+
+from saga_choreography.choreography import CHECKOUT
+from saga_choreography.definition import Fact
+from shared.db import Row
+from shared.event_bus import CONTRACT, Backward, CheckoutCompleted, entry_of
+from shared.saga.timeline import with_undone
+from shared.saga_views import TimelineEntryOut
+
+COMPLETED = entry_of(CheckoutCompleted).name
+About = tuple[str | None, str | None, str | None]  # step, direction, outcome
+
+
+def timeline_out(events: Sequence[Row], notes: Sequence[Row]) -> list[TimelineEntryOut]:
+    """Events and what was done about the saga, in order."""
+    known = {row["type"] for row in events}
+    entries = [(row["occurred_at"], row["id"], _event_out(row, known)) for row in events]
+    entries += [(row["at"], row["id"], _note_out(row)) for row in notes]
+    return with_undone([entry for _, __, entry in sorted(entries, key=lambda each: each[:2])])
+
+
+def _event_out(row: Row, known: Collection[str]) -> TimelineEntryOut:
+    entry = CONTRACT[row["type"]]
+    payload = entry.payload.model_validate_json(row["payload"])
+    step, direction, outcome = _about(entry.payload, known)
+    return TimelineEntryOut(
+        id=row["id"],
+        kind="event",
+        service=entry.publisher,
+        step=step,
+        direction=direction,
+        attempt=None,
+        outcome=outcome,
+        started_at=row["occurred_at"],
+        finished_at=row["occurred_at"],
+        detail=payload.reason if isinstance(payload, Backward) else None,
+        executor=None,
+        event_id=row["id"],
+        event=row["type"],
+        publisher=entry.publisher,
+        cause=row["cause"],
+        received_at=row["received_at"],
+        by=getattr(payload, "by", None),
+        reason=getattr(payload, "reason", None),
+    )
+
+
+def _note_out(row: Row) -> TimelineEntryOut:
+    return TimelineEntryOut(
+        id=row["id"],
+        kind=row["kind"],
+        service=None,
+        step=None,
+        direction=None,
+        attempt=None,
+        outcome=None,
+        started_at=row["at"],
+        finished_at=row["at"],
+        detail=row["detail"],
+        executor=None,
+        by=row["by"],
+        reason=row["reason"],
+    )
+
+
+def _about(fact: Fact, known: Collection[str]) -> About:
+    """What an event says of which step, of a saga of which events of these types are known.
+
+    One event tells both of a commit that was refused and of one that was undone: the latter if it had been done.
+    """
+    for step in CHECKOUT.steps:
+        done = not {entry_of(step.ends).name, COMPLETED}.isdisjoint(known)
+        if fact is step.undone and (done or fact is not step.fails):
+            return step.name, "compensation", "succeeded"
+        if fact is step.fails:
+            return step.name, "action", "refused"
+        if fact in {step.begins, step.ends}:
+            return step.name, "action", "succeeded" if fact is step.ends else None
+    return None, None, None

@@ -1,0 +1,21 @@
+"""What follows from the entries of a timeline together."""
+
+from collections.abc import Sequence
+
+from shared.saga_views import TimelineEntryOut
+
+MAY_HAVE_BEEN_DONE = frozenset({"succeeded", "unknown"})
+
+
+def with_undone(entries: Sequence[TimelineEntryOut]) -> list[TimelineEntryOut]:
+    """The entries, each compensation with the id of what it undoes: the step's latest action that was not refused.
+
+    No action follows its compensation, so their order does not matter: services' clocks may differ.
+    """
+    actions = {
+        entry.step: entry.id for entry in entries if entry.direction == "action" and entry.outcome in MAY_HAVE_BEEN_DONE
+    }
+    return [
+        entry.model_copy(update={"undoes": actions.get(entry.step)}) if entry.direction == "compensation" else entry
+        for entry in entries
+    ]

@@ -1,0 +1,78 @@
+"""What a timeline says of each request or event, in the same shape in both styles."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from tests.integration.saga_stages import STAGES, Orchestrated, Stage, stage_of
+
+SERVICES = {
+    "reserve_inventory": "inventario",
+    "process_payment": "pagos",
+    "create_order": "carrito",
+    "commit_inventory": "inventario",
+}
+
+
+@pytest.fixture(params=sorted(STAGES))
+def stage(request: pytest.FixtureRequest, service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Stage:
+    return stage_of(request.param, service_client(request.param, database_url=fresh_database_url))
+
+
+def timeline(stage: Stage, saga_id: object) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = stage.read(f"/{saga_id}/timeline")["items"]
+    return items
+
+
+def test_each_entry_of_a_step_names_the_service_and_a_compensation_the_action_that_it_undoes(stage: Stage) -> None:
+    entries = timeline(stage, stage.declined())
+    assert len({entry["id"] for entry in entries}) == len(entries)
+    of_steps = [entry for entry in entries if entry["step"] in SERVICES]
+    assert [entry["service"] for entry in of_steps] == [SERVICES[entry["step"]] for entry in of_steps]
+    by_id = {entry["id"]: entry for entry in entries}
+    undone = [(entry["step"], by_id[entry["undoes"]]) for entry in entries if entry["undoes"]]
+    assert [(step, action["step"], action["direction"], action["outcome"]) for step, action in undone] == [
+        ("reserve_inventory", "reserve_inventory", "action", "succeeded")
+    ], "the payment was declined, so that nothing of it is undone"
+
+
+def test_an_undone_saga_undoes_every_step_the_last_one_first_and_says_who_wanted_it(stage: Stage) -> None:
+    saga_id = stage.completed()
+    asked = stage.post(f"{stage.base}/{saga_id}/compensate", {"by": "luz", "reason": "changed her mind"})
+    assert asked.status_code == 202
+    stage.undo(saga_id)
+    entries = timeline(stage, saga_id)
+    undone = [entry["step"] for entry in entries if entry["undoes"]]
+    assert undone == [*SERVICES][::-1]
+    (note,) = [entry for entry in entries if entry["kind"] == "compensation_asked"]
+    assert (note["by"], note["reason"], note["detail"], note["service"]) == ("luz", "changed her mind", None, None)
+
+
+def test_both_styles_answer_in_the_same_shape(stage: Stage) -> None:
+    (entry, *_) = timeline(stage, stage.declined())
+    assert {"id", "service", "together", "status_code", "fault", "undoes"} <= entry.keys()
+
+
+def test_a_request_tells_its_status_and_how_many_sagas_were_in_it(
+    service_client: Callable[..., FlaskClient], fresh_database_url: str
+) -> None:
+    stage = stage_of("saga_orchestrator", service_client("saga_orchestrator", database_url=fresh_database_url))
+    entries = timeline(stage, stage.declined())
+    told = [(entry["step"], entry["status_code"]) for entry in entries if entry["kind"] == "attempt"]
+    assert told[:2] == [("reserve_inventory", 200), ("process_payment", 402)]
+    assert {(entry["together"], entry["fault"]) for entry in entries if entry["kind"] == "attempt"} == {(2, "slow")}
+    assert {entry["together"] for entry in entries if entry["kind"] != "attempt"} == {None}
+
+
+def test_a_saga_in_a_list_says_what_it_is_to_suffer(
+    service_client: Callable[..., FlaskClient], fresh_database_url: str
+) -> None:
+    stage = Orchestrated(service_client("saga_orchestrator", database_url=fresh_database_url))
+    stage.begun()
+    assert [saga["fault"] for saga in stage.sagas()["items"]] == [None]
+    with stage.transaction() as connection:
+        connection.execute(text("UPDATE saga_orchestrator.sagas SET fault = 'process_payment=slow'"))
+    assert [saga["fault"] for saga in stage.sagas()["items"]] == ["process_payment=slow"]
