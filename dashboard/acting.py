@@ -1,25 +1,25 @@
 """What an operator can have done from a saga's page: undo it, or have it tried again.
 
-Each is a page of its own that says beforehand what will be done, and asks why and by whom. Where the services want the
-operator's token, it is asked for once and kept in a cookie that no script and no other site's page can use; the
-dashboard has none of its own. Requests that other sites' pages make are refused before they come here
-(`shared/browsers.py`).
+Each is a page of its own that says beforehand what will be done, and asks why and by whom. Requests that other sites'
+pages make are refused before they come here (`shared/browsers.py`).
 """
 
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, redirect, request
+from flask import Blueprint, Response, abort, redirect
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
+from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused, token, typed_token
 from dashboard.reading import STYLES, Services, Style, services
-from dashboard.words import ENDED, service_of, step_name
+from dashboard.web import html
+from dashboard.words import service_of, step_name
+from shared.saga_states import ENDED
 
 routes = Blueprint("acting", __name__)
 
-COOKIE = "operator_token"
 PATH = '/sagas/<any(orchestrated,choreographed):style>/<uuid:saga_id>/<any("compensate","retry"):action>'
 UNTOUCHED = frozenset({"pending", "skipped"})  # steps that a compensation has nothing to do with, as far as is known
 
@@ -27,32 +27,18 @@ UNTOUCHED = frozenset({"pending", "skipped"})  # steps that a compensation has n
 @routes.get(PATH)
 def preview(style: str, saga_id: UUID, action: str) -> Response:
     """What would be done."""
-    return _form(_saga(services(), STYLES[style], saga_id), action, {"reason": "", "by": ""})
+    return _form(_saga(services(), STYLES[style], saga_id), action, EMPTY)
 
 
 @routes.post(PATH)
 def act(style: str, saga_id: UUID, action: str) -> Answer:
     """Have it done; the form again when the service refuses, with its reason."""
-    values = {name: request.form.get(name, "").strip()[:200] for name in ("reason", "by")}
-    typed = request.form.get("token", "").strip()
-    used = typed or token()
-    reply = services().ask(STYLES[style], str(saga_id), action, values, used)
+    values, typed = reason_and_name(), typed_token()
+    reply = services().ask(STYLES[style], str(saga_id), action, values, typed or token())
     if reply.status == 202:
         return keep_token(redirect(f"/sagas/{style}/{saga_id}", 303), typed)
     saga = _saga(services(), STYLES[style], saga_id)
-    return _form(saga, action, {**values, "error": why_refused(reply.status, reply.body, used)}, reply.status)
-
-
-def token() -> str:
-    """The operator's token that this viewer has given; empty without."""
-    return request.cookies.get(COOKIE, "")
-
-
-def keep_token(answer: Answer, typed: str) -> Answer:
-    """The answer, with the token for this session of the browser if one was typed."""
-    if typed:
-        answer.set_cookie(COOKIE, typed, httponly=True, samesite="Strict", secure=request.is_secure)
-    return answer
+    return _form(saga, action, {**values, **refused(reply, typed or token())}, reply.status)
 
 
 def possible(saga: Mapping[str, Any]) -> list[str]:
@@ -80,13 +66,5 @@ def _saga(asked: Services, style: Style, saga_id: UUID) -> Mapping[str, Any]:
 
 
 def _form(saga: Mapping[str, Any], action: str, values: Mapping[str, Any], status: int = 200) -> Response:
-    filled = {"error": "", "needs_token": status == 401, **values}
-    markup = pages.confirm_page(saga, action, plan(saga, action), filled)
-    return Response(markup, status, mimetype="text/html")
-
-
-def why_refused(status: int, body: Mapping[str, Any], used: str) -> str:
-    """The reason of a refusal, as a form shows it; `used` is the token that was sent, empty without."""
-    if status == 401:
-        return "That is not the operator's token." if used else "This needs the operator's token."
-    return str(body.get("detail") or f"HTTP {status}")
+    markup = pages.confirm_page(saga, action, plan(saga, action), values)
+    return html(markup, status)

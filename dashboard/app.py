@@ -10,8 +10,10 @@ from werkzeug.exceptions import HTTPException
 from dashboard import acting, breaking, comparing, dead_letters, operating, pages
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.config import Settings
+from dashboard.operator_form import token
 from dashboard.reading import Services
 from dashboard.routes import routes
+from dashboard.web import html
 from shared import browsers
 from shared.logs import configure_logs
 from shared.web import Answer, respond
@@ -86,8 +88,8 @@ def _add_errors(made: Flask) -> None:
 
     @made.errorhandler(TokenNeeded)
     def token_needed(_: TokenNeeded) -> Response:
-        markup = pages.token_page(request.full_path.rstrip("?"), was_wrong=bool(acting.token()))
-        return Response(markup, 401, mimetype="text/html")
+        markup = pages.token_page(request.full_path.rstrip("?"), was_wrong=bool(token()))
+        return html(markup, 401)
 
     @made.errorhandler(Refused)
     def refused(error: Refused) -> Response:
@@ -104,7 +106,7 @@ def _add_errors(made: Flask) -> None:
 
 
 def _error(status: int, title: str, detail: str, peers: list[tuple[str, str]] | None = None) -> Response:
-    return Response(pages.error_page(status, title, detail, peers), status, mimetype="text/html")
+    return html(pages.error_page(status, title, detail, peers), status)
 
 
 def __getattr__(name: str) -> Flask:

@@ -53,15 +53,10 @@ class Asking:
 
     def _needed(self, service: str, path: str) -> Json | None:
         """The answer; None for 404. Raises `Unreachable`, and `Refused` for any other refusal."""
-        try:
-            reply = self._peers[service].get(path)
-        except PEER_FAILED as error:
-            raise Unreachable([(service, self._urls[service])], error.detail) from error
-        if reply.status == 503:
-            raise Unreachable([(service, self._urls[service])], f"{service}: {reply.body.get('detail', 'not now')}")
-        if reply.status in {200, 404}:
-            return reply.body if reply.status == 200 else None
-        raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
+        reply = self._heard(service, lambda peer: peer.get(path))
+        if reply.status == 404:
+            return None
+        return self._answer(service, reply)
 
     def _optional(self, service: str, path: str) -> Json | None:
         """The answer; None when there is none, whatever the reason."""
@@ -77,24 +72,34 @@ class Asking:
 
     def _as_operator(self, service: str, path: str, token: str, method: str = "GET", body: Json | None = None) -> Json:
         """The answer. Raises `Unreachable`, `Refused`, or `TokenNeeded`."""
-        try:
-            reply = self._peers[service].request(method, path, body, bearer(token))
-        except PEER_FAILED as error:
-            raise Unreachable([(service, self._urls[service])], error.detail) from error
+        reply = self._heard(service, lambda peer: peer.request(method, path, body, bearer(token)))
         if reply.status == 401:
             raise TokenNeeded
-        if reply.status == 503:
-            raise Unreachable([(service, self._urls[service])], str(reply.body.get("detail", "not now")))
-        if reply.status != 200:
-            raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
-        return reply.body
+        return self._answer(service, reply)
 
     def _post(self, service: str, path: str, body: Json, headers: Mapping[str, str], wait: float = 0) -> Reply:
         """Raises `Unreachable`; `wait` seconds are added to the time limit."""
+        return self._heard(service, lambda peer: peer.request("POST", path, body, headers, wait))
+
+    def _heard(self, service: str, request: Callable[[Peer], Reply]) -> Reply:
+        """What the service answers to this request. Raises `Unreachable` when it answers nothing."""
         try:
-            return self._peers[service].request("POST", path, body, headers, wait)
+            return request(self._peers[service])
         except PEER_FAILED as error:
             raise Unreachable([(service, self._urls[service])], error.detail) from error
+
+    def _answer(self, service: str, reply: Reply) -> Json:
+        """What was answered. Raises `Unreachable` for "not now", and `Refused` for everything else but 200."""
+        if reply.status == 503:
+            raise Unreachable([(service, self._urls[service])], f"{service}: {reply.body.get('detail', 'not now')}")
+        if reply.status != 200:
+            raise refusal(service, reply)
+        return reply.body
+
+
+def refusal(service: str, reply: Reply) -> Refused:
+    """The error for an answer that refuses."""
+    return Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
 
 
 def bearer(token: str) -> Mapping[str, str]:

@@ -4,11 +4,11 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.acting import token
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.faults import EFFECTS, PARTICIPANTS, Json, Participant, request_of
+from dashboard.operator_form import token
 from dashboard.reading import services
-from dashboard.routes import now
+from dashboard.web import html, now
 
 routes = Blueprint("breaking", __name__)
 
@@ -24,9 +24,7 @@ def faults() -> Response:
 @routes.post(AT)
 def switch_on(service: str) -> Answer:
     """Switch on what the form says; the page again when it makes no sense, with why."""
-    name = request.form.get("name", "")
-    if name not in EFFECTS:
-        abort(404, "There is no such fault.")
+    name = _named()
     try:
         body = request_of(request.form)
     except ValueError:
@@ -37,10 +35,14 @@ def switch_on(service: str) -> Answer:
 @routes.post(f"{AT}/off")
 def switch_off(service: str) -> Answer:
     """Switch one fault off."""
+    return _switch(service, _named(), None)
+
+
+def _named() -> str:
     name = request.form.get("name", "")
     if name not in EFFECTS:
         abort(404, "There is no such fault.")
-    return _switch(service, name, None)
+    return name
 
 
 def _switch(service: str, name: str, body: Json | None) -> Answer:
@@ -67,4 +69,4 @@ def _read(service: str) -> Participant:
 
 def _page(error: str, status: int = 200) -> Response:
     found = [_read(service) for service in PARTICIPANTS]
-    return Response(pages.faults_page(found, error, now()), status, mimetype="text/html")
+    return html(pages.faults_page(found, error, now()), status)

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as Answer
 from dashboard import pages
 from dashboard.asking import Refused
 from dashboard.reading import STYLES, services
-from dashboard.routes import now
+from dashboard.web import html, now
 from dashboard.words import METHODS
 
 routes = Blueprint("comparing", __name__)
@@ -49,9 +49,9 @@ def compare(orchestrated: UUID, choreographed: UUID) -> Response:
     """Both, while they run and afterwards; one that is not known yet is waited for."""
     ids = {"orchestrated": str(orchestrated), "choreographed": str(choreographed)}
     found = [services().story(STYLES[style], saga_id) for style, saga_id in ids.items()]
-    return Response(pages.compare_page(ids, found, now()), mimetype="text/html")
+    return html(pages.compare_page(ids, found, now()))
 
 
 def _form(wanted: Mapping[str, Any], error: str = "", status: int = 200) -> Response:
     markup = pages.compare_form(services().products(), wanted, METHODS, error)
-    return Response(markup, status, mimetype="text/html")
+    return html(markup, status)

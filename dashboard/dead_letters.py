@@ -10,10 +10,10 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.acting import keep_token, token, why_refused
+from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused, token, typed_token
 from dashboard.parked import CONSUMERS, Parked, parked
 from dashboard.reading import MOST_LETTERS, services
-from dashboard.routes import now
+from dashboard.web import html, now
 
 routes = Blueprint("dead_letters", __name__)
 
@@ -21,30 +21,27 @@ routes = Blueprint("dead_letters", __name__)
 @routes.get("/dead-letters")
 def dead_letters() -> Response:
     """What is parked, why, and whose saga it is of; and what redrives did."""
-    return _page(pages.dead_letters_page(_parked(), request.args.get("done", ""), now()))
+    return html(pages.dead_letters_page(_parked(), request.args.get("done", ""), now()))
 
 
 @routes.get("/dead-letters/redrive")
 def preview() -> Response:
     """What would be delivered again."""
-    return _page(pages.redrive_page(_parked(), {"reason": "", "by": "", "error": "", "needs_token": False}))
+    return html(pages.redrive_page(_parked(), EMPTY))
 
 
 @routes.post("/dead-letters/redrive")
 def act() -> Answer:
     """Have it delivered again; the form again when the service refuses, with its reason."""
-    values = {name: request.form.get(name, "").strip()[:200] for name in ("reason", "by")}
-    typed = request.form.get("token", "").strip()
-    used = typed or token()
+    values, typed = reason_and_name(), typed_token()
     service, event = _filter()
     chosen = {name: value for name, value in (("service", service), ("event", event)) if value}
-    reply = services().redrive({**values, **chosen}, used)
+    reply = services().redrive({**values, **chosen}, typed or token())
     if reply.status == 200:
         return keep_token(redirect(f"/dead-letters?done={reply.body['id']}", 303), typed)
     nothing: Mapping[str, Any] = {"items": [], "redrives": []}
     again = parked(nothing, service, event, MOST_LETTERS)
-    refused = {"error": why_refused(reply.status, reply.body, used), "needs_token": reply.status == 401}
-    return _page(pages.redrive_page(again, {**values, **refused}), reply.status)
+    return html(pages.redrive_page(again, {**values, **refused(reply, typed or token())}), reply.status)
 
 
 def _filter() -> tuple[str, str]:
@@ -57,7 +54,3 @@ def _filter() -> tuple[str, str]:
 def _parked() -> Parked:
     service, event = _filter()
     return parked(services().dead_letters(service, token()), service, event, MOST_LETTERS)
-
-
-def _page(markup: str, status: int = 200) -> Response:
-    return Response(markup, status, mimetype="text/html")

@@ -9,10 +9,10 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.acting import keep_token, token
 from dashboard.asking import Unreachable
+from dashboard.operator_form import keep_token, token, typed_token
 from dashboard.reading import STYLES, services
-from dashboard.routes import now
+from dashboard.web import html, now
 
 routes = Blueprint("operating", __name__)
 
@@ -27,7 +27,7 @@ def operations() -> Response:
     except ValueError:
         abort(404, "That is no id.")
     found = [_page_of(style, before) for style in STYLES]
-    return Response(pages.operations_page(found, before, now()), mimetype="text/html")
+    return html(pages.operations_page(found, before, now()))
 
 
 @routes.post("/operator")
@@ -35,7 +35,7 @@ def operator() -> Answer:
     """Keep the token that was typed, and go on to where it was wanted."""
     wanted = urlsplit(request.form.get("next", "/"))
     path = f"/{wanted.path.lstrip('/')}" + (f"?{wanted.query}" if wanted.query else "")
-    return keep_token(redirect(path, 303), request.form.get("token", "").strip())
+    return keep_token(redirect(path, 303), typed_token())
 
 
 def _page_of(style: str, before: str) -> Page:

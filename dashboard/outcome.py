@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard.words import ENDED, State, money
+from dashboard.words import State, money
+from shared.saga_states import ENDED
 
 Json = Mapping[str, Any]
 

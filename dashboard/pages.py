@@ -20,7 +20,6 @@ from dashboard.story import Json, Story, story_of
 from dashboard.swimlane import swimlane
 from dashboard.words import (
     ACTIONS,
-    ENDED,
     ICONS,
     METHODS,
     OF_STATUS,
@@ -31,6 +30,7 @@ from dashboard.words import (
     money,
     step_name,
 )
+from shared.saga_states import ENDED
 
 # How often a page asks for news, in seconds: while a saga runs, as often as people look; then in case it is undone.
 RUNNING_SECONDS, ENDED_SECONDS, LIST_SECONDS = 1, 10, 2
@@ -52,7 +52,7 @@ def _environment() -> Environment:
         "OF_STATUS": OF_STATUS,
         "STATUSES": STATUSES,
         "METHODS": METHODS,
-        "STEPS": tuple(ACTIONS)[1:-1],
+        "STEPS": STEPS,
     }
     return found
 

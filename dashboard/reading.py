@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import current_app
 
-from dashboard.asking import Asking, Refused, bearer
+from dashboard.asking import Asking, bearer, refusal
 from dashboard.listing import COUNTED, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
 from shared.http_client import Reply
@@ -150,7 +150,7 @@ class Services(Asking):
     def _done(self, service: str, path: str, body: Json) -> Json:
         reply = self._post(service, path, body, {})
         if reply.status >= 300:
-            raise Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
+            raise refusal(service, reply)
         return reply.body
 
     def ask(self, style: Style, saga_id: str, action: str, body: Json, token: str) -> Reply:

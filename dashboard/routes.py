@@ -1,7 +1,6 @@
 """The dashboard over HTTP: read the request, read the services, make the page."""
 
 from dataclasses import fields
-from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Blueprint, Response, abort, redirect, request
@@ -11,6 +10,7 @@ from dashboard import pages
 from dashboard.acting import possible
 from dashboard.listing import Filters, listing
 from dashboard.reading import STYLES, Style, services
+from dashboard.web import html, now
 from dashboard.words import STATUSES
 
 routes = Blueprint("dashboard", __name__)
@@ -20,7 +20,7 @@ routes = Blueprint("dashboard", __name__)
 def sagas() -> Response:
     """Both styles side by side, and the list that the filters in the URL leave."""
     filters = _filters()
-    return _page(pages.sagas_page(listing(filters, services().sagas(filters)), now()))
+    return html(pages.sagas_page(listing(filters, services().sagas(filters)), now()))
 
 
 @routes.get("/sagas/<style>/<uuid:saga_id>")
@@ -29,7 +29,7 @@ def saga(style: str, saga_id: UUID) -> Response:
     found = services().saga(_style(style), str(saga_id))
     if found is None:
         abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
-    return _page(pages.saga_page(*found, now(), possible(found[0])))
+    return html(pages.saga_page(*found, now(), possible(found[0])))
 
 
 @routes.get("/search")
@@ -65,12 +65,3 @@ def _style(name: str) -> Style:
     if name not in STYLES:
         abort(404, "There are orchestrated and choreographed sagas.")
     return STYLES[name]
-
-
-def now() -> datetime:
-    """The time that pages are made at."""
-    return datetime.now(UTC)
-
-
-def _page(markup: str) -> Response:
-    return Response(markup, mimetype="text/html")

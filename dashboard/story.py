@@ -6,7 +6,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from dashboard.words import ENDED, State, service_of, step_name
+from dashboard.words import State, service_of, step_name
+from shared.saga_states import ENDED
 
 Json = Mapping[str, Any]
 

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args
+
+from shared.schemas import PaymentMethod
 
 
 class State(StrEnum):
@@ -45,18 +47,8 @@ OF_STATUS = {
     "stuck": State.FAILED,
 }
 STATUSES = tuple(OF_STATUS)
-# Ways to pay; the last three are always declined.
-METHODS = (
-    "credit_card",
-    "debit_card",
-    "paypal",
-    "wallet",
-    "invalid_card",
-    "declined_card",
-    "insufficient_funds",
-)
+METHODS: tuple[str, ...] = get_args(PaymentMethod)  # the last three are always declined
 UNKNOWN = "\u2013"  # for a figure
-ENDED = frozenset({"completed", "compensated"})
 
 ACTIONS = {
     "read_cart": "Freeze cart",
