@@ -1,6 +1,6 @@
 """What becomes of choreographed checkouts whose steps, messages and consumers suffer faults that were switched on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from shared.testing import concurrently, wait_until
+from tests.e2e.faulty import DOES, Switch, lift, switch
 from tests.e2e.shop import (
     CARRITO,
     CHOREOGRAPHED,
@@ -26,13 +27,7 @@ from tests.e2e.shop import (
 from tests.system.brokers import Broker
 from tests.system.queues import Queues
 
-DOES = {
-    "reserve_inventory": INVENTARIO,
-    "process_payment": PAGOS,
-    "create_order": CARRITO,
-    "commit_inventory": INVENTARIO,
-}
-Switch = Callable[..., None]
+__all__ = ["switch"]
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +40,6 @@ def broker_url(broker: Broker) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def shop_settings(broker_url: str) -> dict[str, Any]:
     return {"rabbitmq_url": broker_url, "env": {"FAULTS": "true", "HANDOVER_SECONDS": "0.5"}}
-
-
-@pytest.fixture
-def switch(shop: Shop) -> Iterator[Switch]:
-    """Switches a fault on at a service; all are off again in the end."""
-
-    def on(service: str, name: str, **body: Any) -> None:
-        answer = requests.put(f"{shop.urls[service]}/faults/{name}", json=body, timeout=PATIENCE)
-        assert answer.status_code == 200, answer.text
-
-    yield on
-    for service in set(DOES.values()):
-        lift(shop, service)
-
-
-def lift(shop: Shop, service: str) -> None:
-    assert requests.delete(f"{shop.urls[service]}/faults", timeout=PATIENCE).status_code == 200
 
 
 def fired(shop: Shop, service: str, saga_id: str) -> dict[str, int]:

@@ -1,20 +1,13 @@
 """What becomes of checkouts whose steps suffer faults that were switched on, in real processes."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import requests
 
-from tests.e2e.shop import CARRITO, COMPLETED, INVENTARIO, PAGOS, PATIENCE, QUICK, Became, Shop, attempts_of
+from tests.e2e.faulty import DOES, Switch, switch
+from tests.e2e.shop import CARRITO, COMPLETED, PAGOS, QUICK, Became, Shop, attempts_of
 
-WHERE = {
-    "reserve_inventory": INVENTARIO,
-    "process_payment": PAGOS,
-    "create_order": CARRITO,
-    "commit_inventory": INVENTARIO,
-}
-Switch = Callable[..., None]
+__all__ = ["switch"]
 
 
 @pytest.fixture(scope="module")
@@ -22,23 +15,9 @@ def shop_settings() -> dict[str, Any]:
     return {"env": {**QUICK, "FAULTS": "true"}}
 
 
-@pytest.fixture
-def switch(shop: Shop) -> Iterator[Switch]:
-    """Switches a fault on; all are off again in the end."""
-
-    def on(step: str, name: str, **body: Any) -> None:
-        url = f"{shop.urls[WHERE[step]]}/faults/{name}"
-        answer = requests.put(url, json={"step": step, **body}, timeout=PATIENCE)
-        assert answer.status_code == 200, answer.text
-
-    yield on
-    for service in set(WHERE.values()):
-        assert requests.delete(f"{shop.urls[service]}/faults", timeout=PATIENCE).status_code == 200
-
-
-@pytest.mark.parametrize("step", WHERE)
+@pytest.mark.parametrize("step", DOES)
 def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(shop: Shop, switch: Switch, step: str) -> None:
-    switch(step, "lose_answer", times=1)
+    switch(DOES[step], "lose_answer", step=step, times=1)
     product = shop.product(quantity=10)
     saga_id = shop.buy(product, 2)
     assert shop.became(saga_id) == COMPLETED
@@ -47,7 +26,7 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(shop: Shop, 
 
 
 def test_an_unavailable_service_is_waited_for(shop: Shop, switch: Switch) -> None:
-    switch("process_payment", "unavailable", times=5)
+    switch(PAGOS, "unavailable", step="process_payment", times=5)
     saga_id = shop.buy(shop.product())
     assert shop.became(saga_id) == COMPLETED
     assert attempts_of(shop.saga(saga_id))["process_payment"] > 1
@@ -65,7 +44,7 @@ def test_an_unavailable_service_is_waited_for(shop: Shop, switch: Switch) -> Non
     ],
 )
 def test_a_refused_step_turns_its_saga_back(shop: Shop, switch: Switch, step: str, left: Became) -> None:
-    switch(step, "refuse")
+    switch(DOES[step], "refuse", step=step)
     product = shop.product(quantity=10)
     saga_id = shop.buy(product, 2)
     assert shop.became(saga_id) == left
@@ -74,8 +53,8 @@ def test_a_refused_step_turns_its_saga_back(shop: Shop, switch: Switch, step: st
 
 
 def test_a_compensation_that_fails_is_tried_until_it_is_done(shop: Shop, switch: Switch) -> None:
-    switch("create_order", "refuse")
-    switch("process_payment", "fail_undo", times=4)
+    switch(CARRITO, "refuse", step="create_order")
+    switch(PAGOS, "fail_undo", step="process_payment", times=4)
     saga_id = shop.buy(shop.product())
     assert shop.became(saga_id).left_nothing
     refunds = shop.timeline(saga_id, step="process_payment", direction="compensation")
@@ -84,15 +63,15 @@ def test_a_compensation_that_fails_is_tried_until_it_is_done(shop: Shop, switch:
 
 @pytest.mark.parametrize("point", ["before", "after"])
 def test_a_process_that_is_killed_comes_back_and_the_step_is_done_once(shop: Shop, switch: Switch, point: str) -> None:
-    switch("process_payment", "kill", times=1, point=point)
+    switch(PAGOS, "kill", step="process_payment", times=1, point=point)
     saga_id = shop.buy(shop.product())
     assert shop.became(saga_id) == COMPLETED
 
 
 def test_many_at_once_each_suffer_their_own(shop: Shop, switch: Switch) -> None:
     """Commands of many sagas that go in one request: some are unavailable, some are lost, none is done twice."""
-    switch("process_payment", "unavailable", times=1, match={"payment_method": "paypal"})
-    switch("process_payment", "lose_answer", times=1, match={"payment_method": "debit_card"})
+    switch(PAGOS, "unavailable", step="process_payment", times=1, match={"payment_method": "paypal"})
+    switch(PAGOS, "lose_answer", step="process_payment", times=1, match={"payment_method": "debit_card"})
     product = shop.product(quantity=100)
     methods = ("paypal", "debit_card", "credit_card") * 6
     sagas = [shop.buy(product, method=method) for method in methods]

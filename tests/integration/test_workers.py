@@ -30,6 +30,7 @@ from shared.event_worker import Part
 from shared.ids import new_id
 from shared.testing import wait_until
 from shared.wakeup import Stop, notify
+from tests.system import heartbeats
 from tests.system.queues import Queues
 from tests.system.running import RunningSystem
 
@@ -103,7 +104,7 @@ def test_a_worker_is_well_while_it_has_nothing_to_do_and_not_when_it_is_frozen(
     for name, file in files.items():
         os.utime(file, (old, old))  # and nobody writes it again, however long one waits
         assert is_unwell(file)
-        assert trouble(file).startswith("frozen for ")
+        assert heartbeats.trouble(file).startswith("frozen for ")
         system.thaw(name)
         wait_until(partial(is_well, file), f"{name} is well again", LONG)
 
@@ -141,18 +142,8 @@ def running(work: Callable[[], None], stop: Stop, hang: Hang) -> Iterator[None]:
         thread.join()
 
 
-def trouble(file: Path) -> str:
-    """What is wrong, as far as is known."""
-    known = heartbeat.trouble(file) if file.exists() else None
-    return known.reason if known else ""
-
-
-def goes_round(file: Path) -> bool:
-    return file.exists() and heartbeat.trouble(file) is None
-
-
 def hung(file: Path) -> str:
-    return wait_until(lambda: trouble(file), "a loop hangs", LONG)
+    return wait_until(lambda: heartbeats.trouble(file), "a loop hangs", LONG)
 
 
 @pytest.mark.parametrize(
@@ -177,12 +168,12 @@ def test_a_loop_of_an_executor_that_hangs_is_named(
     told |= dict.fromkeys(("carrito_service_url", "inventario_service_url", "pagos_service_url"), "http://127.0.0.1:1")
     executor = Executor(app, Settings(_env_file=None, tries_per_attempt=1, progress_seconds=0.05, **told), stop)
     with running(partial(worker.run_all, app, stop, executor.run), stop, hang):
-        wait_until(lambda: goes_round(beats), "it is well", LONG)
+        wait_until(lambda: heartbeats.is_well(beats), "it is well", LONG)
         function, named = hangs
         monkeypatch.setattr(function, hang)
         with app.app_context(), db.transaction() as connection:
             accept(connection)
-        wait_until(lambda: named in trouble(beats), "it is named", LONG)
+        wait_until(lambda: named in heartbeats.trouble(beats), "it is named", LONG)
 
 
 def test_the_loop_of_events_is_named_when_it_hangs(
@@ -194,7 +185,7 @@ def test_the_loop_of_events_is_named_when_it_hangs(
     told: dict[str, Any] = {"SAGA_CHOREOGRAPHY_DATABASE_URL": fresh_database_url, "rabbitmq_url": rabbitmq_url}
     jobs = event_worker.jobs(choreography.db, part, ChoreographySettings(_env_file=None, **told), stop)
     with running(partial(worker.run_all, app, stop, *jobs), stop, hang):
-        wait_until(lambda: goes_round(beats), "it is well", LONG)
+        wait_until(lambda: heartbeats.is_well(beats), "it is well", LONG)
         monkeypatch.setattr("shared.publisher.Publisher.relay", hang)
         with app.app_context(), choreography.db.transaction() as connection:
             notify(connection, part.outbox.channel)
@@ -212,9 +203,9 @@ def test_a_worker_that_cannot_consume_says_why_until_it_can(
     settings = ChoreographySettings(_env_file=None, **told)
     jobs = event_worker.jobs(choreography.db, Part(choreography.outbox, lambda *_: []), settings, stop)
     with running(partial(worker.run_all, app, stop, *jobs), stop, Hang()):
-        wait_until(lambda: "PRECONDITION_FAILED" in trouble(beats), "the cause is said", LONG)
+        wait_until(lambda: "PRECONDITION_FAILED" in heartbeats.trouble(beats), "the cause is said", LONG)
         queues.delete("saga_choreography")
-        wait_until(lambda: goes_round(beats), "it consumes", LONG)
+        wait_until(lambda: heartbeats.is_well(beats), "it consumes", LONG)
 
 
 def test_a_chore_that_hangs_is_named(beats: Path, service_client: Client) -> None:

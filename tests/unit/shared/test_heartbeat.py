@@ -14,6 +14,7 @@ import pytest
 from shared import heartbeat
 from shared.config import ROOT
 from shared.testing import wait_until
+from tests.system.heartbeats import is_well, trouble
 
 LONG = 60.0  # seconds, for which no test waits
 
@@ -67,16 +68,6 @@ def goes_round(over: threading.Event) -> None:
         heartbeat.beat()
 
 
-def reason(file: Path) -> str:
-    """What is wrong, as far as is known."""
-    trouble = heartbeat.trouble(file) if file.exists() else None
-    return trouble.reason if trouble else ""
-
-
-def is_well(file: Path) -> bool:
-    return file.exists() and heartbeat.trouble(file) is None
-
-
 def rewritten(file: Path, times: int = 20) -> list[str]:
     """What is written in the next rounds."""
     seen: dict[int, str] = {}
@@ -105,8 +96,8 @@ def test_one_that_hangs_is_named_beside_others_that_do_not(loop: Start, file: Pa
     loop("idle", waits)
     loop("busy", goes_round)
     over = loop("stuck", hangs)
-    wait_until(lambda: reason(file), "it is noticed", LONG)
-    assert reason(file).startswith("stuck has not gone round for ")
+    wait_until(lambda: trouble(file), "it is noticed", LONG)
+    assert trouble(file).startswith("stuck has not gone round for ")
     over.set()
     wait_until(lambda: is_well(file), "its end is noticed", LONG)
 
@@ -119,7 +110,7 @@ def test_one_that_goes_on_is_well_again(loop: Start, file: Path) -> None:
         goes_round(over)
 
     loop("slow", hesitates)
-    wait_until(lambda: reason(file), "it is noticed", LONG)
+    wait_until(lambda: trouble(file), "it is noticed", LONG)
     goes_on.set()
     wait_until(lambda: is_well(file), "it is well again", LONG)
 
@@ -136,12 +127,12 @@ def test_one_that_goes_round_in_vain_says_why_until_it_does_not(loop: Start, fil
         goes_round(over)
 
     loop("events", in_vain)
-    wait_until(lambda: reason(file), "it is said", LONG)
-    trouble = heartbeat.trouble(file)
-    assert trouble is not None
-    assert not trouble.hangs
-    assert trouble.reason.startswith("events: no such queue!!!")
-    assert len(trouble.reason) < 2 * heartbeat.MOST_SAID
+    wait_until(lambda: trouble(file), "it is said", LONG)
+    known = heartbeat.trouble(file)
+    assert known is not None
+    assert not known.hangs
+    assert known.reason.startswith("events: no such queue!!!")
+    assert len(known.reason) < 2 * heartbeat.MOST_SAID
     again.set()
     wait_until(lambda: is_well(file), "it can again", LONG)
 
@@ -152,7 +143,7 @@ def test_a_file_that_is_old_is_that_of_a_frozen_process(tmp_path: Path) -> None:
     assert heartbeat.trouble(file) is None
     then = time.time() - heartbeat.STALE_SECONDS - 1
     os.utime(file, (then, then))
-    assert reason(file).startswith("frozen for 3")
+    assert trouble(file).startswith("frozen for 3")
 
 
 def test_nothing_is_known_of_one_that_has_not_written_since_it_was_started(tmp_path: Path) -> None:
