@@ -10,7 +10,7 @@ from flask import g
 
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.http import die_if
-from shared.fault_switches.injector import NOTHING, Injected, Injector, prevention, problem
+from shared.fault_switches.injector import Injected, Injector, prevention, problem
 from shared.fault_switches.model import FaultName, KillPoint
 from shared.fault_switches.steps import Half, StepRequest, step_request
 
@@ -63,12 +63,11 @@ class CommandFaults:
         return [_told(outcomes[number], each) for number, each in enumerate(injected)]
 
     def _plan(self, commands: Sequence[CommandLike]) -> list[Injected]:
-        requests = {number: found for number, each in enumerate(commands) if (found := self._request(each)) is not None}
-        planned = dict(zip(requests, self._injector.plan(list(requests.values())), strict=True)) if requests else {}
-        for number, each in planned.items():
+        planned = self._injector.plan([self._request(each) for each in commands])
+        for command, each in zip(commands, planned, strict=True):
             if each.faults:
-                log.warning("injected", faults=each.names, path=commands[number].path)
-        return [planned.get(number, NOTHING) for number in range(len(commands))]
+                log.warning("injected", faults=each.names, path=command.path)
+        return planned
 
     def _request(self, command: CommandLike) -> StepRequest | None:
         half = next((half for pattern, half in self._patterns if pattern.fullmatch(command.path)), None)
@@ -102,9 +101,7 @@ def _told(outcome: Outcome, injected: Injected) -> Outcome:
     """What is said of a command that was done; one whose answer is lost may have been, for all that is known."""
     if injected.get(FaultName.LOSE_ANSWER) is not None:
         return _refused(problem(504, "the answer was lost on purpose", FaultName.LOSE_ANSWER))
-    if not injected.faults or "injected" in outcome["body"]:
-        return outcome
-    return {**outcome, "body": {**outcome["body"], "injected": injected.names}}
+    return {**outcome, "body": injected.marked(outcome["body"])}
 
 
 def _refused(told: Mapping[str, Any]) -> Outcome:

@@ -65,9 +65,7 @@ def _end(injected: Injected, response: Response) -> Response:
     die_if(injected, KillPoint.AFTER)
     if injected.get(FaultName.LOSE_ANSWER) is not None:
         return Response(_broken_off())
-    body = loads(response.get_data())
-    if "injected" not in body:
-        response.set_data(dumps({**body, "injected": injected.names}))
+    response.set_data(dumps(injected.marked(loads(response.get_data()))))
     return response
 
 

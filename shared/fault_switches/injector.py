@@ -33,6 +33,10 @@ class Injected:
         """Their names, as an answer tells them."""
         return ", ".join(fault.name for fault in self.faults)
 
+    def marked(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An answer's body, which tells of them, unless it does so already."""
+        return body if not self.faults or "injected" in body else {**body, "injected": self.names}
+
 
 NOTHING = Injected()
 
@@ -44,11 +48,16 @@ class Injector:
         self._db = db
         self._store = store
 
-    def plan(self, requests: Sequence[StepRequest], *, of_messages: bool = False) -> list[Injected]:
-        """What happens to each request, or to the message that it is on its way.
+    def plan(self, requests: Sequence[StepRequest | None], *, of_messages: bool = False) -> list[Injected]:
+        """What happens to each request, or to the message that it is on its way; to what is for no step, nothing.
 
         Of two alike, of the same saga, one suffers.
         """
+        of_steps = [each for each in requests if each is not None]
+        planned = iter(self._plan(of_steps, of_messages=of_messages) if of_steps else ())
+        return [NOTHING if each is None else next(planned) for each in requests]
+
+    def _plan(self, requests: Sequence[StepRequest], *, of_messages: bool) -> list[Injected]:
         with self._db.transaction() as connection:
             switches = self._store.switched_on(connection)
             due = [

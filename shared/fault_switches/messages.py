@@ -7,7 +7,7 @@ import structlog
 from shared.db import Database
 from shared.event_bus import Event
 from shared.fault_switches.header import faults_of
-from shared.fault_switches.injector import NOTHING, Injected, Injector
+from shared.fault_switches.injector import Injected, Injector
 from shared.fault_switches.model import FaultName
 from shared.fault_switches.steps import EVENTS, StepRequest
 from shared.fault_switches.store import FaultStore
@@ -37,17 +37,13 @@ class MessageFaults:
         return self._planned(events, of_messages=True)
 
     def _planned(self, events: Sequence[Event], *, of_messages: bool) -> list[Injected]:
-        requests = {number: _request(event) for number, event in enumerate(events) if event.entry.name in EVENTS}
-        if not requests:
-            return [NOTHING] * len(events)
-        planned = dict(
-            zip(requests, self._injector.plan(list(requests.values()), of_messages=of_messages), strict=True)
-        )
-        for number, each in planned.items():
+        planned = self._injector.plan([_request(event) for event in events], of_messages=of_messages)
+        for event, each in zip(events, planned, strict=True):
             if each.faults:
-                log.warning("injected", faults=each.names, type=events[number].entry.name)
-        return [planned.get(number, NOTHING) for number in range(len(events))]
+                log.warning("injected", faults=each.names, type=event.entry.name)
+        return planned
 
 
-def _request(event: Event) -> StepRequest:
-    return StepRequest(event.saga_id, EVENTS[event.entry.name], vars(event.payload), faults_of(event.fault))
+def _request(event: Event) -> StepRequest | None:
+    half = EVENTS.get(event.entry.name)
+    return None if half is None else StepRequest(event.saga_id, half, vars(event.payload), faults_of(event.fault))
