@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact
+from saga_choreography.projection import COMPLETED
 from shared.db import Row
-from shared.event_bus import CONTRACT, Backward, CheckoutCompleted, entry_of
+from shared.event_bus import CONTRACT, Backward, entry_of
 from shared.saga.timeline import with_undone
 from shared.saga_views import TimelineEntryOut
 
-COMPLETED = entry_of(CheckoutCompleted).name
 About = tuple[str | None, str | None, str | None]  # step, direction, outcome
 
 
