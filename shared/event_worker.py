@@ -72,11 +72,12 @@ class EventWorker:
 
     def run(self) -> None:
         """Work until told to stop; call it in the app's context. Raises what goes wrong again and again."""
-        self._loop.add_handler(self._stop.pipe.fileno(), self._asked_to_stop, Loop.READ)
-        self._beat()
-        self._listen()
-        self._bus.open()
         with heartbeat.loop("events"):
+            heartbeat.cannot("not connected to the broker yet")
+            self._loop.add_handler(self._stop.pipe.fileno(), self._asked_to_stop, Loop.READ)
+            self._beat()
+            self._listen()
+            self._bus.open()
             self._loop.start()
         self._loop.close()
         self._listener.close()

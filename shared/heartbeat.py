@@ -2,8 +2,8 @@
 
 A loop calls `beat()` in each round and within long work, and waits for something to do inside `resting()`. A thread
 looks at all loops every few seconds and writes `HEARTBEAT_FILE`: empty when all go round, else a line for each loop
-that hangs, or that says by `cannot()` why it goes round in vain. A file that gets old means that the whole process is
-frozen.
+that hangs, or that says by `cannot()` why it goes round in vain; what a loop says is written at once. Nothing is
+written before every loop has begun. A file that gets old means that the whole process is frozen.
 
 Standard library only: `make status` reads the file without the project's libraries.
 """
@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +45,20 @@ class Loop:
         goes = self.resting or self.rounds != self.seen
         self.seen, self.silent = self.rounds, 0 if goes else self.silent + 1
 
+    @property
+    def silent_seconds(self) -> float:
+        """For how long it has not gone round, at the last look."""
+        return self.silent * BEAT_SECONDS
+
+    @property
+    def hangs(self) -> bool:
+        """Whether that is longer than anything may take."""
+        return self.silent_seconds >= HANG_SECONDS
+
 
 _loops: set[Loop] = set()
 _changing = threading.Lock()
+_news = threading.Event()  # what is to be written is no longer what was
 _thread = threading.local()
 
 
@@ -57,6 +68,7 @@ def loop(name: str) -> Iterator[None]:
     own = Loop(name)
     with _changing:
         _loops.add(own)
+    _news.set()
     _thread.loop = own
     try:
         yield
@@ -78,6 +90,7 @@ def cannot(reason: str) -> None:
     own: Loop | None = getattr(_thread, "loop", None)
     if own is not None:
         own.vain = " ".join(reason.split())[:MOST_SAID]
+        _news.set()
 
 
 @contextmanager
@@ -96,37 +109,59 @@ def resting() -> Iterator[None]:
 
 
 @contextmanager
-def watched() -> Iterator[None]:
-    """Look after the loops that run inside, and write what is seen to `HEARTBEAT_FILE`, if one is named."""
+def watched(loops: int = 0) -> Iterator[None]:
+    """Look after the loops that run inside, and write what is seen to `HEARTBEAT_FILE`, if one is named.
+
+    Nothing is written before so many loops have begun: until then, the process is starting, and nobody knows how it is.
+    """
     file = os.environ.get(FILE)
     over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(over, Path(file) if file else None), name="heartbeat", daemon=True)
+    thread = threading.Thread(
+        target=_watch, args=(over, Path(file) if file else None, loops), name="heartbeat", daemon=True
+    )
     thread.start()
     try:
         yield
     finally:
         over.set()
+        _news.set()
         thread.join()
 
 
-def _watch(over: threading.Event, file: Path | None) -> None:
+def _watch(over: threading.Event, file: Path | None, awaited: int) -> None:
     """By looks and not by the clock, so that a process that was frozen as a whole is not judged when it wakes."""
-    while True:
+    next_look = time.monotonic()
+    begun = False
+    while not over.is_set():
+        _news.clear()
         with _changing:
             loops = list(_loops)
-        for each in loops:
-            each.look()
-        silent = {each.name: each.silent * BEAT_SECONDS for each in loops}
-        hang = {name: seconds for name, seconds in silent.items() if seconds >= HANG_SECONDS}
-        if hang:
-            log.error("loops hang: %s", hang)
-        if file is not None:
-            lines = [f"{name} {HANGS} {seconds:.0f} s\n" for name, seconds in hang.items()]
-            _write(file, "".join(lines + [f"{each.name}: {each.vain}\n" for each in loops if each.vain]))
-        if max(hang.values(), default=0.0) >= GIVE_UP_SECONDS:
-            os._exit(GAVE_UP)
-        if over.wait(BEAT_SECONDS):
-            return
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + BEAT_SECONDS
+            _look(loops)
+        begun = begun or len(loops) >= awaited
+        if file is not None and begun:
+            _write(file, "".join(_told(loops)))
+        _news.wait(max(0.0, next_look - time.monotonic()))
+
+
+def _look(loops: Iterable[Loop]) -> None:
+    for each in loops:
+        each.look()
+    hang = {each.name: each.silent_seconds for each in loops if each.hangs}
+    if hang:
+        log.error("loops hang: %s", hang)
+    if max(hang.values(), default=0.0) >= GIVE_UP_SECONDS:
+        os._exit(GAVE_UP)
+
+
+def _told(loops: Iterable[Loop]) -> Iterator[str]:
+    """A line for each loop that hangs, or goes round in vain."""
+    for each in loops:
+        if each.hangs:
+            yield f"{each.name} {HANGS} {each.silent_seconds:.0f} s\n"
+        if each.vain:
+            yield f"{each.name}: {each.vain}\n"
 
 
 def _write(file: Path, text: str) -> None:

@@ -61,7 +61,7 @@ def run_all(app: Flask, stop: Stop, *jobs: Callable[[], None]) -> None:
             stop.request()
 
     threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    with heartbeat.watched():
+    with heartbeat.watched(loops=len(jobs)):
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -192,7 +192,7 @@ def test_the_loop_of_events_is_named_when_it_hangs(
         assert hung(beats).startswith("events ")
 
 
-def test_a_worker_that_cannot_consume_says_why_until_it_can(
+def test_a_worker_that_cannot_consume_is_never_well_and_says_why_until_it_can(
     beats: Path, service_client: Client, fresh_database_url: str, rabbitmq_url: str
 ) -> None:
     queues = Queues(rabbitmq_url)
@@ -203,6 +203,8 @@ def test_a_worker_that_cannot_consume_says_why_until_it_can(
     settings = ChoreographySettings(_env_file=None, **told)
     jobs = event_worker.jobs(choreography.db, Part(choreography.outbox, lambda *_: []), settings, stop)
     with running(partial(worker.run_all, app, stop, *jobs), stop, Hang()):
+        wait_until(beats.exists, "it says how it is", LONG)
+        assert heartbeats.trouble(beats)
         wait_until(lambda: "PRECONDITION_FAILED" in heartbeats.trouble(beats), "the cause is said", LONG)
         queues.delete("saga_choreography")
         wait_until(lambda: heartbeats.is_well(beats), "it consumes", LONG)

@@ -137,6 +137,25 @@ def test_one_that_goes_round_in_vain_says_why_until_it_does_not(loop: Start, fil
     wait_until(lambda: is_well(file), "it can again", LONG)
 
 
+def test_what_a_loop_says_is_written_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", LONG)
+    with heartbeat.watched(), heartbeat.loop("events"):
+        heartbeat.cannot("no broker")
+        wait_until(lambda: trouble(file), "it is said", LONG / 2)
+        heartbeat.cannot("")
+        wait_until(lambda: is_well(file), "it can again", LONG / 2)
+
+
+def test_nothing_is_known_before_every_loop_has_begun(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "HANG_SECONDS", LONG)
+    with heartbeat.watched(loops=2), heartbeat.loop("first"):
+        time.sleep(20 * heartbeat.BEAT_SECONDS)
+        assert not file.exists()
+        with heartbeat.loop("second"):
+            wait_until(lambda: is_well(file), "it is well", LONG)
+        assert rewritten(file)  # and it is looked after until its end
+
+
 def test_a_file_that_is_old_is_that_of_a_frozen_process(tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     file.touch()
