@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from inventario import catalogue, service
 from inventario.models import db
+from inventario.movement_schemas import MovementOut, MovementsOut
+from inventario.movements import lines_of_saga, movements_of
 from inventario.schemas import (
     CartPath,
     PageQuery,
@@ -22,6 +24,7 @@ from inventario.schemas import (
     ReservationsOut,
     ReserveIn,
     RestockIn,
+    SagaPath,
     lines_of,
 )
 from shared.access import public, services_only, services_or_admin
@@ -137,6 +140,16 @@ def reservations_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, line by line, oldest first."""
     with db.transaction() as uow:
         return respond(Answer(ReservationsOut(items=lines_of(service.reservations_of_cart(uow, path.cart_id)))))
+
+
+@routes.get("/movements/<saga_id>", summary="What stock a saga moved", responses={200: MovementsOut})
+@public
+def movements_of_saga(path: SagaPath) -> Response:
+    """From shelf to shelf, line by line, oldest first; nothing for a saga that reserved nothing."""
+    with db.transaction() as connection:
+        lines = lines_of_saga(connection, path.saga_id)
+    movements = movements_of(lines[0]) if lines else []
+    return respond(Answer(MovementsOut(items=[MovementOut.of(each, line) for each in movements for line in lines])))
 
 
 @commands.register("/api/products/reserve", ReserveIn, key=lambda command: command.body.saga)

@@ -98,6 +98,12 @@ class CartPath(Body):
     cart_id: UUID
 
 
+class SagaPath(Body):
+    """A saga."""
+
+    saga_id: UUID
+
+
 class PageQuery(Body):
     """A page of a list."""
 

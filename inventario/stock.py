@@ -54,7 +54,12 @@ WITH found AS (
     ORDER BY reservations.saga_id
     FOR NO KEY UPDATE OF reservations
 ), changed AS (
-    UPDATE reservations SET status = found.status FROM found
+    UPDATE reservations SET status = found.status,
+        committed_at = CASE found.status WHEN 'committed' THEN now() ELSE reservations.committed_at END,
+        returned_at = CASE WHEN found.status = 'committed' OR found.before = 'expired'
+            OR (found.before = 'committed' AND reservations.committed_at IS NULL) THEN reservations.returned_at
+            ELSE now() END
+    FROM found
     WHERE reservations.saga_id = found.saga_id AND found.status <> found.before
 )
 SELECT found.*, product_id, quantity, unit_price_minor FROM found JOIN reservation_lines USING (saga_id)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from pagos import service
 from pagos.domain import Refund
+from pagos.ledger_schemas import LedgerLineOut, LedgerOut
 from pagos.models import db
 from pagos.schemas import (
     CartPath,
@@ -19,6 +20,7 @@ from pagos.schemas import (
     PaymentOut,
     PaymentPath,
     RefundIn,
+    SagaPath,
     SagaPaymentIn,
     SagaPaymentOut,
     SagaPaymentsOut,
@@ -102,6 +104,15 @@ def payments_of_cart(path: CartPath) -> Response:
     with db.transaction() as uow:
         rows = service.payments_of_cart(uow, path.cart_id)
     return respond(Answer(SagaPaymentsOut(items=[SagaPaymentOut.of(row) for row in rows])))
+
+
+@routes.get("/ledger/sagas/<saga_id>", summary="The ledger lines of a saga", responses={200: LedgerOut})
+@public
+def ledger_of_saga(path: SagaPath) -> Response:
+    """What was booked for its payment, oldest first; nothing for a payment that was declined or never asked for."""
+    with db.transaction() as connection:
+        rows = service.ledger_of_saga(connection, path.saga_id)
+    return respond(Answer(LedgerOut(items=[LedgerLineOut.of(row) for row in rows])))
 
 
 @routes.post(

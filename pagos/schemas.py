@@ -100,6 +100,12 @@ class CartPath(Body):
     cart_id: UUID
 
 
+class SagaPath(Body):
+    """A saga."""
+
+    saga_id: UUID
+
+
 class UserPath(Body):
     """A user."""
 

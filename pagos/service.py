@@ -21,7 +21,7 @@ from pagos.domain import (
     WalletNotFound,
     mismatch,
 )
-from pagos.models import barrier, payments, wallets
+from pagos.models import barrier, payments, transfers, wallets
 from shared.barrier import Entry, Undo
 from shared.db import Row
 from shared.errors import DomainError
@@ -110,6 +110,12 @@ def payments_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
     """The saga payments that a cart ever had, declined ones too, oldest first."""
     statement = select(payments).where(payments.c.cart_id == cart_id).order_by(payments.c.created_at, payments.c.id)
     return uow.execute(statement).mappings().all()
+
+
+def ledger_of_saga(connection: Connection, saga_id: UUID) -> Sequence[Row]:
+    """What the ledger has of a saga's payment, oldest first."""
+    statement = select(transfers).join(payments).where(payments.c.saga_id == saga_id).order_by(transfers.c.id)
+    return connection.execute(statement).mappings().all()
 
 
 def deposit(uow: Connection, user_id: str, currency: str, amount_minor: int) -> Row:

@@ -339,3 +339,25 @@ def test_the_schema_refuses_what_breaks_a_rule(fresh: Pagos, admin: Engine, stat
     assert fresh.charge(Saga(20, "wallet", user)).status_code == 201
     with pytest.raises(IntegrityError):
         run(admin, statement)
+
+
+# -- the lines of a saga
+
+
+def lines_of(pagos: Pagos, saga: Saga) -> list[tuple[str, str, str, str]]:
+    items = pagos.get(f"/api/v1/ledger/sagas/{saga.saga_id}").json["items"]  # type: ignore[index]
+    assert {each["payment_id"] for each in items} <= {str(saga.payment_id)}
+    return [(each["kind"], each["debit_account"], each["credit_account"], str(each["amount"])) for each in items]
+
+
+def test_a_saga_s_lines_tell_what_was_booked_for_it_and_nothing_else(pagos: Pagos) -> None:
+    user = new_user()
+    pagos.deposit(user, 100)
+    kept, undone, declined = Saga("7.50"), Saga(20, "wallet", user), Saga(1, "declined_card")
+    for saga in (kept, undone, declined):
+        pagos.charge(saga)
+    pagos.refund(undone)
+    assert lines_of(pagos, kept) == [("capture", "clearing:credit_card", "revenue", "7.50")]
+    wallet = f"wallet:{user}"
+    assert lines_of(pagos, undone) == [("capture", wallet, "revenue", "20.00"), ("refund", "revenue", wallet, "20.00")]
+    assert lines_of(pagos, declined) == lines_of(pagos, Saga()) == []

@@ -53,8 +53,13 @@ READS = {
         "/orders/{order}",
         "/orders/saga/{cart}",
     ],
-    "inventario": ["/api/products?limit=5", "/api/products/{product}", "/api/products/reservations/{cart}"],
-    "pagos": ["/api/v1/payments/saga/{cart}", "/api/v1/wallets/ana"],
+    "inventario": [
+        "/api/products?limit=5",
+        "/api/products/{product}",
+        "/api/products/reservations/{cart}",
+        "/api/products/movements/{saga}",
+    ],
+    "pagos": ["/api/v1/payments/saga/{cart}", "/api/v1/ledger/sagas/{saga}", "/api/v1/wallets/ana"],
     **{
         service: [
             *(f"{listed}{query}" for query in QUERIES),

@@ -1,0 +1,31 @@
+"""Response bodies of the movements of stock."""
+
+from pydantic import Field
+
+from inventario.movements import Kind, Movement, Place
+from shared.db import Row
+from shared.money import to_decimal
+from shared.schemas import Money, Time, View
+
+
+class MovementOut(View):
+    """So many of one product, moved from one shelf to another; the price was frozen when it was reserved."""
+
+    kind: Kind
+    product_id: int
+    quantity: int
+    unit_price: Money
+    from_shelf: Place | None = Field(description="null when an older version did not keep whether it had been sold")
+    to_shelf: Place
+    moved_at: Time | None = Field(description="null when an older version did not keep it")
+
+    @classmethod
+    def of(cls, movement: Movement, line: Row) -> "MovementOut":
+        """The view of one line that moved."""
+        return cls(**{**vars(movement), **line}, unit_price=to_decimal(line["unit_price_minor"]), moved_at=movement.at)
+
+
+class MovementsOut(View):
+    """The movements of a saga's stock, oldest first, and of one moment in the order of products."""
+
+    items: list[MovementOut]

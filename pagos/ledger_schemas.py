@@ -1,0 +1,31 @@
+"""Response bodies of the ledger."""
+
+from typing import Literal
+from uuid import UUID
+
+from shared.db import Row
+from shared.money import to_decimal
+from shared.schemas import Money, Time, View
+
+
+class LedgerLineOut(View):
+    """One movement of money: `amount` goes from the debit account to the credit account."""
+
+    payment_id: UUID
+    kind: Literal["capture", "refund"]
+    debit_account: str
+    credit_account: str
+    amount: Money
+    currency: str
+    created_at: Time
+
+    @classmethod
+    def of(cls, row: Row) -> "LedgerLineOut":
+        """The view of a row."""
+        return cls(**dict(row), amount=to_decimal(row["amount_minor"]))
+
+
+class LedgerOut(View):
+    """The ledger lines of a saga, oldest first."""
+
+    items: list[LedgerLineOut]
