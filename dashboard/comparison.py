@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dashboard.story import Story
+from dashboard.story import WINDOW, Story
 from dashboard.words import State, duration
+
+FREEZE = ("read_cart", "action")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ def differences(stories: Sequence[Story]) -> list[Difference]:
         _difference("Books open", stories, _open, duration),
         _difference("HTTP calls of the saga", stories, lambda story: _count(story, "attempt"), _whole),
         _difference("Messages", stories, lambda story: _count(story, "event"), _whole),
+        _difference("Commits of the participants", stories, _commits, _whole),
         _difference("Compensations", stories, _compensations, _whole),
     ]
 
@@ -44,6 +47,20 @@ def _open(story: Story) -> float:
 
 def _count(story: Story, kind: str) -> float:
     return float(sum(moment.kind == kind for moment in story.moments))
+
+
+def _commits(story: Story) -> float:
+    """Local transactions of carrito, inventario and pagos, of which the timeline shows what came of each.
+
+    Asked by HTTP: one for each half of a step that was answered, yes or no; a repetition changes nothing. By events:
+    one for each event that a participant reacted to, whatever it published then. In both, one that freezes the cart,
+    which carrito does before it hands a checkout over.
+    """
+    if story.is_orchestrated:
+        answered = (each for each in story.moments if each.entry["outcome"] in {"succeeded", "refused"})
+        return float(len({FREEZE, *(each.key for each in answered)}))
+    events = (each.entry for each in story.moments if each.kind == "event" and each.entry["publisher"] != WINDOW)
+    return float(len({(entry["publisher"], entry["cause"]) for entry in events}))
 
 
 def _compensations(story: Story) -> float:

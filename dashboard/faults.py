@@ -23,6 +23,8 @@ EFFECTS = {
 }
 OF_MESSAGES = frozenset({"deliver_twice", "delay_message"})
 NUMBERS = ("times", "milliseconds")
+# How the services call what a form lets a fault be only for.
+MATCHED = {"user": "user_id", "cart": "cart_id", "method": "payment_method"}
 POINTS = {"": "\u2013", "before": "before the step", "after": "after its commit"}  # of `kill` only
 
 
@@ -49,7 +51,7 @@ def request_of(form: Mapping[str, str]) -> Json:
     """The body that switches a fault on, of what was filled in; raises `ValueError` for numbers that are none."""
     numbers = {name: int(form[name]) for name in NUMBERS if form.get(name, "").strip()}
     texts = {name: form[name] for name in ("step", "point") if form.get(name)}
-    match = {"user_id": form["user"].strip()} if form.get("user", "").strip() else {}
+    match = {field: form[name].strip() for name, field in MATCHED.items() if form.get(name, "").strip()}
     return {**texts, **numbers, **({"match": match} if match else {})}
 
 

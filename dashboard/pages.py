@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboard.banner import banner, first_trouble
+from dashboard.choices import Choices
 from dashboard.comparison import differences
 from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
 from dashboard.flow import rails, sequence
@@ -114,8 +115,10 @@ def sagas_page(listing: Listing, now: datetime) -> str:
     return _render("sagas.html", listing=listing, now=now, again=LIST_SECONDS, ended=ENDED, stats_seconds=STATS_SECONDS)
 
 
-def compare_page(ids: Mapping[str, str], found: Sequence[tuple[Json, list[Json]] | None], now: datetime) -> str:
-    """Two sagas by style, on one scale; None is one that is not known yet."""
+def compare_page(
+    ids: Mapping[str, str], found: Sequence[tuple[Json, list[Json]] | None], chosen: Choices, now: datetime
+) -> str:
+    """Two sagas by style, on one scale; None is one that is not known yet. `chosen` has them run again."""
     stories = [each and story_of(*each, now) for each in found]
     known = [story for story in stories if story is not None]
     until = max((story.end for story in known), default=0.0)
@@ -126,12 +129,15 @@ def compare_page(ids: Mapping[str, str], found: Sequence[tuple[Json, list[Json]]
     over = len(known) == len(sides) and all(story.has_ended for story in known)
     again = ENDED_SECONDS if over else RUNNING_SECONDS
     rows = differences(known) if len(known) == len(sides) else []
-    return _render("compare.html", sides=sides, rows=rows, now=now, again=again)
+    return _render("compare.html", sides=sides, rows=rows, chosen=chosen, now=now, again=again)
 
 
-def compare_form(products: Sequence[Json], wanted: Mapping[str, Any], methods: Sequence[str], error: str) -> str:
-    """What to check out in both styles."""
-    return _render("compare_form.html", products=products, wanted=wanted, methods=methods, error=error)
+def compare_form(
+    products: Sequence[Json], wanted: Choices, methods: Sequence[str], error: str, *, can_fail: bool
+) -> str:
+    """What to check out in both styles; `can_fail` says whether a checkout can name faults."""
+    values = {"wanted": wanted, "methods": methods, "error": error, "can_fail": can_fail}
+    return _render("compare_form.html", products=products, **values)
 
 
 def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """What is read of the services, and asked of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import current_app
 
-from dashboard.asking import Asking, bearer, refusal
+from dashboard.asking import Asking, Refused, TokenNeeded, bearer, refusal
 from dashboard.listing import COUNTED, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
 from shared.http_client import Reply
@@ -136,19 +136,37 @@ class Services(Asking):
         method = "DELETE" if body is None else "PUT"
         self._as_operator(service, f"/faults/{name}", token, method, body)
 
-    def fill_cart(self, user: str, line: Json) -> str:
-        """The id of a new cart with this in it. Raises `Unreachable`, or `Refused`."""
+    def have_faults(self, token: str) -> bool:
+        """Whether a checkout can name faults. Raises `Unreachable`, and `Refused` if this cannot be told."""
+        try:
+            self.faults("carrito", token)
+        except TokenNeeded:
+            return True
+        except Refused as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def fill_cart(self, user: str, lines: Sequence[Json]) -> str:
+        """The id of a new cart with these in it. Raises `Unreachable`, or `Refused`."""
         cart_id = str(self._done("carrito", "/carts", {"user_id": user})["id"])
-        self._done("carrito", f"/carts/{cart_id}/items", line)
+        for line in lines:
+            self._done("carrito", f"/carts/{cart_id}/items", line)
         return cart_id
 
-    def check_out(self, style: str, cart_id: str, user: str, method: str, address: str) -> str:
-        """The id of the saga that checks a cart out. Raises `Unreachable`, or `Refused`."""
-        wish = {"cart_id": cart_id, "user_id": user, "payment_method": method, "billing_address": address}
-        return str(self._done("carrito", "/checkout/saga", {**wish, "saga_pattern": style})["saga_id"])
+    def check_out(self, wish: Json, fault: str = "", token: str = "") -> str:
+        """The id of the saga that checks a cart out, and suffers these faults.
 
-    def _done(self, service: str, path: str, body: Json) -> Json:
-        reply = self._post(service, path, body, {})
+        Raises `Unreachable`, `Refused`, or `TokenNeeded`: faults are for operators.
+        """
+        headers = {"X-Fault": fault, **bearer(token)} if fault else {}
+        return str(self._done("carrito", "/checkout/saga", wish, headers)["saga_id"])
+
+    def _done(self, service: str, path: str, body: Json, headers: Json | None = None) -> Json:
+        reply = self._post(service, path, body, headers or {})
+        if reply.status == 401:
+            raise TokenNeeded
         if reply.status >= 300:
             raise refusal(service, reply)
         return reply.body

@@ -86,17 +86,34 @@ def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, pattern: str) -
     assert "Left over nothing" in said
 
 
-def test_one_click_has_the_same_checkout_run_in_both_styles(shop: Shop) -> None:
+def test_one_click_has_the_same_checkout_run_in_both_styles_and_another_runs_it_again(shop: Shop) -> None:
     form = {"product": shop.product(), "quantity": 2, "method": "declined_card", "user": "ana"}
+    with requests.Session() as browser:
+        begun = browser.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=PATIENCE)
+        fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', begun.text)
+        again = browser.post(f"{shop.system.url(DASHBOARD)}/compare", data=fields, timeout=PATIENCE)
+    for each in (begun, again):
+        assert each.status_code == 200
+        path = each.url.removeprefix(shop.system.url(DASHBOARD))
+        for pattern, saga in zip(PATTERNS, path.partition("?")[0].split("/")[2:], strict=True):
+            shop.know(saga, pattern)
+            assert shop.became(saga) == DECLINED
+        said = page(shop, path)
+        assert said.count("the card's issuer declined it") == 2
+        assert "Commits of the participants 7 5 Compensations 3 1" in said
+    assert begun.url.partition("?")[2] == again.url.partition("?")[2] != ""
+    assert begun.url != again.url
+
+
+def test_both_styles_suffer_the_fault_that_was_chosen(shop: Shop) -> None:
+    fault = "create_order=refuse"
+    form = {"product": shop.product(), "quantity": 1, "fault": fault}
     begun = requests.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=PATIENCE)
-    assert begun.status_code == 200
     path = begun.url.removeprefix(shop.system.url(DASHBOARD))
-    for pattern, saga in zip(PATTERNS, path.split("/")[2:], strict=True):
+    for pattern, saga in zip(PATTERNS, path.partition("?")[0].split("/")[2:], strict=True):
         shop.know(saga, pattern)
-        assert shop.became(saga) == DECLINED
-    said = page(shop, path)
-    assert said.count("the card's issuer declined it") == 2
-    assert "Compensations 3 1" in said
+        assert shop.became(saga).left_nothing
+    assert "the order is refused: money and stock go back create_order=refuse" in page(shop, path)
 
 
 def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_settings: dict[str, Any]) -> None:

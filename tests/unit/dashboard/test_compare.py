@@ -5,14 +5,21 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from html import escape, unescape
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.datastructures import MultiDict
 
 from dashboard.app import create_app
+from dashboard.choices import DEFAULTS, FAULTS, LINES, Choices
+from dashboard.comparison import differences
 from dashboard.config import Settings
 from dashboard.pages import compare_page
+from dashboard.story import story_of
+from shared.fault_switches.model import FaultName, parse
 from tests.unit.dashboard.answering import Service, serving
 from tests.unit.dashboard.recorded import load
 from tests.unit.dashboard.test_recorded import Text
@@ -21,7 +28,9 @@ SIDES = [load("orchestrated-declined"), load("choreographed-declined")]
 IDS = {told["saga"]["saga_pattern"]: told["saga"]["saga_id"] for told in SIDES}
 NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
 CARTS = "/carts/c1/items"
+NOTHING = Choices((), **DEFAULTS)
 FORM = {"product": "7", "quantity": "2", "method": "declined_card", "user": "ana"}
+QUERY = "?product=7&quantity=2&method=declined_card&user=ana&fault="
 
 
 def found(told: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
@@ -57,18 +66,35 @@ def viewer(carrito: Service) -> Iterator[FlaskClient]:
 
 
 def test_both_are_drawn_on_one_scale_and_told_in_numbers() -> None:
-    page = compare_page(IDS, [found(told) for told in SIDES], NOW)
+    page = compare_page(IDS, [found(told) for told in SIDES], NOTHING, NOW)
     drawings = re.findall(r'class="drawing scale"(.*?)class="legend"', page, re.DOTALL)
     true = [each.partition('class="drawing folded"')[0] for each in drawings]
     scales = [re.findall(r'<text class="tick[^>]*x="([\d.]+)%"[^>]*>([^<]+)<', each) for each in true]
     orchestrated, choreographed = scales
     assert orchestrated == choreographed != []
     said = Text(page).text
-    assert re.search(r"HTTP calls of the saga \d+ 0 Messages 0 \d+ Compensations 3 1", said)
+    counts = r"HTTP calls of the saga \d+ 0 Messages 0 \d+ Commits of the participants 7 5 Compensations 3 1"
+    assert re.search(counts, said)
+
+
+@pytest.mark.parametrize(
+    ("name", "commits"),
+    [
+        ("orchestrated-completed", 6),
+        ("choreographed-completed", 6),
+        ("orchestrated-retried", 6),
+        ("orchestrated-cart-frozen-before", 6),
+        ("choreographed-waited-declined", 5),
+    ],
+)
+def test_commits_are_those_that_the_timeline_shows_and_repetitions_are_none(name: str, commits: int) -> None:
+    story = story_of(*found(load(name)), NOW)
+    [difference] = [each for each in differences([story]) if each.name == "Commits of the participants"]
+    assert difference.values == [(str(commits), 100.0)]
 
 
 def test_one_that_is_not_known_yet_is_waited_for() -> None:
-    said = Text(compare_page(IDS, [found(SIDES[0]), None], NOW)).text
+    said = Text(compare_page(IDS, [found(SIDES[0]), None], NOTHING, NOW)).text
     assert f"Saga {IDS['choreographed']} is not known yet" in said
     assert "The difference" not in said
 
@@ -77,7 +103,7 @@ def test_one_click_begins_the_same_checkout_in_both_styles(viewer: FlaskClient, 
     answer = viewer.post("/compare", data=FORM)
     assert (answer.status_code, answer.headers["Location"]) == (
         303,
-        f"/compare/{IDS['orchestrated']}/{IDS['orchestrated']}",
+        f"/compare/{IDS['orchestrated']}/{IDS['orchestrated']}{QUERY}",
     )
     asked = [(path, body) for _, path, _, body in carrito.asked]
     assert asked[:4] == [("/carts", {"user_id": "ana"}), (CARTS, {"product_id": 7, "quantity": 2})] * 2
@@ -85,6 +111,50 @@ def test_one_click_begins_the_same_checkout_in_both_styles(viewer: FlaskClient, 
     assert [wish.pop("saga_pattern") for wish in wishes] == ["orchestrated", "choreographed"]
     assert wishes[0] == wishes[1]
     assert (wishes[0]["cart_id"], wishes[0]["payment_method"]) == ("c1", "declined_card")
+
+
+def test_a_cart_can_hold_several_products(viewer: FlaskClient, carrito: Service) -> None:
+    viewer.post("/compare", data={**FORM, "product": ["7", "", "9"], "quantity": ["2", "1", "3"]})
+    lines = [body for _, path, _, body in carrito.asked if path == CARTS]
+    assert lines == [{"product_id": 7, "quantity": 2}, {"product_id": 9, "quantity": 3}] * 2
+
+
+def test_every_fault_that_is_offered_is_one_and_all_that_heal_or_end_are() -> None:
+    named = {fault.name for spec in filter(None, FAULTS) for fault in parse(spec)}
+    assert named == set(FaultName) - {FaultName.PAUSE_CONSUMER}, "that one is of all sagas, until it is lifted"
+
+
+def test_both_suffer_the_fault_that_was_chosen_as_the_operator_asks(viewer: FlaskClient, carrito: Service) -> None:
+    carrito.answers["/faults"] = {"steps": [], "messages": [], "items": [], "fired": []}
+    page = viewer.get("/compare?fault=create_order%3Drefuse").text
+    assert '<option value="create_order=refuse" selected>' in page
+    viewer.set_cookie("operator_token", "operators' own")
+    answer = viewer.post("/compare", data={**FORM, "fault": "create_order=refuse"})
+    sent = [headers for _, path, headers, _ in carrito.asked if path == "/checkout/saga"]
+    told = [(headers["X-Fault"], headers["Authorization"]) for headers in sent]
+    assert told == [("create_order=refuse", "Bearer operators' own")] * 2
+    assert answer.headers["Location"].endswith("&fault=create_order%3Drefuse")
+
+
+def test_without_faults_it_says_so_and_with_a_token_on_them_it_is_asked_for(
+    viewer: FlaskClient, carrito: Service
+) -> None:
+    assert "Nothing can be broken on purpose" in Text(viewer.get("/compare").text).text
+    carrito.answers["/faults"] = carrito.answers["/checkout/saga"] = (401, {})
+    assert 'name="fault"' in viewer.get("/compare").text
+    answer = viewer.post("/compare", data={**FORM, "fault": "create_order=refuse"})
+    assert answer.status_code == 401
+    assert 'value="/compare?product=7&amp;quantity=2&amp;' in answer.text, "nothing has to be chosen again"
+
+
+def test_run_again_has_every_choice_and_the_link_keeps_them(viewer: FlaskClient) -> None:
+    chosen = Choices((("7", "2"), ("9", "1")), "paypal", "<b>luz", "create_order=slow:9")
+    page = compare_page(IDS, [found(told) for told in SIDES], chosen, NOW)
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
+    assert [(name, unescape(value)) for name, value in fields] == chosen.fields
+    assert "&lt;b&gt;luz" in page
+    assert f'{IDS["choreographed"]}{escape(chosen.query)}"' in page, "what is asked for while it runs is the same page"
+    assert Choices.of(MultiDict(parse_qsl(chosen.query[1:], keep_blank_values=True))) == chosen
 
 
 def test_a_refusal_is_shown_with_what_was_chosen(viewer: FlaskClient, carrito: Service) -> None:
@@ -99,12 +169,12 @@ def test_a_refusal_is_shown_with_what_was_chosen(viewer: FlaskClient, carrito: S
 def test_what_is_no_product_is_asked_of_nobody(viewer: FlaskClient, carrito: Service) -> None:
     assert viewer.post("/compare", data={**FORM, "product": "x"}).status_code == 422
     assert viewer.post("/compare", data=FORM, headers={"Origin": "https://evil.example"}).status_code == 403
-    assert carrito.asked == []
+    assert {method for method, *_ in carrito.asked} <= {"GET"}
 
 
 def test_only_what_is_there_is_offered_and_its_name_is_text(viewer: FlaskClient) -> None:
     page = viewer.get("/compare").text
-    assert re.findall(r'<option value="(\d+)"', page) == ["7"]
+    assert re.findall(r'<option value="(\d+)"', page) == ["7"] * LINES
     assert "&lt;i&gt;Mug&lt;/i&gt;, 4.99 (3 there)" in page
 
 

@@ -76,6 +76,13 @@ def test_a_fault_is_switched_on_and_off_at_its_service(viewer: FlaskClient, serv
     assert (on, off) == (("PUT", "/faults/slow", wanted), ("DELETE", "/faults/slow", None))
 
 
+def test_a_fault_can_be_for_one_cart_or_one_way_to_pay(viewer: FlaskClient, services: Services) -> None:
+    services["carrito"].answers["/faults/slow"] = faults(SWITCH)
+    viewer.post("/faults/carrito", data={**FORM, "user": "", "cart": f" {SAGA} ", "method": "paypal"})
+    [(*_, body)] = services["carrito"].asked
+    assert body["match"] == {"cart_id": SAGA, "payment_method": "paypal"}
+
+
 def test_it_says_that_they_are_off_and_how_to_have_them(viewer: FlaskClient, services: Services) -> None:
     for service in services.values():
         service.answers.clear()

@@ -1,0 +1,74 @@
+"""What is checked out in both styles: cart, payment method, user and fault, as a form and a URL say it. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from werkzeug.datastructures import MultiDict
+
+Json = Mapping[str, Any]
+
+LINES = 3  # of a cart that is made here: enough to see several products held and sold together
+# Faults of one checkout that both styles understand, in the notation of `X-Fault`, and what each does. All heal or end.
+FAULTS = {
+    "": "no fault",
+    "process_payment=refuse": "the payment is refused: both are undone",
+    "process_payment=slow:1500": "the payment takes 1.5 s longer",
+    "process_payment=unavailable*3": "pagos is not available three times: asked again",
+    "process_payment=lose_answer*2": "money is taken, and the answer lost twice: asked again, taken once",
+    "create_order=refuse": "the order is refused: money and stock go back",
+    "create_order=refuse,process_payment=fail_undo*3": "the order is refused, and the refund fails three times",
+    "commit_inventory=lose_answer": "stock is sold, and the answer lost: asked again, sold once",
+    "commit_inventory=unavailable*3": "inventario is not available three times at the pivot: forward only",
+    "process_payment=kill:after": "pagos dies after it took the money, and is started again",
+    "process_payment=deliver_twice": "choreographed only: an event comes twice, and the copy is dropped",
+    "process_payment=delay_message:2000": "choreographed only: an event is published 2 s later",
+}
+DEFAULTS = {"method": "credit_card", "user": "ana", "fault": ""}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One checkout as it was chosen; `lines` are ids of products and quantities, as they were typed."""
+
+    lines: tuple[tuple[str, str], ...]
+    method: str
+    user: str
+    fault: str
+
+    @classmethod
+    def of(cls, given: MultiDict[str, str]) -> "Choices":
+        """What a form or a URL says; a line without a product is none."""
+        pairs = zip(given.getlist("product"), given.getlist("quantity"), strict=False)
+        lines = tuple((product.strip(), quantity.strip()) for product, quantity in pairs if product.strip())
+        texts = {name: given.get(name, default).strip() for name, default in DEFAULTS.items()}
+        return cls(lines[:LINES], **texts)
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """Names and values of a form or a URL that say the same."""
+        lines = [pair for line in self.lines for pair in zip(("product", "quantity"), line, strict=True)]
+        return [*lines, *((name, getattr(self, name)) for name in DEFAULTS)]
+
+    @property
+    def query(self) -> str:
+        """The same as a URL's query; empty where nothing was chosen."""
+        return "?" + urlencode(self.fields) if self.lines else ""
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """The lines of the form: those that were chosen, and empty ones."""
+        return [*(self.lines or (("", "1"),)), *[("", "1")] * LINES][:LINES]
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """The faults that are offered: a URL may name another one."""
+        return FAULTS if self.fault in FAULTS else {**FAULTS, self.fault: "as the address of this page says"}
+
+    @property
+    def items(self) -> list[Json]:
+        """The lines as carrito takes them; raises `ValueError` when there are none, or one is no number."""
+        if not self.lines or not all(value.isdecimal() for line in self.lines for value in line):
+            raise ValueError("Choose a product, and how many of it.")
+        return [{"product_id": int(product), "quantity": int(quantity)} for product, quantity in self.lines]
