@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from dashboard.story import Moment, Story
 from dashboard.words import State, counted, duration
 
+SAID_APART = frozenset({"request", "response"})
 FOLDED_FROM = 3  # equal requests in a row; two are read as quickly as one that says "two"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was asked of a service, or what it answered, in a few words; its JSON, empty where it is not known."""
+
+    name: str
+    words: str
+    body: str
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class Line:
     took: str
     note: str  # the attempt's number
     detail: str
-    raw: str  # the entry as the API gives it, without what is null
+    said: list[Said]
+    raw: str  # the rest of the entry as the API gives it, without what is null
     is_first_trouble: bool
 
 
@@ -85,8 +96,24 @@ def _line(moment: Moment, *, is_first_trouble: bool) -> Line:
         took=duration(moment.end - moment.start) if moment.end > moment.start else "",
         note=f"attempt {moment.entry['attempt']}" if moment.kind == "attempt" else "",
         detail=moment.detail,
-        raw=json.dumps(
-            {name: value for name, value in moment.entry.items() if value is not None}, indent=1, default=str
+        said=[*_said(moment)],
+        raw=_json(
+            {name: value for name, value in moment.entry.items() if value is not None and name not in SAID_APART}
         ),
         is_first_trouble=is_first_trouble,
     )
+
+
+def _said(moment: Moment) -> Iterator[Said]:
+    request, response = (moment.entry.get(name) for name in ("request", "response"))
+    if request is not None:
+        asked = " ".join(filter(None, (request["method"], request["path"])))
+        yield Said("Asked", request["event"] or asked, _json(request["body"]))
+    if response is not None:
+        status = None if response["status"] is None else f"status {response['status']}"
+        body = "" if response["body"] is None else _json(response["body"])
+        yield Said("Answered", response["event"] or status or "nothing", body)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, default=str, ensure_ascii=False)

@@ -7,21 +7,23 @@ from saga_choreography.definition import Fact
 from saga_choreography.projection import COMPLETED
 from shared.db import Row
 from shared.event_bus import CONTRACT, Backward, entry_of
+from shared.json_codec import loads
 from shared.saga.timeline import with_undone
-from shared.saga_views import TimelineEntryOut
+from shared.saga_views import RequestOut, ResponseOut, TimelineEntryOut
 
 About = tuple[str | None, str | None, str | None]  # step, direction, outcome
 
 
 def timeline_out(events: Sequence[Row], notes: Sequence[Row]) -> list[TimelineEntryOut]:
     """Events and what was done about the saga, in order."""
+    by_id = {row["id"]: row for row in events}
     known = {row["type"] for row in events}
-    entries = [(row["occurred_at"], row["id"], _event_out(row, known)) for row in events]
+    entries = [(row["occurred_at"], row["id"], _event_out(row, by_id.get(row["cause"]), known)) for row in events]
     entries += [(row["at"], row["id"], _note_out(row)) for row in notes]
     return with_undone([entry for _, __, entry in sorted(entries, key=lambda each: each[:2])])
 
 
-def _event_out(row: Row, known: Collection[str]) -> TimelineEntryOut:
+def _event_out(row: Row, cause: Row | None, known: Collection[str]) -> TimelineEntryOut:
     entry = CONTRACT[row["type"]]
     payload = entry.payload.model_validate_json(row["payload"])
     step, direction, outcome = _about(entry.payload, known)
@@ -44,7 +46,13 @@ def _event_out(row: Row, known: Collection[str]) -> TimelineEntryOut:
         received_at=row["received_at"],
         by=getattr(payload, "by", None),
         reason=getattr(payload, "reason", None),
+        request=None if cause is None else RequestOut(event=cause["type"], body=loads(cause["payload"])),
+        response=_response_out(row, getattr(payload, "reason", None) if outcome == "refused" else None),
     )
+
+
+def _response_out(row: Row, error: str | None) -> ResponseOut:
+    return ResponseOut(event=row["type"], body=loads(row["payload"]), error=error)
 
 
 def _note_out(row: Row) -> TimelineEntryOut:

@@ -83,8 +83,8 @@ def get_saga(path: SagaPath) -> Response:
 def get_timeline(path: SagaPath) -> Response:
     """Every request with its times and outcome, and every decision; of many attempts, the first ten and the latest."""
     with db.transaction() as uow:
-        rows = service.get_timeline(uow, path.saga_id)
-    return respond(Answer(TimelineOut(saga_id=path.saga_id, items=timeline_out(rows))))
+        saga, rows = service.get_timeline(uow, path.saga_id)
+    return respond(Answer(TimelineOut(saga_id=path.saga_id, items=timeline_out(saga, rows))))
 
 
 @routes.post(

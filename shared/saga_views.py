@@ -1,6 +1,6 @@
 """What people are shown of sagas, and ask of them: the same in either style."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
@@ -140,6 +140,32 @@ class SagasOut(View):
     next_cursor: UUID | None
 
 
+class RequestOut(View):
+    """What a service was asked for: a request (`method`, `path`), or the `event` that it reacted to; and its body.
+
+    It is not stored: a request follows from the saga and its declaration, an event from the timeline. The billing
+    address is left out of it.
+    """
+
+    method: str | None = None
+    path: str | None = None
+    event: str | None = None
+    body: dict[str, Any]
+
+
+class ResponseOut(View):
+    """What a service answered: the `status` and body of its response, or the `event` that it published.
+
+    `body` is kept of answers that are no plain success, up to 2,000 characters of it, and of every event. `error` says
+    why nothing was done, or that no answer came.
+    """
+
+    status: int | None = None
+    event: str | None = None
+    body: dict[str, Any] | None
+    error: str | None
+
+
 class TimelineEntryOut(View):
     """Something that happened.
 
@@ -148,7 +174,8 @@ class TimelineEntryOut(View):
 
     `service` is the one that was asked or that published. Of a request, `together` is the number of sagas that were in
     it, `status_code` that of the answer (null: none came) and `fault` what the service did on purpose, as its answer
-    says. `undoes` is the `id` of the entry that tells of the action which a compensation undoes.
+    says. `undoes` is the `id` of the entry that tells of the action which a compensation undoes. `request` is what was
+    asked of the service, and `response` what it answered.
     """
 
     id: UUID
@@ -173,6 +200,8 @@ class TimelineEntryOut(View):
     status_code: int | None = None
     fault: str | None = None
     undoes: UUID | None = None
+    request: RequestOut | None = None
+    response: ResponseOut | None = None
 
 
 class TimelineOut(View):

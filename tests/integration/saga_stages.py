@@ -25,6 +25,7 @@ from tests.unit.saga_choreography.histories import CANCELLED, COMPLETED, HISTORI
 LONG = 60.0
 CHARGE = Command("process_payment", Direction.ACTION)
 STATUS = {Succeeded: 200, Refused: 402, Unknown: 503}  # of the answer
+KEPT = {Succeeded: None, Refused: '{"detail": "no"}', Unknown: '{"detail": "away"}'}  # of its body
 
 
 class Stage(ApiClient):
@@ -124,7 +125,7 @@ class Orchestrated(Stage):
                     break
                 hand.ask(command)
                 outcome, now = outcome_of(command), datetime.now(UTC)
-                hand.tried(command, Try(now, now, outcome, 2, STATUS[type(outcome)], "slow"))
+                hand.tried(command, Try(now, now, outcome, 2, STATUS[type(outcome)], "slow", KEPT[type(outcome)]))
                 hand.move(apply(CHECKOUT, hand.state, command, outcome))
             ended = hand.state.ended
             save = Save(Kind.END if ended else Kind.HAND_BACK, hand.as_it_is(), None if ended else LONG)

@@ -189,3 +189,20 @@ def test_whatever_a_service_says_can_be_written_down(service: Service, participa
     service.answer = lambda _, __: (402, {"detail": "a\0b\ud800"})
     (outcome,) = ask(participants, 1)
     assert outcome == Refused("pagos: HTTP 402: a\\0b?")
+
+
+def test_the_body_of_an_answer_is_kept_unless_it_is_a_success_and_never_more_of_it_than_is_bounded(
+    service: Service, participants: Participants
+) -> None:
+    long, unprintable = {"detail": "x" * 5000, "more": "y"}, {"detail": "a\0b\ud800"}
+    deep: Json = {}
+    for _ in range(800):
+        deep = {"deeper": deep}
+    service.answer = lambda _, __: each(
+        OK, NO, (409, long), (409, unprintable), (409, deep), (409, {"detail": "é" * 400})
+    )
+    answers = [answer.answer for answer in participants.ask([pay(number) for number in range(6)]) if answer]
+    assert answers[0] is None
+    kept = [json.loads(answer or "") for answer in answers[1:]]
+    assert kept[:2] == [{"detail": "declined"}, {"detail": "x" * 400}]
+    assert all(len(answer or "") <= 2000 and "\0" not in (answer or "") for answer in answers)

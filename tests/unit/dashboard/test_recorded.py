@@ -191,3 +191,16 @@ def test_a_saga_without_a_timeline_yet_has_a_page() -> None:
         told["saga"] |= {"status": "pending", "ended_at": None}
         told["outcome"] = {**{each: {"items": []} for each in ("orders", "payments", "reservations")}, "cart": None}
         assert "pending" in text_of_told(told)
+
+
+def test_an_entry_opens_to_what_was_asked_for_and_what_was_answered() -> None:
+    told = load("orchestrated-declined")
+    for entry in told["timeline"]["items"]:
+        if entry["kind"] == "attempt":
+            entry["request"] = {"method": "POST", "path": "/a/path", "event": None, "body": {"user_id": "<script>"}}
+            entry["response"] = {"status": 402, "event": None, "body": {"detail": "no"}, "error": "pagos: no"}
+    page = page_of(told)
+    assert "Asked <code>POST /a/path</code>" in page
+    assert "Answered <code>status 402</code>" in page
+    assert "&lt;script&gt;" in page
+    assert "<script>" not in page.partition('id="all"')[2].partition("</section>")[0]
