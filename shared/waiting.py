@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from shared.db import is_unavailable
-from shared.wakeup import Listener
+from shared.wakeup import Listener, Stop
 
 RECONNECT_SECONDS = 0.5  # how soon to listen again when the database was away
 T = TypeVar("T")
@@ -60,6 +60,14 @@ class Endings:
         self._lock = threading.Lock()
         self._waiting: defaultdict[str, set[Place]] = defaultdict(set)
         self._thread: threading.Thread | None = None
+        self._stop = Stop()
+
+    def close(self) -> None:
+        """Listen no more; who still waits is not told of anything."""
+        self._stop.request()
+        if self._thread is not None:
+            self._thread.join()
+        self._listener.close()
 
     def wait(self, saga_id: UUID, seconds: float, ended: Callable[[], bool]) -> bool:
         """Return when `ended` says so (asked now and whenever it may have changed), or so many seconds passed.
@@ -100,17 +108,17 @@ class Endings:
             self._thread.start()
 
     def _run(self) -> None:
-        while True:
+        while not self._stop.requested:
             try:
                 self._listener.open()
                 self._wake(None)  # what ended while nobody listened
-                while True:
-                    for saga_id in self._listener.wait(None):
+                while not self._stop.requested:
+                    for saga_id in self._listener.wait(None, self._stop):
                         self._wake(saga_id)
             except Exception as error:
                 say = log.warning if is_unavailable(error) else log.exception
                 say("not listening", error=str(error).strip())
-                time.sleep(RECONNECT_SECONDS)
+                self._stop.wait(RECONNECT_SECONDS)
 
     def _wake(self, saga_id: str | None) -> None:
         with self._lock:

@@ -160,6 +160,9 @@ def _client(name: str, database_url: str, settings: dict[str, Any]) -> FlaskClie
 
 
 def _dispose(client: FlaskClient) -> None:
+    for listening in ("endings", "changes"):
+        if listening in client.application.extensions:
+            client.application.extensions[listening].close()
     with client.application.app_context():
         client.application.extensions["sqlalchemy"].engine.dispose()
 

@@ -79,6 +79,10 @@ class ChangeFeed:
         """`wakes` is told `ANY` whenever a saga changed; nobody waits for longer than `most_seconds`."""
         self._source, self._wakes, self._most_seconds = source, wakes, most_seconds
 
+    def close(self) -> None:
+        """Wait for no more changes."""
+        self._wakes.close()
+
     def read(self, query: SagaChangesQuery) -> SagaChangesOut:
         """What changed after the position, at once or as soon as something has."""
         after = None if query.after is None else Position.parse(query.after)
