@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard import acting, breaking, comparing, dead_letters, operating, pages
+from dashboard import acting, breaking, comparing, dead_letters, operating, pages, receipts
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.config import Settings
 from dashboard.operator_form import token
@@ -16,7 +16,7 @@ from dashboard.routes import routes
 from dashboard.web import html
 from shared import browsers
 from shared.logs import configure_logs
-from shared.web import Answer, respond
+from shared.web import Answer, http_problem, problem_response, respond
 
 if TYPE_CHECKING:
     app: Flask
@@ -36,6 +36,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 STATIC_SECONDS = 3600  # files change with a new version only; within the hour a reload fetches them
+DATA = (".json", ".csv")  # ends of paths that programs ask for: they are told what is wrong in their way
 log = structlog.get_logger()
 
 
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(operating.routes)
     made.register_blueprint(dead_letters.routes)
     made.register_blueprint(breaking.routes)
+    made.register_blueprint(receipts.routes)
     browsers.guard(made, "dashboard", settings)
     _add_headers(made)
     _add_errors(made)
@@ -106,6 +108,8 @@ def _add_errors(made: Flask) -> None:
 
 
 def _error(status: int, title: str, detail: str, peers: list[tuple[str, str]] | None = None) -> Response:
+    if request.path.endswith(DATA):
+        return problem_response(http_problem(status, detail))
     return html(pages.error_page(status, title, detail, peers), status)
 
 

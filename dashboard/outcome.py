@@ -31,6 +31,7 @@ class Fact:
     value: str
     detail: str
     state: State
+    link: str = ""  # where more of it is told
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def _order(saga: Json, order: Json | None) -> Fact:
     if order is None and saga["status"] not in ENDED:
         value = "not made yet"
     state = _state(saga, completed=status == "confirmed", undone=status in {"void", "cancelled"})
-    return Fact("Order", value, "" if order is None else str(order["id"]), state)
+    if order is None:
+        return Fact("Order", value, "", state)
+    return Fact("Order", value, str(order["id"]), state, f"/orders/{order['id']}/receipt")
 
 
 def _money(saga: Json, payment: Json | None) -> Fact:

@@ -17,6 +17,7 @@ from dashboard.listing import STATS_SECONDS, Listing
 from dashboard.log import log
 from dashboard.outcome import Reading, outcome_of
 from dashboard.parked import CONSUMERS, Parked
+from dashboard.receipt import ENTRIES, Receipt
 from dashboard.story import Json, Story, story_of
 from dashboard.swimlane import swimlane
 from dashboard.words import (
@@ -25,6 +26,7 @@ from dashboard.words import (
     METHODS,
     OF_STATUS,
     STATUSES,
+    State,
     ago,
     counted,
     duration,
@@ -170,6 +172,20 @@ def faults_page(participants: Sequence[Participant], error: str, now: datetime) 
     values = {"EFFECTS": EFFECTS, "OF_MESSAGES": OF_MESSAGES, "POINTS": POINTS, "fired": fired(participants)}
     some_are_on = any(each.said is not None for each in participants)
     return _render("faults.html", participants=participants, error=error, some_are_on=some_are_on, now=now, **values)
+
+
+def receipt_page(receipt: Receipt, now: datetime) -> str:
+    """What was owed and given for an order, and whether it adds up."""
+    words = {State.DONE: "It adds up to zero", State.RUNNING: "Not settled yet: its saga is under way"}
+    return _render(
+        "receipt.html",
+        receipt=receipt,
+        words=words.get(receipt.state, "It does not add up to zero"),
+        products=list({line.product_id: line.name for line in receipt.stock}.items()),
+        ENTRIES=ENTRIES,
+        again=RUNNING_SECONDS if receipt.state is State.RUNNING else ENDED_SECONDS,
+        now=now,
+    )
 
 
 def token_page(then: str, *, was_wrong: bool) -> str:

@@ -11,6 +11,7 @@ from flask import current_app
 from dashboard.asking import Asking, Refused, TokenNeeded, bearer, refusal
 from dashboard.listing import COUNTED, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
+from dashboard.receipt import Receipt, receipt_of
 from shared.http_client import Reply
 
 Json = Mapping[str, Any]
@@ -107,6 +108,22 @@ class Services(Asking):
         saga = self.saga_alone(style, saga_id)
         timeline = None if saga is None else self._needed(style.service, f"{style.base}/{saga_id}/timeline")
         return None if saga is None or timeline is None else (saga, list(timeline["items"]))
+
+    def receipt(self, order_id: str) -> Receipt | None:
+        """The receipt of an order; None when there is none. Raises `Unreachable`, or `Refused`."""
+        order = self._needed("carrito", f"/orders/{order_id}")
+        if order is None:
+            return None
+        saga_id = str(order["saga_id"])
+        ledger, movements, *sagas = self._at_once(
+            partial(self._needed, "pagos", f"/api/v1/ledger/sagas/{saga_id}"),
+            partial(self._needed, "inventario", f"/api/products/movements/{saga_id}"),
+            *(partial(self._optional, style.service, f"{style.base}/{saga_id}") for style in STYLES.values()),
+        )
+        saga = next((each for each in sagas if each is not None), None)
+        if ledger is None or movements is None:
+            raise Refused(404, "pagos or inventario is of a version that does not tell what receipts need")
+        return receipt_of(order, ledger["items"], movements["items"], saga)
 
     def products(self) -> list[Json]:
         """The first products of which there are any. Raises `Unreachable`."""

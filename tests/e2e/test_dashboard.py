@@ -43,6 +43,11 @@ def page(shop: Shop, path: str, status: int = 200) -> str:
     return Text(answer.text).text
 
 
+def markup(shop: Shop, path: str) -> str:
+    """A page as it is sent."""
+    return requests.get(shop.system.url(DASHBOARD) + path, timeout=PATIENCE).text
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop, pattern: str) -> None:
     saga = shop.buy(shop.product(price="24.90"), 2, pattern=pattern)
@@ -141,6 +146,29 @@ def test_a_fault_is_switched_on_seen_to_happen_and_switched_off(shop: Shop, patt
     off = requests.post(f"{address}/pagos/off", data=form, timeout=PATIENCE).text
     assert f'href="/search?id={saga}"' in off
     assert "pagos 0 faults on" in Text(off).text
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_receipt_of_an_order_adds_up_to_zero_when_it_is_confirmed_and_when_it_is_undone(
+    shop: Shop, pattern: str
+) -> None:
+    saga = shop.buy(shop.product(price="24.90"), 2, pattern=pattern)
+    shop.ended(saga)
+    path = re.findall(r'href="(/orders/[^"]+/receipt)"', markup(shop, f"/sagas/{pattern}/{saga}"))[0]
+    said = page(shop, path)
+    assert "It adds up to zero" in said
+    assert "Paid clearing:credit_card → revenue pagos just now -49.80 EUR" in said
+    told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=PATIENCE).json()
+    assert [line["entry"] for line in told["stock"]] == ["reserve", "order", "commit"]
+    operator = {"Authorization": f"Bearer {TOKEN}"}
+    undo = shop.system.url(f"saga_{'orchestrator' if pattern == ORCHESTRATED else 'choreography'}")
+    base = "/saga" if pattern == ORCHESTRATED else "/saga/choreography"
+    requests.post(f"{undo}{base}/{saga}/compensate", json={}, headers=operator, timeout=PATIENCE)
+    shop.until_status(saga, "compensated")
+    told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=PATIENCE).json()
+    assert told["balanced"]
+    moved = [(line["entry"], line["detail"]) for line in told["stock"] if line["service"] == "inventario"]
+    assert moved[-1] == ("release", "sold → available")
 
 
 def test_filters_find_what_the_services_find(shop: Shop) -> None:
