@@ -7,7 +7,7 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard import acting, breaking, comparing, dead_letters, operating, pages, receipts
+from dashboard import acting, breaking, comparing, dead_letters, loading, operating, pages, receipts
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.config import Settings
 from dashboard.operator_form import token
@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(dead_letters.routes)
     made.register_blueprint(breaking.routes)
     made.register_blueprint(receipts.routes)
+    loading.install(made, settings)
     browsers.guard(made, "dashboard", settings)
     _add_headers(made)
     _add_errors(made)

@@ -14,6 +14,9 @@ from dashboard.comparison import differences
 from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
 from dashboard.flow import rails, sequence
 from dashboard.listing import STATS_SECONDS, Listing
+from dashboard.load_counts import MEASURED
+from dashboard.load_driver import MOST_IN_FLIGHT, LoadState
+from dashboard.load_plan import MOST_RATE, PAYING, PRODUCTS
 from dashboard.log import log
 from dashboard.outcome import Reading, outcome_of
 from dashboard.parked import CONSUMERS, Parked
@@ -50,6 +53,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"time": _time, "took": _took, "step": step_name, "counted": counted, "how": how}
+    found.filters["duration"] = duration
     found.globals |= {
         "ICONS": ICONS,
         "OF_STATUS": OF_STATUS,
@@ -186,6 +190,12 @@ def receipt_page(receipt: Receipt, now: datetime) -> str:
         again=RUNNING_SECONDS if receipt.state is State.RUNNING else ENDED_SECONDS,
         now=now,
     )
+
+
+def load_page(state: LoadState, error: str, now: datetime) -> str:
+    """What the load consists of, and what became of its checkouts; `error` is why nothing was changed."""
+    values = {"paying": PAYING, "products": PRODUCTS, "most_rate": MOST_RATE, "most_in_flight": MOST_IN_FLIGHT}
+    return _render("load.html", state=state, error=error, now=now, measured=MEASURED, **values)
 
 
 def token_page(then: str, *, was_wrong: bool) -> str:

@@ -135,6 +135,10 @@ class Services(Asking):
         query = urlencode({"limit": PAGE, **({"cursor": before} if before else {})})
         return self._as_operator(style.service, f"{style.base}/operations?{query}", token)
 
+    def require_operator(self, token: str) -> None:
+        """Ask something that only operators may ask. Raises `TokenNeeded`, `Unreachable`, or `Refused`."""
+        self._as_operator("saga_orchestrator", "/saga/operations?limit=1", token)
+
     def dead_letters(self, service: str, token: str) -> Json:
         """Parked messages, of one service or of all, and redrives. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
         query = urlencode({"limit": MOST_LETTERS, **({"service": service} if service else {})})

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from shared.rabbitmq import dead_queue
+from shared.testing import wait_until
 from stack.processes import PROCESSES
 from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, ORCHESTRATED, PATIENCE, QUICK, UNDONE, Shop
 from tests.system.brokers import Broker
@@ -119,6 +120,21 @@ def test_both_styles_suffer_the_fault_that_was_chosen(shop: Shop) -> None:
         shop.know(saga, pattern)
         assert shop.became(saga).left_nothing
     assert "the order is refused: money and stock go back create_order=refuse" in page(shop, path)
+
+
+def test_a_load_of_both_styles_is_started_and_stopped_and_all_its_checkouts_end(shop: Shop) -> None:
+    address = f"{shop.system.url(DASHBOARD)}/load"
+    form = {"do": "run", "rate": "10", "declined": "25", "method": "wallet", "products": "hot"}
+    with requests.Session() as browser:
+        assert browser.post(address, data=form, timeout=PATIENCE).status_code == 401
+        browser.post(f"{shop.system.url(DASHBOARD)}/operator", data={"token": TOKEN, "next": "/load"}, timeout=PATIENCE)
+        assert browser.post(address, data=form, timeout=PATIENCE).url == address
+        counts = r"accepted [2-9]\d* [2-9]\d* refused 0 0 failed 0 0 accepted in, p50 \d"
+        wait_until(lambda: re.search(counts, page(shop, "/load")), "both styles are accepted", PATIENCE)
+        browser.post(address, data={"do": "stop"}, timeout=PATIENCE)
+    wait_until(lambda: "0 on their way" in page(shop, "/load"), "all are answered", PATIENCE)
+    shop.until_quiet()
+    shop.check_books()
 
 
 def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_settings: dict[str, Any]) -> None:

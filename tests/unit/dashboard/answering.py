@@ -13,6 +13,8 @@ Answers = dict[str, Any]  # path with its query -> body; or a pair of status and
 class Service(ThreadingHTTPServer):
     """One service; `asked` has every request: method, path, headers, body."""
 
+    request_queue_size = 128  # connections that wait to be accepted: as many requests as a test makes at once
+
     def __init__(self, answers: Answers) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers

@@ -1,0 +1,84 @@
+"""What became of the checkouts of a load: counts, and how long their acceptance took. No I/O."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+MEASURED = 500  # the latest so many acceptances of each style are in a percentile: ten seconds at the highest rate
+REASON_LENGTH = 200
+Outcome = Literal["accepted", "refused", "failed"]
+
+
+@dataclass(frozen=True)
+class StyleCounts:
+    """Of one style; percentiles are in milliseconds, None when nothing was accepted yet."""
+
+    sent: int
+    accepted: int
+    refused: int
+    failed: int
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of a whole load. `held_back` were due while as many as allowed were in flight; they were never sent."""
+
+    styles: Mapping[str, StyleCounts]
+    held_back: int
+    in_flight: int
+    trouble: str  # the latest reason why one was not accepted; empty when all were
+
+
+class Counting:
+    """Safe to use from many threads."""
+
+    def __init__(self, styles: tuple[str, ...]) -> None:
+        self._lock = threading.Lock()
+        self._styles = styles
+        self._counts = Counter[tuple[str, str]]()
+        self._took = {style: deque[float](maxlen=MEASURED) for style in styles}
+        self._held_back = 0
+        self._trouble = ""
+
+    def sent(self, style: str) -> None:
+        """One is on its way."""
+        with self._lock:
+            self._counts[style, "sent"] += 1
+
+    def held_back(self) -> None:
+        """One was due, and is not sent."""
+        with self._lock:
+            self._held_back += 1
+
+    def ended(self, style: str, outcome: Outcome, milliseconds: float, reason: str = "") -> None:
+        """What became of one that was sent; the time counts for those that were accepted."""
+        with self._lock:
+            self._counts[style, outcome] += 1
+            if outcome == "accepted":
+                self._took[style].append(milliseconds)
+            else:
+                self._trouble = reason[:REASON_LENGTH]
+
+    def now(self) -> Counts:
+        """All counts as they are at this moment."""
+        with self._lock:
+            styles = {style: self._style(style) for style in self._styles}
+            flying = sum(each.sent - each.accepted - each.refused - each.failed for each in styles.values())
+            return Counts(styles, self._held_back, flying, self._trouble)
+
+    def _style(self, style: str) -> StyleCounts:
+        took = sorted(self._took[style])
+        sent, accepted, refused, failed = (
+            self._counts[style, name] for name in ("sent", "accepted", "refused", "failed")
+        )
+        return StyleCounts(sent, accepted, refused, failed, percentile(took, 0.5), percentile(took, 0.95))
+
+
+def percentile(ordered: list[float], share: float) -> float | None:
+    """The least value that so large a share of these, in order, does not exceed; None of none."""
+    return ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else None

@@ -1,0 +1,132 @@
+"""A steady load: checkouts that begin when they are due, whether those before have been answered or not (open loop).
+
+One thread keeps the time. Each checkout has a thread of its own while it is on its way, and there are never more than
+`MOST_IN_FLIGHT`: what is due meanwhile is not sent, and counted. It ends by itself once nobody looks any more.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from dashboard.load_counts import Counting, Counts, Outcome
+from dashboard.load_plan import LoadPlan, Mix, Planned
+
+MOST_IN_FLIGHT = 32  # threads; at the highest rate, enough for answers that take 0.6 s
+UNWATCHED_SECONDS = 60.0  # since the last page was asked for: a page that is open asks every few seconds
+NOBODY_LOOKS = "nobody looked for a minute"
+STYLES = ("orchestrated", "choreographed")
+log = structlog.get_logger()
+
+# One checkout: what became of it, how many milliseconds its acceptance took, and why it was not accepted.
+Send = Callable[[Planned], tuple[Outcome, float, str]]
+
+
+@dataclass
+class Run:
+    """One load, from its start to its end. `why_ended` is empty while it runs."""
+
+    plan: LoadPlan
+    products: Mapping[str, Sequence[int]]
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    why_ended: str = ""
+    counting: Counting = field(default_factory=lambda: Counting(STYLES))
+    mix: Mix = field(default_factory=Mix)
+
+
+@dataclass(frozen=True)
+class LoadState:
+    """What people see of the load: the one that runs, or the last one. `began_at` is None when there was none."""
+
+    plan: LoadPlan
+    is_running: bool = False
+    began_at: datetime | None = None
+    why_ended: str = ""
+    counts: Counts = field(default_factory=lambda: Counting(STYLES).now())
+
+
+class LoadDriver:
+    """The one load of this process, for all who look. Safe to use from many threads."""
+
+    def __init__(self, send: Send, unwatched_seconds: float = UNWATCHED_SECONDS) -> None:
+        self._send = send
+        self._unwatched_seconds = unwatched_seconds
+        self._changed = threading.Condition()
+        self._places = threading.BoundedSemaphore(MOST_IN_FLIGHT)
+        self._run: Run | None = None
+        self._seen = time.monotonic()
+
+    def seen(self) -> None:
+        """Somebody looks."""
+        self._seen = time.monotonic()
+
+    def run(self, plan: LoadPlan, products: Mapping[str, Sequence[int]]) -> None:
+        """Start with this plan, or go on with it; `products` are ids by choice."""
+        with self._changed:
+            self.seen()
+            if self._run is not None and not self._run.why_ended:
+                self._run.plan, self._run.products = plan, products
+                self._changed.notify_all()
+                return
+            self._run = Run(plan, products)
+            threading.Thread(target=self._keep_time, args=(self._run,), name="load", daemon=True).start()
+        log.info("load begins", plan=plan.said)
+
+    def stop(self, why: str) -> None:
+        """Begin no further checkout; those on their way are answered."""
+        with self._changed:
+            if self._run is not None and not self._run.why_ended:
+                self._run.why_ended = why
+                self._changed.notify_all()
+                log.info("load ends", why=why)
+
+    def state(self) -> LoadState:
+        """As it is now."""
+        with self._changed:
+            run = self._run
+            if run is None:
+                return LoadState(LoadPlan())
+            return LoadState(run.plan, not run.why_ended, run.began_at, run.why_ended, run.counting.now())
+
+    def _keep_time(self, run: Run) -> None:
+        due = time.monotonic()
+        try:
+            while self._wait_until(run, due):
+                self._begin(run)
+                due += 1 / run.plan.rate
+        finally:
+            self.stop("an unexpected error, which the dashboard's log tells")  # says nothing where it has ended already
+
+    def _wait_until(self, run: Run, due: float) -> bool:
+        """Whether the load still runs then."""
+        with self._changed:
+            while not run.why_ended:
+                now, alone_at = time.monotonic(), self._seen + self._unwatched_seconds
+                if now >= alone_at:
+                    self.stop(NOBODY_LOOKS)
+                elif now >= due:
+                    return True
+                else:
+                    self._changed.wait(min(due, alone_at) - now)
+        return False
+
+    def _begin(self, run: Run) -> None:
+        if not self._places.acquire(blocking=False):
+            run.counting.held_back()
+            return
+        planned = run.mix.next(run.plan, run.products)
+        run.counting.sent(planned.style)
+        threading.Thread(target=self._one, args=(run, planned), name="load-checkout", daemon=True).start()
+
+    def _one(self, run: Run, planned: Planned) -> None:
+        outcome: tuple[Outcome, float, str] = ("failed", 0.0, "an unexpected error, which the dashboard's log tells")
+        try:
+            outcome = self._send(planned)
+        except Exception:
+            log.exception("a checkout of the load failed unexpectedly")
+        finally:
+            run.counting.ended(planned.style, *outcome)
+            self._places.release()

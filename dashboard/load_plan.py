@@ -1,0 +1,80 @@
+"""What a steady load consists of: how many checkouts a second, in which style, paid how, of which product. No I/O."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MOST_RATE = 50  # checkouts a second: lively to look at, and a fraction of what a laptop's stack can take
+SPREAD = 17  # products; a prime number, so that no style, and no share of declines, meets the same ones each time
+PRODUCTS = {"spread": f"{SPREAD} products in turn", "hot": "one product for all: the hot row"}
+PAYING = ("credit_card", "debit_card", "paypal", "wallet")
+DECLINED = "declined_card"
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """`rate` is checkouts a second; the shares are percentages."""
+
+    rate: int = 5
+    choreographed: int = 50
+    declined: int = 10
+    method: str = "credit_card"  # of those that are not to be declined
+    products: str = "spread"
+
+    @classmethod
+    def of(cls, form: Mapping[str, str]) -> "LoadPlan":
+        """What a form says; what it leaves out is as above. Raises `ValueError`, saying what makes no sense."""
+        numbers = {
+            "rate": _whole(form, "rate", cls.rate, 1, MOST_RATE),
+            "choreographed": _whole(form, "choreographed", cls.choreographed, 0, 100),
+            "declined": _whole(form, "declined", cls.declined, 0, 100),
+        }
+        method, products = form.get("method", cls.method), form.get("products", cls.products)
+        if method not in PAYING or products not in PRODUCTS:
+            raise ValueError("There is no such way to pay, or choice of products.")
+        return cls(**numbers, method=method, products=products)
+
+    @property
+    def said(self) -> str:
+        """The same in words."""
+        rate = f"{self.rate} a second"
+        return f"{rate}, {self.choreographed} % choreographed, {self.declined} % declined, {PRODUCTS[self.products]}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One checkout that is due."""
+
+    style: str
+    method: str
+    product: int
+
+
+class Mix:
+    """Chooses one checkout after the other, so that all shares are spread evenly. For one thread."""
+
+    def __init__(self) -> None:
+        self._all = 0
+        self._of_style = Counter[str]()
+
+    def next(self, plan: LoadPlan, products: Mapping[str, Sequence[int]]) -> Planned:
+        """The next one; `products` are ids by choice."""
+        style = "choreographed" if _is_due(self._all, plan.choreographed) else "orchestrated"
+        number = self._of_style[style]
+        self._all += 1
+        self._of_style[style] += 1
+        of = products[plan.products]
+        method = DECLINED if _is_due(number, plan.declined) else plan.method
+        return Planned(style, method, of[number % len(of)])
+
+
+def _is_due(number: int, percent: int) -> bool:
+    return (number + 1) * percent // 100 > number * percent // 100
+
+
+def _whole(form: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+    text = str(form.get(name, default)).strip()
+    if not text.isdecimal() or not least <= int(text[:9]) <= most:
+        raise ValueError(f"{name.capitalize()} is a whole number from {least} to {most}.")
+    return int(text)

@@ -1,0 +1,80 @@
+"""The steady load over HTTP: everybody sees it, operators start, change and stop it."""
+
+import threading
+from typing import cast
+
+from flask import Blueprint, Flask, Response, current_app, redirect, request
+from werkzeug.wrappers import Response as Answer
+
+from dashboard import pages
+from dashboard.asking import Refused, Unreachable
+from dashboard.config import Settings
+from dashboard.load_driver import LoadDriver
+from dashboard.load_plan import LoadPlan
+from dashboard.load_shop import LoadShop
+from dashboard.operator_form import token
+from dashboard.reading import services
+from dashboard.web import html, now
+
+routes = Blueprint("loading", __name__)
+
+STOPPED = "somebody stopped it"
+NO_VIEWERS = frozenset({"health", "static"})  # programs ask for the first, and pages for the second
+_preparing = threading.Lock()  # two who start at once would make the same products
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Give the app its one load, off until somebody starts it."""
+    shop = LoadShop(settings)
+    app.extensions["load"] = (shop, LoadDriver(shop.send))
+    app.register_blueprint(routes)
+
+
+@routes.before_app_request
+def seen() -> None:
+    """Who looks at any page may be watching what the load does."""
+    if request.endpoint not in NO_VIEWERS:
+        _load()[1].seen()
+
+
+@routes.get("/load")
+def load() -> Response:
+    """What the load does now."""
+    return _page()
+
+
+@routes.post("/load")
+def act() -> Answer:
+    """Start it, change it, or stop it, as the form's button says."""
+    stops = request.form.get("do") == "stop"
+    try:
+        services().require_operator(token())
+    except Unreachable:
+        if not stops:
+            raise  # whoever could make it quieter may do so without being asked who he is
+    if stops:
+        _load()[1].stop(STOPPED)
+        return redirect("/load", 303)
+    return _run()
+
+
+def _run() -> Answer:
+    """Start it or change it; the page again when it makes no sense or a service refuses, with why."""
+    shop, driver = _load()
+    try:
+        plan = LoadPlan.of(request.form)
+        with _preparing:
+            driver.run(plan, shop.prepare(plan, token()))
+    except ValueError as error:
+        return _page(str(error), 422)
+    except Refused as error:
+        return _page(str(error), error.status)
+    return redirect("/load", 303)
+
+
+def _page(error: str = "", status: int = 200) -> Response:
+    return html(pages.load_page(_load()[1].state(), error, now()), status)
+
+
+def _load() -> tuple[LoadShop, LoadDriver]:
+    return cast("tuple[LoadShop, LoadDriver]", current_app.extensions["load"])
