@@ -1,18 +1,20 @@
 """The web application: `gunicorn dashboard.app:app`."""
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard import acting, breaking, comparing, dead_letters, loading, operating, pages, receipts
+from dashboard import acting, breaking, comparing, dead_letters, live, loading, operating, pages, receipts
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.config import Settings
 from dashboard.operator_form import token
-from dashboard.reading import Services
+from dashboard.reading import STYLES, Services
 from dashboard.routes import routes
+from dashboard.streams import Streams
 from dashboard.web import html
 from shared import browsers
 from shared.logs import configure_logs
@@ -46,7 +48,10 @@ def create_app(settings: Settings) -> Flask:
     made = Flask("dashboard")
     made.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     made.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    made.extensions["services"] = Services(settings)
+    made.extensions["services"] = services = Services(settings)
+    reads = {name: partial(services.changes, style) for name, style in STYLES.items()}
+    made.extensions["streams"] = streams = Streams(reads, settings.dashboard_streams)
+    made.extensions["on_stop"] = [streams.stop]
     made.register_blueprint(routes)
     made.register_blueprint(acting.routes)
     made.register_blueprint(comparing.routes)
@@ -55,6 +60,7 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(breaking.routes)
     made.register_blueprint(receipts.routes)
     loading.install(made, settings)
+    made.register_blueprint(live.routes)
     browsers.guard(made, "dashboard", settings)
     _add_headers(made)
     _add_errors(made)

@@ -16,3 +16,11 @@ class Settings(ServiceSettings):
 
     # Forty times what a read takes; a page that waits longer for one service shows the rest without it.
     dashboard_read_seconds: float = Field(default=2, gt=0)
+
+    # Browsers that are told of changes at once; the pages of any further one ask every few seconds. A thread each.
+    dashboard_streams: int = Field(default=128, ge=0)
+
+    @property
+    def threads(self) -> int:
+        """Of the web process: those of streams are beside those that make pages."""
+        return super().threads + self.dashboard_streams

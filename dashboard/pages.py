@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -38,8 +38,16 @@ from dashboard.words import (
 )
 from shared.saga_states import ENDED
 
-# How often a page asks for news, in seconds: while a saga runs, as often as people look; then in case it is undone.
-RUNNING_SECONDS, ENDED_SECONDS, LIST_SECONDS = 1, 10, 2
+
+class Pace(NamedTuple):
+    """After how many seconds a page asks for itself again."""
+
+    poll: float  # while it is told of no changes
+    poll_live: float  # while it is: times go on, and what became of a saga is told by services that tell no changes
+    gather: float  # at least so many between two changes
+
+
+RUNNING, ENDED_ONES, LIST = Pace(1, 2, 0.25), Pace(10, 30, 0.25), Pace(2, 10, 1)
 STEPS = tuple(ACTIONS)[1:-1]  # those that a saga can turn back at
 
 
@@ -99,7 +107,7 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
         swimlane=swimlane(story),
         outcome=outcome,
         rows=log(story, trouble),
-        again=ENDED_SECONDS if story.has_ended else RUNNING_SECONDS,
+        pace=ENDED_ONES if story.has_ended else RUNNING,
         possible=possible,
     )
 
@@ -118,7 +126,7 @@ def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
 
 def sagas_page(listing: Listing, now: datetime) -> str:
     """Both styles side by side, and the list."""
-    return _render("sagas.html", listing=listing, now=now, again=LIST_SECONDS, ended=ENDED, stats_seconds=STATS_SECONDS)
+    return _render("sagas.html", listing=listing, now=now, pace=LIST, ended=ENDED, stats_seconds=STATS_SECONDS)
 
 
 def compare_page(
@@ -133,9 +141,8 @@ def compare_page(
         for (style, saga_id), story in zip(ids.items(), stories, strict=True)
     ]
     over = len(known) == len(sides) and all(story.has_ended for story in known)
-    again = ENDED_SECONDS if over else RUNNING_SECONDS
     rows = differences(known) if len(known) == len(sides) else []
-    return _render("compare.html", sides=sides, rows=rows, chosen=chosen, now=now, again=again)
+    return _render("compare.html", sides=sides, rows=rows, chosen=chosen, now=now, pace=ENDED_ONES if over else RUNNING)
 
 
 def compare_form(
@@ -187,7 +194,7 @@ def receipt_page(receipt: Receipt, now: datetime) -> str:
         words=words.get(receipt.state, "It does not add up to zero"),
         products=list({line.product_id: line.name for line in receipt.stock}.items()),
         ENTRIES=ENTRIES,
-        again=RUNNING_SECONDS if receipt.state is State.RUNNING else ENDED_SECONDS,
+        pace=RUNNING if receipt.state is State.RUNNING else ENDED_ONES,
         now=now,
     )
 

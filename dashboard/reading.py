@@ -16,6 +16,7 @@ from shared.http_client import Reply
 
 Json = Mapping[str, Any]
 
+CHANGES = 200  # sagas in one answer of a change feed, the most that it gives
 MOST_PRODUCTS = 200  # as many as one request lists
 MOST_LETTERS = 200  # of each service; as many as one request lists
 REDRIVE_SECONDS = 20  # beyond what a read may take: thousands of messages are moved one by one
@@ -57,6 +58,16 @@ class Services(Asking):
     def saga_alone(self, style: Style, saga_id: str) -> Json | None:
         """A saga without its timeline; None when there is none. Raises `Unreachable`."""
         return self._needed(style.service, f"{style.base}/{saga_id}")
+
+    def changes(self, style: Style, after: str, wait: int) -> Json:
+        """What changed after this cursor (empty: where the feed is now), waited for so many seconds.
+
+        Raises `Unreachable`, or `Refused`.
+        """
+        query = urlencode({"after": after, "limit": CHANGES, "wait": wait}) if after else ""
+        path = f"{style.base}/changes?{query}"
+        reply = self._heard(style.service, lambda peer: peer.request("GET", path, None, {}, wait))
+        return self._answer(style.service, reply)
 
     def _outcome(self, cart_id: str) -> Reading:
         orders, payments, reservations, cart = self._at_once(

@@ -105,6 +105,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self.log.exception("Error handling request %s of %s", getattr(req, "uri", ""), addr)
             client.sendall(refusal(500, "unexpected error; see the service's log"))
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop gracefully: answers that have no end by themselves are ended by the application (`on_stop`)."""
+        super().handle_exit(sig, frame)
+        for stop in getattr(getattr(self, "wsgi", None), "extensions", {}).get("on_stop", ()):
+            stop()
+
     def murder_keepalived(self, force: bool = False) -> None:
         """End what takes too long; called after each event."""
         now = time.monotonic()

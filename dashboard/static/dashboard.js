@@ -1,4 +1,4 @@
-// What the pages cannot do by themselves: copy an id, open what a link leads to, and say when the dashboard is gone.
+// What the pages cannot do by themselves: copy an id, and open what a link leads to.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) {
@@ -27,5 +27,3 @@ function openTarget() {
 addEventListener("hashchange", openTarget);
 document.addEventListener("DOMContentLoaded", () => { openTarget(); showCopyButtons(); });
 document.addEventListener("htmx:after:swap", showCopyButtons);
-document.addEventListener("htmx:after:request", () => { document.body.classList.remove("lost"); });
-document.addEventListener("htmx:error", () => { document.body.classList.add("lost"); });

@@ -216,7 +216,7 @@ def test_all_that_pages_load_is_there(viewer: FlaskClient) -> None:
     style = viewer.get("/static/dashboard.css", buffered=True).text
     links = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
     links += [f"/static/{each}" for each in re.findall(r"url\((fonts/[^)]+)\)", style)]
-    assert len(links) == 6
+    assert len(links) == 7
     assert {viewer.get(link, buffered=True).status_code for link in links} == {200}
 
 

@@ -155,6 +155,7 @@ def test_whatever_people_chose_is_seen_as_text(name: str) -> None:
     assert [attributes["src"] for tag, attributes in seen.tags if tag == "script"] == [
         "/static/htmx/htmx-4.0.1.min.js",
         "/static/dashboard.js",
+        "/static/live.js",
     ]
     assert "img" not in {tag for tag, _ in seen.tags}
 

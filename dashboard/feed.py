@@ -1,0 +1,102 @@
+"""One style's change feed, which one thread reads for all viewers, and only while there are any."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from dashboard.asking import Refused, Unreachable
+from dashboard.reading import CHANGES
+from dashboard.ring import Ring
+
+Read = Callable[[str, int], Mapping[str, Any]]  # (cursor or "", seconds to wait) -> an answer of `GET …/changes`
+log = structlog.get_logger()
+
+# How many answers are kept: a minute of changes at the highest rate that is read, some megabytes.
+KEPT = 240
+WAIT_SECONDS = 10  # for a change; so long the feed is still read after the last viewer has left
+# At most so often the feed is read while it has less than a page: a burst of changes comes as one.
+GATHER_SECONDS = 0.25
+RETRY_SECONDS = 1.0  # after a failure; as soon as a person would look again
+
+
+class Feed:
+    """What it keeps is protected by `news`, which is notified of every change."""
+
+    def __init__(self, name: str, read: Read, news: threading.Condition, stopping: threading.Event) -> None:
+        self.ring = Ring(KEPT)
+        self.is_reachable: bool | None = None  # None: it was not read yet
+        self._name, self._read, self._news, self._stopping = name, read, news, stopping
+        self._viewers = 0
+        self._thread: threading.Thread | None = None
+        self._cursor = ""  # to read from; empty is the present
+        self._full = 0  # full pages one after the other
+
+    def join(self, cursor: str) -> int | None:
+        """One more viewer, who knows the changes up to this cursor. Call with `news` held.
+
+        Returns the number of that change, or None when the viewer has to load anew.
+        """
+        self._viewers += 1
+        if self._thread is None:
+            if self.ring.number_at(cursor) is None:
+                self._begin(cursor)
+                self.is_reachable = None
+            self._thread = threading.Thread(target=self._run, name=f"feed-{self._name}", daemon=True)
+            self._thread.start()
+        return self.ring.number_at(cursor)
+
+    def leave(self) -> None:
+        """One viewer less. Call with `news` held."""
+        self._viewers -= 1
+
+    def _run(self) -> None:
+        while True:
+            with self._news:
+                if self._viewers == 0 or self._stopping.is_set():
+                    self._thread = None
+                    return
+            started = time.monotonic()
+            pause = self._read_once()
+            self._stopping.wait(max(0.0, started + pause - time.monotonic()))
+
+    def _read_once(self) -> float:
+        """Read the feed, and tell of it; how many seconds there are to be between this and the next time."""
+        try:
+            answer = self._read(self._cursor, WAIT_SECONDS)
+        except (Unreachable, Refused) as error:
+            log.warning("feed not read", feed=self._name, error=str(error))
+            with self._news:
+                self._fail(is_refused=isinstance(error, Refused))
+            return RETRY_SECONDS
+        with self._news:
+            self._take(answer)
+        return 0.0 if self._full else GATHER_SECONDS
+
+    def _fail(self, *, is_refused: bool) -> None:
+        """Have viewers load anew, once, to see that it is away; a cursor that was refused is not used again."""
+        if self.is_reachable is not False:
+            self._begin(self._cursor)
+        if is_refused:
+            self._cursor = ""
+        self.is_reachable = False
+        self._news.notify_all()
+
+    def _take(self, answer: Mapping[str, Any]) -> None:
+        items, cursor = answer["items"], str(answer["next"])
+        self._full = self._full + 1 if len(items) == CHANGES else 0
+        if self._full > KEPT:  # so far behind that viewers load anew in any case
+            self._begin("")
+        elif not self._cursor or answer["reset"] or self.is_reachable is False:
+            self._begin(cursor)
+        elif items:
+            self.ring.add(cursor, tuple(str(item["saga_id"]) for item in items))
+            self._cursor = cursor
+        self.is_reachable = True
+        self._news.notify_all()
+
+    def _begin(self, cursor: str) -> None:
+        self.ring.begin(cursor)
+        self._cursor = cursor

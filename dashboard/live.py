@@ -1,0 +1,40 @@
+"""The stream of changes over HTTP, for pages that follow what they show."""
+
+import socket
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+
+from dashboard import pages
+from dashboard.streams import HEARTBEAT_SECONDS, Streams
+from dashboard.web import html
+
+routes = Blueprint("live", __name__)
+
+RETRY_AFTER_SECONDS = 10  # a place that is free again is taken about as soon as a person would notice
+# A client that has vanished without a word is given up when two heartbeats were not acknowledged.
+VANISHED_MILLISECONDS = int(2 * HEARTBEAT_SECONDS * 1000)
+
+
+@routes.get("/live")
+def live() -> Response:
+    """Server-sent events from `Last-Event-ID` on, or `?after=`; 503 when too many look already."""
+    streams: Streams = current_app.extensions["streams"]
+    stream = streams.open(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
+    if stream is None:
+        markup = pages.error_page(503, "Too many viewers", "Pages ask every few seconds instead of being told.")
+        answer = html(markup, 503)
+        answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return answer
+    client = request.environ.get("gunicorn.socket")
+    _give_up_when_vanished(client)
+    answer = Response(stream.messages(client), mimetype="text/event-stream")
+    answer.call_on_close(stream.close)
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Accel-Buffering"] = "no"  # a gateway in between sends each message on at once
+    return answer
+
+
+def _give_up_when_vanished(client: Any) -> None:
+    if client is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_MILLISECONDS)

@@ -1,0 +1,151 @@
+"""A saga service of which nothing is there but its change feed, which a test fills, and a viewer of the dashboard."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+
+from shared.testing import wait_until
+
+HANGING = 60.0  # seconds; for what never comes
+PAGE = 200
+
+
+class FeedService(ThreadingHTTPServer):
+    """A feed whose cursors are `<age>.<number of changes>`; requests for changes wait as the real ones do."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.changed = threading.Condition()
+        self.sagas: list[str] = []
+        self.asked: list[str | None] = []  # each request's `after`
+        self.age = 0
+        self.waiting = self.most_waiting = 0  # requests that wait for a change
+        self.is_away = False
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def change(self, *sagas: str) -> None:
+        """These sagas changed, one after the other."""
+        with self.changed:
+            self.sagas += sagas
+            self.changed.notify_all()
+
+    def restore(self) -> None:
+        """As from a backup: cursors from before mean nothing any more."""
+        with self.changed:
+            self.age += 1
+            self.sagas = []
+            self.changed.notify_all()
+
+    def answer(self, after: str | None, wait: float) -> dict[str, Any]:
+        """What changed after the cursor, at once or after up to `wait` seconds."""
+        with self.changed:
+            self.asked.append(after)
+            self.waiting += 1
+            self.most_waiting = max(self.waiting, self.most_waiting)
+            self.changed.notify_all()
+            if after is not None:
+                age, _, number = after.partition(".")
+                self.changed.wait_for(lambda: int(age) != self.age or int(number) < len(self.sagas), wait)
+            self.waiting -= 1
+            return self._answer(after)
+
+    def _answer(self, after: str | None) -> dict[str, Any]:
+        age, _, number = (after or f"{self.age}.{len(self.sagas)}").partition(".")
+        if int(age) != self.age:
+            return {"items": [], "next": f"{self.age}.{len(self.sagas)}", "reset": True}
+        end = min(int(number) + PAGE, len(self.sagas))
+        items = [{"saga_id": saga} for saga in self.sagas[int(number) : end]]
+        return {"items": items, "next": f"{age}.{end}", "reset": False}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FeedService
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        status, answer = 404, {"detail": "no such thing"}
+        if parts.path.endswith("/changes"):
+            status, answer = 200, self.server.answer(query.get("after"), float(query.get("wait", 0)))
+        if self.server.is_away:
+            status, answer = 503, {"detail": "not now"}
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def feeding() -> Iterator[FeedService]:
+    """A feed without changes."""
+    with FeedService() as service:
+        thread = threading.Thread(target=service.serve_forever, args=(0.01,))
+        thread.start()
+        yield service
+        service.shutdown()
+        thread.join()
+
+
+class Watching:
+    """A viewer's stream; a context manager. `last_id` is that of the last message."""
+
+    def __init__(self, url: str, last_id: str = "") -> None:
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        self.answer = requests.get(f"{url}/live", headers=headers, stream=True, timeout=HANGING)
+        self.last_id = last_id
+        self._lines = self.answer.iter_lines(chunk_size=1)
+
+    def __enter__(self) -> "Watching":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.answer.close()
+
+    def message(self) -> tuple[str, list[str]]:
+        """The next one's kind, and the sagas that it names; raises `StopIteration` when the stream has ended."""
+        fields: dict[str, str] = {}
+        while True:
+            line = next(self._lines).decode()
+            if not line and "event" in fields:
+                self.last_id = fields["id"]
+                return fields["event"], list(json.loads(fields["data"]).get("sagas", []))
+            name, _, value = line.partition(": ")
+            if name:
+                fields[name] = value
+
+    def sagas(self, count: int) -> list[str]:
+        """So many that changed, in order, from as many messages as it takes."""
+        found: list[str] = []
+        while len(found) < count:
+            kind, sagas = self.message()
+            assert kind == "changed"
+            found += sagas
+        return found
+
+
+def watch(url: str, last_id: str = "") -> Watching:
+    """The stream of a viewer who asks until there is a place; those of viewers who have just left are soon free."""
+    opened: list[Watching] = []
+
+    def open_one() -> bool:
+        opened.append(Watching(url, last_id))
+        return bool(opened[-1].answer.status_code == 200)
+
+    wait_until(open_one, "there is a place", HANGING)
+    return opened[-1]

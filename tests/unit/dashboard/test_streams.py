@@ -1,0 +1,127 @@
+"""Streams of changes, and the feeds behind them, without HTTP."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from dashboard.asking import Unreachable
+from dashboard.feed import Feed
+from dashboard.ring import Ring
+from dashboard.streams import BEGINNING, STILL_HERE, Streams
+from shared.testing import wait_until
+
+HANGING = 60.0  # seconds; for what never comes
+QUICK = 0.01
+
+
+class Told:
+    """A feed in which nothing ever changes; `reads` are the cursors that were asked for."""
+
+    def __init__(self) -> None:
+        self.reads: list[str] = []
+
+    def __call__(self, cursor: str, _: int) -> Mapping[str, Any]:
+        self.reads.append(cursor)
+        return {"items": [], "next": "7", "reset": False}
+
+
+class Full:
+    """A socket of a client that takes nothing."""
+
+    unsent = b"what was sent before"
+
+    def recv(self, *_: int) -> bytes:
+        raise BlockingIOError
+
+
+def test_changes_after_a_known_cursor_are_told_in_order() -> None:
+    ring = Ring(3)
+    ring.begin("c0")
+    for number in range(1, 4):
+        ring.add(f"c{number}", (f"saga {number}",))
+    told = ring.since(ring.number_at("c1"))
+    assert told is not None
+    assert [change.sagas for change in told] == [("saga 2",), ("saga 3",)]
+    assert ring.since(ring.number_at("c0")) is not None, "all of them"
+    assert ring.since(ring.number_at("c3")) == []
+
+
+def test_of_what_is_forgotten_nothing_is_told_and_that_is_said() -> None:
+    ring = Ring(2)
+    ring.begin("c0")
+    began = ring.number_at("c0")
+    for number in range(1, 4):
+        ring.add(f"c{number}", ())
+    assert ring.since(began) is None
+    assert ring.number_at("c0") is None
+    assert ring.number_at("c1") is not None, "who knows the last forgotten one has missed nothing of it"
+    known = ring.number_at("c3")
+    ring.begin("d0")
+    assert ring.since(known) is None
+
+
+def test_no_cursor_is_no_place_to_go_on_from() -> None:
+    assert Ring(2).number_at("") is None
+
+
+def test_while_nobody_looks_nobody_reads_the_feed() -> None:
+    read = Told()
+    news = threading.Condition()
+    feed = Feed("quiet", read, news, threading.Event())
+    assert read.reads == []
+    with news:
+        feed.join("")
+    wait_until(lambda: len(read.reads) > 1, "the feed is read", HANGING)
+    with news:
+        feed.leave()
+    wait_until(lambda: "feed-quiet" not in {each.name for each in threading.enumerate()}, "it ends", HANGING)
+    with news:
+        feed.join("7")
+    wait_until(lambda: len(read.reads) > 3, "the feed is read again", HANGING)
+    assert read.reads == ["", *["7"] * (len(read.reads) - 1)], "and goes on where it was"
+    with news:
+        feed.leave()
+
+
+def test_a_silent_stream_says_that_it_is_still_there() -> None:
+    streams = Streams({"one": Told()}, most=1)
+    stream = streams.open("")
+    assert stream is not None
+    messages = stream.messages(heartbeat=QUICK)
+    assert next(messages) == BEGINNING
+    told = [message for message in (next(messages) for _ in range(5)) if message != STILL_HERE]
+    assert told == ["event: reset\nid: 7\ndata: {}\n\n"]
+    stream.close()
+
+
+def test_a_client_that_takes_nothing_between_two_heartbeats_loses_its_stream() -> None:
+    streams = Streams({"one": Told()}, most=1)
+    stream = streams.open("")
+    assert stream is not None
+    assert STILL_HERE in list(stream.messages(Full(), heartbeat=QUICK))
+    stream.close()
+
+
+def test_a_stream_begins_although_one_of_the_services_is_away() -> None:
+    def away(_: str, __: int) -> Mapping[str, Any]:
+        raise Unreachable([], "nobody there")
+
+    streams = Streams({"one": Told(), "other": away}, most=1)
+    stream = streams.open("")
+    assert stream is not None
+    messages = stream.messages()
+    assert next(messages) == BEGINNING
+    assert next(messages) == "event: reset\nid: 7,\ndata: {}\n\n"
+    stream.close()
+
+
+def test_when_it_stops_streams_end_and_none_is_opened() -> None:
+    streams = Streams({"one": Told()}, most=2)
+    stream = streams.open("")
+    assert stream is not None
+    messages = stream.messages()
+    assert next(messages) == BEGINNING
+    streams.stop()
+    assert list(messages) == []
+    assert streams.open("") is None
+    stream.close()
