@@ -11,18 +11,18 @@ from uuid import UUID
 from sqlalchemy import Connection, func, select, update
 
 from carrito.domain import CartFreeze
-from carrito.models import checkouts
+from carrito.models import carts, checkouts
 from shared.db import Row
 from shared.fault_switches.header import current_fault
 from shared.json_codec import dumps
 from shared.outbox import lazily
-from shared.prepared import prepared
+from shared.prepared import columns_of, prepared
 from shared.wakeup import notify
 
 HANDOVER = "handover"  # the channel that wakes the worker
 
 # The carts are open, and locked by an earlier statement, so that their lines do not change meanwhile.
-_FREEZE = prepared("""
+_FREEZE = prepared(f"""
     WITH asked AS (
         SELECT * FROM unnest(
             CAST(:saga_id AS uuid[]), CAST(:cart_id AS uuid[]), CAST(:saga_pattern AS text[]),
@@ -35,7 +35,7 @@ _FREEZE = prepared("""
     ), frozen AS (
         UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id, idle_since = NULL FROM asked
         WHERE carts.id = asked.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = asked.cart_id)
-        RETURNING carts.*
+        RETURNING {columns_of(carts)}
     ), begun AS (
         INSERT INTO checkouts (
             saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id, items,
@@ -55,13 +55,13 @@ _FREEZE = prepared("""
         ) AS lines
     )
     SELECT * FROM frozen
-""")
+""")  # noqa: S608  (our own)
 _UNFREEZE = prepared("""
     WITH gone AS (DELETE FROM checkouts WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])) RETURNING saga_id, cart_id)
     UPDATE carts SET status = 'open', saga_id = NULL FROM gone
     WHERE carts.id = gone.cart_id AND carts.saga_id = gone.saga_id
 """)
-_FIND = prepared("SELECT * FROM checkouts WHERE saga_id = ANY(CAST(:saga_ids AS uuid[]))")
+_FIND = prepared(f"SELECT {columns_of(checkouts)} FROM checkouts WHERE saga_id = ANY(CAST(:saga_ids AS uuid[]))")  # noqa: S608  (our own)
 _HANDED_OVER = prepared("""
     UPDATE checkouts SET handover_due_at = NULL WHERE saga_id = ANY(CAST(:saga_ids AS uuid[]))
 """)

@@ -41,7 +41,7 @@ from shared.access import public, services_only
 from shared.commands import Command
 from shared.idempotency import answer, answer_once, answered_before
 from shared.json_codec import loads
-from shared.openapi import idempotent, problem
+from shared.openapi import begins_saga, idempotent, problem
 from shared.together import Together
 from shared.trace import traceparent
 from shared.web import Answer, done, respond
@@ -185,7 +185,7 @@ def get_standing(path: SagaPath) -> Response:
         409: NOT_CHECKED_OUT,
         501: NO_PATTERN,
     },
-    openapi_extensions=idempotent(),
+    openapi_extensions=begins_saga(),
 )
 @public
 def checkout(body: CheckoutIn) -> Response:

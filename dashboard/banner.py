@@ -1,6 +1,7 @@
 """What one has to know first of a saga that did not simply complete: what, where, why, and what is left over."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from dashboard.outcome import Outcome
 from dashboard.story import Moment, Story
@@ -24,6 +25,24 @@ class Banner:
 
 def banner(story: Story, outcome: Outcome) -> Banner | None:
     """The banner of a saga; None when there is nothing to say."""
+    found, purpose = _banner(story, outcome), _on_purpose(story)
+    if not purpose:
+        return found
+    found = found or Banner(State.DONE, False, "It was made to suffer", [], "to the first")
+    return replace(found, facts=[*found.facts, ("On purpose", purpose)])
+
+
+def _on_purpose(story: Story) -> str:
+    """What was injected where, and how often; empty for nothing."""
+    times = Counter(
+        (name, moment.what) for moment in story.moments if moment.fault for name in moment.fault.split(", ")
+    )
+    return ", ".join(
+        f"{name} at {what}{f', {count} times' if count > 1 else ''}" for (name, what), count in times.items()
+    )
+
+
+def _banner(story: Story, outcome: Outcome) -> Banner | None:
     status = story.saga["status"]
     if status == "stuck":
         return _stuck(story)
@@ -40,7 +59,7 @@ def first_trouble(story: Story) -> Moment | None:
     """Where the banner's link leads."""
     if story.turn is not None:
         return story.turn
-    return story.unanswered[0] if story.unanswered else None
+    return next(iter(story.unanswered), None) or next((moment for moment in story.moments if moment.fault), None)
 
 
 def _turned(story: Story, outcome: Outcome, turn: Moment) -> Banner:

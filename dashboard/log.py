@@ -29,6 +29,7 @@ class Line:
     took: str
     note: str  # the attempt's number
     detail: str
+    fault: str  # what was done to it on purpose
     said: list[Said]
     raw: str  # the rest of the entry as the API gives it, without what is null
     is_first_trouble: bool
@@ -96,6 +97,7 @@ def _line(moment: Moment, *, is_first_trouble: bool) -> Line:
         took=duration(moment.end - moment.start) if moment.end > moment.start else "",
         note=f"attempt {moment.entry['attempt']}" if moment.kind == "attempt" else "",
         detail=moment.detail,
+        fault=moment.fault,
         said=[*_said(moment)],
         raw=_json(
             {name: value for name, value in moment.entry.items() if value is not None and name not in SAID_APART}

@@ -31,6 +31,7 @@ class Moment:
     who: str  # the same, or the operator's name
     what: str  # in words, or the event's type
     entry: Json
+    taken: float | None = None  # when the event that it follows from was taken out of the queue
 
     @property
     def kind(self) -> str:
@@ -47,6 +48,11 @@ class Moment:
         """Whether it only announces the event that the same service publishes with it."""
         event = self.entry.get("event") or ""
         return event.endswith(_ECHOES) and event != CANCEL
+
+    @property
+    def fault(self) -> str:
+        """What was done to it on purpose; empty for nothing."""
+        return str(self.entry.get("fault") or "")
 
     @property
     def detail(self) -> str:
@@ -130,7 +136,9 @@ def story_of(saga: Json, timeline: Sequence[Json], now: datetime) -> Story:
 def _moment(entry: Json, began: datetime, *, cancelled: bool) -> Moment:
     lane, who, what = _said(entry)
     start, end = (_since(began, datetime.fromisoformat(entry[name])) for name in ("started_at", "finished_at"))
-    return Moment(start, end, _state(entry, cancelled=cancelled), lane, who, what, entry)
+    taken_at = entry.get("taken_at")
+    taken = None if taken_at is None else _since(began, datetime.fromisoformat(taken_at))
+    return Moment(start, end, _state(entry, cancelled=cancelled), lane, who, what, entry, taken)
 
 
 def _since(began: datetime, then: datetime) -> float:

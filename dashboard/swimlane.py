@@ -101,7 +101,7 @@ def _attempts(story: Story) -> Iterator[Span]:
             wait = f"waits {duration(moment.start - before.end)} before it asks again"
             yield Span(moment.lane, before.end, moment.start, None, wait)
     for moment in attempts:
-        label = f"{moment.what}, attempt {moment.entry['attempt']}: {WORDS[moment.state]}"
+        label = f"{moment.what}, attempt {moment.entry['attempt']}: {WORDS[moment.state]}{_purpose(moment)}"
         yield Span(moment.lane, moment.start, moment.end, moment.state, label)
 
 
@@ -113,10 +113,24 @@ def _events(story: Story) -> Iterator[Span]:
             continue
         cause = causes.get(moment.entry["cause"])
         if cause is not None and moment.start > cause.start:
-            took = duration(moment.start - cause.start)
-            wait = f"{took} from {cause.what} to {moment.what}: outbox, queue and work"
-            yield Span(moment.lane, cause.start, moment.start, None, wait)
-        yield Span(moment.lane, moment.start, moment.start, moment.state, moment.what)
+            yield from _wait_and_work(cause, moment)
+        yield Span(moment.lane, moment.start, moment.start, moment.state, moment.what + _purpose(moment))
+
+
+def _wait_and_work(cause: Moment, moment: Moment) -> Iterator[Span]:
+    """From an event to the one that follows from it: told apart where it is known when the former was taken."""
+    if moment.taken is None:
+        wait = f"{duration(moment.start - cause.start)} from {cause.what} to {moment.what}: outbox, queue and work"
+        yield Span(moment.lane, cause.start, moment.start, None, wait)
+        return
+    taken = min(max(moment.taken, cause.start), moment.start)  # clocks of services may differ
+    waited, worked = duration(taken - cause.start), duration(moment.start - taken)
+    yield Span(moment.lane, cause.start, taken, None, f"{cause.what} waits {waited} to be taken: outbox and queue")
+    yield Span(moment.lane, taken, moment.start, moment.state, f"{worked} of work for {moment.what}{_purpose(moment)}")
+
+
+def _purpose(moment: Moment) -> str:
+    return f", on purpose: {moment.fault}" if moment.fault else ""
 
 
 def _under_way(story: Story) -> Iterator[Span]:

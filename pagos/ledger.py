@@ -29,9 +29,9 @@ from shared.batches import each_once
 from shared.db import Row
 from shared.errors import DomainError
 from shared.json_codec import dumps
-from shared.prepared import prepared
+from shared.prepared import columns_of, prepared
 
-_STORE = prepared("""
+_STORE = prepared(f"""
     WITH asked AS (
         SELECT * FROM json_to_recordset(:charges) AS asked (
             id uuid, saga_id uuid, cart_id uuid, merchant_id text, order_id text, user_id text, amount_minor bigint,
@@ -45,23 +45,23 @@ _STORE = prepared("""
             id, saga_id, cart_id, merchant_id, order_id, user_id, amount_minor, currency, payment_method, status, reason
         FROM asked ORDER BY id
         ON CONFLICT (id) DO NOTHING
-        RETURNING *
+        RETURNING {columns_of(payments)}
     ), booked AS (
         INSERT INTO ledger_transfers (payment_id, kind, debit_account, credit_account, amount_minor, currency)
         SELECT id, 'capture', account, 'revenue', stored.amount_minor, stored.currency
         FROM stored JOIN asked USING (id) WHERE stored.status = 'captured'
     )
     SELECT * FROM stored
-""")
+""")  # noqa: S608  (our own)
 
-_GIVE_BACK = prepared("""
+_GIVE_BACK = prepared(f"""
     WITH refunded AS (
         UPDATE payments SET status = 'refunded', refunded_minor = amount_minor, reason = asked.reason
         FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:payment_ids AS uuid[]), CAST(:reasons AS text[]))
             AS asked (saga_id, payment_id, reason)
         WHERE payments.saga_id = asked.saga_id AND payments.id = coalesce(asked.payment_id, payments.id)
             AND status = 'captured'
-        RETURNING payments.*
+        RETURNING {columns_of(payments)}
     ), booked AS (
         INSERT INTO ledger_transfers (payment_id, kind, debit_account, credit_account, amount_minor, currency)
         SELECT refunded.id, 'refund', there.credit_account, there.debit_account, there.amount_minor, there.currency
@@ -73,7 +73,7 @@ _GIVE_BACK = prepared("""
         ON CONFLICT (user_id, currency) DO UPDATE SET balance_minor = wallets.balance_minor + excluded.balance_minor
     )
     SELECT * FROM refunded
-""")
+""")  # noqa: S608  (our own)
 
 
 def charge(uow: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:

@@ -81,6 +81,8 @@ events = Table(
     Column("cause", Uuid),
     Column("trace", String(55)),
     Column("fault", String(200)),  # what its saga is to suffer on purpose
+    Column("injected", String(200)),  # what of that happened to what it tells of, or to itself
+    Column("taken_at", DateTime(timezone=True)),  # when who published it took its cause
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 

@@ -37,11 +37,13 @@ ENDS, CHANGED = "choreography_ended", "choreography_changed"
 # The rows of new sagas are made in passing: each with its cart, and everything else still unknown.
 STORE = prepared(f"""
 WITH stored AS (
-    INSERT INTO saga_choreography.events (id, saga_id, type, payload, occurred_at, cause, trace, fault)
-    SELECT id, saga_id, type, payload, occurred_at, cause, trace, fault
+    INSERT INTO saga_choreography.events (
+        id, saga_id, type, payload, occurred_at, cause, trace, fault, injected, taken_at
+    )
+    SELECT id, saga_id, type, payload, occurred_at, cause, trace, fault, injected, taken_at
       FROM json_to_recordset(CAST(:rows AS json)) AS came
            (id uuid, saga_id uuid, type text, payload text, occurred_at timestamptz, cause uuid, trace text,
-            fault text)
+            fault text, injected text, taken_at timestamptz)
      ORDER BY id
     ON CONFLICT DO NOTHING
     RETURNING id, saga_id, payload
@@ -144,12 +146,14 @@ def _event_row(event: Event) -> dict[str, Any]:
         "cause": event.cause,
         "trace": event.trace,
         "fault": event.fault,
+        "injected": event.injected,
+        "taken_at": event.taken_at,
     }
 
 
 def _event(row: Row) -> Event:
     payload = CONTRACT[row["type"]].payload.model_validate_json(row["payload"])
-    return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"], row["fault"])
+    return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"], row["fault"], row["taken_at"])
 
 
 def _saga_row(row: Row, facts: Facts) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def saga_out(row: Row) -> SagaOut:
         order_id=bill["order_id"] if "create_order" in asked else None,
         payment_id=bill["payment_id"] if "process_payment" in asked else None,
         error=error_of(CHECKOUT, facts),
+        fault=fault_of(facts),
         steps=steps,
     )
 

@@ -8,14 +8,14 @@ from sqlalchemy import Connection, insert, select
 
 from saga_choreography.domain import Cancellation, CartRefused, Checkout, Limits, Resend, SagaEnded, SagaNotFound
 from saga_choreography.models import events, notes, outbox, sagas
-from saga_choreography.projection import turned_back
+from saga_choreography.projection import fault_of, turned_back
 from saga_choreography.recording import CHANGED, record
 from shared.db import Row
 from shared.errors import Conflict
 from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
 from shared.ids import new_id
 from shared.json_codec import dumps
-from shared.prepared import prepared
+from shared.prepared import columns_of, prepared
 from shared.retention import TooOld, check_undoable, retention_of, too_old_sql
 from shared.saga_states import ENDED, SagaStatus
 
@@ -32,7 +32,9 @@ SELECT saga_id, cart_id, CAST('{{}}' AS json), user_id, payment_method,
 ON CONFLICT DO NOTHING
 RETURNING saga_id, pg_notify(CAST(:changed AS text), '')
 """)  # noqa: S608  (our own)
-SHOW = prepared("SELECT * FROM saga_choreography.sagas WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
+SHOW = prepared(f"""
+SELECT {columns_of(sagas)} FROM saga_choreography.sagas WHERE saga_id = ANY(CAST(:ids AS uuid[]))
+""")  # noqa: S608  (our own)
 
 
 def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
@@ -118,7 +120,8 @@ def cancel(uow: Connection, rows: Sequence[Row], wish: Cancellation, limits: Lim
     """Ask inventario to turn these sagas back, and show at once that it was asked."""
     said = {"reason": wish.reason, "by": wish.by, "only_before_pivot": wish.only_before_pivot}
     payloads = [CheckoutCancelRequested(saga_id=row["saga_id"], cart_id=row["cart_id"], **said) for row in rows]
-    asked = [Event(payload, trace=wish.trace) for payload in payloads]
+    faults = [fault_of(row["facts"]) for row in rows]
+    asked = [Event(payload, trace=wish.trace, fault=fault) for payload, fault in zip(payloads, faults, strict=True)]
     outbox.stage(uow, asked)
     record(uow, asked, limits)
 

@@ -11,6 +11,7 @@ from shared.json_codec import loads
 from shared.saga.timeline import with_undone
 from shared.saga_views import RequestOut, ResponseOut, TimelineEntryOut
 
+_REFUSALS = frozenset(step.fails for step in CHECKOUT.steps)  # faults that these name are of the step's action
 About = tuple[str | None, str | None, str | None]  # step, direction, outcome
 
 
@@ -44,6 +45,8 @@ def _event_out(row: Row, cause: Row | None, known: Collection[str]) -> TimelineE
         publisher=entry.publisher,
         cause=row["cause"],
         received_at=row["received_at"],
+        taken_at=row["taken_at"],
+        fault=None if direction == "compensation" and entry.payload in _REFUSALS else row["injected"],
         by=getattr(payload, "by", None),
         reason=getattr(payload, "reason", None),
         request=None if cause is None else RequestOut(event=cause["type"], body=loads(cause["payload"])),

@@ -17,7 +17,7 @@ from shared.access import Who, admin_only, public, require
 from shared.carts import Carts
 from shared.db import Row
 from shared.idempotency import request_key
-from shared.openapi import idempotent, problem
+from shared.openapi import begins_saga, problem
 from shared.saga.api import add_endpoints
 from shared.saga_states import ENDED
 from shared.saga_views import (
@@ -49,7 +49,7 @@ NO_SAGA = problem("No such saga")
         409: problem("The cart is empty, being checked out (by the saga named) or checked out; or the saga's differs"),
         504: IN_DOUBT,
     },
-    openapi_extensions=idempotent(),
+    openapi_extensions=begins_saga(),
 )
 @public
 def checkout(body: CheckoutIn) -> Response:

@@ -10,6 +10,8 @@ from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.participants import Endpoint
 from saga_orchestrator.records import checkout_from_row
 from shared.db import Row
+from shared.fault_switches.header import faults_of
+from shared.fault_switches.model import BEFORE
 from shared.json_codec import loads
 from shared.saga.timeline import with_undone
 from shared.saga_views import RequestOut, ResponseOut, TimelineEntryOut
@@ -27,7 +29,7 @@ NOT_SHOWN = "(not shown)"  # who looks at a saga need not know where somebody li
 def timeline_out(saga: Row, rows: Sequence[Row]) -> list[TimelineEntryOut]:
     """Its entries, in the order of the rows."""
     checkout = replace(checkout_from_row(saga), billing_address=NOT_SHOWN)
-    return with_undone([_entry_out(checkout, row) for row in rows])
+    return with_undone(with_untold([_entry_out(checkout, row) for row in rows]))
 
 
 def _entry_out(checkout: Checkout, row: Row) -> TimelineEntryOut:
@@ -49,3 +51,37 @@ def _request_out(endpoint: Endpoint, checkout: Checkout) -> RequestOut:
 def _response_out(row: Row) -> ResponseOut:
     body = None if row["answer"] is None else loads(row["answer"])
     return ResponseOut(status=row["status_code"], body=body, error=row["detail"])
+
+
+def with_untold(entries: Sequence[TimelineEntryOut]) -> list[TimelineEntryOut]:
+    """The entries, each fault of which no answer told marked at the first requests that had none.
+
+    A later answer for the same step says what happened before, and how often.
+    """
+    left = _untold(entries)
+    return [_with_one_of(left, entry) if _has_no_answer(entry) else entry for entry in entries]
+
+
+def _has_no_answer(entry: TimelineEntryOut) -> bool:
+    return entry.direction == "action" and entry.outcome == "unknown" and entry.status_code is None
+
+
+def _with_one_of(left: dict[tuple[str | None, str], int], entry: TimelineEntryOut) -> TimelineEntryOut:
+    name = next((name for (step, name), count in left.items() if step == entry.step and count > 0), None)
+    if name is None:
+        return entry
+    left[entry.step, name] -= 1
+    return entry.model_copy(update={"fault": name})
+
+
+def _untold(entries: Sequence[TimelineEntryOut]) -> dict[tuple[str | None, str], int]:
+    """By step and name, how often a fault happened of which no entry tells yet."""
+    told: dict[tuple[str | None, str], int] = {}
+    for entry in entries:
+        body = (entry.response and entry.response.body) or {}
+        told |= {(fault.step, fault.name.value): fault.times or 0 for fault in faults_of(str(body.get(BEFORE, "")))}
+    for entry in entries:
+        for name in (entry.fault or "").split(", "):
+            if (entry.step, name) in told:
+                told[entry.step, name] -= 1
+    return told

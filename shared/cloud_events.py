@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -20,7 +21,8 @@ class Unreadable(Exception):
 class Headers(BaseModel):
     """The attributes of our events: `correlationid` is the saga, `causationid` the event that this one follows from.
 
-    `fault` is what the saga is to suffer on purpose, where faults can be switched on.
+    `takenat` is when the publisher took that event from its queue. `fault` is what the saga is to suffer on purpose,
+    where faults can be switched on, and `injected` names those that happened to what the event tells of, or to itself.
     """
 
     model_config = ConfigDict(alias_generator=lambda name: f"ce-{name}", extra="ignore")
@@ -36,6 +38,8 @@ class Headers(BaseModel):
     causationid: UUID | None = None
     traceparent: str | None = None
     fault: str | None = None
+    takenat: AwareDatetime | None = None
+    injected: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ def to_message(event: Event) -> Message:
         headers["ce-traceparent"] = event.trace
     if event.fault is not None:
         headers["ce-fault"] = event.fault
+    if event.taken_at is not None:
+        headers["ce-takenat"] = event.taken_at.isoformat()
+    if event.injected is not None:
+        headers["ce-injected"] = event.injected
     return Message(event_id, entry.name, saga_id, headers, event.data.encode())
 
 
@@ -84,7 +92,17 @@ def from_message(headers: Mapping[str, Any], body: bytes) -> Event:
         payload = entry.payload.model_validate_json(body)
     except ValidationError as error:
         raise Unreadable(_told(error)) from error
-    return Event(payload, told.id, told.time, told.causationid, trace.valid(told.traceparent), told.fault)
+    return Event(
+        payload,
+        told.id,
+        told.time,
+        told.causationid,
+        trace.valid(told.traceparent),
+        told.fault,
+        told.takenat,
+        told.injected,
+        received_at=datetime.now(UTC),
+    )
 
 
 def _told(error: ValidationError) -> str:

@@ -24,6 +24,7 @@ class Delivery:
     held_up: int = 0
     lost: bool = False  # with its connection: the broker gives it to somebody again
     injected: Injected | None = None  # what happens to it on purpose, once that was decided
+    was_paused: bool = False  # it waited for this consumer, which was paused on purpose
     redelivered: bool = False  # as the broker says, outside of the headers
 
     @property

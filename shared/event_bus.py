@@ -94,7 +94,9 @@ def entry_of(payload: Payload | type[Payload]) -> Entry:
 class Event:
     """A fact, once: `cause` is the event that it follows from, `trace` the W3C `traceparent` of where it all began.
 
-    `fault` names what its saga is to suffer on purpose.
+    `fault` names what its saga is to suffer on purpose, `injected` what happened so to what the event tells of or to
+    itself. `taken_at` is when who published it took its cause from the queue; `received_at`, which is not sent, is when
+    this process took the event itself.
     """
 
     payload: Payload
@@ -103,6 +105,9 @@ class Event:
     cause: UUID | None = None
     trace: str | None = None
     fault: str | None = None
+    taken_at: datetime | None = None
+    injected: str | None = None
+    received_at: datetime | None = field(default=None, compare=False)
 
     @property
     def entry(self) -> Entry:
@@ -121,7 +126,7 @@ class Event:
 
     def follow(self, payload: Payload) -> "Event":
         """An event that this one causes."""
-        return Event(payload, cause=self.id, trace=self.trace, fault=self.fault)
+        return Event(payload, cause=self.id, trace=self.trace, fault=self.fault, taken_at=self.received_at)
 
 
 def bindings() -> Mapping[str, list[str]]:

@@ -31,6 +31,18 @@ _IDEMPOTENCY_KEY = {
         "pattern": r'^("[!#-\[\]-~]{1,200}"|[!#-\[\]-~]{1,200})$',
     },
 }
+# What it may say is checked, but only where faults can be switched on; elsewhere any text is ignored.
+_FAULT = {
+    "name": "X-Fault",
+    "in": "header",
+    "required": False,
+    "description": (
+        "Failures that this checkout's saga is to suffer on purpose: `STEP=NAME[:ARGUMENT][*TIMES]`, several with "
+        "commas between. Ignored unless the service runs with `FAULTS=true`; then for operators."
+    ),
+    "schema": {"type": "string"},
+    "example": "process_payment=lose_answer*2,create_order=slow:500",
+}
 
 
 class Problem(BaseModel):
@@ -54,6 +66,11 @@ def idempotent() -> dict[str, Any]:
     return {"x-idempotent": True}
 
 
+def begins_saga() -> dict[str, Any]:
+    """Marks an operation as one that begins a saga: idempotent, and taking `X-Fault` (see `complete`)."""
+    return {**idempotent(), "x-begins-saga": True}
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add to each operation the answers that it shares with all others."""
     for path in document["paths"].values():
@@ -72,6 +89,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             if operation.get("x-idempotent"):
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
                 operation["responses"].setdefault("409", problem("The first request with this key still runs"))
+            if operation.get("x-begins-saga"):
+                operation.setdefault("parameters", []).append(_FAULT)
     return document
 
 

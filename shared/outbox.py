@@ -17,21 +17,22 @@ from shared.event_bus import CONTRACT, Event
 from shared.fault_switches.header import current_fault
 from shared.fault_switches.model import MAX_LENGTH
 from shared.json_codec import dumps
-from shared.prepared import prepared
+from shared.prepared import columns_of, prepared
 from shared.wakeup import notify
 
 STAGE = """
-INSERT INTO {table} (id, type, saga_id, payload, occurred_at, cause, trace, fault, due_at)
-SELECT id, type, saga_id, payload, occurred_at, cause, trace, fault, now() + make_interval(secs => :seconds)
+INSERT INTO {table} (id, type, saga_id, payload, occurred_at, cause, trace, fault, taken_at, due_at)
+SELECT id, type, saga_id, payload, occurred_at, cause, trace, fault, taken_at, now() + make_interval(secs => :seconds)
   FROM json_to_recordset(:rows) AS staged
-       (id uuid, type text, saga_id uuid, payload text, occurred_at timestamptz, cause uuid, trace text, fault text)
+       (id uuid, type text, saga_id uuid, payload text, occurred_at timestamptz, cause uuid, trace text, fault text,
+        taken_at timestamptz)
 """
 TAKE = """
 UPDATE {table} AS taken SET due_at = now() + make_interval(secs => :seconds)
   FROM (SELECT id FROM {table} WHERE due_at <= now() AND sent_at IS NULL
          ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
  WHERE taken.id = due.id
-RETURNING taken.*
+RETURNING {columns}
 """
 HAND_BACK = "UPDATE {table} SET due_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
 POSTPONE = """
@@ -65,6 +66,7 @@ class Outbox:
             Column("cause", Uuid),
             Column("trace", String(55)),
             Column("fault", String(MAX_LENGTH)),
+            Column("taken_at", DateTime(timezone=True)),  # when its cause was
             Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
             Column("sent_at", DateTime(timezone=True)),
             Index("ix_outbox_unsent", "due_at", postgresql_where=text("sent_at IS NULL")),
@@ -72,7 +74,7 @@ class Outbox:
         )
         self.channel = f"{metadata.schema}_outbox"
         self._stage = prepared(STAGE.format(table=self.table.fullname))
-        self._take = prepared(TAKE.format(table=self.table.fullname))
+        self._take = prepared(TAKE.format(table=self.table.fullname, columns=columns_of(self.table, "taken")))
         self._hand_back = prepared(HAND_BACK.format(table=self.table.fullname))
         self._postpone = prepared(POSTPONE.format(table=self.table.fullname))
         self._sent = prepared(SENT.format(table=self.table.fullname))
@@ -149,9 +151,12 @@ def _row(event: Event) -> dict[str, object]:
         "cause": event.cause,
         "trace": event.trace,
         "fault": event.fault or current_fault(),
+        "taken_at": event.taken_at,
     }
 
 
 def _event(row: Row) -> Event:
     payload = CONTRACT[row["type"]].payload.model_validate_json(row["payload"])
-    return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"], row["fault"])
+    return Event(
+        payload, row["id"], row["occurred_at"], row["cause"], row["trace"], row["fault"], taken_at=row["taken_at"]
+    )

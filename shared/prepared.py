@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from psycopg2.errors import FeatureNotSupported
-from sqlalchemy import Connection, Engine, ExceptionContext, TextClause, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, TextClause, event, text
 
 _OPTION = "prepared"
 # PostgreSQL keeps a plan until it looks at the table again, once a minute at best: one that reads a small table from
@@ -24,6 +24,15 @@ def prepared(sql: str) -> TextClause:
     PostgreSQL must be able to tell each parameter's type from where it stands; else name it: `CAST(:ids AS uuid[])`.
     """
     return text(sql).execution_options(**{_OPTION: True})
+
+
+def columns_of(table: Table, alias: str = "") -> str:
+    """A table's columns, for a statement that returns all of them.
+
+    With `*`, a migration that adds a column would change what a prepared statement returns, and PostgreSQL refuses to
+    execute it again. A process of the version before names the columns that it knows, and goes on.
+    """
+    return ", ".join(f'{alias or table.name}."{column.name}"' for column in table.columns)
 
 
 def prepare_on(engine: Engine) -> None:

@@ -81,7 +81,10 @@ class StepOut(View):
 
 
 class SagaOut(View):
-    """A saga. `payment_id` and `order_id` are null until they have been asked for."""
+    """A saga. `payment_id` and `order_id` are null until they have been asked for.
+
+    `fault` is what it is to suffer on purpose, as its checkout's `X-Fault` said.
+    """
 
     saga_id: UUID
     status: SagaStatus
@@ -93,6 +96,7 @@ class SagaOut(View):
     order_id: UUID | None
     payment_id: UUID | None
     error: str | None
+    fault: str | None
     steps: list[StepOut]
     created_at: Time
     updated_at: Time
@@ -172,6 +176,9 @@ class TimelineEntryOut(View):
     An `attempt` is one request of an orchestrated saga, an `event` one of a choreographed saga, with who published it
     and which event it follows from. Other kinds concern the saga as a whole; `by` is who asked for them, `reason` why.
 
+    Of an event, `taken_at` is when its publisher took the one that it follows from out of its queue: until then that
+    one waited, since then it was worked on.
+
     `service` is the one that was asked or that published. Of a request, `together` is the number of sagas that were in
     it, `status_code` that of the answer (null: none came) and `fault` what the service did on purpose, as its answer
     says. `undoes` is the `id` of the entry that tells of the action which a compensation undoes. `request` is what was
@@ -194,6 +201,7 @@ class TimelineEntryOut(View):
     publisher: str | None = None
     cause: UUID | None = None
     received_at: Time | None = None
+    taken_at: Time | None = None
     by: str | None = None
     reason: str | None = None
     together: int | None = None

@@ -60,7 +60,7 @@ def _begin(injected: Injected) -> Response | None:
 
 
 def _end(injected: Injected, response: Response) -> Response:
-    if not injected.faults:
+    if injected == NOTHING:
         return response
     die_if(injected, KillPoint.AFTER)
     if injected.get(FaultName.LOSE_ANSWER) is not None:

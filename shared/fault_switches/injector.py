@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from shared.db import Database
-from shared.fault_switches.model import OF_MESSAGES, Fault, FaultName
+from shared.fault_switches.model import BEFORE, OF_MESSAGES, UNTOLD, Fault, FaultName
 from shared.fault_switches.steps import StepRequest
 from shared.fault_switches.store import FaultStore, Key
 from shared.web import http_problem
@@ -15,9 +15,13 @@ from shared.web import http_problem
 
 @dataclass(frozen=True)
 class Injected:
-    """The faults that happen to one request."""
+    """The faults that happen to one request.
+
+    `untold` are those that happened to its step before and of which no answer told, in the notation of `X-Fault`.
+    """
 
     faults: tuple[Fault, ...] = ()
+    untold: str = ""
 
     def get(self, name: FaultName) -> Fault | None:
         """The fault with this name, if it happens."""
@@ -35,7 +39,9 @@ class Injected:
 
     def marked(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """An answer's body, which tells of them, unless it does so already."""
-        return body if not self.faults or "injected" in body else {**body, "injected": self.names}
+        injected = {} if not self.faults or "injected" in body else {"injected": self.names}
+        before = {BEFORE: self.untold} if self.untold else {}
+        return {**body, **injected, **before} if injected or before else body
 
 
 NOTHING = Injected()
@@ -64,12 +70,27 @@ class Injector:
                 [fault for fault in _due(request, switches) if (fault.name in OF_MESSAGES) is of_messages]
                 for request in requests
             ]
+            untold = [""] * len(requests) if of_messages else self._untold(connection, requests)
             if not any(due):
-                return [NOTHING] * len(requests)
+                return [Injected(untold=each) for each in untold]
             prevented = self._happening(connection, requests, [_preventing(faults) for faults in due])
             others = [[] if first else _others(faults) for first, faults in zip(prevented, due, strict=True)]
             happening = self._happening(connection, requests, others)
-        return [Injected(tuple(first or rest)) for first, rest in zip(prevented, happening, strict=True)]
+        found = zip(prevented, happening, untold, strict=True)
+        return [Injected(tuple(first or rest), before) for first, rest, before in found]
+
+    def _untold(self, connection: Connection, requests: Sequence[StepRequest]) -> list[str]:
+        """Of each request's step, what happened before and left no answer."""
+        counted = self._store.counted(connection, {request.saga_id for request in requests})
+        losses = [(key, count) for key, count in sorted(counted.items()) if key[2] in UNTOLD]
+        return [
+            ",".join(
+                f"{step}={name}*{count}"
+                for (saga_id, step, name), count in losses
+                if saga_id == request.saga_id and step in request.half.steps
+            )
+            for request in requests
+        ]
 
     def _happening(
         self, connection: Connection, requests: Sequence[StepRequest], due: Sequence[Sequence[Fault]]

@@ -49,6 +49,8 @@ class FaultName(StrEnum):
 
 OF_MESSAGES = frozenset({FaultName.DELIVER_TWICE, FaultName.DELAY_MESSAGE})  # on their way; the others are of steps
 LATER = frozenset({FaultName.SLOW, FaultName.DELAY_MESSAGE})
+BEFORE = "injected_before"  # the member of an answer's body that names what no answer told of
+UNTOLD = frozenset({FaultName.LOSE_ANSWER, FaultName.KILL})  # no answer can tell of these, since none comes
 
 
 class KillPoint(StrEnum):
@@ -63,6 +65,11 @@ class Direction(StrEnum):
 
     ACTION = "action"
     COMPENSATION = "compensation"
+
+
+def direction_of(name: FaultName) -> Direction:
+    """The half of a step that faults of this name happen to."""
+    return Direction.COMPENSATION if name is FaultName.FAIL_UNDO else Direction.ACTION
 
 
 class InvalidFault(Unprocessable):
@@ -89,7 +96,7 @@ class Fault:
     @property
     def direction(self) -> Direction:
         """The half of the step that it happens to."""
-        return Direction.COMPENSATION if self.name is FaultName.FAIL_UNDO else Direction.ACTION
+        return direction_of(self.name)
 
     @property
     def seconds(self) -> float:

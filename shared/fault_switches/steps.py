@@ -55,6 +55,24 @@ EVENTS: Mapping[str, Half] = {
 }
 
 
+# The events that tell what became of a step; who publishes them did it, or could not.
+TELLS: Mapping[str, Half] = {
+    "inventory.reserved": Half(("reserve_inventory",), ACTION),
+    "inventory.reserve.failed": Half(("reserve_inventory",), ACTION),
+    "payment.processed": Half(("process_payment",), ACTION),
+    "payment.failed": Half(("process_payment",), ACTION),
+    "order.created": Half(("create_order",), ACTION),
+    "order.create.failed": Half(("create_order",), ACTION),
+    "inventory.committed": Half(("commit_inventory",), ACTION),
+    "inventory.commit.failed": Half(("commit_inventory",), ACTION),
+    "checkout.completed": Half(("confirm_order",), ACTION),
+    "order.cancelled": Half(("create_order",), COMPENSATION),
+    "payment.refunded": Half(("process_payment",), COMPENSATION),
+    "inventory.released": Half(("reserve_inventory", "commit_inventory"), COMPENSATION),
+    "checkout.failed": Half(("release_cart",), ACTION),
+}
+
+
 @dataclass(frozen=True)
 class StepRequest:
     """A request for one half of a step, however it came; `fields` is what it says, `faults` are its saga's own."""

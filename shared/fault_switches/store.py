@@ -108,9 +108,19 @@ class FaultStore:
             statement = statement.where(fired.c.saga_id == saga_id)
         return connection.execute(statement).mappings().all()
 
+    def counted(self, connection: Connection, saga_ids: Collection[UUID]) -> Mapping[Key, int]:
+        """How often each fault has happened to these sagas."""
+        fired = self.firings.c
+        statement = select(fired.saga_id, fired.step, fired.name, fired.fired)
+        rows = connection.execute(statement.where(fired.saga_id.in_(saga_ids)))
+        return {(saga_id, step, name): count for saga_id, step, name, count in rows}
+
     def fire(self, connection: Connection, due: Iterable[tuple[UUID, Fault]]) -> set[Key]:
         """Have these happen to their sagas, as far as their times are not used up; those that do."""
-        times = {(saga_id, fault.step, fault.name.value): fault.times for saga_id, fault in due}
+        return self.count(connection, {(saga_id, fault.step, fault.name.value): fault.times for saga_id, fault in due})
+
+    def count(self, connection: Connection, times: Mapping[Key, int | None]) -> set[Key]:
+        """Count each of these once more, up to so many times; those that were."""
         keys = sorted(times)  # locked in one order
         if not keys:
             return set()

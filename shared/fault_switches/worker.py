@@ -1,6 +1,7 @@
 """A worker's consumer and publisher where faults can be switched on; without them, none of this runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from shared.consumer import TRY_AGAIN_SECONDS, Consumer
@@ -23,9 +24,12 @@ class FaultyConsumer(Consumer):
 
     def look(self) -> None:
         """See whether messages are to wait, if that may have changed."""
-        if self.told:
-            self._paused = self._faults.paused()
-            self.told = False
+        if not self.told:
+            return
+        was_paused, self._paused = self._paused, self._faults.paused()
+        self.told = False
+        for delivery in self._bus.deliveries if was_paused and not self._paused else ():
+            delivery.was_paused = True
 
     @property
     def due(self) -> bool:
@@ -36,6 +40,7 @@ class FaultyConsumer(Consumer):
         new = [delivery for delivery in part if delivery.injected is None]
         for delivery, injected in zip(new, self._faults.of_steps(each.known for each in new), strict=True):
             delivery.injected = injected
+        self._faults.were_paused([delivery.known for delivery in new if delivery.was_paused])
         for delivery in part:
             die_if(_injected(delivery), KillPoint.BEFORE)
         ready = [delivery for delivery in part if not self._puts_off(delivery, is_new=delivery in new)]
@@ -66,7 +71,7 @@ class FaultyConsumer(Consumer):
 
 
 class FaultyPublisher(Publisher):
-    """Suffers the faults of events on their way."""
+    """Suffers the faults of events on their way, and has each event name what happened to what it tells of."""
 
     def __init__(self, faults: MessageFaults, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -83,8 +88,12 @@ class FaultyPublisher(Publisher):
         again = [
             event for event, injected in zip(events, planned, strict=True) if injected.get(FaultName.DELIVER_TWICE)
         ]
-        super()._publish([event for event in events if event.id not in held])
-        super()._publish([event for event in again if event.id not in held])
+        super()._publish(self._marked([event for event in events if event.id not in held]))
+        super()._publish(self._marked([event for event in again if event.id not in held]))
+
+    def _marked(self, events: Sequence[Event]) -> Sequence[Event]:
+        names = self._faults.marks(events)
+        return [replace(event, injected=each) if each else event for event, each in zip(events, names, strict=True)]
 
 
 def _injected(delivery: Delivery) -> Injected:

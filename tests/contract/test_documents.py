@@ -88,3 +88,13 @@ def test_the_pages_load_nothing_from_elsewhere(service: str, page: str) -> None:
 def test_the_swagger_page_asks_no_validator_elsewhere(service: str) -> None:
     """Left alone, Swagger UI sends the document's address to a public validator, for a badge."""
     assert re.search(r'"validatorUrl":\s*null', client_of(service).get("/openapi/swagger").text)
+
+
+def test_every_way_to_begin_a_checkout_takes_x_fault_and_nothing_else_does() -> None:
+    taking = {
+        name
+        for service in SERVICES
+        for name, operation in operations(document_of(service))
+        if any(each["name"] == "X-Fault" for each in operation.get("parameters", ()))
+    }
+    assert taking == {"POST /checkout/saga", "POST /saga/checkout", "POST /saga/choreography/checkout"}

@@ -29,6 +29,13 @@ from tests.system.queues import Queues
 
 __all__ = ["switch"]
 
+OUTCOME = {
+    "reserve_inventory": "inventory.reserved",
+    "process_payment": "payment.processed",
+    "create_order": "order.created",
+    "commit_inventory": "inventory.committed",
+}
+
 
 @pytest.fixture(scope="module")
 def broker_url(broker: Broker) -> Iterator[str]:
@@ -48,6 +55,11 @@ def fired(shop: Shop, service: str, saga_id: str) -> dict[str, int]:
     return {each["name"]: each["fired"] for each in told}
 
 
+def marks_of(shop: Shop, saga_id: str) -> dict[str, str]:
+    """By event, what happened on purpose to what it tells of or to itself."""
+    return {entry["event"]: entry["fault"] for entry in shop.timeline(saga_id) if entry["fault"]}
+
+
 def buy(shop: Shop, product: int) -> str:
     return shop.buy(product, 2, pattern=CHOREOGRAPHED)
 
@@ -62,6 +74,7 @@ def test_a_step_that_fails_or_comes_again_is_done_once(shop: Shop, switch: Switc
     assert shop.became(saga_id) == COMPLETED
     assert shop.stock(product) == (8, 0, 2)
     wait_until(lambda: name in fired(shop, DOES[step], saga_id), f"{name} happened")
+    assert marks_of(shop, saga_id) == {OUTCOME[step]: name}
 
 
 @pytest.mark.parametrize(
@@ -78,6 +91,7 @@ def test_a_refused_step_turns_its_saga_back(shop: Shop, switch: Switch, step: st
     saga_id = buy(shop, product)
     assert shop.became(saga_id) == left
     assert "on purpose" in shop.saga(saga_id)["error"]
+    assert set(marks_of(shop, saga_id).values()) == {"refuse"}
     assert shop.stock(product) == (10, 0, 0)
 
 
@@ -87,6 +101,7 @@ def test_a_compensation_that_fails_is_tried_until_it_is_done(shop: Shop, switch:
     saga_id = buy(shop, shop.product())
     assert shop.became(saga_id).left_nothing
     assert fired(shop, PAGOS, saga_id) == {"fail_undo": 3}
+    assert marks_of(shop, saga_id) == {"order.create.failed": "refuse", "payment.refunded": "fail_undo"}
 
 
 @pytest.mark.parametrize("point", ["before", "after"])
@@ -96,6 +111,7 @@ def test_a_worker_that_is_killed_leaves_its_message_to_the_next(shop: Shop, swit
     wait_until(lambda: not shop.system.alive("pagos-worker"), "the worker dies", PATIENCE)
     shop.restart("pagos-worker")
     assert shop.became(saga_id) == COMPLETED
+    assert marks_of(shop, saga_id) == {"payment.processed": "kill"}
 
 
 def test_a_message_that_is_delivered_twice_is_acted_on_once(shop: Shop, switch: Switch, broker_url: str) -> None:
@@ -108,6 +124,7 @@ def test_a_message_that_is_delivered_twice_is_acted_on_once(shop: Shop, switch: 
     queues.delete("tap")
     assert len(copies) == 2
     assert len({(message.properties.headers or {})["ce-id"] for message in copies}) == 1
+    assert marks_of(shop, saga_id) == {"inventory.reserved": "deliver_twice"}
 
 
 def test_a_delayed_message_comes_later_and_only_then(shop: Shop, switch: Switch) -> None:
@@ -117,6 +134,11 @@ def test_a_delayed_message_comes_later_and_only_then(shop: Shop, switch: Switch)
     [held] = shop.timeline(saga_id, event="payment.processed")
     late = datetime.fromisoformat(held["received_at"]) - datetime.fromisoformat(held["started_at"])
     assert late >= timedelta(milliseconds=700)
+    assert marks_of(shop, saga_id) == {"payment.processed": "delay_message"}
+    [waited] = shop.timeline(saga_id, event="order.created")
+    taken = datetime.fromisoformat(waited["taken_at"])
+    assert taken - datetime.fromisoformat(held["started_at"]) >= timedelta(milliseconds=700), "it waited so long"
+    assert datetime.fromisoformat(waited["started_at"]) >= taken
 
 
 def test_a_paused_consumer_takes_nothing_until_it_is_lifted(shop: Shop, switch: Switch) -> None:
@@ -128,6 +150,18 @@ def test_a_paused_consumer_takes_nothing_until_it_is_lifted(shop: Shop, switch: 
     assert shop.became(saga_id) == COMPLETED
     [paid] = shop.timeline(saga_id, event="payment.processed")
     assert datetime.fromisoformat(paid["started_at"]) >= lifted_at
+    assert datetime.fromisoformat(paid["taken_at"]) >= lifted_at, "until then its cause waited"
+    assert marks_of(shop, saga_id) == {"payment.processed": "pause_consumer"}
+
+
+def test_what_a_checkout_names_happens_also_to_what_an_operator_begins(shop: Shop) -> None:
+    reply = shop.checkout(shop.cart((shop.product(), 1)), pattern=CHOREOGRAPHED, X_Fault="process_payment=fail_undo*2")
+    saga_id = str(reply.body["saga_id"])
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.compensate(saga_id).status == 202
+    shop.until_status(saga_id, "compensated")
+    assert fired(shop, PAGOS, saga_id) == {"fail_undo": 2}
+    assert marks_of(shop, saga_id) == {"payment.refunded": "fail_undo"}
 
 
 def test_a_service_delays_and_repeats_only_messages_of_its_own(shop: Shop) -> None:

@@ -15,6 +15,12 @@ def shop_settings() -> dict[str, Any]:
     return {"env": {**QUICK, "FAULTS": "true"}}
 
 
+def marks_of(shop: Shop, saga_id: str, step: str) -> list[tuple[str, str | None]]:
+    """What each request for a step's action came to, and what was done to it on purpose."""
+    entries = shop.timeline(saga_id, step=step, direction="action")
+    return [(entry["outcome"], entry["fault"]) for entry in entries]
+
+
 @pytest.mark.parametrize("step", DOES)
 def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(shop: Shop, switch: Switch, step: str) -> None:
     switch(DOES[step], "lose_answer", step=step, times=1)
@@ -22,7 +28,7 @@ def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(shop: Shop, 
     saga_id = shop.buy(product, 2)
     assert shop.became(saga_id) == COMPLETED
     assert shop.stock(product) == (8, 0, 2)
-    assert [entry["outcome"] for entry in shop.timeline(saga_id, step=step)] == ["unknown", "succeeded"]
+    assert marks_of(shop, saga_id, step) == [("unknown", "lose_answer"), ("succeeded", None)]
 
 
 def test_an_unavailable_service_is_waited_for(shop: Shop, switch: Switch) -> None:
@@ -66,6 +72,9 @@ def test_a_process_that_is_killed_comes_back_and_the_step_is_done_once(shop: Sho
     switch(PAGOS, "kill", step="process_payment", times=1, point=point)
     saga_id = shop.buy(shop.product())
     assert shop.became(saga_id) == COMPLETED
+    first, *others = marks_of(shop, saga_id, "process_payment")
+    assert first == ("unknown", "kill")
+    assert {fault for _, fault in others} == {None}, "that it was away for a while is no other fault"
 
 
 def test_many_at_once_each_suffer_their_own(shop: Shop, switch: Switch) -> None:

@@ -108,6 +108,21 @@ def test_an_unavailable_step_says_so_as_often_as_it_is_told_to_for_each_saga(pag
         assert pagos.fired(saga) == [("unavailable", 2)]
 
 
+def test_the_next_answer_for_a_step_names_what_no_answer_told_of(pagos: BreakablePagos) -> None:
+    pagos.put("lose_answer", times=2)
+    saga, other = Saga(), Saga()
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            pagos.charge(saga)
+    assert body_of(pagos.charge(saga))["injected_before"] == "process_payment=lose_answer*2"
+    assert "injected_before" not in body_of(pagos.deposit(new_user(), 1))
+    pagos.lift()
+    assert body_of(pagos.charge(saga))["injected_before"] == "process_payment=lose_answer*2", "it is not forgotten"
+    assert "injected_before" not in body_of(pagos.charge(other))
+    answers = pagos.many(charge_of(saga), charge_of(other))
+    assert [answer["body"].get("injected_before") for answer in answers] == ["process_payment=lose_answer*2", None]
+
+
 def test_of_many_at_once_no_more_suffer_than_are_to(pagos: BreakablePagos) -> None:
     pagos.put("unavailable", times=3)
     saga = Saga()

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from tests.integration.saga_stages import STAGES, Orchestrated, Stage, stage_of
+from tests.integration.saga_stages import STAGES, Choreographed, Orchestrated, Stage, stage_of
 
 SERVICES = {
     "reserve_inventory": "inventario",
@@ -137,3 +137,18 @@ def test_an_event_is_told_with_the_one_that_it_follows_from(
         None,
         told["payment.failed"]["detail"],
     )
+
+
+def test_a_service_that_runs_reads_its_tables_as_before_when_a_migration_adds_columns(
+    stage: Orchestrated | Choreographed,
+) -> None:
+    saga_id = stage.completed()
+    reads = (f"/{saga_id}", f"/{saga_id}/timeline", "/changes", "/stats")
+    before = [stage.read(path).keys() for path in reads]
+    with stage.transaction() as connection:
+        for table in connection.scalars(
+            text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+        ).all():
+            connection.execute(text(f'ALTER TABLE "{table}" ADD COLUMN added_later text'))
+    assert [stage.read(path).keys() for path in reads] == before
+    stage.begun()

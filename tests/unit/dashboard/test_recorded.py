@@ -205,3 +205,29 @@ def test_an_entry_opens_to_what_was_asked_for_and_what_was_answered() -> None:
     assert "Answered <code>status 402</code>" in page
     assert "&lt;script&gt;" in page
     assert "<script>" not in page.partition('id="all"')[2].partition("</section>")[0]
+
+
+def test_what_happened_on_purpose_is_marked_in_the_banner_the_swimlane_and_the_list() -> None:
+    told = load("choreographed-completed")
+    (paid,) = [entry for entry in told["timeline"]["items"] if entry["event"] == "payment.processed"]
+    paid["fault"] = "lose_answer"
+    page = page_of(told)
+    said = Text(page).text
+    assert "On purpose lose_answer at payment.processed" in said
+    assert 'class="mark">on purpose: lose_answer<' in page
+    assert "payment.processed, on purpose: lose_answer" in said
+    assert "On purpose" not in text_of("choreographed-completed")
+
+
+def test_waiting_in_the_queue_is_told_from_working() -> None:
+    told = load("choreographed-completed")
+    by_id = {entry["event_id"]: entry for entry in told["timeline"]["items"]}
+    (paid,) = [entry for entry in told["timeline"]["items"] if entry["event"] == "payment.processed"]
+    asked = datetime.fromisoformat(by_id[paid["cause"]]["started_at"])
+    paid["started_at"] = paid["finished_at"] = (asked + timedelta(milliseconds=50)).isoformat()
+    paid["taken_at"] = (asked + timedelta(milliseconds=30)).isoformat()
+    said = Text(page_of(told)).text
+    assert "inventory.reserved waits 30 ms to be taken: outbox and queue" in said
+    assert "20 ms of work for payment.processed" in said
+    paid["taken_at"] = (asked - timedelta(milliseconds=30)).isoformat()  # by another clock
+    assert "50 ms of work for payment.processed" in Text(page_of(told)).text

@@ -1,5 +1,6 @@
 """Events on the wire are CloudEvents as others read and write them: here, the CNCF's own library."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from shared.ids import new_id
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 EVENT = Event(InventoryReleased(saga_id=new_id(), cart_id=new_id(), reason="ünlucky"), cause=new_id(), trace=TRACE)
+MARKED = replace(EVENT, fault="process_payment=slow", injected="slow", taken_at=datetime.now(UTC))
 BARE = Event(InventoryReleased(saga_id=new_id(), cart_id=new_id(), reason="-"))
 ATTRIBUTES = {
     "specversion": "1.0",
@@ -47,7 +49,7 @@ def test_we_read_what_others_write() -> None:
     assert from_message({**written.headers}, written.body) == EVENT
 
 
-@pytest.mark.parametrize("event", [EVENT, BARE], ids=["with cause and trace", "without"])
+@pytest.mark.parametrize("event", [EVENT, MARKED, BARE], ids=["with cause and trace", "with all", "without"])
 def test_an_event_comes_as_it_went(event: Event) -> None:
     sent = to_message(event)
     assert from_message(sent.headers, sent.body) == event
@@ -66,3 +68,13 @@ def test_a_time_without_a_zone_is_none() -> None:
     headers = {**to_message(EVENT).headers, "ce-time": datetime.now(UTC).replace(tzinfo=None).isoformat()}
     with pytest.raises(Unreadable, match="ce-time: Input should have timezone info"):
         from_message(headers, to_message(EVENT).body)
+
+
+def test_an_event_that_follows_says_when_its_cause_was_taken() -> None:
+    before = datetime.now(UTC)
+    sent = to_message(EVENT)
+    taken = from_message(sent.headers, sent.body)
+    following = taken.follow(EVENT.payload)
+    assert following.taken_at is not None
+    assert before <= following.taken_at <= following.time
+    assert EVENT.follow(EVENT.payload).taken_at is None, "it was not taken from a queue"
