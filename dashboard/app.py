@@ -15,6 +15,7 @@ from dashboard.operator_form import token
 from dashboard.reading import STYLES, Services
 from dashboard.routes import routes
 from dashboard.streams import Streams
+from dashboard.trends import RECENT_SECONDS, Trends
 from dashboard.web import html
 from shared import browsers
 from shared.logs import configure_logs
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
     reads = {name: partial(services.changes, style) for name, style in STYLES.items()}
     made.extensions["streams"] = streams = Streams(reads, settings.dashboard_streams)
     made.extensions["on_stop"] = [streams.stop]
+    made.extensions["trends"] = Trends(partial(services.stats, RECENT_SECONDS))
     made.register_blueprint(routes)
     made.register_blueprint(acting.routes)
     made.register_blueprint(comparing.routes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from dashboard.sparks import Sample, Spark, sparks
 from dashboard.words import STATUSES, UNKNOWN, duration
 
 Json = Mapping[str, Any]
@@ -79,6 +80,7 @@ class StyleCard:
     is_all: bool  # there are no others
     counts: list[tuple[str, int, float]]  # status, how many, share in percent
     figures: list[tuple[str, str]]  # name and value, of the sagas that ended within the last `STATS_SECONDS`
+    sparks: list[Spark]  # the last minutes
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,14 @@ class Listing:
         return [card for card in self.cards if not card.is_reachable]
 
 
-def listing(filters: Filters, readings: Sequence[StyleReading]) -> Listing:
-    """The sagas of both styles, newest first: ids grow with time, so they are in the order of their ids."""
-    cards = [_card(reading) for reading in readings]
+def listing(
+    filters: Filters, readings: Sequence[StyleReading], samples: Sequence[Sample] = (), at: float = 0.0
+) -> Listing:
+    """The sagas of both styles, newest first: ids grow with time, so they are in the order of their ids.
+
+    `samples` are drawn as they look at this moment of their clock.
+    """
+    cards = [_card(reading, sparks(samples, reading.style, at)) for reading in readings]
     sagas: list[Json] = [
         {**UNTOLD, **saga, "style": reading.style} for reading in readings for saga in reading.fitting or ()
     ]
@@ -114,14 +121,13 @@ def _by_id(saga: Json) -> str:
     return str(saga["saga_id"])
 
 
-def _card(reading: StyleReading) -> StyleCard:
+def _card(reading: StyleReading, drawn: list[Spark]) -> StyleCard:
     latest = reading.latest or ()
     counts = Counter(str(saga["status"]) for saga in latest)
     shares = [(status, counts[status], round(100 * counts[status] / (len(latest) or 1), 3)) for status in STATUSES]
     is_all = len(latest) < COUNTED
-    return StyleCard(
-        reading.style, reading.service, reading.latest is not None, len(latest), is_all, shares, _figures(reading.stats)
-    )
+    told = (reading.style, reading.service, reading.latest is not None, len(latest), is_all)
+    return StyleCard(*told, shares, _figures(reading.stats), drawn)
 
 
 def _figures(stats: Json | None) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The steady load over HTTP: everybody sees it, operators start, change and stop it."""
 
 import threading
+from functools import partial
 from typing import cast
 
 from flask import Blueprint, Flask, Response, current_app, redirect, request
@@ -26,7 +27,9 @@ _preparing = threading.Lock()  # two who start at once would make the same produ
 def install(app: Flask, settings: Settings) -> None:
     """Give the app its one load, off until somebody starts it."""
     shop = LoadShop(settings)
-    app.extensions["load"] = (shop, LoadDriver(shop.send))
+    driver = LoadDriver(shop.send)
+    app.extensions["load"] = (shop, driver)
+    app.extensions["on_stop"].append(partial(driver.stop, "the dashboard ends"))
     app.register_blueprint(routes)
 
 

@@ -85,7 +85,7 @@ class Services(Asking):
     def _reader_of(self, style: Style, filters: Filters) -> Callable[[], StyleReading]:
         def read() -> StyleReading:
             latest = _items(self._list(style, limit=COUNTED))
-            stats = self._optional(style.service, f"{style.base}/stats?seconds={STATS_SECONDS}")
+            stats = self._stats(style, STATS_SECONDS)
             if filters.style not in {"", style.name}:
                 return StyleReading(style.name, style.service, latest, None, stats=stats)
             page = self._list(style, **filters.asked, limit=PAGE)
@@ -93,6 +93,14 @@ class Services(Asking):
             return StyleReading(style.name, style.service, latest, _items(page), cursor, stats)
 
         return read
+
+    def stats(self, seconds: int) -> dict[str, Json | None]:
+        """How the sagas did that ended within so many seconds, by style; None for a service that does not answer."""
+        found = self._at_once(*(partial(self._stats, style, seconds) for style in STYLES.values()))
+        return dict(zip(STYLES, found, strict=True))
+
+    def _stats(self, style: Style, seconds: int) -> Json | None:
+        return self._optional(style.service, f"{style.base}/stats?seconds={seconds}")
 
     def _list(self, style: Style, **query: Any) -> Json | None:
         return self._optional(style.service, f"{style.list}?{urlencode(query)}")

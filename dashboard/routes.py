@@ -1,5 +1,6 @@
 """The dashboard over HTTP: read the request, read the services, make the page."""
 
+import time
 from dataclasses import fields
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from dashboard import pages
 from dashboard.acting import possible
 from dashboard.listing import Filters, listing
 from dashboard.reading import STYLES, Style, services
+from dashboard.trends import trends
 from dashboard.web import html, now
 from dashboard.words import STATUSES
 
@@ -20,7 +22,8 @@ routes = Blueprint("dashboard", __name__)
 def sagas() -> Response:
     """Both styles side by side, and the list that the filters in the URL leave."""
     filters = _filters()
-    return html(pages.sagas_page(listing(filters, services().sagas(filters)), now()))
+    readings, samples = services().sagas(filters), trends().watched()
+    return html(pages.sagas_page(listing(filters, readings, samples, time.monotonic()), now()))
 
 
 @routes.get("/sagas/<style>/<uuid:saga_id>")

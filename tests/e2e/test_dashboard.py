@@ -61,6 +61,12 @@ def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop,
     both = page(shop, "/").split("Choreographed")
     assert re.search(r"Took p50 \d", both[PATTERNS.index(pattern)]), "it ended within the last minute"
 
+    def drawn() -> bool:
+        front = requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text.split('<section class="card style"')
+        return "<polyline" in front[1 + PATTERNS.index(pattern)]
+
+    wait_until(drawn, "the last minutes are drawn", PATIENCE)
+
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_declined_checkout_says_why_and_that_nothing_is_left_over(shop: Shop, pattern: str) -> None:

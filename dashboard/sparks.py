@@ -1,0 +1,91 @@
+"""The last minutes of a style as small curves: rate, time to completion, time of disagreement. No markup, no I/O."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from dashboard.words import UNKNOWN, duration
+
+Json = Mapping[str, Any]
+Points = Sequence[tuple[float, float]]  # moments and values
+
+SECONDS = 300  # that are drawn
+SAMPLE_SECONDS = 2.0  # between two readings: as often as the page asks for news
+GAP_SECONDS = 3 * SAMPLE_SECONDS  # without a reading: nobody looked, or the service was away; nothing is drawn there
+WIDTH, HEIGHT, MARGIN = 300, 36, 2  # of a drawing, which is stretched to its place; the line stays as thin as it is
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What both services said of their sagas at a moment, in seconds of any clock; None for one that did not answer."""
+
+    at: float
+    stats: Mapping[str, Json | None]  # by style
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line: pieces between gaps, each as the points of an SVG polyline."""
+
+    name: str
+    pieces: list[str]
+
+
+@dataclass(frozen=True)
+class Spark:
+    """Curves on one scale, from zero to `most`, which is in words; and what they end with, for those who can't see."""
+
+    name: str
+    curves: list[Curve]
+    most: str
+    words: str
+
+
+def sparks(samples: Sequence[Sample], style: str, now: float) -> list[Spark]:
+    """The curves of a style, of what was read within the last `SECONDS`."""
+    told = [(sample.at, sample.stats.get(style)) for sample in samples if sample.at >= now - SECONDS]
+    return [
+        _spark("Per second", {"": _points(told, "per_second")}, now, lambda value: f"{value:.1f}"),
+        _spark("Took", _both(told, "latency_ms"), now, duration),
+        _spark("Books open", _both(told, "books_open_ms"), now, duration),
+    ]
+
+
+def _both(told: Sequence[tuple[float, Json | None]], name: str) -> dict[str, Points]:
+    return {percentile: _points(told, name, percentile) for percentile in ("p50", "p95")}
+
+
+def _spark(name: str, series: Mapping[str, Points], now: float, show: Callable[[float], str]) -> Spark:
+    most = max((value for points in series.values() for _, value in points), default=None)
+    curves = [Curve(curve, _pieces(points, most or 1.0, now)) for curve, points in series.items()]
+    last = [f"{curve} {show(points[-1][1])}".strip() for curve, points in series.items() if points]
+    return Spark(name, curves, UNKNOWN if most is None else show(most), ", ".join(last) or "nothing yet")
+
+
+def _points(told: Sequence[tuple[float, Json | None]], *path: str) -> Points:
+    found = []
+    for at, stats in told:
+        value: Any = stats
+        for name in path:
+            value = None if value is None else value[name]
+        if value is not None:
+            found.append((at, float(value)))
+    return found
+
+
+def _pieces(points: Points, most: float, now: float) -> list[str]:
+    """The points in pieces, which end where the next reading is too far away."""
+    pieces: list[list[str]] = [[]]
+    for point, after in pairwise([*points, None]):
+        if point is not None:
+            pieces[-1].append(_place(*point, most, now))
+            if after is not None and after[0] - point[0] > GAP_SECONDS:
+                pieces.append([])
+    return [" ".join(piece if len(piece) > 1 else piece * 2) for piece in pieces if piece]
+
+
+def _place(at: float, value: float, most: float, now: float) -> str:
+    x = WIDTH * (1 - (now - at) / SECONDS)
+    y = HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * value / most
+    return f"{x:.1f},{y:.1f}"

@@ -1,0 +1,67 @@
+"""Reads how both styles do, every few seconds and only while somebody looks, and keeps the last minutes in memory."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from flask import current_app
+
+from dashboard.sparks import SAMPLE_SECONDS, SECONDS, Sample
+
+Stats = Mapping[str, Mapping[str, Any] | None]  # by style; None for a service that did not answer
+
+UNWATCHED_SECONDS = 60.0  # since the page was asked for last: so rarely do browsers let a page ask that is out of sight
+RECENT_SECONDS = 10  # of the sagas that ended within so long a reading is: short enough to see a change at once
+KEPT = int(SECONDS / SAMPLE_SECONDS) + 1
+log = structlog.get_logger()
+
+
+class Trends:
+    """The readings of the last minutes, of one reader for all who look. Safe to use from many threads."""
+
+    def __init__(self, read: Callable[[], Stats], sample_seconds: float = SAMPLE_SECONDS) -> None:
+        self._read = read
+        self._sample_seconds = sample_seconds
+        self._lock = threading.Lock()
+        self._samples = deque[Sample](maxlen=KEPT)
+        self._seen = 0.0
+        self._reads = False  # whether the reader runs
+
+    def watched(self) -> Sequence[Sample]:
+        """What is known; it is read on as long as this is called again."""
+        with self._lock:
+            self._seen = time.monotonic()
+            if not self._reads:
+                self._reads = True
+                threading.Thread(target=self._follow, name="trends", daemon=True).start()
+            return list(self._samples)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether somebody looked lately."""
+        return self._reads
+
+    def _follow(self) -> None:
+        while self._is_watched():
+            began = time.monotonic()
+            try:
+                sample = Sample(began, self._read())
+                with self._lock:
+                    self._samples.append(sample)
+            except Exception:
+                log.exception("the trends were not read")
+            time.sleep(max(0.0, began + self._sample_seconds - time.monotonic()))
+
+    def _is_watched(self) -> bool:
+        """Whether to read on; decided and noted under one lock, so that who looks next finds a reader or begins one."""
+        with self._lock:
+            self._reads = time.monotonic() - self._seen < UNWATCHED_SECONDS
+            return self._reads
+
+
+def trends() -> Trends:
+    """Those of the app, for a request that is being handled."""
+    return current_app.extensions["trends"]  # type: ignore[no-any-return]
