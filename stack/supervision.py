@@ -8,10 +8,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from xml.parsers.expat import ExpatError
-from xmlrpc.client import Error, ServerProxy, Transport
+from xmlrpc.client import Error, Fault, ServerProxy, Transport
 
 from shared import heartbeat
 from stack import owned, process_log
@@ -25,6 +26,7 @@ from stack.waiting import HANGING_SECONDS, wait_until
 START_RETRIES = 20
 CALL_SECONDS = 10  # supervisord answers in milliseconds
 STOP_SECONDS = 90  # longer than any process's own, after which supervisord kills it
+ALREADY_STARTED = 60  # supervisor.xmlrpc.Faults; `make down` works without that library
 ALIVE = ("STARTING", "RUNNING", "BACKOFF")  # BACKOFF: waiting to be started again
 
 
@@ -152,11 +154,12 @@ class Supervisor:
         return str(self.info(name)["statename"])
 
     def start(self, names: Iterable[str]) -> None:
-        """Start those of them that don't run."""
+        """Start those of them that don't run. One that supervisord starts by itself meanwhile is started, too."""
         for name in names:
             if self.state(name) not in ALIVE:
                 process_log.mark_start(self._home.log(name))
-                self._call("startProcess", name, False)
+                with suppress(_AlreadyStartedError):
+                    self._call("startProcess", name, False)
 
     def stop(self, names: Iterable[str]) -> None:
         """Stop them, all at once, and wait until they have."""
@@ -182,9 +185,16 @@ class Supervisor:
             address = f"http://{door['username']}:{door['password']}@{door['port']}/RPC2"
             with ServerProxy(address, _Transport()) as server:
                 return getattr(server.supervisor, method)(*arguments)
+        except Fault as fault:
+            kind = _AlreadyStartedError if fault.faultCode == ALREADY_STARTED else StackError
+            raise kind(f"supervisord refuses: {fault.faultString}") from fault
         # After a machine was killed the file may be damaged, and its port may be somebody else's.
         except (OSError, Error, HTTPException, ExpatError, configparser.Error, KeyError) as error:
-            raise StackError(f"supervisord doesn't answer, or refuses: {error!r}") from error
+            raise StackError(f"supervisord doesn't answer: {error!r}") from error
+
+
+class _AlreadyStartedError(StackError):
+    """It runs, or is being started."""
 
 
 class _Transport(Transport):

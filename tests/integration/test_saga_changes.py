@@ -16,7 +16,7 @@ from shared.testing import concurrently, wait_until
 from tests.integration.api_client import problem_of
 from tests.integration.saga_stages import STAGES, Stage, stage_of
 
-HANG_SECONDS = 60
+HANG_SECONDS = 300  # a feed waits for whatever transaction is older, those of other tests on the same server, too
 
 
 @pytest.fixture(params=sorted(STAGES))

@@ -251,6 +251,18 @@ def test_the_whole_stack_comes_up_heals_itself_and_leaves_nothing(fresh: Path) -
     assert "Not running" in stack("status", home=fresh).stdout
 
 
+def test_what_the_supervisor_starts_by_itself_meanwhile_is_started(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.at(fresh)
+    home.make()
+    process = Process("toy", "", ("-c", "import time; time.sleep(600)"), {"TOY_PORT": 0}, server=True)
+    Supervisor(home).launch([process], {}, settings.environment(home, {}, {}))
+    Supervisor(home).start(["toy"])
+    monkeypatch.setattr(Supervisor, "state", lambda *_: "EXITED")  # as it was when it was looked at
+    Supervisor(home).start(["toy"])
+
+
 def test_a_stack_that_an_older_version_started_is_joined_by_what_it_did_not_have(fresh: Path) -> None:
     home = Home.at(fresh)
     old, new = (
