@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> bool:
     results = _measure(home, urls, _plan(arguments, urls))
     print(results)
     findings = audit.check(urls, wait_seconds=AUDIT_SECONDS)
-    print(f"\nAudit: {findings if findings.broken else audit.summary(findings)}")
+    print(f"\nAudit: {audit.report(findings) if findings.broken else audit.summary(findings)}")
     if arguments.json:
         books = {"clean": findings.clean, "broken": list(findings.broken)}
         arguments.json.write_text(json.dumps({**results.as_json(), "audit": books}, indent=2) + "\n")

@@ -1,6 +1,6 @@
 """`/audit` of every service: its books, which sagas changed, and what it knows of each of them.
 
-An auditor compares services saga by saga (`stack/audit.py`). It reads which sagas changed since it last looked, and
+An auditor compares services saga by saga (`shared/auditing/`). It reads which sagas changed since it last looked, and
 asks every service for the facts of those; all reading, so anybody may audit, and each keeps notes of its own.
 """
 

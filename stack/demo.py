@@ -109,7 +109,7 @@ class Demo:
         _show("What it took", [EFFORT, *(ending.effort() for ending in endings)])
         print(f"  {NOTE}")
         findings = audit.check(self._shop.urls, wait_seconds=WAIT_SECONDS)
-        print(f"\n{paint('Audit', 'bold')}: {findings if findings.broken else audit.summary(findings)}")
+        print(f"\n{paint('Audit', 'bold')}: {audit.report(findings) if findings.broken else audit.summary(findings)}")
         cart = self._shop.fill_cart("elena", self._product(MUG), 1)
         ready = self._shop.checkout(cart, "credit_card", wait=WAIT_SECONDS)
         completed = {each.pattern: each.saga["saga_id"] for each in endings if each.story is SUCCESS}

@@ -7,9 +7,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from shared.auditing.findings import Findings
 from shared.testing import wait_until
 from stack import audit
-from stack.findings import Findings
 from tests.chaos.faults import Fault
 from tests.e2e.customers import CUSTOMERS, Customers, Tally
 from tests.e2e.shop import CHOREOGRAPHY, PATIENCE, QUICK, Shop
@@ -46,7 +46,7 @@ class Report:
             found = getattr(tally, name)
             lines += [f"{len(found):6} {name}", *(f"         {each}" for each in found)]
         lines += [f"{count:6} times ended by itself: {name}" for name, count in self.ended_unasked.items()]
-        return "\n".join([*lines, f"{self.dead_letters:6} dead letters\n", str(self.findings)])
+        return "\n".join([*lines, f"{self.dead_letters:6} dead letters\n", audit.report(self.findings)])
 
 
 def run(

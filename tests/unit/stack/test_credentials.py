@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench.client import Client
-from stack.audit import AUDITED
-from stack.books import Unreadable, read_books
+from stack.audit import AUDITED, check
+from stack.errors import StackError
 from stack.shop import Shop
 
 
@@ -39,8 +39,8 @@ def service() -> Iterator[tuple[str, list[str | None]]]:
 
 
 def read_all_books(urls: dict[str, str]) -> None:
-    with suppress(Unreadable):
-        read_books(urls)
+    with suppress(StackError):
+        check(urls)
 
 
 CALLERS: dict[str, Callable[[dict[str, str]], object]] = {

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from stack.books import Books, CarritoAudit, InventarioAudit, PagosAudit, SagasAudit
+from shared.auditing.books import Books, CarritoAudit, InventarioAudit, PagosAudit, SagasAudit
 
 Audits = dict[str, dict[str, Any]]
 Json = dict[str, Any]

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from shared.auditing.books import read_books
+from shared.auditing.services import Services as AuditedServices
+from shared.auditing.services import Unreadable
 from stack import audit
-from stack.books import Unreadable, read_books
+from stack.errors import StackError
 from stack.processes import PROCESSES
 from tests.unit.stack_audit.audits import (
     CHOREOGRAPHED,
@@ -105,7 +108,7 @@ def test_a_service_that_is_down_is_named(
 def test_what_is_no_audit_is_said(services: Services, answer: tuple[int, bytes], why: str) -> None:
     services["carrito"].raw = answer
     with pytest.raises(Unreadable, match=why):
-        read_books(urls(services))
+        read_books(AuditedServices(urls(services), None))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +130,7 @@ def test_what_is_no_answer_to_an_auditor_is_said(
         return answer if asked.startswith(path) else sane(asked, body)
 
     monkeypatch.setattr(carrito, "answer", answered)
-    with pytest.raises(Unreadable, match=rf"carrito: this is no audit: .*{path}"):
+    with pytest.raises(StackError, match=rf"carrito: this is no audit: .*{path}"):
         audit.check(urls(services))
 
 

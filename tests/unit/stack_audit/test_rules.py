@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from stack.audit import RULES, SAGA_RULES
-from stack.facts import OrderFact, PaymentFact, Saga, SaleFact
-from stack.findings import Examined, Findings, find, report
+from shared.auditing.check import RULES, SAGA_RULES
+from shared.auditing.facts import OrderFact, PaymentFact, Saga, SaleFact
+from shared.auditing.findings import Examined, Findings, find
+from stack.audit_report import report
 from tests.unit.stack_audit.audits import (
     CHOREOGRAPHED,
     DECLINED,

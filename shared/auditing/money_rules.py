@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from shared.auditing.books import Books, PagosAudit
+from shared.auditing.rules import Topic, Verdict, none
 from shared.money import to_decimal
-from stack.books import Books, PagosAudit
-from stack.rules import Topic, Verdict, none
 
 money = Topic("money")
 

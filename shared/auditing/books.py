@@ -3,20 +3,13 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from shared.http_client import PEER_FAILED, Peer
-from stack import settings
-from stack.errors import StackError
+from shared.auditing.services import Services
 
 SAGA_SERVICES = ("saga_orchestrator", "saga_choreography")
-READ_SECONDS = 60.0  # a first audit reads whole tables, and a service says nothing until it has
-
-
-class Unreadable(StackError):
-    """A service's books can't be read; the message says whose, and why."""
 
 
 class _Audit(BaseModel):
@@ -77,32 +70,12 @@ class Books:
     pagos: PagosAudit
 
 
-M = TypeVar("M", bound=BaseModel)
-
-
-def read_books(urls: Mapping[str, str]) -> Books:
-    """Read all books; `urls` by service. Raises `Unreadable`."""
+def read_books(services: Services) -> Books:
+    """Read all books. Raises `Unreadable`."""
     kinds: dict[str, type[_Audit]] = {"carrito": CarritoAudit, "inventario": InventarioAudit, "pagos": PagosAudit}
-    kinds |= {service: SagasAudit for service in SAGA_SERVICES if service in urls}
+    kinds |= {service: SagasAudit for service in SAGA_SERVICES if service in services}
     with ThreadPoolExecutor(len(kinds)) as pool:
-        audits = pool.map(lambda each: read(each, urls[each], "/audit", kinds[each]), kinds)
+        audits = pool.map(lambda each: services.read(each, "/audit", kinds[each]), kinds)
         books: dict[str, Any] = dict(zip(kinds, audits, strict=True))
-    sagas = {service: books.pop(service) for service in SAGA_SERVICES if service in urls}
+    sagas = {service: books.pop(service) for service in SAGA_SERVICES if service in services}
     return Books(sagas=sagas, **books)
-
-
-def read(service: str, url: str, path: str, kind: type[M], body: Mapping[str, Any] | None = None) -> M:
-    """What a service answers to a GET, or with a body to a POST. Raises `Unreadable`."""
-    peer = Peer(service, url, settings.service_token(), READ_SECONDS)
-    try:
-        reply = peer.get(path) if body is None else peer.post(path, body)
-    except PEER_FAILED as error:
-        raise Unreadable(f"{error.detail} ({url}{path})") from error
-    if reply.status != 200:
-        raise Unreadable(f"{service}: HTTP {reply.status} ({url}{path})")
-    try:
-        return kind.model_validate(reply.body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the answer"
-        raise Unreadable(f"{service}: this is no audit: {where}: {first['msg']} ({url}{path})") from error

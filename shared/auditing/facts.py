@@ -10,8 +10,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.auditing.books import SAGA_SERVICES
+from shared.auditing.services import Services
 from shared.saga_states import ENDED
-from stack.books import SAGA_SERVICES, read
 
 F = TypeVar("F")
 SAGAS_AT_ONCE = 1000  # in one request of facts: what several services answer in a moment
@@ -151,25 +152,25 @@ _PARTICIPANTS: Mapping[str, type[BaseModel]] = {
 }
 
 
-def read_sagas(urls: Mapping[str, str], saga_ids: Sequence[str], pool: Executor) -> Iterator[list[Saga]]:
+def read_sagas(services: Services, saga_ids: Sequence[str], pool: Executor) -> Iterator[list[Saga]]:
     """Every one of these sagas, some at a time. Raises `Unreadable`."""
     for first in range(0, len(saga_ids), SAGAS_AT_ONCE):
-        yield _read_some(urls, saga_ids[first : first + SAGAS_AT_ONCE], pool)
+        yield _read_some(services, saga_ids[first : first + SAGAS_AT_ONCE], pool)
 
 
-def _read_some(urls: Mapping[str, str], saga_ids: Sequence[str], pool: Executor) -> list[Saga]:
-    services = [service for service in SAGA_SERVICES if service in urls]
+def _read_some(services: Services, saga_ids: Sequence[str], pool: Executor) -> list[Saga]:
+    saga_services = [service for service in SAGA_SERVICES if service in services]
 
     def statuses() -> list[dict[str, str]]:
-        told = pool.map(partial(_facts, urls, saga_ids, _Told[StatusFact]), services)
+        told = pool.map(partial(_facts, services, saga_ids, _Told[StatusFact]), saga_services)
         return [{each.saga_id: each.status for each in facts} for facts in told]
 
     def of(saga_id: str, told: Sequence[Mapping[str, str]]) -> dict[str, str]:
-        return {service: each[saga_id] for service, each in zip(services, told, strict=True) if saga_id in each}
+        return {service: each[saga_id] for service, each in zip(saga_services, told, strict=True) if saga_id in each}
 
     before = statuses()
     participants = list(_PARTICIPANTS)
-    told = pool.map(lambda service: _facts(urls, saga_ids, _PARTICIPANTS[service], service), participants)
+    told = pool.map(lambda service: _facts(services, saga_ids, _PARTICIPANTS[service], service), participants)
     orders, sales, payments = ({each.saga_id: each for each in facts} for facts in told)
     after = statuses()
     return [
@@ -178,6 +179,6 @@ def _read_some(urls: Mapping[str, str], saga_ids: Sequence[str], pool: Executor)
     ]
 
 
-def _facts(urls: Mapping[str, str], saga_ids: Sequence[str], kind: type[BaseModel], service: str) -> list[Any]:
-    told: Any = read(service, urls[service], "/audit/facts", kind, {"saga_ids": saga_ids})
+def _facts(services: Services, saga_ids: Sequence[str], kind: type[BaseModel], service: str) -> list[Any]:
+    told: Any = services.read(service, "/audit/facts", kind, {"saga_ids": saga_ids})
     return list(told.facts)

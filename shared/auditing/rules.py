@@ -7,8 +7,8 @@ services see it, and hold for each that has ended, whatever else is going on.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from stack.books import Books
-from stack.facts import Saga
+from shared.auditing.books import Books
+from shared.auditing.facts import Saga
 
 SHOWN = 20  # of what breaks a rule: enough to start looking
 

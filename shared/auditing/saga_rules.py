@@ -2,8 +2,8 @@
 are no longer kept there: of those, what was paid, ordered and sold must agree all the same.
 """
 
-from stack.facts import Saga
-from stack.rules import Topic
+from shared.auditing.facts import Saga
+from shared.auditing.rules import Topic
 
 money = Topic("money")
 orders = Topic("orders")

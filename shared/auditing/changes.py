@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from stack.books import read
+from shared.auditing.services import Services
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,15 @@ class Changed:
     positions: Mapping[str, Position]
 
 
-def read_changed(urls: Mapping[str, str], notes: Notes, pool: Executor) -> Changed:
+def read_changed(services: Services, notes: Notes, pool: Executor) -> Changed:
     """What changed in any service since these notes, and what they left open. Raises `Unreadable`."""
-    services = list(urls)
-    logs = dict(zip(services, pool.map(lambda service: _read(urls, service, {}), services), strict=True))
+    logs = dict(zip(services, pool.map(lambda service: _read(services, service, {}), services), strict=True))
     positions = {service: Position(log.place, log.next_xid) for service, log in logs.items()}
     full = not all(_continues(notes.positions.get(service), log) for service, log in logs.items())
     if full:
-        found = pool.map(lambda service: _all(urls, service), services)
+        found = pool.map(lambda service: _all(services, service), services)
     else:
-        found = pool.map(lambda service: _since(urls, service, notes.positions[service].xid), services)
+        found = pool.map(lambda service: _since(services, service, notes.positions[service].xid), services)
     return Changed(sorted(notes.open.union(*found)), full, positions)
 
 
@@ -99,24 +98,24 @@ def _continues(known: Position | None, log: _Log) -> bool:
     return known is not None and known.place == log.place and log.begins <= known.xid <= log.next_xid
 
 
-def _since(urls: Mapping[str, str], service: str, xid: int) -> set[str]:
+def _since(services: Services, service: str, xid: int) -> set[str]:
     found: set[str] = set()
     more: Mapping[str, Any] | None = {"xid": xid}
     while more is not None:
-        page = _read(urls, service, more)
+        page = _read(services, service, more)
         found.update(page.saga_ids)
         more = page.more.model_dump() if page.more else None
     return found
 
 
-def _all(urls: Mapping[str, str], service: str) -> set[str]:
+def _all(services: Services, service: str) -> set[str]:
     found: set[str] = set()
     after = "00000000-0000-0000-0000-000000000000"
-    while page := read(service, urls[service], f"/audit/sagas?after={after}", _Ids).saga_ids:
+    while page := services.read(service, f"/audit/sagas?after={after}", _Ids).saga_ids:
         found.update(page)
         after = page[-1]
     return found
 
 
-def _read(urls: Mapping[str, str], service: str, query: Mapping[str, Any]) -> _Log:
-    return read(service, urls[service], f"/audit/changes?{urlencode(query)}", _Log)
+def _read(services: Services, service: str, query: Mapping[str, Any]) -> _Log:
+    return services.read(service, f"/audit/changes?{urlencode(query)}", _Log)

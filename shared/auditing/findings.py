@@ -4,11 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shared.auditing.books import Books
+from shared.auditing.facts import Saga
+from shared.auditing.rules import Rule, SagaRule, Verdict, listed
 from shared.saga_states import SagaStatus
-from stack.books import Books
-from stack.facts import Saga
-from stack.rules import Rule, SagaRule, Verdict, listed
-from stack.table import paint, table
 
 LOST = "begun, and unknown to its saga service"
 
@@ -95,9 +94,6 @@ class Findings:
         """Whether every rule holds, for every saga."""
         return not self.broken and not self.unchecked
 
-    def __str__(self) -> str:
-        return report(self)
-
 
 def find(
     rules: Sequence[Rule | SagaRule], books: Books, examined: Examined, *, full: bool, waited: bool = False
@@ -113,38 +109,3 @@ def _verdict(rule: Rule | SagaRule, books: Books, examined: Examined, waited: bo
     if rule.name == "sagas_end":
         broken = [each for each, why in examined.unchecked.items() if waited or why == SagaStatus.STUCK]
     return Verdict(not broken, f"sagas that don't: {listed(broken)}")
-
-
-def report(findings: Findings) -> str:
-    """A table of all rules, and what it comes to."""
-    lines = table([("", "rule", "", "figures"), *map(_row, findings.findings)])
-    coloured = [
-        paint(line, "red") if finding.broken else line
-        for finding, line in zip(findings.findings, lines[2:], strict=True)
-    ]
-    return "\n".join([*lines[:2], *coloured, "", summary(findings)])
-
-
-def _row(finding: Finding) -> tuple[str, str, str, str]:
-    rule, verdict = finding.rule, finding.verdict
-    return rule.topic, rule.statement, "holds" if verdict.holds else "BROKEN", verdict.figures
-
-
-def summary(findings: Findings) -> str:
-    """What it comes to, in a few lines."""
-    examined = findings.examined
-    which = "all there are" if findings.full else "those that changed since the last audit, or were not in order then"
-    lines = [f"Sagas checked: {examined.checked} ({which})."]
-    if examined.by_hand:
-        lines.append(f"Made by hand, and sound: {listed(sorted(examined.by_hand))}.")
-    if examined.unkept:
-        lines.append(f"No longer kept by their saga service, and sound: {len(examined.unkept)}.")
-    if examined.unchecked:
-        busy = [f"{saga_id} ({why})" for saga_id, why in sorted(examined.unchecked.items())]
-        lines.append(f"NOT CHECKED, since they have not ended: {listed(busy)}. To wait for them: --wait 60")
-    if findings.broken:
-        lines.append(paint(f"BROKEN: {', '.join(findings.broken)}", "red"))
-    else:
-        all_of_them = "" if not examined.unchecked else " for the sagas that were checked"
-        lines.append(paint(f"All {len(findings.findings)} rules hold{all_of_them}.", "green"))
-    return "\n".join(lines)

@@ -1,7 +1,7 @@
 """The rules about stock, orders, holds and sagas, as the services' books show them."""
 
-from stack.books import Books
-from stack.rules import Topic, Verdict, none
+from shared.auditing.books import Books
+from shared.auditing.rules import Topic, Verdict, none
 
 SWEEP_SECONDS = 5  # a hold that is over goes back at once; this is for a sweeper that is just being restarted
 PUBLISH_SECONDS = 10  # an event is out within milliseconds; this is for a broker that is just being restarted
