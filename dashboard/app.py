@@ -8,8 +8,9 @@ import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from dashboard import acting, breaking, comparing, dead_letters, live, loading, operating, pages, receipts
+from dashboard import acting, auditing, breaking, comparing, dead_letters, live, loading, operating, pages, receipts
 from dashboard.asking import Refused, TokenNeeded, Unreachable
+from dashboard.auditor import Auditor
 from dashboard.config import Settings
 from dashboard.operator_form import token
 from dashboard.reading import STYLES, Services
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> Flask:
     made.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     made.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     made.extensions["services"] = services = Services(settings)
+    made.extensions["auditor"] = Auditor(services.audited)
     reads = {name: partial(services.changes, style) for name, style in STYLES.items()}
     made.extensions["streams"] = streams = Streams(reads, settings.dashboard_streams)
     made.extensions["on_stop"] = [streams.stop]
@@ -61,6 +63,7 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(dead_letters.routes)
     made.register_blueprint(breaking.routes)
     made.register_blueprint(receipts.routes)
+    made.register_blueprint(auditing.routes)
     loading.install(made, settings)
     made.register_blueprint(live.routes)
     browsers.guard(made, "dashboard", settings)

@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
+from pydantic import SecretStr
 
 from dashboard.config import Settings
+from shared.auditing.services import Services as AuditedServices
 from shared.http_client import PEER_FAILED, Peer, Reply
 
 Json = Mapping[str, Any]
@@ -50,6 +52,10 @@ class Asking:
         }
         self._peers = {name: Peer(name, url, None, settings.dashboard_read_seconds) for name, url in self._urls.items()}
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+
+    def audited(self, token: SecretStr | None) -> AuditedServices:
+        """The services as an audit asks them."""
+        return AuditedServices(self._urls, token)
 
     def _needed(self, service: str, path: str) -> Json | None:
         """The answer; None for 404. Raises `Unreachable`, and `Refused` for any other refusal."""

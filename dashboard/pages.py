@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboard.banner import banner, first_trouble
+from dashboard.books import LOOK_SECONDS, BooksView
 from dashboard.choices import Choices
 from dashboard.comparison import differences
 from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
@@ -203,6 +204,11 @@ def load_page(state: LoadState, error: str, now: datetime) -> str:
     """What the load consists of, and what became of its checkouts; `error` is why nothing was changed."""
     values = {"paying": PAYING, "products": PRODUCTS, "most_rate": MOST_RATE, "most_in_flight": MOST_IN_FLIGHT}
     return _render("load.html", state=state, error=error, now=now, measured=MEASURED, **values)
+
+
+def books_page(view: BooksView, now: datetime) -> str:
+    """Every rule of the audit, and what breaks it."""
+    return _render("books.html", view=view, took=duration(view.seconds * 1000), again=LOOK_SECONDS, now=now)
 
 
 def token_page(then: str, *, was_wrong: bool) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import current_app
 
-from dashboard.asking import Asking, Refused, TokenNeeded, bearer, refusal
+from dashboard.asking import Asking, Refused, TokenNeeded, Unreachable, bearer, refusal
 from dashboard.listing import COUNTED, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
 from dashboard.receipt import Receipt, receipt_of
@@ -166,6 +166,23 @@ class Services(Asking):
     def redrive(self, body: Json, token: str) -> Reply:
         """Have parked messages delivered again. Raises `Unreachable`."""
         return self._post("saga_choreography", f"{DEAD_LETTERS}/redrive", body, bearer(token), REDRIVE_SECONDS)
+
+    def without_books(self, token: str) -> list[str]:
+        """The services that do not tell where their audit's log is, which costs them next to nothing.
+
+        Raises `Refused`, or `TokenNeeded`.
+        """
+
+        def is_away(service: str) -> bool:
+            try:
+                self._as_operator(service, "/audit/changes", token)
+            except Unreachable:
+                return True
+            return False
+
+        names = list(self._urls)
+        found = self._at_once(*(partial(is_away, name) for name in names))
+        return [name for name, away in zip(names, found, strict=True) if away]
 
     def faults(self, service: str, token: str) -> Json:
         """What is switched on at a service, and what happened. Raises `Unreachable`, `Refused`, `TokenNeeded`."""

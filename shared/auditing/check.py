@@ -40,9 +40,9 @@ def check(
     """Check every rule on the running services: what was found, and notes for the next audit. Raises `Unreadable`.
 
     Looks at the sagas that changed since the audit that left these notes, and at those that were not in order then;
-    with empty notes, at all. Waits `wait_seconds` at most for the sagas that it found under way to end; those that begin
-    meanwhile are the next audit's. What seems broken is looked at again until it was so for `settle_seconds`, and only
-    then said to be broken. `examined_so_far` is told how many sagas were looked at, of how many.
+    with empty notes, at all. Waits `wait_seconds` at most for the sagas that it found under way to end; those that
+    begin meanwhile are the next audit's. What seems broken is looked at again until it was so for `settle_seconds`,
+    and only then said to be broken. `examined_so_far` is told how many sagas were looked at, of how many.
     """
     began = time.monotonic()
     broken_since: dict[str, float] = {}

@@ -108,4 +108,4 @@ def _verdict(rule: Rule | SagaRule, books: Books, examined: Examined, waited: bo
     broken = examined.broken.get(rule.name, [])
     if rule.name == "sagas_end":
         broken = [each for each, why in examined.unchecked.items() if waited or why == SagaStatus.STUCK]
-    return Verdict(not broken, f"sagas that don't: {listed(broken)}")
+    return Verdict(not broken, f"sagas that don't: {listed(broken)}", tuple(broken))

@@ -15,10 +15,11 @@ SHOWN = 20  # of what breaks a rule: enough to start looking
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a rule holds, and the figures that say so."""
+    """Whether a rule holds, the figures that say so, and the ids of the sagas (or carts) that break it."""
 
     holds: bool
     figures: str
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

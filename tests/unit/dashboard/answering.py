@@ -62,6 +62,8 @@ def serving(answers: Answers) -> Iterator[Service]:
     with Service(answers) as service:
         thread = threading.Thread(target=service.serve_forever, args=(0.01,))
         thread.start()
-        yield service
-        service.shutdown()
-        thread.join()
+        try:
+            yield service
+        finally:
+            service.shutdown()
+            thread.join()

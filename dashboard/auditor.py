@@ -1,0 +1,110 @@
+"""Runs the audit for whoever looks at its page: in a thread of its own, one at a time, with notes in this process.
+
+Nothing is audited while nobody looks. The first audit of a process looks at all sagas, the next ones at what changed.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import SecretStr
+
+from shared.auditing.changes import Notes
+from shared.auditing.check import check
+from shared.auditing.findings import Findings
+from shared.auditing.services import Services, Unreadable
+
+AGAIN_SECONDS = 5.0  # between two audits while somebody looks; one that finds nothing new takes some 50 ms
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Run:
+    """An audit under way: since when, and how many sagas it has looked at, of how many."""
+
+    began: datetime
+    examined: int = 0
+    of: int = 0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The latest audit that came to its end. `since` is since when each rule has held, or not, as far as was seen."""
+
+    findings: Findings
+    at: datetime
+    seconds: float
+    since: dict[str, datetime]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What this process knows of the books; `failure` is why the latest audit did not come to its end, else empty."""
+
+    running: Run | None = None
+    finished: Finished | None = None
+    failure: str = ""
+
+
+class Auditor:
+    """The audits of one process. Safe to use from many threads."""
+
+    def __init__(self, services: Callable[[SecretStr | None], Services]) -> None:
+        """`services` makes the services to audit, given a token that they accept."""
+        self._services = services
+        self._lock = threading.Lock()
+        self._known = Known()
+        self._notes = Notes()
+        self._due = 0.0  # of `time.monotonic`
+
+    def look(self, token: str, *, may_begin: bool = True) -> Known:
+        """What is known now. Begins an audit with this token if one is due, and none is under way."""
+        with self._lock:
+            if may_begin and self._known.running is None and time.monotonic() >= self._due:
+                self._known = replace(self._known, running=Run(datetime.now(UTC)))
+                audit = threading.Thread(target=self._run, args=(token,), name="audit", daemon=True)
+                audit.start()
+            return self._known
+
+    def _run(self, token: str) -> None:
+        began = time.monotonic()
+        try:
+            findings, notes = self._check(token)
+        except Unreadable as error:
+            self._end(replace(self._known, running=None, failure=str(error)))
+        except Exception:
+            log.exception("audit failed")
+            self._end(replace(self._known, running=None, failure="unexpected error; the dashboard's log says more"))
+        else:
+            self._notes = notes
+            self._end(Known(finished=_finished(findings, self._known.finished, time.monotonic() - began)))
+
+    def _check(self, token: str) -> tuple[Findings, Notes]:
+        services = self._services(SecretStr(token) if token else None)
+        return check(services, self._notes, examined_so_far=self._progress)
+
+    def _progress(self, examined: int, of: int) -> None:
+        with self._lock:
+            if self._known.running is not None:
+                running = replace(self._known.running, examined=examined, of=of)
+                self._known = replace(self._known, running=running)
+
+    def _end(self, known: Known) -> None:
+        with self._lock:
+            self._known = known
+            self._due = time.monotonic() + AGAIN_SECONDS
+
+
+def _finished(findings: Findings, before: Finished | None, seconds: float) -> Finished:
+    now = datetime.now(UTC)
+    broken = set(findings.broken)
+    was_broken = set() if before is None else set(before.findings.broken)
+
+    def since(rule: str) -> datetime:
+        unchanged = before is not None and (rule in was_broken) == (rule in broken)
+        return before.since[rule] if before is not None and unchanged else now
+
+    return Finished(findings, now, seconds, {each.rule.name: since(each.rule.name) for each in findings.findings})
