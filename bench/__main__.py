@@ -40,7 +40,7 @@ def _plan(arguments: argparse.Namespace, urls: dict[str, str]) -> Plan:
 
 
 def _measure(home: Home, urls: dict[str, str], plan: Plan) -> Results:
-    told = settings.read_env_file(home.env_file) | settings.user_settings()
+    told = settings.user_settings() | settings.read_env_file(home.env_file)
     if "DATABASE_URL" not in told:
         raise StackError("Nothing seems to be up: make up")
     port = told.get("RABBITMQ_MANAGEMENT_PORT")
