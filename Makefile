@@ -8,7 +8,7 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench clean
+.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench compare clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,9 @@ audit: install ## check, across the running services, that no money and no stock
 
 bench: up ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
 	@$(VENV) -m bench $(BENCH_ARGS)
+
+compare: install ## the same checkouts and faults in both styles, as one page with plots; options: make compare COMPARE_ARGS=--help
+	@$(VENV) -m bench.compare $(COMPARE_ARGS)
 
 clean: down ## stop everything and remove all that was made: .venv, .local (with its data), caches
 	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis build dist ./*.egg-info

@@ -48,6 +48,14 @@ class Client:
         """Raises `UnexpectedAnswer` unless the status is 200."""
         return self._request("GET", service, path, (200,))
 
+    def put(self, service: str, path: str, body: Json) -> Reply:
+        """Raises `UnexpectedAnswer` unless the status is 200."""
+        return self._request("PUT", service, path, (200,), data=dumps(body))
+
+    def delete(self, service: str, path: str) -> Reply:
+        """Raises `UnexpectedAnswer` unless the status is 200."""
+        return self._request("DELETE", service, path, (200,))
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()

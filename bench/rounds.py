@@ -13,7 +13,7 @@ from bench.patterns import PATTERNS
 from bench.plan import Case, Plan
 from bench.progress import Progress
 from bench.undo import undo
-from bench.wishes import Wish, make_wishes
+from bench.wishes import Mix, Wish, make_wishes
 from stack.meters import Postgres, RabbitMQ
 
 HELPERS = 8  # threads that make carts
@@ -61,7 +61,7 @@ class Bench:
     def round(self, case: Case, plan: Plan) -> Figures:
         """One round, from carts to figures."""
         sagas = plan.sagas_at(case.concurrency)
-        wishes = make_wishes(self._clients(HELPERS), self.products[case.load], sagas, plan.declines)
+        wishes = make_wishes(self._clients(HELPERS), self.products[case.load], sagas, Mix(plan.declines))
         try:
             return self._measured(case, wishes)
         finally:

@@ -11,7 +11,7 @@ from stack.shop import Json, Shop
 
 PRODUCTS = 64  # of the spread load: twice as many as checkouts are usually in flight
 ENOUGH = 500_000  # of each product, for a hot one too
-DECLINED = "declined_card"
+GOOD, DECLINED = "credit_card", "declined_card"
 
 
 @dataclass(frozen=True)
@@ -41,26 +41,38 @@ def stock_up(shop: Shop) -> dict[str, list[Json]]:
     return {"spread": spread, "hot": [shop.stock_up("BENCH-HOT", "The mug", "12.50", at_least=ENOUGH)]}
 
 
-def is_declined(number: int, share: float) -> bool:
-    """Whether the wish with this number is to be declined, so that the share is spread evenly."""
+def is_chosen(number: int, share: float) -> bool:
+    """Whether the wish with this number is of the share, so that it is spread evenly."""
     return int((number + 1) * share) > int(number * share)
 
 
-def make_wishes(clients: Sequence[Client], products: Sequence[Json], count: int, declines: float) -> list[Wish]:
+@dataclass(frozen=True)
+class Mix:
+    """Whose carts are checked out, and how they are paid: a share of them by `method`, the others by a good card."""
+
+    share: float = 0.0
+    method: str = DECLINED
+    user_id: str = "bench"
+
+
+def make_wishes(clients: Sequence[Client], products: Sequence[Json], count: int, mix: Mix) -> list[Wish]:
     """So many carts, over these products in turn, made by these clients at once."""
 
-    def make(client: Client, numbers: Sequence[int]) -> list[Wish]:
-        return [_make(client, products[n % len(products)]["id"], is_declined(n, declines)) for n in numbers]
+    def make(client: Client, number: int) -> Wish:
+        product_id = products[number % len(products)]["id"]
+        return _make(client, mix.user_id, product_id, mix.method if is_chosen(number, mix.share) else GOOD)
+
+    def make_all(client: Client, numbers: Sequence[int]) -> list[Wish]:
+        return [make(client, number) for number in numbers]
 
     with ThreadPoolExecutor(len(clients)) as threads:
         shares = [range(first, count, len(clients)) for first in range(len(clients))]
-        made = list(threads.map(make, clients, shares))
+        made = list(threads.map(make_all, clients, shares))
     return [made[n % len(clients)][n // len(clients)] for n in range(count)]
 
 
-def _make(client: Client, product_id: int, declined: bool) -> Wish:
-    user_id = "bench"
+def _make(client: Client, user_id: str, product_id: int, payment_method: str) -> Wish:
     cart = client.post("carrito", "/carts", {"user_id": user_id}, 201).body
     item = {"product_id": product_id, "quantity": 1}
     cart = client.post("carrito", f"/carts/{cart['id']}/items", item, 201).body
-    return Wish(cart["id"], user_id, product_id, 1, cart["total"], DECLINED if declined else "credit_card")
+    return Wish(cart["id"], user_id, product_id, 1, cart["total"], payment_method)

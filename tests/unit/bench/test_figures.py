@@ -8,7 +8,7 @@ import pytest
 from bench.figures import Figures, figures_of, medians, percentile, used
 from bench.plan import Case, Plan
 from bench.report import Results
-from bench.wishes import is_declined
+from bench.wishes import is_chosen
 from stack.meters import Written
 
 PLAN = Plan(("baseline", "orchestrated"), ("spread",), (1, 8), sagas=10, rounds=3, declines=0.1)
@@ -75,7 +75,7 @@ def test_a_round_has_no_more_sagas_than_tell_something() -> None:
 
 @pytest.mark.parametrize(("share", "declined"), [(0, 0), (0.1, 10), (0.25, 25), (0.3, 30), (1, 100)])
 def test_the_share_of_declines_is_spread_evenly(share: float, declined: int) -> None:
-    numbers = [number for number in range(100) if is_declined(number, share)]
+    numbers = [number for number in range(100) if is_chosen(number, share)]
     assert len(numbers) == declined
     assert len({after - before for before, after in pairwise(numbers)}) <= 2
 

@@ -1,0 +1,112 @@
+"""Running the scenarios: for each round carts are made, the load runs, and the saga services are asked what became."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from bench import cpu
+from bench.client import Client, Json
+from bench.compare.arrivals import Arrivals
+from bench.compare.private_stack import PrivateStack
+from bench.compare.results import Course, Round
+from bench.compare.scenarios import LOST, Extent, Scenario
+from bench.compare.told import at, ended_sagas, ends_of
+from bench.figures import used
+from bench.load import drive
+from bench.patterns import PATTERNS
+from bench.progress import Progress
+from bench.rounds import HELPERS, QUIET_SECONDS
+from bench.wishes import Mix, Wish, make_wishes
+from shared.ids import new_id
+from stack.shop import CHOREOGRAPHED, ORCHESTRATED, Pattern
+
+PATTERN_OF: Mapping[str, Pattern] = {each.name: each for each in (ORCHESTRATED, CHOREOGRAPHED)}
+ARRIVING = 32  # clients; more than come in the time that one takes to be turned away
+WARM_UP = Scenario("warm-up", "", "")
+
+
+@dataclass
+class Measurement:
+    """A running stack, and the means to measure it."""
+
+    stack: PrivateStack
+    products: Mapping[str, Sequence[Json]]
+    extent: Extent
+    clients: list[Client] = field(default_factory=list)
+
+    def run(self, progress: Progress) -> Iterator[Round]:
+        """Every round of every scenario, after one of each style that does not count."""
+        for style in PATTERN_OF.values():
+            self._calm(WARM_UP, style)
+        for scenario, name in self.extent.cases():
+            progress.show(f"{name}, {scenario.title.lower()}")
+            run = self._with_outage if scenario.down else self._calm
+            yield run(scenario, PATTERN_OF[name])
+            progress.advance()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self.clients:
+            client.close()
+
+    def _calm(self, scenario: Scenario, style: Pattern) -> Round:
+        wishes = self._wishes(scenario, self.extent.sagas)
+        clients = self._clients(self.extent.in_flight)
+        self._switch(scenario)
+        components = cpu.components(self.stack.home)
+        before = cpu.cpu_seconds(components)
+        driven = drive(wishes, clients, PATTERNS[style.name][0])
+        time.sleep(QUIET_SECONDS)
+        spent = used(before, cpu.cpu_seconds(components))
+        spent.pop(cpu.DRIVER)
+        self._lift(scenario)
+        sagas = ended_sagas(clients[0], style, wishes[0].user_id, len(wishes))
+        ends = ends_of(clients[0], style, sagas)
+        return Round(scenario.name, style.name, driven.seconds, tuple(driven.latencies), ends, spent)
+
+    def _with_outage(self, scenario: Scenario, style: Pattern) -> Round:
+        extent = self.extent
+        wishes = self._wishes(scenario, round(extent.per_second * extent.seconds))
+        clients = self._clients(ARRIVING)
+        arrivals = Arrivals(wishes, style, extent.per_second)
+        began = arrivals.began
+        with ThreadPoolExecutor(1) as thread:
+            served = thread.submit(arrivals.serve, clients)
+            down, up = self._outage(scenario, began)
+            served.result()
+        sagas = ended_sagas(clients[0], style, wishes[0].user_id, len(wishes))
+        sagas.sort(key=lambda saga: arrivals.asked[saga["saga_id"]])
+        asked = tuple(arrivals.asked[saga["saga_id"]] - began for saga in sagas)
+        ended = tuple(at(saga["ended_at"]) - began for saga in sagas)
+        latencies = tuple(end - start for start, end in zip(asked, ended, strict=True))
+        course = Course(down - began, up - began, asked, ended, arrivals.turned_away)
+        ends = ends_of(clients[0], style, sagas)
+        return Round(scenario.name, style.name, max(ended), latencies, ends, {}, course)
+
+    def _outage(self, scenario: Scenario, began: float) -> tuple[float, float]:
+        """Stop and start what is to be down; from when it had ended until when it worked again."""
+        time.sleep(max(0.0, began + self.extent.down_after - time.time()))
+        self.stack.stop(scenario.down)
+        down = time.time()
+        time.sleep(self.extent.down_for)
+        self.stack.start(scenario.down)
+        return down, time.time()
+
+    def _wishes(self, scenario: Scenario, count: int) -> list[Wish]:
+        mix = Mix(scenario.share, scenario.method, user_id=f"compare-{new_id()}")  # by which its sagas are found again
+        return make_wishes(self._clients(HELPERS), self.products[scenario.load], count, mix)
+
+    def _switch(self, scenario: Scenario) -> None:
+        if scenario.loses_answers:
+            body = {"step": "process_payment", "times": 1, "match": {"payment_method": LOST}}
+            self.clients[0].put("pagos", "/faults/lose_answer", body)
+
+    def _lift(self, scenario: Scenario) -> None:
+        if scenario.loses_answers:
+            self.clients[0].delete("pagos", "/faults")
+
+    def _clients(self, count: int) -> list[Client]:
+        """So many clients; their connections are kept from one round to the next."""
+        self.clients += [Client(self.stack.urls) for _ in range(count - len(self.clients))]
+        return self.clients[:count]

@@ -1,0 +1,71 @@
+"""The stack that is compared on: fresh, on free ports, with fault switches, and nothing of the user's."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import amqp, audit, health, lifecycle, settings
+from stack.errors import StackError
+from stack.home import ROOT, Home
+from stack.processes import PROCESSES
+from stack.supervision import Supervisor
+from stack.up import up
+from stack.waiting import HANGING_SECONDS, wait_until
+
+OURS = ROOT / ".local" / "compare"
+TOKENS = ("ADMIN_TOKEN", "SERVICE_TOKEN")
+
+
+@dataclass(frozen=True)
+class PrivateStack:
+    """A stack that runs; `told` is what its processes were told, `urls` where its services are."""
+
+    home: Home
+    told: Mapping[str, str]
+    urls: Mapping[str, str]
+
+    def stop(self, names: Sequence[str]) -> None:
+        """Stop these processes, as a deployment would; returns when they have ended."""
+        Supervisor(self.home).stop(names)
+
+    def start(self, names: Sequence[str]) -> None:
+        """Start them again; returns when they do their work. Raises `StackError` when they never do."""
+        Supervisor(self.home).start(names)
+        if not wait_until(lambda: all(map(self._works, names)), HANGING_SECONDS):
+            raise StackError(f"{', '.join(names)} did not come back; logs are in {self.home.logs}")
+
+    def _works(self, name: str) -> bool:
+        """Whether it answers, or its loops go round. supervisord itself calls it running only seconds later."""
+        if name == "rabbitmq":
+            return amqp.is_ready(self.told["RABBITMQ_URL"])
+        info = {**Supervisor(self.home).info(name), "statename": "RUNNING"}
+        return health.condition(self.home, PROCESSES[name], self.told, name, info) == health.RUNNING
+
+
+@contextmanager
+def private_stack(path: Path | None = None) -> Iterator[PrivateStack]:
+    """Start one in an empty folder, or in place of the last one. Only its logs are left. Raises `StackError`."""
+    if path is not None and path.exists() and any(path.iterdir()):
+        raise StackError(f"{path} is not empty")
+    home = Home.at(path or OURS)
+    if path is None:
+        lifecycle.stop(home)  # what a run left behind that was killed
+        shutil.rmtree(home.path, ignore_errors=True)
+    _forget_what_the_user_set()
+    try:
+        up(home, private=True)
+        yield PrivateStack(home, settings.read_env_file(home.env_file), audit.urls_of(home))
+    finally:
+        lifecycle.stop(home)
+        for folder in (home.postgres, home.rabbitmq):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_what_the_user_set() -> None:
+    """Neither this process nor what it starts knows the user's servers, ports and tokens; other settings count."""
+    names = {*TOKENS, *(name for process in PROCESSES.values() for name in (process.url_setting, *process.ports))}
+    names |= {f"{process.package.upper()}_DATABASE_URL" for process in PROCESSES.values() if process.package}
+    os.environ.update(dict.fromkeys(names - {""}, ""), FAULTS="true")

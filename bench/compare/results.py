@@ -1,0 +1,104 @@
+"""What was measured, round by round, as it is kept: all figures and plots are made from this alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from stack.errors import StackError
+
+
+@dataclass(frozen=True)
+class Course:
+    """What became of checkouts that came one after the other while something was down. Seconds since the first came.
+
+    `down` is when it had ended, `up` when it worked again; `ended` is when each checkout had, in the order of `asked`.
+    """
+
+    down: float
+    up: float
+    asked: tuple[float, ...]
+    ended: tuple[float, ...]
+    turned_away: int
+
+
+@dataclass(frozen=True)
+class Ends:
+    """How the sagas of a round ended, as their service tells. Times in seconds.
+
+    `books_open` is from a saga's first effect to its end, `undoing` from the refusal of a step to the end.
+    """
+
+    completed: int
+    compensated: int
+    books_open: tuple[float, ...]
+    undoing: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of one style in one scenario. Times in seconds.
+
+    `latencies` are from a shopper's request to the end. `cpu` is by component, without the driver of the load; empty
+    with an outage, since processes that are started again count anew.
+    """
+
+    scenario: str
+    style: str
+    seconds: float
+    latencies: tuple[float, ...]
+    ends: Ends
+    cpu: Mapping[str, float]
+    course: Course | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A whole run. `audit` is what was said of the books in the end, and `clean` whether everything holds."""
+
+    made_at: str
+    machine: str
+    options: str
+    rounds: tuple[Round, ...]
+    audit: str
+    clean: bool
+
+    def of(self, scenario: str, style: str) -> list[Round]:
+        """The rounds of one style in one scenario, in their order."""
+        return [each for each in self.rounds if (each.scenario, each.style) == (scenario, style)]
+
+    def scenarios(self) -> Iterator[str]:
+        """The names of those that were measured."""
+        yield from dict.fromkeys(each.scenario for each in self.rounds)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+        path.write_bytes(_ADAPTER.dump_json(self) + b"\n")
+
+
+_ADAPTER = TypeAdapter(Comparison)
+
+
+def together(parts: Sequence[Comparison]) -> Comparison:
+    """Runs of different scenarios as one; what is said of several is said once."""
+
+    def said(name: str) -> str:
+        return "\n".join(dict.fromkeys(str(getattr(each, name)) for each in parts))
+
+    return Comparison(
+        made_at=parts[0].made_at,
+        machine=said("machine"),
+        options=said("options"),
+        rounds=tuple(each for part in parts for each in part.rounds),
+        audit=said("audit"),
+        clean=all(part.clean for part in parts),
+    )
+
+
+def load(path: Path) -> Comparison:
+    """What `save` wrote; `StackError` when this is something else."""
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise StackError(f"{path} holds no comparison: {error}") from error

@@ -1,0 +1,102 @@
+"""What both styles go through: each scenario is one kind of load, with or without something that fails meanwhile."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bench.wishes import DECLINED
+
+LOST = "paypal"  # the payments whose answer is lost, as a switch can tell them from others
+STYLES = ("orchestrated", "choreographed")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load; `share` of its checkouts are paid by `method`. `down` are the processes that are stopped for a while."""
+
+    name: str
+    title: str
+    told: str
+    load: str = "spread"
+    share: float = 0.0
+    method: str = DECLINED
+    down: tuple[str, ...] = ()
+
+    @property
+    def loses_answers(self) -> bool:
+        """Whether the answers to the payments by its method are lost."""
+        return self.method == LOST
+
+
+def _service(name: str) -> Scenario:
+    return Scenario(
+        f"{name}-down",
+        f"{name} is down",
+        f"Checkouts come at a steady rate; {name}, its web process and its worker, is stopped for a while.",
+        down=(name, f"{name}-worker"),
+    )
+
+
+SCENARIOS = (
+    Scenario("calm", "Calm", "Many products, and nothing fails."),
+    Scenario("hot", "One hot product", "Everybody buys the same product.", load="hot"),
+    Scenario("declines", "Declined payments", "One payment in twenty is declined.", share=0.05),
+    Scenario(
+        "lost-answers",
+        "Lost answers",
+        "One payment in ten is taken, and its answer lost once: the HTTP answer, or the message's acknowledgement.",
+        share=0.1,
+        method=LOST,
+    ),
+    *map(_service, ("carrito", "inventario", "pagos")),
+    Scenario(
+        "broker-down",
+        "The broker is down",
+        "Checkouts come at a steady rate; RabbitMQ is stopped for a while.",
+        down=("rabbitmq",),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is done. Without an outage: rounds, and checkouts of each, so many in flight.
+
+    With one: rounds, checkouts a second, for so many seconds, of which the outage begins after some and lasts for some.
+    """
+
+    scenarios: Sequence[Scenario]
+    rounds: int
+    sagas: int
+    in_flight: int
+    outage_rounds: int
+    per_second: float
+    seconds: float
+    down_after: float
+    down_for: float
+
+    def rounds_of(self, scenario: Scenario) -> int:
+        """How many rounds of it each style goes through."""
+        return self.outage_rounds if scenario.down else self.rounds
+
+    def cases(self) -> Iterator[tuple[Scenario, str]]:
+        """All rounds in their order: the styles take turns, and each is first as often as the other."""
+        for scenario in self.scenarios:
+            for number in range(self.rounds_of(scenario)):
+                for style in STYLES if number % 2 == 0 else STYLES[::-1]:
+                    yield scenario, style
+
+    def only(self, scenarios: Sequence[Scenario]) -> "Extent":
+        """The same, of these scenarios."""
+        return replace(self, scenarios=scenarios)
+
+    def __str__(self) -> str:
+        return (
+            f"Under load: medians of {self.rounds} rounds of {self.sagas} checkouts, {self.in_flight} in flight. While "
+            f"something is down: medians of {self.outage_rounds} rounds of {self.seconds:g} s with {self.per_second:g} "
+            f"checkouts a second; after {self.down_after:g} s it is stopped, {self.down_for:g} s later started again."
+        )
+
+
+# Ten checkouts a second leave half of two cores idle: what was left over by an outage can be caught up with meanwhile.
+FULL = Extent(SCENARIOS, 5, 160, 8, 3, per_second=10, seconds=15, down_after=3, down_for=5)
+QUICK = Extent(SCENARIOS, 1, 20, 4, 1, per_second=8, seconds=2, down_after=0.5, down_for=0.5)
