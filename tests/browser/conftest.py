@@ -1,0 +1,74 @@
+"""One shop of real processes, and one browser, for all tests of this folder."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from stack.processes import PROCESSES
+from tests.browser.viewer import PATIENCE_MS, Viewer, chromium, launch
+from tests.e2e.faulty import lift
+from tests.e2e.fixtures import _SHOPS, pytest_runtest_makereport
+from tests.e2e.shop import CARRITO, INVENTARIO, PAGOS, QUICK, Shop
+from tests.system.brokers import Broker
+from tests.system.running import DASHBOARD, RunningSystem, Spawner
+from tests.system.servers import Databases
+
+__all__ = ["pytest_runtest_makereport"]
+
+OpenViewer = Callable[..., Viewer]
+
+
+@pytest.fixture(scope="package")
+def _browser() -> Iterator[Browser]:
+    if (path := chromium()) is None:
+        reason = "no Chromium is installed (Debian: apt install chromium); CHROMIUM can name one"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        yield launch(playwright.chromium, path)
+
+
+@pytest.fixture(scope="package")
+def _shop(
+    _browser: Browser, databases: Databases, broker: Broker, _spawner: Spawner, tmp_path_factory: Any
+) -> Iterator[Shop]:
+    url, database = broker.create(), databases.create()
+    everything = [process.name for process in PROCESSES.values() if not process.server]
+    folder = tmp_path_factory.mktemp("shop")
+    with RunningSystem(
+        _spawner,
+        database,
+        folder,
+        rabbitmq_url=url,
+        processes=everything,
+        copies={"saga_orchestrator-worker": 1},
+        env={**QUICK, "FAULTS": "true", "STUCK_AFTER_ATTEMPTS": "3"},
+    ) as system:
+        yield Shop(system, database)
+    broker.drop(url)
+    databases.drop(database)
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, _shop: Shop) -> Iterator[Shop]:
+    """The shop, in which every process runs and nothing fails on purpose, before each test."""
+    request.node.stash[_SHOPS] = [_shop]
+    yield _shop
+    _shop.mend()
+    for service in (CARRITO, INVENTARIO, PAGOS):
+        lift(_shop, service)
+
+
+@pytest.fixture
+def viewer(shop: Shop, _browser: Browser) -> Iterator[OpenViewer]:
+    """Opens windows of the browser: `viewer(theme=…, width=…)`. In the end their pages have done nothing wrong."""
+    with ExitStack() as stack:
+
+        def open_one(**how: Any) -> Viewer:
+            return stack.enter_context(Viewer(_browser, shop.system.url(DASHBOARD), **how))
+
+        yield open_one

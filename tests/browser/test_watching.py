@@ -1,0 +1,98 @@
+"""Checkouts that are begun from a page and run before the viewer's eyes, whatever happens to the dashboard."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenViewer
+from tests.browser.sagas import STYLES
+from tests.e2e.faulty import Switch, lift, switch
+from tests.e2e.shop import PAGOS, Shop
+from tests.system.running import DASHBOARD
+
+__all__ = ["switch"]
+
+# The browser's own words for a request that nobody answered, and the script's.
+NOT_ANSWERED = ("Failed to load resource", "Failed to fetch")
+
+
+@pytest.fixture
+def held(switch: Switch) -> None:
+    """No payment is taken, in either style, until the faults of pagos are lifted."""
+    switch(PAGOS, "unavailable", step="process_payment")
+    switch(PAGOS, "pause_consumer")
+
+
+def begin(page: Page, shop: Shop, method: str = "credit_card") -> None:
+    """Check a cart out in both styles."""
+    product = shop.product()
+    page.goto("/compare")
+    page.get_by_label("Product").select_option(str(product))
+    page.get_by_label("Paid with").select_option(method)
+    page.get_by_role("button", name="Check out in both styles").click()
+
+
+def stand(page: Page, *words: str) -> None:
+    """Wait until the badges say so."""
+    expect(page.locator("main .badge")).to_contain_text(list(words))
+
+
+def test_a_checkout_begun_from_the_page_runs_to_its_end_before_the_viewer_s_eyes(
+    shop: Shop, held: None, viewer: OpenViewer
+) -> None:
+    one = viewer()
+    page = one.open("/compare")
+    begin(page, shop)
+    stand(page, "running", "running")
+    sides = [page.get_by_role("link", name=style.capitalize()).get_attribute("href") for style in STYLES]
+    tabs = [page, *(one.open(str(side)) for side in sides)]
+    for tab in tabs:
+        tab.evaluate("window.neverLoadedAgain = true")
+    stand(tabs[1], "running")
+    stand(tabs[2], "running")
+    lift(shop, PAGOS)
+    stand(page, "completed", "completed")
+    for tab in tabs[1:]:
+        stand(tab, "completed")
+        expect(tab.get_by_text("confirmed", exact=True)).to_be_visible()
+    assert all(tab.evaluate("window.neverLoadedAgain") for tab in tabs)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_two_viewers_see_the_same_end(shop: Shop, held: None, viewer: OpenViewer, style: str) -> None:
+    saga = shop.buy(shop.product(), pattern=style)
+    shop.until_status(saga, "running")
+    pages = [viewer(theme=theme).open(f"/sagas/{style}/{saga}") for theme in ("light", "dark")]
+    for page in pages:
+        stand(page, "running")
+    lift(shop, PAGOS)
+    for page in pages:
+        stand(page, "completed")
+
+
+def test_eight_tabs_of_one_viewer_are_all_kept_up_to_date(shop: Shop, held: None, viewer: OpenViewer) -> None:
+    """Browsers keep six connections to a host."""
+    saga = shop.buy(shop.product())
+    one = viewer()
+    tabs = [one.open(f"/sagas/orchestrated/{saga}") for _ in range(8)]
+    lift(shop, PAGOS)
+    for tab in tabs:
+        stand(tab, "completed")
+
+
+def test_while_the_dashboard_is_away_the_page_says_so_and_goes_on_when_it_is_back(
+    shop: Shop, held: None, viewer: OpenViewer
+) -> None:
+    saga = shop.buy(shop.product())
+    one = viewer()
+    one.expect_in_console(*NOT_ANSWERED)
+    page = one.open(f"/sagas/orchestrated/{saga}")
+    stand(page, "running")
+    expect(page.get_by_text("no answer from the dashboard")).to_be_hidden()
+    shop.system.kill(DASHBOARD)
+    expect(page.get_by_text("no answer from the dashboard")).to_be_visible()
+    lift(shop, PAGOS)
+    shop.until_status(saga, "completed")
+    stand(page, "running")
+    shop.restart(DASHBOARD)
+    stand(page, "completed")
+    expect(page.get_by_text("no answer from the dashboard")).to_be_hidden()
