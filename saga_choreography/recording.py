@@ -137,17 +137,18 @@ def _save(uow: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) 
 
 
 def _event_row(event: Event) -> dict[str, Any]:
+    texts = event.texts
     return {
-        "id": event.id,
-        "saga_id": event.saga_id,
+        "id": texts.id,
+        "saga_id": texts.saga_id,
         "type": event.entry.name,
-        "payload": event.payload.model_dump_json(),
-        "occurred_at": event.time,
-        "cause": event.cause,
+        "payload": event.data,
+        "occurred_at": texts.time,
+        "cause": texts.cause,
         "trace": event.trace,
         "fault": event.fault,
         "injected": event.injected,
-        "taken_at": event.taken_at,
+        "taken_at": texts.taken_at,
     }
 
 

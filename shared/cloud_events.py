@@ -56,28 +56,28 @@ class Message:
 
 def to_message(event: Event) -> Message:
     """The event on its way to the broker."""
-    entry, event_id, saga_id = event.entry, str(event.id), str(event.saga_id)
+    entry, texts = event.entry, event.texts
     headers = {
         "ce-specversion": "1.0",
-        "ce-id": event_id,
+        "ce-id": texts.id,
         "ce-type": entry.name,
         "ce-source": f"/{entry.publisher}",
-        "ce-subject": saga_id,
-        "ce-time": event.time.isoformat(),
+        "ce-subject": texts.saga_id,
+        "ce-time": texts.time,
         "ce-dataschema": entry.schema,
-        "ce-correlationid": saga_id,
+        "ce-correlationid": texts.saga_id,
     }
-    if event.cause is not None:
-        headers["ce-causationid"] = str(event.cause)
+    if texts.cause is not None:
+        headers["ce-causationid"] = texts.cause
     if event.trace is not None:
         headers["ce-traceparent"] = event.trace
     if event.fault is not None:
         headers["ce-fault"] = event.fault
-    if event.taken_at is not None:
-        headers["ce-takenat"] = event.taken_at.isoformat()
+    if texts.taken_at is not None:
+        headers["ce-takenat"] = texts.taken_at
     if event.injected is not None:
         headers["ce-injected"] = event.injected
-    return Message(event_id, entry.name, saga_id, headers, event.data.encode())
+    return Message(texts.id, entry.name, texts.saga_id, headers, event.data.encode())
 
 
 def from_message(headers: Mapping[str, Any], body: bytes) -> Event:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import ClassVar, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -90,6 +90,16 @@ def entry_of(payload: Payload | type[Payload]) -> Entry:
     return _BY_PAYLOAD[payload if isinstance(payload, type) else type(payload)]
 
 
+class Texts(NamedTuple):
+    """Ids and times of an event as text."""
+
+    id: str
+    saga_id: str
+    time: str
+    cause: str | None
+    taken_at: str | None
+
+
 @dataclass(frozen=True)
 class Event:
     """A fact, once: `cause` is the event that it follows from, `trace` the W3C `traceparent` of where it all began.
@@ -118,6 +128,13 @@ class Event:
     def data(self) -> str:
         """The payload as JSON: what is stored is what is sent."""
         return self.payload.model_dump_json()
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Written out once, for the database and for the message: that takes longer than all else about them."""
+        cause = None if self.cause is None else str(self.cause)
+        taken_at = None if self.taken_at is None else self.taken_at.isoformat()
+        return Texts(str(self.id), str(self.saga_id), self.time.isoformat(), cause, taken_at)
 
     @property
     def saga_id(self) -> UUID:

@@ -142,16 +142,17 @@ def lazily(uow: Connection) -> None:
 
 
 def _row(event: Event) -> dict[str, object]:
+    texts = event.texts
     return {
-        "id": event.id,
+        "id": texts.id,
         "type": event.entry.name,
-        "saga_id": event.saga_id,
+        "saga_id": texts.saga_id,
         "payload": event.data,
-        "occurred_at": event.time,
-        "cause": event.cause,
+        "occurred_at": texts.time,
+        "cause": texts.cause,
         "trace": event.trace,
         "fault": event.fault or current_fault(),
-        "taken_at": event.taken_at,
+        "taken_at": texts.taken_at,
     }
 
 

@@ -39,6 +39,7 @@ def test_a_completed_checkout_looks_like_an_orchestrated_one(window: Window) -> 
         "order_id": str(story.order_id),
         "payment_id": str(story.payment_id),
         "error": None,
+        "fault": None,
         "created_at": BEGINNING.isoformat(),
         "updated_at": BEGINNING.replace(second=14).isoformat(),
         "ended_at": BEGINNING.replace(second=14).isoformat(),
