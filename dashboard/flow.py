@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dashboard.story import Moment, Story
 from dashboard.words import PIVOT, SERVICES, WORDS, State, duration, step_name
 
+DRAWN = 60  # events; half of them from the beginning and half from the end, when there are more
 LONG_WAIT = 400.0  # ms; a stretch in which somebody would ask what it waits for
 FIRST, LAST, BEFORE = "read_cart", "confirm_order", "before it began"
 ROW, END_ROW, WAIT_ROW, HEAD = 46, 26, 40, 64  # px: between two events, more after an end or a wait, above the first
@@ -119,6 +120,8 @@ class Sequence:
     lanes: Mapping[str, float]
     messages: list[Message]
     height: int
+    left_out: int = 0  # events in the middle that are not drawn
+    gap_y: int = 0  # where they would be
 
 
 def sequence(story: Story) -> Sequence:
@@ -129,12 +132,15 @@ def sequence(story: Story) -> Sequence:
     reactions: dict[str, Moment] = {}
     for moment in story.moments:
         reactions.setdefault(moment.entry.get("cause") or "", moment)
-    messages, y = [], HEAD
-    for moment in events:
+    messages, y, gap_y = [], HEAD, 0
+    drawn = events if len(events) <= DRAWN else [*events[: DRAWN // 2], *events[-(DRAWN // 2) :]]
+    for number, moment in enumerate(drawn):
+        if len(drawn) < len(events) and number == DRAWN // 2:
+            gap_y, y = y, y + ROW
         message = _message(moment, reactions.get(moment.entry["event_id"]), places, y)
         messages.append(message)
         y += ROW + (WAIT_ROW if message.waited else 0) + (END_ROW if message.to_x is None else 0)
-    return Sequence(places, messages, y - 14)
+    return Sequence(places, messages, y - 14, len(events) - len(drawn), gap_y)
 
 
 def _message(moment: Moment, reaction: Moment | None, places: Mapping[str, float], y: int) -> Message:

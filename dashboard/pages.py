@@ -20,6 +20,7 @@ from dashboard.load_driver import MOST_IN_FLIGHT, LoadState
 from dashboard.load_plan import MOST_RATE, PAYING, PRODUCTS
 from dashboard.log import log
 from dashboard.outcome import Reading, outcome_of
+from dashboard.paging import part_of, start_with
 from dashboard.parked import CONSUMERS, Parked
 from dashboard.receipt import ENTRIES, Receipt
 from dashboard.story import Json, Story, story_of
@@ -91,10 +92,21 @@ def _render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime, possible: Sequence[str] = ()) -> str:
-    """The page of one saga, from its three readings; `possible` is what an operator can ask for."""
+class Shown(NamedTuple):
+    """What a saga's page is to show beside the saga."""
+
+    possible: Sequence[str] = ()  # what an operator can ask for
+    first: int | None = None  # of many entries, the part that has this one, counted from 1
+
+
+ALONE = Shown()
+
+
+def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime, shown: Shown = ALONE) -> str:
+    """The page of one saga, from its three readings."""
     story, outcome = story_of(saga, timeline, now), outcome_of(saga, reading)
-    trouble = first_trouble(story)
+    trouble, part = first_trouble(story), part_of(story, shown.first)
+    jump = start_with(story, trouble)
     return _render(
         "saga.html",
         story=story,
@@ -107,9 +119,11 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
         sequence=None if story.is_orchestrated else sequence(story),
         swimlane=swimlane(story),
         outcome=outcome,
-        rows=log(story, trouble),
+        rows=log(part.moments(story), trouble),
+        part=part,
+        jump="" if jump == part.first else f"?from={jump}",
         pace=ENDED_ONES if story.has_ended else RUNNING,
-        possible=possible,
+        possible=shown.possible,
     )
 
 

@@ -32,7 +32,8 @@ def saga(style: str, saga_id: UUID) -> Response:
     found = services().saga(_style(style), str(saga_id))
     if found is None:
         abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
-    return html(pages.saga_page(*found, now(), possible(found[0])))
+    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int))
+    return html(pages.saga_page(*found, now(), shown))
 
 
 @routes.get("/search")

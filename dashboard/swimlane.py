@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from dashboard.scale import Scale
 from dashboard.story import Moment, Story
+from dashboard.thinning import thinned
 from dashboard.words import LANES, SERVICES, WORDS, State, duration
 
 LONG_ENOUGH = 5.0  # ms; a shorter wait between two attempts is work, no wait
@@ -155,7 +156,9 @@ def _drawing(story: Story, spans: list[Span], lanes: list[str], scale: Scale) ->
     return Drawing(
         name="folded" if folds else "scale",
         lanes=list(places.items()),
-        bars=[_bar(span, places[span.lane], scale) for span in sorted(spans, key=lambda each: each.state is not None)],
+        bars=thinned(
+            [_bar(each, places[each.lane], scale) for each in sorted(spans, key=lambda it: it.state is not None)]
+        ),
         windows=[_window(start, end, scale) for start, end in story.windows],
         ticks=[] if folds else scale.ticks,
         folds=folds,
