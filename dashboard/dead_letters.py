@@ -1,15 +1,18 @@
 """Dead letters over HTTP, for operators: what is parked and why, and having it delivered again.
 
-A redrive is asked for by filter (service and event), so that it reaches what is parked beyond what a page lists.
+Both are asked for by the same filter, which the service applies, so that a redrive reaches what no page lists.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
+from dashboard.letter_filter import AGES, LetterFilter
 from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused, token, typed_token
 from dashboard.parked import CONSUMERS, Parked, parked
 from dashboard.reading import MOST_LETTERS, services
@@ -34,23 +37,27 @@ def preview() -> Response:
 def act() -> Answer:
     """Have it delivered again; the form again when the service refuses, with its reason."""
     values, typed = reason_and_name(), typed_token()
-    service, event = _filter()
-    chosen = {name: value for name, value in (("service", service), ("event", event)) if value}
-    reply = services().redrive({**values, **chosen}, typed or token())
+    chosen = _filter()
+    reply = services().redrive({**values, **chosen.asked(now())}, typed or token())
     if reply.status == 200:
         return keep_token(redirect(f"/dead-letters?done={reply.body['id']}", 303), typed)
     nothing: Mapping[str, Any] = {"items": [], "redrives": []}
-    again = parked(nothing, service, event, MOST_LETTERS)
+    again = parked(nothing, chosen, MOST_LETTERS)
     return html(pages.redrive_page(again, {**values, **refused(reply, typed or token())}), reply.status)
 
 
-def _filter() -> tuple[str, str]:
-    service, event = (request.args.get(name, "").strip() for name in ("service", "event"))
-    if service not in {"", *CONSUMERS}:
-        abort(404, f"Messages come to {', '.join(CONSUMERS)}.")
-    return service, event
+def _filter() -> LetterFilter:
+    """As the URL says; what makes no sense is 404, so that nobody takes all letters for what he asked for."""
+    given = {field.name: request.args.get(field.name, "").strip() for field in fields(LetterFilter)}
+    if given["service"] not in {"", *CONSUMERS} or given["older"] not in {"", *AGES}:
+        abort(404, f"Messages come to {', '.join(CONSUMERS)}, and are {', '.join(AGES)} seconds old or older.")
+    try:
+        saga = str(UUID(given["saga"])) if given["saga"] else ""
+    except ValueError:
+        abort(404, "That is no id of a saga.")
+    return LetterFilter(**{**given, "saga": saga})
 
 
 def _parked() -> Parked:
-    service, event = _filter()
-    return parked(services().dead_letters(service, token()), service, event, MOST_LETTERS)
+    chosen = _filter()
+    return parked(services().dead_letters(chosen.asked(now()), token()), chosen, MOST_LETTERS)

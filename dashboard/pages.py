@@ -14,6 +14,7 @@ from dashboard.choices import Choices
 from dashboard.comparison import differences
 from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
 from dashboard.flow import rails, sequence
+from dashboard.letter_filter import AGES
 from dashboard.listing import STATS_SECONDS, Listing
 from dashboard.load_counts import MEASURED
 from dashboard.load_driver import MOST_IN_FLIGHT, LoadState
@@ -185,7 +186,7 @@ def operations_page(found: Sequence[tuple[str, Json | None]], before: str, now: 
 
 def dead_letters_page(parked: Parked, done: str, now: datetime) -> str:
     """Parked messages, and what redrives did; `done` is the id of the one that was asked for just now, if any."""
-    return _render("dead_letters.html", parked=parked, done=done, services=CONSUMERS, now=now)
+    return _render("dead_letters.html", parked=parked, done=done, services=CONSUMERS, ages=AGES, now=now)
 
 
 def redrive_page(parked: Parked, values: Mapping[str, Any]) -> str:

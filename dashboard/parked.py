@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+
+from dashboard.letter_filter import LetterFilter, told
 
 Json = Mapping[str, Any]
 
@@ -41,49 +42,30 @@ class Redrive:
 class Parked:
     """What is parked and fits a filter; `is_all` is false where a service may have more than were read."""
 
-    service: str  # empty is every service
-    event: str  # empty is every event
+    filter: LetterFilter
     letters: list[Letter]
     events: list[str]  # the events among what was read
     redrives: list[Redrive]
     is_all: bool
 
-    def query(self, **changed: str) -> str:
-        """The URL's query with these filters changed; empty without filters."""
-        wanted = {"service": self.service, "event": self.event, **changed}
-        found = urlencode({name: value for name, value in wanted.items() if value})
-        return f"?{found}" if found else ""
 
-    @property
-    def which(self) -> str:
-        """What the filter selects, in words."""
-        return which(self.service, self.event)
-
-
-def which(service: str, event: str) -> str:
-    """What a filter selects, in words."""
-    of = f"of {service}" if service else "of every service"
-    return f"every parked {event} {of}" if event else f"every parked message {of}"
-
-
-def parked(page: Json, service: str, event: str, most: int) -> Parked:
+def parked(page: Json, chosen: LetterFilter, most: int) -> Parked:
     """What a reading of up to `most` messages of each service has that fits."""
-    items = [item for item in page["items"] if not event or item["event"] == event]
-    fullest = max(Counter(item["service"] for item in page["items"]).values(), default=0)
-    events = sorted({str(item["event"]) for item in page["items"] if item["event"]})
+    items = page["items"]
+    fullest = max(Counter(item["service"] for item in items).values(), default=0)
+    events = sorted({*(str(item["event"]) for item in items if item["event"]), *filter(None, [chosen.event])})
     letters = [Letter(item, _time(item["parked_at"]), _raw(item["payload"])) for item in items]
-    there = {(item["service"], item["event_id"]) for item in page["items"]}
+    there = {(item["service"], item["event_id"]) for item in items}
     redrives = [_redrive(each, there) for each in page["redrives"]]
-    return Parked(service, event, letters, events, redrives, fullest < most)
+    return Parked(chosen, letters, events, redrives, fullest < most)
 
 
 def _redrive(said: Json, there: set[tuple[str, str]]) -> Redrive:
     wanted, moved = said["wanted"], said["moved"]
     ids = wanted["event_ids"]
-    words = which(wanted["service"] or "", wanted.get("event") or "")
     again = sum((each["service"], each["event_id"]) in there for each in moved)
     counts = sorted(Counter(str(each["service"]) for each in moved).items())
-    return Redrive(said, words if ids is None else f"{len(ids)} named messages", counts, again)
+    return Redrive(said, told(wanted) if ids is None else f"{len(ids)} named messages", counts, again)
 
 
 def _raw(payload: Any) -> str:

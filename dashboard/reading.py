@@ -158,9 +158,9 @@ class Services(Asking):
         """Ask something that only operators may ask. Raises `TokenNeeded`, `Unreachable`, or `Refused`."""
         self._as_operator("saga_orchestrator", "/saga/operations?limit=1", token)
 
-    def dead_letters(self, service: str, token: str) -> Json:
-        """Parked messages, of one service or of all, and redrives. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
-        query = urlencode({"limit": MOST_LETTERS, **({"service": service} if service else {})})
+    def dead_letters(self, which: Json, token: str) -> Json:
+        """Parked messages that fit, and redrives. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
+        query = urlencode({"limit": MOST_LETTERS, **which})
         return self._as_operator("saga_choreography", f"{DEAD_LETTERS}?{query}", token)
 
     def redrive(self, body: Json, token: str) -> Reply:

@@ -17,11 +17,11 @@ from sqlalchemy.exc import OperationalError
 
 from saga_choreography import service
 from saga_choreography.domain import BeingLookedAt, NoBroker
+from saga_choreography.letter_filter import LetterFilter
 from saga_choreography.models import db, redrives
 from shared.config import LOCK_SECONDS
 from shared.db import Row
 from shared.dead_letters import Letter, find, redrive
-from shared.event_bus import CONSUMERS
 from shared.ids import new_id
 
 LOCK = text("SELECT pg_advisory_lock(hashtext('saga_choreography dead letters'))")
@@ -31,32 +31,19 @@ UNLOCK = text("SELECT pg_advisory_unlock(hashtext('saga_choreography dead letter
 _IN_PROCESS = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Redrive:
+@dataclass(frozen=True, kw_only=True)
+class Redrive(LetterFilter):
     """Which dead letters are to be tried again, why, and who says so; of all services when none is named."""
 
     reason: str
     by: str
-    event_ids: tuple[str, ...] | None = None
-    service: str | None = None
-    event: str | None = None
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        """Whose they are."""
-        return CONSUMERS if self.service is None else (self.service,)
-
-    def wants(self, letter: Letter) -> bool:
-        """Whether it is one of them."""
-        if self.event is not None and letter.event != self.event:
-            return False
-        return self.event_ids is None or letter.event_id in self.event_ids
 
 
-def list_letters(url: str | None, of: str | None, limit: int) -> list[Letter]:
-    """Up to `limit` dead letters of a service, or of each; raises `NoBroker`, `BeingLookedAt`."""
+def list_letters(url: str | None, which: LetterFilter, limit: int) -> list[Letter]:
+    """Up to `limit` dead letters that fit, of each service; raises `NoBroker`, `BeingLookedAt`."""
+    fits = None if which.takes_all else which.fits
     with _alone(), _broker(url) as there:
-        return [letter for each in (CONSUMERS if of is None else (of,)) for letter in find(there, each, limit)]
+        return [letter for service in which.services for letter in find(there, service, limit, fits)]
 
 
 def latest_redrives(limit: int) -> Sequence[Row]:
@@ -75,7 +62,7 @@ def try_again(url: str | None, wish: Redrive) -> Row:
         with db.transaction() as uow:
             _begin(uow, redrive_id, wish)
         for each in wish.services:
-            moved = redrive(there, each, wish.wants)
+            moved = redrive(there, each, wish.fits)
             with db.transaction() as uow:
                 _add(uow, redrive_id, wish, moved)
         with db.transaction() as uow:
@@ -83,8 +70,7 @@ def try_again(url: str | None, wish: Redrive) -> Row:
 
 
 def _begin(uow: Connection, redrive_id: UUID, wish: Redrive) -> None:
-    wanted = {"service": wish.service, "event_ids": wish.event_ids, "event": wish.event}
-    uow.execute(insert(redrives).values(id=redrive_id, by=wish.by, reason=wish.reason, wanted=wanted, moved=[]))
+    uow.execute(insert(redrives).values(id=redrive_id, by=wish.by, reason=wish.reason, wanted=wish.told, moved=[]))
 
 
 def _add(uow: Connection, redrive_id: UUID, wish: Redrive, moved: Sequence[Letter]) -> None:

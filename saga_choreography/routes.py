@@ -8,6 +8,7 @@ from flask_openapi import APIBlueprint
 from saga_choreography import dead_letters, service
 from saga_choreography.domain import Cancellation, Checkout, Resend
 from saga_choreography.grouped import Grouped
+from saga_choreography.letter_filter import LetterFilter
 from saga_choreography.models import db
 from saga_choreography.schemas import (
     DeadLetterOut,
@@ -82,9 +83,10 @@ def checkout(body: CheckoutIn) -> Response:
 )
 @admin_only
 def list_dead_letters(query: DeadLettersQuery) -> Response:
-    """Of each service or of one, with why; and who had which of them tried again, the latest first."""
+    """Of each service, those that fit, with why; and who had which of them tried again, the latest first."""
     url = current_app.config["RABBITMQ_URL"]
-    letters = dead_letters.list_letters(url, query.service, query.limit)
+    which = LetterFilter(**query.model_dump(exclude={"limit"}))
+    letters = dead_letters.list_letters(url, which, query.limit)
     items = [DeadLetterOut.model_validate(letter) for letter in letters]
     done = [RedriveOut(**dict(row)) for row in dead_letters.latest_redrives(REDRIVES_SHOWN)]
     return respond(Answer(DeadLettersOut(items=items, redrives=done)))

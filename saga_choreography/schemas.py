@@ -19,21 +19,28 @@ Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
 EventId = Annotated[Text, Field(min_length=1, max_length=200)]  # ids and names of events: whatever a message says
 
 
-class DeadLettersQuery(Body):
-    """Whose, and how many of each at most."""
+class LetterFilterIn(Body):
+    """Which letters; what is left out is any. `error` is a part of the reason, in large or small letters."""
 
     service: Service | None = None
+    event: EventId | None = None
+    saga_id: UUID | None = None
+    error: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    parked_before: Time | None = None
+
+
+class DeadLettersQuery(LetterFilterIn):
+    """Which, and how many of each service at most."""
+
     limit: int = Field(default=100, ge=1, le=200)
 
 
-class RedriveIn(Body):
+class RedriveIn(LetterFilterIn):
     """Why, who asks, and which: all of all services unless told."""
 
     reason: Name
     by: Name
     event_ids: tuple[EventId, ...] | None = Field(default=None, min_length=1, max_length=200)
-    service: Service | None = None
-    event: EventId | None = None
 
 
 class DeadLetterOut(View):
@@ -64,6 +71,9 @@ class WantedOut(View):
     service: str | None
     event_ids: list[str] | None
     event: str | None = None
+    saga_id: UUID | None = None
+    error: str | None = None
+    parked_before: Time | None = None
 
 
 class RedriveOut(View):

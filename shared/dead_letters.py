@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -29,13 +30,15 @@ class Letter:
     payload: Any
 
 
-def find(url: str, service: str, limit: int) -> list[Letter]:
+def find(url: str, service: str, limit: int, wanted: Callable[[Letter], bool] | None = None) -> list[Letter]:
     """Up to `limit` dead letters of a service, which stay where they are; while this looks, nobody else sees them.
 
-    Raises `ConnectionError` when the broker does not answer.
+    With `wanted`, the first `MOST` are looked at for those. Raises `ConnectionError` when the broker does not answer.
     """
     with suppress(LookupError):  # where nothing ever ran there is no queue
-        return [_letter(service, letter) for letter in browse(url, dead_queue(service), limit)]
+        letters = browse(url, dead_queue(service), limit if wanted is None else MOST)
+        found = (_letter(service, letter) for letter in letters)
+        return list(islice(found if wanted is None else filter(wanted, found), limit))
     return []
 
 

@@ -1,0 +1,64 @@
+"""Which dead letters somebody means: those to be listed, or to be tried again. No I/O."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.dead_letters import Letter
+from shared.event_bus import CONSUMERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class LetterFilter:
+    """All that is not None must fit: the service, the event, the saga, a part of the error, when it was parked."""
+
+    event_ids: tuple[str, ...] | None = None
+    service: str | None = None
+    event: str | None = None
+    saga_id: UUID | None = None
+    error: str | None = None  # a part of it, in large or small letters
+    parked_before: datetime | None = None  # what does not say when it was parked does not fit
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Whose they are."""
+        return CONSUMERS if self.service is None else (self.service,)
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every letter of these services fits."""
+        return all(value is None for name, value in self.told.items() if name != "service")
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """The same as JSON."""
+        return {
+            "service": self.service,
+            "event_ids": self.event_ids,
+            "event": self.event,
+            "saga_id": None if self.saga_id is None else str(self.saga_id),
+            "error": self.error,
+            "parked_before": None if self.parked_before is None else self.parked_before.isoformat(),
+        }
+
+    def fits(self, letter: Letter) -> bool:
+        """Whether it is one of them."""
+        if self.event_ids is not None and letter.event_id not in self.event_ids:
+            return False
+        if self.event is not None and letter.event != self.event:
+            return False
+        if self.saga_id is not None and letter.saga_id != self.saga_id:
+            return False
+        if self.error is not None and self.error.casefold() not in (letter.error or "").casefold():
+            return False
+        return self.parked_before is None or _is_before(letter.parked_at, self.parked_before)
+
+
+def _is_before(text: str | None, moment: datetime) -> bool:
+    """Whether a message says so; what it says may be anything."""
+    with suppress(ValueError, TypeError):  # no time, or one that does not say of which zone
+        return datetime.fromisoformat(text or "") < moment
+    return False
