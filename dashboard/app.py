@@ -54,8 +54,8 @@ def create_app(settings: Settings) -> Flask:
     made.extensions["auditor"] = Auditor(services.audited)
     reads = {name: partial(services.changes, style) for name, style in STYLES.items()}
     made.extensions["streams"] = streams = Streams(reads, settings.dashboard_streams)
-    made.extensions["on_stop"] = [streams.stop]
-    made.extensions["trends"] = Trends(partial(services.stats, RECENT_SECONDS))
+    made.extensions["trends"] = trends = Trends(partial(services.stats, RECENT_SECONDS))
+    made.extensions["on_stop"] = [streams.stop, trends.stop]
     made.register_blueprint(routes)
     made.register_blueprint(acting.routes)
     made.register_blueprint(comparing.routes)

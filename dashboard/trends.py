@@ -29,6 +29,7 @@ class Trends:
         self._samples = deque[Sample](maxlen=KEPT)
         self._seen = 0.0
         self._reads = False  # whether the reader runs
+        self._stopped = threading.Event()
 
     def watched(self) -> Sequence[Sample]:
         """What is known; it is read on as long as this is called again."""
@@ -38,6 +39,10 @@ class Trends:
                 self._reads = True
                 threading.Thread(target=self._follow, name="trends", daemon=True).start()
             return list(self._samples)
+
+    def stop(self) -> None:
+        """Read nothing any more, whoever looks."""
+        self._stopped.set()
 
     @property
     def is_reading(self) -> bool:
@@ -53,12 +58,12 @@ class Trends:
                     self._samples.append(sample)
             except Exception:
                 log.exception("the trends were not read")
-            time.sleep(max(0.0, began + self._sample_seconds - time.monotonic()))
+            self._stopped.wait(max(0.0, began + self._sample_seconds - time.monotonic()))
 
     def _is_watched(self) -> bool:
         """Whether to read on; decided and noted under one lock, so that who looks next finds a reader or begins one."""
         with self._lock:
-            self._reads = time.monotonic() - self._seen < UNWATCHED_SECONDS
+            self._reads = not self._stopped.is_set() and time.monotonic() - self._seen < UNWATCHED_SECONDS
             return self._reads
 
 

@@ -69,7 +69,7 @@ def services() -> Iterator[Services]:
 
 
 @pytest.fixture
-def viewer(services: Services) -> FlaskClient:
+def viewer(services: Services) -> Iterator[FlaskClient]:
     settings = Settings(
         _env_file=None,
         carrito_service_url=services["carrito"].url,
@@ -78,7 +78,10 @@ def viewer(services: Services) -> FlaskClient:
         orchestrator_url=services["orchestrator"].url,
         choreography_url=services["choreography"].url,
     )
-    return create_app(settings).test_client()
+    app = create_app(settings)
+    yield app.test_client()
+    for stop in app.extensions["on_stop"]:
+        stop()
 
 
 def said(client: FlaskClient, path: str, status: int = 200) -> str:

@@ -78,6 +78,13 @@ def test_one_reader_serves_all_who_look_and_ends_when_nobody_does(monkeypatch: p
     wait_until(lambda: not trends.is_reading, "it is not read on", 60)
 
 
+def test_a_dashboard_that_ends_reads_nothing_any_more() -> None:
+    trends = Trends(lambda: {"orchestrated": None, "choreographed": None}, sample_seconds=3600)
+    wait_until(trends.watched, "it is read once", 60)
+    trends.stop()
+    wait_until(lambda: not trends.is_reading, "it does not wait for the next time", 60)
+
+
 def own(trends: Trends) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if getattr(thread, "_target", None) == trends._follow]
 
