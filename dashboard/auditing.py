@@ -18,4 +18,5 @@ def books() -> Response:
     away = services().without_books(token())
     auditor: Auditor = current_app.extensions["auditor"]
     known = auditor.look(token(), may_begin=not away)
-    return html(pages.books_page(books_of(known, away), now()))
+    at = now()
+    return html(pages.books_page(books_of(known, away, at), at))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dashboard.auditor import Finished, Known
 from dashboard.words import State, counted
@@ -12,6 +12,9 @@ from shared.auditing.rules import Rule, SagaRule
 
 LOOK_SECONDS = 2  # between two looks of a page: half of what lies between two audits
 SHOWN = 20  # sagas that a page names: enough to start looking
+# What was read longer ago may have changed: nothing is said to hold until it is read again. Ten times the time between
+# two audits, so that it is not said of a slow one.
+STALE = timedelta(seconds=60)
 NOT_KNOWN = "not known"
 
 
@@ -51,10 +54,9 @@ class BooksView:
         return list(dict.fromkeys(row.rule.topic for row in self.rows))
 
 
-def books_of(known: Known, away: Sequence[str]) -> BooksView:
+def books_of(known: Known, away: Sequence[str], now: datetime) -> BooksView:
     """What is known of the books now that these services cannot be reached."""
-    doubt = f"{', '.join(away)} cannot be reached" if away else known.failure
-    finished = known.finished
+    finished, doubt = known.finished, _doubt(known, away, now)
     unchecked = {} if finished is None else finished.findings.unchecked
     rows = tuple(_unjudged(rule) for rule in RULES) if finished is None else _judged(finished, doubt)
     state, title = _title(finished, doubt, rows)
@@ -69,6 +71,15 @@ def books_of(known: Known, away: Sequence[str]) -> BooksView:
         read_at=None if finished is None else finished.at,
         seconds=0.0 if finished is None else finished.seconds,
     )
+
+
+def _doubt(known: Known, away: Sequence[str], now: datetime) -> str:
+    """Why what was found last need not be so any more; empty without doubt."""
+    if away:
+        return f"{', '.join(away)} cannot be reached"
+    if known.failure or known.finished is None:
+        return known.failure
+    return "nobody looked for a while; the books are being read again" if now - known.finished.at > STALE else ""
 
 
 def _unjudged(rule: Rule | SagaRule) -> RuleRow:
@@ -91,7 +102,7 @@ def _row(finding: Finding, since: datetime, doubt: str) -> RuleRow:
 
 def _of_sagas(finding: Finding) -> str:
     number = len(finding.verdict.ids)
-    return counted(number, "saga") + " against it" if number else "no saga against it"
+    return f"broken by {counted(number, 'saga')}" if number else "broken by no saga"
 
 
 def _title(finished: Finished | None, doubt: str, rows: Sequence[RuleRow]) -> tuple[State, str]:

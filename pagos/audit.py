@@ -1,12 +1,12 @@
 """pagos's books: payments, wallets and the ledger, which must agree in every snapshot, and each saga's payment."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from pagos.models import audit_log, outbox
+from pagos.models import audit_log, outbox, payments
 from shared.audit import Audit, facts_statement
 
 SHOWN = 20  # of what is broken: enough to start looking
@@ -34,6 +34,7 @@ def books(connection: Connection) -> Mapping[str, Any]:
     for key, minor in totals["accounts"].items():
         currency, _, account = key.partition(" ")
         accounts[currency][account] = minor
+    broken = _without_currency(totals["unbooked_payments"])
     return {
         "saga_payments": _money(totals["saga_captured"], totals["saga_refunded"]),
         "other_payments": _money(totals["other_captured"], totals["other_refunded"]),
@@ -41,7 +42,8 @@ def books(connection: Connection) -> Mapping[str, Any]:
         "accounts": accounts,
         "ledger_sum": sum(totals["accounts"].values()),
         "wallets": _wallets(totals["wallets"], accounts),
-        "broken_payments": _without_currency(totals["unbooked_payments"]),
+        "broken_payments": broken,
+        "sagas_of_broken_payments": _sagas(connection, broken),
         "broken_wallets": _without_currency(totals["unbooked_wallets"]),
         "outbox": outbox.waiting(connection),
         "oldest_unpublished_seconds": outbox.oldest_seconds(connection),
@@ -67,6 +69,14 @@ def _wallets(held: Sums, accounts: Mapping[str, Sums]) -> dict[str, dict[str, in
         currency: {"balance_minor": held.get(currency, 0), "ledger_minor": booked.get(currency, 0)}
         for currency in sorted(held.keys() | booked.keys())
     }
+
+
+def _sagas(connection: Connection, payment_ids: Sequence[str]) -> list[str]:
+    """The sagas of these payments, of those that there still are and that are of a saga."""
+    if not payment_ids:
+        return []
+    statement = select(payments.c.saga_id).where(payments.c.id.in_(payment_ids), payments.c.saga_id.is_not(None))
+    return sorted(map(str, connection.scalars(statement)))
 
 
 def _without_currency(differences: Sums) -> list[str]:

@@ -48,6 +48,7 @@ class PagosAudit(_Audit):
     wallets: Mapping[str, Mapping[str, int]]
     broken_payments: list[str]
     broken_wallets: list[str]
+    sagas_of_broken_payments: tuple[str, ...] = ()
 
 
 class SagasAudit(_Audit):

@@ -37,7 +37,8 @@ def ledger_matches_payments(books: Books) -> Verdict:
     earned = {currency: -accounts.get("revenue", 0) for currency, accounts in books.pagos.accounts.items()}
     payments = none(books.pagos.broken_payments, "payments that differ")
     figures = f"earned {_money(earned)}, kept {_money(kept)}; {payments.figures}"
-    return Verdict(_nonzero(kept) == _nonzero(earned) and payments.holds, figures)
+    holds = _nonzero(kept) == _nonzero(earned) and payments.holds
+    return Verdict(holds, figures, books.pagos.sagas_of_broken_payments)
 
 
 @money.of_books

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pika
 import pytest
 import requests
+from sqlalchemy import NullPool, create_engine, text
 
 from shared.rabbitmq import dead_queue
 from shared.testing import wait_until
@@ -191,6 +193,39 @@ def test_the_receipt_of_an_order_adds_up_to_zero_when_it_is_confirmed_and_when_i
     assert told["balanced"]
     moved = [(line["entry"], line["detail"]) for line in told["stock"] if line["service"] == "inventario"]
     assert moved[-1] == ("release", "sold → available")
+
+
+def test_a_rule_that_somebody_breaks_in_the_database_is_named_with_its_saga(shop: Shop) -> None:
+    saga = shop.buy(shop.product())
+    assert shop.became(saga) == COMPLETED
+    until_books_say(shop, "rules hold")
+    with total_of_order_changed(shop, saga):
+        books = until_books_say(shop, "Broken: money_is_ordered, orders_add_up, orders_are_as_frozen")
+    row = books.partition('id="rule-money_is_ordered" class="failed"')[2].partition("</tr>")[0]
+    assert f'href="/search?id={saga}"' in row
+    assert "Captured - refunded = total of the confirmed order" in row
+
+
+@contextmanager
+def total_of_order_changed(shop: Shop, saga: str) -> Iterator[None]:
+    """One cent more, as somebody with the rights to do so might write it, and back."""
+    engine = create_engine(shop.database_url, poolclass=NullPool)
+    change = text("UPDATE carrito.orders SET total_minor = total_minor + :more WHERE saga_id = :saga")
+    with engine.begin() as connection:
+        assert connection.execute(change, {"more": 1, "saga": saga}).rowcount == 1
+    yield
+    with engine.begin() as connection:
+        connection.execute(change, {"more": -1, "saga": saga})
+
+
+def until_books_say(shop: Shop, words: str) -> str:
+    """The page of the books once it says so."""
+
+    def found() -> str:
+        books = markup(shop, "/books")
+        return books if words in Text(books).text else ""
+
+    return wait_until(found, f"the books say {words!r}", PATIENCE)
 
 
 def test_filters_find_what_the_services_find(shop: Shop) -> None:

@@ -230,7 +230,9 @@ def test_a_payment_that_the_ledger_does_not_know_is_found(fresh: Pagos, admin: E
     fresh.charge(saga)
     fresh.charge(sound)
     run(admin, f"DELETE FROM pagos.ledger_transfers WHERE payment_id = '{saga.payment_id}'")
-    assert fresh.audit()["broken_payments"] == [str(saga.payment_id)]
+    audit = fresh.audit()
+    assert audit["broken_payments"] == [str(saga.payment_id)]
+    assert audit["sagas_of_broken_payments"] == [str(saga.saga_id)]
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,12 @@ def kept_money(saga_id: str) -> Saga:
 
 GOOD = Known(finished=finished())
 PAGES = {
-    "first-audit": books_page(books_of(Known(running=Run(EARLIER, 12_000, 1_000_000)), []), NOW),
-    "in-order": books_page(books_of(GOOD, []), NOW),
+    "first-audit": books_page(books_of(Known(running=Run(EARLIER, 12_000, 1_000_000)), [], NOW), NOW),
+    "in-order": books_page(books_of(GOOD, [], NOW), NOW),
     "broken": books_page(
-        books_of(Known(finished=finished(kept_money(SAGA), Saga(LIVE, BUSY, BUSY), pagos__ledger_sum=5)), []), NOW
+        books_of(Known(finished=finished(kept_money(SAGA), Saga(LIVE, BUSY, BUSY), pagos__ledger_sum=5)), [], NOW), NOW
     ),
-    "away": books_page(books_of(GOOD, ["pagos"]), NOW),
+    "away": books_page(books_of(GOOD, ["pagos"], NOW), NOW),
 }
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_a_broken_rule_is_named_with_the_sagas_that_break_it(viewer: FlaskClient
     page = said(viewer, "Broken: money_is_ordered, orders_add_up")
     row = page.partition('id="rule-money_is_ordered" class="failed"')[2].partition("</tr>")[0]
     assert f'href="/search?id={ORCHESTRATED}"' in row
-    assert "1 saga against it" in row
+    assert "broken by 1 saga" in row
     carrito.change(ORCHESTRATED, {**carrito.facts[ORCHESTRATED], "total_minor": 999})
     said(viewer, IN_ORDER)
 
@@ -198,20 +199,27 @@ def test_since_when_a_rule_is_broken_is_kept_while_it_is() -> None:
 
 def test_many_that_break_a_rule_are_counted_and_the_first_are_named() -> None:
     sagas = [kept_money(f"01a21726-0000-7000-8000-{number:012}") for number in range(50)]
-    view = books_of(Known(finished=finished(*sagas)), [])
+    view = books_of(Known(finished=finished(*sagas)), [], NOW)
     [row] = [each for each in view.rows if each.rule.name == "money_is_ordered"]
     assert (row.state, len(row.ids), row.broken_by) == (State.FAILED, 20, 50)
     assert "and 30 more" in Text(books_page(view, NOW)).text
 
 
 def test_whatever_people_chose_is_seen_as_text() -> None:
-    view = books_of(Known(finished=finished(pagos__broken_wallets=[HOSTILE])), [])
+    view = books_of(Known(finished=finished(pagos__broken_wallets=[HOSTILE])), [], NOW)
     page = Text(books_page(view, NOW))
     assert "<script>alert(1)</script>" in page.text
     assert "img" not in {tag for tag, _ in page.tags}
 
 
 def test_what_was_known_is_not_green_while_a_service_is_away() -> None:
-    view = books_of(GOOD, ["carrito", "pagos"])
+    view = books_of(GOOD, ["carrito", "pagos"], NOW)
     assert {row.state for row in view.rows} == {State.IDLE}
     assert view.title == "Not known: carrito, pagos cannot be reached"
+
+
+def test_what_was_read_long_ago_is_not_green_until_it_is_read_again() -> None:
+    fresh, stale = (books_of(GOOD, [], NOW + timedelta(seconds=seconds)) for seconds in (30, 90))
+    assert {row.state for row in fresh.rows} == {State.DONE}
+    assert {row.state for row in stale.rows} == {State.IDLE}
+    assert "being read again" in stale.title

@@ -267,3 +267,13 @@ def test_a_hold_that_has_just_run_out_is_no_break() -> None:
 
 def test_an_event_that_has_just_been_written_is_no_break() -> None:
     assert found(good_facts(), pagos__outbox=5, pagos__oldest_unpublished_seconds=1).clean
+
+
+def test_a_rule_about_books_names_the_sagas_and_carts_that_break_it_where_they_are_known() -> None:
+    changes: dict[str, Any] = {
+        "pagos__broken_payments": [ID],
+        "pagos__sagas_of_broken_payments": [UNDONE],
+        "saga_orchestrator__carts_with_two_live_sagas": [ID],
+    }
+    ids = {each.rule.name: each.verdict.ids for each in found(good_facts(), **changes).findings if each.broken}
+    assert ids == {"ledger_matches_payments": (UNDONE,), "carts_have_one_saga": (ID,)}
