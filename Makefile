@@ -8,7 +8,7 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench compare clean
+.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench compare screenshots clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ bench: up ## what a checkout costs, in each pattern; options: make bench BENCH_A
 
 compare: install ## the same checkouts and faults in both styles, as one page with plots; options: make compare COMPARE_ARGS=--help
 	@$(VENV) -m bench.compare $(COMPARE_ARGS)
+
+screenshots: install ## take the pictures of the dashboard in docs/images again; needs a Chromium
+	@$(VENV) -m tests.browser
 
 clean: down ## stop everything and remove all that was made: .venv, .local (with its data), caches
 	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis build dist ./*.egg-info

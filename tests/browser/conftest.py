@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from stack.processes import PROCESSES
+from tests.browser.sagas import whole_shop
 from tests.browser.viewer import PATIENCE_MS, Viewer, chromium, launch
 from tests.e2e.faulty import lift
 from tests.e2e.fixtures import _SHOPS, pytest_runtest_makereport
-from tests.e2e.shop import CARRITO, INVENTARIO, PAGOS, QUICK, Shop
+from tests.e2e.shop import CARRITO, INVENTARIO, PAGOS, Shop
 from tests.system.brokers import Broker
-from tests.system.running import DASHBOARD, RunningSystem, Spawner
+from tests.system.running import DASHBOARD, Spawner
 from tests.system.servers import Databases
 
 __all__ = ["pytest_runtest_makereport"]
@@ -34,21 +34,11 @@ def _browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def _shop(
-    _browser: Browser, databases: Databases, broker: Broker, _spawner: Spawner, tmp_path_factory: Any
+    _browser: Browser, databases: Databases, broker: Broker, _spawner: Spawner, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
     url, database = broker.create(), databases.create()
-    everything = [process.name for process in PROCESSES.values() if not process.server]
-    folder = tmp_path_factory.mktemp("shop")
-    with RunningSystem(
-        _spawner,
-        database,
-        folder,
-        rabbitmq_url=url,
-        processes=everything,
-        copies={"saga_orchestrator-worker": 1},
-        env={**QUICK, "FAULTS": "true", "STUCK_AFTER_ATTEMPTS": "3"},
-    ) as system:
-        yield Shop(system, database)
+    with whole_shop(_spawner, database, url, tmp_path_factory.mktemp("shop")) as started:
+        yield started
     broker.drop(url)
     databases.drop(database)
 

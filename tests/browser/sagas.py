@@ -1,13 +1,33 @@
-"""Checkouts worth looking at: how each went, in either style."""
+"""A whole shop, and checkouts worth looking at: how each went, in either style."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
-from tests.e2e.shop import CHOREOGRAPHED, INVENTARIO, ORCHESTRATED, WINDOWS, Shop
+from stack.processes import PROCESSES
+from tests.e2e.shop import CHOREOGRAPHED, INVENTARIO, ORCHESTRATED, QUICK, WINDOWS, Shop
+from tests.system.running import RunningSystem, Spawner
 
 STYLES = (ORCHESTRATED, CHOREOGRAPHED)
 SCRIPT = '<script>alert(1)</script><img src="x" onerror="alert(2)">'
 LONG = "a-name-of-one-word-that-is-as-long-as-names-may-be-1234567890123"
+
+
+@contextmanager
+def whole_shop(spawner: Spawner, database_url: str, broker_url: str, folder: Path) -> Iterator[Shop]:
+    """All processes, where steps can be made to fail."""
+    everything = [process.name for process in PROCESSES.values() if not process.server]
+    with RunningSystem(
+        spawner,
+        database_url,
+        folder,
+        rabbitmq_url=broker_url,
+        processes=everything,
+        copies={"saga_orchestrator-worker": 1},
+        env={**QUICK, "FAULTS": "true", "STUCK_AFTER_ATTEMPTS": "3"},
+    ) as system:
+        yield Shop(system, database_url)
 
 
 def completed(shop: Shop, style: str) -> str:
@@ -26,7 +46,7 @@ def declined(shop: Shop, style: str) -> str:
 
 def retried(shop: Shop, style: str) -> str:
     """Several requests in a row had no answer, and a message came late; it is somebody's with a long name."""
-    saga = _begun(shop, style, LONG, "process_payment=unavailable*5,create_order=delay_message:900")
+    saga = begun(shop, style, LONG, "paypal", "process_payment=unavailable*5,create_order=delay_message:900")
     shop.until_status(saga, "completed")
     return saga
 
@@ -43,16 +63,11 @@ def undone(shop: Shop, style: str) -> str:
     return saga
 
 
-def stuck(shop: Shop) -> str:
-    """Its refund fails again and again: it wants a person to look."""
-    saga = _begun(shop, ORCHESTRATED, "ana", "create_order=refuse,process_payment=fail_undo*1000")
-    shop.until_status(saga, "stuck")
-    return saga
-
-
-def _begun(shop: Shop, style: str, user: str, faults: str) -> str:
+def begun(shop: Shop, style: str, user: str, method: str, faults: str) -> str:
+    """One that is to suffer these faults, as `X-Fault` names them."""
     cart = shop.cart((shop.product(), 1), user=user)
-    reply = shop.checkout(cart, "paypal", user=user, pattern=style, X_Fault=faults)
+    told = {"X_Fault": faults} if faults else {}
+    reply = shop.checkout(cart, method, user=user, pattern=style, **told)
     assert reply.status == 202, reply.body
     return str(reply.body["saga_id"])
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from playwright.sync_api import Browser, BrowserType, ConsoleMessage, Page, Request, WebError
 
 Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ROOT_USER = 0
 PATIENCE_MS = 60_000  # so that nothing hangs; nothing here takes a tenth of it where nothing else runs
