@@ -26,7 +26,8 @@ install: .venv/.installed ## install what the project needs, in .venv
 	@$(VENV) -c 'import os, sysconfig; open(sysconfig.get_path("purelib") + "/checkout.pth", "w").write(os.getcwd() + "\n")'
 	@touch .venv/.installed
 
-demo: up ## start everything, then a guided run of real checkouts
+demo: install ## start everything, able to fail on purpose (FAULTS=true), then a guided run of real checkouts
+	@FAULTS=true $(VENV) -m stack up
 	@$(VENV) -m stack.demo
 
 up: install ## start everything and wait until it is well

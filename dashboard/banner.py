@@ -28,7 +28,8 @@ def banner(story: Story, outcome: Outcome) -> Banner | None:
     found, purpose = _banner(story, outcome), _on_purpose(story)
     if not purpose:
         return found
-    found = found or Banner(State.DONE, False, "It was made to suffer", [], "to the first")
+    title = f"{str(story.saga['status']).title()}, with failures injected"
+    found = found or Banner(State.DONE, False, title, [], "to the first")
     return replace(found, facts=[*found.facts, ("On purpose", purpose)])
 
 

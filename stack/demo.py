@@ -10,18 +10,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from stack import audit, next_steps, outage, settings
+from stack import audit, next_steps, settings
 from stack.costs import Meter
 from stack.errors import StackError
 from stack.home import Home
 from stack.narration import follow
-from stack.outage import Outage
 from stack.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Pattern, Shop, ShopError
 from stack.stories import EFFORT, MUG, NOTE, OUTCOME, POT, STORIES, SUCCESS, Ending, Story, result_of
 from stack.table import paint, table
 
 PATTERNS = (ORCHESTRATED, CHOREOGRAPHED)
-# Who takes the money, in each pattern: the process that an outage takes away.
+# Who takes the money, in each pattern: the process that is killed, and started again.
 PAYING = {ORCHESTRATED: "pagos", CHOREOGRAPHED: "pagos-worker"}
 # Name, price, and how many there are at least.
 SHELF = {MUG: ("Coffee mug", "12.50", 10), POT: ("Moka pot", "39.90", 1)}
@@ -43,10 +42,11 @@ class Demo:
         print(INTRODUCTION)
         self._open_shop()
         self._warm_up()
-        stories = [story for story in STORIES if not story.outage or self._can_kill()]
+        can_fail = self._shop.can_fail()
+        stories = [story for story in STORIES if can_fail or not story.fault]
         endings = [self._tell(story, pattern) for story in stories for pattern in PATTERNS]
         if len(stories) < len(STORIES):
-            print("\nNobody is killed: pagos isn't one of this stack's processes.")
+            print("\nNobody is killed: these services were not started with FAULTS=true. make down demo does that.")
         return self._report(endings)
 
     def _open_shop(self) -> None:
@@ -65,9 +65,6 @@ class Demo:
         for pattern in PATTERNS:
             self._buy("gina", self._product(MUG), 1, pattern)
 
-    def _can_kill(self) -> bool:
-        return all(outage.can_happen(self._home, process) for process in PAYING.values())
-
     def _tell(self, story: Story, pattern: Pattern) -> Ending:
         """Fill a cart and check it out, telling what happens."""
         if pattern is ORCHESTRATED:
@@ -81,20 +78,21 @@ class Demo:
             print(f"  {story.bought_before.title()}'s checkout: completed. Nothing is left.")
         before, counts = self._shop.stock(product), self._meter.counts()
         saga = self._check_out(story, pattern, cart)
-        restarted = [PAYING[pattern]] if story.outage else []
+        restarted = [PAYING[pattern]] if story.fault else []
         costs = self._meter.costs(counts, self._shop.timeline(pattern, saga["saga_id"]), restarted)
         result, after = result_of(self._shop, saga), self._shop.stock(product)
         return Ending(story, pattern, saga, result, before, after, costs)
 
     def _check_out(self, story: Story, pattern: Pattern, cart: Json) -> Json:
-        request = self._shop.checkout(cart, story.payment_method, pattern)
+        request = self._shop.checkout(cart, story.payment_method, pattern, fault=story.fault)
         if story is SUCCESS:
             print(f"  {request.curl()}".replace("\n", "\n  "))
-        if not story.outage:
-            return follow(self._shop, pattern, self._shop.send(request)["saga_id"])
-        victim = Outage(self._home, PAYING[pattern])
-        with victim.frozen():
-            return follow(self._shop, pattern, self._shop.send(request)["saga_id"], victim.kill_in_step)
+        if story.fault:
+            told = (
+                f"*** {PAYING[pattern]} is going to be killed (X-Fault: {story.fault}); it is started again by itself"
+            )
+            print(f"  {paint(told, 'red')}", flush=True)
+        return follow(self._shop, pattern, self._shop.send(request)["saga_id"])
 
     def _buy(self, user: str, product: Json, quantity: int, pattern: Pattern) -> None:
         """With one request that is answered when its saga has ended."""

@@ -1,7 +1,7 @@
 """Telling a saga as it happens: a line for each request that the orchestrator makes, or for each event."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from stack.shop import Json, Pattern, Shop, ShopError
@@ -15,10 +15,9 @@ WORDS = {
     "refused": ("refused", "red"),
     "unknown": ("no answer", "yellow"),
 }
-Watch = Callable[[Json], None]  # shown the saga again and again
 
 
-def follow(shop: Shop, pattern: Pattern, saga_id: str, watch: Watch = lambda _: None) -> Json:
+def follow(shop: Shop, pattern: Pattern, saga_id: str) -> Json:
     """Tell what happens to a saga until it has ended, and return it. `ShopError` when that takes too long."""
     until = time.monotonic() + MOST_SECONDS
     told: list[Json] = []
@@ -26,7 +25,6 @@ def follow(shop: Shop, pattern: Pattern, saga_id: str, watch: Watch = lambda _: 
         saga = shop.saga(pattern, saga_id)  # first, so that an ended one's timeline is whole
         if saga is not None:
             _tell_news(shop.timeline(pattern, saga_id), told)
-            watch(saga)
             if saga["status"] in ENDED:
                 return saga
         if time.monotonic() > until:
@@ -41,8 +39,9 @@ def seconds(began: str, ended: str) -> float:
 
 
 def _tell_news(items: Sequence[Json], told: list[Json]) -> None:
+    """A fault of which no answer told becomes known later; its entry is told once."""
     for entry in items:
-        if entry not in told:
+        if not any({**entry, "fault": None} == {**each, "fault": None} for each in told):
             told.append(entry)
             print(_line(entry, items, told), flush=True)
 
@@ -69,6 +68,8 @@ def _attempt(entry: Json, told: Sequence[Json]) -> str:
     asked = any(each["step"] == entry["step"] and each["direction"] == "action" for each in told)
     notes = ["to be sure: nothing says that it ran"] * (undoes and not asked)
     notes += [f"try {tries}"] * (tries > 1) + [entry["detail"]] * (entry["detail"] is not None)
+    before = ((entry["response"] or {}).get("body") or {}).get("injected_before")
+    notes += [f"on purpose before: {before}"] * (before is not None)
     return f"{step}{paint(word.ljust(9), colour)}  {took:>9}  {', '.join(notes)}".rstrip()
 
 
@@ -83,4 +84,5 @@ def _event(entry: Json, items: Sequence[Json]) -> str:
         name = paint(name, "bold")
     because = [f"because of {each['event']}" for each in items if each["event_id"] == entry["cause"] is not None]
     notes = because + [entry["detail"]] * (entry["detail"] is not None and entry["outcome"] == "refused")
+    notes += [f"on purpose: {entry['fault']}"] * (entry["fault"] is not None)
     return f"{entry['publisher']:<11} {name} {', '.join(notes)}".rstrip()

@@ -98,8 +98,16 @@ class Shop:
         item = {"product_id": product["id"], "quantity": quantity}
         return self.send(Request("POST", f"{carts}/{cart['id']}/items", item))
 
-    def checkout(self, cart: Json, payment_method: str, pattern: Pattern = ORCHESTRATED, wait: int = 0) -> Request:
+    def can_fail(self) -> bool:
+        """Whether steps can be made to fail on purpose here (`FAULTS=true`)."""
+        return self._send(Request("GET", self.urls["pagos"] + "/faults")).status_code != 404
+
+    def checkout(
+        self, cart: Json, payment_method: str, pattern: Pattern = ORCHESTRATED, wait: int = 0, fault: str = ""
+    ) -> Request:
         """The request that checks a cart out; with `wait`, it is answered when the saga has ended.
+
+        `fault` is what the saga is to suffer on purpose.
 
         The key makes it safe to repeat: the answer is the same, and nothing happens twice.
         """
@@ -111,6 +119,7 @@ class Shop:
             "saga_pattern": pattern.name,
         }
         headers = {"Idempotency-Key": f'"{new_id()}"', **({"Prefer": f"wait={wait}"} if wait else {})}
+        headers |= {"X-Fault": fault} if fault else {}
         return Request("POST", self.urls["carrito"] + "/checkout/saga", body, headers)
 
     def saga(self, pattern: Pattern, saga_id: str) -> Json | None:

@@ -23,7 +23,7 @@ class Story:
     saga: str  # its status at the end
     order: str  # the order's, or "none"
     bought_before: str = ""  # by whom all is bought, when the cart is filled already
-    outage: bool = False  # whether pagos is killed in the middle
+    fault: str = ""  # what it is to suffer on purpose, as `X-Fault` has it
 
 
 MUG, POT = "DEMO-MUG", "DEMO-POT"
@@ -49,18 +49,18 @@ SHORTAGE = Story(
     "none",
     bought_before="diego",
 )
-OUTAGE = Story(
+KILLED = Story(
     "4. Killed service",
-    "Fatima is about to pay when pagos is killed. It comes back, and the checkout goes on.",
+    "pagos takes Fatima's money, and is killed before it can say so. It comes back, and the checkout goes on.",
     "fatima",
     "paypal",
     MUG,
     1,
     "completed",
     "confirmed",
-    outage=True,
+    fault="process_payment=kill:after",
 )
-STORIES = (SUCCESS, DECLINED, SHORTAGE, OUTAGE)
+STORIES = (SUCCESS, DECLINED, SHORTAGE, KILLED)
 
 
 @dataclass(frozen=True)

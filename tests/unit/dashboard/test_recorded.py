@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -73,8 +74,15 @@ def test_ids_in_a_page_are_unique_and_every_link_within_it_leads_somewhere(name:
 def test_every_entry_of_the_timeline_is_told(name: str) -> None:
     told = load(name)
     raw = [json.loads(each) for each in re.findall(r"<pre[^>]*>(.*?)</pre>", _unescaped(page_of(told)), re.DOTALL)]
-    wanted = [{key: value for key, value in item.items() if value is not None} for item in told["timeline"]["items"]]
-    assert raw == wanted
+    assert raw == [part for item in told["timeline"]["items"] for part in _parts(item)]
+
+
+def _parts(item: dict[str, Any]) -> Iterator[Any]:
+    """What was asked, what was answered, and the rest, as far as it is known."""
+    said = [item.get(name) for name in ("request", "response")]
+    yield from (each["body"] for each in said if each and each["body"] is not None)
+    rest = {name: value for name, value in item.items() if name not in {"request", "response"}}
+    yield {name: value for name, value in rest.items() if value is not None}
 
 
 def _unescaped(page: str) -> str:
@@ -199,10 +207,19 @@ def test_what_happened_on_purpose_is_marked_in_the_banner_the_swimlane_and_the_l
     paid["fault"] = "lose_answer"
     page = page_of(told)
     said = Text(page).text
+    assert "Completed, with failures injected" in said
     assert "On purpose lose_answer at payment.processed" in said
     assert 'class="mark">on purpose: lose_answer<' in page
     assert "payment.processed, on purpose: lose_answer" in said
     assert "On purpose" not in text_of("choreographed-completed")
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("orchestrated-killed", "Take payment"), ("choreographed-killed", "payment.processed")]
+)
+def test_a_kill_of_which_no_answer_told_is_marked_in_either_style(name: str, what: str) -> None:
+    assert f"On purpose kill at {what} Jump" in text_of(name)
+    assert page_of(load(name)).count("on purpose: kill<") == 1
 
 
 def test_waiting_in_the_queue_is_told_from_working() -> None:

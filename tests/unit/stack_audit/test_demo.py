@@ -1,13 +1,8 @@
 """What the demo makes of what it sees: endings, costs, lines of a saga, commands, colours."""
 
-import os
 import shlex
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,15 +11,12 @@ from typing import Any
 
 import pytest
 
-from shared.testing import wait_until
-from stack import narration, next_steps, outage, table
+from stack import narration, next_steps, table
 from stack.costs import Costs, Counts, Meter
 from stack.home import Home
 from stack.narration import follow
-from stack.outage import Outage
 from stack.shop import CHOREOGRAPHED, ORCHESTRATED, Json, Pattern, Request, Shop, ShopError
 from stack.stories import DECLINED, SUCCESS, Ending, Result, Story
-from stack.supervision import Supervisor
 
 COMPLETED = {
     "status": "completed",
@@ -100,7 +92,7 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def entry(ms: int, kind: str = "attempt", **columns: Any) -> Json:
     time = f"2026-01-01T00:00:00.{ms:03}+00:00"
-    empty = dict.fromkeys(("step", "direction", "outcome", "detail", "event_id", "cause"))
+    empty = dict.fromkeys(("step", "direction", "outcome", "detail", "event_id", "cause", "fault", "response"))
     return {**empty, "kind": kind, "started_at": time, "finished_at": time, **columns}
 
 
@@ -148,6 +140,37 @@ def test_a_choreographed_saga_is_told_event_by_event_with_their_causes(capsys: p
         "6 ms inventario inventory.released because of payment.failed",
         "7 ms carrito checkout.failed because of inventory.released",
     ]
+
+
+def test_what_is_done_on_purpose_is_told_when_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    lost = step(5, "process_payment", "unknown", detail="pagos: connection lost")
+    done = step(9, "process_payment", "succeeded")
+    done["response"] = {"body": {"injected_before": "process_payment=kill*1"}}
+    told = Told(("running", [lost]), ("completed", [{**lost, "fault": "kill"}, done]))
+    follow(told, ORCHESTRATED, "id")
+    assert lines_of(capsys) == [
+        "0 ms -> process_payment no answer 0.0 ms pagos: connection lost",
+        "4 ms -> process_payment done 0.0 ms try 2, on purpose before: process_payment=kill*1",
+    ]
+    paid = event(5, "payment.processed", "pagos", fault="kill")
+    follow(Told(("completed", [paid])), CHOREOGRAPHED, "id")
+    assert lines_of(capsys) == ["0 ms pagos payment.processed on purpose: kill"]
+
+
+@pytest.mark.parametrize(("status", "can"), [(404, False), (200, True), (401, True)])
+def test_steps_can_fail_on_purpose_where_there_are_switches(status: int, can: bool) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        assert Shop({"pagos": f"http://127.0.0.1:{server.server_port}"}).can_fail() is can
+        server.shutdown()
 
 
 @pytest.mark.parametrize(("answer", "status"), [(("running", []), "running"), (("", []), "unknown")])
@@ -202,46 +225,6 @@ def test_who_watches_a_saga_is_not_counted(counting: Shop) -> None:
     """All that is read where sagas are shown is read by whoever watches; what is posted there belongs to it."""
     watched = Shop({"saga_orchestrator": counting.urls["carrito"]})
     assert Meter(watched, None).counts().answered == {"saga_orchestrator": 1}
-
-
-@pytest.fixture
-def victim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with a child, as the supervisor would have started it."""
-    forks = "import os, time; os.fork(); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", forks], process_group=0) as process:
-        monkeypatch.setattr(Supervisor, "states", lambda _: {"pagos": {"pid": process.pid}})
-        yield process
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def state_of(process: subprocess.Popen[bytes]) -> str:
-    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def step_is(status: str) -> Json:
-    return {"steps": [{"name": "reserve_inventory", "status": "running"}, {"name": outage.STEP, "status": status}]}
-
-
-def test_a_frozen_process_is_killed_when_the_saga_waits_for_it(victim: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    pagos = Outage(Home.at(tmp_path), "pagos")
-    with pagos.frozen():
-        wait_until(lambda: state_of(victim) == "T", "it is frozen")
-        pagos.kill_in_step(step_is("pending"))
-        assert victim.poll() is None
-        pagos.kill_in_step(step_is("running"))
-        pagos.kill_in_step(step_is("running"))
-        assert victim.wait(10) == -signal.SIGKILL
-
-
-def test_a_frozen_process_is_thawed_whatever_happens(victim: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Outage(Home.at(tmp_path), "pagos").frozen():
-        raise KeyboardInterrupt
-    wait_until(lambda: state_of(victim) in "SR", "it goes on")
-
-
-def test_no_process_of_another_stack_is_touched(tmp_path: Path) -> None:
-    assert not outage.can_happen(Home.at(tmp_path), "pagos")
 
 
 def test_a_request_as_a_command() -> None:
