@@ -64,9 +64,9 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(breaking.routes)
     made.register_blueprint(receipts.routes)
     made.register_blueprint(auditing.routes)
-    loading.install(made, settings)
     made.register_blueprint(live.routes)
     browsers.guard(made, "dashboard", settings)
+    loading.install(made, settings)  # behind the guard, so that who is refused is no viewer
     _add_headers(made)
     _add_errors(made)
     made.add_url_rule("/health", "health", _health)

@@ -57,11 +57,11 @@ class LoadDriver:
         self._changed = threading.Condition()
         self._places = threading.BoundedSemaphore(MOST_IN_FLIGHT)
         self._run: Run | None = None
-        self._seen = time.monotonic()
+        self.seen_at = time.monotonic()
 
     def seen(self) -> None:
         """Somebody looks."""
-        self._seen = time.monotonic()
+        self.seen_at = time.monotonic()
 
     def run(self, plan: LoadPlan, products: Mapping[str, Sequence[int]]) -> None:
         """Start with this plan, or go on with it; `products` are ids by choice."""
@@ -104,7 +104,7 @@ class LoadDriver:
         """Whether the load still runs then."""
         with self._changed:
             while not run.why_ended:
-                now, alone_at = time.monotonic(), self._seen + self._unwatched_seconds
+                now, alone_at = time.monotonic(), self.seen_at + self._unwatched_seconds
                 if now >= alone_at:
                     self.stop(NOBODY_LOOKS)
                 elif now >= due:

@@ -229,6 +229,10 @@ def test_another_site_s_page_can_do_nothing_to_it(viewer: FlaskClient, services:
     for form in (FORM, {"do": "stop"}):
         assert viewer.post("/load", data=form, headers={"Origin": "https://evil.example"}).status_code == 403
     assert sent(services, "/carts") == []
+    _, driver = viewer.application.extensions["load"]
+    before = driver.state(), driver.seen_at
+    assert viewer.get("/load", headers={"Host": "evil.example"}).status_code == 421
+    assert (driver.state(), driver.seen_at) == before, "nor does it look"
 
 
 def test_what_makes_no_sense_or_cannot_be_bought_is_refused_with_its_reason(
