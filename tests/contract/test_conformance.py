@@ -98,6 +98,7 @@ class Caller:
         self._known: dict[str, Iterator[str | None]] = {
             "product_id": cycle([product, product, None]),
             "user_id": cycle([USER, USER, None]),
+            "X-Fault": cycle(["process_payment=slow:1"]),  # any text is ignored here, but not every one can be sent
             "Idempotency-Key": (f"key-{number}" if number % 4 else None for number in count()),
         }
 
