@@ -3,11 +3,14 @@
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from dashboard.listing import COUNTED, PAGE, Filters, StyleReading, listing
 from dashboard.outcome import Reading
-from dashboard.pages import Shown, saga_page
+from dashboard.pages import Shown, saga_page, sagas_page
+from dashboard.reading import STYLES
 from tests.unit.dashboard.recorded import load
 from tests.unit.dashboard.test_recorded import Text
 
@@ -98,3 +101,13 @@ def test_events_that_are_not_drawn_are_counted_where_they_are_left_out() -> None
 def test_marks_that_would_cover_each_other_are_drawn_as_one_that_counts_them() -> None:
     page = page_of(long_saga("orchestrated-retried"))
     assert re.search(r"<title>\d+ entries, the first: ", page)
+
+
+def test_of_however_many_sagas_the_list_has_one_page_and_leads_on() -> None:
+    saga = load("orchestrated-undone")["saga"]
+    many = [{**saga, "saga_id": str(UUID(int=number))} for number in range(COUNTED, 0, -1)]
+    readings = [StyleReading(style, style, many, many[:PAGE], many[PAGE]["saga_id"]) for style in STYLES]
+    markup = sagas_page(listing(Filters(), readings), NOW)
+    assert markup.count('<tr id="s-') == PAGE
+    assert ">older</a>" in markup
+    assert len(markup.encode()) < MOST_BYTES / 4
