@@ -66,20 +66,21 @@ class Feed:
         """Read the feed, and tell of it; how many seconds there are to be between this and the next time."""
         try:
             answer = self._read(self._cursor, WAIT_SECONDS)
-        except (Unreachable, Refused) as error:
-            log.warning("feed not read", feed=self._name, error=str(error))
             with self._news:
-                self._fail(is_refused=isinstance(error, Refused))
+                self._take(answer)
+        except Exception as error:  # whatever it is, there is no other thread that would go on reading
+            with self._news:
+                self._fail(error)
             return RETRY_SECONDS
-        with self._news:
-            self._take(answer)
         return 0.0 if self._full else GATHER_SECONDS
 
-    def _fail(self, *, is_refused: bool) -> None:
-        """Have viewers load anew, once, to see that it is away; a cursor that was refused is not used again."""
+    def _fail(self, error: Exception) -> None:
+        """Have viewers load anew, once, to see that it is away; a cursor that was not understood is not used again."""
         if self.is_reachable is not False:
+            say = log.warning if isinstance(error, Unreachable | Refused) else log.exception
+            say("feed not read", feed=self._name, error=str(error))
             self._begin(self._cursor)
-        if is_refused:
+        if not isinstance(error, Unreachable):
             self._cursor = ""
         self.is_reachable = False
         self._news.notify_all()

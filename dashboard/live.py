@@ -3,11 +3,12 @@
 import socket
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, abort, current_app, request
 
 from dashboard import pages
 from dashboard.streams import HEARTBEAT_SECONDS, Streams
 from dashboard.web import html
+from shared.browsers import OWN_PAGES
 
 routes = Blueprint("live", __name__)
 
@@ -18,7 +19,12 @@ VANISHED_MILLISECONDS = int(2 * HEARTBEAT_SECONDS * 1000)
 
 @routes.get("/live")
 def live() -> Response:
-    """Server-sent events from `Last-Event-ID` on, or `?after=`; 503 when too many look already."""
+    """Server-sent events from `Last-Event-ID` on, or `?after=`; 503 when too many look already.
+
+    Pages of other sites could not read them, but would take places (403).
+    """
+    if request.headers.get("Sec-Fetch-Site", "none") not in OWN_PAGES:
+        abort(403, "a page of another site gets no stream here")
     streams: Streams = current_app.extensions["streams"]
     stream = streams.open(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
     if stream is None:

@@ -122,6 +122,12 @@ def test_one_viewer_too_many_is_told_when_to_come_again_and_gets_the_place_of_on
         stack.enter_context(watch(url))
 
 
+def test_a_page_of_another_site_takes_no_place(url: str) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    with requests.get(f"{url}/live", headers=headers, stream=True, timeout=HANGING) as answer:
+        assert answer.status_code == 403
+
+
 def test_a_feed_that_begins_anew_has_viewers_load_anew(url: str, feeds: dict[str, FeedService]) -> None:
     with watch(url) as viewer:
         assert viewer.message() == ("reset", [])

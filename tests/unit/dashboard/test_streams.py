@@ -115,6 +115,24 @@ def test_a_stream_begins_although_one_of_the_services_is_away() -> None:
     stream.close()
 
 
+def test_an_answer_that_makes_no_sense_does_not_end_the_reading_of_a_feed() -> None:
+    answers: list[Mapping[str, Any]] = [{"items": [], "next": "7", "reset": False}, {}, {"nothing": 1}]
+
+    def read(_: str, __: int) -> Mapping[str, Any]:
+        return answers.pop() if answers else {"items": [], "next": "8", "reset": False}
+
+    streams = Streams({"one": read}, most=1)
+    stream = streams.open("")
+    assert stream is not None
+    last = ""
+    for message in stream.messages():
+        last = message
+        if "id: 7" in message:
+            break
+    assert last == "event: reset\nid: 7\ndata: {}\n\n"
+    stream.close()
+
+
 def test_when_it_stops_streams_end_and_none_is_opened() -> None:
     streams = Streams({"one": Told()}, most=2)
     stream = streams.open("")
