@@ -50,7 +50,7 @@ def _banner(story: Story, outcome: Outcome) -> Banner | None:
     if story.turn is not None:
         return _turned(story, outcome, story.turn)
     if status == "completed":
-        return _late(story) if len(story.unanswered) >= MANY else None
+        return _late(story) if story.unanswered and story.unanswered_requests >= MANY else None
     if story.unanswered and story.moments[-1].state is State.UNANSWERED:
         return _waits(story)
     return _silent(story) if story.moments and story.end - story.moments[-1].end > SILENT else None
@@ -66,8 +66,8 @@ def first_trouble(story: Story) -> Moment | None:
 def _turned(story: Story, outcome: Outcome, turn: Moment) -> Banner:
     refused = turn.state is State.FAILED
     facts = [("Where", _where(story, turn)), ("Undone", _undone(story, turn)), ("Left over", outcome.left_over)]
-    if story.unanswered:
-        facts.append(("Besides", f"{counted(len(story.unanswered), 'request')} without an answer"))
+    if story.unanswered_requests:
+        facts.append(("Besides", f"{counted(story.unanswered_requests, 'request')} without an answer"))
     jump = "to the refusal" if refused else "to the decision"
     return Banner(State.FAILED if refused else State.UNDONE, refused, _title(story, turn), facts, jump)
 
@@ -126,7 +126,8 @@ def _late(story: Story) -> Banner:
         ("For how long", duration(last.end - first.start)),
         ("Done", "once: every request carried the same key"),
     ]
-    return Banner(State.UNANSWERED, True, f"Completed, after {len(lost)} requests without an answer", facts, "to it")
+    title = f"Completed, after {story.unanswered_requests} requests without an answer"
+    return Banner(State.UNANSWERED, True, title, facts, "to it")
 
 
 def _waits(story: Story) -> Banner:
@@ -134,7 +135,7 @@ def _waits(story: Story) -> Banner:
     facts = [
         ("Where", f"{lost.what} at {lost.lane}"),
         ("Why", lost.detail),
-        ("So far", f"{counted(len(story.unanswered), 'request')} without an answer"),
+        ("So far", f"{counted(story.unanswered_requests, 'request')} without an answer"),
         ("Next", "it is asked again by itself"),
     ]
     return Banner(State.UNANSWERED, True, f"Waiting for {lost.lane}", facts, "to the first")
@@ -143,10 +144,11 @@ def _waits(story: Story) -> Banner:
 def _silent(story: Story) -> Banner:
     last = story.moments[-1]
     facts = [
+        ("For", duration(story.end - last.end)),
         ("Last", f"{last.what} by {last.who}, +{duration(last.end)}"),
         ("Next", "whoever it is for will react, or the saga is turned back when its time is over"),
     ]
-    return Banner(State.UNANSWERED, False, f"Nothing was heard for {duration(story.end - last.end)}", facts, "")
+    return Banner(State.UNANSWERED, False, "Nothing is heard of it", facts, "")
 
 
 def _stuck(story: Story) -> Banner:

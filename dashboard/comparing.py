@@ -6,7 +6,7 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import Refused, TokenNeeded
+from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.choices import Choices
 from dashboard.operator_form import token
 from dashboard.reading import STYLES, services
@@ -16,6 +16,15 @@ from dashboard.words import METHODS
 routes = Blueprint("comparing", __name__)
 
 ADDRESS = "1 High Street"  # no more than what a checkout wants of one
+
+
+class OnlyOne(Exception):
+    """The checkout in the first style has begun, and the one in the second has not, or nobody knows."""
+
+    def __init__(self, style: str, saga_id: str, why: Exception) -> None:
+        super().__init__(str(why) or "it is for operators")
+        self.style, self.saga_id = style, saga_id
+        self.status = why.status if isinstance(why, Refused) else 401 if isinstance(why, TokenNeeded) else 503
 
 
 @routes.get("/compare")
@@ -30,6 +39,8 @@ def begin() -> Answer:
     wanted = Choices.of(request.form)
     try:
         sagas = _begin(wanted)
+    except OnlyOne as error:
+        return html(pages.one_begun_page(error.style, error.saga_id, str(error), wanted), error.status)
     except ValueError as error:
         return _form(wanted, str(error), 422)
     except Refused as error:
@@ -48,15 +59,23 @@ def compare(orchestrated: UUID, choreographed: UUID) -> Response:
 
 
 def _begin(wanted: Choices) -> list[str]:
-    """The ids of both sagas. Raises `ValueError` for a cart that makes no sense, and what services are refused with."""
+    """The ids of both sagas.
+
+    Raises `ValueError` for a cart that makes no sense, what services refuse the first checkout with, and `OnlyOne`.
+    """
     items, asked = wanted.items, services()
     # Both carts first, so that the second saga begins as soon after the first as can be.
     carts = [asked.fill_cart(wanted.user, items) for _ in STYLES]
     wish = {"user_id": wanted.user, "payment_method": wanted.method, "billing_address": ADDRESS}
-    return [
-        asked.check_out({**wish, "cart_id": cart_id, "saga_pattern": style}, wanted.fault, token())
-        for style, cart_id in zip(STYLES, carts, strict=True)
-    ]
+    begun: list[str] = []
+    for style, cart_id in zip(STYLES, carts, strict=True):
+        try:
+            begun.append(asked.check_out({**wish, "cart_id": cart_id, "saga_pattern": style}, wanted.fault, token()))
+        except (Refused, TokenNeeded, Unreachable) as error:
+            if not begun:
+                raise
+            raise OnlyOne(next(iter(STYLES)), begun[0], error) from error
+    return begun
 
 
 def _form(wanted: Choices, error: str = "", status: int = 200) -> Response:

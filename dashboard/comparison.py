@@ -21,9 +21,9 @@ def differences(stories: Sequence[Story]) -> list[Difference]:
     """What the same checkout took in each style, so far."""
     return [
         _difference("From start to end", stories, lambda story: story.end, duration),
-        _difference("Books open", stories, _open, duration),
-        _difference("HTTP calls of the saga", stories, lambda story: _count(story, "attempt"), _whole),
-        _difference("Messages", stories, lambda story: _count(story, "event"), _whole),
+        _difference("Books open", stories, lambda story: story.books_open, duration),
+        _difference("HTTP calls of the saga", stories, lambda story: story.requests, _whole),
+        _difference("Messages", stories, _messages, _whole),
         _difference("Commits of the participants", stories, _commits, _whole),
         _difference("Compensations", stories, _compensations, _whole),
     ]
@@ -41,12 +41,8 @@ def _whole(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _open(story: Story) -> float:
-    return sum(end - start for start, end in story.windows)
-
-
-def _count(story: Story, kind: str) -> float:
-    return float(sum(moment.kind == kind for moment in story.moments))
+def _messages(story: Story) -> float:
+    return float(sum(moment.kind == "event" for moment in story.moments))
 
 
 def _commits(story: Story) -> float:

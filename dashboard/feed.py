@@ -14,7 +14,8 @@ from dashboard.ring import Ring
 Read = Callable[[str, int], Mapping[str, Any]]  # (cursor or "", seconds to wait) -> an answer of `GET …/changes`
 log = structlog.get_logger()
 
-# How many answers are kept: a minute of changes at the highest rate that is read, some megabytes.
+# How many answers are kept, some megabytes: a minute of changes while no answer is full. Full ones follow each other
+# without a pause, and are gone the sooner.
 KEPT = 240
 WAIT_SECONDS = 10  # for a change; so long the feed is still read after the last viewer has left
 # At most so often the feed is read while it has less than a page: a burst of changes comes as one.

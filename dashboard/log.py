@@ -27,7 +27,7 @@ class Line:
     moment: Moment
     at: str
     took: str
-    note: str  # the attempt's number
+    note: str  # the attempt's number, or those of the requests that it stands for
     detail: str
     fault: str  # what was done to it on purpose
     said: list[Said]
@@ -79,12 +79,13 @@ def _folded(run: list[Moment], lines: list[Line]) -> Run:
     reasons: dict[str, int] = {}
     for moment in run:
         reason = moment.detail.partition(": ")[2] or moment.detail
-        reasons[reason] = reasons.get(reason, 0) + 1
-    attempts = [moment.entry["attempt"] for moment in run]
+        reasons[reason] = reasons.get(reason, 0) + moment.tries
+    last = run[-1].entry["attempt"]
+    requests = sum(moment.tries for moment in run)
     return Run(
         lines,
         took=duration(run[-1].end - run[0].start),
-        note=f"{counted(len(run), 'request')}, attempts {attempts[0]} to {attempts[-1]}",
+        note=f"{counted(requests, 'request')}, attempts {_first(run[0])} to {last}",
         detail=", ".join(f"{number} × {reason}" for reason, number in reasons.items()),  # noqa: RUF001
         is_first_trouble=any(line.is_first_trouble for line in lines),
     )
@@ -95,7 +96,7 @@ def _line(moment: Moment, *, is_first_trouble: bool) -> Line:
         moment,
         at=f"+{duration(moment.start)}",
         took=duration(moment.end - moment.start) if moment.end > moment.start else "",
-        note=f"attempt {moment.entry['attempt']}" if moment.kind == "attempt" else "",
+        note=_numbers(moment) if moment.kind == "attempt" else "",
         detail=moment.detail,
         fault=moment.fault,
         said=[*_said(moment)],
@@ -104,6 +105,16 @@ def _line(moment: Moment, *, is_first_trouble: bool) -> Line:
         ),
         is_first_trouble=is_first_trouble,
     )
+
+
+def _first(moment: Moment) -> int:
+    """The number of the first request that an attempt stands for."""
+    return int(moment.entry["attempt"]) - moment.tries + 1
+
+
+def _numbers(moment: Moment) -> str:
+    last = moment.entry["attempt"]
+    return f"attempt {last}" if moment.tries == 1 else f"attempts {_first(moment)} to {last}"
 
 
 def _said(moment: Moment) -> Iterator[Said]:

@@ -9,7 +9,9 @@ from shared.saga_states import ENDED
 
 Json = Mapping[str, Any]
 
-STOCK = {"held": "held", "committed": "sold", "released": "back on the shelf"}
+STOCK = {"held": "held", "committed": "sold", "released": "back on the shelf", "expired": "back on the shelf"}
+# A hold whose time had passed before it was to be released stays as it is, and holds nothing.
+NOT_HELD = frozenset({"released", "expired"})
 ORDERS = {"void": "never made"}
 
 
@@ -97,9 +99,9 @@ def _money(saga: Json, payment: Json | None) -> Fact:
 def _stock(saga: Json, lines: Sequence[Json], cart: Json | None) -> Fact:
     names = {item["product_id"]: item["name"] for item in (cart or {}).get("items", ())}
     statuses = {str(line["status"]) for line in lines}
-    value = ", ".join(STOCK.get(status, status) for status in sorted(statuses)) or "untouched"
+    value = ", ".join(dict.fromkeys(STOCK.get(status, status) for status in sorted(statuses))) or "untouched"
     detail = ", ".join(f"{line['quantity']} × {_name(line, names)}" for line in lines)  # noqa: RUF001
-    state = _state(saga, completed=statuses == {"committed"}, undone=statuses <= {"released"})
+    state = _state(saga, completed=statuses == {"committed"}, undone=statuses <= NOT_HELD)
     return Fact("Stock", value, detail, state)
 
 

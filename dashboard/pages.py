@@ -130,12 +130,13 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
 
 def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
     """Name and value of what one asks for first."""
-    kind, name = ("attempt", "HTTP calls") if story.is_orchestrated else ("event", "Messages")
+    messages = sum(moment.kind == "event" for moment in story.moments)
+    made = ("HTTP calls", story.requests) if story.is_orchestrated else ("Messages", messages)
     currency = next((row["currency"] for rows in (reading.orders, reading.payments) for row in rows or ()), "")
     return [
         ("Took" if story.has_ended else "Has taken", duration(story.end)),
-        ("Books open", duration(sum(end - start for start, end in story.windows))),
-        (name, str(sum(moment.kind == kind for moment in story.moments))),
+        ("Books open", duration(story.books_open)),
+        (made[0], str(made[1])),
         ("Total", "not known" if story.saga["total"] is None else money(story.saga["total"], currency)),
     ]
 
@@ -167,6 +168,11 @@ def compare_form(
     """What to check out in both styles; `can_fail` says whether a checkout can name faults."""
     values = {"wanted": wanted, "methods": methods, "error": error, "can_fail": can_fail}
     return _render("compare_form.html", products=products, **values)
+
+
+def one_begun_page(style: str, saga_id: str, why: str, chosen: Choices) -> str:
+    """One of the two checkouts of a comparison has begun, and the other one not, for this reason."""
+    return _render("one_begun.html", style=style, saga_id=saga_id, why=why, chosen=chosen)
 
 
 def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, Any]) -> str:

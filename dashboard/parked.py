@@ -31,6 +31,7 @@ class Redrive:
     wanted: str
     moved: list[tuple[str, int]]
     again: int
+    is_known: bool  # whether `again` is all: every service that it moved messages of was read completely
 
     @property
     def total(self) -> int:
@@ -52,20 +53,23 @@ class Parked:
 def parked(page: Json, chosen: LetterFilter, most: int) -> Parked:
     """What a reading of up to `most` messages of each service has that fits."""
     items = page["items"]
-    fullest = max(Counter(item["service"] for item in items).values(), default=0)
+    counts = Counter(str(item["service"]) for item in items)
+    # Of which services everything that is parked was read. Where it was filtered, of none.
+    complete = set() if chosen.is_set else {name for name in CONSUMERS if counts[name] < most}
     events = sorted({*(str(item["event"]) for item in items if item["event"]), *filter(None, [chosen.event])})
     letters = [Letter(item, _time(item["parked_at"]), _raw(item["payload"])) for item in items]
     there = {(item["service"], item["event_id"]) for item in items}
-    redrives = [_redrive(each, there) for each in page["redrives"]]
-    return Parked(chosen, letters, events, redrives, fullest < most)
+    redrives = [_redrive(each, there, complete) for each in page["redrives"]]
+    return Parked(chosen, letters, events, redrives, max(counts.values(), default=0) < most)
 
 
-def _redrive(said: Json, there: set[tuple[str, str]]) -> Redrive:
+def _redrive(said: Json, there: set[tuple[str, str]], complete: set[str]) -> Redrive:
     wanted, moved = said["wanted"], said["moved"]
     ids = wanted["event_ids"]
-    again = sum((each["service"], each["event_id"]) in there for each in moved)
+    again = sum((each["service"], each["event_id"]) in there for each in moved if each["service"] in complete)
+    is_known = all(each["service"] in complete for each in moved)
     counts = sorted(Counter(str(each["service"]) for each in moved).items())
-    return Redrive(said, told(wanted) if ids is None else f"{len(ids)} named messages", counts, again)
+    return Redrive(said, told(wanted) if ids is None else f"{len(ids)} named messages", counts, again, is_known)
 
 
 def _raw(payload: Any) -> str:

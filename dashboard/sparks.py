@@ -1,6 +1,6 @@
 """The last minutes of a style as small curves: rate, time to completion, time of disagreement. No markup, no I/O."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -60,7 +60,16 @@ def _spark(name: str, series: Mapping[str, Points], now: float, show: Callable[[
     most = max((value for points in series.values() for _, value in points), default=None)
     curves = [Curve(curve, _pieces(points, most or 1.0, now)) for curve, points in series.items()]
     last = [f"{curve} {show(points[-1][1])}".strip() for curve, points in series.items() if points]
-    return Spark(name, curves, UNKNOWN if most is None else show(most), ", ".join(last) or "nothing yet")
+    return Spark(name, curves, UNKNOWN if most is None else show(most), _words(last, series.values(), now))
+
+
+def _words(last: Sequence[str], series: Iterable[Points], now: float) -> str:
+    """The last values, and how old they are if they are not of the latest reading."""
+    ages = [now - points[-1][0] for points in series if points]
+    if not last or not ages:
+        return "nothing yet"
+    values, age = ", ".join(last), min(ages)
+    return f"now {values}" if age <= GAP_SECONDS else f"{duration(age * 1000)} ago {values}"
 
 
 def _points(told: Sequence[tuple[float, Json | None]], *path: str) -> Points:

@@ -1,7 +1,7 @@
 """A saga and its timeline, as the APIs tell them, made into moments on one scale of time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -32,6 +32,7 @@ class Moment:
     what: str  # in words, or the event's type
     entry: Json
     taken: float | None = None  # when the event that it follows from was taken out of the queue
+    tries: int = 1  # of an attempt, the requests that it stands for: after many in a row, the orchestrator keeps one
 
     @property
     def kind(self) -> str:
@@ -97,12 +98,29 @@ class Story:
 
     @cached_property
     def unanswered(self) -> tuple[Moment, ...]:
-        """The requests that had no answer."""
+        """The attempts that had no answer, each of which may stand for several requests."""
         return tuple(moment for moment in self.moments if moment.state is State.UNANSWERED)
+
+    @property
+    def unanswered_requests(self) -> int:
+        """How many requests had no answer: those of an attempt that has one are all but the last."""
+        lost = State.UNANSWERED
+        return sum(each.tries - (each.state is not lost) for each in self.moments if each.kind == "attempt")
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made."""
+        return sum(moment.tries for moment in self.moments if moment.kind == "attempt")
+
+    @property
+    def books_open(self) -> float:
+        """Milliseconds in which the services disagreed; of a saga undone after its end, since its undoing began."""
+        start, end = self.windows[-1] if self.windows else (0.0, 0.0)
+        return end - start
 
     @cached_property
     def windows(self) -> tuple[tuple[float, float], ...]:
-        """From the first local commit to the end, and again while it is undone: when the services disagree."""
+        """From the first local commit to the end, and again while it is undone: each time the services disagreed."""
         first = next((each for each in self.moments if each.key[0] == "reserve_inventory" and _took(each)), None)
         if first is None:
             return ()
@@ -130,7 +148,24 @@ def story_of(saga: Json, timeline: Sequence[Json], now: datetime) -> Story:
     began = datetime.fromisoformat(timeline[0]["started_at"] if timeline else saga["created_at"])
     types = {entry.get("event_id"): entry.get("event") for entry in timeline}
     moments = tuple(_moment(entry, began, cancelled=types.get(entry.get("cause")) == CANCEL) for entry in timeline)
-    return Story(saga, moments, began, max(0.0, _since(began, now)))
+    return Story(saga, _with_tries(moments), began, max(0.0, _since(began, now)))
+
+
+def _with_tries(moments: Sequence[Moment]) -> tuple[Moment, ...]:
+    """The same with how many requests each attempt stands for: those since the number that was listed before it.
+
+    It is one where the number has not grown: an attempt may make several requests, and each of them is listed.
+    """
+    found: list[Moment] = []
+    last: dict[tuple[str | None, str | None], int] = {}
+    for moment in moments:
+        if moment.kind != "attempt":
+            found.append(moment)
+            continue
+        number = int(moment.entry["attempt"])
+        found.append(replace(moment, tries=max(1, number - last.get(moment.key, number - 1))))
+        last[moment.key] = number
+    return tuple(found)
 
 
 def _moment(entry: Json, began: datetime, *, cancelled: bool) -> Moment:

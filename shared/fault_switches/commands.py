@@ -1,4 +1,7 @@
-"""Faults of the commands in `POST /saga-commands`: each suffers its own, and its neighbours don't."""
+"""Faults of the commands in `POST /saga-commands`: each suffers its own.
+
+Neighbours are answered as ever, but later where one is slow, and not at all where one has the process killed.
+"""
 
 import re
 import time

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answers = dict[str, Any]  # path with its query -> body; or a pair of status and body
+Answers = dict[str, Any]  # path with its query -> body; or a pair of status and body; or what makes either
 
 
 class Service(ThreadingHTTPServer):
@@ -45,6 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append((self.command, self.path, dict(self.headers), json.loads(body or "null")))
         found = self.server.answers.get(self.path, (404, {"detail": "no such thing"}))
+        found = found() if callable(found) else found
         status, answer = found if isinstance(found, tuple) else (200, found)
         data = json.dumps(answer).encode()
         self.send_response(status)

@@ -166,6 +166,19 @@ def test_a_refusal_is_shown_with_what_was_chosen(viewer: FlaskClient, carrito: S
     assert "/checkout/saga" not in {path for _, path, *_ in carrito.asked}
 
 
+@pytest.mark.parametrize(("status", "shown"), [(409, 409), (503, 503), (401, 401)])
+def test_the_saga_that_has_begun_is_named_when_the_other_checkout_fails(
+    viewer: FlaskClient, carrito: Service, status: int, shown: int
+) -> None:
+    said: Iterator[Any] = iter([(202, {"saga_id": IDS["orchestrated"]}), (status, {"detail": "not <b>now"})])
+    carrito.answers["/checkout/saga"] = lambda: next(said)
+    answer = viewer.post("/compare", data=FORM)
+    assert answer.status_code == shown
+    assert f'href="/sagas/orchestrated/{IDS["orchestrated"]}"' in answer.text
+    assert status == 401 or "not &lt;b&gt;now" in answer.text
+    assert f'href="/compare{escape(QUERY)}"' in answer.text
+
+
 def test_what_is_no_product_is_asked_of_nobody(viewer: FlaskClient, carrito: Service) -> None:
     assert viewer.post("/compare", data={**FORM, "product": "x"}).status_code == 422
     assert viewer.post("/compare", data=FORM, headers={"Origin": "https://evil.example"}).status_code == 403

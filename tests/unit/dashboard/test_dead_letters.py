@@ -142,6 +142,24 @@ def test_it_says_what_a_redrive_did_and_what_is_parked_again(viewer: FlaskClient
     assert "it may have been cut short" in page
 
 
+def test_what_is_parked_again_is_told_of_services_that_were_read_completely_only(
+    viewer: FlaskClient, service: Service
+) -> None:
+    many = [letter(number) for number in range(200)]
+    mine = letter(1, service="pagos")
+    tell(service, *many, mine, redrives=(redrive(many[0], mine),))
+    assert "At least 1 of them failed again" in said(viewer, f"/dead-letters?done={DONE}")
+    tell(service, many[0], redrives=(redrive(many[0], mine),), query="&service=carrito")
+    assert "failed again" not in said(viewer, f"/dead-letters?service=carrito&done={DONE}"), "pagos was not read"
+
+
+def test_an_event_that_is_not_among_the_first_listed_can_be_named(viewer: FlaskClient, service: Service) -> None:
+    tell(service, *(letter(number) for number in range(200)))
+    assert '<input name="event"' in viewer.get("/dead-letters").text
+    tell(service, letter(1))
+    assert '<input name="event"' not in viewer.get("/dead-letters").text, "all events are links"
+
+
 def test_the_token_is_asked_for_and_kept_where_no_script_sees_it(viewer: FlaskClient, service: Service) -> None:
     service.answers[f"{PATH}?limit=200"] = service.answers[f"{PATH}/redrive"] = (401, {"detail": "for operators"})
     assert "This is for operators" in said(viewer, status=401)

@@ -4,12 +4,14 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 
+from dashboard.story import story_of
+from dashboard.words import duration
 from tests.unit.dashboard.recorded import HERE, NAMES, load, page_of
 
 each_saga = pytest.mark.parametrize("name", NAMES)
@@ -118,7 +120,7 @@ def test_what_took_many_attempts_says_so_though_it_completed() -> None:
 
 def test_a_saga_that_waits_says_for_whom_and_that_it_goes_on() -> None:
     said = text_of("choreographed-waiting")
-    assert "Nothing was heard for" in said
+    assert "Nothing is heard of it For" in said
     assert "Last inventory.reserved by inventario" in said
     assert "nobody has reacted yet" in said
 
@@ -165,6 +167,78 @@ def test_whatever_people_chose_is_seen_as_text(name: str) -> None:
         "/static/live.js",
     ]
     assert "img" not in {tag for tag, _ in seen.tags}
+
+
+def test_a_hold_that_expired_before_it_was_undone_is_nothing_left_over() -> None:
+    told = load("orchestrated-declined")
+    told["outcome"]["reservations"]["items"][0] |= {"status": "expired"}
+    said = text_of_told(told)
+    assert "Left over nothing: order, money, stock and cart were read" in said
+    assert "Stock back on the shelf" in said
+    told["saga"] |= {"status": "completed"}
+    assert 'class="fact failed"><dt>Stock' in page_of(told), "of a completed one it is amiss"
+
+
+def waiting(tries: int, outcome: str = "unknown") -> dict[str, Any]:
+    """A declined saga with so many tries at its payment: after the tenth in a row, the latest is kept in one entry."""
+    told = load("orchestrated-declined")
+    items = told["timeline"]["items"]
+    [paid] = [each for each in items if each["step"] == "process_payment" and each["direction"] == "action"]
+    where = items.index(paid)
+    lost = {**paid, "outcome": "unknown", "detail": "pagos: no answer in time"}
+    numbers = [*range(1, min(tries, 10) + 1)]
+    last = [{**lost, "outcome": outcome, "attempt": tries}] if tries > 10 else []
+    told["timeline"]["items"] = [
+        *items[:where],
+        *({**lost, "attempt": number} for number in numbers),
+        *last,
+        *items[where + 1 :],
+    ]
+    return told
+
+
+def test_requests_that_share_an_entry_are_all_counted() -> None:
+    few, many = text_of_told(waiting(10)), text_of_told(waiting(47))
+    calls = [int(re.findall(r"HTTP calls (\d+)", said)[0]) for said in (few, many)]
+    assert calls[1] - calls[0] == 37
+    assert "Besides 10 requests without an answer" in few
+    assert "Besides 47 requests without an answer" in many
+    assert "47 requests, attempts 1 to 47 47 × no answer in time" in many  # noqa: RUF001
+
+
+def test_a_refusal_after_many_requests_without_an_answer_hides_none_of_them() -> None:
+    said = text_of_told(waiting(47, "refused"))
+    assert "Besides 46 requests without an answer" in said
+    assert "attempts 11 to 47" in said
+
+
+def test_the_books_of_one_that_was_undone_were_open_since_its_undoing_began() -> None:
+    """As the statistics have it, which counted the time before when it completed."""
+    for name in ("orchestrated-undone", "choreographed-undone"):
+        told = load(name)
+        story = story_of(told["saga"], told["timeline"]["items"], datetime.now(UTC))
+        (_, completed), (start, end) = story.windows
+        assert completed <= start
+        assert f"Books open {duration(end - start)} " in text_of(name)
+
+
+@each_saga
+def test_what_changes_while_one_looks_is_no_part_of_what_is_read_aloud(name: str) -> None:
+    told = load(name)
+    now = datetime.now(UTC)
+    said = [
+        re.findall(r'<div role="(?:alert|status)">(.*?)</div>', page_of({**told, "now": then.isoformat()}), re.DOTALL)
+        for then in (now, now + timedelta(seconds=90))
+    ]
+    assert said[0] == said[1]
+    assert 'class="banner' not in page_of(told) or said[0]
+
+
+@pytest.mark.parametrize("entries", [30, 300])
+def test_only_of_a_long_list_rows_out_of_sight_are_left_undrawn(entries: int) -> None:
+    told = load("orchestrated-completed")
+    told["timeline"]["items"] += [told["timeline"]["items"][-1]] * (entries - len(told["timeline"]["items"]))
+    assert ('class="card log long"' in page_of(told)) == (entries > 40)
 
 
 def test_a_step_that_is_not_known_here_is_shown_under_its_own_name() -> None:

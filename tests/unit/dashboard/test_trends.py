@@ -31,7 +31,7 @@ def test_a_curve_runs_from_five_minutes_ago_until_now_and_from_zero_to_its_most(
     rate, *_ = sparks([sample(SECONDS - 2, 4.0), sample(SECONDS, 2.0)], "orchestrated", SECONDS)
     [curve] = rate.curves
     assert curve.pieces == ["298.0,2.0 300.0,18.0"]
-    assert (rate.most, rate.words) == ("4.0", "2.0")
+    assert (rate.most, rate.words) == ("4.0", "now 2.0")
 
 
 def test_what_was_not_read_is_a_gap_and_what_is_too_old_is_gone() -> None:
@@ -46,9 +46,14 @@ def test_times_that_there_are_not_and_a_service_that_is_away_are_drawn_as_nothin
     told = [sample(1.0, 0.0), sample(3.0, 0.0, 20.0, 1500.0)]
     _, took, books = sparks(told, "orchestrated", 4.0)
     assert [len(curve.pieces) for curve in took.curves] == [1, 1]
-    assert (took.most, took.words) == ("1.5 s", "p50 20 ms, p95 1.5 s")
+    assert (took.most, took.words) == ("1.5 s", "now p50 20 ms, p95 1.5 s")
     assert books.words == "nothing yet"
     assert [each.words for each in sparks(told, "choreographed", 4.0)] == ["nothing yet"] * 3
+
+
+def test_a_value_that_is_not_of_the_latest_reading_is_told_with_its_age() -> None:
+    rate, *_ = sparks([sample(100.0, 1.5)], "orchestrated", 220.0)
+    assert rate.words == "2 min 0 s ago 1.5"
 
 
 def test_the_page_has_a_place_for_curves_before_there_are_any_and_says_them_in_words() -> None:
