@@ -30,6 +30,7 @@ def system(
         "ORCHESTRATOR_URL": feeds["orchestrated"].url,
         "CHOREOGRAPHY_URL": feeds["choreographed"].url,
         "DASHBOARD_STREAMS": str(PLACES),
+        "DASHBOARD_READ_SECONDS": str(HANGING),  # a busy machine is no service that is away
     }
     folder = tmp_path_factory.mktemp("live")
     with RunningSystem(_spawner, "postgresql://nobody@127.0.0.1/none", folder, processes=[DASHBOARD], env=env) as made:
