@@ -27,7 +27,7 @@ def write_pictures(comparison: Comparison, folder: Path) -> None:
 def _picture(comparison: Comparison, *, dark: bool) -> str:
     drawn = list(_plots(comparison))
     cell_width, cell_height = WIDTH + 2 * MARGIN, HEIGHT + TITLE + MARGIN
-    width, height = COLUMNS * cell_width, -(-len(drawn) // COLUMNS) * cell_height + MARGIN
+    width, height = COLUMNS * cell_width, -(-len(drawn) // COLUMNS) * cell_height + MARGIN  # rows: rounded up
     parts = []
     for place, (title, plot) in enumerate(drawn):
         left, top = place % COLUMNS * cell_width + MARGIN, place // COLUMNS * cell_height + MARGIN
@@ -56,6 +56,7 @@ def _plots(comparison: Comparison) -> Iterator[tuple[str, str]]:
     for scenario in chosen:
         if scenario.down:
             yield f"{scenario.title}: checkouts that came, and that ended", plots.outage(scenario, comparison)
+    yield "For how long the services disagreed: p50 to p95", plots.books(comparison, chosen)
 
 
 def _height(plot: str) -> str:

@@ -188,7 +188,7 @@ def test_the_main_plots_can_be_had_as_pictures_that_load_nothing(said: Said, tmp
     assert said("--load", str(kept), "--pictures", str(tmp_path / "images"))[0] == 0
     for theme, ground in (("light", "#FFF;"), ("dark", "#151A21;")):
         picture = (tmp_path / "images" / f"compare-{theme}.svg").read_text()
-        assert len(ElementTree.fromstring(picture).findall("{http://www.w3.org/2000/svg}svg")) == 4
+        assert len(ElementTree.fromstring(picture).findall("{http://www.w3.org/2000/svg}svg")) == 5
         assert re.findall(r"--card:(#\w+;)", picture)[-1] == ground
         assert re.findall(r"url\(|@import|\bhref=", picture) == []
 
