@@ -63,8 +63,9 @@ def _run(arguments: argparse.Namespace) -> bool:
     if arguments.load:
         comparison = results.together([results.load(each) for each in arguments.load])
     else:
+        extent = _extent(arguments)  # what can't be done is refused before anything is started
         with private_stack(arguments.home) as stack:
-            comparison = _compare(stack, _extent(arguments))
+            comparison = _compare(stack, extent)
     if arguments.json:
         comparison.save(arguments.json)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
