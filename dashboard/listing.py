@@ -14,7 +14,7 @@ Json = Mapping[str, Any]
 COUNTED = 200  # the most that one request lists; counts are of these, the latest
 PAGE = 50
 STATS_SECONDS = 60  # long enough for a percentile of a quiet shop, short enough to follow what happens
-UNTOLD = {"retrying": False, "error": None}  # of a saga whose service is older than these
+UNTOLD = {"retrying": False, "error": None, "next_try_at": None}  # of a saga whose service is older than these
 # How the services call the filters that have another name in a page's URL.
 PARAMETERS = {
     "user": "user_id",

@@ -35,6 +35,7 @@ from dashboard.words import (
     State,
     ago,
     counted,
+    due,
     duration,
     money,
     step_name,
@@ -63,7 +64,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"time": _time, "took": _took, "step": step_name, "counted": counted, "how": how}
+    found.filters |= {"time": _time, "due": _due, "took": _took, "step": step_name, "counted": counted, "how": how}
     found.filters["duration"] = duration
     found.globals |= {
         "ICONS": ICONS,
@@ -80,6 +81,13 @@ def _time(value: str | datetime, now: datetime) -> Markup:
     then = datetime.fromisoformat(value) if isinstance(value, str) else value
     exact = then.isoformat(sep=" ", timespec="milliseconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, ago(then, now))
+
+
+def _due(value: str, now: datetime) -> Markup:
+    """When something is to happen, with the exact time when it is pointed at."""
+    then = datetime.fromisoformat(value)
+    exact = then.isoformat(sep=" ", timespec="milliseconds")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, due(then, now))
 
 
 def _took(saga: Json, now: datetime) -> str:

@@ -111,6 +111,12 @@ def ago(then: datetime, now: datetime) -> str:
     return "just now"
 
 
+def due(then: datetime, now: datetime) -> str:
+    """When something is to happen: `now`, also when it should have; `in 12 s`, `in 3 min 20 s`."""
+    seconds = (then - now).total_seconds()
+    return "now" if seconds < 1 else f"in {duration(round(seconds) * 1000).replace('.0', '')}"
+
+
 def money(amount: Any, currency: str = "") -> str:
     """An amount with two places, and its currency if it is known."""
     return f"{amount:,.2f} {currency}".strip()
