@@ -55,10 +55,10 @@ def shop(request: pytest.FixtureRequest, _shop: Shop) -> Iterator[Shop]:
 
 @pytest.fixture
 def viewer(shop: Shop, _browser: Browser) -> Iterator[OpenViewer]:
-    """Opens windows of the browser: `viewer(theme=…, width=…)`. In the end their pages have done nothing wrong."""
+    """Opens windows of the browser: `viewer(theme=…, url=…)`. In the end their pages have done nothing wrong."""
     with ExitStack() as stack:
 
         def open_one(**how: Any) -> Viewer:
-            return stack.enter_context(Viewer(_browser, shop.system.url(DASHBOARD), **how))
+            return stack.enter_context(Viewer(_browser, how.pop("url", shop.system.url(DASHBOARD)), **how))
 
         yield open_one

@@ -25,7 +25,7 @@ def whole_shop(spawner: Spawner, database_url: str, broker_url: str, folder: Pat
         rabbitmq_url=broker_url,
         processes=everything,
         copies={"saga_orchestrator-worker": 1},
-        env={**QUICK, "FAULTS": "true", "STUCK_AFTER_ATTEMPTS": "3"},
+        env={**QUICK, "FAULTS": "true", "STUCK_AFTER_ATTEMPTS": "3", "DASHBOARD_STREAMS": "64"},
     ) as system:
         yield Shop(system, database_url)
 

@@ -1,0 +1,117 @@
+"""Pages that are told of changes: when connections are cut, messages are missing, or there is no place for a stream."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import requests
+from playwright.sync_api import Page, Request, Route, expect
+
+from shared.testing import wait_until
+from tests.browser.cable import Cable
+from tests.browser.conftest import OpenViewer
+from tests.browser.test_watching import NOT_ANSWERED, held, stand
+from tests.e2e.faulty import lift, switch
+from tests.e2e.shop import ORCHESTRATED, PAGOS, PATIENCE, Shop
+from tests.system.running import DASHBOARD
+
+__all__ = ["held", "switch"]
+
+STREAM = "/live?after="
+MORE_THAN_THERE_ARE = 200  # streams
+
+
+def until(page: Page, state: str) -> None:
+    """Wait until the page says that it is connected so."""
+    expect(page.locator("body")).to_have_attribute("data-connection", state)
+
+
+@pytest.fixture
+def cable(shop: Shop) -> Iterator[Cable]:
+    with Cable(shop.system.url(DASHBOARD)) as made:
+        yield made
+
+
+def test_a_cut_connection_is_gone_on_with_after_the_last_message_and_nothing_is_missed(
+    shop: Shop, held: None, cable: Cable, viewer: OpenViewer
+) -> None:
+    saga = shop.buy(shop.product())
+    shop.until_status(saga, "running")
+    one = viewer(url=cable.url)
+    one.expect_in_console(*NOT_ANSWERED)
+    asked: list[Request] = []
+    one.context.on("request", lambda request: asked.append(request) if STREAM in request.url else None)
+    page = one.open(f"/sagas/{ORCHESTRATED}/{saga}")
+    until(page, "live")
+    shop.buy(shop.product())  # a message, so that there is a last one
+    first = asked[-1]
+    cable.cut()
+    until(page, "away")
+    lift(shop, PAGOS)
+    shop.until_status(saga, "completed")
+    stand(page, "running")
+    cable.mend()
+    until(page, "live")
+    stand(page, "completed")
+    again = asked[-1]
+    assert again is not first
+    assert "," in (again.all_headers().get("last-event-id") or again.url.partition("after=")[2])
+
+
+def test_without_a_place_for_a_stream_the_page_says_so_and_asks_by_itself(
+    shop: Shop, held: None, viewer: OpenViewer
+) -> None:
+    saga = shop.buy(shop.product())
+    shop.until_status(saga, "running")
+    url = shop.system.url(DASHBOARD) + STREAM
+    one = viewer()
+    one.expect_in_console("503")
+    with ExitStack() as others:
+        for _ in range(MORE_THAN_THERE_ARE):
+            answer = others.enter_context(requests.get(url, stream=True, timeout=PATIENCE))
+            if answer.status_code == 503:
+                break
+        assert int(answer.headers["Retry-After"]) > 0
+        page = one.open(f"/sagas/{ORCHESTRATED}/{saga}")
+        until(page, "full")
+        expect(page.get_by_text("too many viewers")).to_be_visible()
+        lift(shop, PAGOS)
+        stand(page, "completed")
+
+    def has_place() -> bool:
+        with requests.get(url, stream=True, timeout=PATIENCE) as answer:
+            return answer.status_code == 200
+
+    wait_until(has_place, "those who left have left their places", PATIENCE)
+
+
+def test_a_page_that_is_told_that_messages_are_missing_loads_its_contents_anew(shop: Shop, viewer: OpenViewer) -> None:
+    saga = shop.buy(shop.product())
+    shop.until_status(saga, "completed")
+    one = viewer()
+    path = f"/sagas/{ORCHESTRATED}/{saga}"
+    page = one.open(path)
+    until(page, "live")
+    page.close()
+
+    def long_ago(route: Route) -> None:
+        route.continue_(url=route.request.url.partition("after=")[0] + "after=1,1")
+
+    asked: list[str] = []
+    one.context.route(lambda url: STREAM in url, long_ago)
+    one.context.on("request", lambda request: asked.append(request.url) if request.url.endswith(path) else None)
+    page = one.open(path)
+    until(page, "live")
+    wait_until(lambda: page.evaluate("0") or len(asked) > 1, "it asks for its contents again", PATIENCE)
+    assert "live" in page.evaluate("document.body.dataset.connection")
+
+
+def test_eight_tabs_of_a_browser_share_one_stream(shop: Shop, viewer: OpenViewer) -> None:
+    """Browsers keep six connections to a server."""
+    one = viewer()
+    streams: list[str] = []
+    one.context.on("request", lambda request: streams.append(request.url) if STREAM in request.url else None)
+    tabs = [one.open("/") for _ in range(8)]
+    for tab in tabs:
+        until(tab, "live")
+    assert len(streams) == 1
