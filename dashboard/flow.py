@@ -10,6 +10,7 @@ DRAWN = 60  # events; half of them from the beginning and half from the end, whe
 LONG_WAIT = 400.0  # ms; a stretch in which somebody would ask what it waits for
 FIRST, LAST, BEFORE = "read_cart", "confirm_order", "before it began"
 ROW, END_ROW, WAIT_ROW, HEAD = 46, 26, 40, 64  # px: between two events, more after an end or a wait, above the first
+WELL = HEAD + 6 * ROW + END_ROW  # what the six events of a checkout take that goes well; kept free from the beginning
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def sequence(story: Story) -> Sequence:
         message = _message(moment, reactions.get(moment.entry["event_id"]), places, y)
         messages.append(message)
         y += ROW + (WAIT_ROW if message.waited else 0) + (END_ROW if message.to_x is None else 0)
+    y = y if story.turn else max(y, WELL)
     return Sequence(places, messages, y - 14, len(events) - len(drawn), gap_y)
 
 

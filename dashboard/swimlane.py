@@ -15,10 +15,10 @@ TOP, BOOKS, LANE = 24, 34, 40  # px: the axis, the lane of the books, each servi
 FOOT = 26  # px, for the label of the turning point
 LEGEND = {
     State.DONE: "done",
-    State.RUNNING: "running",
     State.UNANSWERED: "no answer",
     State.FAILED: "refused",
     State.UNDONE: "undoing",
+    State.RUNNING: "running",
 }
 
 
@@ -80,13 +80,14 @@ class Swimlane:
 
 
 def swimlane(story: Story, until: float = 0.0) -> Swimlane:
-    """Lanes for who took part; a wait is between two attempts, or between an event and the one that follows from it.
+    """Lanes for the participants and whoever else took part.
 
+    A wait is between two attempts, or between an event and the one that follows from it.
     The scale ends with the story, or `until` if that is later (milliseconds), so that two can be compared.
     """
     end = max(story.end, until)
     spans = [*_attempts(story), *_events(story), *_under_way(story)]
-    there = dict.fromkeys(span.lane for span in spans)
+    there = dict.fromkeys([*SERVICES.values(), *(span.lane for span in spans)])
     lanes = [*(name for name in LANES if name in there), *(name for name in there if name not in LANES)]
     marks = [mark for span in spans for mark in (span.start, span.end)]
     scales = [Scale(marks, end, fold=fold) for fold in (False, True)]
@@ -181,6 +182,8 @@ def _window(start: float, end: float, scale: Scale) -> Window:
 
 
 def _legend(spans: list[Span]) -> list[tuple[str, str]]:
-    there = {span.state for span in spans}
+    """In an order in which what comes and goes while a checkout goes well moves nothing."""
+    there = {State.DONE, *(span.state for span in spans)}
     words = [(state.value, word) for state, word in LEGEND.items() if state in there]
-    return [*words, *([("wait", "waiting")] if None in there else []), ("window", "books open")]
+    waiting = [("wait", "waiting")] if None in there else []
+    return [("window", "books open"), *words[:1], *waiting, *words[1:]]
