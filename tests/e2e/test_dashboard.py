@@ -17,7 +17,7 @@ from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, ORCHESTR
 from tests.system.brokers import Broker
 from tests.system.queues import Message, Queues
 from tests.system.running import DASHBOARD
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 PATTERNS = (ORCHESTRATED, CHOREOGRAPHED)
 TOKEN = "operators-only"

@@ -12,7 +12,7 @@ from dashboard.app import create_app
 from dashboard.config import Settings
 from tests.unit.dashboard.answering import Service, serving
 from tests.unit.dashboard.recorded import load
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 NAMES = ("carrito", "inventario", "pagos", "orchestrator", "choreography")
 ORCHESTRATED, CHOREOGRAPHED = load("orchestrated-undone"), load("choreographed-completed")

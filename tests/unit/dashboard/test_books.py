@@ -21,7 +21,7 @@ from shared.auditing.check import RULES, check
 from shared.testing import concurrently, wait_until
 from tests.unit.dashboard import answering
 from tests.unit.dashboard.books import GOOD, HERE, NOW, PAGES, finished, kept_money
-from tests.unit.dashboard.test_recorded import HOSTILE, Text
+from tests.unit.dashboard.text import HOSTILE, Text
 from tests.unit.stack_audit.audits import ORCHESTRATED, UNDONE, Service, good_audits, good_facts, serving
 
 URLS = {

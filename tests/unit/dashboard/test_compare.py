@@ -22,7 +22,7 @@ from dashboard.story import story_of
 from shared.fault_switches.model import FaultName, parse
 from tests.unit.dashboard.answering import Service, serving
 from tests.unit.dashboard.recorded import load
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 SIDES = [load("orchestrated-declined"), load("choreographed-declined")]
 IDS = {told["saga"]["saga_pattern"]: told["saga"]["saga_id"] for told in SIDES}

@@ -12,7 +12,7 @@ from dashboard.app import create_app
 from dashboard.config import Settings
 from dashboard.web import now
 from tests.unit.dashboard.answering import Service, serving
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 PATH = "/saga/choreography/dead-letters"
 SAGA = "01a21726-0000-7000-8000-000000000001"

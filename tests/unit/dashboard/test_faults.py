@@ -12,7 +12,7 @@ from dashboard.config import Settings
 from dashboard.faults import EFFECTS
 from shared.fault_switches.model import FaultName
 from tests.unit.dashboard.answering import Service, serving
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 SAGA = "01a21726-0000-7000-8000-000000000001"
 TOKEN = "operators' own"

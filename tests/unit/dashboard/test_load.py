@@ -17,7 +17,7 @@ from dashboard.load_driver import MOST_IN_FLIGHT, NOBODY_LOOKS, LoadDriver
 from dashboard.load_plan import MOST_RATE, PAYING, SPREAD, LoadPlan, Mix, Planned
 from shared.testing import wait_until
 from tests.unit.dashboard.answering import Service, serving
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 PRODUCTS = {"spread": range(1, SPREAD + 1), "hot": [0]}
 QUICK = LoadPlan(rate=MOST_RATE)

@@ -12,7 +12,7 @@ from dashboard.outcome import Reading
 from dashboard.pages import Shown, saga_page, sagas_page
 from dashboard.reading import STYLES
 from tests.unit.dashboard.recorded import load
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 ENTRIES = 2000
 MOST_BYTES = 400_000  # a tenth of a second on a poor line that compresses nothing; the usual page has a tenth of it

@@ -31,7 +31,7 @@ from tests.unit.dashboard.receipts import (
     page_of,
     saga,
 )
-from tests.unit.dashboard.test_recorded import HOSTILE, Text
+from tests.unit.dashboard.text import HOSTILE, Text
 
 each_receipt = pytest.mark.parametrize("name", RECEIPTS)
 SETTLED = [name for name, receipt in RECEIPTS.items() if receipt.state is State.DONE]

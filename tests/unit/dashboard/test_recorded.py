@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -13,29 +12,9 @@ import pytest
 from dashboard.story import story_of
 from dashboard.words import duration
 from tests.unit.dashboard.recorded import HERE, NAMES, load, page_of
+from tests.unit.dashboard.text import HOSTILE, Text
 
 each_saga = pytest.mark.parametrize("name", NAMES)
-
-
-class Text(HTMLParser):
-    """Collects what a page says, its tags, and their attributes."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        """All of it, with single spaces."""
-        return " ".join(" ".join(self.words).split())
 
 
 def text_of(name: str) -> str:
@@ -139,9 +118,6 @@ def test_what_is_left_over_of_a_compensated_saga_is_named() -> None:
     told["outcome"]["payments"]["items"][0] |= {"status": "captured", "refunded": 0}
     said = Text(page_of(told)).text
     assert "Left over money 49.80 EUR kept" in said
-
-
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
 
 
 def hostile(told: Any) -> Any:

@@ -14,7 +14,7 @@ from dashboard.sparks import GAP_SECONDS, SAMPLE_SECONDS, SECONDS, Sample, spark
 from dashboard.trends import KEPT, Trends
 from shared.testing import wait_until
 from tests.unit.dashboard.test_compare import NOW
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 NONE: dict[str, Any] = {"p50": None, "p95": None}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 from tests.unit.dashboard.views import HERE, PAGES, main_of
 
 each_page = pytest.mark.parametrize("name", PAGES)
