@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def test_every_participant_has_the_same_rooms(service: str) -> None:
     assert rooms >= ROOMS
     assert ROOT.joinpath(service, "migrations", "versions").is_dir()
     assert ROOT.joinpath(service, "README.md").is_file()
+
+
+def test_every_package_is_named_where_the_project_is_packed() -> None:
+    named = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert named == sorted({".".join(module.parent.parts) for module in MODULES})
 
 
 # Imports every module with sockets, subprocesses and threads made impossible, and settings unreadable.
