@@ -67,6 +67,13 @@ class Choices:
         return FAULTS if self.fault in FAULTS else {**FAULTS, self.fault: "as the address of this page says"}
 
     @property
+    def header(self) -> str:
+        """The fault as a checkout names it in `X-Fault`; raises `ValueError` for what no header can hold."""
+        if not (self.fault.isascii() and self.fault.isprintable()):
+            raise ValueError("A fault is written in printable ASCII characters.")
+        return self.fault
+
+    @property
     def items(self) -> list[Json]:
         """The lines as carrito takes them; raises `ValueError` when there are none, or one is no number."""
         if not self.lines or not all(value.isdecimal() for line in self.lines for value in line):

@@ -61,16 +61,16 @@ def compare(orchestrated: UUID, choreographed: UUID) -> Response:
 def _begin(wanted: Choices) -> list[str]:
     """The ids of both sagas.
 
-    Raises `ValueError` for a cart that makes no sense, what services refuse the first checkout with, and `OnlyOne`.
+    Raises `ValueError` for choices that make no sense, what services refuse the first checkout with, and `OnlyOne`.
     """
-    items, asked = wanted.items, services()
+    items, fault, asked = wanted.items, wanted.header, services()
     # Both carts first, so that the second saga begins as soon after the first as can be.
     carts = [asked.fill_cart(wanted.user, items) for _ in STYLES]
     wish = {"user_id": wanted.user, "payment_method": wanted.method, "billing_address": ADDRESS}
     begun: list[str] = []
     for style, cart_id in zip(STYLES, carts, strict=True):
         try:
-            begun.append(asked.check_out({**wish, "cart_id": cart_id, "saga_pattern": style}, wanted.fault, token()))
+            begun.append(asked.check_out({**wish, "cart_id": cart_id, "saga_pattern": style}, fault, token()))
         except (Refused, TokenNeeded, Unreachable) as error:
             if not begun:
                 raise

@@ -65,17 +65,21 @@ class Peer:
     def request(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], wait: float = 0
     ) -> Reply:
-        """One request, not repeated; `wait` seconds are added to the time limit."""
+        """One request, not repeated; `wait` seconds are added to the time limit.
+
+        Raises one of `PEER_FAILED`, and `ValueError`, before anything is sent, for headers that HTTP can't hold.
+        """
         asked = _prepared(
             method, self._base_url + path, None if body is None else dumps(body), {**headers, **self._credentials}
         )
         connect, read = self._timeout
         try:
             response = self._connections.send(asked, timeout=(connect, read + wait))
-            answer = loads(response.content)
         except requests.RequestException as error:
             failed = PeerUnavailable if _was_not_sent(error) else PeerSilent
             raise failed(f"{self.name}: {_reason(error)}", service=self.name) from error
+        try:
+            answer = loads(response.content)
         except ValueError as error:
             raise PeerSilent(f"{self.name}: HTTP {response.status_code} without JSON", service=self.name) from error
         return Reply(response.status_code, answer, response.headers)

@@ -147,6 +147,15 @@ def test_without_faults_it_says_so_and_with_a_token_on_them_it_is_asked_for(
     assert 'value="/compare?product=7&amp;quantity=2&amp;' in answer.text, "nothing has to be chosen again"
 
 
+@pytest.mark.parametrize("fault", ["€", "create_order=refuse\nX-Other: 1", "a\rb", "ñ", "\x7f"])
+def test_a_fault_that_no_header_can_hold_is_refused_and_nothing_is_begun(
+    viewer: FlaskClient, carrito: Service, fault: str
+) -> None:
+    answer = viewer.post("/compare", data={**FORM, "fault": fault})
+    assert (answer.status_code, "A fault is written" in answer.text) == (422, True)
+    assert {method for method, *_ in carrito.asked} <= {"GET"}
+
+
 def test_run_again_has_every_choice_and_the_link_keeps_them(viewer: FlaskClient) -> None:
     chosen = Choices((("7", "2"), ("9", "1")), "paypal", "<b>luz", "create_order=slow:9")
     page = compare_page(IDS, [found(told) for told in SIDES], chosen, NOW)

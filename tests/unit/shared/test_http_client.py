@@ -143,3 +143,13 @@ class _Blocking(dict[str, tuple[int, bytes]]):
     def get(self, *_: Any) -> tuple[int, bytes]:
         self._release.wait(10)
         return 200, b"{}"
+
+
+@pytest.mark.parametrize("value", ["Bearer €", "two\nlines", "two\rlines"])
+def test_a_header_that_cannot_be_sent_is_the_caller_s_error_and_nothing_is_sent(
+    peer: Peer, service: Service, value: str
+) -> None:
+    with pytest.raises(ValueError, match=r"codec|header value"):
+        peer.request("GET", "/x", None, {"Authorization": value})
+    assert service.asked == []
+    assert peer.get("/x").status == 200
