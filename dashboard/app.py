@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> Flask:
     made.register_blueprint(auditing.routes)
     made.register_blueprint(live.routes)
     browsers.guard(made, "dashboard", settings)
-    loading.install(made, settings)  # behind the guard, so that who is refused is no viewer
+    loading.install(made, settings)
     _add_headers(made)
     _add_errors(made)
     made.add_url_rule("/health", "health", _health)

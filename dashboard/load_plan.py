@@ -10,6 +10,7 @@ SPREAD = 17  # products; a prime number, so that no style, and no share of decli
 PRODUCTS = {"spread": f"{SPREAD} products in turn", "hot": "one product for all: the hot row"}
 PAYING = ("credit_card", "debit_card", "paypal", "wallet")
 DECLINED = "declined_card"
+MOST_DIGITS = 9  # that are read of a number: more than any limit has
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def _is_due(number: int, percent: int) -> bool:
 
 def _whole(form: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
     text = str(form.get(name, default)).strip()
-    if not text.isdecimal() or not least <= int(text[:9]) <= most:
+    number = int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
+    if number is None or not least <= number <= most:
         raise ValueError(f"{name.capitalize()} is a whole number from {least} to {most}.")
-    return int(text)
+    return number

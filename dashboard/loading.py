@@ -20,7 +20,7 @@ from dashboard.web import html, now
 routes = Blueprint("loading", __name__)
 
 STOPPED = "somebody stopped it"
-NO_VIEWERS = frozenset({"health", "static"})  # programs ask for the first, and pages for the second
+LOOKED_AT = frozenset({"text/html", "text/event-stream"})  # what is given to people; the rest is for programs
 _preparing = threading.Lock()  # two who start at once would make the same products
 
 
@@ -33,11 +33,13 @@ def install(app: Flask, settings: Settings) -> None:
     app.register_blueprint(routes)
 
 
-@routes.before_app_request
-def seen() -> None:
-    """Who looks at any page may be watching what the load does."""
-    if request.endpoint not in NO_VIEWERS:
+@routes.after_app_request
+def seen(response: Response) -> Response:
+    """Who was shown any page, or is told of changes, may be watching what the load does."""
+    is_from_elsewhere = request.headers.get("Sec-Fetch-Site") == "cross-site"
+    if response.status_code == 200 and response.mimetype in LOOKED_AT and not is_from_elsewhere:
         _load()[1].seen()
+    return response
 
 
 @routes.get("/load")

@@ -50,11 +50,31 @@ def test_a_share_is_what_was_asked_for(percent: int) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"rate": "0"}, {"rate": str(MOST_RATE + 1)}, {"rate": "many"}, {"declined": "-1"}, {"method": "declined_card"}],
+    [
+        {"rate": "0"},
+        {"rate": str(MOST_RATE + 1)},
+        {"rate": f"{MOST_RATE:09}0"},
+        {"rate": f"{MOST_RATE + 1:030}"},
+        {"rate": "1" * 5000},
+        {"rate": "many"},
+        {"rate": "²"},
+        {"rate": ""},
+        {"declined": "-1"},
+        {"declined": "101"},
+        {"choreographed": "0000000010000"},
+        {"method": "declined_card"},
+    ],
 )
 def test_a_plan_that_makes_no_sense_or_would_hurt_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"whole number|no such way to pay"):
         LoadPlan.of({**FORM, **wrong})
+
+
+def test_the_least_and_the_most_are_allowed_however_they_are_written() -> None:
+    most = LoadPlan.of({**FORM, "rate": str(MOST_RATE), "choreographed": "100", "declined": "100"})
+    assert (most.rate, most.choreographed, most.declined) == (MOST_RATE, 100, 100)
+    least = LoadPlan.of({**FORM, "rate": " 01 ", "choreographed": "0", "declined": "000"})
+    assert (least.rate, least.choreographed, least.declined) == (1, 0, 0)
 
 
 def test_percentiles_are_times_that_were_measured() -> None:
@@ -223,6 +243,31 @@ def test_only_operators_start_change_and_stop_it(viewer: FlaskClient, services: 
     assert tokens == {"Bearer operators' own"}, "of the viewer who starts it; the dashboard has none of its own"
     wait_until(lambda: sent(services), "a checkout comes", 60)
     assert not [headers for *_, headers, _ in services["carrito"].asked if "Authorization" in headers]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/load", {"Host": "evil.example"}),
+        ("/load", {"Sec-Fetch-Site": "cross-site"}),
+        ("/nothing", {}),
+        ("/operations", {}),
+        ("/health", {}),
+        ("/static/icon.svg", {}),
+        (f"/orders/{SAGA}/receipt.json", {}),
+    ],
+)
+def test_only_who_was_shown_a_page_is_a_viewer_for_whom_it_goes_on(
+    viewer: FlaskClient, path: str, headers: dict[str, str]
+) -> None:
+    _, driver = viewer.application.extensions["load"]
+    driver.seen_at = 0.0
+    viewer.get(path, headers=headers, buffered=True)
+    assert driver.seen_at == 0.0
+    viewer.post("/load", data={**FORM, "rate": "1000"})
+    assert driver.seen_at == 0.0
+    said(viewer)
+    assert driver.seen_at > 0.0
 
 
 def test_another_site_s_page_can_do_nothing_to_it(viewer: FlaskClient, services: Services) -> None:
