@@ -20,7 +20,7 @@ from dashboard.trends import RECENT_SECONDS, Trends
 from dashboard.web import html
 from shared import browsers
 from shared.logs import configure_logs
-from shared.web import Answer, http_problem, problem_response, respond
+from shared.web import KEPT_HEADERS, RETRY_AFTER_SECONDS, Answer, http_problem, problem_response, respond
 
 if TYPE_CHECKING:
     app: Flask
@@ -40,6 +40,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 STATIC_SECONDS = 3600  # files change with a new version only; within the hour a reload fetches them
+NOT_NOW = frozenset({503, 504})  # answers that say when to ask again
 DATA = (".json", ".csv")  # ends of paths that programs ask for: they are told what is wrong in their way
 log = structlog.get_logger()
 
@@ -86,8 +87,9 @@ def _add_headers(made: Flask) -> None:
     @made.after_request
     def finish(response: Response) -> Response:
         response.headers.extend(HEADERS)
-        if response.mimetype == "text/html":
-            response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "no-store")  # files have one already
+        if response.status_code in NOT_NOW:
+            response.headers.setdefault("Retry-After", RETRY_AFTER_SECONDS)
         seconds = time.perf_counter() - g.get("started", time.perf_counter())
         if request.path != "/health":
             told = {"method": request.method, "path": request.path, "status": response.status_code}
@@ -111,7 +113,9 @@ def _add_errors(made: Flask) -> None:
 
     @made.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        return _error(error.code or 500, error.name, error.description or "")
+        answer = _error(error.code or 500, error.name, error.description or "")
+        answer.headers.extend([each for each in error.get_headers() if each[0] in KEPT_HEADERS])
+        return answer
 
     @made.errorhandler(Exception)
     def other_error(_: Exception) -> Response:

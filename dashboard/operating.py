@@ -33,9 +33,16 @@ def operations() -> Response:
 @routes.post("/operator")
 def operator() -> Answer:
     """Keep the token that was typed, and go on to where it was wanted."""
-    wanted = urlsplit(request.form.get("next", "/"))
-    path = f"/{wanted.path.lstrip('/')}" + (f"?{wanted.query}" if wanted.query else "")
-    return keep_token(redirect(path, 303), typed_token())
+    return keep_token(redirect(_within(request.form.get("next", "/")), 303), typed_token())
+
+
+def _within(wanted: str) -> str:
+    """The path and query of an address, so that it leads to a page of the dashboard; `/` for what is none."""
+    try:
+        parts = urlsplit(wanted)
+    except ValueError:  # brackets that hold no address
+        return "/"
+    return f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
 
 
 def _page_of(style: str, before: str) -> Page:

@@ -25,6 +25,7 @@ from shared.logs import configure_logs
 from shared.openapi import Problem, complete
 from shared.telemetry import RequestMetrics
 from shared.web import (
+    KEPT_HEADERS,
     Answer,
     JsonRequest,
     http_problem,
@@ -39,7 +40,6 @@ PING_SECONDS = 1.5  # for the database's answer to a health check, which has to 
 SPILL = "SELECT count(*) FROM generate_series(1, 5000)"
 IN_DOUBT = "the database went away during the commit: it may have been done; ask again, under the same Idempotency-Key"
 _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
-KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
 log = structlog.get_logger()
 
 

@@ -27,6 +27,7 @@ from shared.errors import (
 from shared.json_codec import dumps, loads
 
 PROBLEM = "application/problem+json"
+KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
 RETRY_AFTER_SECONDS = "1"  # as soon as a dependency that restarts may be back
 
 # The one table of status codes; the nearest class wins.

@@ -113,6 +113,14 @@ def test_without_the_saga_s_own_service_the_page_says_who_is_missing_and_where(
     page = said(viewer, PAGE, 503)
     assert f"saga_orchestrator should answer at {services['orchestrator'].url}" in page
     assert "the database is not available" in page
+    assert int(viewer.get(PAGE).headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("path", ["/", PAGE, "/nothing", "/search?id=x", f"/orders/{NOBODY}/receipt.json", "/health"])
+def test_nothing_that_services_told_is_kept_by_browsers_or_on_the_way(viewer: FlaskClient, path: str) -> None:
+    assert viewer.get(path).headers["Cache-Control"] == "no-store"
+    style = viewer.get("/static/dashboard.css", buffered=True)
+    assert "max-age=3600" in style.headers["Cache-Control"], "a file that is the same for all is kept"
 
 
 def test_both_styles_are_side_by_side_in_one_list_the_newest_first(viewer: FlaskClient) -> None:
@@ -344,11 +352,12 @@ def test_what_is_for_operators_is_shown_once_the_token_is_given(viewer: FlaskCli
 
 
 @pytest.mark.parametrize(
-    "then", ["https://evil.example/x", "//evil.example/x", "///evil.example/x", "\\\\evil.example"]
+    "then",
+    ["https://evil.example/x", "//evil.example/x", "///evil.example/x", "\\\\evil.example", "http://[", "//[x]:y/z"],
 )
 def test_nobody_is_led_elsewhere_with_his_token(viewer: FlaskClient, then: str) -> None:
     answer = viewer.post("/operator", data={"token": TOKEN, "next": then})
-    assert re.fullmatch(r"/[^/\\].*", answer.headers["Location"])
+    assert re.fullmatch(r"/([^/\\].*)?", answer.headers["Location"])
 
 
 def test_operations_of_one_style_are_shown_when_the_other_s_service_is_away(
@@ -387,7 +396,8 @@ def test_it_does_not_go_by_names_that_are_not_its_own(viewer: FlaskClient) -> No
 
 def test_nothing_but_two_things_can_be_asked_for(viewer: FlaskClient, operated: Service) -> None:
     assert viewer.post(f"{PAGE}/checkout", data={}).status_code == 404
-    assert viewer.post("/search", data={}).status_code == 405
+    refused = viewer.post("/search", data={})
+    assert (refused.status_code, set(refused.headers["Allow"].split(", "))) == (405, {"GET", "HEAD", "OPTIONS"})
     assert operated.asked == []
 
 

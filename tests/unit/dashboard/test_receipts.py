@@ -137,7 +137,7 @@ def test_json_has_every_line_and_the_sums(viewer: FlaskClient) -> None:
 
 def test_csv_has_every_line_and_the_sums(viewer: FlaskClient) -> None:
     answer = viewer.get(f"{PATH}.csv")
-    assert answer.mimetype == "text/csv"
+    assert (answer.mimetype, answer.headers["Cache-Control"]) == ("text/csv", "no-store")
     assert f'filename="receipt-{ORDER}.csv"' in answer.headers["Content-Disposition"]
     rows = list(csv.DictReader(answer.text.splitlines()))
     lines = [row for row in rows if row["entry"] != "sum"]
