@@ -244,3 +244,17 @@ def test_only_operators_and_services_name_faults_on_a_checkout(service_client: C
     assert status(X_Fault=fault, Authorization="Bearer secret") == 404
     assert status(X_Fault=fault, Authorization="Bearer between us") == 404
     assert status(X_Fault="process_payment=explode", Authorization="Bearer secret") == 422
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "1", '"text"', '[{"saga_id": "x"}]'])
+@pytest.mark.parametrize("path", [PAYMENTS, f"{PAYMENTS}/{new_id()}/refund"])
+def test_a_body_that_is_no_object_is_refused_as_it_is_without_faults(
+    pagos: BreakablePagos, sound: Pagos, path: str, body: str
+) -> None:
+    pagos.put("unavailable")
+    answers = [each.client.post(path, data=body, content_type="application/json") for each in (sound, pagos)]
+    assert [answer.status_code for answer in answers] == [422, 422]
+    assert answers[0].data == answers[1].data
+    brought = {"X-Fault": "process_payment=unavailable"}
+    named = pagos.client.post(path, data=body, content_type="application/json", headers=brought)
+    assert (named.status_code, named.data) == (422, answers[0].data)
