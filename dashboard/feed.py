@@ -40,13 +40,14 @@ class Feed:
 
         Returns the number of that change, or None when the viewer has to load anew.
         """
-        self._viewers += 1
         if self._thread is None:
             if self.ring.number_at(cursor) is None:
                 self._begin(cursor)
                 self.is_reachable = None
-            self._thread = threading.Thread(target=self._run, name=f"feed-{self._name}", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name=f"feed-{self._name}", daemon=True)
+            thread.start()  # or it raises, and nobody has joined
+            self._thread = thread
+        self._viewers += 1
         return self.ring.number_at(cursor)
 
     def leave(self) -> None:

@@ -25,6 +25,8 @@ def live() -> Response:
     """
     if request.headers.get("Sec-Fetch-Site", "none") not in OWN_PAGES:
         abort(403, "a page of another site gets no stream here")
+    client = request.environ.get("gunicorn.socket")
+    _give_up_when_vanished(client)  # before there is a place that would have to be given back
     streams: Streams = current_app.extensions["streams"]
     stream = streams.open(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
     if stream is None:
@@ -32,8 +34,6 @@ def live() -> Response:
         answer = html(markup, 503)
         answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return answer
-    client = request.environ.get("gunicorn.socket")
-    _give_up_when_vanished(client)
     answer = Response(stream.messages(client), mimetype="text/event-stream")
     answer.call_on_close(stream.close)
     answer.headers["Cache-Control"] = "no-store"

@@ -5,17 +5,21 @@ feeds, so that whoever shows it again goes on from there, also after the dashboa
 """
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from dashboard.feed import Feed, Read
+from shared.saga.changes import POSITION
 
 # Of silence, after which something is sent: so that gateways in between keep the connection, and to see who is gone.
 HEARTBEAT_SECONDS = 15.0
 STILL_HERE = ": still here\n\n"
 BEGINNING = "retry: 1000\n\n"  # milliseconds after which a browser connects again that was cut off
+CURSOR = re.compile(POSITION)
 BETWEEN = ","  # the cursors in an id; none of them has one
 
 
@@ -31,17 +35,20 @@ class Streams:
 
     def open(self, last_id: str) -> "Stream | None":
         """A stream that goes on after the message with this id (empty: there was none); None when all are taken."""
-        cursors = last_id.split(BETWEEN)
-        if len(cursors) != len(self.feeds):
-            cursors = [""] * len(self.feeds)
-        with self.news:
+        cursors = cursors_of(last_id, len(self.feeds))
+        with self.news, ExitStack() as taken:
             if self.stopping.is_set():
                 return None
             if self._free == 0:
                 self._call()
                 return None
+            seen = []
+            for feed, cursor in zip(self.feeds, cursors, strict=True):
+                seen.append(feed.join(cursor))
+                taken.callback(feed.leave)
             self._free -= 1
-            return Stream(self, [feed.join(cursor) for feed, cursor in zip(self.feeds, cursors, strict=True)])
+            taken.pop_all()  # they are left when the stream is closed
+            return Stream(self, seen)
 
     def give_back(self) -> None:
         """A stream has ended; the next one can be opened."""
@@ -103,6 +110,14 @@ class Stream:
             return f"event: reset\nid: {last_id}\ndata: {{}}\n\n"
         sagas = dict.fromkeys(saga for each in changes for change in each or () for saga in change.sagas)
         return f"event: changed\nid: {last_id}\ndata: {json.dumps({'sagas': list(sagas)})}\n\n"
+
+
+def cursors_of(last_id: str, feeds: int) -> list[str]:
+    """The cursor of each feed that a message's id has; empty for what is none, since anybody can send any id."""
+    cursors = last_id.split(BETWEEN, feeds)
+    if len(cursors) != feeds:
+        return [""] * feeds
+    return [cursor if CURSOR.fullmatch(cursor) else "" for cursor in cursors]
 
 
 def has_left(client: Any) -> bool:

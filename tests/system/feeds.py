@@ -17,7 +17,7 @@ PAGE = 200
 
 
 class FeedService(ThreadingHTTPServer):
-    """A feed whose cursors are `<age>.<number of changes>`; requests for changes wait as the real ones do."""
+    """A feed whose cursors have an age and the number of changes; requests for changes wait as the real ones do."""
 
     daemon_threads = True
 
@@ -56,18 +56,28 @@ class FeedService(ThreadingHTTPServer):
             self.most_waiting = max(self.waiting, self.most_waiting)
             self.changed.notify_all()
             if after is not None:
-                age, _, number = after.partition(".")
-                self.changed.wait_for(lambda: int(age) != self.age or int(number) < len(self.sagas), wait)
+                age, number = _read(after)
+                self.changed.wait_for(lambda: age != self.age or number < len(self.sagas), wait)
             self.waiting -= 1
             return self._answer(after)
 
     def _answer(self, after: str | None) -> dict[str, Any]:
-        age, _, number = (after or f"{self.age}.{len(self.sagas)}").partition(".")
-        if int(age) != self.age:
-            return {"items": [], "next": f"{self.age}.{len(self.sagas)}", "reset": True}
-        end = min(int(number) + PAGE, len(self.sagas))
-        items = [{"saga_id": saga} for saga in self.sagas[int(number) : end]]
-        return {"items": items, "next": f"{age}.{end}", "reset": False}
+        age, number = (self.age, len(self.sagas)) if after is None else _read(after)
+        if age != self.age:
+            return {"items": [], "next": _cursor(self.age, len(self.sagas)), "reset": True}
+        end = min(number + PAGE, len(self.sagas))
+        items = [{"saga_id": saga} for saga in self.sagas[number:end]]
+        return {"items": items, "next": _cursor(age, end), "reset": False}
+
+
+def _cursor(age: int, number: int) -> str:
+    """A position as the saga services write it."""
+    return f"1-1-{age}.{number}.00000000-0000-0000-0000-000000000000"
+
+
+def _read(cursor: str) -> tuple[int, int]:
+    place, number, _ = cursor.split(".")
+    return int(place.rpartition("-")[2]), int(number)
 
 
 class _Handler(BaseHTTPRequestHandler):

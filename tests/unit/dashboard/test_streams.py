@@ -4,7 +4,11 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
+from dashboard.app import create_app
 from dashboard.asking import Unreachable
+from dashboard.config import Settings
 from dashboard.feed import Feed
 from dashboard.ring import Ring
 from dashboard.streams import BEGINNING, STILL_HERE, Streams
@@ -12,6 +16,8 @@ from shared.testing import wait_until
 
 HANGING = 60.0  # seconds; for what never comes
 QUICK = 0.01
+RESET = "event: reset\nid: 7\ndata: {}\n\n"
+POSITION = "7588888888888888888-16384-1.745.01a21726-0000-7000-8000-000000000001"
 
 
 class Told:
@@ -89,8 +95,15 @@ def test_a_silent_stream_says_that_it_is_still_there() -> None:
     assert stream is not None
     messages = stream.messages(heartbeat=QUICK)
     assert next(messages) == BEGINNING
-    told = [message for message in (next(messages) for _ in range(5)) if message != STILL_HERE]
-    assert told == ["event: reset\nid: 7\ndata: {}\n\n"]
+    told: set[str] = set()
+
+    def is_told() -> bool:
+        told.add(next(messages))
+        return RESET in told
+
+    wait_until(is_told, "it is told where the feed is", HANGING)
+    assert told <= {RESET, STILL_HERE}
+    assert next(messages) == STILL_HERE
     stream.close()
 
 
@@ -143,3 +156,76 @@ def test_when_it_stops_streams_end_and_none_is_opened() -> None:
     assert list(messages) == []
     assert streams.open("") is None
     stream.close()
+
+
+def first_of(streams: Streams, last_id: str) -> str:
+    """What a viewer is told first, who says that this was the last message before."""
+    stream = streams.open(last_id)
+    assert stream is not None
+    messages = stream.messages()
+    assert next(messages) == BEGINNING
+    told = next(messages)
+    stream.close()
+    return told
+
+
+@pytest.mark.parametrize(
+    "last_id",
+    [
+        "7\n\nevent: changed\ndata: {}\n\n",
+        f"{POSITION}\n",
+        f"{POSITION}\nretry: 1",
+        f" {POSITION}",
+        "x" * 100_000,
+        "123456789012345678901" + POSITION[19:],
+        POSITION.upper(),
+        f"{POSITION},{POSITION}",
+        "7",
+    ],
+)
+def test_a_viewer_s_id_is_a_position_in_the_feed_or_nothing(last_id: str) -> None:
+    read = Told()
+    assert first_of(Streams({"one": read}, most=1), last_id) == RESET
+    assert read.reads[0] == ""
+
+
+def test_a_feed_is_read_from_the_position_of_its_first_viewer() -> None:
+    read = Told()
+    longest = "12345678901234567890" + POSITION[19:]
+    stream = Streams({"one": read}, most=1).open(longest)
+    assert stream is not None
+    wait_until(lambda: read.reads, "the feed is read", HANGING)
+    assert read.reads[0] == longest
+    stream.close()
+
+
+def test_a_stream_that_cannot_begin_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = Streams({"one": Told(), "other": Told()}, most=1)
+    begin, begun = threading.Thread.start, []
+
+    def refuse_the_second(thread: threading.Thread) -> None:
+        begun.append(thread)
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse_the_second)
+        with pytest.raises(RuntimeError):
+            streams.open("")
+    assert first_of(streams, "") == "event: reset\nid: 7,7\ndata: {}\n\n"
+
+
+class Gone:
+    """A socket of a client that has just left."""
+
+    def setsockopt(self, *_: int) -> None:
+        raise OSError("it is gone")
+
+
+def test_a_client_that_left_at_once_takes_no_place() -> None:
+    viewer = create_app(Settings(_env_file=None, dashboard_streams=1)).test_client()
+    assert viewer.get("/live", environ_overrides={"gunicorn.socket": Gone()}).status_code >= 500
+    answer = viewer.get("/live")
+    assert answer.status_code == 200
+    answer.close()
