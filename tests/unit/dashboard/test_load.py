@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from dashboard import load_driver
 from dashboard.app import create_app
 from dashboard.config import Settings
 from dashboard.load_counts import Outcome, percentile
-from dashboard.load_driver import MOST_IN_FLIGHT, NOBODY_LOOKS, LoadDriver
+from dashboard.load_driver import MOST_IN_FLIGHT, NOBODY_LOOKS, UNWATCHED_SECONDS, LoadDriver
 from dashboard.load_plan import MOST_RATE, PAYING, SPREAD, LoadPlan, Mix, Planned
 from shared.testing import wait_until
 from tests.unit.dashboard.answering import Service, serving
@@ -92,8 +93,10 @@ class Held:
 
     def __init__(self) -> None:
         self.go = threading.Event()
+        self.sent: list[Planned] = []
 
-    def send(self, _: Planned) -> tuple[Outcome, float, str]:
+    def send(self, planned: Planned) -> tuple[Outcome, float, str]:
+        self.sent.append(planned)
         assert self.go.wait(60)
         return "accepted", 5.0, ""
 
@@ -104,25 +107,38 @@ def test_what_is_due_is_sent_unanswered_or_not_and_never_more_than_so_many_are_i
     driver.run(QUICK, PRODUCTS)
     wait_until(lambda: driver.state().counts.held_back >= 3, "more are due than may be in flight", 60)
     assert driver.state().counts.in_flight == MOST_IN_FLIGHT
-    assert sum(thread.name == "load-checkout" for thread in threading.enumerate()) == MOST_IN_FLIGHT
     driver.stop("enough")
+    wait_until(lambda: len(held.sent) >= MOST_IN_FLIGHT, "each of them is on its way", 60)
     held.go.set()
     wait_until(lambda: not driver.state().counts.in_flight, "all are answered", 60)
+    assert len(held.sent) == MOST_IN_FLIGHT
     counts = driver.state().counts
     assert sum(each.accepted for each in counts.styles.values()) == MOST_IN_FLIGHT
     assert counts.styles["orchestrated"].p95 == 5.0
 
 
-def test_it_ends_when_nobody_looks_and_goes_on_while_somebody_does() -> None:
-    driver = LoadDriver(lambda _: ("accepted", 1.0, ""), unwatched_seconds=0.5)
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_it_ends_when_nobody_looks_and_goes_on_while_somebody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(load_driver, "time", clock)
+    driver = LoadDriver(lambda _: ("accepted", 1.0, ""))
     driver.run(QUICK, PRODUCTS)
-
-    def sent() -> bool:
+    for _ in range(3):
+        clock.now += UNWATCHED_SECONDS - 1
         driver.seen()
-        return sum(each.sent for each in driver.state().counts.styles.values()) > MOST_RATE
-
-    wait_until(sent, "it runs for longer than half a second", 60)
+    before = driver.state().counts
+    wait_until(lambda: driver.state().counts != before, "it goes on for longer than nobody may look", 60)
     assert driver.state().is_running
+    clock.now += UNWATCHED_SECONDS
     wait_until(lambda: not driver.state().is_running, "it ends", 60)
     assert driver.state().why_ended == NOBODY_LOOKS
 
