@@ -13,6 +13,7 @@ from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.auditor import Auditor
 from dashboard.config import Settings
 from dashboard.operator_form import token
+from dashboard.operator_sessions import OperatorSessions
 from dashboard.reading import STYLES, Services
 from dashboard.routes import routes
 from dashboard.streams import Streams
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> Flask:
     made.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     made.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     made.extensions["services"] = services = Services(settings)
+    made.extensions["operators"] = OperatorSessions()
     made.extensions["auditor"] = Auditor(services.audited)
     reads = {name: partial(services.changes, style) for name, style in STYLES.items()}
     made.extensions["streams"] = streams = Streams(reads, settings.dashboard_streams)

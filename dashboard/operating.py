@@ -9,7 +9,7 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import Unreachable
+from dashboard.asking import TokenNeeded, Unreachable
 from dashboard.operator_form import keep_token, token, typed_token
 from dashboard.reading import STYLES, services
 from dashboard.web import html, now
@@ -32,8 +32,14 @@ def operations() -> Response:
 
 @routes.post("/operator")
 def operator() -> Answer:
-    """Keep the token that was typed, and go on to where it was wanted."""
-    return keep_token(redirect(_within(request.form.get("next", "/")), 303), typed_token())
+    """Keep the token that was typed once a service accepts it, and go on to where it was wanted."""
+    then = _within(request.form.get("next", "/"))
+    try:
+        typed = typed_token()
+        services().require_operator(typed)
+    except TokenNeeded:
+        return html(pages.token_page(then, was_wrong=True), 401)
+    return keep_token(redirect(then, 303), typed)
 
 
 def _within(wanted: str) -> str:

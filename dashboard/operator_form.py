@@ -1,18 +1,20 @@
 """The operator at a page: what he types into its form, and his token.
 
-Where the services want the operator's token, it is asked for once and kept in a cookie that no script and no other
-site's page can use; the dashboard has none of its own.
+Where the services want the operator's token, it is asked for once, and kept in this process (`operator_sessions.py`);
+the browser has the session's id, in a cookie that no script and no other site's page can use.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from flask import request
+from flask import current_app, request
 from werkzeug.wrappers import Response as Answer
 
+from dashboard.asking import TokenNeeded
+from dashboard.operator_sessions import OperatorSessions
 from shared.http_client import Reply
 
-COOKIE = "operator_token"
+COOKIE = "operator_session"
 EMPTY: Mapping[str, Any] = {"reason": "", "by": "", "error": "", "needs_token": False}  # a form, before it is filled in
 
 
@@ -22,20 +24,28 @@ def reason_and_name() -> dict[str, str]:
 
 
 def typed_token() -> str:
-    """The token that was typed into the form; empty without."""
-    return request.form.get("token", "").strip()
+    """The token that was typed into the form; empty without. Raises `TokenNeeded` for what no header can hold."""
+    typed = request.form.get("token", "").strip()
+    if not (typed.isascii() and typed.isprintable()):
+        raise TokenNeeded
+    return typed
 
 
 def token() -> str:
     """The operator's token that this viewer has given; empty without."""
-    return request.cookies.get(COOKIE, "")
+    return _sessions().token_of(request.cookies.get(COOKIE, ""))
 
 
 def keep_token(answer: Answer, typed: str) -> Answer:
-    """The answer, with the token for this session of the browser if one was typed."""
+    """The answer, which begins a session with the token that was typed, if one was, and that a service accepted."""
     if typed:
-        answer.set_cookie(COOKIE, typed, httponly=True, samesite="Strict", secure=request.is_secure)
+        session = _sessions().begin(typed)
+        answer.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=request.is_secure)
     return answer
+
+
+def _sessions() -> OperatorSessions:
+    return current_app.extensions["operators"]  # type: ignore[no-any-return]
 
 
 def refused(reply: Reply, used: str) -> Mapping[str, Any]:

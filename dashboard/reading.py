@@ -155,8 +155,15 @@ class Services(Asking):
         return self._as_operator(style.service, f"{style.base}/operations?{query}", token)
 
     def require_operator(self, token: str) -> None:
-        """Ask something that only operators may ask. Raises `TokenNeeded`, `Unreachable`, or `Refused`."""
-        self._as_operator("saga_orchestrator", "/saga/operations?limit=1", token)
+        """Ask one saga service, the other if that is away, for what only operators may see.
+
+        Raises `TokenNeeded`, `Refused`, or `Unreachable` if both are away.
+        """
+        first, second = STYLES.values()
+        try:
+            self._as_operator(first.service, f"{first.base}/operations?limit=1", token)
+        except Unreachable:
+            self._as_operator(second.service, f"{second.base}/operations?limit=1", token)
 
     def dead_letters(self, which: Json, token: str) -> Json:
         """Parked messages that fit, and redrives. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
@@ -170,7 +177,7 @@ class Services(Asking):
     def without_books(self, token: str) -> list[str]:
         """The services that do not tell where their audit's log is, which costs them next to nothing.
 
-        Raises `Refused`, or `TokenNeeded`.
+        Raises `Refused`, `TokenNeeded`, or `Unreachable` when none is left to say whether this token may see books.
         """
 
         def is_away(service: str) -> bool:
@@ -182,6 +189,8 @@ class Services(Asking):
 
         names = list(self._urls)
         found = self._at_once(*(partial(is_away, name) for name in names))
+        if all(found):
+            raise Unreachable(list(self._urls.items()), "No service is there to say who may see the books.")
         return [name for name, away in zip(names, found, strict=True) if away]
 
     def faults(self, service: str, token: str) -> Json:

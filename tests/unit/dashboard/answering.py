@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from flask.testing import FlaskClient
+
+from dashboard.operator_form import COOKIE
+
 Answers = dict[str, Any]  # path with its query -> body; or a pair of status and body; or what makes either
 
 
@@ -55,6 +59,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
+
+
+def sign_in(viewer: FlaskClient, token: str) -> None:
+    """Make the viewer an operator whose token a service has accepted."""
+    viewer.set_cookie(COOKIE, viewer.application.extensions["operators"].begin(token))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from dashboard.app import create_app
 from dashboard.config import Settings
-from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.recorded import load
 from tests.unit.dashboard.text import Text
 
@@ -53,6 +53,7 @@ def answers_of(told: dict[str, Any], base: str, listed: str) -> dict[str, dict[s
 def services() -> Iterator[Services]:
     nothing: dict[str, Any] = {"items": [], "next_cursor": None}
     answers: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
+    answers["orchestrator"]["/saga/operations?limit=1"] = nothing
     for told, base, listed in (
         (ORCHESTRATED, "/saga", "/saga"),
         (CHOREOGRAPHED, "/saga/choreography", "/saga/choreography/status"),
@@ -342,6 +343,7 @@ def test_what_is_for_operators_is_shown_once_the_token_is_given(viewer: FlaskCli
     refused = viewer.get("/operations")
     assert refused.status_code == 401
     assert 'name="next" value="/operations"' in refused.text
+    assert "That is not" not in refused.text
     done = viewer.post("/operator", data={"token": TOKEN, "next": "/operations"})
     assert (done.status_code, done.headers["Location"]) == (303, "/operations")
     assert {"HttpOnly", "SameSite=Strict"} <= set(done.headers["Set-Cookie"].split("; "))
@@ -383,7 +385,7 @@ def test_operations_of_one_style_are_shown_when_the_other_s_service_is_away(
 def test_a_page_of_another_site_has_nothing_done(
     viewer: FlaskClient, operated: Service, headers: dict[str, str]
 ) -> None:
-    viewer.set_cookie("operator_token", TOKEN)
+    sign_in(viewer, TOKEN)
     form = {"reason": "x", "by": "y"}
     answer = viewer.post(f"{PAGE}/compensate", data=form, headers={"Host": "localhost:8080", **headers})
     assert answer.status_code == 403

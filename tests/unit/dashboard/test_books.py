@@ -155,6 +155,20 @@ def test_without_a_service_nothing_is_green_and_it_is_said_which_one_is_away(
     said(viewer, IN_ORDER)
 
 
+def test_what_is_known_is_shown_to_nobody_while_no_service_says_who_may_see_it(
+    viewer: FlaskClient, services: dict[str, Service]
+) -> None:
+    services["saga_orchestrator"].facts[UNDONE] = {"status": "running"}
+    assert UNDONE in said(viewer, f"{IN_ORDER} for the sagas that have ended")
+    for service in services.values():
+        service.raw = (503, b'{"detail": "not now"}')
+    answer = viewer.get("/books")
+    assert (answer.status_code, UNDONE in answer.text) == (503, False)
+    assert all(f"{name} should answer at" in Text(answer.text).text for name in services)
+    services["carrito"].raw = None
+    assert UNDONE in viewer.get("/books").text, "one of them says it"
+
+
 def test_an_audit_that_does_not_come_to_its_end_leaves_nothing_green(
     viewer: FlaskClient, services: dict[str, Service]
 ) -> None:
@@ -183,7 +197,7 @@ def test_only_those_see_it_whom_the_services_tell_their_books() -> None:
         assert viewer.application.extensions["auditor"].look("", may_begin=False) == Known()
     with answering.serving({"/audit/changes": {}}) as service:
         viewer = viewer_of(dict.fromkeys(URLS, service.url))
-        viewer.set_cookie("operator_token", TOKEN)
+        answering.sign_in(viewer, TOKEN)
         said(viewer, "Not known:")  # an audit was begun, and had no sensible answer
         assert {headers["Authorization"] for _, _, headers, _ in service.asked} == {f"Bearer {TOKEN}"}
 

@@ -20,7 +20,7 @@ from dashboard.config import Settings
 from dashboard.pages import compare_page
 from dashboard.story import story_of
 from shared.fault_switches.model import FaultName, parse
-from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.recorded import load
 from tests.unit.dashboard.text import Text
 
@@ -128,7 +128,7 @@ def test_both_suffer_the_fault_that_was_chosen_as_the_operator_asks(viewer: Flas
     carrito.answers["/faults"] = {"steps": [], "messages": [], "items": [], "fired": []}
     page = viewer.get("/compare?fault=create_order%3Drefuse").text
     assert '<option value="create_order=refuse" selected>' in page
-    viewer.set_cookie("operator_token", "operators' own")
+    sign_in(viewer, "operators' own")
     answer = viewer.post("/compare", data={**FORM, "fault": "create_order=refuse"})
     sent = [headers for _, path, headers, _ in carrito.asked if path == "/checkout/saga"]
     told = [(headers["X-Fault"], headers["Authorization"]) for headers in sent]

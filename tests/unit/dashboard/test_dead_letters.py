@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from dashboard.app import create_app
 from dashboard.config import Settings
 from dashboard.web import now
-from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.text import Text
 
 PATH = "/saga/choreography/dead-letters"
@@ -183,7 +183,7 @@ def test_a_refusal_is_shown_with_its_reason_and_a_broker_that_is_away_too(
 
 
 def test_a_page_of_another_site_has_nothing_redriven(viewer: FlaskClient, service: Service) -> None:
-    viewer.set_cookie("operator_token", TOKEN)
+    sign_in(viewer, TOKEN)
     answer = viewer.post("/dead-letters/redrive", data=FORM, headers={"Origin": "https://evil.example"})
     assert (answer.status_code, service.asked) == (403, [])
 

@@ -11,7 +11,7 @@ from dashboard.app import create_app
 from dashboard.config import Settings
 from dashboard.faults import EFFECTS
 from shared.fault_switches.model import FaultName
-from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.text import Text
 
 SAGA = "01a21726-0000-7000-8000-000000000001"
@@ -121,6 +121,6 @@ def test_the_operator_s_token_is_asked_for_and_used(viewer: FlaskClient, service
     assert "This is for operators" in said(viewer, 401)
     assert viewer.post("/faults/carrito", data=FORM).headers["Location"] == "/faults"
     services["carrito"].answers |= {"/faults/slow": faults(SWITCH)}
-    viewer.set_cookie("operator_token", TOKEN)
+    sign_in(viewer, TOKEN)
     viewer.post("/faults/carrito", data=FORM)
     assert services["carrito"].asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"

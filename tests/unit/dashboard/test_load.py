@@ -17,7 +17,7 @@ from dashboard.load_counts import Outcome, percentile
 from dashboard.load_driver import MOST_IN_FLIGHT, NOBODY_LOOKS, UNWATCHED_SECONDS, LoadDriver
 from dashboard.load_plan import MOST_RATE, PAYING, SPREAD, LoadPlan, Mix, Planned
 from shared.testing import wait_until
-from tests.unit.dashboard.answering import Service, serving
+from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.text import Text
 
 PRODUCTS = {"spread": range(1, SPREAD + 1), "hot": [0]}
@@ -25,6 +25,7 @@ QUICK = LoadPlan(rate=MOST_RATE)
 FORM = {"do": "run", "rate": "50", "choreographed": "50", "declined": "20", "method": "paypal", "products": "hot"}
 SHELVES = "/api/products?after=0&limit=200"
 OPERATIONS = "/saga/operations?limit=1"
+OTHER_OPERATIONS = "/saga/choreography/operations?limit=1"
 SAGA = "01a21726-0000-7000-8000-000000000001"
 
 Services = dict[str, Service]
@@ -171,7 +172,7 @@ def services() -> Iterator[Services]:
         },
         "inventario": {SHELVES: {"items": [], "next_after": None}, "/api/products": (201, {"id": 7})},
         "pagos": {"/api/v1/wallets/load/deposits": (201, {})},
-        "orchestrator": {OPERATIONS: {"items": [], "next_cursor": None}},
+        "orchestrator": {OPERATIONS: {"items": [], "next_cursor": None}, OTHER_OPERATIONS: (503, {"detail": "no"})},
     }
     with ExitStack() as stack:
         yield {name: stack.enter_context(serving(said)) for name, said in answers.items()}
@@ -185,6 +186,7 @@ def viewer(services: Services) -> Iterator[FlaskClient]:
         inventario_service_url=services["inventario"].url,
         pagos_service_url=services["pagos"].url,
         orchestrator_url=services["orchestrator"].url,
+        choreography_url=services["orchestrator"].url,
     )
     app = create_app(settings)
     yield app.test_client()
@@ -253,7 +255,7 @@ def test_only_operators_start_change_and_stop_it(viewer: FlaskClient, services: 
         assert (answer.status_code, "This is for operators" in answer.text) == (401, True)
     assert sent(services) == services["inventario"].asked == []
     services["orchestrator"].answers[OPERATIONS] = {"items": []}
-    viewer.set_cookie("operator_token", "operators' own")
+    sign_in(viewer, "operators' own")
     viewer.post("/load", data={**FORM, "rate": "1"})
     tokens = {headers["Authorization"] for method, _, headers, _ in services["inventario"].asked if method == "POST"}
     assert tokens == {"Bearer operators' own"}, "of the viewer who starts it; the dashboard has none of its own"
