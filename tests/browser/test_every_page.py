@@ -24,14 +24,15 @@ def known(_shop: Shop) -> Known:
 
 
 @pytest.fixture
-def paths(known: Known) -> list[str]:
+def paths(_shop: Shop, known: Known) -> list[str]:
     """Every page that is not in the main navigation."""
     of_sagas = [
         f"/sagas/{style}/{known[kind][style]}" for kind, style in zip(("retried", "undone"), STYLES, strict=True)
     ]
     compared = "/compare/{}/{}".format(*(known["declined"][style] for style in STYLES))
     undo = f"/sagas/{ORCHESTRATED}/{known['completed'][ORCHESTRATED]}/compensate"
-    return [*of_sagas, compared, undo, "/dead-letters/redrive", NOTHING, NOWHERE]
+    receipt = f"/orders/{_shop.saga(known['undone'][CHOREOGRAPHED])['order_id']}/receipt"
+    return [*of_sagas, compared, undo, receipt, "/dead-letters/redrive", NOTHING, NOWHERE]
 
 
 @pytest.fixture
