@@ -14,7 +14,7 @@ from dashboard.pages import dead_letters_page, redrive_page, sagas_page
 from dashboard.parked import parked
 from dashboard.words import STATUSES, due
 from tests.unit.dashboard.recorded import NAMES, load, page_of
-from tests.unit.dashboard.test_recorded import Text
+from tests.unit.dashboard.text import Text
 
 NOW = datetime(2026, 11, 26, 10, tzinfo=UTC)
 STATS = {

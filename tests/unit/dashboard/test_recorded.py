@@ -14,8 +14,6 @@ from dashboard.words import duration
 from tests.unit.dashboard.recorded import HERE, NAMES, load, page_of
 from tests.unit.dashboard.text import HOSTILE, Text
 
-__all__ = ["Text"]  # other tests take it from here, too
-
 each_saga = pytest.mark.parametrize("name", NAMES)
 
 
