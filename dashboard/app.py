@@ -12,10 +12,12 @@ from dashboard import acting, auditing, breaking, comparing, dead_letters, live,
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.auditor import Auditor
 from dashboard.config import Settings
+from dashboard.listing import Filters, StyleReading
 from dashboard.operator_form import token
 from dashboard.operator_sessions import OperatorSessions
 from dashboard.reading import STYLES, Services
 from dashboard.routes import routes
+from dashboard.shared_readings import SharedReadings
 from dashboard.streams import Streams
 from dashboard.trends import RECENT_SECONDS, Trends
 from dashboard.web import html
@@ -57,6 +59,7 @@ def create_app(settings: Settings) -> Flask:
     made.extensions["auditor"] = Auditor(services.audited)
     reads = {name: partial(services.changes, style) for name, style in STYLES.items()}
     made.extensions["streams"] = streams = Streams(reads, settings.dashboard_streams)
+    made.extensions["front"] = SharedReadings[tuple[str, Filters], list[StyleReading]]()
     made.extensions["trends"] = trends = Trends(partial(services.stats, RECENT_SECONDS))
     made.extensions["on_stop"] = [streams.stop, trends.stop]
     made.register_blueprint(routes)

@@ -1,7 +1,9 @@
 """How services are asked: over HTTP, side by side, with what can go wrong as three errors."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -15,8 +17,9 @@ Json = Mapping[str, Any]
 T = TypeVar("T")
 log = structlog.get_logger()
 
-# Requests of all visitors that are on their way at once; a page takes six for some 50 ms.
-READERS = 32
+# Requests of all visitors to one service that are on their way at once; a page makes three at most, for some 50 ms.
+# Each service has its own, so that one that does not answer keeps nobody from asking the others.
+READERS = 16
 
 
 class Unreachable(Exception):
@@ -39,6 +42,10 @@ class TokenNeeded(Exception):
     """A service answers only those who have the operator's token."""
 
 
+Failure = Unreachable | Refused
+Read = tuple[str, Callable[[], T]]  # the service that is asked, and how
+
+
 class Asking:
     """The services by name."""
 
@@ -51,7 +58,8 @@ class Asking:
             "saga_choreography": settings.choreography_url,
         }
         self._peers = {name: Peer(name, url, None, settings.dashboard_read_seconds) for name, url in self._urls.items()}
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._readers = {name: ThreadPoolExecutor(READERS, thread_name_prefix=f"reader-{name}") for name in self._urls}
+        self._read_seconds = settings.dashboard_read_seconds
 
     def audited(self, token: SecretStr | None) -> AuditedServices:
         """The services as an audit asks them."""
@@ -64,17 +72,37 @@ class Asking:
             return None
         return self._answer(service, reply)
 
-    def _optional(self, service: str, path: str) -> Json | None:
-        """The answer; None when there is none, whatever the reason."""
-        try:
-            return self._needed(service, path)
-        except (Unreachable, Refused) as error:
-            log.warning("not read", service=service, path=path, error=str(error))
-            return None
+    def _read(self, service: str, path: str) -> Read[Json | None]:
+        """To read this: the answer, or None for 404."""
+        return service, partial(self._needed, service, path)
 
-    def _at_once(self, *reads: Callable[[], T]) -> list[T]:
-        """The results of these, which run at the same time. None of them may itself wait for readers."""
-        return [future.result() for future in [self._readers.submit(read) for read in reads]]
+    def _deadline(self) -> float:
+        """Until when (of `time.monotonic`) a page waits that is begun now, for all that it reads."""
+        return time.monotonic() + self._read_seconds
+
+    def _tried(self, *reads: Read[T], until: float | None = None) -> list[T | Failure]:
+        """What these result in, which run at the same time; of what fails, or has no answer in time, the error.
+
+        What else goes wrong is raised, as `TokenNeeded`. None of them may itself wait for readers.
+        """
+        last = self._deadline() if until is None else until
+        begun = [(service, self._readers[service].submit(read)) for service, read in reads]
+        return [self._result(service, future, last) for service, future in begun]
+
+    def _result(self, service: str, future: Future[Any], until: float) -> Any:
+        try:
+            return future.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            future.cancel()
+            error: Failure = Unreachable([(service, self._urls[service])], f"{service}: no answer in time")
+        except (Unreachable, Refused) as failed:
+            error = failed
+        log.warning("not read", service=service, error=str(error))
+        return error
+
+    def _all(self, *reads: Read[T], until: float | None = None) -> list[T]:
+        """The results of these, which run at the same time. Raises the first one's failure."""
+        return [answered(each) for each in self._tried(*reads, until=until)]
 
     def _as_operator(self, service: str, path: str, token: str, method: str = "GET", body: Json | None = None) -> Json:
         """The answer. Raises `Unreachable`, `Refused`, or `TokenNeeded`."""
@@ -101,6 +129,18 @@ class Asking:
         if reply.status != 200:
             raise refusal(service, reply)
         return reply.body
+
+
+def answered(found: T | Failure) -> T:
+    """What was read. Raises the failure instead."""
+    if isinstance(found, Failure):
+        raise found
+    return found
+
+
+def known(found: T | Failure) -> T | None:
+    """What was read; None where that failed."""
+    return None if isinstance(found, Failure) else found
 
 
 def refusal(service: str, reply: Reply) -> Refused:

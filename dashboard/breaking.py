@@ -4,7 +4,7 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import Refused, TokenNeeded, Unreachable
+from dashboard.asking import Failure, Refused, TokenNeeded, Unreachable, known
 from dashboard.faults import EFFECTS, PARTICIPANTS, Json, Participant, request_of
 from dashboard.operator_form import token
 from dashboard.reading import services
@@ -53,20 +53,18 @@ def _switch(service: str, name: str, body: Json | None) -> Answer:
         return redirect("/faults", 303)
     except Refused as error:
         return _page(str(error), error.status)
+    except Unreachable as error:
+        return _page(f"{error}. It may have been switched all the same.", 503)
     return redirect("/faults", 303)
 
 
-def _read(service: str) -> Participant:
-    try:
-        return Participant(service, services().faults(service, token()))
-    except Unreachable:
-        return Participant(service, None)
-    except Refused as error:
-        if error.status == 404:  # without FAULTS=true there is no such page
-            return Participant(service, None, is_off=True)
-        raise
+def _participant(service: str, found: Json | Failure) -> Participant:
+    if isinstance(found, Refused) and found.status != 404:  # without FAULTS=true there is no such page
+        raise found
+    return Participant(service, known(found), is_off=isinstance(found, Refused))
 
 
 def _page(error: str, status: int = 200) -> Response:
-    found = [_read(service) for service in PARTICIPANTS]
+    told = services().faults(PARTICIPANTS, token())
+    found = [_participant(*each) for each in zip(PARTICIPANTS, told, strict=True)]
     return html(pages.faults_page(found, error, now()), status)

@@ -54,7 +54,7 @@ def begin() -> Answer:
 def compare(orchestrated: UUID, choreographed: UUID) -> Response:
     """Both, while they run and afterwards; one that is not known yet is waited for."""
     ids = {"orchestrated": str(orchestrated), "choreographed": str(choreographed)}
-    found = [services().story(STYLES[style], saga_id) for style, saga_id in ids.items()]
+    found = services().stories(ids)
     return html(pages.compare_page(ids, found, Choices.of(request.args), now()))
 
 

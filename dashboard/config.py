@@ -14,7 +14,7 @@ class Settings(ServiceSettings):
     orchestrator_url: str = "http://127.0.0.1:3003"
     choreography_url: str = "http://127.0.0.1:3004"
 
-    # Forty times what a read takes; a page that waits longer for one service shows the rest without it.
+    # Forty times what a read takes; what services have not answered a page by then is said to be not known.
     dashboard_read_seconds: float = Field(default=2, gt=0)
 
     # Browsers that are told of changes at once; the pages of any further one ask every few seconds. A thread each.

@@ -1,6 +1,5 @@
 """The front page's contents: counts of both styles, and one list of the sagas of either."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +10,7 @@ from dashboard.words import STATUSES, UNKNOWN, duration
 
 Json = Mapping[str, Any]
 
-COUNTED = 200  # the most that one request lists; counts are of these, the latest
+ENDED_SECONDS = 3600  # of so long, the longest that services tell, those are counted that ended
 PAGE = 50
 STATS_SECONDS = 60  # long enough for a percentile of a quiet shop, short enough to follow what happens
 UNTOLD = {"retrying": False, "error": None, "next_try_at": None}  # of a saga whose service is older than these
@@ -59,25 +58,25 @@ class Filters:
 
 @dataclass(frozen=True)
 class StyleReading:
-    """What one saga service said: its latest sagas, and a page of those that fit the filters; None is nothing."""
+    """What one saga service said: how its sagas do, and a page of those that fit the filters; None is nothing."""
 
     style: str
     service: str
-    latest: Sequence[Json] | None
-    fitting: Sequence[Json] | None  # None also where the filters leave the style out
+    fitting: Sequence[Json] | None = None  # None also where the filters leave the style out
     next: str = ""  # `next_cursor`: whether there may be more of those that fit, and from where on
     stats: Json | None = None  # of the sagas that ended within the last `STATS_SECONDS`
+    ended: Json | None = None  # the same of the last `ENDED_SECONDS`
+    failure: str = ""  # why those that fit could not be read
 
 
 @dataclass(frozen=True)
 class StyleCard:
-    """One style's counts by status, of its latest sagas."""
+    """One style's counts by status: of those that are live, and of those that ended lately."""
 
     style: str
     service: str
     is_reachable: bool
-    total: int
-    is_all: bool  # there are no others
+    since: str  # within how long the latter ended, in words
     counts: list[tuple[str, int, float]]  # status, how many, share in percent
     figures: list[tuple[str, str]]  # name and value, of the sagas that ended within the last `STATS_SECONDS`
     sparks: list[Spark]  # the last minutes
@@ -91,11 +90,7 @@ class Listing:
     cards: list[StyleCard]
     sagas: list[Json]  # each with its `style`
     older: str  # the query of the next page; empty on the last one
-
-    @property
-    def unreachable(self) -> list[StyleCard]:
-        """The styles of which nothing could be read."""
-        return [card for card in self.cards if not card.is_reachable]
+    failures: list[str]  # why a style's sagas are missing
 
 
 def listing(
@@ -114,20 +109,25 @@ def listing(
     known = sorted((saga for saga in sagas if str(saga["saga_id"]) >= read_to), key=_by_id, reverse=True)
     shown = known[:PAGE]
     last = _by_id(shown[-1]) if len(known) > PAGE else read_to
-    return Listing(filters, cards, shown, filters.query(before=last) if last else "")
+    return Listing(filters, cards, shown, filters.query(before=last) if last else "", _failures(readings))
 
 
 def _by_id(saga: Json) -> str:
     return str(saga["saga_id"])
 
 
+def _failures(readings: Sequence[StyleReading]) -> list[str]:
+    return [reading.failure for reading in readings if reading.failure]
+
+
 def _card(reading: StyleReading, drawn: list[Spark]) -> StyleCard:
-    latest = reading.latest or ()
-    counts = Counter(str(saga["status"]) for saga in latest)
-    shares = [(status, counts[status], round(100 * counts[status] / (len(latest) or 1), 3)) for status in STATUSES]
-    is_all = len(latest) < COUNTED
-    told = (reading.style, reading.service, reading.latest is not None, len(latest), is_all)
-    return StyleCard(*told, shares, _figures(reading.stats), drawn)
+    told = reading.ended
+    counts: Json = {} if told is None else {**told["live"], **told["ended"]}
+    total = sum(counts.values()) or 1
+    shares = [(status, counts.get(status, 0), round(100 * counts.get(status, 0) / total, 3)) for status in STATUSES]
+    seconds = ENDED_SECONDS if told is None else told["seconds"]
+    since = "hour" if seconds >= ENDED_SECONDS else duration(seconds * 1000)
+    return StyleCard(reading.style, reading.service, told is not None, since, shares, _figures(reading.stats), drawn)
 
 
 def _figures(stats: Json | None) -> list[tuple[str, str]]:

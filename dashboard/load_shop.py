@@ -39,7 +39,7 @@ class LoadShop(Services):
         """
         known = self._stocked()
         skus = [f"LOAD-{number:02}" for number in range(SPREAD + 1)]
-        ids = self._at_once(*(partial(self._stock_up, known.get(sku), sku, token) for sku in skus))
+        ids = self._all(*(("inventario", partial(self._stock_up, known.get(sku), sku, token)) for sku in skus))
         if plan.method == "wallet":
             self._fill_wallet(token)
         return {"spread": ids[1:], "hot": ids[:1]}

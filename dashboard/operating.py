@@ -1,7 +1,5 @@
 """What operators did about all sagas, for operators; and where a viewer says that he is one."""
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -9,14 +7,12 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import TokenNeeded, Unreachable
+from dashboard.asking import TokenNeeded
 from dashboard.operator_form import keep_token, token, typed_token
-from dashboard.reading import STYLES, services
+from dashboard.reading import services
 from dashboard.web import html, now
 
 routes = Blueprint("operating", __name__)
-
-Page = tuple[str, Mapping[str, Any] | None]
 
 
 @routes.get("/operations")
@@ -26,7 +22,7 @@ def operations() -> Response:
         before = str(UUID(request.args["before"])) if request.args.get("before") else ""
     except ValueError:
         abort(404, "That is no id.")
-    found = [_page_of(style, before) for style in STYLES]
+    found = services().operations(before, token())
     return html(pages.operations_page(found, before, now()))
 
 
@@ -49,10 +45,3 @@ def _within(wanted: str) -> str:
     except ValueError:  # brackets that hold no address
         return "/"
     return f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
-
-
-def _page_of(style: str, before: str) -> Page:
-    try:
-        return style, services().operations(STYLES[style], before, token())
-    except Unreachable:
-        return style, None

@@ -40,7 +40,6 @@ from dashboard.words import (
     money,
     step_name,
 )
-from shared.saga_states import ENDED
 
 
 class Pace(NamedTuple):
@@ -151,7 +150,7 @@ def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
 
 def sagas_page(listing: Listing, now: datetime) -> str:
     """Both styles side by side, and the list."""
-    return _render("sagas.html", listing=listing, now=now, pace=LIST, ended=ENDED, stats_seconds=STATS_SECONDS)
+    return _render("sagas.html", listing=listing, now=now, pace=LIST, stats_seconds=STATS_SECONDS)
 
 
 def compare_page(
@@ -217,14 +216,18 @@ def faults_page(participants: Sequence[Participant], error: str, now: datetime) 
 
 def receipt_page(receipt: Receipt, now: datetime) -> str:
     """What was owed and given for an order, and whether it adds up."""
-    words = {State.DONE: "It adds up to zero", State.RUNNING: "Not settled yet: its saga is under way"}
+    words = {
+        State.DONE: "It adds up to zero",
+        State.RUNNING: "Not settled yet: its saga is under way",
+        State.IDLE: "Not known whether it is settled: its saga cannot be asked for",
+    }
     return _render(
         "receipt.html",
         receipt=receipt,
         words=words.get(receipt.state, "It does not add up to zero"),
         products=list({line.product_id: line.name for line in receipt.stock}.items()),
         ENTRIES=ENTRIES,
-        pace=RUNNING if receipt.state is State.RUNNING else ENDED_ONES,
+        pace=RUNNING if receipt.state in {State.RUNNING, State.IDLE} else ENDED_ONES,
         now=now,
     )
 

@@ -1,15 +1,15 @@
 """What is read of the services, and asked of them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from flask import current_app
 
-from dashboard.asking import Asking, Refused, TokenNeeded, Unreachable, bearer, refusal
-from dashboard.listing import COUNTED, PAGE, STATS_SECONDS, Filters, StyleReading
+from dashboard.asking import Asking, Failure, Read, Refused, TokenNeeded, Unreachable, answered, bearer, known, refusal
+from dashboard.listing import ENDED_SECONDS, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
 from dashboard.receipt import Receipt, receipt_of
 from shared.http_client import Reply
@@ -47,13 +47,19 @@ class Services(Asking):
 
     def saga(self, style: Style, saga_id: str) -> tuple[Json, list[Json], Reading] | None:
         """A saga, the items of its timeline, and what became of it; None when there is none. Raises `Unreachable`."""
-        path = f"{style.base}/{saga_id}"
-        saga, timeline = self._at_once(
-            lambda: self._needed(style.service, path), lambda: self._needed(style.service, f"{path}/timeline")
-        )
-        if saga is None or timeline is None:
-            return None
-        return saga, timeline["items"], self._outcome(saga["cart_id"])
+        until = self._deadline()
+        [told] = self._stories((style, saga_id), until=until)
+        return None if told is None else (*told, self._outcome(told[0]["cart_id"], until))
+
+    def _stories(self, *wanted: tuple[Style, str], until: float | None = None) -> list[tuple[Json, list[Json]] | None]:
+        """Sagas, each with the items of its timeline; None for one that there is not. Raises `Unreachable`."""
+        paths = [(style.service, f"{style.base}/{saga_id}") for style, saga_id in wanted]
+        reads = [self._read(service, path + end) for service, path in paths for end in ("", "/timeline")]
+        found = self._all(*reads, until=until)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [
+            None if saga is None or timeline is None else (saga, list(timeline["items"])) for saga, timeline in pairs
+        ]
 
     def saga_alone(self, style: Style, saga_id: str) -> Json | None:
         """A saga without its timeline; None when there is none. Raises `Unreachable`."""
@@ -69,90 +75,107 @@ class Services(Asking):
         reply = self._heard(style.service, lambda peer: peer.request("GET", path, None, {}, wait))
         return self._answer(style.service, reply)
 
-    def _outcome(self, cart_id: str) -> Reading:
-        orders, payments, reservations, cart = self._at_once(
-            lambda: self._optional("carrito", f"/orders/saga/{cart_id}"),
-            lambda: self._optional("pagos", f"/api/v1/payments/saga/{cart_id}"),
-            lambda: self._optional("inventario", f"/api/products/reservations/{cart_id}"),
-            lambda: self._optional("carrito", f"/carts/{cart_id}"),
+    def _outcome(self, cart_id: str, until: float) -> Reading:
+        found = self._tried(
+            self._read("carrito", f"/orders/saga/{cart_id}"),
+            self._read("pagos", f"/api/v1/payments/saga/{cart_id}"),
+            self._read("inventario", f"/api/products/reservations/{cart_id}"),
+            self._read("carrito", f"/carts/{cart_id}"),
+            until=until,
         )
+        orders, payments, reservations, cart = map(known, found)
         return Reading(_items(orders), _items(payments), _items(reservations), cart)
 
     def sagas(self, filters: Filters) -> list[StyleReading]:
-        """Of each style the latest sagas, and a page of those that fit."""
-        return self._at_once(*(self._reader_of(style, filters) for style in STYLES.values()))
-
-    def _reader_of(self, style: Style, filters: Filters) -> Callable[[], StyleReading]:
-        def read() -> StyleReading:
-            latest = _items(self._list(style, limit=COUNTED))
-            stats = self._stats(style, STATS_SECONDS)
-            if filters.style not in {"", style.name}:
-                return StyleReading(style.name, style.service, latest, None, stats=stats)
-            page = self._list(style, **filters.asked, limit=PAGE)
-            cursor = str((page or {}).get("next_cursor") or "")
-            return StyleReading(style.name, style.service, latest, _items(page), cursor, stats)
-
-        return read
+        """Of each style how it does, and a page of the sagas that fit. Raises `Refused` (422) for senseless filters."""
+        reads: dict[tuple[str, str], Read[Json | None]] = {}
+        for style in STYLES.values():
+            reads[style.name, "stats"] = self._stats(style, STATS_SECONDS)
+            reads[style.name, "ended"] = self._stats(style, ENDED_SECONDS)
+            if filters.style in {"", style.name}:
+                query = urlencode({**filters.asked, "limit": PAGE})
+                reads[style.name, "page"] = self._read(style.service, f"{style.list}?{query}")
+        found = dict(zip(reads, self._tried(*reads.values()), strict=True))
+        for each in found.values():
+            if isinstance(each, Refused) and each.status == 422:
+                raise each
+        return [_style_reading(style, found) for style in STYLES.values()]
 
     def stats(self, seconds: int) -> dict[str, Json | None]:
         """How the sagas did that ended within so many seconds, by style; None for a service that does not answer."""
-        found = self._at_once(*(partial(self._stats, style, seconds) for style in STYLES.values()))
-        return dict(zip(STYLES, found, strict=True))
+        found = self._tried(*(self._stats(style, seconds) for style in STYLES.values()))
+        return dict(zip(STYLES, map(known, found), strict=True))
 
-    def _stats(self, style: Style, seconds: int) -> Json | None:
-        return self._optional(style.service, f"{style.base}/stats?seconds={seconds}")
-
-    def _list(self, style: Style, **query: Any) -> Json | None:
-        return self._optional(style.service, f"{style.list}?{urlencode(query)}")
+    def _stats(self, style: Style, seconds: int) -> Read[Json | None]:
+        return self._read(style.service, f"{style.base}/stats?seconds={seconds}")
 
     def find(self, any_id: str) -> list[tuple[str, str]]:
         """Style and id of each saga that has this id, or whose cart or order has it. Raises `Unreachable`."""
-        styles = list(STYLES.values())
-        found = self._at_once(*(partial(self.saga_alone, style, any_id) for style in styles))
-        sagas = [(style.name, any_id) for style, saga in zip(styles, found, strict=True) if saga is not None]
-        return sagas or self._of_cart(any_id) or self._of_order(any_id)
+        until = self._deadline()
+        reads = [self._read(style.service, f"{style.base}/{any_id}") for style in STYLES.values()]
+        found = self._all(*reads, until=until)
+        sagas = [(style, any_id) for style, saga in zip(STYLES, found, strict=True) if saga is not None]
+        return sagas or self._of_cart(any_id, until) or self._of_order(any_id, until)
 
-    def _of_order(self, order_id: str) -> list[tuple[str, str]]:
-        order = self._needed("carrito", f"/orders/{order_id}")
-        sagas = [] if order is None else self._of_cart(str(order["cart_id"]))
+    def _of_order(self, order_id: str, until: float) -> list[tuple[str, str]]:
+        [order] = self._all(self._read("carrito", f"/orders/{order_id}"), until=until)
+        sagas = [] if order is None else self._of_cart(str(order["cart_id"]), until)
         return [saga for saga in sagas if order is not None and saga[1] == str(order["saga_id"])]
 
-    def _of_cart(self, cart_id: str) -> list[tuple[str, str]]:
+    def _of_cart(self, cart_id: str, until: float) -> list[tuple[str, str]]:
         query = urlencode({"cart_id": cart_id, "limit": PAGE})
-        pages = [(style, self._needed(style.service, f"{style.list}?{query}")) for style in STYLES.values()]
-        return [(style.name, str(saga["saga_id"])) for style, page in pages for saga in (page or {}).get("items", ())]
+        reads = [self._read(style.service, f"{style.list}?{query}") for style in STYLES.values()]
+        pages = zip(STYLES, self._all(*reads, until=until), strict=True)
+        return [(style, str(saga["saga_id"])) for style, page in pages for saga in (page or {}).get("items", ())]
 
-    def story(self, style: Style, saga_id: str) -> tuple[Json, list[Json]] | None:
-        """A saga and the items of its timeline; None when there is none. Raises `Unreachable`."""
-        saga = self.saga_alone(style, saga_id)
-        timeline = None if saga is None else self._needed(style.service, f"{style.base}/{saga_id}/timeline")
-        return None if saga is None or timeline is None else (saga, list(timeline["items"]))
+    def stories(self, ids: Mapping[str, str]) -> list[tuple[Json, list[Json]] | None]:
+        """Of each style the saga with this id, and its timeline's items; None when there is none.
+
+        Raises `Unreachable`, or `Refused`.
+        """
+        return self._stories(*((STYLES[style], saga_id) for style, saga_id in ids.items()))
 
     def receipt(self, order_id: str) -> Receipt | None:
         """The receipt of an order; None when there is none. Raises `Unreachable`, or `Refused`."""
-        order = self._needed("carrito", f"/orders/{order_id}")
+        until = self._deadline()
+        [order] = self._all(self._read("carrito", f"/orders/{order_id}"), until=until)
         if order is None:
             return None
         saga_id = str(order["saga_id"])
-        ledger, movements, *sagas = self._at_once(
-            partial(self._needed, "pagos", f"/api/v1/ledger/sagas/{saga_id}"),
-            partial(self._needed, "inventario", f"/api/products/movements/{saga_id}"),
-            *(partial(self._optional, style.service, f"{style.base}/{saga_id}") for style in STYLES.values()),
-        )
-        saga = next((each for each in sagas if each is not None), None)
+        reads = [
+            self._read("pagos", f"/api/v1/ledger/sagas/{saga_id}"),
+            self._read("inventario", f"/api/products/movements/{saga_id}"),
+            *(self._read(style.service, f"{style.base}/{saga_id}") for style in STYLES.values()),
+        ]
+        told, moves, *sagas = self._tried(*reads, until=until)
+        ledger, movements = answered(told), answered(moves)
         if ledger is None or movements is None:
             raise Refused(404, "pagos or inventario is of a version that does not tell what receipts need")
-        return receipt_of(order, ledger["items"], movements["items"], saga)
+        saga = next((each for each in map(known, sagas) if each is not None), None)
+        is_known = saga is not None or not any(isinstance(each, Failure) for each in sagas)
+        return receipt_of(order, ledger["items"], movements["items"], saga, is_known=is_known)
 
     def products(self) -> list[Json]:
         """The first products of which there are any. Raises `Unreachable`."""
         page = self._needed("inventario", f"/api/products?limit={MOST_PRODUCTS}")
         return [each for each in _items(page) or () if each["available"] > 0]
 
-    def operations(self, style: Style, before: str, token: str) -> Json:
-        """A page of what operators did. Raises `Unreachable`, `Refused`, or `TokenNeeded`."""
+    def operations(self, before: str, token: str) -> list[tuple[str, Json | None]]:
+        """By style a page of what operators did; None of a service that does not answer.
+
+        Raises `Refused`, or `TokenNeeded`.
+        """
         query = urlencode({"limit": PAGE, **({"cursor": before} if before else {})})
-        return self._as_operator(style.service, f"{style.base}/operations?{query}", token)
+        found = self._tried(
+            *(
+                (style.service, partial(self._as_operator, style.service, f"{style.base}/operations?{query}", token))
+                for style in STYLES.values()
+            )
+        )
+        for each in found:
+            if isinstance(each, Refused):
+                raise each
+        return list(zip(STYLES, map(known, found), strict=True))
 
     def require_operator(self, token: str) -> None:
         """Ask one saga service, the other if that is away, for what only operators may see.
@@ -180,22 +203,19 @@ class Services(Asking):
         Raises `Refused`, `TokenNeeded`, or `Unreachable` when none is left to say whether this token may see books.
         """
 
-        def is_away(service: str) -> bool:
-            try:
-                self._as_operator(service, "/audit/changes", token)
-            except Unreachable:
-                return True
-            return False
-
-        names = list(self._urls)
-        found = self._at_once(*(partial(is_away, name) for name in names))
-        if all(found):
+        reads = [(name, partial(self._as_operator, name, "/audit/changes", token)) for name in self._urls]
+        found = self._tried(*reads)
+        for each in found:
+            if isinstance(each, Refused):
+                raise each
+        away = [name for name, each in zip(self._urls, found, strict=True) if isinstance(each, Unreachable)]
+        if len(away) == len(reads):
             raise Unreachable(list(self._urls.items()), "No service is there to say who may see the books.")
-        return [name for name, away in zip(names, found, strict=True) if away]
+        return away
 
-    def faults(self, service: str, token: str) -> Json:
-        """What is switched on at a service, and what happened. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
-        return self._as_operator(service, "/faults", token)
+    def faults(self, names: Sequence[str], token: str) -> list[Json | Failure]:
+        """What is switched on at each of these services, and what happened. Raises `TokenNeeded`."""
+        return self._tried(*((name, partial(self._as_operator, name, "/faults", token)) for name in names))
 
     def switch_fault(self, service: str, name: str, body: Json | None, token: str) -> None:
         """Switch a fault on, or off without a body. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
@@ -205,7 +225,7 @@ class Services(Asking):
     def have_faults(self, token: str) -> bool:
         """Whether a checkout can name faults. Raises `Unreachable`, and `Refused` if this cannot be told."""
         try:
-            self.faults("carrito", token)
+            self._as_operator("carrito", "/faults", token)
         except TokenNeeded:
             return True
         except Refused as error:
@@ -240,6 +260,18 @@ class Services(Asking):
     def ask(self, style: Style, saga_id: str, action: str, body: Json, token: str) -> Reply:
         """Have a saga compensated or retried, with the operator's token if there is one. Raises `Unreachable`."""
         return self._post(style.service, f"{style.base}/{saga_id}/{action}", body, bearer(token))
+
+
+def _style_reading(style: Style, found: Mapping[tuple[str, str], Json | Failure | None]) -> StyleReading:
+    stats, ended = (known(found[style.name, part]) for part in ("stats", "ended"))
+    reading = StyleReading(style.name, style.service, stats=stats, ended=ended)
+    if (style.name, "page") not in found:
+        return reading
+    page = found[style.name, "page"]
+    if page is None or isinstance(page, Failure):
+        refused = str(page) if isinstance(page, Refused) else ""
+        return replace(reading, failure=refused or f"{style.service} cannot be reached")
+    return replace(reading, fitting=page["items"], next=str(page["next_cursor"] or ""))
 
 
 def _items(page: Json | None) -> list[Json] | None:

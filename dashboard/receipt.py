@@ -54,12 +54,21 @@ class StockLine:
 
 @dataclass(frozen=True)
 class Receipt:
-    """An order and its lines; `saga` is its saga as a saga service tells it, None where none knows it."""
+    """An order and its lines; `saga` is its saga as a saga service tells it, None where none knows it.
+
+    It is not `is_known` whether there is a saga where a saga service that may have it could not be asked.
+    """
 
     order: Json
     saga: Json | None
     money: list[MoneyLine]
     stock: list[StockLine]
+    is_known: bool = True
+
+    @property
+    def saga_status(self) -> str | None:
+        """The saga's status; `not known` where it could not be asked for, None where there is no such saga."""
+        return str(self.saga["status"]) if self.saga is not None else None if self.is_known else "not known"
 
     @property
     def money_sums(self) -> dict[str, Decimal]:
@@ -88,14 +97,18 @@ class Receipt:
         """How it stands: a receipt need not add up while its saga is under way."""
         if self.saga is not None and self.saga["status"] not in ENDED:
             return State.RUNNING
-        return State.DONE if self.balanced else State.FAILED
+        if self.balanced:
+            return State.DONE
+        return State.FAILED if self.is_known else State.IDLE
 
 
-def receipt_of(order: Json, ledger: Sequence[Json], movements: Sequence[Json], saga: Json | None) -> Receipt:
+def receipt_of(
+    order: Json, ledger: Sequence[Json], movements: Sequence[Json], saga: Json | None, *, is_known: bool = True
+) -> Receipt:
     """The receipt of carrito's order, of pagos's ledger lines and of inventario's movements for its saga."""
     names = {item["product_id"]: str(item["name"]) for item in order["items"]}
     stock = [*_goods(order, names), *(_moved(each, names) for each in movements)]
-    return Receipt(order, saga, _in_order([*_owed(order), *map(_booked, ledger)]), _in_order(stock))
+    return Receipt(order, saga, _in_order([*_owed(order), *map(_booked, ledger)]), _in_order(stock), is_known)
 
 
 def _in_order(lines: list[Any]) -> list[Any]:

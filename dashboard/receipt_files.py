@@ -20,6 +20,7 @@ COLUMNS = (
     "held",
     "amount",
     "currency",
+    "saga_status",
 )
 # What a spreadsheet takes for the beginning of a formula, also after blanks and in full width.
 FORMULAS = tuple("=+-@＝＋－＠\t\r\n")  # noqa: RUF001
@@ -27,13 +28,13 @@ FORMULAS = tuple("=+-@＝＋－＠\t\r\n")  # noqa: RUF001
 
 def as_json(receipt: Receipt) -> dict[str, Any]:
     """The receipt as a JSON object: amounts as numbers with two places, times in ISO 8601."""
-    order, saga = receipt.order, receipt.saga
+    order = receipt.order
     return {
         "order_id": order["id"],
         "saga_id": order["saga_id"],
         "user_id": order["user_id"],
         "status": order["status"],
-        "saga_status": None if saga is None else saga["status"],
+        "saga_status": receipt.saga_status,
         "total": order["total"],
         "currency": order["currency"],
         "balanced": receipt.balanced,
@@ -57,7 +58,7 @@ def as_csv(receipt: Receipt) -> str:
     table = csv.DictWriter(text, COLUMNS, restval="")
     table.writeheader()
     for row in _rows(receipt):
-        ids = {"order_id": receipt.order["id"], "saga_id": receipt.order["saga_id"]}
+        ids = {"order_id": receipt.order["id"], "saga_id": receipt.order["saga_id"], "saga_status": receipt.saga_status}
         table.writerow({name: _cell(value) for name, value in {**ids, **row}.items()})
     return text.getvalue()
 

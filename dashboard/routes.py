@@ -2,15 +2,19 @@
 
 import time
 from dataclasses import fields
+from functools import partial
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, redirect, request
+from flask import Blueprint, Response, abort, current_app, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
 from dashboard.acting import possible
-from dashboard.listing import Filters, listing
+from dashboard.asking import Refused
+from dashboard.listing import Filters, StyleReading, listing
 from dashboard.reading import STYLES, Style, services
+from dashboard.shared_readings import SharedReadings
+from dashboard.streams import Streams
 from dashboard.trends import trends
 from dashboard.web import html, now
 from dashboard.words import STATUSES
@@ -22,7 +26,7 @@ routes = Blueprint("dashboard", __name__)
 def sagas() -> Response:
     """Both styles side by side, and the list that the filters in the URL leave."""
     filters = _filters()
-    readings, samples = services().sagas(filters), trends().watched()
+    readings, samples = _readings(filters), trends().watched()
     return html(pages.sagas_page(listing(filters, readings, samples, time.monotonic()), now()))
 
 
@@ -51,6 +55,16 @@ def search() -> Answer:
     if len(found) == 1:
         return redirect("/sagas/{}/{}".format(*found[0]))
     return redirect("/" + Filters(cart=str(UUID(wanted))).query())
+
+
+def _readings(filters: Filters) -> list[StyleReading]:
+    """What is read for the front page, which all share who know of the same changes."""
+    shared: SharedReadings[tuple[str, Filters], list[StyleReading]] = current_app.extensions["front"]
+    streams: Streams = current_app.extensions["streams"]
+    try:
+        return shared.get((streams.last_id(), filters), partial(services().sagas, filters))
+    except Refused as error:
+        abort(422, str(error))
 
 
 def _filters() -> Filters:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from dashboard.operator_form import COOKIE
 
 Answers = dict[str, Any]  # path with its query -> body; or a pair of status and body; or what makes either
+BLANKS, BLANK_SECONDS = 100, 0.05
 
 
 class Service(ThreadingHTTPServer):
@@ -22,6 +24,7 @@ class Service(ThreadingHTTPServer):
     def __init__(self, answers: Answers) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers
+        self.drips = False  # whether it sends blanks, with which JSON may begin, for five seconds before an answer
         self.asked: list[tuple[str, str, dict[str, str], Any]] = []
 
     @property
@@ -53,8 +56,12 @@ class _Handler(BaseHTTPRequestHandler):
         status, answer = found if isinstance(found, tuple) else (200, found)
         data = json.dumps(answer).encode()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
+        blanks = BLANKS if self.server.drips else 0
+        self.send_header("Content-Length", str(len(data) + blanks))
         self.end_headers()
+        for _ in range(blanks):
+            self.wfile.write(b" ")
+            time.sleep(BLANK_SECONDS)
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:

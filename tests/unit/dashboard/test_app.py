@@ -22,6 +22,14 @@ TOKEN = "operator's own"
 NOBODY = "01a21726-0000-7000-8000-000000000000"
 
 Services = dict[str, Service]
+NO_TIMES = {"latency_ms": {"p50": None, "p95": None}, "books_open_ms": {"p50": None, "p95": None}}
+
+
+def stats(seconds: float = 3600.0, ended: dict[str, int] | None = None, **live: int) -> dict[str, Any]:
+    """As `GET …/stats` says it."""
+    none = dict.fromkeys(("pending", "running", "compensating", "stuck"), 0)
+    over = {"completed": 0, "compensated": 0, **(ended or {})}
+    return {"seconds": seconds, "live": {**none, **live}, "ended": over, "per_second": 0.0, **NO_TIMES}
 
 
 def answers_of(told: dict[str, Any], base: str, listed: str) -> dict[str, dict[str, Any]]:
@@ -41,10 +49,10 @@ def answers_of(told: dict[str, Any], base: str, listed: str) -> dict[str, dict[s
         window: {
             f"{base}/{saga['saga_id']}": saga,
             f"{base}/{saga['saga_id']}/timeline": told["timeline"],
-            f"{listed}?limit=200": page,
             f"{listed}?limit=50": page,
             f"{listed}?status=compensated&limit=50": page,
             f"{listed}?cart_id={cart}&limit=50": page,
+            f"{base}/stats?seconds=3600": stats(ended={saga["status"]: 1}),
         },
     }
 
@@ -71,18 +79,23 @@ def services() -> Iterator[Services]:
 
 @pytest.fixture
 def viewer(services: Services) -> Iterator[FlaskClient]:
-    settings = Settings(
+    app = create_app(settings_of(services))
+    yield app.test_client()
+    for stop in app.extensions["on_stop"]:
+        stop()
+
+
+def settings_of(services: Services, **more: Any) -> Settings:
+    """Of a dashboard that asks these."""
+    return Settings(
         _env_file=None,
         carrito_service_url=services["carrito"].url,
         inventario_service_url=services["inventario"].url,
         pagos_service_url=services["pagos"].url,
         orchestrator_url=services["orchestrator"].url,
         choreography_url=services["choreography"].url,
+        **more,
     )
-    app = create_app(settings)
-    yield app.test_client()
-    for stop in app.extensions["on_stop"]:
-        stop()
 
 
 def said(client: FlaskClient, path: str, status: int = 200) -> str:
@@ -128,15 +141,16 @@ def test_both_styles_are_side_by_side_in_one_list_the_newest_first(viewer: Flask
     page = viewer.get("/").text
     assert page.index(f"/sagas/orchestrated/{SAGA}") < page.index(f"/sagas/choreographed/{OTHER}")
     text = Text(page).text
-    assert "Orchestrated all 1" in text
-    assert "Choreographed all 1" in text
+    assert "Orchestrated live now, and ended within the last hour" in text
+    assert "1 compensated" in text
+    assert "1 completed" in text
 
 
 def test_rate_and_times_of_both_styles_are_shown_and_what_is_not_known_is_a_dash(
     viewer: FlaskClient, services: Services
 ) -> None:
     times = {"latency_ms": {"p50": 84.2, "p95": 1310.0}, "books_open_ms": {"p50": None, "p95": 99.9}}
-    services["orchestrator"].answers["/saga/stats?seconds=60"] = {"per_second": 12.345, **times}
+    services["orchestrator"].answers["/saga/stats?seconds=60"] = {**stats(60), "per_second": 12.345, **times}
     page = said(viewer, "/")
     known = "Per second 12.3 Took p50 84 ms Took p95 1.3 s Books open p50 \u2013 Books open p95 100 ms"
     unknown = "Per second \u2013 Took p50 \u2013 Took p95 \u2013 Books open p50 \u2013 Books open p95 \u2013"
@@ -179,7 +193,7 @@ def test_a_filter_that_means_nothing_is_refused(viewer: FlaskClient, query: str)
 
 
 def test_one_style_s_list_is_shown_when_the_other_s_service_is_away(viewer: FlaskClient, services: Services) -> None:
-    services["choreography"].answers["/saga/choreography/status?limit=200"] = (503, {"detail": "no"})
+    services["choreography"].answers["/saga/choreography/status?limit=50"] = (503, {"detail": "no"})
     page = said(viewer, "/")
     assert "saga_choreography cannot be reached, so its sagas are missing here" in page
     assert "compensated" in page
@@ -187,11 +201,13 @@ def test_one_style_s_list_is_shown_when_the_other_s_service_is_away(viewer: Flas
 
 def test_an_empty_shop_says_what_to_do_next(viewer: FlaskClient, services: Services) -> None:
     for name, path in (("orchestrator", "/saga"), ("choreography", "/saga/choreography/status")):
-        services[name].answers |= {f"{path}?limit={most}": {"items": [], "next_cursor": None} for most in (50, 200)}
+        services[name].answers[f"{path}?limit=50"] = {"items": [], "next_cursor": None}
     assert "make demo" in said(viewer, "/")
 
 
-def test_filters_that_nothing_fits_offer_a_way_back(viewer: FlaskClient) -> None:
+def test_filters_that_nothing_fits_offer_a_way_back(viewer: FlaskClient, services: Services) -> None:
+    for name, path in (("orchestrator", "/saga"), ("choreography", "/saga/choreography/status")):
+        services[name].answers[f"{path}?cart_id={NOBODY}&limit=50"] = {"items": [], "next_cursor": None}
     page = viewer.get(f"/?cart={NOBODY}").text
     assert "No saga is like that" in page
 

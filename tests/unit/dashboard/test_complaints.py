@@ -34,8 +34,8 @@ def summary(**changed: Any) -> dict[str, Any]:
 
 def list_of(*sagas: dict[str, Any], filters: Filters | None = None, stats: Any = STATS) -> str:
     """The front page with these sagas."""
-    reading = StyleReading("orchestrated", "saga_orchestrator", sagas, sagas, stats=stats)
-    other = StyleReading("choreographed", "saga_choreography", [], [], stats=stats)
+    reading = StyleReading("orchestrated", "saga_orchestrator", sagas, stats=stats)
+    other = StyleReading("choreographed", "saga_choreography", [], stats=stats)
     return sagas_page(listing(filters or Filters(), [reading, other]), NOW)
 
 

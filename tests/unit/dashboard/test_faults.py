@@ -108,6 +108,14 @@ def test_what_makes_no_sense_is_refused_with_its_reason(
     assert "are whole numbers" in answer.text or "slow is for one of &lt;i&gt;others" in answer.text
 
 
+def test_a_switch_that_nobody_answered_leaves_the_page_with_why(viewer: FlaskClient, services: Services) -> None:
+    services["carrito"].answers["/faults/slow"] = (503, {"detail": "not <i>now"})
+    answer = viewer.post("/faults/carrito", data=FORM)
+    assert answer.status_code == 503
+    assert "carrito: not &lt;i&gt;now. It may have been switched all the same." in answer.text
+    assert 'hx-get="/faults"' in answer.text
+
+
 def test_nothing_but_faults_of_participants_can_be_switched(viewer: FlaskClient, services: Services) -> None:
     assert viewer.post("/faults/dashboard", data=FORM).status_code == 404
     assert viewer.post("/faults/pagos", data={**FORM, "name": "../orders"}).status_code == 404

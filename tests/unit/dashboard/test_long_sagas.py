@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from dashboard.listing import COUNTED, PAGE, Filters, StyleReading, listing
+from dashboard.listing import PAGE, Filters, StyleReading, listing
 from dashboard.outcome import Reading
 from dashboard.pages import Shown, saga_page, sagas_page
 from dashboard.reading import STYLES
@@ -105,8 +105,8 @@ def test_marks_that_would_cover_each_other_are_drawn_as_one_that_counts_them() -
 
 def test_of_however_many_sagas_the_list_has_one_page_and_leads_on() -> None:
     saga = load("orchestrated-undone")["saga"]
-    many = [{**saga, "saga_id": str(UUID(int=number))} for number in range(COUNTED, 0, -1)]
-    readings = [StyleReading(style, style, many, many[:PAGE], many[PAGE]["saga_id"]) for style in STYLES]
+    many = [{**saga, "saga_id": str(UUID(int=number))} for number in range(2 * PAGE, 0, -1)]
+    readings = [StyleReading(style, style, many[:PAGE], many[PAGE]["saga_id"]) for style in STYLES]
     markup = sagas_page(listing(Filters(), readings), NOW)
     assert markup.count('<tr id="s-') == PAGE
     assert ">older</a>" in markup

@@ -189,6 +189,23 @@ def test_without_one_of_its_services_there_is_no_receipt_and_it_is_said_whose_wo
         assert service in loads(answer.data)["detail"]
 
 
+def test_while_the_saga_cannot_be_asked_for_nothing_is_called_wrong(viewer: FlaskClient, services: Services) -> None:
+    """It may be under way, when a receipt need not add up."""
+    services["orchestrator"].answers[f"/saga/{SAGA}"] = (503, {"detail": "not now"})
+    services["pagos"].answers[f"/api/v1/ledger/sagas/{SAGA}"] = {"items": []}
+    page = viewer.get(PATH).text
+    assert "Not known whether it is settled" in page
+    assert 'class="sum failed"' not in page
+    assert 'role="alert"' not in page
+    told = loads(viewer.get(f"{PATH}.json").data)
+    assert (told["saga_status"], told["balanced"]) == ("not known", False)
+    rows = csv.DictReader(viewer.get(f"{PATH}.csv").text.splitlines())
+    assert {row["saga_status"] for row in rows} == {"not known"}
+    services["orchestrator"].answers[f"/saga/{SAGA}"] = (404, {"detail": "no such saga"})
+    assert "It does not add up to zero" in viewer.get(PATH).text
+    assert loads(viewer.get(f"{PATH}.json").data)["saga_status"] is None
+
+
 def test_a_saga_that_no_service_knows_any_more_has_a_receipt_all_the_same(
     viewer: FlaskClient, services: Services
 ) -> None:

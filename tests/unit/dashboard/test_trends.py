@@ -57,7 +57,7 @@ def test_a_value_that_is_not_of_the_latest_reading_is_told_with_its_age() -> Non
 
 
 def test_the_page_has_a_place_for_curves_before_there_are_any_and_says_them_in_words() -> None:
-    readings = [StyleReading(style, "a service", [], []) for style in ("orchestrated", "choreographed")]
+    readings = [StyleReading(style, "a service", []) for style in ("orchestrated", "choreographed")]
     before = Text(sagas_page(listing(Filters(), readings), NOW))
     after = Text(sagas_page(listing(Filters(), readings, [sample(0.0, 1.5), sample(2.0, 2.5)], 2.0), NOW))
     for page in (before, after):

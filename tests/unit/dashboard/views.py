@@ -37,6 +37,11 @@ COUNTS = Counts(
     in_flight=6,
     trouble="carrito: not <u>now",
 )
+ENDED = {
+    "seconds": 3600.0,
+    "live": {"pending": 0, "running": 3, "compensating": 1, "stuck": 0},
+    "ended": {"completed": 1_204, "compensated": 40},
+}
 PLAN = LoadPlan(rate=20, choreographed=1, declined=5, method="wallet", products="hot")
 
 
@@ -58,8 +63,8 @@ def _front() -> str:
     samples = [Sample(float(at), {"orchestrated": _stats(at), "choreographed": None}) for at in range(0, 40, 2)]
     told = load("orchestrated-retried")["saga"]
     readings = [
-        StyleReading("orchestrated", "saga_orchestrator", [told], [told], stats=_stats(0)),
-        StyleReading("choreographed", "saga_choreography", None, None),
+        StyleReading("orchestrated", "saga_orchestrator", [told], stats=_stats(0), ended=ENDED),
+        StyleReading("choreographed", "saga_choreography", failure="saga_choreography cannot be reached"),
     ]
     return pages.sagas_page(listing(Filters(), readings, samples, 40.0), NOW)
 

@@ -1,0 +1,157 @@
+"""The front page: what is read for it, at once and once for all, and what it says of what could not be read."""
+
+import threading
+from typing import Any
+
+from flask.testing import FlaskClient
+
+from dashboard.app import create_app
+from dashboard.asking import READERS
+from dashboard.shared_readings import SharedReadings
+from shared.testing import wait_until
+from tests.unit.dashboard.test_app import (
+    NOBODY,
+    ORCHESTRATED,
+    OTHER,
+    PAGE,
+    SAGA,
+    Services,
+    said,
+    services,
+    settings_of,
+    stats,
+    viewer,
+)
+
+__all__ = ["services", "viewer"]
+
+PATIENCE = 60.0  # so that nothing hangs
+EMPTY: dict[str, Any] = {"items": [], "next_cursor": None}
+APIS = (("orchestrator", "/saga", "/saga"), ("choreography", "/saga/choreography", "/saga/choreography/status"))
+
+
+def nothing_fits(services: Services, query: str) -> None:
+    for name, _, listed in APIS:
+        services[name].answers[f"{listed}?{query}&limit=50"] = EMPTY
+
+
+def read(services: Services, path: str) -> int:
+    """How often the orchestrator was asked for this."""
+    return [asked for _, asked, *_ in services["orchestrator"].asked].count(path)
+
+
+def test_live_sagas_are_counted_however_many_there_are_and_it_is_said_since_when_the_others_ended(
+    viewer: FlaskClient, services: Services
+) -> None:
+    told = stats(12.5, {"completed": 4_900, "compensated": 100}, running=1_234, stuck=2)
+    services["orchestrator"].answers["/saga/stats?seconds=3600"] = told
+    page = said(viewer, "/")
+    assert "Orchestrated live now, and ended within the last 12.5 s" in page
+    for words in ("1234 running", "2 stuck", "4900 completed", "100 compensated"):
+        assert words in page
+    listed = [path for _, path, *_ in services["orchestrator"].asked if "stats" not in path]
+    assert listed == ["/saga?limit=50"], "nothing is listed to be counted"
+
+
+def test_more_to_look_at_is_offered_where_none_of_the_newest_fits(viewer: FlaskClient, services: Services) -> None:
+    """A service tries a bounded number of sagas against a second filter, and says where to go on."""
+    nothing_fits(services, "status=stuck&user_id=ana")
+    services["orchestrator"].answers["/saga?status=stuck&user_id=ana&limit=50"] = {**EMPTY, "next_cursor": SAGA}
+    page = viewer.get("/?user=ana&status=stuck").text
+    assert "None among the newest that were looked at" in page
+    assert f'href="/?status=stuck&amp;user=ana&amp;before={SAGA}"' in page
+    assert "No saga is like that" not in page
+
+
+def test_a_list_that_could_not_be_read_is_not_called_empty(viewer: FlaskClient, services: Services) -> None:
+    nothing_fits(services, "status=stuck")
+    services["orchestrator"].answers["/saga?status=stuck&limit=50"] = (500, {"detail": "it <b>broke"})
+    page = said(viewer, "/?status=stuck")
+    assert "saga_orchestrator: it <b>broke, so its sagas are missing here" in page
+    assert "No saga is like that" not in page
+    assert "missing" not in said(viewer, "/?status=stuck&style=choreographed"), "the other style was not asked"
+
+
+def test_a_filter_that_a_service_does_not_understand_is_refused_with_its_reason(
+    viewer: FlaskClient, services: Services
+) -> None:
+    services["orchestrator"].answers["/saga?payment_method=shells&limit=50"] = (422, {"detail": "no such <b>method"})
+    assert "no such <b>method" in said(viewer, "/?method=shells", 422)
+
+
+def test_all_that_the_page_shows_is_read_at_the_same_time(viewer: FlaskClient, services: Services) -> None:
+    together = threading.Barrier(6)
+
+    def meet(answer: Any) -> Any:
+        return lambda: (together.wait(5) and None) or answer
+
+    for name, base, listed in APIS:
+        for seconds in (60, 3600):
+            services[name].answers[f"{base}/stats?seconds={seconds}"] = meet(stats())
+        services[name].answers[f"{listed}?limit=50"] = meet(EMPTY)
+    assert "No checkout yet" in said(viewer, "/")
+    assert not together.broken
+
+
+def test_a_service_that_does_not_answer_keeps_nobody_from_reading_the_others(services: Services) -> None:
+    frozen = threading.Event()
+    path = f"/saga/{NOBODY}"
+    for end in ("", "/timeline"):
+        services["orchestrator"].answers[path + end] = lambda: frozen.wait() and (404, {})
+    app = create_app(settings_of(services, dashboard_read_seconds=PATIENCE))
+
+    def look() -> None:
+        app.test_client().get(f"/sagas/orchestrated/{NOBODY}")
+
+    waiting = [threading.Thread(target=look) for _ in range(40)]
+    try:
+        for each in waiting:
+            each.start()
+        wait_until(lambda: len(services["orchestrator"].asked) >= READERS, "it has all its readers", PATIENCE)
+        assert app.test_client().get(f"/sagas/choreographed/{OTHER}").status_code == 200
+        assert all(each.is_alive() for each in waiting), "those who wait for the other one still do"
+    finally:
+        frozen.set()
+        for each in waiting:
+            each.join()
+
+
+def test_a_page_does_not_wait_longer_for_a_service_that_sends_a_little_from_time_to_time(services: Services) -> None:
+    """No read of a socket takes long then: the limit is one of the whole page."""
+    pagos = services["pagos"]
+    pagos.answers[f"/api/v1/payments/saga/{ORCHESTRATED['saga']['cart_id']}"] = {"items": []}
+    pagos.drips = True
+    client = create_app(settings_of(services, dashboard_read_seconds=1)).test_client()
+    assert "Money not known pagos cannot be reached" in said(client, PAGE)
+
+
+def test_those_who_look_at_the_same_list_within_a_moment_share_what_is_read(
+    viewer: FlaskClient, services: Services
+) -> None:
+    begun = threading.Event()
+    done = threading.Event()
+
+    def held() -> Any:
+        begun.set()
+        return done.wait(PATIENCE) and EMPTY
+
+    services["orchestrator"].answers["/saga?limit=50"] = held
+    viewer.application.extensions["front"] = SharedReadings(PATIENCE)
+    others = [threading.Thread(target=lambda: viewer.application.test_client().get("/")) for _ in range(5)]
+    others[0].start()
+    assert begun.wait(PATIENCE)
+    for each in others[1:]:
+        each.start()
+    done.set()
+    for each in others:
+        each.join()
+    viewer.get("/?status=compensated")
+    assert read(services, "/saga?limit=50") == 1
+    assert read(services, "/saga?status=compensated&limit=50") == 1
+
+
+def test_what_was_read_before_a_change_is_not_shown_after_it(viewer: FlaskClient, services: Services) -> None:
+    viewer.get("/")
+    viewer.application.extensions["streams"].feeds[0].ring.add("01a2", (SAGA,))
+    viewer.get("/")
+    assert read(services, "/saga?limit=50") == 2
