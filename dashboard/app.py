@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> Flask:
     made.extensions["auditor"] = Auditor(services.audited)
     reads = {name: partial(services.changes, style) for name, style in STYLES.items()}
     made.extensions["streams"] = streams = Streams(reads, settings.dashboard_streams)
-    made.extensions["front"] = SharedReadings[tuple[str, Filters], list[StyleReading]]()
+    made.extensions["front"] = SharedReadings[tuple[tuple[int, ...], Filters], list[StyleReading]]()
     made.extensions["trends"] = trends = Trends(partial(services.stats, RECENT_SECONDS))
     made.extensions["on_stop"] = [streams.stop, trends.stop]
     made.register_blueprint(routes)
@@ -131,7 +131,8 @@ def _add_errors(made: Flask) -> None:
 def _error(status: int, title: str, detail: str, peers: list[tuple[str, str]] | None = None) -> Response:
     if request.path.endswith(DATA):
         return problem_response(http_problem(status, detail))
-    return html(pages.error_page(status, title, detail, peers), status)
+    again = request.full_path.rstrip("?") if status == 503 and request.method == "GET" else ""
+    return html(pages.error_page(status, title, detail, peers, again), status)
 
 
 def __getattr__(name: str) -> Flask:

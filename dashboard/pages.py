@@ -48,6 +48,7 @@ class Pace(NamedTuple):
     poll: float  # while it is told of no changes
     poll_live: float  # while it is: times go on, and what became of a saga is told by services that tell no changes
     gather: float  # at least so many between two changes
+    after: str = ""  # the id of the last change that it knows, after which it is told of others; empty is none
 
 
 RUNNING, ENDED_ONES, LIST = Pace(1, 2, 0.25), Pace(10, 30, 0.25), Pace(2, 10, 1)
@@ -105,6 +106,7 @@ class Shown(NamedTuple):
 
     possible: Sequence[str] = ()  # what an operator can ask for
     first: int | None = None  # of many entries, the part that has this one, counted from 1
+    after: str = ""  # the id of the last change that was known before the saga was read
 
 
 ALONE = Shown()
@@ -130,7 +132,7 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
         rows=log(part.moments(story), trouble),
         part=part,
         jump="" if jump == part.first else f"?from={jump}",
-        pace=ENDED_ONES if story.has_ended else RUNNING,
+        pace=(ENDED_ONES if story.has_ended else RUNNING)._replace(after=shown.after),
         possible=shown.possible,
     )
 
@@ -148,9 +150,9 @@ def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
     ]
 
 
-def sagas_page(listing: Listing, now: datetime) -> str:
-    """Both styles side by side, and the list."""
-    return _render("sagas.html", listing=listing, now=now, pace=LIST, stats_seconds=STATS_SECONDS)
+def sagas_page(listing: Listing, now: datetime, after: str = "") -> str:
+    """Both styles side by side, and the list; `after` is the id of the last change known before it was read."""
+    return _render("sagas.html", listing=listing, now=now, pace=LIST._replace(after=after), stats_seconds=STATS_SECONDS)
 
 
 def compare_page(
@@ -248,6 +250,12 @@ def token_page(then: str, *, was_wrong: bool) -> str:
     return _render("token.html", then=then, was_wrong=was_wrong)
 
 
-def error_page(status: int, title: str, detail: str, unreachable: list[tuple[str, str]] | None = None) -> str:
-    """What went wrong; `unreachable` names what could not be reached, and where it should be."""
-    return _render("error.html", status=status, title=title, detail=detail, unreachable=unreachable or [])
+def error_page(
+    status: int, title: str, detail: str, unreachable: list[tuple[str, str]] | None = None, again: str = ""
+) -> str:
+    """What went wrong; `unreachable` names what could not be reached, and where it should be.
+
+    The page asks for the path `again` until it is answered; empty is for what no page can ask for.
+    """
+    told = {"status": status, "title": title, "detail": detail, "again": again}
+    return _render("error.html", unreachable=unreachable or [], **told)

@@ -14,7 +14,7 @@ from dashboard.asking import Refused
 from dashboard.listing import Filters, StyleReading, listing
 from dashboard.reading import STYLES, Style, services
 from dashboard.shared_readings import SharedReadings
-from dashboard.streams import Streams
+from dashboard.streams import streams
 from dashboard.trends import trends
 from dashboard.web import html, now
 from dashboard.words import STATUSES
@@ -26,17 +26,19 @@ routes = Blueprint("dashboard", __name__)
 def sagas() -> Response:
     """Both styles side by side, and the list that the filters in the URL leave."""
     filters = _filters()
+    after = streams().last_id()
     readings, samples = _readings(filters), trends().watched()
-    return html(pages.sagas_page(listing(filters, readings, samples, time.monotonic()), now()))
+    return html(pages.sagas_page(listing(filters, readings, samples, time.monotonic()), now(), after))
 
 
 @routes.get("/sagas/<style>/<uuid:saga_id>")
 def saga(style: str, saga_id: UUID) -> Response:
     """One saga."""
+    after = streams().last_id()
     found = services().saga(_style(style), str(saga_id))
     if found is None:
         abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
-    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int))
+    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int), after)
     return html(pages.saga_page(*found, now(), shown))
 
 
@@ -59,10 +61,9 @@ def search() -> Answer:
 
 def _readings(filters: Filters) -> list[StyleReading]:
     """What is read for the front page, which all share who know of the same changes."""
-    shared: SharedReadings[tuple[str, Filters], list[StyleReading]] = current_app.extensions["front"]
-    streams: Streams = current_app.extensions["streams"]
+    shared: SharedReadings[tuple[tuple[int, ...], Filters], list[StyleReading]] = current_app.extensions["front"]
     try:
-        return shared.get((streams.last_id(), filters), partial(services().sagas, filters))
+        return shared.get((streams().position(), filters), partial(services().sagas, filters))
     except Refused as error:
         abort(422, str(error))
 

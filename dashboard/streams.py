@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from flask import current_app
+
 from dashboard.feed import Feed, Read
 from shared.saga.changes import POSITION
 
@@ -50,10 +52,19 @@ class Streams:
             taken.pop_all()  # they are left when the stream is closed
             return Stream(self, seen)
 
-    def last_id(self) -> str:
-        """The id of a message that would be sent now. Whoever knows the sagas as they are now goes on after it."""
+    def position(self) -> tuple[int, ...]:
+        """The numbers of the last changes: what was read at another position may be out of date."""
         with self.news:
-            return BETWEEN.join(feed.ring.last.cursor for feed in self.feeds)
+            return tuple(feed.ring.last.number for feed in self.feeds)
+
+    def last_id(self) -> str:
+        """The id of a message that would be sent now: whoever reads the sagas after this goes on from there.
+
+        Empty as long as it is not known of both feeds.
+        """
+        with self.news:
+            cursors = [feed.ring.last.cursor for feed in self.feeds]
+        return BETWEEN.join(cursors) if all(cursors) else ""
 
     def give_back(self) -> None:
         """A stream has ended; the next one can be opened."""
@@ -123,6 +134,11 @@ def cursors_of(last_id: str, feeds: int) -> list[str]:
     if len(cursors) != feeds:
         return [""] * feeds
     return [cursor if CURSOR.fullmatch(cursor) else "" for cursor in cursors]
+
+
+def streams() -> Streams:
+    """Those of the app, for a request that is being handled."""
+    return current_app.extensions["streams"]  # type: ignore[no-any-return]
 
 
 def has_left(client: Any) -> bool:

@@ -1,6 +1,7 @@
 // Keeps a page current. One of a browser's tabs has the stream of changes and tells the others, since a browser opens
 // no more than six connections to one server. A page asks for itself again when something that it shows has changed;
-// from time to time anyway; and every few seconds while there is no stream. A tab that nobody sees asks for nothing.
+// from time to time anyway; and every few seconds while there is no stream, or where it shows no sagas. A tab that nobody
+// sees asks for nothing. An answer that is no page leaves the page as it is, and is told below it.
 // How it stands is `data-connection` of the body: live, polling, full (as polling, for want of a place) or away.
 const RETRY_MS = 10000; // as the server says to whom it refuses a stream
 const POLL_MS = 2000; // for a page that does not say how often
@@ -9,6 +10,7 @@ const tabs = new BroadcastChannel("live");
 let lastId = ""; // of the last message, heard from whichever tab
 let state = "polling"; // or "live", or "full": the dashboard answers, but has no stream to give
 let isAway = false; // the dashboard does not answer
+let failure = ""; // what it answered instead of the page
 let source = null; // the stream, in the tab that leads
 let stopLeading = null;
 let retry, timer;
@@ -16,10 +18,17 @@ let isAsking = false, isStale = false; // a request is under way; another one is
 let nextAsk = 0; // not before
 
 const page = () => document.getElementById("live");
+const asks = () => Boolean(page()?.dataset.poll); // it keeps current
+const follows = () => Boolean(page()?.dataset.sagas); // and shows sagas, of which it can be told
 const seconds = (name, otherwise) => (page().dataset[name] ? 1000 * page().dataset[name] : otherwise);
 
 function show() {
   document.body.dataset.connection = isAway ? "away" : state;
+  const stale = document.getElementById("stale");
+  if (stale.textContent !== failure) { // else it would be read aloud again
+    stale.textContent = failure;
+  }
+  stale.hidden = !failure;
 }
 
 // Asking for the page
@@ -34,7 +43,7 @@ function ask() {
 
 function plan(milliseconds) {
   clearTimeout(timer);
-  if (!document.hidden && page().dataset.sagas) { // an error that took the page's place asks by itself
+  if (!document.hidden && asks()) {
     timer = setTimeout(ask, Math.max(milliseconds, nextAsk - performance.now()));
   }
 }
@@ -44,6 +53,12 @@ function refresh() {
   if (!isAsking) {
     plan(0);
   }
+}
+
+async function told(answer) {
+  const error = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const words = [...error.querySelectorAll("#live h1, #live h1 + p, #live li")].map((each) => each.textContent.trim());
+  return ["This is how it was: the page could not be read again", ...words].join(". ");
 }
 
 // Hearing of changes
@@ -86,6 +101,9 @@ function connect() {
 }
 
 tabs.addEventListener("message", ({ data }) => {
+  if (!follows()) {
+    return;
+  }
   if (data.kind !== "who leads") {
     hear(data);
   } else if (source) {
@@ -96,7 +114,7 @@ tabs.addEventListener("message", ({ data }) => {
 // Who leads: one of those that are seen, for as long as it is
 
 function look() {
-  if (navigator.locks) { // browsers have them where it is safe: on this machine, or over TLS
+  if (navigator.locks && follows() && !stopLeading) { // browsers have them where it is safe: on this machine, or over TLS
     tabs.postMessage({ kind: "who leads" });
     const waiting = new AbortController();
     stopLeading = () => waiting.abort();
@@ -114,12 +132,14 @@ function leave() {
   source = null;
   state = "polling";
   stopLeading?.();
+  stopLeading = null;
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  if (!page()?.dataset.sagas) {
+  if (!asks()) {
     return; // it shows nothing that changes by itself
   }
+  lastId = page().dataset.after ?? "";
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       leave();
@@ -138,9 +158,12 @@ document.addEventListener("htmx:before:request", (event) => {
     [isAsking, isStale] = [true, false];
   }
   // A dashboard that is gone is shown on the page, and is no error of its script.
-  event.detail.ctx.fetch = (...request) => fetch(...request).then((answer) => {
+  event.detail.ctx.fetch = (...request) => fetch(...request).then(async (answer) => {
     isAway = false;
-    return answer;
+    // A page of an error that asks again may take the place of another one.
+    const isPage = answer.ok || (answer.status === 503 && page().querySelector(".error"));
+    failure = isPage ? "" : await told(answer);
+    return isPage ? answer : new Response(null, { status: 204 });
   }, (error) => {
     if (error.name === "AbortError") {
       throw error;
@@ -154,5 +177,8 @@ document.addEventListener("htmx:finally:request", (event) => {
     isAsking = false;
     nextAsk = performance.now() + seconds("gather", 0);
     plan(isStale ? 0 : seconds(state === "live" ? "pollLive" : "poll", POLL_MS));
+    if (!document.hidden) {
+      look(); // where the page has come that an error stood for
+    }
   }
 });

@@ -96,3 +96,37 @@ def test_while_the_dashboard_is_away_the_page_says_so_and_goes_on_when_it_is_bac
     shop.restart(DASHBOARD)
     stand(page, "completed")
     expect(page.get_by_text("no answer from the dashboard")).to_be_hidden()
+
+
+def test_an_answer_that_is_no_page_leaves_the_page_as_it_is_and_is_told_until_there_is_one(
+    shop: Shop, viewer: OpenViewer
+) -> None:
+    one = viewer()
+    one.expect_in_console(*NOT_ANSWERED)
+    page = one.open("/load")
+    error = '<main id="live"><section class="error"><h1>Unexpected error</h1><p>its log says more</p></section></main>'
+    page.route("**/load", lambda route: route.fulfill(status=500, content_type="text/html", body=error))
+    expect(page.locator("#stale")).to_contain_text("Unexpected error. its log says more")
+    expect(page.get_by_role("heading", name="A steady load")).to_be_visible()
+    page.unroute("**/load")
+    expect(page.locator("#stale")).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["/load", "/books", "/faults", "/operations", "/dead-letters", "/"])
+def test_a_tab_that_nobody_sees_asks_for_nothing(shop: Shop, viewer: OpenViewer, path: str) -> None:
+    page = viewer().context.new_page()
+    page.clock.install()
+    page.goto(path)
+    hide = """(hidden) => {
+      Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.run_for(60_000)
+    page.evaluate("0")
+    assert asked == []
+    with page.expect_request(f"**{path}"):
+        page.evaluate(hide, False)
+        page.clock.run_for(1_000)

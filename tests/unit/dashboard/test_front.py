@@ -1,10 +1,14 @@
 """The front page: what is read for it, at once and once for all, and what it says of what could not be read."""
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 
+from dashboard import pages
 from dashboard.app import create_app
 from dashboard.asking import READERS
 from dashboard.shared_readings import SharedReadings
@@ -25,6 +29,7 @@ from tests.unit.dashboard.test_app import (
 
 __all__ = ["services", "viewer"]
 
+TEMPLATES = sorted((Path(pages.__file__).parent / "templates").glob("*.html"))
 PATIENCE = 60.0  # so that nothing hangs
 EMPTY: dict[str, Any] = {"items": [], "next_cursor": None}
 APIS = (("orchestrator", "/saga", "/saga"), ("choreography", "/saga/choreography", "/saga/choreography/status"))
@@ -155,3 +160,38 @@ def test_what_was_read_before_a_change_is_not_shown_after_it(viewer: FlaskClient
     viewer.application.extensions["streams"].feeds[0].ring.add("01a2", (SAGA,))
     viewer.get("/")
     assert read(services, "/saga?limit=50") == 2
+
+
+def test_the_page_knows_after_which_change_it_was_read_so_that_it_need_not_be_read_again(
+    viewer: FlaskClient, services: Services
+) -> None:
+    streams = viewer.application.extensions["streams"]
+    assert "data-after" not in viewer.get("/").text, "no feed was read yet"
+    for feed, cursor in zip(streams.feeds, ("01a2", "01b3"), strict=True):
+        feed.ring.begin(cursor)
+    for path in ("/", PAGE):
+        assert 'data-after="01a2,01b3"' in viewer.get(path).text
+    with streams.news:
+        joined = [feed.ring.number_at(cursor) for feed, cursor in zip(streams.feeds, ("01a2", "01b3"), strict=True)]
+    assert None not in joined, "who begins there is not told to load the page again"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(pages.__file__).parent / "templates").glob("*.html")), ids=lambda it: it.stem
+)
+def test_no_page_asks_by_a_timer_of_its_own_which_would_go_on_where_nobody_looks(path: Path) -> None:
+    template = path.read_text()
+    assert "every " not in " ".join(re.findall('hx-trigger="([^"]*)"', template))
+    assert template.count('hx-trigger="news"') == template.count("data-poll="), "the script asks, while the tab is seen"
+
+
+def test_an_error_asks_again_for_what_can_be_asked_for(viewer: FlaskClient, services: Services) -> None:
+    services["orchestrator"].answers[f"/saga/{SAGA}"] = (503, {"detail": "not now"})
+    page = viewer.get(f"{PAGE}?from=1").text
+    assert f'hx-get="{PAGE}?from=1"' in page
+    assert "comes back by itself" in page
+    services["orchestrator"].answers[f"/saga/{SAGA}/retry"] = (503, {"detail": "not now"})
+    posted = viewer.post(f"{PAGE}/retry", data={"reason": "x", "by": "y"})
+    assert posted.status_code == 503
+    assert "hx-get" not in posted.text
+    assert "comes back by itself" not in posted.text
