@@ -35,6 +35,11 @@ class Feed:
         self._cursor = ""  # to read from; empty is the present
         self._full = 0  # full pages one after the other
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether it is read: there are viewers, or were a moment ago. Call with `news` held."""
+        return self._thread is not None
+
     def join(self, cursor: str) -> int | None:
         """One more viewer, who knows the changes up to this cursor. Call with `news` held.
 

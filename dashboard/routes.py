@@ -13,7 +13,7 @@ from dashboard.acting import possible
 from dashboard.asking import Refused
 from dashboard.listing import Filters, StyleReading, listing
 from dashboard.reading import STYLES, Style, services
-from dashboard.shared_readings import SharedReadings
+from dashboard.shared_readings import SHARED_SECONDS, SharedReadings
 from dashboard.streams import streams
 from dashboard.trends import trends
 from dashboard.web import html, now
@@ -60,10 +60,14 @@ def search() -> Answer:
 
 
 def _readings(filters: Filters) -> list[StyleReading]:
-    """What is read for the front page, which all share who know of the same changes."""
+    """What is read for the front page, which all share who know of the same changes.
+
+    While no changes are known, only those share it who ask for it at the same time.
+    """
     shared: SharedReadings[tuple[tuple[int, ...], Filters], list[StyleReading]] = current_app.extensions["front"]
+    seconds = SHARED_SECONDS if streams().is_followed() else 0.0
     try:
-        return shared.get((streams().position(), filters), partial(services().sagas, filters))
+        return shared.get((streams().position(), filters), partial(services().sagas, filters), seconds)
     except Refused as error:
         abort(422, str(error))
 

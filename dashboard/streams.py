@@ -52,6 +52,11 @@ class Streams:
             taken.pop_all()  # they are left when the stream is closed
             return Stream(self, seen)
 
+    def is_followed(self) -> bool:
+        """Whether changes are known as they happen: somebody is told of them, and both feeds can be read."""
+        with self.news:
+            return all(feed.is_reading and feed.is_reachable for feed in self.feeds)
+
     def position(self) -> tuple[int, ...]:
         """The numbers of the last changes: what was read at another position may be out of date."""
         with self.news:

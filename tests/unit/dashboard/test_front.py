@@ -2,6 +2,7 @@
 
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -130,32 +131,50 @@ def test_a_page_does_not_wait_longer_for_a_service_that_sends_a_little_from_time
     assert "Money not known pagos cannot be reached" in said(client, PAGE)
 
 
+def follow(viewer: FlaskClient) -> None:
+    """As if somebody were told of changes: both feeds are read."""
+    for feed in viewer.application.extensions["streams"].feeds:
+        feed.is_reachable, feed._thread = True, threading.current_thread()
+
+
 def test_those_who_look_at_the_same_list_within_a_moment_share_what_is_read(
-    viewer: FlaskClient, services: Services
+    viewer: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = threading.Event()
-    done = threading.Event()
-
-    def held() -> Any:
-        begun.set()
-        return done.wait(PATIENCE) and EMPTY
-
-    services["orchestrator"].answers["/saga?limit=50"] = held
-    viewer.application.extensions["front"] = SharedReadings(PATIENCE)
-    others = [threading.Thread(target=lambda: viewer.application.test_client().get("/")) for _ in range(5)]
-    others[0].start()
-    assert begun.wait(PATIENCE)
-    for each in others[1:]:
-        each.start()
-    done.set()
-    for each in others:
-        each.join()
+    monkeypatch.setattr("dashboard.routes.SHARED_SECONDS", PATIENCE)
+    follow(viewer)
+    for _ in range(5):
+        viewer.get("/")
     viewer.get("/?status=compensated")
     assert read(services, "/saga?limit=50") == 1
     assert read(services, "/saga?status=compensated&limit=50") == 1
 
 
+def test_what_is_being_read_is_shared_by_those_who_ask_meanwhile() -> None:
+    shared, begun, go_on = SharedReadings[str, int](), threading.Event(), threading.Event()
+
+    def held() -> int:
+        begun.set()
+        return 7 if go_on.wait(PATIENCE) else 0
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(shared.get, "key", held, 0)
+        assert begun.wait(PATIENCE)
+        future, is_mine = shared._begun("key", 0)
+        go_on.set()
+        assert (first.result(), future.result(), is_mine) == (7, 7, False)
+    assert shared.get("key", lambda: 9, 0) == 9
+
+
+def test_while_nobody_is_told_of_changes_each_look_is_at_what_is_there_then(
+    viewer: FlaskClient, services: Services
+) -> None:
+    viewer.get("/")
+    viewer.get("/")
+    assert read(services, "/saga?limit=50") == 2
+
+
 def test_what_was_read_before_a_change_is_not_shown_after_it(viewer: FlaskClient, services: Services) -> None:
+    follow(viewer)
     viewer.get("/")
     viewer.application.extensions["streams"].feeds[0].ring.add("01a2", (SAGA,))
     viewer.get("/")
