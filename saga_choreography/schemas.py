@@ -13,7 +13,7 @@ from shared.db import Row
 from shared.money import to_decimal
 from shared.saga_states import ENDED, StepStatus
 from shared.saga_views import CheckoutIn, SagaOut, SagaSummary, StepOut
-from shared.schemas import Body, Name, Text, Time, View
+from shared.schemas import Body, Name, Text, Time, TimeIn, View
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
 EventId = Annotated[Text, Field(min_length=1, max_length=200)]  # ids and names of events: whatever a message says
@@ -26,7 +26,7 @@ class LetterFilterIn(Body):
     event: EventId | None = None
     saga_id: UUID | None = None
     error: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
-    parked_before: Time | None = None
+    parked_before: TimeIn | None = None
 
 
 class DeadLettersQuery(LetterFilterIn):

@@ -70,6 +70,13 @@ def _amount(value: object) -> int:
     return minor
 
 
+def _as_text(value: object) -> object:
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        return value
+    raise ValueError("must be a date and time as in RFC 3339, such as 2026-01-31T12:00:00Z")
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 _OUT = WithJsonSchema({"type": "number", "description": "exact, two decimal places"}, mode="serialization")
 _IN = {
     "anyOf": [
@@ -104,6 +111,7 @@ Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_QUANTITY), BeforeValidato
 Amount = Annotated[int, BeforeValidator(_amount), WithJsonSchema(_IN, mode="validation")]  # minor units
 Money = Annotated[Decimal, _OUT]
 Time = AwareDatetime
+TimeIn = Annotated[AwareDatetime, BeforeValidator(_as_text)]  # no number, which may be seconds or milliseconds
 Address = (
     Annotated[Name, Field(description="a line of text")]
     | Annotated[dict[Text, Name], Field(min_length=1, max_length=20)]
