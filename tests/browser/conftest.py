@@ -1,6 +1,5 @@
 """One shop of real processes, and one browser, for all tests of this folder."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -25,8 +24,7 @@ OpenViewer = Callable[..., Viewer]
 @pytest.fixture(scope="package")
 def _browser() -> Iterator[Browser]:
     if (path := chromium()) is None:
-        reason = "no Chromium is installed (Debian: apt install chromium); CHROMIUM can name one"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+        pytest.skip("no Chromium is installed (Debian: apt install chromium); CHROMIUM can name one")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         yield launch(playwright.chromium, path)
