@@ -47,7 +47,7 @@ def test_purging_disturbs_no_checkout_and_no_checkout_stops_the_purge(shop: Shop
     with ThreadPoolExecutor(CUSTOMERS) as pool:
         for served in [pool.submit(customers.insist, wish) for wish in customers.wishes]:
             served.result()
-    wait_until(lambda: oldest_days() < 1, "all that is old is gone", seconds=120)
+    wait_until(lambda: oldest_days() < 1, "all that is old is gone", seconds=600)
     shop.until_quiet()
     customers.check()
     assert shop.get(CHOREOGRAPHY, "/saga/choreography/dead-letters").body["items"] == []
