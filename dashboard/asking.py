@@ -148,6 +148,11 @@ def refusal(service: str, reply: Reply) -> Refused:
     return Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
 
 
+def fits_header(text: str) -> bool:
+    """Whether a header can hold it: printable ASCII."""
+    return text.isascii() and text.isprintable()
+
+
 def bearer(token: str) -> Mapping[str, str]:
     """The header that shows an operator's token; none without a token."""
     return {"Authorization": f"Bearer {token}"} if token else {}

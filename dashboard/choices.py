@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 
 from werkzeug.datastructures import MultiDict
 
+from dashboard.asking import fits_header
+
 Json = Mapping[str, Any]
 
 LINES = 3  # of a cart that is made here: enough to see several products held and sold together
@@ -69,7 +71,7 @@ class Choices:
     @property
     def header(self) -> str:
         """The fault as a checkout names it in `X-Fault`; raises `ValueError` for what no header can hold."""
-        if not (self.fault.isascii() and self.fault.isprintable()):
+        if not fits_header(self.fault):
             raise ValueError("A fault is written in printable ASCII characters.")
         return self.fault
 

@@ -3,10 +3,10 @@
 import socket
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, request
 
 from dashboard import pages
-from dashboard.streams import HEARTBEAT_SECONDS, Streams
+from dashboard.streams import HEARTBEAT_SECONDS, streams
 from dashboard.web import html
 from shared.browsers import OWN_PAGES
 
@@ -27,8 +27,7 @@ def live() -> Response:
         abort(403, "a page of another site gets no stream here")
     client = request.environ.get("gunicorn.socket")
     _give_up_when_vanished(client)  # before there is a place that would have to be given back
-    streams: Streams = current_app.extensions["streams"]
-    stream = streams.open(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
+    stream = streams().open(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
     if stream is None:
         markup = pages.error_page(503, "Too many viewers", "Pages ask every few seconds instead of being told.")
         answer = html(markup, 503)

@@ -14,11 +14,11 @@ import structlog
 
 from dashboard.load_counts import Counting, Counts, Outcome
 from dashboard.load_plan import LoadPlan, Mix, Planned
+from dashboard.reading import STYLES
 
 MOST_IN_FLIGHT = 32  # threads; at the highest rate, enough for answers that take 0.6 s
 UNWATCHED_SECONDS = 60.0  # since the last page was asked for: a page that is open asks every few seconds
 NOBODY_LOOKS = "nobody looked for a minute"
-STYLES = ("orchestrated", "choreographed")
 log = structlog.get_logger()
 
 # One checkout: what became of it, how many milliseconds its acceptance took, and why it was not accepted.
@@ -33,7 +33,7 @@ class Run:
     products: Mapping[str, Sequence[int]]
     began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     why_ended: str = ""
-    counting: Counting = field(default_factory=lambda: Counting(STYLES))
+    counting: Counting = field(default_factory=lambda: Counting(tuple(STYLES)))
     mix: Mix = field(default_factory=Mix)
 
 
@@ -45,7 +45,7 @@ class LoadState:
     is_running: bool = False
     began_at: datetime | None = None
     why_ended: str = ""
-    counts: Counts = field(default_factory=lambda: Counting(STYLES).now())
+    counts: Counts = field(default_factory=lambda: Counting(tuple(STYLES)).now())
 
 
 class LoadDriver:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from dashboard.asking import Refused, TokenNeeded, Unreachable, bearer, refusal
+from dashboard.asking import Refused, TokenNeeded, Unreachable, bearer
 from dashboard.config import Settings
 from dashboard.load_counts import Outcome
 from dashboard.load_plan import SPREAD, LoadPlan, Planned
@@ -16,7 +16,7 @@ from shared.ids import new_id
 
 Json = Mapping[str, Any]
 
-USER, ADDRESS = "load", "1 High Street"
+USER = "load"
 PRICE = "12.50"
 ENOUGH = 500_000  # of each product: for more than two hours of all checkouts buying the same one, at the highest rate
 RICH = Decimal(1_000_000)  # in the wallet, for 80,000 checkouts
@@ -47,11 +47,10 @@ class LoadShop(Services):
     def send(self, planned: Planned) -> tuple[Outcome, float, str]:
         """Check a new cart out; what became of it, how many milliseconds its acceptance took, and why it was not."""
         line = {"product_id": planned.product, "quantity": 1}
-        wish = {"user_id": USER, "payment_method": planned.method, "billing_address": ADDRESS}
         try:
             cart_id = self.fill_cart(USER, [line])
             began = time.perf_counter()
-            self.check_out({**wish, "cart_id": cart_id, "saga_pattern": planned.style})
+            self.check_out(cart_id, planned.style, {"user_id": USER, "payment_method": planned.method})
         except Refused as error:
             return ("refused" if error.status < 500 or error.status == NOT_NOW else "failed"), 0.0, str(error)
         except (Unreachable, TokenNeeded) as error:
@@ -87,9 +86,4 @@ class LoadShop(Services):
             self._made("pagos", f"{path}/deposits", {"amount": str(RICH - there)}, token)
 
     def _made(self, service: str, path: str, body: Json, token: str) -> Json:
-        reply = self._post(service, path, body, {"Idempotency-Key": f'"{new_id()}"', **bearer(token)})
-        if reply.status == 401:
-            raise TokenNeeded
-        if reply.status >= 300:
-            raise refusal(service, reply)
-        return reply.body
+        return self._done(service, path, body, {"Idempotency-Key": f'"{new_id()}"', **bearer(token)})

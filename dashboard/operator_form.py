@@ -10,7 +10,7 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.wrappers import Response as Answer
 
-from dashboard.asking import TokenNeeded
+from dashboard.asking import TokenNeeded, fits_header
 from dashboard.operator_sessions import OperatorSessions
 from shared.http_client import Reply
 
@@ -26,7 +26,7 @@ def reason_and_name() -> dict[str, str]:
 def typed_token() -> str:
     """The token that was typed into the form; empty without. Raises `TokenNeeded` for what no header can hold."""
     typed = request.form.get("token", "").strip()
-    if not (typed.isascii() and typed.isprintable()):
+    if not fits_header(typed):
         raise TokenNeeded
     return typed
 

@@ -79,15 +79,18 @@ def _environment() -> Environment:
 def _time(value: str | datetime, now: datetime) -> Markup:
     """How long ago, with the exact time when it is pointed at."""
     then = datetime.fromisoformat(value) if isinstance(value, str) else value
-    exact = then.isoformat(sep=" ", timespec="milliseconds")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, ago(then, now))
+    return _moment(then, ago(then, now))
 
 
 def _due(value: str, now: datetime) -> Markup:
     """When something is to happen, with the exact time when it is pointed at."""
     then = datetime.fromisoformat(value)
+    return _moment(then, due(then, now))
+
+
+def _moment(then: datetime, words: str) -> Markup:
     exact = then.isoformat(sep=" ", timespec="milliseconds")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, due(then, now))
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, words)
 
 
 def _took(saga: Json, now: datetime) -> str:

@@ -21,6 +21,7 @@ MOST_PRODUCTS = 200  # as many as one request lists
 MOST_LETTERS = 200  # of each service; as many as one request lists
 REDRIVE_SECONDS = 20  # beyond what a read may take: thousands of messages are moved one by one
 DEAD_LETTERS = "/saga/choreography/dead-letters"
+ADDRESS = "1 High Street"  # no more than what a checkout wants of one
 
 
 @dataclass(frozen=True)
@@ -241,13 +242,15 @@ class Services(Asking):
             self._done("carrito", f"/carts/{cart_id}/items", line)
         return cart_id
 
-    def check_out(self, wish: Json, fault: str = "", token: str = "") -> str:
-        """The id of the saga that checks a cart out, and suffers these faults.
+    def check_out(self, cart_id: str, style: str, wish: Json, fault: str = "", token: str = "") -> str:
+        """The id of the saga that checks a cart out in this style, and suffers these faults.
 
-        Raises `Unreachable`, `Refused`, or `TokenNeeded`: faults are for operators.
+        `wish` has the `user_id` and the `payment_method`. Raises `Unreachable`, `Refused`, or `TokenNeeded`: faults
+        are for operators.
         """
+        body = {"cart_id": cart_id, "saga_pattern": style, "billing_address": ADDRESS, **wish}
         headers = {"X-Fault": fault, **bearer(token)} if fault else {}
-        return str(self._done("carrito", "/checkout/saga", wish, headers)["saga_id"])
+        return str(self._done("carrito", "/checkout/saga", body, headers)["saga_id"])
 
     def _done(self, service: str, path: str, body: Json, headers: Json | None = None) -> Json:
         reply = self._post(service, path, body, headers or {})
