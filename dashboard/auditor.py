@@ -64,9 +64,9 @@ class Auditor:
         """What is known now. Begins an audit with this token if one is due, and none is under way."""
         with self._lock:
             if may_begin and self._known.running is None and time.monotonic() >= self._due:
-                self._known = replace(self._known, running=Run(datetime.now(UTC)))
                 audit = threading.Thread(target=self._run, args=(token,), name="audit", daemon=True)
-                audit.start()
+                audit.start()  # or it raises, and none is under way
+                self._known = replace(self._known, running=Run(datetime.now(UTC)))
             return self._known
 
     def _run(self, token: str) -> None:

@@ -71,8 +71,9 @@ class LoadDriver:
                 self._run.plan, self._run.products = plan, products
                 self._changed.notify_all()
                 return
-            self._run = Run(plan, products)
-            threading.Thread(target=self._keep_time, args=(self._run,), name="load", daemon=True).start()
+            run = Run(plan, products)
+            threading.Thread(target=self._keep_time, args=(run,), name="load", daemon=True).start()
+            self._run = run
         log.info("load begins", plan=plan.said)
 
     def stop(self, why: str) -> None:

@@ -36,8 +36,8 @@ class Trends:
         with self._lock:
             self._seen = time.monotonic()
             if not self._reads:
-                self._reads = True
                 threading.Thread(target=self._follow, name="trends", daemon=True).start()
+                self._reads = True  # not if it could not start: the next one who looks tries again
             return list(self._samples)
 
     def stop(self) -> None:
