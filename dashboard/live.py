@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, request
 from dashboard import pages
 from dashboard.streams import HEARTBEAT_SECONDS, streams
 from dashboard.web import html
-from shared.browsers import OWN_PAGES
+from shared import browsers
 
 routes = Blueprint("live", __name__)
 
@@ -23,7 +23,7 @@ def live() -> Response:
 
     Pages of other sites could not read them, but would take places (403).
     """
-    if request.headers.get("Sec-Fetch-Site", "none") not in OWN_PAGES:
+    if not browsers.is_of_own_page():
         abort(403, "a page of another site gets no stream here")
     client = request.environ.get("gunicorn.socket")
     _give_up_when_vanished(client)  # before there is a place that would have to be given back

@@ -16,6 +16,7 @@ from dashboard.load_shop import LoadShop
 from dashboard.operator_form import token
 from dashboard.reading import services
 from dashboard.web import html, now
+from shared import browsers
 
 routes = Blueprint("loading", __name__)
 
@@ -36,8 +37,7 @@ def install(app: Flask, settings: Settings) -> None:
 @routes.after_app_request
 def seen(response: Response) -> Response:
     """Who was shown any page, or is told of changes, may be watching what the load does."""
-    is_from_elsewhere = request.headers.get("Sec-Fetch-Site") == "cross-site"
-    if response.status_code == 200 and response.mimetype in LOOKED_AT and not is_from_elsewhere:
+    if response.status_code == 200 and response.mimetype in LOOKED_AT and browsers.is_of_own_page():
         _load()[1].seen()
     return response
 

@@ -77,7 +77,12 @@ def _is_from_elsewhere(authority: str, added: frozenset[str]) -> bool:
         here, there = _split(authority), _split(page.netloc)
         if (here[0], here[1] or default) != (there[0], there[1] or default):
             return True
-    return request.headers.get("Sec-Fetch-Site", "none") not in OWN_PAGES
+    return not is_of_own_page()
+
+
+def is_of_own_page() -> bool:
+    """Whether the request is not sent by a browser for a page of another site, or of another port of this machine."""
+    return request.headers.get("Sec-Fetch-Site", "none") in OWN_PAGES
 
 
 def _page(origin: str) -> SplitResult | None:

@@ -268,6 +268,7 @@ def test_only_operators_start_change_and_stop_it(viewer: FlaskClient, services: 
     [
         ("/load", {"Host": "evil.example"}),
         ("/load", {"Sec-Fetch-Site": "cross-site"}),
+        ("/load", {"Sec-Fetch-Site": "same-site"}),  # of another port of this machine
         ("/nothing", {}),
         ("/operations", {}),
         ("/health", {}),
