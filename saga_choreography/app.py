@@ -13,7 +13,7 @@ from saga_choreography.grouped import Grouped
 from saga_choreography.metrics import LiveSagas
 from saga_choreography.models import db
 from saga_choreography.purges import PURGES
-from saga_choreography.recording import CHANGED, ENDS
+from saga_choreography.recording import ENDS
 from saga_choreography.routes import routes
 from saga_choreography.source import SOURCE
 from shared.carts import Carts
@@ -40,8 +40,7 @@ def create_app(settings: Settings) -> ServiceApp:
         settings.carrito_service_url, settings.service_token, "choreographed", settings.carrito_places
     )
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
-    watchers = Endings(settings.database_url, CHANGED, settings.watching_places)
-    service_app.extensions["changes"] = ChangeFeed(SOURCE, watchers, settings.most_wait_seconds)
+    service_app.extensions["changes"] = ChangeFeed(SOURCE, settings.watching_places, settings.most_wait_seconds)
     service_app.extensions["metrics"].register(LiveSagas())
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app

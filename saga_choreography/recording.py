@@ -31,8 +31,7 @@ from shared.prepared import prepared
 from shared.retention import TooOld, retention_of, too_old_sql
 from shared.saga_states import ENDED
 
-# Channels: the sagas that ended are named; what people see of some saga has changed.
-ENDS, CHANGED = "choreography_ended", "choreography_changed"
+ENDS = "choreography_ended"  # channel: the sagas that ended are named
 
 # The rows of new sagas are made in passing: each with its cart, and everything else still unknown.
 STORE = prepared(f"""
@@ -80,8 +79,7 @@ WITH saved AS (
      WHERE saga.saga_id = seen.saga_id
     RETURNING saga.saga_id, seen.ends
 )
-SELECT pg_notify(CAST(:changed AS text), ''),
-       CASE WHEN ends THEN pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) END FROM saved
+SELECT pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) FROM saved WHERE ends
 """)
 
 
@@ -133,7 +131,7 @@ def _locked(uow: Connection, saga_ids: Iterable[UUID]) -> Sequence[Row]:
 
 def _save(uow: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) -> None:
     rows = [_saga_row(row, facts) for row, facts in merged]
-    uow.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS, "changed": CHANGED})
+    uow.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS})
 
 
 def _event_row(event: Event) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 from saga_choreography.domain import Cancellation, CartRefused, Checkout, Limits, Resend, SagaEnded, SagaNotFound
 from saga_choreography.models import events, notes, outbox, sagas
 from saga_choreography.projection import fault_of, turned_back
-from saga_choreography.recording import CHANGED, record
+from saga_choreography.recording import record
 from shared.db import Row
 from shared.errors import Conflict
 from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
@@ -30,7 +30,7 @@ SELECT saga_id, cart_id, CAST('{{}}' AS json), user_id, payment_method,
  WHERE NOT {too_old_sql("saga_id", ":kept")}
  ORDER BY saga_id
 ON CONFLICT DO NOTHING
-RETURNING saga_id, pg_notify(CAST(:changed AS text), '')
+RETURNING saga_id
 """)  # noqa: S608  (our own)
 SHOW = prepared(f"""
 SELECT {columns_of(sagas)} FROM saga_choreography.sagas WHERE saga_id = ANY(CAST(:ids AS uuid[]))
@@ -47,7 +47,7 @@ def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> 
     by_id = {each.saga_id: each for each in checkouts}
     times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(uow).sagas}
     rows = dumps([vars(each) for each in by_id.values()])
-    new = set(uow.scalars(REGISTER, {"rows": rows, "changed": CHANGED, **times}))
+    new = set(uow.scalars(REGISTER, {"rows": rows, **times}))
     known = {saga_id: {**vars(by_id[saga_id]), "status": SagaStatus.PENDING} for saga_id in new}
     if older := by_id.keys() - new:
         known.update({row["saga_id"]: dict(row) for row in uow.execute(SHOW, {"ids": list(older)}).mappings()})

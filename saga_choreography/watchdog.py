@@ -13,11 +13,9 @@ from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Cancellation, Limits, Resend
 from saga_choreography.models import db
 from saga_choreography.projection import may_be_late
-from saga_choreography.recording import CHANGED
 from shared.db import Row
 from shared.json_codec import dumps
 from shared.saga_states import SagaStatus
-from shared.wakeup import notify
 
 BY = "watchdog"
 BATCH = 100  # enough to go together, few enough to let others through
@@ -92,4 +90,3 @@ def _watch(uow: Connection, rows: Sequence[Row], limits: Limits) -> None:
         for row in rows
     ]
     uow.execute(WATCH, {"rows": dumps(seen), "resend": limits.resend_seconds, "stuck": limits.stuck_seconds})
-    notify(uow, CHANGED)

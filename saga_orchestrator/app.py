@@ -15,7 +15,7 @@ from saga_orchestrator.models import db
 from saga_orchestrator.purges import PURGES
 from saga_orchestrator.routes import routes
 from saga_orchestrator.source import SOURCE
-from saga_orchestrator.store import CHANGED, ENDS
+from saga_orchestrator.store import ENDS
 from shared.carts import Carts
 from shared.purge_metrics import PurgeMetrics
 from shared.saga.changes import ChangeFeed
@@ -37,8 +37,7 @@ def create_app(settings: Settings) -> ServiceApp:
         settings.carrito_service_url, settings.service_token, "orchestrated", settings.carrito_places
     )
     service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
-    watchers = Endings(settings.database_url, CHANGED, settings.watching_places)
-    service_app.extensions["changes"] = ChangeFeed(SOURCE, watchers, settings.most_wait_seconds)
+    service_app.extensions["changes"] = ChangeFeed(SOURCE, settings.watching_places, settings.most_wait_seconds)
     service_app.extensions["metrics"].register(LiveSagas())
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app

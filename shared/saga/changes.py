@@ -3,23 +3,26 @@
 A row's `changed` is the transaction that wrote it last. A transaction with a lower number may still commit after one
 with a higher number, so the feed reads only below the lowest number that is still running (`pg_snapshot_xmin`): there,
 nothing can be added any more.
+
+Who waits looks again and again. A notification with every write would cost each saga more than all of its viewers'
+looking does: PostgreSQL wakes every connection that listens to anything for it
+(`docs/decisions/0016-the-change-feed-is-polled.md`).
 """
 
 from dataclasses import dataclass
+from threading import BoundedSemaphore
+from time import monotonic, sleep
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Connection, exists, literal, select, text, tuple_
+from sqlalchemy import Connection, literal, select, text, tuple_
 
 from shared.audit_log import NEXT, PLACE
 from shared.saga.source import SagaSource
 from shared.saga_views import SagaSummary
 from shared.schemas import Body, View
-from shared.waiting import Endings
 
-ANY = ""  # what is notified when some saga changed
-# How soon to look again when a saga changed but an older transaction still runs, whose end nobody is told.
-LOOK_AGAIN_SECONDS = 0.1
+POLL_SECONDS = 0.2  # who waits looks as often as this: a viewer sees it at once, and a look costs a millisecond
 LOWEST = UUID(int=0)
 POSITION = r"^[0-9]{1,20}-[0-9]{1,10}-[0-9]{1,10}\.[0-9]{1,18}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _HERE = text(f"SELECT ({PLACE}) AS place, ({NEXT}) AS horizon")
@@ -64,48 +67,40 @@ class Position:
         return cls(place, int(changed), UUID(saga_id))
 
 
-@dataclass(frozen=True)
-class Page:
-    """What was found; `pending` says that more has changed than may be read yet."""
-
-    out: SagaChangesOut
-    pending: bool = False
-
-
 class ChangeFeed:
     """One service's feed; a request that waits holds no connection to the database meanwhile."""
 
-    def __init__(self, source: SagaSource, wakes: Endings, most_seconds: float) -> None:
-        """`wakes` is told `ANY` whenever a saga changed; nobody waits for longer than `most_seconds`."""
-        self._source, self._wakes, self._most_seconds = source, wakes, most_seconds
-
-    def close(self) -> None:
-        """Wait for no more changes."""
-        self._wakes.close()
+    def __init__(self, source: SagaSource, places: int, most_seconds: float) -> None:
+        """`places` requests may wait at once, none for longer than `most_seconds`; a further one is answered at once."""
+        self._source, self._most_seconds = source, most_seconds
+        self.places = BoundedSemaphore(places)
 
     def read(self, query: SagaChangesQuery) -> SagaChangesOut:
         """What changed after the position, at once or as soon as something has."""
+        until = monotonic() + min(query.wait, self._most_seconds)
+        page = self._look(query)
+        if query.after is None or not query.wait or not self.places.acquire(blocking=False):
+            return page
+        try:
+            while not (page.items or page.reset) and (left := until - monotonic()) > 0:
+                sleep(min(left, POLL_SECONDS))
+                page = self._look(query)
+        finally:
+            self.places.release()
+        return page
+
+    def _look(self, query: SagaChangesQuery) -> SagaChangesOut:
         after = None if query.after is None else Position.parse(query.after)
-        seconds = 0.0 if after is None else min(float(query.wait), self._most_seconds)
-        with self._wakes.place(ANY, seconds) as place:
-            page = self._look(after, query.limit)
-            while place is not None and not (page.out.items or page.out.reset):
-                if not place.wait(LOOK_AGAIN_SECONDS if page.pending else None):
-                    break
-                page = self._look(after, query.limit)
-        return page.out
-
-    def _look(self, after: Position | None, limit: int) -> Page:
         with self._source.database.transaction() as connection:
-            return page_of(connection, self._source, after, limit)
+            return page_of(connection, self._source, after, query.limit)
 
 
-def page_of(connection: Connection, source: SagaSource, after: Position | None, limit: int) -> Page:
+def page_of(connection: Connection, source: SagaSource, after: Position | None, limit: int) -> SagaChangesOut:
     """Up to `limit` sagas that changed after the position, as far as that is settled."""
     place, horizon = connection.execute(_HERE).one()
     here = Position(place, horizon, LOWEST)
     if after is None or after.place != place or after.changed > horizon:
-        return Page(SagaChangesOut(items=[], next=str(here), reset=after is not None))
+        return SagaChangesOut(items=[], next=str(here), reset=after is not None)
     changed, saga_id = source.sagas.c.changed, source.sagas.c.saga_id
     statement = (
         select(source.sagas)
@@ -116,5 +111,4 @@ def page_of(connection: Connection, source: SagaSource, after: Position | None, 
     rows = connection.execute(statement).mappings().all()
     items = [source.summary(row) for row in rows]
     end = Position(place, rows[-1]["changed"], rows[-1]["saga_id"]) if len(rows) == limit else here
-    pending = not rows and bool(connection.scalar(select(exists().where(changed >= horizon))))
-    return Page(SagaChangesOut(items=items, next=str(end), reset=False), pending)
+    return SagaChangesOut(items=items, next=str(end), reset=False)

@@ -6,6 +6,7 @@ Other transactions may run on the server meanwhile, such as PostgreSQL's own, so
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -100,30 +101,45 @@ def test_what_an_older_transaction_may_still_add_is_waited_for(stage: Stage, old
     assert [item["saga_id"] for item in settled(stage, position, 1)] == [str(saga_id)]
 
 
-def test_who_waits_is_told_as_soon_as_a_saga_changes(stage: Stage) -> None:
-    position = stage.read("/changes")["next"]
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once somebody waits to look again."""
+    waits = threading.Event()
+
+    def note(seconds: float) -> None:
+        waits.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr("shared.saga.changes.sleep", note)
+    return waits
+
+
+@contextmanager
+def one_who_waits(stage: Stage, position: str, waits: threading.Event) -> Iterator[list[list[str]]]:
+    """Somebody waits for changes already; what he was told, once this is over."""
     told: list[list[str]] = []
     waiter = threading.Thread(target=lambda: told.append(changed(stage, position, wait=MOST_WAIT)))
-    began = time.monotonic()
     waiter.start()
-    waits = stage.client.application.extensions["changes"]._wakes._waiting
-    wait_until(lambda: bool(waits), "a request that waits")
-    saga_id = stage.begun()
+    assert waits.wait(HANG_SECONDS)
+    yield told
     waiter.join(HANG_SECONDS)
+
+
+def test_who_waits_is_told_as_soon_as_a_saga_changes(stage: Stage, waits: threading.Event) -> None:
+    began = time.monotonic()
+    with one_who_waits(stage, stage.read("/changes")["next"], waits) as told:
+        saga_id = stage.begun()
     assert told == [[str(saga_id)]]
     assert time.monotonic() - began < 30  # the longest wait
 
 
-def test_who_waits_is_told_once_the_older_transaction_is_over(stage: Stage, older_transaction: Any) -> None:
+def test_who_waits_is_told_once_the_older_transaction_is_over(
+    stage: Stage, older_transaction: Any, waits: threading.Event
+) -> None:
     position = stage.read("/changes")["next"]
     saga_id = stage.completed()
-    told: list[list[str]] = []
-    waiter = threading.Thread(target=lambda: told.append(changed(stage, position, wait=MOST_WAIT)))
-    waiter.start()
-    waits = stage.client.application.extensions["changes"]._wakes._waiting
-    wait_until(lambda: bool(waits), "a request that waits")
-    older_transaction.commit()
-    waiter.join(HANG_SECONDS)
+    with one_who_waits(stage, position, waits) as told:
+        older_transaction.commit()
     assert told == [[str(saga_id)]]
 
 
@@ -135,7 +151,7 @@ def test_who_waits_in_vain_is_answered_in_time(stage: Stage) -> None:
 def test_those_who_have_no_place_to_wait_are_answered_at_once(stage: Stage) -> None:
     feed = stage.client.application.extensions["changes"]
     position = stage.read("/changes")["next"]
-    while feed._wakes._places.acquire(blocking=False):
+    while feed.places.acquire(blocking=False):
         pass
     began = time.monotonic()
     assert changed(stage, position, wait=MOST_WAIT) == []
