@@ -63,46 +63,46 @@ _RELEASE = prepared(f"""
 """)  # noqa: S608  (our own)
 
 
-def create_cart(uow: Connection, user_id: str) -> Cart:
+def create_cart(connection: Connection, user_id: str) -> Cart:
     """An empty, open cart."""
-    row = uow.execute(insert(carts).values(id=new_id(), user_id=user_id).returning(carts)).mappings().one()
+    row = connection.execute(insert(carts).values(id=new_id(), user_id=user_id).returning(carts)).mappings().one()
     return Cart(row, [])
 
 
-def get_cart(uow: Connection, cart_id: UUID) -> Cart:
+def get_cart(connection: Connection, cart_id: UUID) -> Cart:
     """One cart; raises `CartNotFound`."""
-    row = uow.execute(select(carts).where(carts.c.id == cart_id)).mappings().first()
+    row = connection.execute(select(carts).where(carts.c.id == cart_id)).mappings().first()
     if row is None:
         raise CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
-    return _with_items(uow, row)
+    return _with_items(connection, row)
 
 
-def add_item(uow: Connection, cart_id: UUID, product: Product, quantity: int) -> Cart:
+def add_item(connection: Connection, cart_id: UUID, product: Product, quantity: int) -> Cart:
     """Put so many more of a product in, at inventario's present price.
 
     Raises `CartNotFound`, `CartNotOpen`, `CartFull`, and `NotEnoughStock` for what the cart would hold then.
     """
-    row = _touched(uow, cart_id)
+    row = _touched(connection, cart_id)
     line = {"name": product.name, "unit_price_minor": product.price_minor}
     put = upsert(cart_items).values(cart_id=cart_id, product_id=product.product_id, quantity=quantity, **line)
-    wanted = uow.scalar(
+    wanted = connection.scalar(
         put.on_conflict_do_update(
             index_elements=["cart_id", "product_id"], set_={**line, "quantity": cart_items.c.quantity + quantity}
         ).returning(cart_items.c.quantity)
     )
     check_stock(product, wanted or 0)
-    cart = _with_items(uow, row)
+    cart = _with_items(connection, row)
     check_room(cart.items)
     return cart
 
 
-def remove_item(uow: Connection, cart_id: UUID, product_id: int) -> Cart:
+def remove_item(connection: Connection, cart_id: UUID, product_id: int) -> Cart:
     """Take a product out; raises `CartNotFound`, `CartNotOpen`, `ItemNotFound`."""
-    row = _touched(uow, cart_id)
+    row = _touched(connection, cart_id)
     line = delete(cart_items).where(cart_items.c.cart_id == cart_id, cart_items.c.product_id == product_id)
-    if uow.execute(line).rowcount == 0:
+    if connection.execute(line).rowcount == 0:
         raise ItemNotFound(f"product {product_id} is not in cart {cart_id}", product_id=product_id)
-    return _with_items(uow, row)
+    return _with_items(connection, row)
 
 
 def begin_checkout(connection: Connection, asked: Sequence[Beginning], currency: str) -> list[FrozenCart | DomainError]:
@@ -120,9 +120,9 @@ def begin_checkout(connection: Connection, asked: Sequence[Beginning], currency:
     return [begun.get(each.cart_id) or _not_begun(each, before.get(each.cart_id)) for each in asked]
 
 
-def lock(uow: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
+def lock(connection: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
     """The carts with these ids; until this transaction ends nobody else changes them or what is in them."""
-    locked = uow.execute(_LOCK, {"cart_ids": list(cart_ids)}).mappings()
+    locked = connection.execute(_LOCK, {"cart_ids": list(cart_ids)}).mappings()
     return {row["id"]: row for row in locked}
 
 
@@ -149,10 +149,10 @@ def release(connection: Connection, releases: Sequence[Release]) -> list[Row | D
     ]
 
 
-def with_items(uow: Connection, rows: Sequence[Row]) -> list[Cart]:
+def with_items(connection: Connection, rows: Sequence[Row]) -> list[Cart]:
     """These carts with their lines."""
     lines = defaultdict[UUID, list[Row]](list)
-    for line in uow.execute(_LINES, {"cart_ids": [row["id"] for row in rows]}).mappings():
+    for line in connection.execute(_LINES, {"cart_ids": [row["id"] for row in rows]}).mappings():
         lines[line["cart_id"]].append(line)
     return [Cart(row, lines[row["id"]]) for row in rows]
 
@@ -179,21 +179,21 @@ def _freeze(asked: Beginning) -> CartFreeze:
     )
 
 
-def _with_items(uow: Connection, row: Row) -> Cart:
-    [cart] = with_items(uow, [row])
+def _with_items(connection: Connection, row: Row) -> Cart:
+    [cart] = with_items(connection, [row])
     return cart
 
 
-def _touched(uow: Connection, cart_id: UUID) -> Row:
+def _touched(connection: Connection, cart_id: UUID) -> Row:
     """The open cart, locked; it is not abandoned yet."""
-    row = _locked_open(uow, cart_id)
+    row = _locked_open(connection, cart_id)
     if row["idle_since"] is not None:
-        uow.execute(update(carts).where(carts.c.id == cart_id).values(idle_since=func.now()))
+        connection.execute(update(carts).where(carts.c.id == cart_id).values(idle_since=func.now()))
     return row
 
 
-def _locked_open(uow: Connection, cart_id: UUID) -> Row:
-    row = lock(uow, [cart_id]).get(cart_id)
+def _locked_open(connection: Connection, cart_id: UUID) -> Row:
+    row = lock(connection, [cart_id]).get(cart_id)
     if row is None:
         raise CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
     if row["status"] != CartStatus.OPEN:

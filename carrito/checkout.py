@@ -21,21 +21,21 @@ Asked = tuple[UUID, str, Wish]  # the cart, its user, and how it is to be checke
 
 
 def begin(
-    uow: Connection, asked: Sequence[Asked], settings: Settings, *, for_saga_service: bool
+    connection: Connection, asked: Sequence[Asked], settings: Settings, *, for_saga_service: bool
 ) -> list[carts.FrozenCart | DomainError]:
     """Freeze each cart for a new saga: of many at once, one. Refusals: those of `carts.begin_checkout`.
 
     `for_saga_service`: whether the service that shows these sagas begins them itself.
     """
     beginnings = [_beginning(cart_id, user_id, wish, settings, for_saga_service) for cart_id, user_id, wish in asked]
-    begun = unless_refused(beginnings, lambda fit: carts.begin_checkout(uow, fit, settings.currency))
+    begun = unless_refused(beginnings, lambda fit: carts.begin_checkout(connection, fit, settings.currency))
     events = [
         Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
         for cart in begun
         if isinstance(cart, carts.FrozenCart) and cart.freeze.saga_pattern == "choreographed"
     ]
     if events:
-        outbox.stage(uow, events)
+        outbox.stage(connection, events)
     return begun
 
 

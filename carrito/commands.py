@@ -37,10 +37,10 @@ commands = Commands(db)
 
 
 @commands.register("/orders", OrderIn, key=lambda command: command.body.saga)
-def create_orders(uow: Connection, asked: Sequence[Command[OrderIn, NoBody]]) -> list[Outcome]:
+def create_orders(connection: Connection, asked: Sequence[Command[OrderIn, NoBody]]) -> list[Outcome]:
     """Pending orders."""
     settings: Settings = current_app.extensions["settings"]
-    created = service.create_order(uow, [command.body.command() for command in asked], settings.currency)
+    created = service.create_order(connection, [command.body.command() for command in asked], settings.currency)
     return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row), 201) for each in created]
 
 
@@ -50,9 +50,9 @@ def create_orders(uow: Connection, asked: Sequence[Command[OrderIn, NoBody]]) ->
     OrderPath,
     key=lambda command: command.body.saga_id or command.path.order_id,
 )
-def confirm_orders(uow: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
+def confirm_orders(connection: Connection, asked: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
     """Confirmed orders."""
-    return _with_sagas(uow, asked, _confirmed)
+    return _with_sagas(connection, asked, _confirmed)
 
 
 def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
@@ -77,20 +77,20 @@ def cancel_orders(
 
 
 @commands.register("/carts/{cart_id}/release", OfSagaIn, CartPath, key=lambda command: command.path.cart_id)
-def release_carts(uow: Connection, asked: Sequence[Command[OfSagaIn, CartPath]]) -> list[Outcome]:
+def release_carts(connection: Connection, asked: Sequence[Command[OfSagaIn, CartPath]]) -> list[Outcome]:
     """Carts that their sagas do not have any more."""
-    released = carts.release(uow, [Release(command.path.cart_id, command.body.saga_id) for command in asked])
-    open_ones = carts.with_items(uow, [each for each in released if not isinstance(each, DomainError)])
+    released = carts.release(connection, [Release(command.path.cart_id, command.body.saga_id) for command in asked])
+    open_ones = carts.with_items(connection, [each for each in released if not isinstance(each, DomainError)])
     views = {cart.row["id"]: CartOut.of(cart) for cart in open_ones}
     return [each if isinstance(each, DomainError) else Answer(views[each["id"]]) for each in released]
 
 
 @commands.register("/carts/{cart_id}/checkout", BeginCheckoutIn, CartPath, key=lambda command: command.path.cart_id)
-def begin_checkouts(uow: Connection, asked: Sequence[Command[BeginCheckoutIn, CartPath]]) -> list[Outcome]:
+def begin_checkouts(connection: Connection, asked: Sequence[Command[BeginCheckoutIn, CartPath]]) -> list[Outcome]:
     """Carts, each frozen for a new saga."""
     settings: Settings = current_app.extensions["settings"]
     beginnings = [(each.path.cart_id, each.body.user_id, _wish(each.body)) for each in asked]
-    begun = begin(uow, beginnings, settings, for_saga_service=True)
+    begun = begin(connection, beginnings, settings, for_saga_service=True)
     return [each if isinstance(each, DomainError) else Answer(FrozenCartOut.frozen(each), 201) for each in begun]
 
 
@@ -99,14 +99,14 @@ def _wish(body: BeginCheckoutIn) -> Wish:
 
 
 def _with_sagas(
-    uow: Connection,
+    connection: Connection,
     asked: Sequence[Command[MaybeOfSagaIn, OrderPath]],
     act: Callable[[Connection, Sequence[OrderOfSaga]], list[Outcome]],
 ) -> list[Outcome]:
     """The outcomes of `act`; a saga that is not named is found by its order."""
-    sagas = service.sagas_of(uow, [command.path.order_id for command in asked if command.body.saga_id is None])
+    sagas = service.sagas_of(connection, [command.path.order_id for command in asked if command.body.saga_id is None])
     of_sagas = [_of_saga(command, sagas) for command in asked]
-    return unless_refused(of_sagas, lambda fit: each_once(fit, attrgetter("saga_id"), partial(act, uow)))
+    return unless_refused(of_sagas, lambda fit: each_once(fit, attrgetter("saga_id"), partial(act, connection)))
 
 
 def _of_saga(
@@ -116,8 +116,8 @@ def _of_saga(
     return saga_id if isinstance(saga_id, DomainError) else OrderOfSaga(saga_id, command.path.order_id)
 
 
-def _confirmed(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Outcome]:
-    confirmed = service.confirm_order(uow, asked)
+def _confirmed(connection: Connection, asked: Sequence[OrderOfSaga]) -> list[Outcome]:
+    confirmed = service.confirm_order(connection, asked)
     return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row)) for each in confirmed]
 
 

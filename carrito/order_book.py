@@ -84,26 +84,26 @@ def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID
     return {row["saga_id"]: row for row in connection.execute(_PLACE, values).mappings()}
 
 
-def confirm(uow: Connection, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def confirm(connection: Connection, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
     """Confirm pending orders and check their carts out; those, by saga, that were confirmed just now."""
-    return _changed(uow, _CONFIRM, asked)
+    return _changed(connection, _CONFIRM, asked)
 
 
-def cancel(uow: Connection, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def cancel(connection: Connection, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
     """Cancel orders that stand; those, by saga, that were cancelled just now."""
-    return _changed(uow, _CANCEL, asked)
+    return _changed(connection, _CANCEL, asked)
 
 
-def related(uow: Connection, saga_ids: Sequence[UUID], order_ids: Sequence[UUID | None]) -> Sequence[Row]:
+def related(connection: Connection, saga_ids: Sequence[UUID], order_ids: Sequence[UUID | None]) -> Sequence[Row]:
     """The orders of these sagas, and those with these ids."""
     known = [order_id for order_id in order_ids if order_id is not None]
     if not saga_ids and not known:
         return []
-    return uow.execute(_RELATED, {"saga_ids": saga_ids, "order_ids": known}).mappings().all()
+    return connection.execute(_RELATED, {"saga_ids": saga_ids, "order_ids": known}).mappings().all()
 
 
-def _changed(uow: Connection, statement: TextClause, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def _changed(connection: Connection, statement: TextClause, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
     if not asked:
         return {}
     ids = {"saga_ids": [each.saga_id for each in asked], "order_ids": [each.order_id for each in asked]}
-    return {row["saga_id"]: row for row in uow.execute(statement, ids).mappings()}
+    return {row["saga_id"]: row for row in connection.execute(statement, ids).mappings()}

@@ -47,7 +47,7 @@ from shared.inbox import Published, Reactions, react, resend
 from shared.repetition import agreed
 
 
-def create_order(uow: Connection, paid: Sequence[PaymentProcessed]) -> Published:
+def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Published:
     """Make the order of the frozen cart, or say why not."""
     settings: Settings = current_app.extensions["settings"]
     asked = [
@@ -61,42 +61,42 @@ def create_order(uow: Connection, paid: Sequence[PaymentProcessed]) -> Published
         )
         for each in paid
     ]
-    outcomes = agreed(service.create_order(uow, asked, settings.currency))
+    outcomes = agreed(service.create_order(connection, asked, settings.currency))
     return [_created(event, outcome) for event, outcome in zip(paid, outcomes, strict=True)]
 
 
-def confirm(uow: Connection, sold: Sequence[InventoryCommitted]) -> Published:
+def confirm(connection: Connection, sold: Sequence[InventoryCommitted]) -> Published:
     """Confirm the order and close its cart: the end. An order that was cancelled meanwhile has the sale undone."""
-    outcomes = service.confirm_order(uow, [OrderOfSaga(each.saga_id, each.order_id) for each in sold])
+    outcomes = service.confirm_order(connection, [OrderOfSaga(each.saga_id, each.order_id) for each in sold])
     return [_confirmed(event, outcome) for event, outcome in zip(sold, outcomes, strict=True)]
 
 
-def cancel(uow: Connection, unsold: Sequence[InventoryCommitFailed | InventoryReserveFailed]) -> Published:
+def cancel(connection: Connection, unsold: Sequence[InventoryCommitFailed | InventoryReserveFailed]) -> Published:
     """Cancel the order, or keep it from being made."""
-    _cancel(uow, unsold)
+    _cancel(connection, unsold)
     return [[OrderCancelled(**event.about(), reason=event.reason)] for event in unsold]
 
 
-def release(uow: Connection, undone: Sequence[InventoryReleased]) -> Published:
+def release(connection: Connection, undone: Sequence[InventoryReleased]) -> Published:
     """Open the cart again, unless somebody did: all is undone. An order that stands, made by hand, goes with it.
 
     Raises what keeps the cart closed: a person has to look.
     """
     releases = {event.saga_id: Release(event.cart_id, event.saga_id) for event in undone}
-    outcomes = dict(zip(releases, carts.release(uow, list(releases.values())), strict=True))
+    outcomes = dict(zip(releases, carts.release(connection, list(releases.values())), strict=True))
     standing = [event for event in undone if isinstance(outcomes[event.saga_id], OrderStands)]
     if standing:
-        _cancel(uow, standing)
+        _cancel(connection, standing)
         again = [releases[event.saga_id] for event in standing]
-        outcomes |= zip((each.saga_id for each in again), carts.release(uow, again), strict=True)
+        outcomes |= zip((each.saga_id for each in again), carts.release(connection, again), strict=True)
     for outcome in outcomes.values():
         if isinstance(outcome, DomainError):
             raise outcome
     return [[CheckoutFailed(**event.about(), reason=event.reason)] for event in undone]
 
 
-def _cancel(uow: Connection, events: Sequence[Backward]) -> None:
-    for outcome in service.cancel_order(uow, [OrderOfSaga(event.saga_id) for event in events]):
+def _cancel(connection: Connection, events: Sequence[Backward]) -> None:
+    for outcome in service.cancel_order(connection, [OrderOfSaga(event.saga_id) for event in events]):
         if isinstance(outcome, DomainError):
             raise outcome
 

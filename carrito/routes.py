@@ -66,15 +66,15 @@ class StartedOut(RootModel[CheckoutOut | dict[str, Any]]):
 @public
 def create_cart(body: CartIn) -> Response:
     """Empty, for a user."""
-    return answer_once(db, lambda uow: Answer(CartOut.of(carts.create_cart(uow, body.user_id)), 201))
+    return answer_once(db, lambda connection: Answer(CartOut.of(carts.create_cart(connection, body.user_id)), 201))
 
 
 @routes.get("/carts/<cart_id>", summary="Read a cart", responses={200: CartOut, 404: NO_CART})
 @public
 def get_cart(path: CartPath) -> Response:
     """With its lines and their total."""
-    with db.transaction() as uow:
-        return respond(Answer(CartOut.of(carts.get_cart(uow, path.cart_id))))
+    with db.transaction() as connection:
+        return respond(Answer(CartOut.of(carts.get_cart(connection, path.cart_id))))
 
 
 @routes.post(
@@ -97,8 +97,8 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
     products: Products = current_app.extensions["products"]
     product = products.get(body.product_id)  # while no connection to the database is held
 
-    def put_in(uow: Connection) -> Answer:
-        return Answer(CartOut.of(carts.add_item(uow, path.cart_id, product, body.quantity)), 201)
+    def put_in(connection: Connection) -> Answer:
+        return Answer(CartOut.of(carts.add_item(connection, path.cart_id, product, body.quantity)), 201)
 
     return answer_once(db, put_in)
 
@@ -111,8 +111,8 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
 @public
 def remove_item(path: ItemPath) -> Response:
     """All of it."""
-    with db.transaction() as uow:
-        return respond(Answer(CartOut.of(carts.remove_item(uow, path.cart_id, path.product_id))))
+    with db.transaction() as connection:
+        return respond(Answer(CartOut.of(carts.remove_item(connection, path.cart_id, path.product_id))))
 
 
 @routes.post(
@@ -127,7 +127,9 @@ def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
 
     They pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
     """
-    return answer_once(db, lambda uow: done(begin_checkouts(uow, [Command(body, path)])[0]), any_path=True)
+    return answer_once(
+        db, lambda connection: done(begin_checkouts(connection, [Command(body, path)])[0]), any_path=True
+    )
 
 
 @routes.post(
@@ -141,7 +143,7 @@ def release_cart(path: CartPath, body: OfSagaIn) -> Response:
 
     Changes nothing when the saga does not have the cart any more.
     """
-    return answer(db, lambda uow: release_carts(uow, [Command(body, path)])[0])
+    return answer(db, lambda connection: release_carts(connection, [Command(body, path)])[0])
 
 
 @routes.get(
@@ -192,7 +194,7 @@ def checkout(body: CheckoutIn) -> Response:
     """Answers as the pattern's own service does. Should that be away, the saga is handed to it when it is back."""
     handover: Handover = current_app.extensions["handover"]
     with handover.place() as placed:
-        accepted = answer_once(db, lambda uow: _accept(uow, body, at_once=not placed))
+        accepted = answer_once(db, lambda connection: _accept(connection, body, at_once=not placed))
         return _delivered(handover, body, accepted) if placed and accepted.status_code == 202 else accepted
 
 
@@ -227,15 +229,15 @@ def create_order(body: OrderIn) -> Response:
 
     After a cancellation it is refused.
     """
-    return answer_once(db, lambda uow: create_orders(uow, [Command(body)])[0])
+    return answer_once(db, lambda connection: create_orders(connection, [Command(body)])[0])
 
 
 @routes.get("/orders/<order_id>", summary="Read an order", responses={200: OrderOut, 404: NO_ORDER})
 @public
 def get_order(path: OrderPath) -> Response:
     """With its lines and total, as frozen at the checkout."""
-    with db.transaction() as uow:
-        return respond(Answer(OrderOut.of(service.get_order(uow, path.order_id))))
+    with db.transaction() as connection:
+        return respond(Answer(OrderOut.of(service.get_order(connection, path.order_id))))
 
 
 @routes.post(
@@ -246,7 +248,7 @@ def get_order(path: OrderPath) -> Response:
 @services_only
 def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
     """And its cart is checked out, in one commit."""
-    return answer(db, lambda uow: confirm_orders(uow, [Command(body, path)])[0])
+    return answer(db, lambda connection: confirm_orders(connection, [Command(body, path)])[0])
 
 
 @routes.post(
@@ -272,8 +274,8 @@ def cancel_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
 @public
 def orders_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, oldest first."""
-    with db.transaction() as uow:
-        rows = service.orders_of_cart(uow, path.cart_id)
+    with db.transaction() as connection:
+        rows = service.orders_of_cart(connection, path.cart_id)
     return respond(Answer(OrdersOut(items=[OrderOut.of(row) for row in rows])))
 
 
@@ -287,13 +289,13 @@ def _mark_handed_over(saga_ids: Sequence[UUID]) -> Sequence[None]:
 _handed_over: Together[UUID, None] = Together(_mark_handed_over, gather_seconds=0)
 
 
-def _accept(uow: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
+def _accept(connection: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
     """Begin, and have the worker hand the checkout over when this request won't: at once if that starts the saga."""
     settings: Settings = current_app.extensions["settings"]
     asked = [(body.cart_id, body.user_id, body.wish(_trace()))]
-    cart = done(begin(uow, asked, settings, for_saga_service=False)[0])
+    cart = done(begin(connection, asked, settings, for_saga_service=False)[0])
     if at_once and body.saga_pattern == "orchestrated":
-        checkout_store.hand_over_now(uow, cart.row["saga_id"])
+        checkout_store.hand_over_now(connection, cart.row["saga_id"])
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
     location = {"Location": f"{_saga_url(settings, body.saga_pattern)}/{cart.row['saga_id']}"}
     return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)

@@ -90,34 +90,34 @@ def order_is_gone(connection: Connection, saga_id: UUID) -> bool:
     return barrier.closed(connection, CREATE_ORDER, saga_id)
 
 
-def get_order(uow: Connection, order_id: UUID) -> Row:
+def get_order(connection: Connection, order_id: UUID) -> Row:
     """One order; raises `OrderNotFound`."""
-    row = uow.execute(select(orders).where(orders.c.id == order_id)).mappings().first()
+    row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().first()
     if row is None:
         raise no_order(order_id)
     return row
 
 
-def orders_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
+def orders_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Row]:
     """The orders that a cart ever had, oldest first."""
     statement = select(orders).where(orders.c.cart_id == cart_id).order_by(orders.c.created_at, orders.c.id)
-    return uow.execute(statement).mappings().all()
+    return connection.execute(statement).mappings().all()
 
 
-def sagas_of(uow: Connection, order_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
+def sagas_of(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
     """The saga of each order, or `OrderNotFound`."""
-    found = {row["id"]: row["saga_id"] for row in order_book.related(uow, [], order_ids)}
+    found = {row["id"]: row["saga_id"] for row in order_book.related(connection, [], order_ids)}
     return {order_id: found.get(order_id) or no_order(order_id) for order_id in order_ids}
 
 
-def confirm_order(uow: Connection, asked: Sequence[OrderOfSaga]) -> list[Order | DomainError]:
+def confirm_order(connection: Connection, asked: Sequence[OrderOfSaga]) -> list[Order | DomainError]:
     """Each saga's pending order is confirmed and its cart checked out, in one commit; a confirmed one stays so.
 
     Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderCancelled`.
     """
-    confirmed = order_book.confirm(uow, asked)
+    confirmed = order_book.confirm(connection, asked)
     rest = [each for each in asked if each.saga_id not in confirmed]
-    related = order_book.related(uow, [each.saga_id for each in rest], [each.order_id for each in rest])
+    related = order_book.related(connection, [each.saga_id for each in rest], [each.order_id for each in rest])
     of_saga, of_id = {row["saga_id"]: row for row in related}, {row["id"]: row for row in related}
     return [
         Order(confirmed[each.saga_id], first=True)

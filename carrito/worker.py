@@ -25,23 +25,23 @@ BATCH = 20  # each is a request; one that is tried twice, since others took too 
 def run_once(pattern: str, again_seconds: float) -> int:
     """Hand over what is overdue of a pattern; how many were tried. One that fails is due again later."""
     handover: Handover = current_app.extensions["handover"]
-    with db.transaction() as uow:
-        overdue = take_overdue(uow, pattern, BATCH, again_seconds)
+    with db.transaction() as connection:
+        overdue = take_overdue(connection, pattern, BATCH, again_seconds)
     delivered = []
     for checkout in overdue:
         heartbeat.beat()
         if handover.deliver(checkout) is not None:
             delivered.append(checkout["saga_id"])
     if delivered:
-        with db.transaction() as uow:
-            handed_over(uow, delivered)
+        with db.transaction() as connection:
+            handed_over(connection, delivered)
     return len(overdue)
 
 
 def idle_seconds(pattern: str, handover_seconds: float) -> float:
     """Until the first is overdue; no checkout to come is overdue sooner than this."""
-    with db.transaction() as uow:
-        seconds = seconds_to_next_overdue(uow, pattern)
+    with db.transaction() as connection:
+        seconds = seconds_to_next_overdue(connection, pattern)
     return handover_seconds if seconds is None else min(seconds, handover_seconds)
 
 

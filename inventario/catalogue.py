@@ -10,7 +10,7 @@ from inventario.models import products
 from shared.db import Row
 
 
-def create_product(uow: Connection, new: NewProduct) -> Row:
+def create_product(connection: Connection, new: NewProduct) -> Row:
     """A new product with its first stock; raises `SkuTaken`."""
     values = {
         "sku": new.sku,
@@ -21,27 +21,31 @@ def create_product(uow: Connection, new: NewProduct) -> Row:
         "available": new.quantity,
         "seeded": new.quantity,
     }
-    row = uow.execute(insert(products).values(values).on_conflict_do_nothing().returning(products)).mappings().first()
+    row = (
+        connection.execute(insert(products).values(values).on_conflict_do_nothing().returning(products))
+        .mappings()
+        .first()
+    )
     if row is None:
         raise SkuTaken(f"there is a product with sku {new.sku}", sku=new.sku)
     return row
 
 
-def get_product(uow: Connection, product_id: int) -> Row:
+def get_product(connection: Connection, product_id: int) -> Row:
     """One product; raises `ProductNotFound`."""
-    row = uow.execute(select(products).where(products.c.id == product_id)).mappings().first()
+    row = connection.execute(select(products).where(products.c.id == product_id)).mappings().first()
     if row is None:
         raise no_product(product_id)
     return row
 
 
-def list_products(uow: Connection, after: int, limit: int) -> Sequence[Row]:
+def list_products(connection: Connection, after: int, limit: int) -> Sequence[Row]:
     """Up to `limit` products with an id beyond `after`, in the order of their ids."""
     statement = select(products).where(products.c.id > after).order_by(products.c.id).limit(limit)
-    return uow.execute(statement).mappings().all()
+    return connection.execute(statement).mappings().all()
 
 
-def restock(uow: Connection, product_id: int, quantity: int) -> Row:
+def restock(connection: Connection, product_id: int, quantity: int) -> Row:
     """Add stock; raises `ProductNotFound`."""
     statement = (
         update(products)
@@ -49,7 +53,7 @@ def restock(uow: Connection, product_id: int, quantity: int) -> Row:
         .values(available=products.c.available + quantity, restocked=products.c.restocked + quantity)
         .returning(products)
     )
-    row = uow.execute(statement).mappings().first()
+    row = connection.execute(statement).mappings().first()
     if row is None:
         raise no_product(product_id)
     return row

@@ -52,28 +52,28 @@ from shared.inbox import Published, Reactions, react, resend
 from shared.repetition import agreed
 
 
-def reserve(uow: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
+def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
     """Hold the cart's lines, and pass on what is to be paid; or say why not."""
     asked = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
-    outcomes = agreed(service.reserve(uow, asked, current_app.config["HOLD_SECONDS"]))
+    outcomes = agreed(service.reserve(connection, asked, current_app.config["HOLD_SECONDS"]))
     return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
 
 
-def commit(uow: Connection, orders: Sequence[OrderCreated]) -> Published:
+def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
     """Sell what is held, or say that it can't be sold any more."""
-    outcomes = agreed(service.commit(uow, [ReservationRequest(each.saga_id, each.cart_id) for each in orders]))
+    outcomes = agreed(service.commit(connection, [ReservationRequest(each.saga_id, each.cart_id) for each in orders]))
     return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 
-def release(uow: Connection, undone: Sequence[Backward]) -> Published:
+def release(connection: Connection, undone: Sequence[Backward]) -> Published:
     """Put back on the shelf what is held, or was sold."""
-    service.unreserve(uow, [ReservationRequest(each.saga_id) for each in undone])  # whatever it is
+    service.unreserve(connection, [ReservationRequest(each.saga_id) for each in undone])  # whatever it is
     return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 
-def cancel(uow: Connection, requests: Sequence[CheckoutCancelRequested]) -> Published:
+def cancel(connection: Connection, requests: Sequence[CheckoutCancelRequested]) -> Published:
     """Decide whether the saga turns back; if it does, begin with what it did last."""
-    verdicts = service.cancel(uow, [Cancel(each.saga_id, each.only_before_pivot) for each in requests])
+    verdicts = service.cancel(connection, [Cancel(each.saga_id, each.only_before_pivot) for each in requests])
     return [_turned_back(request, verdict) for request, verdict in zip(requests, verdicts, strict=True)]
 
 

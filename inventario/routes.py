@@ -52,15 +52,17 @@ NO_RESERVATION = problem("Nothing is reserved for this saga")
 @services_or_admin
 def create_product(body: ProductIn) -> Response:
     """Its quantity is the stock to begin with."""
-    return answer_once(db, lambda uow: Answer(ProductOut.of(catalogue.create_product(uow, body.command())), 201))
+    return answer_once(
+        db, lambda connection: Answer(ProductOut.of(catalogue.create_product(connection, body.command())), 201)
+    )
 
 
 @routes.get("", summary="List products", responses={200: ProductsOut})
 @public
 def list_products(query: PageQuery) -> Response:
     """In the order of their ids."""
-    with db.transaction() as uow:
-        rows = catalogue.list_products(uow, query.after, query.limit)
+    with db.transaction() as connection:
+        rows = catalogue.list_products(connection, query.after, query.limit)
     items = [ProductOut.of(row) for row in rows]
     return respond(Answer(ProductsOut(items=items, next_after=items[-1].id if len(items) == query.limit else None)))
 
@@ -73,8 +75,8 @@ def list_products(query: PageQuery) -> Response:
 @public
 def get_product(path: ProductPath) -> Response:
     """With its stock: available, held by sagas under way, sold."""
-    with db.transaction() as uow:
-        return respond(Answer(ProductOut.of(catalogue.get_product(uow, path.product_id))))
+    with db.transaction() as connection:
+        return respond(Answer(ProductOut.of(catalogue.get_product(connection, path.product_id))))
 
 
 @routes.post(
@@ -86,7 +88,9 @@ def get_product(path: ProductPath) -> Response:
 @services_or_admin
 def restock(path: ProductPath, body: RestockIn) -> Response:
     """Send an Idempotency-Key, so that a repeated request does not add it twice."""
-    return answer_once(db, lambda uow: Answer(ProductOut.of(catalogue.restock(uow, path.product_id, body.quantity))))
+    return answer_once(
+        db, lambda connection: Answer(ProductOut.of(catalogue.restock(connection, path.product_id, body.quantity)))
+    )
 
 
 @routes.post(
@@ -98,7 +102,7 @@ def restock(path: ProductPath, body: RestockIn) -> Response:
 @services_only
 def reserve(body: ReserveIn) -> Response:
     """All lines or none; repeated, it answers the same, a refusal too; after `unreserve` it is refused."""
-    return answer_once(db, lambda uow: _reserve(uow, [Command(body)])[0])
+    return answer_once(db, lambda connection: _reserve(connection, [Command(body)])[0])
 
 
 @routes.post(
@@ -131,15 +135,15 @@ def unreserve(body: ReservationIn) -> Response:
 @services_only
 def commit(body: ReservationIn) -> Response:
     """The pivot of the saga: from here on it goes forward."""
-    return answer(db, lambda uow: _commit(uow, [Command(body)])[0])
+    return answer(db, lambda connection: _commit(connection, [Command(body)])[0])
 
 
 @routes.get("/reservations/<cart_id>", summary="A cart's reservations", responses={200: ReservationsOut})
 @public
 def reservations_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, line by line, oldest first."""
-    with db.transaction() as uow:
-        return respond(Answer(ReservationsOut(items=lines_of(service.reservations_of_cart(uow, path.cart_id)))))
+    with db.transaction() as connection:
+        return respond(Answer(ReservationsOut(items=lines_of(service.reservations_of_cart(connection, path.cart_id)))))
 
 
 @routes.get("/movements/<saga_id>", summary="What stock a saga moved", responses={200: MovementsOut})
@@ -153,9 +157,9 @@ def movements_of_saga(path: SagaPath) -> Response:
 
 
 @commands.register("/api/products/reserve", ReserveIn, key=lambda command: command.body.saga)
-def _reserve(uow: Connection, asked: Sequence[Command[ReserveIn, NoBody]]) -> list[Outcome]:
+def _reserve(connection: Connection, asked: Sequence[Command[ReserveIn, NoBody]]) -> list[Outcome]:
     hold_seconds: float = current_app.config["HOLD_SECONDS"]
-    return _outcomes(asked, service.reserve(uow, [each.body.command() for each in asked], hold_seconds), 201)
+    return _outcomes(asked, service.reserve(connection, [each.body.command() for each in asked], hold_seconds), 201)
 
 
 @commands.register_undo(
@@ -168,8 +172,8 @@ def _unreserve(
 
 
 @commands.register("/api/products/commit", ReservationIn, key=lambda command: command.body.saga)
-def _commit(uow: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
-    return _outcomes(asked, service.commit(uow, [each.body.command() for each in asked]), 200)
+def _commit(connection: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
+    return _outcomes(asked, service.commit(connection, [each.body.command() for each in asked]), 200)
 
 
 def _outcomes(

@@ -47,19 +47,19 @@ class Reservation:
     first: bool
 
 
-def reserve(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> list[Reservation | DomainError]:
+def reserve(connection: Connection, asked: Sequence[Reserve], hold_seconds: float) -> list[Reservation | DomainError]:
     """Hold all lines of each saga, or none; of two that want the same, the one that is named first has it.
 
     Answers a repeated request as before. `ProductNotFound`, `InsufficientStock`, `CheckoutCancelled`, `Suspended`;
     `ReservationNotHeld` when the hold is over, and `RepeatedOtherwise` when the saga reserved something else.
     """
-    entries = barrier.enter(uow, RESERVE, {each.saga_id: each.named for each in asked})
+    entries = barrier.enter(connection, RESERVE, {each.saga_id: each.named for each in asked})
     outcomes: dict[UUID, Reservation | DomainError] = {
         saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
     }
     # In this order, since it locks reservations, and whoever has locked products must not wait for one.
-    outcomes |= _held_before(uow, [each for each in asked if entries[each.saga_id] is Entry.REPEATED])
-    outcomes |= _hold(uow, [each for each in asked if entries[each.saga_id] is Entry.FIRST], hold_seconds)
+    outcomes |= _held_before(connection, [each for each in asked if entries[each.saga_id] is Entry.REPEATED])
+    outcomes |= _hold(connection, [each for each in asked if entries[each.saga_id] is Entry.FIRST], hold_seconds)
     return [outcomes[each.saga_id] for each in asked]
 
 
@@ -101,16 +101,16 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
     return [wrong.get(each.saga_id) or _sale(each.saga_id, found.get(each.saga_id)) for each in requests]
 
 
-def cancel(uow: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
+def cancel(connection: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
     """The arbiter: the one conditional update that decides between a sale and turning back, whoever else tries.
 
     Asked again, or after the reservation was undone otherwise, it says again what was decided.
     """
-    entries = barrier.enter(uow, RESERVE, {each.saga_id: {} for each in asked})
+    entries = barrier.enter(connection, RESERVE, {each.saga_id: {} for each in asked})
     new = [saga_id for saga_id, entry in entries.items() if entry is Entry.FIRST]
-    barrier.refuse(uow, RESERVE, {saga_id: cancelled(saga_id) for saga_id in new})
+    barrier.refuse(connection, RESERVE, {saga_id: cancelled(saga_id) for saga_id in new})
     found = stock.change(
-        uow,
+        connection,
         {
             each.saga_id: TURN_BACK if each.only_before_pivot else TURN_BACK_SOLD
             for each in asked
@@ -120,7 +120,7 @@ def cancel(uow: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
     return [_verdict(entries[each.saga_id], found.get(each.saga_id)) for each in asked]
 
 
-def expire_holds(uow: Connection, limit: int) -> int:
+def expire_holds(connection: Connection, limit: int) -> int:
     """Return up to `limit` holds past their time to the shelves; how many. Several processes may do it at once."""
     overdue = (
         select(reservations.c.saga_id)
@@ -129,17 +129,17 @@ def expire_holds(uow: Connection, limit: int) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return len(stock.change(uow, dict.fromkeys(uow.scalars(overdue), EXPIRE)))
+    return len(stock.change(connection, dict.fromkeys(connection.scalars(overdue), EXPIRE)))
 
 
-def seconds_to_next_expiry(uow: Connection) -> float | None:
+def seconds_to_next_expiry(connection: Connection) -> float | None:
     """Seconds until the first of the holds is over (not negative); None when nothing is held."""
     first = select(func.min(reservations.c.expires_at)).where(reservations.c.status == ReservationStatus.HELD)
-    seconds = uow.scalar(select(func.extract("epoch", first.scalar_subquery() - func.now())))
+    seconds = connection.scalar(select(func.extract("epoch", first.scalar_subquery() - func.now())))
     return None if seconds is None else max(0.0, float(seconds))
 
 
-def reservations_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
+def reservations_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Row]:
     """The lines of all reservations that a cart ever had, oldest first, each with what they have in common."""
     lines = reservation_lines.c
     statement = (
@@ -148,7 +148,7 @@ def reservations_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
         .where(reservations.c.cart_id == cart_id)
         .order_by(reservations.c.created_at, reservations.c.saga_id, lines.product_id)
     )
-    return uow.execute(statement).mappings().all()
+    return connection.execute(statement).mappings().all()
 
 
 def _to_undo(undo: Undo, *, turned_back: bool) -> Transitions:
@@ -158,20 +158,22 @@ def _to_undo(undo: Undo, *, turned_back: bool) -> Transitions:
     return UNDO if turned_back else UNDO_HELD
 
 
-def _hold(uow: Connection, asked: Sequence[Reserve], hold_seconds: float) -> dict[UUID, Reservation | DomainError]:
+def _hold(
+    connection: Connection, asked: Sequence[Reserve], hold_seconds: float
+) -> dict[UUID, Reservation | DomainError]:
     """What comes of reserves that are new."""
     if not asked:
         return {}
-    shelves = stock.lock_shelves(uow, {product_id for each in asked for product_id in each.wanted})
+    shelves = stock.lock_shelves(connection, {product_id for each in asked for product_id in each.wanted})
     refused = allocate(asked, {product_id: shelf.available for product_id, shelf in shelves.items()})
-    barrier.refuse(uow, RESERVE, refused)
-    held = stock.hold(uow, [each for each in asked if each.saga_id not in refused], shelves, hold_seconds)
+    barrier.refuse(connection, RESERVE, refused)
+    held = stock.hold(connection, [each for each in asked if each.saga_id not in refused], shelves, hold_seconds)
     return {**refused, **{saga_id: Reservation(lines, first=True) for saga_id, lines in held.items()}}
 
 
-def _held_before(uow: Connection, asked: Sequence[Reserve]) -> dict[UUID, Reservation | DomainError]:
+def _held_before(connection: Connection, asked: Sequence[Reserve]) -> dict[UUID, Reservation | DomainError]:
     """What comes of reserves that were done before."""
-    found = stock.change(uow, {each.saga_id: STAY for each in asked})
+    found = stock.change(connection, {each.saga_id: STAY for each in asked})
     return {each.saga_id: _repeated(each, found[each.saga_id]) for each in asked}
 
 

@@ -107,21 +107,21 @@ class Changed:
         return ReservationStatus(self.lines[0]["status"])
 
 
-def lock_shelves(uow: Connection, product_ids: Iterable[int]) -> dict[int, Shelf]:
+def lock_shelves(connection: Connection, product_ids: Iterable[int]) -> dict[int, Shelf]:
     """Lock these products, those that there are, by id."""
-    rows = uow.execute(_LOCK, {"ids": list(product_ids)})
+    rows = connection.execute(_LOCK, {"ids": list(product_ids)})
     return {product_id: Shelf(available, price_minor) for product_id, available, price_minor in rows}
 
 
 def hold(
-    uow: Connection, asked: Sequence[Reserve], shelves: Mapping[int, Shelf], hold_seconds: float
+    connection: Connection, asked: Sequence[Reserve], shelves: Mapping[int, Shelf], hold_seconds: float
 ) -> dict[UUID, Lines]:
     """Reserve what these sagas want of locked products, which must be available; the lines by saga."""
     if not asked:
         return {}
     lines = {each.saga_id: [_line(each, item, shelves) for item in each.wanted] for each in asked}
     columns = _columns([line for each in lines.values() for line in each])
-    expires_at = uow.scalar(_HOLD, {**columns, "hold_seconds": hold_seconds})
+    expires_at = connection.scalar(_HOLD, {**columns, "hold_seconds": hold_seconds})
     common = {"status": ReservationStatus.HELD, "expires_at": expires_at}
     return {saga_id: [{**line, **common} for line in each] for saga_id, each in lines.items()}
 
@@ -137,15 +137,15 @@ def _line(reserve: Reserve, product_id: int, shelves: Mapping[int, Shelf]) -> di
     }
 
 
-def change(uow: Connection, asked: Mapping[UUID, Transitions]) -> dict[UUID, Changed]:
+def change(connection: Connection, asked: Mapping[UUID, Transitions]) -> dict[UUID, Changed]:
     """Move these sagas' reservations on, and their stock with them; those that there are, also if they stay as is."""
     if not asked:
         return {}
     rows = [{"saga_id": saga_id, **_STAYS, **transitions} for saga_id, transitions in asked.items()]
-    lines = uow.execute(_CHANGE, _columns(rows)).mappings().all()
+    lines = connection.execute(_CHANGE, _columns(rows)).mappings().all()
     moved = _moved(lines)
     if moved:
-        uow.execute(_MOVE, _columns(moved))
+        connection.execute(_MOVE, _columns(moved))
     by_saga = {saga_id: list(of_saga) for saga_id, of_saga in groupby(lines, itemgetter("saga_id"))}
     return {saga_id: Changed(each, ReservationStatus(each[0]["before"])) for saga_id, each in by_saga.items()}
 

@@ -23,8 +23,8 @@ log = structlog.get_logger()
 
 def run_once() -> int:
     """Return holds that are over; how many."""
-    with db.transaction() as uow:
-        expired = expire_holds(uow, BATCH)
+    with db.transaction() as connection:
+        expired = expire_holds(connection, BATCH)
     if expired:
         log.info("holds expired", count=expired)
     return expired
@@ -32,8 +32,8 @@ def run_once() -> int:
 
 def idle_seconds(hold_seconds: float) -> float:
     """Until the first hold is over; no hold to come is over sooner than its lifetime."""
-    with db.transaction() as uow:
-        seconds = seconds_to_next_expiry(uow)
+    with db.transaction() as connection:
+        seconds = seconds_to_next_expiry(connection)
     return hold_seconds if seconds is None else min(seconds, hold_seconds)
 
 

@@ -76,27 +76,27 @@ _GIVE_BACK = prepared(f"""
 """)  # noqa: S608  (our own)
 
 
-def charge(uow: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
+def charge(connection: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
     """Take money: the payments, captured and booked, or `PaymentDeclined`; such a payment is stored as well.
 
     `PaymentIdTaken` when there is another payment with that id, or was by an earlier one of these charges.
     """
-    return each_once(charges, attrgetter("id"), lambda part: _charge(uow, part))
+    return each_once(charges, attrgetter("id"), lambda part: _charge(connection, part))
 
 
-def give_back(uow: Connection, refunds: Sequence[Refund]) -> dict[UUID, Row]:
+def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, Row]:
     """Refund captured payments by booking their reverse; the payments by saga, those that were there."""
     asked = {
         "saga_ids": [each.saga_id for each in refunds],
         "payment_ids": [each.payment_id for each in refunds],
         "reasons": [each.reason for each in refunds],
     }
-    return {row["saga_id"]: row for row in uow.execute(_GIVE_BACK, asked).mappings()}
+    return {row["saga_id"]: row for row in connection.execute(_GIVE_BACK, asked).mappings()}
 
 
-def deposit(uow: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
+def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
     """Pay cash into a wallet, which is made when there is none."""
-    uow.execute(
+    connection.execute(
         insert(transfers).values(
             kind="deposit",
             debit_account=CASH,
@@ -105,23 +105,23 @@ def deposit(uow: Connection, user_id: str, currency: str, amount_minor: int) -> 
             currency=currency,
         )
     )
-    return _fill(uow, user_id, currency, amount_minor)
+    return _fill(connection, user_id, currency, amount_minor)
 
 
-def _charge(uow: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
-    declines = _declines(uow, charges)
-    stored = _store(uow, charges, declines)
+def _charge(connection: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
+    declines = _declines(connection, charges)
+    stored = _store(connection, charges, declines)
     outcomes: list[Row | DomainError] = []
     for charge in charges:
         if charge.id not in stored:
-            _put_back(uow, charge, declines)
+            _put_back(connection, charge, declines)
             outcomes.append(PaymentIdTaken(f"there is another payment {charge.id}", payment_id=charge.id))
         else:
             outcomes.append(declined(charge, declines[charge.id]) if charge.id in declines else stored[charge.id])
     return outcomes
 
 
-def _declines(uow: Connection, charges: Sequence[Charge]) -> dict[UUID, Decline]:
+def _declines(connection: Connection, charges: Sequence[Charge]) -> dict[UUID, Decline]:
     """Which are declined and why. Of the others, those from wallets are drawn, in the order of users."""
     methods = {charge.id: charge.payment_method for charge in charges}
     declines = {
@@ -129,12 +129,12 @@ def _declines(uow: Connection, charges: Sequence[Charge]) -> dict[UUID, Decline]
     }
     from_wallets = [charge for charge in charges if charge.payment_method is Method.WALLET]
     for charge in sorted(from_wallets, key=lambda each: str(each.user_id)):
-        if not _draw(uow, charge):
+        if not _draw(connection, charge):
             declines[charge.id] = Decline.WALLET_SHORT
     return declines
 
 
-def _draw(uow: Connection, charge: Charge) -> bool:
+def _draw(connection: Connection, charge: Charge) -> bool:
     """Take the money from the charge's wallet, if it holds enough, and not for a payment that will not be stored."""
     statement = (
         update(wallets)
@@ -146,10 +146,10 @@ def _draw(uow: Connection, charge: Charge) -> bool:
         )
         .values(balance_minor=wallets.c.balance_minor - charge.amount_minor)
     )
-    return uow.execute(statement).rowcount == 1
+    return connection.execute(statement).rowcount == 1
 
 
-def _store(uow: Connection, charges: Sequence[Charge], declines: Mapping[UUID, Decline]) -> dict[UUID, Row]:
+def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[UUID, Decline]) -> dict[UUID, Row]:
     """The payments of which the id was not taken, by id."""
     asked = [
         {
@@ -160,19 +160,19 @@ def _store(uow: Connection, charges: Sequence[Charge], declines: Mapping[UUID, D
         }
         for charge in charges
     ]
-    return {row["id"]: row for row in uow.execute(_STORE, {"charges": dumps(asked)}).mappings()}
+    return {row["id"]: row for row in connection.execute(_STORE, {"charges": dumps(asked)}).mappings()}
 
 
-def _put_back(uow: Connection, charge: Charge, declines: Mapping[UUID, Decline]) -> None:
+def _put_back(connection: Connection, charge: Charge, declines: Mapping[UUID, Decline]) -> None:
     """What was drawn for a payment whose id somebody else took at the same moment."""
     if charge.payment_method is Method.WALLET and charge.id not in declines:
-        _fill(uow, charge.user_id, charge.currency, charge.amount_minor)
+        _fill(connection, charge.user_id, charge.currency, charge.amount_minor)
 
 
-def _fill(uow: Connection, user_id: str | None, currency: str, amount_minor: int) -> Row:
+def _fill(connection: Connection, user_id: str | None, currency: str, amount_minor: int) -> Row:
     new = upsert(wallets).values(user_id=user_id, currency=currency, balance_minor=amount_minor)
     statement = new.on_conflict_do_update(
         index_elements=[wallets.c.user_id, wallets.c.currency],
         set_={"balance_minor": wallets.c.balance_minor + new.excluded.balance_minor},
     ).returning(wallets)
-    return uow.execute(statement).mappings().one()
+    return connection.execute(statement).mappings().one()

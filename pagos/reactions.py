@@ -31,15 +31,15 @@ from shared.inbox import Published, Reactions, react, resend
 from shared.repetition import agreed
 
 
-def pay(uow: Connection, reserved: Sequence[InventoryReserved]) -> Published:
+def pay(connection: Connection, reserved: Sequence[InventoryReserved]) -> Published:
     """Take the money, or say why not."""
-    outcomes = agreed(service.pay_for_saga(uow, [_charge(each) for each in reserved]))
+    outcomes = agreed(service.pay_for_saga(connection, [_charge(each) for each in reserved]))
     return [_paid(event, outcome) for event, outcome in zip(reserved, outcomes, strict=True)]
 
 
-def refund(uow: Connection, undone: Sequence[Backward]) -> Published:
+def refund(connection: Connection, undone: Sequence[Backward]) -> Published:
     """Give the money back, and take none any more."""
-    outcomes = service.refund(uow, [Refund(each.saga_id, reason=each.reason) for each in undone])
+    outcomes = service.refund(connection, [Refund(each.saga_id, reason=each.reason) for each in undone])
     return [_refunded(event, outcome) for event, outcome in zip(undone, outcomes, strict=True)]
 
 

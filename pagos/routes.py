@@ -54,8 +54,8 @@ def pay(body: PaymentIn) -> Response:
     """Send an Idempotency-Key, so that a repeated request does not pay twice."""
     charge = body.charge(_currency())
 
-    def paid(uow: Connection) -> Outcome:
-        payment = service.pay(uow, charge)
+    def paid(connection: Connection) -> Outcome:
+        payment = service.pay(connection, charge)
         return payment if isinstance(payment, DomainError) else Answer(PaymentOut.of(payment), 201)
 
     return answer_once(db, paid)
@@ -74,7 +74,7 @@ def pay(body: PaymentIn) -> Response:
 @services_only
 def pay_for_saga(body: SagaPaymentIn) -> Response:
     """Once; repeated, it answers the same, a refusal too; after a refund it is refused."""
-    return answer_once(db, lambda uow: _pay_for_sagas(uow, [Command(body)])[0])
+    return answer_once(db, lambda connection: _pay_for_sagas(connection, [Command(body)])[0])
 
 
 @routes.post(
@@ -101,8 +101,8 @@ def refund(path: PaymentPath, body: RefundIn) -> Response:
 @public
 def payments_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, declined ones too, oldest first."""
-    with db.transaction() as uow:
-        rows = service.payments_of_cart(uow, path.cart_id)
+    with db.transaction() as connection:
+        rows = service.payments_of_cart(connection, path.cart_id)
     return respond(Answer(SagaPaymentsOut(items=[SagaPaymentOut.of(row) for row in rows])))
 
 
@@ -126,7 +126,8 @@ def deposit(path: UserPath, body: DepositIn) -> Response:
     """The first deposit makes the wallet. Send an Idempotency-Key, so that a repeated request adds nothing."""
     currency = _currency()
     return answer_once(
-        db, lambda uow: Answer(WalletOut.of(service.deposit(uow, path.user_id, currency, body.amount)), 201)
+        db,
+        lambda connection: Answer(WalletOut.of(service.deposit(connection, path.user_id, currency, body.amount)), 201),
     )
 
 
@@ -138,14 +139,14 @@ def deposit(path: UserPath, body: DepositIn) -> Response:
 @public
 def get_wallet(path: UserPath) -> Response:
     """What it holds."""
-    with db.transaction() as uow:
-        return respond(Answer(WalletOut.of(service.get_wallet(uow, path.user_id, _currency()))))
+    with db.transaction() as connection:
+        return respond(Answer(WalletOut.of(service.get_wallet(connection, path.user_id, _currency()))))
 
 
 @commands.register("/api/v1/payments/saga", SagaPaymentIn, key=lambda command: command.body.saga)
-def _pay_for_sagas(uow: Connection, asked: Sequence[Command[SagaPaymentIn, NoBody]]) -> list[Outcome]:
+def _pay_for_sagas(connection: Connection, asked: Sequence[Command[SagaPaymentIn, NoBody]]) -> list[Outcome]:
     currency = _currency()
-    paid = service.pay_for_saga(uow, [command.body.charge(currency) for command in asked])
+    paid = service.pay_for_saga(connection, [command.body.charge(currency) for command in asked])
     return [each if isinstance(each, DomainError) else Answer(SagaPaymentOut.of(each.row), 201) for each in paid]
 
 

@@ -52,24 +52,24 @@ class Refunded:
     first: bool
 
 
-def pay(uow: Connection, charge: MerchantCharge) -> Row | DomainError:
+def pay(connection: Connection, charge: MerchantCharge) -> Row | DomainError:
     """A payment outside of any saga, or `PaymentDeclined`; then it is kept as declined."""
-    [outcome] = ledger.charge(uow, [charge])
+    [outcome] = ledger.charge(connection, [charge])
     return outcome
 
 
-def pay_for_saga(uow: Connection, charges: Sequence[SagaCharge]) -> list[Paid | DomainError]:
+def pay_for_saga(connection: Connection, charges: Sequence[SagaCharge]) -> list[Paid | DomainError]:
     """Take each saga's money, once; the payments. Answers a repeated request as before.
 
     Refusals: `PaymentDeclined`, `PaymentIdTaken`, `Suspended` after a refund, and `RepeatedOtherwise` when the saga
     was charged for something else.
     """
-    entries = barrier.enter(uow, CHARGE, {charge.saga_id: charge.named for charge in charges})
+    entries = barrier.enter(connection, CHARGE, {charge.saga_id: charge.named for charge in charges})
     outcomes: dict[UUID, Paid | DomainError] = {
         saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
     }
-    outcomes |= _pay_first(uow, [charge for charge in charges if entries[charge.saga_id] is Entry.FIRST])
-    outcomes |= _paid_before(uow, [charge for charge in charges if entries[charge.saga_id] is Entry.REPEATED])
+    outcomes |= _pay_first(connection, [charge for charge in charges if entries[charge.saga_id] is Entry.FIRST])
+    outcomes |= _paid_before(connection, [charge for charge in charges if entries[charge.saga_id] is Entry.REPEATED])
     return [outcomes[charge.saga_id] for charge in charges]
 
 
@@ -94,9 +94,9 @@ def refund(
     return [outcomes[each.saga_id] for each in refunds]
 
 
-def sagas_of(uow: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
+def sagas_of(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
     """The saga of each payment, `PaymentNotFound`, or `OtherSaga` for one that is a merchant's."""
-    found = {row["id"]: row["saga_id"] for row in _related(uow, [], payment_ids)}
+    found = {row["id"]: row["saga_id"] for row in _related(connection, [], payment_ids)}
 
     def saga_of(payment_id: UUID) -> UUID | DomainError:
         if payment_id not in found:
@@ -106,10 +106,10 @@ def sagas_of(uow: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, UUID | 
     return {payment_id: saga_of(payment_id) for payment_id in payment_ids}
 
 
-def payments_of_cart(uow: Connection, cart_id: UUID) -> Sequence[Row]:
+def payments_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Row]:
     """The saga payments that a cart ever had, declined ones too, oldest first."""
     statement = select(payments).where(payments.c.cart_id == cart_id).order_by(payments.c.created_at, payments.c.id)
-    return uow.execute(statement).mappings().all()
+    return connection.execute(statement).mappings().all()
 
 
 def ledger_of_saga(connection: Connection, saga_id: UUID) -> Sequence[Row]:
@@ -118,32 +118,34 @@ def ledger_of_saga(connection: Connection, saga_id: UUID) -> Sequence[Row]:
     return connection.execute(statement).mappings().all()
 
 
-def deposit(uow: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
+def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
     """Pay into a user's wallet; the wallet."""
-    return ledger.deposit(uow, user_id, currency, amount_minor)
+    return ledger.deposit(connection, user_id, currency, amount_minor)
 
 
-def get_wallet(uow: Connection, user_id: str, currency: str) -> Row:
+def get_wallet(connection: Connection, user_id: str, currency: str) -> Row:
     """A user's wallet; raises `WalletNotFound`."""
     statement = select(wallets).where(wallets.c.user_id == user_id, wallets.c.currency == currency)
-    wallet = uow.execute(statement).mappings().first()
+    wallet = connection.execute(statement).mappings().first()
     if wallet is None:
         raise WalletNotFound(f"user {user_id} has no wallet", user_id=user_id)
     return wallet
 
 
-def _pay_first(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
+def _pay_first(connection: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
     """Charges that were never asked for; what is refused now is refused for ever."""
-    charged = dict(zip((charge.saga_id for charge in charges), ledger.charge(uow, charges), strict=True))
-    barrier.refuse(uow, CHARGE, {saga_id: each for saga_id, each in charged.items() if isinstance(each, DomainError)})
+    charged = dict(zip((charge.saga_id for charge in charges), ledger.charge(connection, charges), strict=True))
+    barrier.refuse(
+        connection, CHARGE, {saga_id: each for saga_id, each in charged.items() if isinstance(each, DomainError)}
+    )
     return {
         saga_id: each if isinstance(each, DomainError) else Paid(each, first=True) for saga_id, each in charged.items()
     }
 
 
-def _paid_before(uow: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
+def _paid_before(connection: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
     """Charges that were captured before. The first may have left the payment's id to us, and one that names it not."""
-    paid = {row["saga_id"]: row for row in _related(uow, [charge.saga_id for charge in charges], [])}
+    paid = {row["saga_id"]: row for row in _related(connection, [charge.saga_id for charge in charges], [])}
     made = {saga_id: {"payment_id": row["id"]} for saga_id, row in paid.items()}
     return {
         charge.saga_id: contradiction(charge.saga_id, CHARGE, made[charge.saga_id], charge.named)
@@ -168,11 +170,11 @@ def _standing(
 
 
 def _nothing_given(
-    uow: Connection, refunds: Sequence[Refund], undos: Mapping[UUID, Undo | DomainError]
+    connection: Connection, refunds: Sequence[Refund], undos: Mapping[UUID, Undo | DomainError]
 ) -> dict[UUID, Refunded | DomainError]:
     """Refunds of what was declined, never asked for, refunded before, or is not the saga's: that leaves no trace."""
     named = [each.payment_id for each in refunds if each.payment_id is not None]
-    related = _related(uow, [each.saga_id for each in refunds], named)
+    related = _related(connection, [each.saga_id for each in refunds], named)
     of_saga, of_id = {row["saga_id"]: row for row in related}, {row["id"]: row for row in related}
     outcomes: dict[UUID, Refunded | DomainError] = {}
     for each in refunds:
@@ -180,12 +182,12 @@ def _nothing_given(
         wrong = mismatch(each, [row for row in (own, named_one) if row is not None])
         outcomes[each.saga_id] = wrong or Refunded(own, first=undos[each.saga_id] is not Undo.REPEATED)
     mistaken = [saga_id for saga_id, outcome in outcomes.items() if isinstance(outcome, DomainError)]
-    barrier.withdraw(uow, CHARGE, {saga_id: undos[saga_id] for saga_id in mistaken})
+    barrier.withdraw(connection, CHARGE, {saga_id: undos[saga_id] for saga_id in mistaken})
     return outcomes
 
 
-def _related(uow: Connection, saga_ids: Sequence[UUID], payment_ids: Sequence[UUID]) -> Sequence[Row]:
+def _related(connection: Connection, saga_ids: Sequence[UUID], payment_ids: Sequence[UUID]) -> Sequence[Row]:
     """The payments of these sagas, and those with these ids."""
     if not saga_ids and not payment_ids:
         return []
-    return uow.execute(_RELATED, {"saga_ids": saga_ids, "payment_ids": payment_ids}).mappings().all()
+    return connection.execute(_RELATED, {"saga_ids": saga_ids, "payment_ids": payment_ids}).mappings().all()

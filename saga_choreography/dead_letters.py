@@ -48,8 +48,8 @@ def list_letters(url: str | None, which: LetterFilter, limit: int) -> list[Lette
 
 def latest_redrives(limit: int) -> Sequence[Row]:
     """What was asked to be tried again, the latest first."""
-    with db.transaction() as uow:
-        return uow.execute(select(redrives).order_by(redrives.c.id.desc()).limit(limit)).mappings().all()
+    with db.transaction() as connection:
+        return connection.execute(select(redrives).order_by(redrives.c.id.desc()).limit(limit)).mappings().all()
 
 
 def try_again(url: str | None, wish: Redrive) -> Row:
@@ -59,33 +59,35 @@ def try_again(url: str | None, wish: Redrive) -> Row:
     """
     with _alone(), _broker(url) as there:
         redrive_id = new_id()
-        with db.transaction() as uow:
-            _begin(uow, redrive_id, wish)
+        with db.transaction() as connection:
+            _begin(connection, redrive_id, wish)
         for each in wish.services:
             moved = redrive(there, each, wish.fits)
-            with db.transaction() as uow:
-                _add(uow, redrive_id, wish, moved)
-        with db.transaction() as uow:
-            return _finish(uow, redrive_id)
+            with db.transaction() as connection:
+                _add(connection, redrive_id, wish, moved)
+        with db.transaction() as connection:
+            return _finish(connection, redrive_id)
 
 
-def _begin(uow: Connection, redrive_id: UUID, wish: Redrive) -> None:
-    uow.execute(insert(redrives).values(id=redrive_id, by=wish.by, reason=wish.reason, wanted=wish.told, moved=[]))
+def _begin(connection: Connection, redrive_id: UUID, wish: Redrive) -> None:
+    connection.execute(
+        insert(redrives).values(id=redrive_id, by=wish.by, reason=wish.reason, wanted=wish.told, moved=[])
+    )
 
 
-def _add(uow: Connection, redrive_id: UUID, wish: Redrive, moved: Sequence[Letter]) -> None:
+def _add(connection: Connection, redrive_id: UUID, wish: Redrive, moved: Sequence[Letter]) -> None:
     for letter in moved:
         if letter.saga_id is not None:
             detail = f"{letter.event} to {letter.service}: {wish.reason}"
-            service.note(uow, [letter.saga_id], "redriven", wish.by, detail=detail, reason=wish.reason)
-    so_far = uow.scalar(select(redrives.c.moved).where(redrives.c.id == redrive_id)) or []
+            service.note(connection, [letter.saga_id], "redriven", wish.by, detail=detail, reason=wish.reason)
+    so_far = connection.scalar(select(redrives.c.moved).where(redrives.c.id == redrive_id)) or []
     found = [*so_far, *(_named(letter) for letter in moved)]
-    uow.execute(update(redrives).where(redrives.c.id == redrive_id).values(moved=found))
+    connection.execute(update(redrives).where(redrives.c.id == redrive_id).values(moved=found))
 
 
-def _finish(uow: Connection, redrive_id: UUID) -> Row:
+def _finish(connection: Connection, redrive_id: UUID) -> Row:
     statement = update(redrives).where(redrives.c.id == redrive_id).values(finished_at=func.now()).returning(redrives)
-    return uow.execute(statement).mappings().one()
+    return connection.execute(statement).mappings().one()
 
 
 def _named(letter: Letter) -> dict[str, Any]:

@@ -29,9 +29,9 @@ class Grouped:
         return self._get(saga_id)
 
     def _register_all(self, checkouts: Sequence[Checkout]) -> Sequence[SagaStatus | Conflict]:
-        with db.transaction() as uow:
-            return service.register(uow, checkouts, self._limits)
+        with db.transaction() as connection:
+            return service.register(connection, checkouts, self._limits)
 
     def _get_all(self, saga_ids: Sequence[UUID]) -> Sequence[Row | SagaNotFound]:
-        with db.transaction() as uow:
-            return service.get_all(uow, saga_ids)
+        with db.transaction() as connection:
+            return service.get_all(connection, saga_ids)

@@ -19,9 +19,9 @@ class LiveSagas(Collector):
         live, unpublished = self.describe()
         statement = select(sagas.c.status, func.count()).where(sagas.c.status.not_in(ENDED)).group_by(sagas.c.status)
         try:
-            with db.transaction() as uow:
-                counts = {row[0]: row[1] for row in uow.execute(statement)}
-                unpublished.add_metric([], outbox.waiting(uow))
+            with db.transaction() as connection:
+                counts = {row[0]: row[1] for row in connection.execute(statement)}
+                unpublished.add_metric([], outbox.waiting(connection))
         except Exception as error:
             if not is_unavailable(error):
                 raise

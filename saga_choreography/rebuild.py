@@ -29,13 +29,13 @@ def rebuild(limits: Limits) -> int:
     """Make all sagas anew; how many there are."""
     count, last = 0, UUID(int=0)
     while True:
-        with db.transaction() as uow:
-            saga_ids = list(uow.scalars(SEEN, {"last": last, "limit": BATCH}))
+        with db.transaction() as connection:
+            saga_ids = list(connection.scalars(SEEN, {"last": last, "limit": BATCH}))
             if not saga_ids:
                 return count
             times = {"forward": limits.forward_seconds, "first": limits.first_seconds}
-            uow.execute(OPEN, {"ids": saga_ids, **times})
-            remake(uow, saga_ids, limits)
+            connection.execute(OPEN, {"ids": saga_ids, **times})
+            remake(connection, saga_ids, limits)
         count, last = count + len(saga_ids), saga_ids[-1]
 
 

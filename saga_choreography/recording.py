@@ -83,38 +83,38 @@ SELECT pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) FROM saved WHERE
 """)
 
 
-def record(uow: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
+def record(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
     """Store those that are new, show what they tell, and wake who waits for a saga that ended. Nothing follows.
 
     Raises `TooOld` for events of a saga that was forgotten; nothing may be kept of them then.
     """
-    of_saga = _by_saga(_stored(uow, events, limits))
+    of_saga = _by_saga(_stored(connection, events, limits))
     if of_saga:
-        rows = _locked(uow, of_saga)
+        rows = _locked(connection, of_saga)
         forgotten = of_saga.keys() - {row["saga_id"] for row in rows}
         if forgotten:
             raise TooOld(f"too old to be known: {', '.join(map(str, forgotten))}", saga_ids=sorted(map(str, forgotten)))
-        _save(uow, [(row, merge(row["facts"], of_saga[row["saga_id"]])) for row in rows], limits)
+        _save(connection, [(row, merge(row["facts"], of_saga[row["saga_id"]])) for row in rows], limits)
     return []
 
 
-def remake(uow: Connection, saga_ids: Sequence[UUID], limits: Limits) -> None:
+def remake(connection: Connection, saga_ids: Sequence[UUID], limits: Limits) -> None:
     """Make these sagas anew from all of their events.
 
     Their rows are locked before their events are read, so that none is missed that comes in at the same time.
     """
-    rows = _locked(uow, saga_ids)
-    found = uow.execute(select(stored).where(stored.c.saga_id.in_(saga_ids))).mappings()
+    rows = _locked(connection, saga_ids)
+    found = connection.execute(select(stored).where(stored.c.saga_id.in_(saga_ids))).mappings()
     of_saga = _by_saga([_event(row) for row in found])
-    _save(uow, [(row, merge({}, of_saga[row["saga_id"]])) for row in rows], limits)
+    _save(connection, [(row, merge({}, of_saga[row["saga_id"]])) for row in rows], limits)
 
 
-def _stored(uow: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
+def _stored(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
     """Those that are new; the rows of their sagas are there from now on."""
     by_id = {event.id: event for event in events}
     rows = dumps([_event_row(event) for event in by_id.values()])
-    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(uow).sagas}
-    new = set(uow.scalars(STORE, {"rows": rows, **times}))
+    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}
+    new = set(connection.scalars(STORE, {"rows": rows, **times}))
     return [event for event in by_id.values() if event.id in new]
 
 
@@ -125,13 +125,13 @@ def _by_saga(events: Sequence[Event]) -> Mapping[UUID, list[Event]]:
     return of_saga
 
 
-def _locked(uow: Connection, saga_ids: Iterable[UUID]) -> Sequence[Row]:
-    return uow.execute(LOCK, {"ids": list(saga_ids)}).mappings().all()
+def _locked(connection: Connection, saga_ids: Iterable[UUID]) -> Sequence[Row]:
+    return connection.execute(LOCK, {"ids": list(saga_ids)}).mappings().all()
 
 
-def _save(uow: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) -> None:
+def _save(connection: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) -> None:
     rows = [_saga_row(row, facts) for row, facts in merged]
-    uow.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS})
+    connection.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS})
 
 
 def _event_row(event: Event) -> dict[str, Any]:

@@ -120,8 +120,8 @@ def get_saga(path: SagaPath) -> Response:
 @public
 def get_timeline(path: SagaPath) -> Response:
     """Every event with who published it and what it follows from, and what was done about the saga."""
-    with db.transaction() as uow:
-        events, notes = service.get_timeline(uow, path.saga_id)
+    with db.transaction() as connection:
+        events, notes = service.get_timeline(connection, path.saga_id)
     return respond(Answer(TimelineOut(saga_id=path.saga_id, items=timeline_out(events, notes))))
 
 
@@ -134,8 +134,8 @@ def get_timeline(path: SagaPath) -> Response:
 def compensate(path: SagaPath, body: OperatorIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, its events are sent again."""
     wish = Cancellation(body.reason, body.by, trace=traceparent(request.headers.get("traceparent")))
-    with db.transaction() as uow:
-        row = service.compensate(uow, path.saga_id, wish, current_app.config["LIMITS"])
+    with db.transaction() as connection:
+        row = service.compensate(connection, path.saga_id, wish, current_app.config["LIMITS"])
     with _endings().place(path.saga_id, _preferred_wait()) as place:
         saga = saga_out(row) if place is None else _until_ended(place, path.saga_id)
     return respond(Answer(saga, 202, {"Location": f"/saga/choreography/{path.saga_id}"}))

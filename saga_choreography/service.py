@@ -37,7 +37,7 @@ SELECT {columns_of(sagas)} FROM saga_choreography.sagas WHERE saga_id = ANY(CAST
 """)  # noqa: S608  (our own)
 
 
-def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
+def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
     """Have these sagas seen from now on; the status of each, whose events may be here already.
 
     `TooOld` stands for one that may have been forgotten, `CartRefused` for one that is known as another checkout's; of
@@ -45,12 +45,12 @@ def register(uow: Connection, checkouts: Sequence[Checkout], limits: Limits) -> 
     committed: carrito does not hand the checkout over again then, and the saga's first event may be lost.
     """
     by_id = {each.saga_id: each for each in checkouts}
-    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(uow).sagas}
+    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}
     rows = dumps([vars(each) for each in by_id.values()])
-    new = set(uow.scalars(REGISTER, {"rows": rows, **times}))
+    new = set(connection.scalars(REGISTER, {"rows": rows, **times}))
     known = {saga_id: {**vars(by_id[saga_id]), "status": SagaStatus.PENDING} for saga_id in new}
     if older := by_id.keys() - new:
-        known.update({row["saga_id"]: dict(row) for row in uow.execute(SHOW, {"ids": list(older)}).mappings()})
+        known.update({row["saga_id"]: dict(row) for row in connection.execute(SHOW, {"ids": list(older)}).mappings()})
     return [_registered(each, known.get(each.saga_id)) for each in checkouts]
 
 
@@ -62,39 +62,39 @@ def _registered(checkout: Checkout, known: Mapping[str, Any] | None) -> SagaStat
     return SagaStatus(known["status"])
 
 
-def get(uow: Connection, saga_id: UUID) -> Row:
+def get(connection: Connection, saga_id: UUID) -> Row:
     """One saga; raises `SagaNotFound`."""
-    return _found(uow.execute(SHOW, {"ids": [saga_id]}).mappings().first(), saga_id)
+    return _found(connection.execute(SHOW, {"ids": [saga_id]}).mappings().first(), saga_id)
 
 
-def get_all(uow: Connection, saga_ids: Sequence[UUID]) -> list[Row | SagaNotFound]:
+def get_all(connection: Connection, saga_ids: Sequence[UUID]) -> list[Row | SagaNotFound]:
     """Each of these sagas, or that there is none."""
-    known = {row["saga_id"]: row for row in uow.execute(SHOW, {"ids": list(saga_ids)}).mappings()}
+    known = {row["saga_id"]: row for row in connection.execute(SHOW, {"ids": list(saga_ids)}).mappings()}
     return [known.get(saga_id) or _not_found(saga_id) for saga_id in saga_ids]
 
 
-def get_timeline(uow: Connection, saga_id: UUID) -> tuple[Sequence[Row], Sequence[Row]]:
+def get_timeline(connection: Connection, saga_id: UUID) -> tuple[Sequence[Row], Sequence[Row]]:
     """All events of a saga, and all that was done about it; raises `SagaNotFound`."""
-    get(uow, saga_id)
-    happened = uow.execute(select(events).where(events.c.saga_id == saga_id)).mappings().all()
-    done = uow.execute(select(notes).where(notes.c.saga_id == saga_id)).mappings().all()
+    get(connection, saga_id)
+    happened = connection.execute(select(events).where(events.c.saga_id == saga_id)).mappings().all()
+    done = connection.execute(select(notes).where(notes.c.saga_id == saga_id)).mappings().all()
     return happened, done
 
 
-def compensate(uow: Connection, saga_id: UUID, wish: Cancellation, limits: Limits) -> Row:
+def compensate(connection: Connection, saga_id: UUID, wish: Cancellation, limits: Limits) -> Row:
     """Have a saga turned back, or a completed one undone; of one on its way back, the events are sent again.
 
     inventario alone decides where it turns: the request goes to it, and to no one else. Raises `SagaNotFound` and
     `TooOld`.
     """
-    row = _locked(uow, saga_id)
-    note(uow, [saga_id], "compensation_asked", wish.by, reason=wish.reason)
+    row = _locked(connection, saga_id)
+    note(connection, [saga_id], "compensation_asked", wish.by, reason=wish.reason)
     if not turned_back(row["facts"]):
-        check_undoable(uow, saga_id)
-        cancel(uow, [row], wish, limits)
-        return get(uow, saga_id)
+        check_undoable(connection, saga_id)
+        cancel(connection, [row], wish, limits)
+        return get(connection, saga_id)
     if row["status"] not in ENDED:
-        resend(uow, [row], Resend(wish.reason, wish.by, wish.trace))
+        resend(connection, [row], Resend(wish.reason, wish.by, wish.trace))
     return row
 
 
@@ -116,21 +116,21 @@ def resend(connection: Connection, rows: Sequence[Row], request: Resend) -> None
     outbox.stage(connection, [Event(payload, trace=request.trace) for payload in payloads])
 
 
-def cancel(uow: Connection, rows: Sequence[Row], wish: Cancellation, limits: Limits) -> None:
+def cancel(connection: Connection, rows: Sequence[Row], wish: Cancellation, limits: Limits) -> None:
     """Ask inventario to turn these sagas back, and show at once that it was asked."""
     said = {"reason": wish.reason, "by": wish.by, "only_before_pivot": wish.only_before_pivot}
     payloads = [CheckoutCancelRequested(saga_id=row["saga_id"], cart_id=row["cart_id"], **said) for row in rows]
     faults = [fault_of(row["facts"]) for row in rows]
     asked = [Event(payload, trace=wish.trace, fault=fault) for payload, fault in zip(payloads, faults, strict=True)]
-    outbox.stage(uow, asked)
-    record(uow, asked, limits)
+    outbox.stage(connection, asked)
+    record(connection, asked, limits)
 
 
-def note(uow: Connection, saga_ids: Sequence[UUID], kind: str, by: str, **said: str) -> None:
+def note(connection: Connection, saga_ids: Sequence[UUID], kind: str, by: str, **said: str) -> None:
     """Keep what was done about sagas, and by whom; with `detail`, or a `reason`."""
     common = {"kind": kind, "by": by, "detail": None, "reason": None, **said}
     if saga_ids:
-        uow.execute(insert(notes), [{"id": new_id(), "saga_id": saga_id, **common} for saga_id in saga_ids])
+        connection.execute(insert(notes), [{"id": new_id(), "saga_id": saga_id, **common} for saga_id in saga_ids])
 
 
 def _locked(connection: Connection, saga_id: UUID) -> Row:

@@ -47,38 +47,38 @@ NEXT = text("SELECT extract(epoch FROM min(due_at) - now()) FROM saga_choreograp
 
 def run_once(limits: Limits) -> int:
     """Look at sagas that are due to be looked at; how many were."""
-    with db.transaction() as uow:
+    with db.transaction() as connection:
         times = {"resend": limits.resend_seconds, "stuck": limits.stuck_seconds}
-        rows = uow.execute(DUE, {**times, "limit": BATCH}).mappings().all()
+        rows = connection.execute(DUE, {**times, "limit": BATCH}).mappings().all()
         if rows:
-            _watch(uow, rows, limits)
+            _watch(connection, rows, limits)
     return len(rows)
 
 
 def idle_seconds(limits: Limits) -> float:
     """Until the first is due; none to come, and none that moves, is due sooner than the shortest limit."""
-    with db.transaction() as uow:
-        seconds = uow.scalar(NEXT)
+    with db.transaction() as connection:
+        seconds = connection.scalar(NEXT)
     most = limits.first_seconds
     return most if seconds is None else min(max(0.0, float(seconds)), most)
 
 
-def _watch(uow: Connection, rows: Sequence[Row], limits: Limits) -> None:
+def _watch(connection: Connection, rows: Sequence[Row], limits: Limits) -> None:
     """One of them is asked for at most once: what was asked is among its facts, and its row is locked here."""
     has_deadline = {row["saga_id"] for row in rows if may_be_late(CHECKOUT, row["facts"])}
     late = [row for row in rows if row["late"] and row["saga_id"] in has_deadline]
     asked = {row["saga_id"] for row in late}
     if late:
         reason = f"not completed within {limits.forward_seconds:g} s"
-        service.cancel(uow, late, Cancellation(reason, BY, only_before_pivot=True), limits)
+        service.cancel(connection, late, Cancellation(reason, BY, only_before_pivot=True), limits)
     silent = [row for row in rows if row["silent"] and row["saga_id"] not in asked]
     if silent:
         reason = f"nothing has happened for {limits.resend_seconds:g} s or more"
-        service.resend(uow, silent, Resend(reason, BY))
-        service.note(uow, [row["saga_id"] for row in silent], "retry_asked", BY, reason=reason)
+        service.resend(connection, silent, Resend(reason, BY))
+        service.note(connection, [row["saga_id"] for row in silent], "retry_asked", BY, reason=reason)
     still = [row for row in rows if row["still"] and row["saga_id"] not in asked]
     newly = [row["saga_id"] for row in still if row["status"] != SagaStatus.STUCK]
-    service.note(uow, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")
+    service.note(connection, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")
     resent, stuck = {row["saga_id"] for row in silent}, {row["saga_id"] for row in still}
     seen = [
         {
@@ -89,4 +89,4 @@ def _watch(uow: Connection, rows: Sequence[Row], limits: Limits) -> None:
         }
         for row in rows
     ]
-    uow.execute(WATCH, {"rows": dumps(seen), "resend": limits.resend_seconds, "stuck": limits.stuck_seconds})
+    connection.execute(WATCH, {"rows": dumps(seen), "resend": limits.resend_seconds, "stuck": limits.stuck_seconds})

@@ -82,8 +82,8 @@ def get_saga(path: SagaPath) -> Response:
 @public
 def get_timeline(path: SagaPath) -> Response:
     """Every request with its times and outcome, and every decision; of many attempts, the first ten and the latest."""
-    with db.transaction() as uow:
-        saga, rows = service.get_timeline(uow, path.saga_id)
+    with db.transaction() as connection:
+        saga, rows = service.get_timeline(connection, path.saga_id)
     return respond(Answer(TimelineOut(saga_id=path.saga_id, items=timeline_out(saga, rows))))
 
 
@@ -95,8 +95,8 @@ def get_timeline(path: SagaPath) -> Response:
 @admin_only
 def compensate(path: SagaPath, body: OperatorIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
-    with db.transaction() as uow:
-        saga = _view_of(uow, service.compensate(uow, path.saga_id, body.reason, body.by))
+    with db.transaction() as connection:
+        saga = _view_of(connection, service.compensate(connection, path.saga_id, body.reason, body.by))
     with _endings().place(path.saga_id, _preferred_wait()) as place:
         if place is not None:
             saga = place.until(lambda: _view(path.saga_id), lambda saga: saga.status in ENDED)
@@ -111,8 +111,8 @@ def compensate(path: SagaPath, body: OperatorIn) -> Response:
 @admin_only
 def retry(path: SagaPath, body: OperatorIn) -> Response:
     """It would be tried again anyway; this is for when the cause is known to be gone."""
-    with db.transaction() as uow:
-        saga = _view_of(uow, service.retry(uow, path.saga_id, body.reason, body.by))
+    with db.transaction() as connection:
+        saga = _view_of(connection, service.retry(connection, path.saga_id, body.reason, body.by))
     return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))
 
 
@@ -143,7 +143,7 @@ def _view(saga_id: UUID) -> SagaOut:
     return saga_out(*_grouped().get(saga_id))
 
 
-def _view_of(uow: Connection, row: Row) -> SagaOut:
+def _view_of(connection: Connection, row: Row) -> SagaOut:
     """The saga as the row says, whatever has become of it since."""
     saga_id = row["saga_id"]
-    return saga_out(row, service.step_times(uow, [saga_id])[saga_id])
+    return saga_out(row, service.step_times(connection, [saga_id])[saga_id])

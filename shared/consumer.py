@@ -150,9 +150,9 @@ class Consumer:
 
     def _deal_with(self, part: list[Delivery]) -> None:
         """One transaction; then acknowledge, and publish what follows. Any error rolls it back."""
-        with self._db.transaction() as uow:
-            following = self._part.handle(uow, [delivery.known for delivery in part])
-            self._publisher.stage(uow, following)
+        with self._db.transaction() as connection:
+            following = self._part.handle(connection, [delivery.known for delivery in part])
+            self._publisher.stage(connection, following)
             faults.reach(f"{self._db.service}.worker.before_commit")
         faults.reach(f"{self._db.service}.worker.before_ack")
         self._acknowledge(part)

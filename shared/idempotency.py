@@ -63,8 +63,8 @@ def keys_table(metadata: MetaData) -> Table:
 
 def answer(db: Database, use_case: Callable[[Connection], Outcome]) -> Response:
     """Run the use case in one transaction and answer. What it returns stays done, a refusal too; an error undoes it."""
-    with db.transaction() as uow:
-        outcome = use_case(uow)
+    with db.transaction() as connection:
+        outcome = use_case(connection)
     return respond(outcome)
 
 
@@ -77,8 +77,8 @@ def answer_once(db: Database, use_case: Callable[[Connection], Outcome], *, any_
     if key is None:
         return answer(db, use_case)
     endpoint = _endpoint(str(request.url_rule) if any_path else request.path)
-    with db.transaction() as uow:
-        return _under_key(uow, _keys(db), key, use_case, endpoint)
+    with db.transaction() as connection:
+        return _under_key(connection, _keys(db), key, use_case, endpoint)
 
 
 def answered_before(db: Database) -> Response | None:
@@ -86,8 +86,8 @@ def answered_before(db: Database) -> Response | None:
     key = request_key()
     if key is None:
         return None
-    with db.transaction() as uow:
-        return _stored(uow, _keys(db), key, _endpoint(request.path))
+    with db.transaction() as connection:
+        return _stored(connection, _keys(db), key, _endpoint(request.path))
 
 
 def request_key() -> str | None:
@@ -113,9 +113,11 @@ def _fingerprint() -> str:
     return hashlib.sha256(request.path.encode() + b"\0" + request.get_data()).hexdigest()
 
 
-def _stored(uow: Connection, keys: Table, key: str, endpoint: str) -> Response | None:
+def _stored(connection: Connection, keys: Table, key: str, endpoint: str) -> Response | None:
     """The answer given under the key; raises `KeyReused` when that was another request's."""
-    stored: Row[Any] | None = uow.execute(select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)).first()
+    stored: Row[Any] | None = connection.execute(
+        select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)
+    ).first()
     if stored is None:
         return None
     if stored.fingerprint != _fingerprint():
@@ -124,18 +126,18 @@ def _stored(uow: Connection, keys: Table, key: str, endpoint: str) -> Response |
 
 
 def _under_key(
-    uow: Connection, keys: Table, key: str, use_case: Callable[[Connection], Outcome], endpoint: str
+    connection: Connection, keys: Table, key: str, use_case: Callable[[Connection], Outcome], endpoint: str
 ) -> Response:
     lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
-    if not uow.scalar(select(lock)):
+    if not connection.scalar(select(lock)):
         raise KeyInUse("a request with this key is still running", idempotency_key=key)
-    if (before := _stored(uow, keys, key, endpoint)) is not None:
+    if (before := _stored(connection, keys, key, endpoint)) is not None:
         return before
-    outcome = use_case(uow)
+    outcome = use_case(connection)
     if isinstance(outcome, Unavailable | InDoubt):
         raise outcome  # no answer to be given again
     response = respond(outcome)
-    uow.execute(
+    connection.execute(
         insert(keys).values(
             key=key,
             endpoint=endpoint,

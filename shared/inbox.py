@@ -46,23 +46,23 @@ class Inbox:
         too_old = too_old_sql("event_id", ":kept_seconds")
         self._enter = prepared(ENTER.format(table=self.table.fullname, too_old=too_old))
 
-    def enter(self, uow: Connection, ids: Sequence[UUID]) -> set[UUID]:
+    def enter(self, connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
         """Those that were not here before; one that is being dealt with elsewhere is waited for. Raises `TooOld`."""
-        values = {"ids": sorted(map(str, ids)), "kept_seconds": retention_of(uow).steps}
-        entered = uow.execute(self._enter, values).all()
+        values = {"ids": sorted(map(str, ids)), "kept_seconds": retention_of(connection).steps}
+        entered = connection.execute(self._enter, values).all()
         refused = [str(event_id) for event_id, too_old in entered if too_old]
         if refused:
             raise TooOld(f"too old to tell whether it came before: {', '.join(refused)}", event_ids=refused)
         return {event_id for event_id, _ in entered}
 
 
-def react(uow: Connection, events: Sequence[Event], *, inbox: Inbox, reactions: Reactions) -> list[Event]:
+def react(connection: Connection, events: Sequence[Event], *, inbox: Inbox, reactions: Reactions) -> list[Event]:
     """React to those of these events that are new, all of one type and each of another saga; what follows from them."""
-    ids = inbox.enter(uow, [event.id for event in events])
+    ids = inbox.enter(connection, [event.id for event in events])
     new = [event for event in events if event.id in ids]
     if not new:
         return []
-    answers = reactions[type(new[0].payload)](uow, [event.payload for event in new])
+    answers = reactions[type(new[0].payload)](connection, [event.payload for event in new])
     return [event.follow(payload) for event, payloads in zip(new, answers, strict=True) for payload in payloads]
 
 

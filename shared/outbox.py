@@ -80,34 +80,34 @@ class Outbox:
         self._sent = prepared(SENT.format(table=self.table.fullname))
         self._send_again = prepared(SEND_AGAIN.format(table=self.table.fullname))
 
-    def stage(self, uow: Connection, events: Sequence[Event]) -> None:
+    def stage(self, connection: Connection, events: Sequence[Event]) -> None:
         """Have these published by the service's worker once the transaction commits."""
-        self.stage_own(uow, events, 0)
-        notify(uow, self.channel)
+        self.stage_own(connection, events, 0)
+        notify(connection, self.channel)
 
-    def stage_own(self, uow: Connection, events: Sequence[Event], seconds: float) -> None:
+    def stage_own(self, connection: Connection, events: Sequence[Event], seconds: float) -> None:
         """The same for who will publish them itself, and has so many seconds for it."""
         if events:
-            uow.execute(self._stage, {"rows": dumps([_row(event) for event in events]), "seconds": seconds})
+            connection.execute(self._stage, {"rows": dumps([_row(event) for event in events]), "seconds": seconds})
 
-    def take(self, uow: Connection, limit: int, seconds: float) -> list[Event]:
+    def take(self, connection: Connection, limit: int, seconds: float) -> list[Event]:
         """Up to `limit` events that are due, oldest first; they are due again in so many seconds, unless `sent`."""
-        lazily(uow)
-        rows = uow.execute(self._take, {"limit": limit, "seconds": seconds}).mappings().all()
+        lazily(connection)
+        rows = connection.execute(self._take, {"limit": limit, "seconds": seconds}).mappings().all()
         return [_event(row) for row in sorted(rows, key=lambda row: row["id"])]
 
-    def hand_back(self, uow: Connection, ids: Sequence[UUID]) -> None:
+    def hand_back(self, connection: Connection, ids: Sequence[UUID]) -> None:
         """These were not published after all; they are due now."""
-        uow.execute(self._hand_back, {"ids": sorted(map(str, ids))})
+        connection.execute(self._hand_back, {"ids": sorted(map(str, ids))})
 
     def postpone(self, connection: Connection, seconds: Mapping[UUID, float]) -> None:
         """These are not published yet; each is due in so many seconds."""
         connection.execute(self._postpone, {"ids": list(map(str, seconds)), "seconds": list(seconds.values())})
 
-    def sent(self, uow: Connection, ids: Sequence[UUID]) -> None:
+    def sent(self, connection: Connection, ids: Sequence[UUID]) -> None:
         """The broker has confirmed these."""
         if ids:
-            uow.execute(self._sent, {"ids": sorted(map(str, ids))})
+            connection.execute(self._sent, {"ids": sorted(map(str, ids))})
 
     def send_again(self, connection: Connection, saga_ids: Collection[UUID]) -> None:
         """Have all that was sent for these sagas sent once more, as the same events, once the transaction commits.
@@ -118,27 +118,27 @@ class Outbox:
         connection.execute(self._send_again, {"saga_ids": sorted(map(str, saga_ids)), "types": told})
         notify(connection, self.channel)
 
-    def seconds_to_next(self, uow: Connection) -> float | None:
+    def seconds_to_next(self, connection: Connection) -> float | None:
         """Seconds until some event is due (not negative); None when there is none."""
         unsent = self.table.c.sent_at.is_(None)
         first = select(func.min(self.table.c.due_at)).where(unsent).scalar_subquery()
-        seconds = uow.scalar(select(func.extract("epoch", first - func.now())))
+        seconds = connection.scalar(select(func.extract("epoch", first - func.now())))
         return None if seconds is None else max(0.0, float(seconds))
 
-    def waiting(self, uow: Connection) -> int:
+    def waiting(self, connection: Connection) -> int:
         """How many events are not published yet."""
         unsent = self.table.c.sent_at.is_(None)
-        return uow.scalar(select(func.count()).select_from(self.table).where(unsent)) or 0
+        return connection.scalar(select(func.count()).select_from(self.table).where(unsent)) or 0
 
-    def oldest_seconds(self, uow: Connection) -> int:
+    def oldest_seconds(self, connection: Connection) -> int:
         """For how long the oldest event that is not published yet has waited; 0 when there is none."""
         age = func.extract("epoch", func.now() - func.min(self.table.c.occurred_at))
-        return int(uow.scalar(select(age).where(self.table.c.sent_at.is_(None))) or 0)
+        return int(connection.scalar(select(age).where(self.table.c.sent_at.is_(None))) or 0)
 
 
-def lazily(uow: Connection) -> None:
+def lazily(connection: Connection) -> None:
     """What this transaction writes may be lost in a crash of the server: it only leads to publishing again."""
-    uow.execute(text(LAZILY))
+    connection.execute(text(LAZILY))
 
 
 def _row(event: Event) -> dict[str, object]:

@@ -46,17 +46,17 @@ class Publisher:
     def relay(self) -> None:
         """Take what is due from the outbox and publish it."""
         room = WINDOW - self._bus.unconfirmed
-        with self._db.transaction() as uow:
-            events = self._outbox.take(uow, room, LEASE_SECONDS)
-            seconds = self._outbox.seconds_to_next(uow)
+        with self._db.transaction() as connection:
+            events = self._outbox.take(connection, room, LEASE_SECONDS)
+            seconds = self._outbox.seconds_to_next(connection)
         self.due = len(events) == room
         self._sweep_within(SWEEP_SECONDS if seconds is None else min(seconds, SWEEP_SECONDS))
         self._publish(events)
 
-    def stage(self, uow: Connection, events: Sequence[Event]) -> None:
+    def stage(self, connection: Connection, events: Sequence[Event]) -> None:
         """Stage events in a transaction; after its commit they are to be `publish_staged`."""
-        self._outbox.stage_own(uow, events, LEASE_SECONDS)
-        self._outbox.sent(uow, self._confirmed)
+        self._outbox.stage_own(connection, events, LEASE_SECONDS)
+        self._outbox.sent(connection, self._confirmed)
 
     def publish_staged(self, events: Sequence[Event]) -> None:
         """The transaction is committed."""
@@ -106,9 +106,9 @@ class Publisher:
     ) -> bool:
         """Write what may get lost in a crash; whether it was possible. If the database was away, do all of it later."""
         try:
-            with self._db.transaction() as uow:
-                lazily(uow)
-                write(uow, ids)
+            with self._db.transaction() as connection:
+                lazily(connection)
+                write(connection, ids)
         except Exception as error:
             if not is_unavailable(error):
                 raise

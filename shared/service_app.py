@@ -102,11 +102,11 @@ def create_service_app(
 
 def _ping(db: Database) -> None:
     """Raises when the database does not answer soon, is read-only, or has no room on its disk."""
-    with db.transaction(PING_SECONDS) as uow:
-        if uow.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+    with db.transaction(PING_SECONDS) as connection:
+        if connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
             raise ConnectionError("the database is read-only")
-        uow.execute(text("SET LOCAL work_mem = '64kB'"))
-        uow.execute(text(SPILL))
+        connection.execute(text("SET LOCAL work_mem = '64kB'"))
+        connection.execute(text(SPILL))
 
 
 def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:

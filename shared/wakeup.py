@@ -29,9 +29,9 @@ KEEPALIVES: dict[str, Any] = {
 LISTEN_SECONDS = 3.0  # for LISTEN itself; whoever cannot wait looks for work without it
 
 
-def notify(uow: Connection, channel: str, payload: str = "") -> None:
+def notify(connection: Connection, channel: str, payload: str = "") -> None:
     """Wake whoever listens, when this transaction commits."""
-    uow.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
+    connection.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
 
 
 class Pipe:

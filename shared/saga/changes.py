@@ -71,7 +71,7 @@ class ChangeFeed:
     """One service's feed; a request that waits holds no connection to the database meanwhile."""
 
     def __init__(self, source: SagaSource, places: int, most_seconds: float) -> None:
-        """`places` requests may wait at once, none for longer than `most_seconds`; a further one is answered at once."""
+        """`places` requests may wait at once, none longer than `most_seconds`; a further one is answered at once."""
         self._source, self._most_seconds = source, most_seconds
         self.places = BoundedSemaphore(places)
 

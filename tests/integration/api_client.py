@@ -57,8 +57,8 @@ class ApiClient:
     def transaction(self) -> Iterator[Connection]:
         """A transaction of the service's own, to be left open while requests come in."""
         app = self.client.application
-        with app.app_context(), app.extensions["sqlalchemy"].transaction() as uow:
-            yield uow
+        with app.app_context(), app.extensions["sqlalchemy"].transaction() as connection:
+            yield connection
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
@@ -112,7 +112,7 @@ def outcome(response: TestResponse) -> tuple[int, bytes]:
     return response.status_code, response.data
 
 
-def wait_for_blocked(uow: Connection) -> None:
+def wait_for_blocked(connection: Connection) -> None:
     """Until somebody waits for a lock that this transaction holds."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-    wait_until(lambda: uow.scalar(waiting), "a request that waits")
+    wait_until(lambda: connection.scalar(waiting), "a request that waits")

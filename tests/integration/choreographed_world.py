@@ -80,8 +80,8 @@ class History:
         self._world = world
         self.user, self.deposited_minor = str(new_id()), wallet_minor
         self.products = {world.products.add(quantity): quantity for quantity in shelves}
-        with world.money.transaction() as uow:
-            money.deposit(uow, self.user, CURRENCY, wallet_minor)
+        with world.money.transaction() as connection:
+            money.deposit(connection, self.user, CURRENCY, wallet_minor)
         self.sagas: dict[UUID, Saga] = {}
         self.carts: dict[UUID, list[Saga]] = {}
         self.published: list[Event] = []
@@ -117,21 +117,21 @@ class History:
         saga_id = saga.begun.saga_id
         saga.by_a_person = True
         if service == CARRITO:
-            with self._world.carts.transaction() as uow:
-                orders.cancel_order(uow, [OrderOfSaga(saga_id)])
+            with self._world.carts.transaction() as connection:
+                orders.cancel_order(connection, [OrderOfSaga(saga_id)])
         elif service == INVENTARIO:
-            with self._world.stock.transaction() as uow:
-                stock.unreserve(uow, [ReservationRequest(saga_id)])
+            with self._world.stock.transaction() as connection:
+                stock.unreserve(connection, [ReservationRequest(saga_id)])
         else:
-            with self._world.money.transaction() as uow:
-                money.refund(uow, [Refund(saga_id)])
+            with self._world.money.transaction() as connection:
+                money.refund(connection, [Refund(saga_id)])
 
     def expire(self, saga: Saga) -> None:
         """The time of its hold is over, if it has one."""
         over = text("UPDATE reservations SET expires_at = now() WHERE saga_id = :id AND status = 'held' RETURNING TRUE")
-        with self._world.stock.transaction() as uow:
-            saga.expired |= bool(uow.scalar(over, {"id": saga.begun.saga_id}))
-            stock.expire_holds(uow, limit=100)
+        with self._world.stock.transaction() as connection:
+            saga.expired |= bool(connection.scalar(over, {"id": saga.begun.saga_id}))
+            stock.expire_holds(connection, limit=100)
 
     def deliver(self, name: str, events: Sequence[Event], *, dies: bool = False, again: bool = False) -> None:
         """A worker takes some of what is in flight to its service; `again`: and will get them once more.
@@ -186,8 +186,8 @@ class History:
 
     def cart(self, cart_id: UUID) -> tuple[str, UUID | None]:
         """A cart's status, and the saga that has it."""
-        with self._world.carts.transaction() as uow:
-            row = uow.execute(text("SELECT status, saga_id FROM carts WHERE id = :id"), {"id": cart_id}).one()
+        with self._world.carts.transaction() as connection:
+            row = connection.execute(text("SELECT status, saga_id FROM carts WHERE id = :id"), {"id": cart_id}).one()
         return row.status, row.saga_id
 
     def shelves(self, product_id: int) -> tuple[int, int, int]:
@@ -196,10 +196,10 @@ class History:
 
     def wallet_minor(self) -> int:
         """What the wallet holds."""
-        with self._world.money.transaction() as uow:
-            return int(money.get_wallet(uow, self.user, CURRENCY)["balance_minor"])
+        with self._world.money.transaction() as connection:
+            return int(money.get_wallet(connection, self.user, CURRENCY)["balance_minor"])
 
     def _of_sagas(self, service: Reacting, what: str) -> dict[UUID, Any]:
         question = text(f"SELECT saga_id, {what} WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
-        with service.transaction() as uow:
-            return {row[0]: row[1] for row in uow.execute(question, {"ids": list(map(str, self.sagas))})}
+        with service.transaction() as connection:
+            return {row[0]: row[1] for row in connection.execute(question, {"ids": list(map(str, self.sagas))})}

@@ -29,12 +29,12 @@ class Window(ApiClient):
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        with self.client.application.app_context(), db.transaction() as uow:
-            yield uow
+        with self.client.application.app_context(), db.transaction() as connection:
+            yield connection
 
     def record(self, events: Sequence[Event]) -> None:
-        with self.transaction() as uow:
-            assert record(uow, events, self.limits) == []
+        with self.transaction() as connection:
+            assert record(connection, events, self.limits) == []
 
     def watch(self) -> int:
         with self.client.application.app_context():
@@ -63,8 +63,8 @@ class Window(ApiClient):
 
     def staged(self) -> list[Event]:
         """What waits to be published; taken for a moment only."""
-        with self.transaction() as uow:
-            return outbox.take(uow, 1000, 0)
+        with self.transaction() as connection:
+            return outbox.take(connection, 1000, 0)
 
     def send(self) -> list[Event]:
         """Publish what waits, as far as its outbox is concerned."""
@@ -85,10 +85,10 @@ class Window(ApiClient):
             connection.execute(silence, {"saga_id": saga_id, "seconds": seconds})
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        with self.transaction() as uow:
-            found = uow.execute(text(f"SELECT * FROM saga_choreography.{table} ORDER BY 1")).mappings().all()
+        with self.transaction() as connection:
+            found = connection.execute(text(f"SELECT * FROM saga_choreography.{table} ORDER BY 1")).mappings().all()
         return [dict(row) for row in found]
 
     def execute(self, statement: str) -> None:
-        with self.transaction() as uow:
-            uow.execute(text(statement))
+        with self.transaction() as connection:
+            connection.execute(text(statement))

@@ -78,18 +78,18 @@ class Reacting:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One of the service's own, outside of its reactions."""
-        with self._app.app_context(), self._app.extensions["sqlalchemy"].transaction() as uow:
-            yield uow
+        with self._app.app_context(), self._app.extensions["sqlalchemy"].transaction() as connection:
+            yield connection
 
     def take(self, events: Sequence[Event], *, dies: bool = False) -> list[Event]:
         """What follows from events that come together; if it dies before each commit, nothing does."""
         following: list[Event] = []
         deliveries = [Delivery(next(_tags), {}, None, b"", each.entry.name, each) for each in events]
         for part in self._part.split(deliveries):
-            with self._app.app_context(), self._app.extensions["sqlalchemy"].engine.connect() as uow:
-                came = self._part.handle(uow, [delivery.known for delivery in part])
+            with self._app.app_context(), self._app.extensions["sqlalchemy"].engine.connect() as connection:
+                came = self._part.handle(connection, [delivery.known for delivery in part])
                 if not dies:
-                    uow.commit()
+                    connection.commit()
                     following += came
         return following
 
@@ -104,17 +104,17 @@ class Carts(Reacting):
     def open(self, product_id: int, quantity: int, user_id: str = "ana") -> UUID:
         """A new cart with so many of a product."""
         product = Product(product_id, "a thing", PRICE_MINOR, quantity)
-        with self.transaction() as uow:
-            cart = carts.create_cart(uow, user_id)
-            carts.add_item(uow, cart.row["id"], product, quantity)
+        with self.transaction() as connection:
+            cart = carts.create_cart(connection, user_id)
+            carts.add_item(connection, cart.row["id"], product, quantity)
         return UUID(str(cart.row["id"]))
 
     def begin(self, cart_id: UUID, payment_method: str = "paypal", user_id: str = "ana") -> Event:
         """The event that begins the cart's checkout, as it is in the outbox after that. Raises `CartNotOpen`."""
         wish = Wish(payment_method, "Main St 1", "choreographed", "")
         settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
-        with self.transaction() as uow:
-            cart = done(checkout.begin(uow, [(cart_id, user_id, wish)], settings, for_saga_service=False)[0])
+        with self.transaction() as connection:
+            cart = done(checkout.begin(connection, [(cart_id, user_id, wish)], settings, for_saga_service=False)[0])
             staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.row["saga_id"]).returning(outbox.table)
-            row = uow.execute(staged).mappings().one()
+            row = connection.execute(staged).mappings().one()
         return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])

@@ -29,22 +29,22 @@ def service(service_client: Callable[..., FlaskClient]) -> ApiClient:
 
 
 def enter(service: ApiClient, *saga_ids: UUID) -> list[Entry | DomainError]:
-    with service.transaction() as uow:
-        entries = barrier.enter(uow, STEP, {each: {} for each in saga_ids})
+    with service.transaction() as connection:
+        entries = barrier.enter(connection, STEP, {each: {} for each in saga_ids})
     return [entries[saga_id] for saga_id in saga_ids]
 
 
 def enter_undo(service: ApiClient, *saga_ids: UUID) -> list[Undo | DomainError]:
-    with service.transaction() as uow:
-        undo = barrier.enter_undo(uow, STEP, {each: {} for each in saga_ids})
+    with service.transaction() as connection:
+        undo = barrier.enter_undo(connection, STEP, {each: {} for each in saga_ids})
     return [undo[saga_id] for saga_id in saga_ids]
 
 
 def test_each_saga_of_many_is_told_what_it_finds(service: ApiClient) -> None:
     done, refused, undone, new = (new_id() for _ in range(4))
     assert enter(service, done, refused, undone) == [Entry.FIRST] * 3
-    with service.transaction() as uow:
-        barrier.refuse(uow, STEP, {refused: Full("no room", saga_id=refused)})
+    with service.transaction() as connection:
+        barrier.refuse(connection, STEP, {refused: Full("no room", saga_id=refused)})
     assert enter_undo(service, undone) == [Undo.FIRST]
     entries = enter(service, undone, new, refused, done)
     assert (entries[1], entries[3]) == (Entry.FIRST, Entry.REPEATED)
@@ -62,9 +62,9 @@ def test_each_compensation_of_many_is_told_what_it_finds(service: ApiClient) -> 
 
 def test_refusals_are_given_again_word_for_word_each_to_its_saga(service: ApiClient) -> None:
     refusals = {new_id(): NotFound("nothing like it", product_id=7), new_id(): Full("no room", saga_id=new_id())}
-    with service.transaction() as uow:
-        barrier.enter(uow, STEP, {each: {} for each in refusals})
-        barrier.refuse(uow, STEP, refusals)
+    with service.transaction() as connection:
+        barrier.enter(connection, STEP, {each: {} for each in refusals})
+        barrier.refuse(connection, STEP, refusals)
     for (saga_id, first), again in zip(refusals.items(), enter(service, *refusals), strict=True):
         assert isinstance(again, RepeatedRefusal), saga_id
         expected = {name: str(value) if isinstance(value, UUID) else value for name, value in problem_of(first).items()}
@@ -73,29 +73,29 @@ def test_refusals_are_given_again_word_for_word_each_to_its_saga(service: ApiCli
 
 def test_a_refused_step_that_is_compensated_is_suspended(service: ApiClient) -> None:
     saga_id = new_id()
-    with service.transaction() as uow:
-        barrier.enter(uow, STEP, {saga_id: {}})
-        barrier.refuse(uow, STEP, {saga_id: Full("no room")})
+    with service.transaction() as connection:
+        barrier.enter(connection, STEP, {saga_id: {}})
+        barrier.refuse(connection, STEP, {saga_id: Full("no room")})
     assert enter_undo(service, saga_id) == [Undo.FIRST]
     assert isinstance(enter(service, saga_id)[0], Suspended)
 
 
 def test_steps_know_nothing_of_each_other(service: ApiClient) -> None:
     saga_id = new_id()
-    with service.transaction() as uow:
-        barrier.enter_undo(uow, "another", {saga_id: {}})
-        assert barrier.enter(uow, STEP, {saga_id: {}}) == {saga_id: Entry.FIRST}
+    with service.transaction() as connection:
+        barrier.enter_undo(connection, "another", {saga_id: {}})
+        assert barrier.enter(connection, STEP, {saga_id: {}}) == {saga_id: Entry.FIRST}
 
 
 def test_a_step_is_told_what_became_of_itself_and_of_no_other(service: ApiClient) -> None:
     saga_id = new_id()
-    with service.transaction() as uow:
-        barrier.enter(uow, "another", {saga_id: {}})
-        barrier.enter(uow, STEP, {saga_id: {}})
-        barrier.refuse(uow, "another", {saga_id: Full("no room")})
+    with service.transaction() as connection:
+        barrier.enter(connection, "another", {saga_id: {}})
+        barrier.enter(connection, STEP, {saga_id: {}})
+        barrier.refuse(connection, "another", {saga_id: Full("no room")})
     assert enter(service, saga_id) == [Entry.REPEATED]
-    with service.transaction() as uow:
-        barrier.enter_undo(uow, "another", {saga_id: {}})
+    with service.transaction() as connection:
+        barrier.enter_undo(connection, "another", {saga_id: {}})
     assert enter(service, saga_id) == [Entry.REPEATED]
 
 
@@ -108,15 +108,15 @@ def test_sagas_are_entered_in_one_order_so_that_no_two_batches_wait_for_each_oth
     under_way = threading.Event()
 
     def other() -> object:
-        with service.transaction() as uow:
-            barrier.enter(uow, STEP, {second: {}})
+        with service.transaction() as connection:
+            barrier.enter(connection, STEP, {second: {}})
             under_way.set()
-            wait_for_blocked(uow)
-            return barrier.enter(uow, STEP, {third: {}})[third]
+            wait_for_blocked(connection)
+            return barrier.enter(connection, STEP, {third: {}})[third]
 
     def batch() -> object:
         under_way.wait()
-        with service.transaction() as uow:
-            return enter_all(uow, STEP, {each: {} for each in (third, second, first)}) and None
+        with service.transaction() as connection:
+            return enter_all(connection, STEP, {each: {} for each in (third, second, first)}) and None
 
     assert concurrently(other, batch) == [Entry.FIRST, None]

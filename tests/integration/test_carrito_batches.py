@@ -159,10 +159,10 @@ def test_an_order_of_an_open_cart_that_is_just_being_changed_has_what_is_in_it_t
     saga, changed = Saga(carrito.open_cart((1, 1)), new_id()), threading.Semaphore(0)
 
     def change() -> list[int]:
-        with carrito.transaction() as uow:
-            carts.remove_item(uow, saga.cart_id, 1)
+        with carrito.transaction() as connection:
+            carts.remove_item(connection, saga.cart_id, 1)
             changed.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return []
 
     def place() -> list[int]:
@@ -243,17 +243,17 @@ def test_a_step_says_of_each_saga_whether_it_was_new(carrito: Carrito) -> None:
     def firsts(found: Sequence[service.Order | service.Cancelled | DomainError]) -> list[bool]:
         return [not isinstance(each, DomainError) and each.first for each in found]
 
-    with carrito.transaction() as uow:
+    with carrito.transaction() as connection:
         requests = [OrderRequest(each.saga_id, each.cart_id, each.order_id, None, None, None) for each in (before, new)]
         asked = [OrderOfSaga(each.saga_id) for each in (before, new)]
-        assert firsts(service.create_order(uow, requests[:1], "EUR")) == [True]
-        assert firsts(service.create_order(uow, requests, "EUR")) == [False, True]
-        assert firsts(service.confirm_order(uow, asked[:1])) == [True]
-        assert firsts(service.confirm_order(uow, asked)) == [False, True]
-        assert firsts(service.cancel_order(uow, asked[:1])) == [True]
-        assert firsts(service.cancel_order(uow, [*asked, OrderOfSaga(never)])) == [False, True, True]
-        assert firsts(service.cancel_order(uow, [OrderOfSaga(never)])) == [False]
-        assert firsts(service.confirm_order(uow, asked)) == [False, False]
+        assert firsts(service.create_order(connection, requests[:1], "EUR")) == [True]
+        assert firsts(service.create_order(connection, requests, "EUR")) == [False, True]
+        assert firsts(service.confirm_order(connection, asked[:1])) == [True]
+        assert firsts(service.confirm_order(connection, asked)) == [False, True]
+        assert firsts(service.cancel_order(connection, asked[:1])) == [True]
+        assert firsts(service.cancel_order(connection, [*asked, OrderOfSaga(never)])) == [False, True, True]
+        assert firsts(service.cancel_order(connection, [OrderOfSaga(never)])) == [False]
+        assert firsts(service.confirm_order(connection, asked)) == [False, False]
 
 
 SAGAS = 4  # the last two are of one cart, which is open
@@ -364,12 +364,12 @@ def test_a_release_waits_for_the_order_that_is_just_being_made_and_leaves_it_its
     [saga], made = begun(carrito, 1), threading.Semaphore(0)
 
     def create() -> int:
-        with carrito.transaction() as uow:
+        with carrito.transaction() as connection:
             service.create_order(
-                uow, [OrderRequest(saga.saga_id, saga.cart_id, saga.order_id, USER, None, None)], "EUR"
+                connection, [OrderRequest(saga.saga_id, saga.cart_id, saga.order_id, USER, None, None)], "EUR"
             )
             made.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return 0
 
     def release() -> int:

@@ -134,10 +134,10 @@ def test_a_cart_that_is_emptied_at_the_moment_of_its_checkout_is_not_frozen(carr
     gone_first = threading.Semaphore(0)
 
     def empty() -> None:
-        with carrito.transaction() as uow:
-            carts.remove_item(uow, cart_id, 1)
+        with carrito.transaction() as connection:
+            carts.remove_item(connection, cart_id, 1)
             gone_first.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
 
     def begin() -> int:
         assert gone_first.acquire(timeout=30)

@@ -76,11 +76,11 @@ def test_a_cancellation_of_an_order_that_is_just_being_made_waits_for_it(carrito
     gone_first = threading.Semaphore(0)
 
     def create() -> None:
-        with carrito.transaction() as uow:
+        with carrito.transaction() as connection:
             request = OrderRequest(saga.saga_id, saga.cart_id, saga.order_id, USER, None, None)
-            service.create_order(uow, [request], "EUR")
+            service.create_order(connection, [request], "EUR")
             gone_first.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
 
     def cancel() -> str:
         assert gone_first.acquire(timeout=30)

@@ -94,8 +94,8 @@ def test_a_checkout_that_is_known_waits_for_nobody_who_records_its_events(window
     story = Story()
     window.record(story.events(*PAID)[1:])
     body = wish(story.cart_id, saga_id=story.saga_id)
-    with window.transaction() as uow:
-        uow.execute(LOCK, {"ids": [story.saga_id]})
+    with window.transaction() as connection:
+        connection.execute(LOCK, {"ids": [story.saga_id]})
         (response,) = concurrently(lambda: window.post(f"{ROOT}/checkout", body))
     assert response.status_code == 202
     assert window.saga(story.saga_id)["user_id"] is None, "until its beginning comes"

@@ -242,8 +242,8 @@ def test_what_many_redrive_at_the_same_time_is_redriven_once(windows: list[Windo
 
 
 def test_who_would_have_to_wait_for_too_long_is_told(window: Window, queues: Queues) -> None:
-    with window.client.application.app_context(), window.transaction() as uow:
-        uow.execute(text("SELECT pg_advisory_xact_lock(hashtext('saga_choreography dead letters'))"))
+    with window.client.application.app_context(), window.transaction() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('saga_choreography dead letters'))"))
         refused = window.get(LETTERS)
     assert (refused.status_code, problem_of(refused)["type"]) == (503, "/problems/being-looked-at")
     assert window.get(LETTERS).status_code == 200

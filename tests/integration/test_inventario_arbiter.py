@@ -32,14 +32,14 @@ def hasty(service_client: ServiceClient) -> Inventario:
 
 
 def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[Verdict]:
-    with inventario.transaction() as uow:
-        return service.cancel(uow, [Cancel(saga.saga_id, only_before_pivot=deadline) for saga in sagas])
+    with inventario.transaction() as connection:
+        return service.cancel(connection, [Cancel(saga.saga_id, only_before_pivot=deadline) for saga in sagas])
 
 
 def commit(inventario: Inventario, saga: Saga) -> bool | str:
     """Whether the sale was new; or what became of what was held."""
-    with inventario.transaction() as uow:
-        [found] = service.commit(uow, [ReservationRequest(saga.saga_id)])
+    with inventario.transaction() as connection:
+        [found] = service.commit(connection, [ReservationRequest(saga.saga_id)])
     if isinstance(found, service.Reservation):
         return found.first
     assert isinstance(found, ReservationNotHeld)
@@ -48,14 +48,14 @@ def commit(inventario: Inventario, saga: Saga) -> bool | str:
 
 def release(inventario: Inventario, saga: Saga) -> bool:
     """Whether it was given back for the first time."""
-    with inventario.transaction() as uow:
-        [found] = service.unreserve(uow, [ReservationRequest(saga.saga_id)])
+    with inventario.transaction() as connection:
+        [found] = service.unreserve(connection, [ReservationRequest(saga.saga_id)])
     return done(found).first
 
 
 def expire(inventario: Inventario) -> None:
-    with inventario.transaction() as uow:
-        service.expire_holds(uow, limit=100)
+    with inventario.transaction() as connection:
+        service.expire_holds(connection, limit=100)
 
 
 def reserve(inventario: Inventario, saga: Saga, product: int) -> int:
@@ -166,11 +166,11 @@ def test_each_of_many_has_a_verdict_of_its_own(inventario: Inventario) -> None:
     product = inventario.add(10)
     new, sold, waiting = Saga(), held(inventario, product), held(inventario, product)
     commit(inventario, sold)
-    with inventario.transaction() as uow:
+    with inventario.transaction() as connection:
         asked = [Cancel(waiting.saga_id, True), Cancel(new.saga_id, False), Cancel(sold.saga_id, True)]
-        assert service.cancel(uow, asked) == [Verdict.TURNED_BACK, Verdict.RESERVE_REFUSED, Verdict.STANDS]
-    with inventario.transaction() as uow:
-        assert service.cancel(uow, [Cancel(sold.saga_id, False), Cancel(new_id(), True)]) == [
+        assert service.cancel(connection, asked) == [Verdict.TURNED_BACK, Verdict.RESERVE_REFUSED, Verdict.STANDS]
+    with inventario.transaction() as connection:
+        assert service.cancel(connection, [Cancel(sold.saga_id, False), Cancel(new_id(), True)]) == [
             Verdict.TURNED_BACK,
             Verdict.RESERVE_REFUSED,
         ]
@@ -270,10 +270,10 @@ def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventari
     under_way = threading.Event()
 
     def sell_slowly() -> bool:
-        with inventario.transaction() as uow:
-            [found] = service.commit(uow, [ReservationRequest(saga.saga_id)])
+        with inventario.transaction() as connection:
+            [found] = service.commit(connection, [ReservationRequest(saga.saga_id)])
             under_way.set()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return isinstance(found, service.Reservation)
 
     def turn_back() -> bool:
@@ -289,10 +289,10 @@ def test_a_reserve_waits_for_the_cancellation_under_way_and_is_refused(inventari
     under_way = threading.Event()
 
     def turn_back_slowly() -> int:
-        with inventario.transaction() as uow:
-            [verdict] = service.cancel(uow, [Cancel(saga.saga_id, only_before_pivot=True)])
+        with inventario.transaction() as connection:
+            [verdict] = service.cancel(connection, [Cancel(saga.saga_id, only_before_pivot=True)])
             under_way.set()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return 200 if verdict is Verdict.RESERVE_REFUSED else 500
 
     def ask() -> int:

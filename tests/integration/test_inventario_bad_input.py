@@ -175,8 +175,8 @@ def inventario(service_client: Callable[..., FlaskClient]) -> Iterator[Inventari
 
 def contents(inventario: Inventario) -> tuple[object, list[int]]:
     """The audit, and how many rows each table has."""
-    with inventario.transaction() as uow:
-        rows = [uow.scalar(select(func.count()).select_from(table)) or 0 for table in metadata.sorted_tables]
+    with inventario.transaction() as connection:
+        rows = [connection.scalar(select(func.count()).select_from(table)) or 0 for table in metadata.sorted_tables]
     return inventario.audit(), rows
 
 

@@ -114,8 +114,8 @@ def test_commits_of_what_is_held_sold_released_over_and_unknown_may_come_togethe
     hasty.commit(sold)
     hasty.unreserve(released)
     hasty.reserve(over, {product: 1})
-    with hasty.transaction() as uow:
-        assert service.expire_holds(uow, limit=10) == 1
+    with hasty.transaction() as connection:
+        assert service.expire_holds(connection, limit=10) == 1
     hasty.reserve(held, {product: 1})
     outcomes = step(hasty, COMMIT, [over, sold, released, unknown, held])
     assert statuses(outcomes) == [409, 200, 409, 404, 200]
@@ -144,15 +144,15 @@ def test_a_step_says_of_each_saga_whether_it_was_new(inventario: Inventario) -> 
     def firsts(found: Sequence[service.Reservation | DomainError]) -> list[bool]:
         return [isinstance(each, service.Reservation) and each.first for each in found]
 
-    with inventario.transaction() as uow:
+    with inventario.transaction() as connection:
         asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in (before, new)]
         both = [ReservationRequest(saga.saga_id, saga.cart_id) for saga in (before, new)]
-        assert firsts(service.reserve(uow, asked[:1], hold_seconds=900)) == [True]
-        assert firsts(service.reserve(uow, asked, hold_seconds=900)) == [False, True]
-        assert firsts(service.commit(uow, both[:1])) == [True]
-        assert firsts(service.commit(uow, both)) == [False, True]
-        assert firsts(service.unreserve(uow, both[:1])) == [True]
-        assert firsts(service.unreserve(uow, both)) == [False, True]
+        assert firsts(service.reserve(connection, asked[:1], hold_seconds=900)) == [True]
+        assert firsts(service.reserve(connection, asked, hold_seconds=900)) == [False, True]
+        assert firsts(service.commit(connection, both[:1])) == [True]
+        assert firsts(service.commit(connection, both)) == [False, True]
+        assert firsts(service.unreserve(connection, both[:1])) == [True]
+        assert firsts(service.unreserve(connection, both)) == [False, True]
     assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -253,8 +253,8 @@ def test_no_step_reads_a_whole_table_on_a_connection_that_has_known_it_empty(
     product = inventario.add(1_000_000)
     for _ in range(10):  # more than PostgreSQL needs to settle for a plan
         steps(inventario, sagas(2), product)
-    with inventario.transaction() as uow:
-        uow.exec_driver_sql(
+    with inventario.transaction() as connection:
+        connection.exec_driver_sql(
             "INSERT INTO reservations (saga_id, cart_id, expires_at, status)"
             " SELECT gen_random_uuid(), gen_random_uuid(), now(), 'released' FROM generate_series(1, 20000)"
         )
@@ -265,10 +265,10 @@ def steps(inventario: Inventario, some: Sequence[Saga], product: int) -> list[st
     """Every step of these sagas; the tables of a step that were read as a whole."""
     asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in some]
     ids = [ReservationRequest(saga.saga_id) for saga in some]
-    with inventario.transaction() as uow:
-        service.reserve(uow, asked, hold_seconds=900)
-        service.reserve(uow, asked, hold_seconds=900)
-        service.commit(uow, ids)
-        service.cancel(uow, [Cancel(each.saga_id, only_before_pivot=False) for each in ids])
-        service.unreserve(uow, ids)
-        return list(uow.scalars(text("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")))
+    with inventario.transaction() as connection:
+        service.reserve(connection, asked, hold_seconds=900)
+        service.reserve(connection, asked, hold_seconds=900)
+        service.commit(connection, ids)
+        service.cancel(connection, [Cancel(each.saga_id, only_before_pivot=False) for each in ids])
+        service.unreserve(connection, ids)
+        return list(connection.scalars(text("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")))

@@ -173,10 +173,10 @@ def test_a_running_request_keeps_its_key_busy(inventario: Inventario) -> None:
         return inventario.post(path, {"quantity": 1}, key)
 
     def restock_meanwhile() -> TestResponse:
-        with inventario.transaction() as uow:
-            lock_shelves(uow, [product])
+        with inventario.transaction() as connection:
+            lock_shelves(connection, [product])
             locked.set()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
             return inventario.post(path, {"quantity": 1}, key)
 
     first, second = concurrently(restock, restock_meanwhile)

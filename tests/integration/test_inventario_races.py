@@ -102,8 +102,8 @@ def test_of_expiry_and_commit_exactly_one_wins(hasty: Inventario) -> None:
 def test_a_sweep_passes_by_a_hold_that_is_being_sold(hasty: Inventario) -> None:
     product, saga = hasty.add(10), Saga()
     hasty.reserve(saga, {product: 2})
-    with hasty.transaction() as uow:
-        service.commit(uow, [ReservationRequest(saga.saga_id)])
+    with hasty.transaction() as connection:
+        service.commit(connection, [ReservationRequest(saga.saga_id)])
         assert sweep(hasty) == 0
     assert sweep(hasty) == 0
     assert hasty.stock(product) == (8, 0, 2)
@@ -115,10 +115,10 @@ def test_a_sale_waits_for_the_sweep_that_has_its_hold_and_is_refused(hasty: Inve
     swept = threading.Event()
 
     def sweep_slowly() -> int:
-        with hasty.transaction() as uow:
-            expired = service.expire_holds(uow, limit=10)
+        with hasty.transaction() as connection:
+            expired = service.expire_holds(connection, limit=10)
             swept.set()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return expired
 
     def sell() -> int:

@@ -34,8 +34,8 @@ def hasty(service_client: ServiceClient) -> Inventario:
 
 
 def expire(inventario: Inventario) -> None:
-    with inventario.transaction() as uow:
-        service.expire_holds(uow, limit=100)
+    with inventario.transaction() as connection:
+        service.expire_holds(connection, limit=100)
 
 
 # What each step does
@@ -165,8 +165,8 @@ def test_lines_of_the_same_product_are_added_up(inventario: Inventario) -> None:
 def test_the_price_is_frozen_when_it_is_reserved(inventario: Inventario) -> None:
     product, saga = inventario.add(10, price="3.33"), Saga()
     inventario.reserve(saga, {product: 1})
-    with inventario.transaction() as uow:
-        uow.exec_driver_sql("UPDATE products SET price_minor = 999 WHERE id = %s", (product,))
+    with inventario.transaction() as connection:
+        connection.exec_driver_sql("UPDATE products SET price_minor = 999 WHERE id = %s", (product,))
     assert body_of(inventario.commit(saga))["reservations"][0]["unit_price"] == Decimal("3.33")
 
 
@@ -225,10 +225,10 @@ def test_a_reserve_waits_for_the_one_of_its_saga_that_is_under_way(inventario: I
     under_way = threading.Event()
 
     def first() -> tuple[int, bytes]:
-        with inventario.transaction() as uow:
-            service.reserve(uow, [asked], hold_seconds=900)
+        with inventario.transaction() as connection:
+            service.reserve(connection, [asked], hold_seconds=900)
             under_way.set()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return outcome(inventario.reserve(saga, {product: 3}))
 
     def second() -> tuple[int, bytes]:
@@ -245,11 +245,11 @@ def test_a_reserve_acts_when_the_one_it_waited_for_is_rolled_back(inventario: In
     under_way = threading.Event()
 
     def first() -> int:
-        with inventario.transaction() as uow:
-            service.reserve(uow, [Reserve(saga.saga_id, saga.cart_id, {product: 3})], hold_seconds=900)
+        with inventario.transaction() as connection:
+            service.reserve(connection, [Reserve(saga.saga_id, saga.cart_id, {product: 3})], hold_seconds=900)
             under_way.set()
-            wait_for_blocked(uow)
-            uow.rollback()
+            wait_for_blocked(connection)
+            connection.rollback()
         return 0
 
     def second() -> int:

@@ -62,16 +62,16 @@ def test_stock_that_does_not_add_up_is_named(inventario: Inventario, damage: str
     product = inventario.add(10)
     inventario.reserve(Saga(), {product: 2})
     assert inventario.audit()["broken_products"] == []
-    with inventario.transaction() as uow:
-        uow.exec_driver_sql(damage)
+    with inventario.transaction() as connection:
+        connection.exec_driver_sql(damage)
     assert inventario.audit()["broken_products"] == [product]
 
 
 def test_a_hold_that_was_not_returned_in_time_is_told(service_client: ServiceClient, fresh_database_url: str) -> None:
     inventario = Inventario(service_client("inventario", fresh_database_url))
     inventario.reserve(Saga(), {inventario.add(10): 1})
-    with inventario.transaction() as uow:
-        uow.exec_driver_sql("UPDATE reservations SET expires_at = now() - interval '90 seconds'")
+    with inventario.transaction() as connection:
+        connection.exec_driver_sql("UPDATE reservations SET expires_at = now() - interval '90 seconds'")
     audit = inventario.audit()
     assert audit["overdue_holds"] == 1
     assert 90 <= audit["oldest_hold_overdue_seconds"] < 100
@@ -81,8 +81,8 @@ def test_the_table_refuses_what_would_lose_stock(inventario: Inventario) -> None
     """The last line of defence, whatever the code does."""
     inventario.add(10)
     for damage in ("available = available - 1", "available = -1, restocked = -11", "held = held + 1"):
-        with pytest.raises(IntegrityError, match="ck_products_none"), inventario.transaction() as uow:
-            uow.exec_driver_sql(f"UPDATE products SET {damage}")
+        with pytest.raises(IntegrityError, match="ck_products_none"), inventario.transaction() as connection:
+            connection.exec_driver_sql(f"UPDATE products SET {damage}")
 
 
 # Health

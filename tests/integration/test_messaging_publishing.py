@@ -38,8 +38,8 @@ def test_an_event_is_not_published_when_its_transaction_does_not_commit(room: Ro
     room.run(CARRITO)
 
     def fail() -> None:
-        with room[CARRITO].transaction() as uow:
-            room[CARRITO].outbox.stage(uow, [Event(initiated())])
+        with room[CARRITO].transaction() as connection:
+            room[CARRITO].outbox.stage(connection, [Event(initiated())])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -58,8 +58,8 @@ def test_events_that_were_staged_while_no_worker_was_there_are_published_when_on
 
 def test_an_event_is_published_by_another_worker_when_the_lease_of_the_one_that_took_it_is_over(room: Room) -> None:
     event = Event(initiated())
-    with room[CARRITO].transaction() as uow:
-        room[CARRITO].outbox.stage_own(uow, [event], seconds=0.3)
+    with room[CARRITO].transaction() as connection:
+        room[CARRITO].outbox.stage_own(connection, [event], seconds=0.3)
     room.run(CARRITO)
     wait_until(lambda: room.counts(CARRITO), "it is published")
     assert room.published == [event]

@@ -247,9 +247,9 @@ def test_a_consumer_waits_for_a_database_that_cannot_now_for_as_long_as_it_takes
         pagos = room[PAGOS]
         handle = pagos.part.handle
 
-        def counted(uow: Connection, batch: Sequence[Event]) -> list[Event]:
+        def counted(connection: Connection, batch: Sequence[Event]) -> list[Event]:
             tried.append(len(batch))
-            return handle(uow, batch)
+            return handle(connection, batch)
 
         pagos.part = replace(pagos.part, handle=counted)
         room.run(PAGOS)

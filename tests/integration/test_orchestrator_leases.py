@@ -53,22 +53,22 @@ class Sagas:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        with self._app.app_context(), db.transaction() as uow:
-            yield uow
+        with self._app.app_context(), db.transaction() as connection:
+            yield connection
 
     def accept(self, forward_seconds: float = LONG) -> Checkout:
         checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
-        with self.transaction() as uow:
-            assert service.accept(uow, [checkout], forward_seconds) == [True]
+        with self.transaction() as connection:
+            assert service.accept(connection, [checkout], forward_seconds) == [True]
         return checkout
 
     def claim(self, owner: str, limit: int = 10, seconds: float = LONG, executor_id: int = 1) -> list[Lease]:
-        with self.transaction() as uow:
-            return store.claim(uow, owner, executor_id, limit, seconds).leases
+        with self.transaction() as connection:
+            return store.claim(connection, owner, executor_id, limit, seconds).leases
 
     def free_abandoned(self) -> int:
-        with self.transaction() as uow:
-            return store.free_abandoned(uow)
+        with self.transaction() as connection:
+            return store.free_abandoned(connection)
 
     @contextmanager
     def executor(self, executor_id: int) -> Iterator[None]:
@@ -79,15 +79,15 @@ class Sagas:
 
     def save(self, kind: Kind, *leases: Lease, due_in: float | None = LONG) -> set[UUID]:
         """The sagas whose leases were over."""
-        with self.transaction() as uow:
-            return store.save(uow, [Save(kind, lease, due_in) for lease in leases])
+        with self.transaction() as connection:
+            return store.save(connection, [Save(kind, lease, due_in) for lease in leases])
 
     def end(self, *leases: Lease) -> set[UUID]:
         return self.save(Kind.END, *leases, due_in=None)
 
     def row(self, saga_id: UUID) -> Any:
-        with self.transaction() as uow:
-            return service.get(uow, saga_id)
+        with self.transaction() as connection:
+            return service.get(connection, saga_id)
 
 
 @pytest.fixture
@@ -146,8 +146,8 @@ def test_the_same_epoch_of_another_owner_is_not_mine(sagas: Sagas) -> None:
 def test_a_claim_that_the_server_forgot_is_not_mine_though_i_claim_it_again(sagas: Sagas) -> None:
     checkout = sagas.accept()
     (forgotten,) = sagas.claim("first claim")
-    with sagas.transaction() as uow:  # as a crash of the server leaves it
-        uow.execute(text("UPDATE sagas SET epoch = 0, owner = NULL, due_at = now()"))
+    with sagas.transaction() as connection:  # as a crash of the server leaves it
+        connection.execute(text("UPDATE sagas SET epoch = 0, owner = NULL, due_at = now()"))
     (again,) = sagas.claim("second claim")
     assert forgotten.epoch == again.epoch
     forgotten.state = again.state = completed()
@@ -170,8 +170,11 @@ def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
     lease.entries.append(timeline_entry(checkout.saga_id, "stuck"))
     for _ in range(2):
         assert sagas.save(Kind.DECIDE, lease) == set()
-    with sagas.transaction() as uow:
-        assert [entry["kind"] for entry in service.get_timeline(uow, checkout.saga_id)[1]] == ["accepted", "stuck"]
+    with sagas.transaction() as connection:
+        assert [entry["kind"] for entry in service.get_timeline(connection, checkout.saga_id)[1]] == [
+            "accepted",
+            "stuck",
+        ]
 
 
 def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and_the_latest(sagas: Sagas) -> None:
@@ -194,8 +197,8 @@ def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and
             hand.written(saved)
     try_three_times(Succeeded())
     sagas.save(Kind.PROGRESS, hand.as_it_is())
-    with sagas.transaction() as uow:
-        entries = [entry for entry in service.get_timeline(uow, saga_id)[1] if entry["kind"] == "attempt"]
+    with sagas.transaction() as connection:
+        entries = [entry for entry in service.get_timeline(connection, saga_id)[1] if entry["kind"] == "attempt"]
     kept = [number for number in range(1, KEPT_ATTEMPTS + 1) for _ in range(3)]
     assert [entry["attempt"] for entry in entries] == [*kept, 100, 101, 101, 101]
     assert entries[len(kept)]["detail"] == "away for the 100th time"
@@ -204,8 +207,8 @@ def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and
 def test_a_saga_turned_back_by_a_person_leaves_the_hand_that_had_it(sagas: Sagas) -> None:
     checkout = sagas.accept()
     (lease,) = sagas.claim("first")
-    with sagas.transaction() as uow:
-        service.compensate(uow, checkout.saga_id, "stop", "ops")
+    with sagas.transaction() as connection:
+        service.compensate(connection, checkout.saga_id, "stop", "ops")
     lease.state = completed()
     assert sagas.end(lease) == {checkout.saga_id}
     (back,) = sagas.claim("second")
@@ -223,8 +226,8 @@ def test_a_person_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> None
             return sagas.end(lease) == set()
 
         def turn_back(checkout: Checkout = checkout) -> bool:
-            with sagas.transaction() as uow:
-                service.compensate(uow, checkout.saga_id, "stop", "ops")
+            with sagas.transaction() as connection:
+                service.compensate(connection, checkout.saga_id, "stop", "ops")
             return True
 
         ended, _ = concurrently(end, turn_back)
@@ -238,14 +241,14 @@ def test_a_person_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> None
 
 def test_the_database_itself_refuses_to_forget_a_saga(sagas: Sagas) -> None:
     checkout = sagas.accept()
-    with pytest.raises(Exception, match="never_forgotten"), sagas.transaction() as uow:
-        uow.execute(text("UPDATE sagas SET due_at = NULL WHERE saga_id = :id"), {"id": checkout.saga_id})
+    with pytest.raises(Exception, match="never_forgotten"), sagas.transaction() as connection:
+        connection.execute(text("UPDATE sagas SET due_at = NULL WHERE saga_id = :id"), {"id": checkout.saga_id})
 
 
 def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     def seconds() -> float | None:
-        with sagas.transaction() as uow:
-            claimed = store.claim(uow, "another", 2, 10, LONG)
+        with sagas.transaction() as connection:
+            claimed = store.claim(connection, "another", 2, 10, LONG)
         assert claimed.leases == []
         return claimed.next_in
 
@@ -255,8 +258,8 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     assert 40 < (seconds() or 0) <= 50
     sagas.save(Kind.HAND_BACK, lease, due_in=20)
     assert 10 < (seconds() or 0) <= 20
-    with sagas.transaction() as uow:
-        uow.execute(text("UPDATE sagas SET due_at = now()"))
+    with sagas.transaction() as connection:
+        connection.execute(text("UPDATE sagas SET due_at = now()"))
     (lease,) = sagas.claim("first")
     lease.state = completed()
     sagas.end(lease)
@@ -266,8 +269,8 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
 def test_what_was_taken_is_due_again_when_its_lease_is_over(sagas: Sagas) -> None:
     """For whoever took it, too: it may be left to its lease."""
     sagas.accept()
-    with sagas.transaction() as uow:
-        claimed = store.claim(uow, "first", 1, 10, 50)
+    with sagas.transaction() as connection:
+        claimed = store.claim(connection, "first", 1, 10, 50)
     assert len(claimed.leases) == 1
     assert claimed.next_in == 50
 
@@ -276,8 +279,8 @@ def test_what_is_due_and_was_not_taken_is_due_at_once(sagas: Sagas) -> None:
     """Beyond the limit, or in the middle of somebody else's claim."""
     for _ in range(2):
         sagas.accept()
-    with sagas.transaction() as uow:
-        first = store.claim(uow, "first", 1, 1, LONG)
+    with sagas.transaction() as connection:
+        first = store.claim(connection, "first", 1, 1, LONG)
         with sagas.transaction() as another:
             rest = store.claim(another, "second", 2, 10, LONG)
     assert [len(first.leases), first.next_in] == [1, 0]
@@ -292,8 +295,8 @@ def test_the_deadline_is_told_by_the_databases_clock(sagas: Sagas) -> None:
 
 def test_who_takes_a_saga_over_has_only_the_time_that_is_left(sagas: Sagas) -> None:
     sagas.accept(forward_seconds=30)
-    with sagas.transaction() as uow:  # as it is 25 seconds later
-        uow.execute(
+    with sagas.transaction() as connection:  # as it is 25 seconds later
+        connection.execute(
             text("UPDATE sagas SET created_at = created_at - interval '25 s', deadline_at = now() + interval '5 s'")
         )
     (lease,) = sagas.claim("first")
@@ -332,8 +335,8 @@ def test_a_saga_that_waits_for_its_next_attempt_is_nobodys_and_goes_on_waiting(s
 
 def test_an_executor_knows_whether_others_have_sagas_in_hand(sagas: Sagas) -> None:
     def others(executor_id: int) -> bool:
-        with sagas.transaction() as uow:
-            return store.claim(uow, "asked", executor_id, 10, LONG).others
+        with sagas.transaction() as connection:
+            return store.claim(connection, "asked", executor_id, 10, LONG).others
 
     assert [others(1), others(2)] == [False, False]
     sagas.accept()

@@ -71,8 +71,10 @@ def _nothing_is_stored(pagos: Pagos) -> Iterator[None]:
 
 
 def _rows(pagos: Pagos) -> dict[str, Any]:
-    with pagos.transaction() as uow:
-        return {name: uow.scalar(select(func.count()).select_from(table)) for name, table in metadata.tables.items()}
+    with pagos.transaction() as connection:
+        return {
+            name: connection.scalar(select(func.count()).select_from(table)) for name, table in metadata.tables.items()
+        }
 
 
 def assert_refused(response: Any, status: int, *fields: str) -> None:

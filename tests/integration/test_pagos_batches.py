@@ -174,14 +174,14 @@ def test_a_step_says_of_each_saga_whether_it_was_new(pagos: Pagos) -> None:
     def firsts(found: Sequence[service.Paid | service.Refunded | DomainError]) -> list[bool]:
         return [not isinstance(each, DomainError) and each.first for each in found]
 
-    with pagos.transaction() as uow:
+    with pagos.transaction() as connection:
         both = [domain_charge(saga) for saga in (before, new)]
-        assert firsts(service.pay_for_saga(uow, both[:1])) == [True]
-        assert firsts(service.pay_for_saga(uow, both)) == [False, True]
+        assert firsts(service.pay_for_saga(connection, both[:1])) == [True]
+        assert firsts(service.pay_for_saga(connection, both)) == [False, True]
         undone = [Refund(saga.saga_id) for saga in (before, new, never)]
-        assert firsts(service.refund(uow, undone[:1])) == [True]
-        assert firsts(service.refund(uow, undone)) == [False, True, True]
-        assert firsts(service.refund(uow, undone)) == [False, False, False]
+        assert firsts(service.refund(connection, undone[:1])) == [True]
+        assert firsts(service.refund(connection, undone)) == [False, True, True]
+        assert firsts(service.refund(connection, undone)) == [False, False, False]
 
 
 def test_what_is_not_charged_since_its_payment_id_is_taken_leaves_the_wallet_to_the_next(pagos: Pagos) -> None:
@@ -309,10 +309,10 @@ def test_a_wallet_gets_back_what_it_gave_for_a_payment_id_that_somebody_else_too
     taken = threading.Semaphore(0)
 
     def take_it() -> list[int]:
-        with fresh.transaction() as uow:
-            service.pay_for_saga(uow, [domain_charge(fast)])
+        with fresh.transaction() as connection:
+            service.pay_for_saga(connection, [domain_charge(fast)])
             taken.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return []
 
     def want_it() -> list[int]:

@@ -336,8 +336,8 @@ def test_a_saga_that_paid_twice_is_found(fresh: Pagos, admin: Engine) -> None:
 )
 def test_the_schema_refuses_what_breaks_a_rule(fresh: Pagos, admin: Engine, statement: str) -> None:
     user = new_user()
-    with fresh.transaction() as uow:
-        uow.execute(text(f"INSERT INTO pagos.wallets VALUES ('{user}', 'EUR', 2000)"))
+    with fresh.transaction() as connection:
+        connection.execute(text(f"INSERT INTO pagos.wallets VALUES ('{user}', 'EUR', 2000)"))
     assert fresh.charge(Saga(20, "wallet", user)).status_code == 201
     with pytest.raises(IntegrityError):
         run(admin, statement)

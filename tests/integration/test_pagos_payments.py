@@ -132,11 +132,11 @@ def test_of_two_draws_at_once_on_a_wallet_that_covers_one_the_second_is_declined
     first, second = Saga(10, "wallet", user), Saga(10, "wallet", user)
 
     def draw() -> int:
-        with pagos.transaction() as uow:
-            [outcome] = pay_for_saga(uow, [domain_charge(first)])
+        with pagos.transaction() as connection:
+            [outcome] = pay_for_saga(connection, [domain_charge(first)])
             assert isinstance(outcome, Paid)
             drawn.set()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return 201
 
     def draw_too() -> int:

@@ -116,10 +116,10 @@ def test_a_duplicate_waits_for_the_first_and_answers_the_same(pagos: Pagos) -> N
     saga = Saga(20)
 
     def first() -> None:
-        with pagos.transaction() as uow:
-            service.pay_for_saga(uow, [domain_charge(saga)])
+        with pagos.transaction() as connection:
+            service.pay_for_saga(connection, [domain_charge(saga)])
             started.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
 
     started = _closed_gate()
 
@@ -313,10 +313,10 @@ def test_a_refund_waits_for_the_charge_under_way_and_undoes_it(pagos: Pagos) -> 
     started = _closed_gate()
 
     def charge() -> str:
-        with pagos.transaction() as uow:
-            service.pay_for_saga(uow, [domain_charge(saga)])
+        with pagos.transaction() as connection:
+            service.pay_for_saga(connection, [domain_charge(saga)])
             started.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return "captured"
 
     def refund() -> str:
@@ -331,10 +331,10 @@ def test_a_charge_waits_for_the_refund_under_way_and_is_refused(pagos: Pagos) ->
     started = _closed_gate()
 
     def refund() -> int:
-        with pagos.transaction() as uow:
-            assert service.refund(uow, [Refund(saga.saga_id)]) == [Refunded(None, first=True)]
+        with pagos.transaction() as connection:
+            assert service.refund(connection, [Refund(saga.saga_id)]) == [Refunded(None, first=True)]
             started.release()
-            wait_for_blocked(uow)
+            wait_for_blocked(connection)
         return 200
 
     def charge() -> int:
@@ -352,11 +352,11 @@ def test_a_charge_that_failed_midway_leaves_its_refund_nothing_to_undo(pagos: Pa
     started = _closed_gate()
 
     def charge() -> str:
-        with pagos.transaction() as uow:
-            service.pay_for_saga(uow, [domain_charge(saga)])
+        with pagos.transaction() as connection:
+            service.pay_for_saga(connection, [domain_charge(saga)])
             started.release()
-            wait_for_blocked(uow)
-            uow.rollback()
+            wait_for_blocked(connection)
+            connection.rollback()
         return "rolled back"
 
     def refund() -> str:

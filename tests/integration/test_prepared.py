@@ -22,55 +22,58 @@ def engine(empty_database_url: str) -> Iterator[Engine]:
     """One connection, and a table to use it on."""
     engine = create_engine(empty_database_url, pool_size=1, max_overflow=0)
     prepare_on(engine)
-    with engine.begin() as uow:
-        uow.execute(text("CREATE TABLE tin (id serial PRIMARY KEY, name text, size integer)"))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE tin (id serial PRIMARY KEY, name text, size integer)"))
     yield engine
     engine.dispose()
 
 
 def test_a_statement_is_prepared_once_and_executed_every_time(engine: Engine) -> None:
     for size in range(3):
-        with engine.begin() as uow:
-            assert uow.execute(ADD, {"name": "ab", "size": size}).mappings().one() == {"id": size + 1, "name": "ab"}
-    with engine.begin() as uow:
-        assert uow.scalars(PREPARED).all() == [3]
+        with engine.begin() as connection:
+            assert connection.execute(ADD, {"name": "ab", "size": size}).mappings().one() == {
+                "id": size + 1,
+                "name": "ab",
+            }
+    with engine.begin() as connection:
+        assert connection.scalars(PREPARED).all() == [3]
 
 
 def test_it_answers_and_counts_as_the_plain_statement_does(engine: Engine) -> None:
-    with engine.begin() as uow:
+    with engine.begin() as connection:
         for name, size in (("ab", 17), ("b", 4), ("it's %s :x", None)):
-            uow.execute(ADD, {"name": name, "size": size})
-        assert uow.execute(GROW, {"by": 5, "name": "ab"}).rowcount == 2
-        assert uow.execute(LIKE).all() == [("ab", 2)]
-        assert uow.execute(text("SELECT name FROM tin WHERE size IS NULL")).scalar() == "it's %s :x"
+            connection.execute(ADD, {"name": name, "size": size})
+        assert connection.execute(GROW, {"by": 5, "name": "ab"}).rowcount == 2
+        assert connection.execute(LIKE).all() == [("ab", 2)]
+        assert connection.execute(text("SELECT name FROM tin WHERE size IS NULL")).scalar() == "it's %s :x"
 
 
 def test_what_was_prepared_stays_when_the_transaction_is_rolled_back(engine: Engine) -> None:
-    with engine.connect() as uow:
-        uow.execute(ADD, {"name": "a", "size": 1})
-        uow.rollback()
-        uow.execute(ADD, {"name": "a", "size": 2})
-        assert uow.execute(LIKE).all() == [("a", 2)]
+    with engine.connect() as connection:
+        connection.execute(ADD, {"name": "a", "size": 1})
+        connection.rollback()
+        connection.execute(ADD, {"name": "a", "size": 2})
+        assert connection.execute(LIKE).all() == [("a", 2)]
 
 
 def test_what_could_not_be_prepared_is_tried_again(engine: Engine) -> None:
     later = prepared("SELECT count(*) FROM later WHERE id = :id")
-    with engine.connect() as uow, pytest.raises(ProgrammingError, match="does not exist"):
-        uow.execute(later, {"id": 1})
-    with engine.begin() as uow:
-        uow.execute(text("CREATE TABLE later (id integer)"))
-        assert uow.scalar(later, {"id": 1}) == 0
+    with engine.connect() as connection, pytest.raises(ProgrammingError, match="does not exist"):
+        connection.execute(later, {"id": 1})
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE later (id integer)"))
+        assert connection.scalar(later, {"id": 1}) == 0
 
 
 def test_a_statement_that_returns_something_else_after_a_migration_is_unavailable_once(engine: Engine) -> None:
-    with engine.begin() as uow:
-        uow.execute(ALL)
-        uow.execute(text("ALTER TABLE tin ADD COLUMN colour text"))
-    with engine.connect() as uow, pytest.raises(DBAPIError) as failed:
-        uow.execute(ALL)
+    with engine.begin() as connection:
+        connection.execute(ALL)
+        connection.execute(text("ALTER TABLE tin ADD COLUMN colour text"))
+    with engine.connect() as connection, pytest.raises(DBAPIError) as failed:
+        connection.execute(ALL)
     assert is_unavailable(failed.value), "so that it is asked for again"
-    with engine.connect() as uow:
-        assert [*uow.execute(ALL).keys()] == ["id", "name", "size", "colour"]
+    with engine.connect() as connection:
+        assert [*connection.execute(ALL).keys()] == ["id", "name", "size", "colour"]
 
 
 def test_parameters_are_cast_as_in_the_plain_statement(engine: Engine) -> None:
@@ -78,10 +81,10 @@ def test_parameters_are_cast_as_in_the_plain_statement(engine: Engine) -> None:
         "SELECT CAST(id AS text), what ->> 0 FROM unnest(CAST(:ids AS uuid[]), CAST(:rows AS json[])) AS t (id, what)"
     )
     ids = [new_id(), new_id()]
-    with engine.begin() as uow:
+    with engine.begin() as connection:
         asked = {"ids": [str(each) for each in ids], "rows": ["[1]", "[2]"]}
-        assert uow.execute(statement, asked).all() == [(str(ids[0]), "1"), (str(ids[1]), "2")]
-        assert uow.execute(statement, {"ids": [], "rows": []}).all() == []
+        assert connection.execute(statement, asked).all() == [(str(ids[0]), "1"), (str(ids[1]), "2")]
+        assert connection.execute(statement, {"ids": [], "rows": []}).all() == []
 
 
 def test_a_plan_for_a_small_table_is_not_kept_while_that_grows(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,21 +92,21 @@ def test_a_plan_for_a_small_table_is_not_kept_while_that_grows(engine: Engine, m
     fill = text("INSERT INTO tin (name, size) SELECT 'a', 1 FROM generate_series(1, :rows)")
     plan = text("EXPLAIN EXECUTE prepared_0 (ARRAY[7])")
 
-    def asked(uow: Connection) -> str:
+    def asked(connection: Connection) -> str:
         for _ in range(8):  # the first five are planned for their own values
-            assert uow.scalars(by_id, {"ids": list(range(1, 31))}).all() == ["a"] * 30
-        return "\n".join(uow.scalars(plan))
+            assert connection.scalars(by_id, {"ids": list(range(1, 31))}).all() == ["a"] * 30
+        return "\n".join(connection.scalars(plan))
 
-    with engine.begin() as uow:
-        uow.execute(fill, {"rows": 100})
-        assert "Seq Scan on tin" in asked(uow)
-        uow.execute(fill, {"rows": 50_000})
-        assert "Seq Scan on tin" in asked(uow), "the plan is kept for a while"
+    with engine.begin() as connection:
+        connection.execute(fill, {"rows": 100})
+        assert "Seq Scan on tin" in asked(connection)
+        connection.execute(fill, {"rows": 50_000})
+        assert "Seq Scan on tin" in asked(connection), "the plan is kept for a while"
         monkeypatch.setattr("shared.prepared.PLAN_SECONDS", 0.0)
-        assert "Index Scan" in asked(uow)
+        assert "Index Scan" in asked(connection)
 
 
 def test_other_statements_are_left_alone(engine: Engine) -> None:
-    with engine.begin() as uow:
-        assert uow.scalar(text("SELECT :a || '%'"), {"a": "5"}) == "5%"
-        assert uow.scalars(PREPARED).all() == []
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT :a || '%'"), {"a": "5"}) == "5%"
+        assert connection.scalars(PREPARED).all() == []

@@ -101,12 +101,12 @@ class Orders(Carts):
         return of(self.begin(self.open(1, quantity)).payload)
 
     def order(self, checkout: Checkout) -> str | None:
-        with self.transaction() as uow:
-            return uow.scalar(select(orders.c.status).where(orders.c.saga_id == checkout.saga_id))
+        with self.transaction() as connection:
+            return connection.scalar(select(orders.c.status).where(orders.c.saga_id == checkout.saga_id))
 
     def cart(self, checkout: Checkout) -> str | None:
-        with self.transaction() as uow:
-            return uow.scalar(select(carts.c.status).where(carts.c.id == checkout.cart_id))
+        with self.transaction() as connection:
+            return connection.scalar(select(carts.c.status).where(carts.c.id == checkout.cart_id))
 
 
 @pytest.fixture

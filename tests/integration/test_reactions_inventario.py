@@ -141,10 +141,10 @@ class Stock(Reacting):
     def happens(self, checkout: Checkout, what: Happening) -> list[Payload]:
         """Have this happen to a saga; what is published then."""
         if what == EXPIRY:
-            with self.transaction() as uow:
+            with self.transaction() as connection:
                 times = text("UPDATE reservations SET expires_at = now() WHERE saga_id = :saga_id")
-                uow.execute(times, {"saga_id": checkout.saga_id})
-                service.expire_holds(uow, limit=100)
+                connection.execute(times, {"saga_id": checkout.saga_id})
+                service.expire_holds(connection, limit=100)
             return []
         if what in BY_HAND:
             self._by_hand(checkout, what)
@@ -160,8 +160,8 @@ class Stock(Reacting):
         assert answer.status_code in {200, 201}
 
     def reservation(self, checkout: Checkout) -> str | None:
-        with self.transaction() as uow:
-            return uow.scalar(select(reservations.c.status).where(reservations.c.saga_id == checkout.saga_id))
+        with self.transaction() as connection:
+            return connection.scalar(select(reservations.c.status).where(reservations.c.saga_id == checkout.saga_id))
 
 
 def fact(checkout: Checkout, what: Happening) -> Payload:

@@ -79,14 +79,14 @@ class Money(Reacting):
     """pagos, as told by its tables."""
 
     def payment(self, checkout: Checkout) -> str | None:
-        with self.transaction() as uow:
-            return uow.scalar(select(payments.c.status).where(payments.c.saga_id == checkout.saga_id))
+        with self.transaction() as connection:
+            return connection.scalar(select(payments.c.status).where(payments.c.saga_id == checkout.saga_id))
 
     def booked(self, checkout: Checkout) -> list[str]:
         """What the ledger says of the saga's payment, in order."""
         booked = text("SELECT kind FROM ledger_transfers WHERE payment_id = :payment_id ORDER BY id")
-        with self.transaction() as uow:
-            return list(uow.scalars(booked, {"payment_id": checkout.payment_id}))
+        with self.transaction() as connection:
+            return list(connection.scalars(booked, {"payment_id": checkout.payment_id}))
 
 
 @pytest.fixture

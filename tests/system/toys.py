@@ -95,27 +95,27 @@ class Toy:
     def stage(self, *payloads: bus.Payload) -> list[bus.Event]:
         """Stage events in a transaction of their own."""
         events = [bus.Event(payload) for payload in payloads]
-        with self.transaction() as uow:
-            self.outbox.stage(uow, events)
+        with self.transaction() as connection:
+            self.outbox.stage(connection, events)
         return events
 
     def acted(self) -> Counter[UUID]:
         """How often it reacted, by saga."""
-        with self.transaction() as uow:
-            return Counter(uow.scalars(self.effects.select().with_only_columns(self.effects.c.saga_id)))
+        with self.transaction() as connection:
+            return Counter(connection.scalars(self.effects.select().with_only_columns(self.effects.c.saga_id)))
 
     def unpublished(self) -> int:
         """How many events are in its outbox."""
-        with self.transaction() as uow:
-            return self.outbox.waiting(uow)
+        with self.transaction() as connection:
+            return self.outbox.waiting(connection)
 
     def _reaction(self, payload: type[bus.Payload], follow: Callable[[Any], bus.Payload]) -> Reaction:
         name = bus.entry_of(payload).name
         rows = "json_to_recordset(:rows) AS effect (saga_id uuid, type text)"
         note = text(f"INSERT INTO {self.service}.effects SELECT * FROM {rows}")
 
-        def react_to(uow: Connection, said: Sequence[Any]) -> Published:
-            uow.execute(note, {"rows": dumps([{"saga_id": each.saga_id, "type": name} for each in said])})
+        def react_to(connection: Connection, said: Sequence[Any]) -> Published:
+            connection.execute(note, {"rows": dumps([{"saga_id": each.saga_id, "type": name} for each in said])})
             for each in said:
                 self._misbehave(getattr(each, "payment_method", ""))
             return [[follow(each)] for each in said]

@@ -31,9 +31,9 @@ class Shelf:
 
     @contextmanager
     def transaction(self) -> Iterator[list[str]]:
-        uow: list[str] = []
-        yield uow
-        self.committed.append(uow)
+        connection: list[str] = []
+        yield connection
+        self.committed.append(connection)
 
 
 class PutIn(Body):
@@ -59,20 +59,20 @@ def commands(shelf: Shelf) -> Commands:
     commands = Commands(cast("Database", shelf))
 
     @commands.register("/things/put", PutIn, key=lambda command: command.body.saga)
-    def put(uow: Connection, asked: Sequence[Put]) -> list[Outcome]:
+    def put(connection: Connection, asked: Sequence[Put]) -> list[Outcome]:
         assert len({command.body.saga for command in asked}) == len(asked)
-        return [_put(uow, command.body) for command in asked]
+        return [_put(connection, command.body) for command in asked]
 
     @commands.register("/things/{thing_id}/take", NoBody, TakePath, key=lambda command: command.path)
-    def take(uow: Connection, asked: Sequence[Take]) -> list[Outcome]:
+    def take(connection: Connection, asked: Sequence[Take]) -> list[Outcome]:
         for command in asked:
-            cast("list[str]", uow).append(f"take {command.path.thing_id}")
+            cast("list[str]", connection).append(f"take {command.path.thing_id}")
         return [Answer({"taken": command.path.thing_id}) for command in asked]
 
     return commands
 
 
-def _put(uow: Connection, body: PutIn) -> Outcome:
+def _put(connection: Connection, body: PutIn) -> Outcome:
     if body.what == "piano":
         return Full("too large", saga=body.saga)
     if body.what == "ghost":
@@ -81,7 +81,7 @@ def _put(uow: Connection, body: PutIn) -> Outcome:
         raise Unavailable("come again")
     if body.what == "lightning":
         raise psycopg2.OperationalError("server closed the connection")
-    cast("list[str]", uow).append(f"put {body.saga} {body.what}")
+    cast("list[str]", connection).append(f"put {body.saga} {body.what}")
     return Answer({"saga": body.saga}, 201)
 
 
