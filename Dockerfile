@@ -30,4 +30,4 @@ ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SERVICE=${
     HEARTBEAT_FILE=/tmp/heartbeat
 USER 10001:10001
 EXPOSE 8000
-CMD ["sh", "-c", "exec python -m gunicorn --config shared/gunicorn_conf.py --bind 0.0.0.0:8000 $SERVICE.app:app"]
+CMD ["sh", "-c", "exec python -m gunicorn --config shared/http/gunicorn_conf.py --bind 0.0.0.0:8000 $SERVICE.app:app"]

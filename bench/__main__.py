@@ -15,11 +15,12 @@ from bench.progress import Progress
 from bench.report import Results
 from bench.rounds import Bench
 from bench.wishes import stock_up
-from stack import audit, settings
+from stack import settings
+from stack.audit import run as audit
+from stack.demo.shop import Shop
 from stack.errors import StackError
 from stack.home import Home
 from stack.meters import Postgres, RabbitMQ
-from stack.shop import Shop
 
 AUDIT_SECONDS = 60  # to wait for sagas to end
 

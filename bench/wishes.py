@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bench.client import Client
 from shared.ids import new_id
-from stack.shop import Json, Shop
+from stack.demo.shop import Json, Shop
 
 PRODUCTS = 64  # of the spread load: twice as many as checkouts are usually in flight
 ENOUGH = 500_000  # of each product, for a hot one too

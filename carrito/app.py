@@ -15,11 +15,11 @@ from carrito.models import db, fault_store
 from carrito.products import Products
 from carrito.purges import PURGES
 from carrito.routes import routes
-from shared.commands import command_routes
 from shared.fault_switches.setup import add_faults
-from shared.purge_metrics import PurgeMetrics
+from shared.http.service_app import ServiceApp, create_service_app
+from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
-from shared.service_app import ServiceApp, create_service_app
+from shared.saga.commands import command_routes
 
 if TYPE_CHECKING:
     app: ServiceApp

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, cast, func, select
 
 from carrito.models import audit_log, checkouts, outbox
-from shared.audit import Audit, facts_statement
+from shared.auditing.endpoint import Audit, facts_statement
 
 _SAGA_IDS = """
     SELECT saga_id FROM (

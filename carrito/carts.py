@@ -26,10 +26,10 @@ from carrito.domain import (
     not_open,
 )
 from carrito.models import barrier, cart_items, carts
-from shared.db import Row
+from shared.database.connections import Row
+from shared.database.prepared import columns_of, prepared
 from shared.errors import DomainError
 from shared.ids import new_id
-from shared.prepared import columns_of, prepared
 
 
 @dataclass(frozen=True)

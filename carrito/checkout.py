@@ -13,7 +13,7 @@ from carrito import carts
 from carrito.config import Settings
 from carrito.domain import Beginning, PatternNotAvailable, Wish, total_minor
 from carrito.models import outbox
-from shared.batches import unless_refused
+from shared.batching.partition import unless_refused
 from shared.errors import DomainError
 from shared.event_bus import CheckoutInitiated, Event, Item
 

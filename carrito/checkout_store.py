@@ -12,12 +12,12 @@ from sqlalchemy import Connection, func, select, update
 
 from carrito.domain import CartFreeze
 from carrito.models import carts, checkouts
-from shared.db import Row
+from shared.database.connections import Row
+from shared.database.listen import notify
+from shared.database.prepared import columns_of, prepared
 from shared.fault_switches.header import current_fault
 from shared.json_codec import dumps
-from shared.outbox import lazily
-from shared.prepared import columns_of, prepared
-from shared.wakeup import notify
+from shared.messaging.outbox import lazily
 
 HANDOVER = "handover"  # the channel that wakes the worker
 

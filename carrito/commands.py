@@ -26,12 +26,12 @@ from carrito.schemas import (
     OrderPath,
     VoidOut,
 )
-from shared.batches import each_once, unless_refused
-from shared.commands import Command, Commands
+from shared.batching.partition import each_once, unless_refused
 from shared.errors import DomainError
-from shared.schemas import NoBody
+from shared.http.answers import Answer, Outcome
+from shared.http.schemas import NoBody
+from shared.saga.commands import Command, Commands
 from shared.trace import traceparent
-from shared.web import Answer, Outcome
 
 commands = Commands(db)
 

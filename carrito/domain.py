@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.errors import Conflict, DomainError, NotFound, Unsupported
 from shared.money import MAX_MINOR
-from shared.repetition import contradiction
+from shared.saga.repetition import contradiction
 
 CREATE_ORDER = "create_order"
 MAX_LINES = 100  # as many as inventario reserves at once

@@ -19,10 +19,10 @@ import structlog
 
 from carrito.config import Settings
 from shared.fault_switches.header import current_fault, headers_of
-from shared.http_client import PEER_FAILED, Peer, Reply
-from shared.places import Places
-from shared.relay import relayed_if_there
-from shared.saga_states import SagaStatus, StepStatus
+from shared.http.client import PEER_FAILED, Peer, Reply
+from shared.http.peer_refusal import relayed_if_there
+from shared.http.places import Places
+from shared.saga.states import SagaStatus, StepStatus
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
 MOST_WAIT = 30.0

@@ -10,10 +10,10 @@ from sqlalchemy import ARRAY, Connection, TextClause, Uuid, any_, bindparam, or_
 
 from carrito.domain import OrderOfSaga, OrderRequest
 from carrito.models import orders
-from shared.db import Row
+from shared.database.connections import Row
+from shared.database.prepared import columns_of, prepared
 from shared.ids import new_id
 from shared.json_codec import dumps
-from shared.prepared import columns_of, prepared
 
 # The order is what the saga's checkout says. The cart is locked, and still the saga's.
 _PLACE = prepared(f"""

@@ -3,10 +3,10 @@
 from pydantic import SecretStr
 
 from carrito.domain import Product
-from shared.http_client import Peer
+from shared.http.client import Peer
+from shared.http.peer_refusal import relayed
+from shared.http.places import Places
 from shared.money import to_minor
-from shared.places import Places
-from shared.relay import relayed
 
 
 class Products:

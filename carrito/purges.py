@@ -1,7 +1,7 @@
 """What carrito forgets, and when. What it did for whom stays: that is its business."""
 
 from carrito.models import barrier, cart_items, carts, checkouts, fault_store, idempotency_keys, inbox, outbox
-from shared.purge import Purge
+from shared.purging.purge import Purge
 
 # What a saga is about is asked for as long as the saga may be handed over, or make its order.
 _LIVE = (

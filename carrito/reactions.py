@@ -24,7 +24,6 @@ from carrito.domain import (
 )
 from carrito.domain import OrderCancelled as OrderWasCancelled
 from carrito.models import inbox, outbox
-from shared.barrier import Suspended
 from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
@@ -42,9 +41,10 @@ from shared.event_bus import (
     PaymentProcessed,
     SagaResendRequested,
 )
-from shared.event_worker import Part
-from shared.inbox import Published, Reactions, react, resend
-from shared.repetition import agreed
+from shared.messaging.event_worker import Part
+from shared.messaging.inbox import Published, Reactions, react, resend
+from shared.saga.barrier import Suspended
+from shared.saga.repetition import agreed
 
 
 def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Published:

@@ -37,14 +37,14 @@ from carrito.schemas import (
     StandingOut,
     VoidOut,
 )
-from shared.access import public, services_only
-from shared.commands import Command
-from shared.idempotency import answer, answer_once, answered_before
+from shared.batching.coalescer import Together
+from shared.http.access import public, services_only
+from shared.http.answers import Answer, done, respond
+from shared.http.idempotency import answer, answer_once, answered_before
+from shared.http.openapi import begins_saga, idempotent, problem
 from shared.json_codec import loads
-from shared.openapi import begins_saga, idempotent, problem
-from shared.together import Together
+from shared.saga.commands import Command
 from shared.trace import traceparent
-from shared.web import Answer, done, respond
 
 routes = APIBlueprint("carrito", __name__)
 

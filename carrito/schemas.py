@@ -7,10 +7,22 @@ from pydantic import Field
 
 from carrito.carts import Cart, FrozenCart
 from carrito.domain import CartStatus, OrderRequest, OrderStatus, Wish, total_minor
-from shared.db import Row
+from shared.database.connections import Row
+from shared.http.schemas import (
+    Address,
+    Amount,
+    Body,
+    Money,
+    PaymentMethod,
+    ProductId,
+    Quantity,
+    Text,
+    Time,
+    UserId,
+    View,
+)
 from shared.json_codec import loads
 from shared.money import to_decimal
-from shared.schemas import Address, Amount, Body, Money, PaymentMethod, ProductId, Quantity, Text, Time, UserId, View
 
 Pattern = Literal["orchestrated", "choreographed"]
 

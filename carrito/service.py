@@ -30,12 +30,12 @@ from carrito.domain import (
     unusable,
 )
 from carrito.models import barrier, orders
-from shared.barrier import Entry, Undo
-from shared.batches import each_once
-from shared.db import Row
+from shared.batching.partition import each_once
+from shared.database.connections import Row
 from shared.errors import DomainError
-from shared.repetition import contradiction
-from shared.standing import SagaStands
+from shared.saga.barrier import Entry, Undo
+from shared.saga.repetition import contradiction
+from shared.saga.standing import SagaStands
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from carrito.handover import Handover
 from carrito.models import audit_log, db, fault_store
 from carrito.purges import PURGES
 from carrito.reactions import PART
-from shared import heartbeat, purge, worker
-from shared.event_worker import jobs
-from shared.wakeup import Listener, Stop
+from shared.database.listen import Listener, Stop
+from shared.messaging.event_worker import jobs
+from shared.process import heartbeat, worker
+from shared.purging import purge
 
 BATCH = 20  # each is a request; one that is tried twice, since others took too long, does no harm
 

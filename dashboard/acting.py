@@ -1,7 +1,7 @@
 """What an operator can have done from a saga's page: undo it, or have it tried again.
 
 Each is a page of its own that says beforehand what will be done, and asks why and by whom. Requests that other sites'
-pages make are refused before they come here (`shared/browsers.py`).
+pages make are refused before they come here (`shared/http/browsers.py`).
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused,
 from dashboard.reading import STYLES, Services, Style, services
 from dashboard.web import html
 from dashboard.words import service_of, step_name
-from shared.saga_states import ENDED
+from shared.saga.states import ENDED
 
 routes = Blueprint("acting", __name__)
 

@@ -21,9 +21,9 @@ from dashboard.shared_readings import SharedReadings
 from dashboard.streams import Streams
 from dashboard.trends import RECENT_SECONDS, Trends
 from dashboard.web import html
-from shared import browsers
+from shared.http import browsers
+from shared.http.answers import KEPT_HEADERS, RETRY_AFTER_SECONDS, Answer, http_problem, problem_response, respond
 from shared.logs import configure_logs
-from shared.web import KEPT_HEADERS, RETRY_AFTER_SECONDS, Answer, http_problem, problem_response, respond
 
 if TYPE_CHECKING:
     app: Flask

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from dashboard.config import Settings
 from shared.auditing.services import Services as AuditedServices
-from shared.http_client import PEER_FAILED, Peer, Reply
+from shared.http.client import PEER_FAILED, Peer, Reply
 
 Json = Mapping[str, Any]
 T = TypeVar("T")

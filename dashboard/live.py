@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, request
 from dashboard import pages
 from dashboard.streams import HEARTBEAT_SECONDS, streams
 from dashboard.web import html
-from shared import browsers
+from shared.http import browsers
 
 routes = Blueprint("live", __name__)
 

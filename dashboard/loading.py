@@ -16,7 +16,7 @@ from dashboard.load_shop import LoadShop
 from dashboard.operator_form import token
 from dashboard.reading import services
 from dashboard.web import html, now
-from shared import browsers
+from shared.http import browsers
 
 routes = Blueprint("loading", __name__)
 

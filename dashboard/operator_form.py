@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as Answer
 
 from dashboard.asking import TokenNeeded, fits_header
 from dashboard.operator_sessions import OperatorSessions
-from shared.http_client import Reply
+from shared.http.client import Reply
 
 COOKIE = "operator_session"
 EMPTY: Mapping[str, Any] = {"reason": "", "by": "", "error": "", "needs_token": False}  # a form, before it is filled in

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboard.words import State, money
-from shared.saga_states import ENDED
+from shared.saga.states import ENDED
 
 Json = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from dashboard.asking import Asking, Failure, Read, Refused, TokenNeeded, Unreac
 from dashboard.listing import ENDED_SECONDS, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
 from dashboard.receipt import Receipt, receipt_of
-from shared.http_client import Reply
+from shared.http.client import Reply
 
 Json = Mapping[str, Any]
 

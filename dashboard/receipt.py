@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from dashboard.words import State
-from shared.saga_states import ENDED
+from shared.saga.states import ENDED
 
 Json = Mapping[str, Any]
 ZERO = Decimal("0.00")

@@ -9,7 +9,7 @@ from dashboard.reading import services
 from dashboard.receipt import Receipt
 from dashboard.receipt_files import as_csv, as_json
 from dashboard.web import html, now
-from shared.web import Answer, respond
+from shared.http.answers import Answer, respond
 
 routes = Blueprint("receipts", __name__)
 

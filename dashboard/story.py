@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from dashboard.words import State, service_of, step_name
-from shared.saga_states import ENDED
+from shared.saga.states import ENDED
 
 Json = Mapping[str, Any]
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, get_args
 
-from shared.schemas import PaymentMethod
+from shared.http.schemas import PaymentMethod
 
 
 class State(StrEnum):

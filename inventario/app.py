@@ -12,12 +12,12 @@ from inventario.config import Settings
 from inventario.models import db, fault_store
 from inventario.purges import PURGES
 from inventario.routes import commands, routes
-from shared.commands import command_routes
 from shared.fault_switches.setup import add_faults
-from shared.purge_metrics import PurgeMetrics
+from shared.http.service_app import ServiceApp, create_service_app
+from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
-from shared.service_app import ServiceApp, create_service_app
-from shared.standing import Standing
+from shared.saga.commands import command_routes
+from shared.saga.standing import Standing
 
 if TYPE_CHECKING:
     app: ServiceApp

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, cast, func, or_, select
 
 from inventario.models import audit_log, outbox, products, reservations
-from shared.audit import Audit, facts_statement
+from shared.auditing.endpoint import Audit, facts_statement
 
 SHOWN = 20  # of what is broken: enough to start looking
 SHELVES = ("available", "held", "sold", "seeded", "restocked")

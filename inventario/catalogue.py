@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from inventario.domain import NewProduct, SkuTaken, no_product
 from inventario.models import products
-from shared.db import Row
+from shared.database.connections import Row
 
 
 def create_product(connection: Connection, new: NewProduct) -> Row:

@@ -6,7 +6,7 @@ from enum import Enum, StrEnum
 from uuid import UUID
 
 from shared.errors import Conflict, DomainError, NotFound, Refusal
-from shared.repetition import Request
+from shared.saga.repetition import Request
 
 RESERVE = "reserve_inventory"
 

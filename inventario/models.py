@@ -18,14 +18,14 @@ from sqlalchemy import (
 )
 
 from inventario.config import Settings
-from shared.audit_log import AuditLog
-from shared.barrier import Barrier
-from shared.db import Database, service_metadata
+from shared.auditing.log import AuditLog
+from shared.database.connections import Database, service_metadata
 from shared.fault_switches.store import FaultStore
-from shared.idempotency import keys_table
-from shared.inbox import Inbox
-from shared.outbox import Outbox
-from shared.purge import runs_table
+from shared.http.idempotency import keys_table
+from shared.messaging.inbox import Inbox
+from shared.messaging.outbox import Outbox
+from shared.purging.purge import runs_table
+from shared.saga.barrier import Barrier
 
 metadata = service_metadata("inventario")
 db = Database(metadata, Settings)

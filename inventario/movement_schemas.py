@@ -3,9 +3,9 @@
 from pydantic import Field
 
 from inventario.movements import Kind, Movement, Place
-from shared.db import Row
+from shared.database.connections import Row
+from shared.http.schemas import Money, Time, View
 from shared.money import to_decimal
-from shared.schemas import Money, Time, View
 
 
 class MovementOut(View):

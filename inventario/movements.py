@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from inventario.domain import ReservationStatus
 from inventario.models import reservation_lines, reservations
-from shared.db import Row
+from shared.database.connections import Row
 
 Kind = Literal["reserve", "commit", "release"]
 Place = Literal["available", "held", "sold"]  # the shelves, as `ProductOut` names them

@@ -1,7 +1,7 @@
 """What inventario forgets, and when. What it did for whom stays: that is its business."""
 
 from inventario.models import barrier, fault_store, idempotency_keys, inbox, outbox
-from shared.purge import Purge
+from shared.purging.purge import Purge
 
 PURGES = (
     Purge(barrier.table.c.saga_id, "step_retention_days"),

@@ -27,7 +27,6 @@ from inventario.domain import (
     merged,
 )
 from inventario.models import inbox, outbox
-from shared.barrier import Suspended
 from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
@@ -47,9 +46,10 @@ from shared.event_bus import (
     PaymentRefunded,
     SagaResendRequested,
 )
-from shared.event_worker import Part
-from shared.inbox import Published, Reactions, react, resend
-from shared.repetition import agreed
+from shared.messaging.event_worker import Part
+from shared.messaging.inbox import Published, Reactions, react, resend
+from shared.saga.barrier import Suspended
+from shared.saga.repetition import agreed
 
 
 def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:

@@ -6,9 +6,8 @@ from pydantic import Field
 
 from inventario.domain import Line, NewProduct, ReservationRequest, Reserve, merged
 from inventario.stock import Lines
-from shared.db import Row
-from shared.money import to_decimal
-from shared.schemas import (
+from shared.database.connections import Row
+from shared.http.schemas import (
     MAX_PRODUCT_ID,
     Amount,
     Body,
@@ -21,6 +20,7 @@ from shared.schemas import (
     Time,
     View,
 )
+from shared.money import to_decimal
 
 
 class ProductIn(Body):

@@ -33,10 +33,10 @@ from inventario.domain import (
 )
 from inventario.models import barrier, reservation_lines, reservations
 from inventario.stock import Changed, Lines
-from shared.barrier import Entry, Undo
-from shared.db import Row
+from shared.database.connections import Row
 from shared.errors import DomainError, RepeatedRefusal
-from shared.standing import SagaStands
+from shared.saga.barrier import Entry, Undo
+from shared.saga.standing import SagaStands
 
 
 @dataclass(frozen=True)

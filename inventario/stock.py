@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from inventario.domain import ReservationStatus, Reserve, Transitions
-from shared.prepared import prepared
+from shared.database.prepared import prepared
 
 _LOCK = prepared("""
 SELECT id, available, price_minor FROM products WHERE id = ANY(CAST(:ids AS integer[])) ORDER BY id FOR NO KEY UPDATE

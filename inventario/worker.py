@@ -13,9 +13,10 @@ from inventario.models import audit_log, db, fault_store
 from inventario.purges import PURGES
 from inventario.reactions import PART
 from inventario.service import expire_holds, seconds_to_next_expiry
-from shared import purge, worker
-from shared.event_worker import jobs
-from shared.wakeup import Stop
+from shared.database.listen import Stop
+from shared.messaging.event_worker import jobs
+from shared.process import worker
+from shared.purging import purge
 
 BATCH = 100  # holds in one transaction: enough to go together, few enough to let others through
 log = structlog.get_logger()

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from pagos.models import audit_log, outbox, payments
-from shared.audit import Audit, facts_statement
+from shared.auditing.endpoint import Audit, facts_statement
 
 SHOWN = 20  # of what is broken: enough to start looking
 _SAGA_IDS = "SELECT DISTINCT saga_id FROM payments WHERE saga_id > :after ORDER BY saga_id LIMIT :limit"

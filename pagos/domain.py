@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.errors import Conflict, NotFound, PaymentRequired
-from shared.repetition import Request
+from shared.saga.repetition import Request
 
 CHARGE = "process_payment"
 

@@ -25,11 +25,11 @@ from pagos.domain import (
     wallet_account,
 )
 from pagos.models import payments, transfers, wallets
-from shared.batches import each_once
-from shared.db import Row
+from shared.batching.partition import each_once
+from shared.database.connections import Row
+from shared.database.prepared import columns_of, prepared
 from shared.errors import DomainError
 from shared.json_codec import dumps
-from shared.prepared import columns_of, prepared
 
 _STORE = prepared(f"""
     WITH asked AS (

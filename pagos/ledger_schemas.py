@@ -3,9 +3,9 @@
 from typing import Literal
 from uuid import UUID
 
-from shared.db import Row
+from shared.database.connections import Row
+from shared.http.schemas import Money, Time, View
 from shared.money import to_decimal
-from shared.schemas import Money, Time, View
 
 
 class LedgerLineOut(View):

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from pagos import service
 from pagos.domain import Method, PaymentDeclined, PaymentIdTaken, Refund, SagaCharge
 from pagos.models import inbox, outbox
-from shared.barrier import Suspended
 from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
@@ -26,9 +25,10 @@ from shared.event_bus import (
     PaymentRequested,
     SagaResendRequested,
 )
-from shared.event_worker import Part
-from shared.inbox import Published, Reactions, react, resend
-from shared.repetition import agreed
+from shared.messaging.event_worker import Part
+from shared.messaging.inbox import Published, Reactions, react, resend
+from shared.saga.barrier import Suspended
+from shared.saga.repetition import agreed
 
 
 def pay(connection: Connection, reserved: Sequence[InventoryReserved]) -> Published:

@@ -27,15 +27,15 @@ from pagos.schemas import (
     UserPath,
     WalletOut,
 )
-from shared.access import public, services_only, services_or_admin
-from shared.batches import each_once, unless_refused
-from shared.commands import Command, Commands
+from shared.batching.partition import each_once, unless_refused
 from shared.errors import DomainError
-from shared.idempotency import answer_once
-from shared.openapi import idempotent, problem
-from shared.schemas import NoBody
-from shared.standing import turned_back
-from shared.web import Answer, Outcome, respond
+from shared.http.access import public, services_only, services_or_admin
+from shared.http.answers import Answer, Outcome, respond
+from shared.http.idempotency import answer_once
+from shared.http.openapi import idempotent, problem
+from shared.http.schemas import NoBody
+from shared.saga.commands import Command, Commands
+from shared.saga.standing import turned_back
 
 routes = APIBlueprint("pagos", __name__, url_prefix="/api/v1")
 commands = Commands(db)

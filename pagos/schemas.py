@@ -6,10 +6,10 @@ from uuid import UUID
 from pydantic import Field, ValidationInfo, field_validator
 
 from pagos.domain import MerchantCharge, Method, PaymentStatus, SagaCharge
-from shared.db import Row
+from shared.database.connections import Row
+from shared.http.schemas import Amount, Body, Money, Text, Time, UserId, View
 from shared.ids import new_id
 from shared.money import to_decimal
-from shared.schemas import Amount, Body, Money, Text, Time, UserId, View
 
 Reference = Annotated[Text, Field(min_length=1, max_length=64, description="the caller's own")]
 

@@ -22,11 +22,11 @@ from pagos.domain import (
     mismatch,
 )
 from pagos.models import barrier, payments, transfers, wallets
-from shared.barrier import Entry, Undo
-from shared.db import Row
+from shared.database.connections import Row
 from shared.errors import DomainError
-from shared.repetition import contradiction
-from shared.standing import SagaStands
+from shared.saga.barrier import Entry, Undo
+from shared.saga.repetition import contradiction
+from shared.saga.standing import SagaStands
 
 _RELATED = select(payments).where(
     or_(

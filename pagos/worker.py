@@ -10,9 +10,10 @@ from pagos.config import Settings
 from pagos.models import audit_log, db, fault_store
 from pagos.purges import PURGES
 from pagos.reactions import PART
-from shared import purge, worker
-from shared.event_worker import jobs
-from shared.wakeup import Stop
+from shared.database.listen import Stop
+from shared.messaging.event_worker import jobs
+from shared.process import worker
+from shared.purging import purge
 
 
 def main() -> None:

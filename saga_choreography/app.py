@@ -16,12 +16,12 @@ from saga_choreography.purges import PURGES
 from saga_choreography.recording import ENDS
 from saga_choreography.routes import routes
 from saga_choreography.source import SOURCE
-from shared.carts import Carts
-from shared.purge_metrics import PurgeMetrics
+from shared.http.carrito_client import Carts
+from shared.http.long_poll import Endings
+from shared.http.service_app import ServiceApp, create_service_app
+from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.saga.changes import ChangeFeed
-from shared.service_app import ServiceApp, create_service_app
-from shared.waiting import Endings
 
 if TYPE_CHECKING:
     app: ServiceApp

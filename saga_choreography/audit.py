@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from saga_choreography.models import audit_log, outbox, sagas
-from shared.audit import Audit, facts_statement
-from shared.retention import retention_of
-from shared.saga_states import ENDED
+from shared.auditing.endpoint import Audit, facts_statement
+from shared.purging.retention import retention_of
+from shared.saga.states import ENDED
 
 _SAGA_IDS = "SELECT saga_id FROM sagas WHERE saga_id > :after ORDER BY saga_id LIMIT :limit"
 _FACTS = "SELECT saga_id, status FROM sagas WHERE saga_id = ANY (:ids)"

@@ -20,9 +20,9 @@ from saga_choreography.domain import BeingLookedAt, NoBroker
 from saga_choreography.letter_filter import LetterFilter
 from saga_choreography.models import db, redrives
 from shared.config import LOCK_SECONDS
-from shared.db import Row
-from shared.dead_letters import Letter, find, redrive
+from shared.database.connections import Row
 from shared.ids import new_id
+from shared.messaging.dead_letters import Letter, find, redrive
 
 LOCK = text("SELECT pg_advisory_lock(hashtext('saga_choreography dead letters'))")
 UNLOCK = text("SELECT pg_advisory_unlock(hashtext('saga_choreography dead letters'))")

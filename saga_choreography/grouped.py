@@ -6,10 +6,10 @@ from uuid import UUID
 from saga_choreography import service
 from saga_choreography.domain import Checkout, Limits, SagaNotFound
 from saga_choreography.models import db
-from shared.db import Row
+from shared.batching.coalescer import Together
+from shared.database.connections import Row
 from shared.errors import Conflict
-from shared.saga_states import SagaStatus
-from shared.together import Together
+from shared.saga.states import SagaStatus
 
 
 class Grouped:

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from shared.dead_letters import Letter
 from shared.event_bus import CONSUMERS
+from shared.messaging.dead_letters import Letter
 
 
 @dataclass(frozen=True, kw_only=True)

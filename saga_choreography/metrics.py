@@ -7,8 +7,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from saga_choreography.models import db, outbox, sagas
-from shared.db import is_unavailable
-from shared.saga_states import ENDED, SagaStatus
+from shared.database.connections import is_unavailable
+from shared.saga.states import ENDED, SagaStatus
 
 
 class LiveSagas(Collector):

@@ -18,10 +18,10 @@ from sqlalchemy import (
 )
 
 from saga_choreography.config import Settings
-from shared.audit_log import AuditLog
-from shared.db import Database, service_metadata
-from shared.outbox import Outbox
-from shared.purge import runs_table
+from shared.auditing.log import AuditLog
+from shared.database.connections import Database, service_metadata
+from shared.messaging.outbox import Outbox
+from shared.purging.purge import runs_table
 from shared.saga.tables import THIS_TRANSACTION
 
 metadata = service_metadata("saga_choreography")

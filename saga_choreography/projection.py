@@ -20,7 +20,7 @@ from shared.event_bus import (
     Event,
     entry_of,
 )
-from shared.saga_states import SagaStatus, StepStatus
+from shared.saga.states import SagaStatus, StepStatus
 
 Facts = Mapping[
     str, Mapping[str, Any]

@@ -1,7 +1,7 @@
 """What the choreography's window forgets, and when: ended sagas, with their events and all that was done about them."""
 
 from saga_choreography.models import events, notes, outbox, redrives, sagas
-from shared.purge import Purge
+from shared.purging.purge import Purge
 
 PURGES = (
     Purge(sagas.c.saga_id, "saga_retention_days", since=sagas.c.ended_at, parts=(events.c.saga_id, notes.c.saga_id)),

@@ -24,12 +24,12 @@ from saga_choreography.projection import (
     status_of,
     times_of,
 )
-from shared.db import Row
+from shared.database.connections import Row
+from shared.database.prepared import prepared
 from shared.event_bus import CONTRACT, Event
 from shared.json_codec import dumps
-from shared.prepared import prepared
-from shared.retention import TooOld, retention_of, too_old_sql
-from shared.saga_states import ENDED
+from shared.purging.retention import TooOld, retention_of, too_old_sql
+from shared.saga.states import ENDED
 
 ENDS = "choreography_ended"  # channel: the sagas that ended are named
 

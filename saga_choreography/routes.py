@@ -21,13 +21,15 @@ from saga_choreography.schemas import (
 )
 from saga_choreography.source import SOURCE
 from saga_choreography.timeline import timeline_out
-from shared.access import Who, admin_only, public, require
-from shared.carts import Carts
-from shared.idempotency import request_key
-from shared.openapi import begins_saga, problem
+from shared.http.access import Who, admin_only, public, require
+from shared.http.answers import Answer, respond
+from shared.http.carrito_client import Carts
+from shared.http.idempotency import request_key
+from shared.http.long_poll import Endings, Place, preferred_wait
+from shared.http.openapi import begins_saga, problem
 from shared.saga.api import add_endpoints
-from shared.saga_states import ENDED
-from shared.saga_views import (
+from shared.saga.states import ENDED
+from shared.saga.views import (
     AcceptedOut,
     CheckoutIn,
     OperatorIn,
@@ -36,8 +38,6 @@ from shared.saga_views import (
     TimelineOut,
 )
 from shared.trace import traceparent
-from shared.waiting import Endings, Place, preferred_wait
-from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_choreography", __name__, url_prefix="/saga/choreography")
 add_endpoints(routes, SOURCE)

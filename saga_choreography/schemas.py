@@ -1,4 +1,4 @@
-"""Request and response bodies of the choreography, beside those of both patterns (`shared/saga_views.py`)."""
+"""Request and response bodies of the choreography, beside those of both patterns (`shared/saga/views.py`)."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -9,11 +9,11 @@ from pydantic import Field
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Checkout
 from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of
-from shared.db import Row
+from shared.database.connections import Row
+from shared.http.schemas import Body, Name, Text, Time, TimeIn, View
 from shared.money import to_decimal
-from shared.saga_states import ENDED, StepStatus
-from shared.saga_views import CheckoutIn, SagaOut, SagaSummary, StepOut
-from shared.schemas import Body, Name, Text, Time, TimeIn, View
+from shared.saga.states import ENDED, StepStatus
+from shared.saga.views import CheckoutIn, SagaOut, SagaSummary, StepOut
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
 EventId = Annotated[Text, Field(min_length=1, max_length=200)]  # ids and names of events: whatever a message says

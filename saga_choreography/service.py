@@ -10,14 +10,14 @@ from saga_choreography.domain import Cancellation, CartRefused, Checkout, Limits
 from saga_choreography.models import events, notes, outbox, sagas
 from saga_choreography.projection import fault_of, turned_back
 from saga_choreography.recording import record
-from shared.db import Row
+from shared.database.connections import Row
+from shared.database.prepared import columns_of, prepared
 from shared.errors import Conflict
 from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
 from shared.ids import new_id
 from shared.json_codec import dumps
-from shared.prepared import columns_of, prepared
-from shared.retention import TooOld, check_undoable, retention_of, too_old_sql
-from shared.saga_states import ENDED, SagaStatus
+from shared.purging.retention import TooOld, check_undoable, retention_of, too_old_sql
+from shared.saga.states import ENDED, SagaStatus
 
 # Nothing that is known is changed, nor locked: `recording.py` makes rows and then locks older ones, so who locked older
 # ones here and then made rows would be in a deadlock with it.

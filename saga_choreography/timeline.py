@@ -5,11 +5,11 @@ from collections.abc import Collection, Sequence
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact
 from saga_choreography.projection import COMPLETED
-from shared.db import Row
+from shared.database.connections import Row
 from shared.event_bus import CONTRACT, Backward, entry_of
 from shared.json_codec import loads
 from shared.saga.timeline import with_undone
-from shared.saga_views import RequestOut, ResponseOut, TimelineEntryOut
+from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 
 _REFUSALS = frozenset(step.fails for step in CHECKOUT.steps)  # faults that these name are of the step's action
 About = tuple[str | None, str | None, str | None]  # step, direction, outcome

@@ -13,9 +13,9 @@ from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Cancellation, Limits, Resend
 from saga_choreography.models import db
 from saga_choreography.projection import may_be_late
-from shared.db import Row
+from shared.database.connections import Row
 from shared.json_codec import dumps
-from shared.saga_states import SagaStatus
+from shared.saga.states import SagaStatus
 
 BY = "watchdog"
 BATCH = 100  # enough to go together, few enough to let others through

@@ -12,11 +12,12 @@ from saga_choreography.config import Settings
 from saga_choreography.models import audit_log, db, outbox
 from saga_choreography.purges import PURGES
 from saga_choreography.recording import record
-from shared import purge, worker
-from shared.delivery import Delivery
+from shared.database.listen import Stop
 from shared.event_bus import CONTRACT
-from shared.event_worker import Part, all_together, jobs
-from shared.wakeup import Stop
+from shared.messaging.delivery import Delivery
+from shared.messaging.event_worker import Part, all_together, jobs
+from shared.process import worker
+from shared.purging import purge
 
 GATHER_SECONDS = 0.02  # sooner, nobody would see
 ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)

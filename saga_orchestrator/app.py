@@ -16,11 +16,11 @@ from saga_orchestrator.purges import PURGES
 from saga_orchestrator.routes import routes
 from saga_orchestrator.source import SOURCE
 from saga_orchestrator.store import ENDS
-from shared.carts import Carts
-from shared.purge_metrics import PurgeMetrics
+from shared.http.carrito_client import Carts
+from shared.http.long_poll import Endings
+from shared.http.service_app import ServiceApp, create_service_app
+from shared.purging.metrics import PurgeMetrics
 from shared.saga.changes import ChangeFeed
-from shared.service_app import ServiceApp, create_service_app
-from shared.waiting import Endings
 
 if TYPE_CHECKING:
     app: ServiceApp

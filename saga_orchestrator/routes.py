@@ -13,14 +13,16 @@ from saga_orchestrator.models import db
 from saga_orchestrator.schemas import checkout_of, saga_out
 from saga_orchestrator.source import SOURCE
 from saga_orchestrator.timeline import timeline_out
-from shared.access import Who, admin_only, public, require
-from shared.carts import Carts
-from shared.db import Row
-from shared.idempotency import request_key
-from shared.openapi import begins_saga, problem
+from shared.database.connections import Row
+from shared.http.access import Who, admin_only, public, require
+from shared.http.answers import Answer, respond
+from shared.http.carrito_client import Carts
+from shared.http.idempotency import request_key
+from shared.http.long_poll import Endings, preferred_wait
+from shared.http.openapi import begins_saga, problem
 from shared.saga.api import add_endpoints
-from shared.saga_states import ENDED
-from shared.saga_views import (
+from shared.saga.states import ENDED
+from shared.saga.views import (
     AcceptedOut,
     CheckoutIn,
     OperatorIn,
@@ -28,8 +30,6 @@ from shared.saga_views import (
     SagaPath,
     TimelineOut,
 )
-from shared.waiting import Endings, preferred_wait
-from shared.web import Answer, respond
 
 routes = APIBlueprint("saga_orchestrator", __name__, url_prefix="/saga")
 add_endpoints(routes, SOURCE)

@@ -9,12 +9,12 @@ from saga_orchestrator.engine import Direction
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.participants import Endpoint
 from saga_orchestrator.records import checkout_from_row
-from shared.db import Row
+from shared.database.connections import Row
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.model import BEFORE
 from shared.json_codec import loads
 from shared.saga.timeline import with_undone
-from shared.saga_views import RequestOut, ResponseOut, TimelineEntryOut
+from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 
 # Steps that an older version had are in none.
 _ENDPOINTS: dict[tuple[str, str], Any] = {

@@ -5,8 +5,9 @@ from saga_orchestrator.config import Settings
 from saga_orchestrator.executor import Executor
 from saga_orchestrator.models import audit_log, db
 from saga_orchestrator.purges import PURGES
-from shared import purge, worker
-from shared.wakeup import Stop
+from shared.database.listen import Stop
+from shared.process import worker
+from shared.purging import purge
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.retention import DAY_SECONDS, MESSAGE_DAYS, Retention
+from shared.purging.retention import DAY_SECONDS, MESSAGE_DAYS, Retention
 
 ROOT = Path(__file__).resolve().parent.parent
 # Where settings are read from beside the environment, the last one first; tests name none.

@@ -1,4 +1,4 @@
-"""The exception tree of the domain; status codes are given to it at the edge (`shared/web.py`)."""
+"""The exception tree of the domain; status codes are given to it at the edge (`shared/http/answers.py`)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -25,13 +25,13 @@ from pika.exceptions import (
 )
 from pika.spec import Basic, BasicProperties
 
-from shared import heartbeat
-from shared.cloud_events import Message
 from shared.config import ServiceSettings
-from shared.delivery import Delivery
 from shared.event_bus import EXCHANGE, bindings
-from shared.field_tables import decode_table
-from shared.parking import DeadLetter, short, unparked
+from shared.messaging.cloud_events import Message
+from shared.messaging.delivery import Delivery
+from shared.messaging.field_tables import decode_table
+from shared.messaging.parking import DeadLetter, short, unparked
+from shared.process import heartbeat
 
 HEARTBEAT_SECONDS = 30
 ANSWER_SECONDS = 2  # to somebody who waits

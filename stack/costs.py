@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import requests
 
 from stack import local_http
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, TIMEOUT, Json, Shop, ShopError
 from stack.meters import Postgres
-from stack.shop import CHOREOGRAPHED, ORCHESTRATED, TIMEOUT, Json, Shop, ShopError
 
 REQUESTS = re.compile(r'^http_requests_total\{method="(\w+)",route="([^"]+)".*\} (\S+)$', re.MULTILINE)
 WINDOWS = {"/health", "/metrics", "/audit"}  # whoever looks through these does no checkout

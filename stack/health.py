@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared import heartbeat
+from shared.process import heartbeat
 from stack.home import Home
 from stack.ports import HOST
 from stack.processes import Process

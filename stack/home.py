@@ -44,7 +44,7 @@ class Home:
         return self.logs / f"{instance}.log"
 
     def heartbeat(self, instance: str) -> Path:
-        """What a worker keeps fresh as long as its loops go round; see `shared/heartbeat.py`."""
+        """What a worker keeps fresh as long as its loops go round; see `shared/process/heartbeat.py`."""
         return self.supervisor / f"{instance}.heartbeat"
 
     @property

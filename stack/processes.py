@@ -45,7 +45,7 @@ class Process:
 
 
 def _web(name: str, port: int, url_setting: str, purpose: str, *, keeps_data: bool = True) -> Process:
-    gunicorn = ("-m", "gunicorn", "--config", "shared/gunicorn_conf.py", "--bind", "127.0.0.1:{port}")
+    gunicorn = ("-m", "gunicorn", "--config", "shared/http/gunicorn_conf.py", "--bind", "127.0.0.1:{port}")
     port_setting = url_setting.removesuffix("_URL").removesuffix("_SERVICE") + "_PORT"
     return Process(
         name, purpose, (*gunicorn, f"{name}.app:app"), {port_setting: port}, url_setting, name if keeps_data else ""

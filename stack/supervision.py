@@ -14,7 +14,7 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 from xmlrpc.client import Error, Fault, ServerProxy, Transport
 
-from shared import heartbeat
+from shared.process import heartbeat
 from stack import owned, process_log
 from stack.errors import StackError
 from stack.home import ROOT, Home, write_private

@@ -19,10 +19,10 @@ from bench.compare.results import Comparison
 from bench.compare.scenarios import FULL, QUICK, SCENARIOS, Extent
 from bench.progress import Progress
 from bench.wishes import stock_up
-from stack import audit
+from stack.audit import run as audit
+from stack.demo.shop import Shop
 from stack.errors import StackError
 from stack.home import ROOT
-from stack.shop import Shop
 
 REPORT = ROOT / ".local" / "compare.html"
 AUDIT_SECONDS = 60  # to wait for sagas to end

@@ -7,7 +7,7 @@ from queue import PriorityQueue
 
 from bench.client import Client, UnexpectedAnswer
 from bench.wishes import Wish
-from stack.shop import Pattern
+from stack.demo.shop import Pattern
 
 AGAIN_SECONDS = 0.25  # after which a shopper who was turned away tries again
 NOT_NOW = (503, 504)  # nothing was done, or it is not known; under its key it may be asked for again

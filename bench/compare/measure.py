@@ -19,7 +19,7 @@ from bench.progress import Progress
 from bench.rounds import HELPERS, QUIET_SECONDS
 from bench.wishes import Mix, Wish, make_wishes
 from shared.ids import new_id
-from stack.shop import CHOREOGRAPHED, ORCHESTRATED, Pattern
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Pattern
 
 PATTERN_OF: Mapping[str, Pattern] = {each.name: each for each in (ORCHESTRATED, CHOREOGRAPHED)}
 ARRIVING = 32  # clients; more than come in the time that one takes to be turned away

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import amqp, audit, health, lifecycle, settings
+from stack import amqp, health, lifecycle, settings
+from stack.audit import run as audit
 from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES

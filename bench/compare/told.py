@@ -6,8 +6,8 @@ from datetime import datetime
 
 from bench.client import Client, Json, UnexpectedAnswer
 from bench.compare.results import Ends
-from shared.saga_states import ENDED, SagaStatus
-from stack.shop import ORCHESTRATED, Pattern
+from shared.saga.states import ENDED, SagaStatus
+from stack.demo.shop import ORCHESTRATED, Pattern
 
 POLL_SECONDS = 0.2
 MOST_SECONDS = 180  # beyond the deadline after which a saga turns back, and the longest wait between two attempts

@@ -1,6 +1,6 @@
 """Alembic's entry into inventario's history."""
 
 from inventario.models import metadata
-from shared.migrations import run_env
+from shared.database.migrations import run_env
 
 run_env(metadata)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.auditing.books import SAGA_SERVICES
 from shared.auditing.services import Services
-from shared.saga_states import ENDED
+from shared.saga.states import ENDED
 
 F = TypeVar("F")
 SAGAS_AT_ONCE = 1000  # in one request of facts: what several services answer in a moment

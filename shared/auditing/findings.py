@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from shared.auditing.books import Books
 from shared.auditing.facts import Saga
 from shared.auditing.rules import Rule, SagaRule, Verdict, listed
-from shared.saga_states import SagaStatus
+from shared.saga.states import SagaStatus
 
 LOST = "begun, and unknown to its saga service"
 

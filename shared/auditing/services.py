@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from shared.http_client import PEER_FAILED, Peer
+from shared.http.client import PEER_FAILED, Peer
 
 READ_SECONDS = 60.0  # a first audit reads whole tables, and a service says nothing until it has
 

@@ -5,9 +5,9 @@ Without `FAULTS=true` the header is ignored. With it, a checkout's header takes 
 
 from flask import Flask, g, has_request_context, request
 
-from shared.access import Who, require, who_may_ask
 from shared.errors import DomainError
 from shared.fault_switches.model import Fault, parse
+from shared.http.access import Who, require, who_may_ask
 
 HEADER = "X-Fault"
 

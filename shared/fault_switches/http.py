@@ -14,8 +14,8 @@ from shared.fault_switches.header import current_fault, faults_of
 from shared.fault_switches.injector import NOTHING, Injected, Injector, prevention
 from shared.fault_switches.model import FaultName, KillPoint
 from shared.fault_switches.steps import Half, StepRequest, step_request
+from shared.http.answers import problem_response
 from shared.json_codec import dumps, loads
-from shared.web import problem_response
 
 log = structlog.get_logger()
 

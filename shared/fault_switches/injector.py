@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from shared.db import Database
+from shared.database.connections import Database
 from shared.fault_switches.model import BEFORE, OF_MESSAGES, UNTOLD, Fault, FaultName
 from shared.fault_switches.steps import StepRequest
 from shared.fault_switches.store import FaultStore, Key
-from shared.web import http_problem
+from shared.http.answers import http_problem
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from shared.db import Database
+from shared.database.connections import Database
 from shared.event_bus import Event
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.injector import Injected, Injector

@@ -8,8 +8,7 @@ from flask_openapi import APIBlueprint
 from pydantic import Field
 from sqlalchemy import Connection
 
-from shared.access import admin_only
-from shared.db import Database
+from shared.database.connections import Database
 from shared.fault_switches.model import (
     MAX_MILLISECONDS,
     MAX_TIMES,
@@ -21,8 +20,9 @@ from shared.fault_switches.model import (
 )
 from shared.fault_switches.steps import asked_by, steps_of
 from shared.fault_switches.store import FaultStore
-from shared.schemas import Body, PaymentMethod, Text, Time, UserId, View
-from shared.web import Answer, respond
+from shared.http.access import admin_only
+from shared.http.answers import Answer, respond
+from shared.http.schemas import Body, PaymentMethod, Text, Time, UserId, View
 
 LATER_BY = "of `slow` and `delay_message`; 1000 if left out"
 

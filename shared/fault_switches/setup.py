@@ -2,7 +2,7 @@
 
 from flask_openapi import OpenAPI
 
-from shared.db import Database
+from shared.database.connections import Database
 from shared.fault_switches import http
 from shared.fault_switches.commands import EXTENSION, CommandFaults
 from shared.fault_switches.injector import Injector

@@ -25,10 +25,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from shared.db import Row
+from shared.database.connections import Row
+from shared.database.listen import notify
 from shared.fault_switches.model import Fault, FaultName, KillPoint
 from shared.json_codec import dumps
-from shared.wakeup import notify
 
 Key = tuple[UUID, str, str]  # saga, step, name of the fault
 SHOWN = 100  # of what has happened: the latest

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from shared.consumer import TRY_AGAIN_SECONDS, Consumer
-from shared.delivery import Delivery
 from shared.event_bus import Event
 from shared.fault_switches.http import die_if
 from shared.fault_switches.injector import NOTHING, Injected
 from shared.fault_switches.messages import MessageFaults
 from shared.fault_switches.model import FaultName, KillPoint
-from shared.publisher import Publisher
+from shared.messaging.consumer import TRY_AGAIN_SECONDS, Consumer
+from shared.messaging.delivery import Delivery
+from shared.messaging.publisher import Publisher
 
 
 class FaultyConsumer(Consumer):

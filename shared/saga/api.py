@@ -3,15 +3,15 @@
 from flask import Response, current_app
 from flask_openapi import APIBlueprint
 
-from shared.access import admin_only, public
+from shared.http.access import admin_only, public
+from shared.http.answers import Answer, respond
 from shared.saga import listing, operations
 from shared.saga.changes import ChangeFeed, SagaChangesOut, SagaChangesQuery
 from shared.saga.definition import DefinitionOut
 from shared.saga.operations import OperationsOut, OperationsQuery
 from shared.saga.source import SagaSource
 from shared.saga.stats import StatsOut, StatsQuery, stats_of
-from shared.saga_views import ListQuery, SagasOut
-from shared.web import Answer, respond
+from shared.saga.views import ListQuery, SagasOut
 
 
 def add_endpoints(routes: APIBlueprint, source: SagaSource) -> None:

@@ -17,10 +17,10 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy import Connection, literal, select, text, tuple_
 
-from shared.audit_log import NEXT, PLACE
+from shared.auditing.log import NEXT, PLACE
+from shared.http.schemas import Body, View
 from shared.saga.source import SagaSource
-from shared.saga_views import SagaSummary
-from shared.schemas import Body, View
+from shared.saga.views import SagaSummary
 
 POLL_SECONDS = 0.2  # who waits looks as often as this: a viewer sees it at once, and a look costs a millisecond
 LOWEST = UUID(int=0)

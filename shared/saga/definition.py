@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from shared.schemas import View
+from shared.http.schemas import View
 
 
 class StepKind(StrEnum):

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
 
 from shared.saga.source import SagaSource
-from shared.saga_views import ListQuery, SagasOut
+from shared.saga.views import ListQuery, SagasOut
 
 # The filter that the fewest sagas are likely to pass goes first: its index is read, and the others are tried on what it
 # finds. Each has an index that ends with the saga's id.

@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy import Connection, Subquery, select
 
-from shared.db import Row
-from shared.schemas import Body, Time, View
+from shared.database.connections import Row
+from shared.http.schemas import Body, Time, View
 
 
 class OperationsQuery(Body):

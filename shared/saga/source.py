@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Subquery, Table
 
-from shared.db import Database, Row
+from shared.database.connections import Database, Row
 from shared.saga.definition import DefinitionOut
-from shared.saga_views import SagaSummary
+from shared.saga.views import SagaSummary
 
 
 @dataclass(frozen=True)

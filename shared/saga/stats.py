@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import Field
 from sqlalchemy import ColumnElement, Connection, Table, WithinGroup, extract, func, select
 
-from shared.saga_states import ENDED, SagaStatus
-from shared.schemas import Body, View
+from shared.http.schemas import Body, View
+from shared.saga.states import ENDED, SagaStatus
 
 # Of the latest so many at most, rates and percentiles are reckoned: some ten milliseconds' work, and few enough for a
 # percentile that a page draws every second.

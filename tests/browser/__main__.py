@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from shared.config import ROOT
-from shared.saga_states import ENDED
+from shared.saga.states import ENDED
 from tests.browser.sagas import STYLES, begun, whole_shop
 from tests.browser.viewer import THEMES, Theme, Viewer, chromium, launch
 from tests.e2e.shop import ORCHESTRATED, Shop

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.http_client import PEER_FAILED, Reply
+from shared.http.client import PEER_FAILED, Reply
 from tests.e2e.shop import CARRITO, Shop
 
 

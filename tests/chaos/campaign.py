@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from shared.auditing.findings import Findings
 from shared.testing import wait_until
-from stack import audit
+from stack.audit import run as audit
 from tests.chaos.faults import Fault
 from tests.e2e.customers import CUSTOMERS, Customers, Tally
 from tests.e2e.shop import CHOREOGRAPHY, PATIENCE, QUICK, Shop

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from shared.db import connect_args
+from shared.database.connections import connect_args
 from shared.testing import concurrently, wait_until
 from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, PAGOS, QUICK, UNDONE, Became, Shop, attempts_of
 from tests.e2e.wire import Held, Wire

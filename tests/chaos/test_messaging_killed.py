@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from shared.consumer import BATCH, DEATHS
 from shared.event_bus import CARRITO, PAGOS, Event
+from shared.messaging.consumer import BATCH, DEATHS
 from shared.rabbitmq import browse, dead_queue
 from shared.testing import wait_until
 from tests.system.toy_room import Room, WorkerProcess

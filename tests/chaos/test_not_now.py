@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
-from shared.http_client import PEER_FAILED, Reply
+from shared.http.client import PEER_FAILED, Reply
 from shared.testing import wait_until
 from tests.e2e.shop import (
     CARRITO,

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.http_client import PEER_FAILED
+from shared.http.client import PEER_FAILED
 from shared.testing import wait_until
 from tests.chaos.answering import ask_while_it_dies, doom, revive
 from tests.e2e.shop import (

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from shared.http_client import PEER_FAILED
+from shared.http.client import PEER_FAILED
 from shared.testing import wait_until
 from stack.processes import PROCESSES
 from tests.containers.compose import Containers, command

@@ -5,7 +5,7 @@ import json
 from functools import cache
 from typing import Any
 
-from shared.service_app import ServiceApp
+from shared.http.service_app import ServiceApp
 
 
 @cache

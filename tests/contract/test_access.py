@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from shared.access import Who, who_may_ask
+from shared.http.access import Who, who_may_ask
 from tests.contract.documents import app_of, document_of
 from tests.system.servers import SERVICES
 

@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from shared.asyncapi import document, text
 from shared.config import ROOT
 from shared.event_bus import CONSUMERS, CONTRACT
+from shared.messaging.asyncapi import document, text
 
 
 def test_the_document_is_current() -> None:
-    assert (ROOT / "docs/asyncapi.json").read_text() == text(), "python -m shared.asyncapi > docs/asyncapi.json"
+    assert (ROOT / "docs/asyncapi.json").read_text() == text(), (
+        "python -m shared.messaging.asyncapi > docs/asyncapi.json"
+    )
 
 
 def test_every_reference_leads_somewhere() -> None:

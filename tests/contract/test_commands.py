@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from shared.commands import Commands
 from shared.ids import new_id
+from shared.saga.commands import Commands
 from tests.contract.documents import app_of, document_of
 
 STEPS = {

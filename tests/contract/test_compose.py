@@ -18,8 +18,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from shared import heartbeat
 from shared.config import ROOT
+from shared.process import heartbeat
 from stack.processes import PROCESSES, Process
 from tests.system.servers import SERVICES
 

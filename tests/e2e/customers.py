@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from shared.http_client import PEER_FAILED
+from shared.http.client import PEER_FAILED
 from tests.e2e.shop import CARRITO, COMPLETED, DECLINED, PAGOS, PRICE, SOLD_OUT, WINDOWS, Became, Shop
 
 CUSTOMERS = 8  # at once; the others queue, so that there is load for as long as it takes

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import requests
 
-from shared.http_client import PEER_FAILED, Reply
+from shared.http.client import PEER_FAILED, Reply
 from tests.e2e.shop import ADDRESS, CARRITO, INVENTARIO, PAGOS, PATIENCE, WINDOWS, Shop
 
 Body = Mapping[str, Any]

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import requests
 
-from shared.http_client import PEER_FAILED, Peer, Reply
+from shared.http.client import PEER_FAILED, Peer, Reply
 from shared.testing import wait_until
-from stack import audit
+from stack.audit import run as audit
 from tests.system.running import RunningSystem
 
 CARRITO, INVENTARIO, PAGOS, ORCHESTRATOR = "carrito", "inventario", "pagos", "saga_orchestrator"

@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from shared.config import ROOT
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Pattern, Request, Shop
 from stack.settings import read_env_file
-from stack.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Pattern, Request, Shop
 from tests.system.brokers import Broker, needs_rabbitmq
 from tests.system.servers import Databases
 

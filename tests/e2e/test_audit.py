@@ -14,7 +14,7 @@ import requests
 from sqlalchemy import Connection, create_engine, text
 
 from shared.config import ROOT
-from stack import audit
+from stack.audit import run as audit
 from stack.processes import PROCESSES
 from tests.system.running import RunningSystem
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 
 from bench.patterns import PATTERNS
 from shared.config import ROOT
-from stack import audit
+from stack.audit import run as audit
 from stack.processes import PROCESSES
 from tests.system.running import RunningSystem
 

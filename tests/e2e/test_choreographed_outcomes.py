@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.http_client import Reply
+from shared.http.client import Reply
 from shared.ids import new_id
-from shared.saga_states import SagaStatus, StepStatus
+from shared.saga.states import SagaStatus, StepStatus
 from shared.testing import wait_until
 from tests.e2e.shop import (
     CARRITO,

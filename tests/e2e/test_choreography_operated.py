@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from shared.event_bus import CHOREOGRAPHY
-from shared.http_client import Reply
+from shared.http.client import Reply
 from shared.testing import wait_until
 from tests.e2e.shop import CARRITO, PATIENCE, Shop, steps_of
 from tests.system.brokers import Broker

@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from shared.http_client import Reply
+from shared.http.client import Reply
 from shared.ids import new_id
 from tests.e2e.shop import (
     CARRITO,

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, insert, text
 from sqlalchemy.pool import NullPool
 
-from shared.purge import BATCH
+from shared.purging.purge import BATCH
 from shared.testing import wait_until
 from tests.e2e.customers import CUSTOMERS, Customers
 from tests.e2e.shop import CHOREOGRAPHY, QUICK, Shop

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.http_client import Reply
+from shared.http.client import Reply
 from shared.testing import wait_until
 from tests.e2e.shop import CARRITO, COMPLETED, EXECUTOR, INVENTARIO, ORCHESTRATOR, PAGOS, QUICK, Shop, attempts_of
 

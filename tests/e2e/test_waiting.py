@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.http_client import Reply
+from shared.http.client import Reply
 from tests.e2e.shop import CARRITO, EXECUTOR, INVENTARIO, ORCHESTRATOR, PATIENCE, QUICK, Shop
 
 THREADS, PLACES, TOO_MANY = 2, 6, 2

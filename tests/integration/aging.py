@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import JSON, Column, Connection, Table, Uuid, func, insert, select
 
 from shared.ids import new_id
-from shared.purge import Purge
-from shared.retention import MESSAGE_DAYS
+from shared.purging.purge import Purge
+from shared.purging.retention import MESSAGE_DAYS
 
 DAY = 86400.0
 SAGA_DAYS, STEP_DAYS = 90.0, 180.0  # the defaults

@@ -9,8 +9,8 @@ from werkzeug.test import TestResponse
 
 from carrito.domain import Product
 from carrito.handover import Handover
+from shared.http.peer_refusal import Relayed
 from shared.ids import new_id
-from shared.relay import Relayed
 from tests.integration.api_client import ApiClient, body_of
 
 USER = "ana"

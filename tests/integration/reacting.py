@@ -14,11 +14,11 @@ from sqlalchemy import Connection, delete
 from carrito import carts, checkout
 from carrito.domain import Product, Wish
 from carrito.models import outbox
-from shared.delivery import Delivery
 from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiated, Event, Item, Payload
-from shared.event_worker import Part
+from shared.http.answers import done
 from shared.ids import new_id
-from shared.web import done
+from shared.messaging.delivery import Delivery
+from shared.messaging.event_worker import Part
 
 WHY = "because"
 PRICE_MINOR = 1000

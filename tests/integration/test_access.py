@@ -12,9 +12,9 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from shared.access import Who, who_may_ask
 from shared.config import ROOT
-from shared.http_client import Peer, PeerUnavailable
+from shared.http.access import Who, who_may_ask
+from shared.http.client import Peer, PeerUnavailable
 from shared.ids import new_id
 from shared.testing import wait_until
 from stack import ports
@@ -185,7 +185,7 @@ def gunicorn(database_url: str) -> Iterator[Callable[..., subprocess.Popen[str]]
 
     def start(service: str, bind: str, **settings: str) -> subprocess.Popen[str]:
         env = {"PATH": os.environ["PATH"], "SETTINGS_FILES": "", "DATABASE_URL": database_url, **settings}
-        command = [sys.executable, "-m", "gunicorn", "--config", "shared/gunicorn_conf.py", "--bind", bind]
+        command = [sys.executable, "-m", "gunicorn", "--config", "shared/http/gunicorn_conf.py", "--bind", bind]
         process = subprocess.Popen(
             [*command, f"{service}.app:app"], env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True
         )

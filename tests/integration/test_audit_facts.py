@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from shared.audit import Audit, facts_of
-from shared.audit_log import NIL
-from stack.audit import AUDITED
+from shared.auditing.endpoint import Audit, facts_of
+from shared.auditing.log import NIL
+from stack.audit.run import AUDITED
 from tests.system import many_sagas
 
 SAGAS = 3 * many_sagas.LIVE

@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from pagos.models import audit_log
-from shared.audit_log import NIL, PURGE_ROWS
-from shared.audit_triggers import prefill
+from shared.auditing.log import NIL, PURGE_ROWS
+from shared.auditing.triggers import prefill
 from shared.config import ROOT
 from shared.ids import new_id
 from shared.testing import concurrently

@@ -8,11 +8,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from inventario.models import barrier
-from shared.barrier import Entry, Suspended, Undo
 from shared.errors import Conflict, DomainError, NotFound, RepeatedRefusal
+from shared.http.answers import problem_of
 from shared.ids import new_id
+from shared.saga.barrier import Entry, Suspended, Undo
 from shared.testing import concurrently
-from shared.web import problem_of
 from tests.integration.api_client import ApiClient, wait_for_blocked
 
 STEP = "reserve_inventory"

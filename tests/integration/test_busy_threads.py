@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from shared.http_server import MAX_AT_WORK
+from shared.http.server import MAX_AT_WORK
 from tests.system.running import RunningSystem
 
 HANGING = 120.0  # seconds; for what never comes

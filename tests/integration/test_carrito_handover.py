@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from carrito.checkout_store import take_overdue
 from carrito.worker import BATCH, run_once
-from shared.http_client import Reply
+from shared.http.client import Reply
 from shared.testing import concurrently
 from tests.integration.carrito_client import USER, Carrito
 

@@ -14,9 +14,9 @@ from saga_choreography.domain import Limits
 from saga_choreography.grouped import Grouped
 from saga_choreography.recording import LOCK
 from shared.event_bus import CheckoutCancelRequested, SagaResendRequested
+from shared.http.peer_refusal import Relayed
 from shared.ids import new_id
-from shared.relay import Relayed
-from shared.saga_views import CheckoutIn
+from shared.saga.views import CheckoutIn
 from shared.testing import concurrently, wait_until
 from tests.integration.api_client import body_of, problem_of
 from tests.integration.choreography_client import ROOT, Window

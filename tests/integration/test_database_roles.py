@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from shared.db import connect_args
+from shared.database.connections import connect_args
 from tests.system.servers import SERVICES
 
 PAIRS = [(service, other) for service in SERVICES for other in SERVICES if other != service]

@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from shared.cloud_events import to_message
 from shared.event_bus import Event
+from shared.messaging.cloud_events import to_message
 from shared.rabbitmq import dead_queue, declare_topology
 from shared.testing import concurrently, wait_until
 from tests.integration.api_client import body_of, problem_of

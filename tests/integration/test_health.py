@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from shared.health import FRESH_SECONDS, SharedCheck
+from shared.http.health import FRESH_SECONDS, SharedCheck
 from shared.testing import concurrently, wait_until
 
 ServiceClient = Callable[..., FlaskClient]

@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 
 from inventario import service
 from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Verdict
+from shared.http.answers import done
 from shared.ids import new_id
 from shared.testing import concurrently
-from shared.web import done
 from tests.integration.api_client import outcome, problem_of, wait_for_blocked
 from tests.integration.inventario_client import Inventario, Saga
 

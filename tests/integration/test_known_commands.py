@@ -15,8 +15,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, make_url, text
 
 from shared.config import ROOT
+from shared.database.migrations import _ensure_home, upgrade
 from shared.ids import new_id
-from shared.migrations import _ensure_home, upgrade
 from shared.testing import concurrently
 from tests.system.servers import SERVICES
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.cloud_events import to_message
-from shared.consumer import TRIES
 from shared.event_bus import CARRITO, INVENTARIO, PAGOS, Event, OrderCreated
 from shared.ids import new_id
-from shared.parking import DeadLetter
+from shared.messaging.cloud_events import to_message
+from shared.messaging.consumer import TRIES
+from shared.messaging.parking import DeadLetter
 from shared.rabbitmq import browse, dead_queue, move
 from shared.testing import wait_until
 from tests.system.amqp_wire import breaking_at_publish

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared import consumer, event_worker
-from shared.cloud_events import to_message
-from shared.consumer import DEATHS
-from shared.dead_letters import Letter, find, redrive
-from shared.delivery import Delivery
+from shared.database.listen import Stop
 from shared.event_bus import CARRITO, EXCHANGE, PAGOS, Event
-from shared.parking import DeadLetter
+from shared.messaging import consumer, event_worker
+from shared.messaging.cloud_events import to_message
+from shared.messaging.consumer import DEATHS
+from shared.messaging.dead_letters import Letter, find, redrive
+from shared.messaging.delivery import Delivery
+from shared.messaging.parking import DeadLetter
 from shared.rabbitmq import Bus, browse, dead_queue, declare_topology
 from shared.testing import concurrently, wait_until
-from shared.wakeup import Stop
 from tests.system.queues import Message
 from tests.system.raw_amqp import RawPublisher, Refused, long, raw_publisher, short, string, table
 from tests.system.toy_room import Room, raw

@@ -32,7 +32,7 @@ from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.records import timeline_entry
 from saga_orchestrator.store import Kind, Lease, Save
 from shared.ids import new_id
-from shared.saga_states import SagaStatus
+from shared.saga.states import SagaStatus
 from shared.testing import concurrently
 
 LONG, PAST = 60.0, -1.0

@@ -42,7 +42,7 @@ def fresh(service_client: ServiceClient, fresh_database_url: str) -> Pagos:
 def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is right because it was tried again one by one is not right yet."""
     log = CapturingLogger()
-    monkeypatch.setattr("shared.commands.log", log)
+    monkeypatch.setattr("shared.saga.commands.log", log)
     yield
     failed = [call for call in log.calls if "failed together" in call.args[0]]
     assert bool(failed) == ("poison" in request.fixturenames)

@@ -1,7 +1,8 @@
 """What pages, probes, scrapes and audits ask of the database costs the same however many sagas are stored.
 
-Of few sagas here, whose plans are made as for many: services may not read whole tables (`shared/db.py`). With
-`PLANS_SAGAS=1000000` in the environment it is done with so many; with `PLANS_FILE` the plans are written there, too.
+Of few sagas here, whose plans are made as for many: services may not read whole tables
+(`shared/database/connections.py`). With `PLANS_SAGAS=1000000` in the environment it is done with so many; with
+`PLANS_FILE` the plans are written there, too.
 """
 
 import json
@@ -17,7 +18,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, create_engine, event, text
 
-from shared.audit_log import PLACE
+from shared.auditing.log import PLACE
 from shared.saga import listing, stats
 from shared.saga.changes import LOWEST
 from tests.contract.documents import document_of

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
-from shared.db import is_unavailable
+from shared.database.connections import is_unavailable
+from shared.database.prepared import prepare_on, prepared
 from shared.ids import new_id
-from shared.prepared import prepare_on, prepared
 
 PREPARED = text("SELECT generic_plans + custom_plans FROM pg_prepared_statements")
 ADD = prepared("INSERT INTO tin (name, size) VALUES (:name, :size) RETURNING id, name")
@@ -102,7 +102,7 @@ def test_a_plan_for_a_small_table_is_not_kept_while_that_grows(engine: Engine, m
         assert "Seq Scan on tin" in asked(connection)
         connection.execute(fill, {"rows": 50_000})
         assert "Seq Scan on tin" in asked(connection), "the plan is kept for a while"
-        monkeypatch.setattr("shared.prepared.PLAN_SECONDS", 0.0)
+        monkeypatch.setattr("shared.database.prepared.PLAN_SECONDS", 0.0)
         assert "Index Scan" in asked(connection)
 
 

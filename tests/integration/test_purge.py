@@ -12,12 +12,12 @@ from sqlalchemy import MetaData, Uuid, func, insert, select, text
 
 from carrito import carts
 from carrito.domain import Product, Release
-from shared import purge as purging
 from shared.config import ServiceSettings
+from shared.http.answers import done
 from shared.ids import made_at, new_id
-from shared.purge import Purge, Purger
+from shared.purging import purge as purging
+from shared.purging.purge import Purge, Purger
 from shared.testing import concurrently
-from shared.web import done
 from tests.integration.aging import DAY, SAGA_DAYS, add_row, ages, count, id_made, purges, row_of_age
 from tests.integration.api_client import ApiClient
 from tests.integration.reacting import Carts

@@ -25,7 +25,7 @@ from shared.event_bus import (
     Payload,
     PaymentProcessed,
 )
-from shared.repetition import RepeatedOtherwise
+from shared.saga.repetition import RepeatedOtherwise
 from tests.integration.carrito_client import Carrito, Saga
 from tests.integration.reacting import PRICE_MINOR, Carts, Checkout, of
 

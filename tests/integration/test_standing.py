@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from shared.http_client import PeerUnavailable
-from shared.standing import Standing
+from shared.http.client import PeerUnavailable
+from shared.saga.standing import Standing
 from tests.integration.api_client import body_of
 from tests.integration.carrito_client import Carrito, TurnedBack
 from tests.integration.inventario_client import UNRESERVE, Inventario

@@ -13,11 +13,11 @@ from saga_choreography import service as choreography
 from saga_choreography.domain import Checkout
 from saga_orchestrator import service as orchestrator
 from saga_orchestrator.domain import Checkout as Orchestrated
-from shared.barrier import Entry, Undo
 from shared.config import ServiceSettings
 from shared.event_bus import CheckoutInitiated, Event
 from shared.ids import new_id
-from shared.retention import OVERLAP_SECONDS, TooOld
+from shared.purging.retention import OVERLAP_SECONDS, TooOld
+from shared.saga.barrier import Entry, Undo
 from tests.integration.aging import DAY, SAGA_DAYS, STEP_DAYS, UNDOABLE_DAYS, id_of_age, purges
 from tests.integration.api_client import ApiClient, problem_of
 from tests.integration.choreography_client import LONG, Window

@@ -2,9 +2,9 @@
 
 from sqlalchemy import create_engine, text
 
+from shared.http.long_poll import Endings
 from shared.ids import new_id
 from shared.testing import wait_until
-from shared.waiting import Endings
 
 LONG = 120.0  # seconds, so that nothing hangs
 LISTENING = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'listen some_ends'")

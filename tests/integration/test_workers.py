@@ -24,12 +24,13 @@ from saga_orchestrator.config import Settings
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.executor import Executor
 from saga_orchestrator.models import db
-from shared import event_worker, heartbeat, worker
 from shared.config import ROOT
-from shared.event_worker import Part
+from shared.database.listen import Stop, notify
 from shared.ids import new_id
+from shared.messaging import event_worker
+from shared.messaging.event_worker import Part
+from shared.process import heartbeat, worker
 from shared.testing import wait_until
-from shared.wakeup import Stop, notify
 from tests.system import heartbeats
 from tests.system.queues import Queues
 from tests.system.running import RunningSystem
@@ -186,7 +187,7 @@ def test_the_loop_of_events_is_named_when_it_hangs(
     jobs = event_worker.jobs(choreography.db, part, ChoreographySettings(_env_file=None, **told), stop)
     with running(partial(worker.run_all, app, stop, *jobs), stop, hang):
         wait_until(lambda: heartbeats.is_well(beats), "it is well", LONG)
-        monkeypatch.setattr("shared.publisher.Publisher.relay", hang)
+        monkeypatch.setattr("shared.messaging.publisher.Publisher.relay", hang)
         with app.app_context(), choreography.db.transaction() as connection:
             notify(connection, part.outbox.channel)
         assert hung(beats).startswith("events ")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared import heartbeat
+from shared.process import heartbeat
 
 
 def trouble(file: Path) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from shared.config import ROOT
-from shared.migrations import upgrade
+from shared.database.migrations import upgrade
 
 # Told to the workers of pytest-xdist, which are started by the process that makes the folder.
 HOME = "CHECKOUT_TEST_HOME"

@@ -18,11 +18,11 @@ from pika.exceptions import ChannelClosedByBroker
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from shared.cloud_events import from_message, to_message
+from shared.database.listen import Stop
 from shared.event_bus import CHOREOGRAPHY, EXCHANGE, Event, Payload
+from shared.messaging.cloud_events import from_message, to_message
 from shared.rabbitmq import declare_topology
 from shared.testing import wait_until
-from shared.wakeup import Stop
 from tests.system.queues import Message, Queues
 from tests.system.running import Spawner
 from tests.system.toys import NEXT, Toy

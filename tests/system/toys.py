@@ -19,17 +19,17 @@ from sqlalchemy import Column, Connection, Table, Text, Uuid, create_engine, tex
 from sqlalchemy.pool import NullPool
 
 from shared import event_bus as bus
-from shared import worker
 from shared.config import ServiceSettings, database_url
-from shared.db import Database, connect_args, service_metadata
+from shared.database.connections import Database, connect_args, service_metadata
+from shared.database.listen import Stop
 from shared.errors import Refusal
-from shared.event_worker import Part, jobs
 from shared.ids import new_id
-from shared.inbox import Inbox, Published, Reaction, react
 from shared.json_codec import dumps
 from shared.logs import configure_logs
-from shared.outbox import Outbox
-from shared.wakeup import Stop
+from shared.messaging.event_worker import Part, jobs
+from shared.messaging.inbox import Inbox, Published, Reaction, react
+from shared.messaging.outbox import Outbox
+from shared.process import worker
 
 # Payment methods with which a reaction raises, refuses, or kills its process, after it has acted.
 POISON, REFUSED, DEADLY = "poison", "refused", "deadly"

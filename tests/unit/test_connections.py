@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from shared import worker
 from shared.config import ROOT
-from shared.event_worker import EventWorker
-from shared.wakeup import Listener, Stop
+from shared.database.listen import Listener, Stop
+from shared.messaging.event_worker import EventWorker
+from shared.process import worker
 from stack import postgres
 from stack.processes import PROCESSES, Process
 

@@ -14,7 +14,7 @@ from shared.config import ROOT
 
 PARTICIPANTS = ("carrito", "inventario", "pagos")
 PURE = ("declaration", "domain", "engine")  # of a service: rules and decisions, without HTTP, SQL, messages or a clock
-PURE_SHARED = ("shared.errors", "shared.money", "shared.repetition", "shared.saga_states")
+PURE_SHARED = ("shared.errors", "shared.money", "shared.saga.repetition", "shared.saga.states")
 ROOMS = {"__init__", "app", "audit", "config", "domain", "init_db", "models", "routes", "schemas", "service"}
 
 SERVICES = tuple(sorted(path.parent.name for path in ROOT.glob("*/app.py")))

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.audit_triggers import drop_row_triggers, row_triggers
+from shared.auditing.triggers import drop_row_triggers, row_triggers
 
 revision = "0008"
 down_revision = "0007"

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.audit_triggers import DROP_TABLES, TABLES, Changed, drop_triggers, prefill, triggers
+from shared.auditing.triggers import DROP_TABLES, TABLES, Changed, drop_triggers, prefill, triggers
 
 revision = "0005"
 down_revision = "0004"

@@ -18,9 +18,9 @@ from pagos.domain import (
     funding_account,
     mismatch,
 )
-from shared.repetition import contradiction
-from shared.schemas import PaymentMethod
-from shared.web import problem_of
+from shared.http.answers import problem_of
+from shared.http.schemas import PaymentMethod
+from shared.saga.repetition import contradiction
 
 SAGA, CART, PAYMENT = uuid4(), uuid4(), uuid4()
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from saga_choreography.letter_filter import LetterFilter
-from shared.dead_letters import Letter
+from shared.messaging.dead_letters import Letter
 
 SAGA, OTHER = UUID(int=1), UUID(int=2)
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

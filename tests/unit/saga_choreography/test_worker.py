@@ -3,8 +3,8 @@
 import pytest
 
 from saga_choreography.worker import an_end_is_among
-from shared.delivery import Delivery
 from shared.event_bus import CONTRACT
+from shared.messaging.delivery import Delivery
 
 
 def delivered(name: str) -> Delivery:

@@ -19,7 +19,7 @@ from saga_orchestrator.engine import (
     turn_back,
 )
 from saga_orchestrator.orchestrator import CHECKOUT
-from shared.saga_states import SagaStatus, StepStatus
+from shared.saga.states import SagaStatus, StepStatus
 
 OK, NO, LOST, LATE = Succeeded(), Refused("no"), Unknown("lost"), Unknown("lost", deadline_passed=True)
 ANOTHERS = Refused("no", contradicts=True)

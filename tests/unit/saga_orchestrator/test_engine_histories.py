@@ -25,7 +25,7 @@ from saga_orchestrator.engine import (
     turn_back,
 )
 from saga_orchestrator.orchestrator import CHECKOUT
-from shared.saga_states import SagaStatus
+from shared.saga.states import SagaStatus
 
 STEPS = [step.name for step in CHECKOUT.steps]
 

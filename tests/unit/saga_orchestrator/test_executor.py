@@ -12,8 +12,8 @@ from saga_orchestrator import executor
 from saga_orchestrator.config import Settings
 from saga_orchestrator.executor import Executor
 from saga_orchestrator.store import Claimed
-from shared.wakeup import Stop
-from shared.worker import LOCKED_SECONDS
+from shared.database.listen import Stop
+from shared.process.worker import LOCKED_SECONDS
 
 
 class Fakes:

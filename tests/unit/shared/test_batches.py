@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batches import each_once, rounds, unless_refused
+from shared.batching.partition import each_once, rounds, unless_refused
 from shared.errors import Conflict, DomainError
 
 items = st.lists(st.tuples(st.integers(0, 3), st.integers()))

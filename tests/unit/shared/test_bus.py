@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pika.spec import Basic, BasicProperties
 
-from shared.cloud_events import Message
+from shared.messaging.cloud_events import Message
 from shared.rabbitmq import Bus
 
 URL = "amqp://guest:guest@127.0.0.1:1/"

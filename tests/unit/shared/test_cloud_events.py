@@ -9,9 +9,9 @@ from cloudevents.core.bindings.rabbitmq import RabbitMQMessage, from_binary, to_
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from shared.cloud_events import JSON, Unreadable, from_message, to_message
 from shared.event_bus import Event, InventoryReleased
 from shared.ids import new_id
+from shared.messaging.cloud_events import JSON, Unreadable, from_message, to_message
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 EVENT = Event(InventoryReleased(saga_id=new_id(), cart_id=new_id(), reason="ünlucky"), cause=new_id(), trace=TRACE)

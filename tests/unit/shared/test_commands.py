@@ -9,12 +9,12 @@ import psycopg2
 import pytest
 from sqlalchemy import Connection
 
-from shared.commands import Command, CommandIn, Commands
-from shared.db import Database
+from shared.database.connections import Database
 from shared.errors import Conflict, Unavailable
+from shared.http.answers import Answer, Outcome
+from shared.http.schemas import Body, NoBody
 from shared.ids import new_id
-from shared.schemas import Body, NoBody
-from shared.web import Answer, Outcome
+from shared.saga.commands import Command, CommandIn, Commands
 
 
 class Full(Conflict):

@@ -4,9 +4,9 @@ from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
-from shared.consumer import Consumer, Part
-from shared.delivery import Delivery
 from shared.event_bus import Event
+from shared.messaging.consumer import Consumer, Part
+from shared.messaging.delivery import Delivery
 from tests.system.toys import reserved
 
 NOTHING: Any = None

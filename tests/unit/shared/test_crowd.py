@@ -1,6 +1,6 @@
 """How many are worth waiting for."""
 
-from shared.crowd import Crowd
+from shared.batching.arrivals import Crowd
 
 
 def expected_after(*counts: int) -> int:

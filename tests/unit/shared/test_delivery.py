@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.delivery import Delivery
+from shared.messaging.delivery import Delivery
 
 
 def given_back(redelivered: bool, **counts: Any) -> int:

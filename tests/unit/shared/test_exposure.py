@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.config import ServiceSettings
-from shared.exposure import Exposed, refuse_exposure
+from shared.http.exposure import Exposed, refuse_exposure
 
 TOKENS = {"admin_token": "secret", "service_token": "another"}
 

@@ -10,7 +10,7 @@ import pytest
 from shared.config import ROOT
 
 KILLED = -signal.SIGKILL
-PASS_THREE_POINTS = "from shared.faults import reach; reach('a'); reach('b'); reach('a'); print('alive')"
+PASS_THREE_POINTS = "from shared.process.crash_points import reach; reach('a'); reach('b'); reach('a'); print('alive')"
 
 
 def run(**env: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.field_tables import MOST_DEPTH, UNDECODED, decode_table
+from shared.messaging.field_tables import MOST_DEPTH, UNDECODED, decode_table
 from tests.system.raw_amqp import long, short, string, table
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from shared import heartbeat
 from shared.config import ROOT
+from shared.process import heartbeat
 from shared.testing import wait_until
 from tests.system.heartbeats import is_well, trouble
 
@@ -183,7 +183,7 @@ def test_a_thread_that_is_no_loop_may_beat_and_rest(file: Path) -> None:
 
 GIVES_UP = """
 import threading
-from shared import heartbeat
+from shared.process import heartbeat
 heartbeat.BEAT_SECONDS, heartbeat.HANG_SECONDS, heartbeat.GIVE_UP_SECONDS = 0.01, 0.02, 0.05
 with heartbeat.watched(), heartbeat.loop("stuck"):
     threading.Event().wait()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.http_client import Peer, PeerSilent, PeerUnavailable
+from shared.http.client import Peer, PeerSilent, PeerUnavailable
 
 
 class Echo(BaseHTTPRequestHandler):

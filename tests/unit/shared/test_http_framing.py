@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.http_framing import MAX_CHUNKS, MAX_HEAD, MORE, NotARequest, request_length
+from shared.http.framing import MAX_CHUNKS, MAX_HEAD, MORE, NotARequest, request_length
 
 MAX_BODY = 1000
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\n"

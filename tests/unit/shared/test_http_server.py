@@ -9,7 +9,7 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-from shared.http_server import BufferingWorker
+from shared.http.server import BufferingWorker
 
 PLACES = 8
 

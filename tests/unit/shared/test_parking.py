@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.cloud_events import to_message
-from shared.delivery import Delivery
 from shared.event_bus import Event
-from shared.parking import SHORT_BYTES, DeadLetter, parked, passed_on, unparked
+from shared.messaging.cloud_events import to_message
+from shared.messaging.delivery import Delivery
+from shared.messaging.parking import SHORT_BYTES, DeadLetter, parked, passed_on, unparked
 from tests.system.toys import reserved
 
 FRAME = 131_072 - 4096  # what a broker takes by default, with room for what it adds by itself

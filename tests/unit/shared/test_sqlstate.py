@@ -6,7 +6,7 @@ from psycopg2 import errors
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.sqlstate import CommitInDoubt, is_held_up, is_unavailable, leaves_doubt
+from shared.database.sqlstate import CommitInDoubt, is_held_up, is_unavailable, leaves_doubt
 
 # fmt: off
 LATER = ["08006", "25006", "25P03", "25P04", "40001", "40P01", "53100", "53200", "53300", "55P03", "57014", "57P01",

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from shared.telemetry import RequestMetrics
+from shared.http.metrics import RequestMetrics
 
 
 def rendered(*requests: tuple[str, str, int, float]) -> list[str]:

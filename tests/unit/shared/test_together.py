@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 from psycopg2 import OperationalError
 
+from shared.batching.coalescer import Together
 from shared.errors import Conflict
 from shared.testing import concurrently, wait_until
-from shared.together import Together
 
 HANGING = 60.0
 

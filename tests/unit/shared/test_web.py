@@ -6,8 +6,17 @@ import pytest
 
 from shared import errors
 from shared.errors import DomainError, RepeatedRefusal
+from shared.http.answers import (
+    PROBLEM,
+    STATUS,
+    Answer,
+    http_problem,
+    problem_of,
+    respond,
+    respond_problem,
+    respond_stored,
+)
 from shared.json_codec import loads
-from shared.web import PROBLEM, STATUS, Answer, http_problem, problem_of, respond, respond_problem, respond_stored
 
 
 class OutOfPaper(errors.Conflict):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bench.client import Client
-from stack.audit import AUDITED, check
+from stack.audit.run import AUDITED, check
+from stack.demo.shop import Shop
 from stack.errors import StackError
-from stack.shop import Shop
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from shared.config import ROOT
 from stack import costs, local_http, meters
-from stack.shop import Request, Shop
+from stack.demo.shop import Request, Shop
 
 METRICS = b'http_requests_total{method="POST",route="/orders",status="201"} 3.0\n'
 OVERVIEW = b'{"message_stats": {"publish": 7, "deliver_get": 5}}'

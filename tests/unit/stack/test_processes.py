@@ -40,7 +40,7 @@ def test_every_module_that_is_run_exists(process: Process) -> None:
 
 def test_a_single_process_can_be_started_on_another_port() -> None:
     assert PROCESSES["pagos"].argv(4711) == [
-        *(sys.executable, "-m", "gunicorn", "--config", "shared/gunicorn_conf.py"),
+        *(sys.executable, "-m", "gunicorn", "--config", "shared/http/gunicorn_conf.py"),
         *("--bind", "127.0.0.1:4711", "pagos.app:app"),
     ]
 

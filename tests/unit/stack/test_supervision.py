@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from shared import heartbeat
+from shared.process import heartbeat
 from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES, select

@@ -11,7 +11,7 @@ import pytest
 from shared.auditing.books import read_books
 from shared.auditing.services import Services as AuditedServices
 from shared.auditing.services import Unreadable
-from stack import audit
+from stack.audit import run as audit
 from stack.errors import StackError
 from stack.processes import PROCESSES
 from tests.unit.stack_audit.audits import (

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from stack import narration, next_steps, table
+from stack import table
 from stack.costs import Costs, Counts, Meter
+from stack.demo import narration, next_steps
+from stack.demo.narration import follow
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Json, Pattern, Request, Shop, ShopError
+from stack.demo.stories import DECLINED, SUCCESS, Ending, Result, Story
 from stack.home import Home
-from stack.narration import follow
-from stack.shop import CHOREOGRAPHED, ORCHESTRATED, Json, Pattern, Request, Shop, ShopError
-from stack.stories import DECLINED, SUCCESS, Ending, Result, Story
 
 COMPLETED = {
     "status": "completed",

@@ -7,7 +7,7 @@ import pytest
 from shared.auditing.check import RULES, SAGA_RULES
 from shared.auditing.facts import OrderFact, PaymentFact, Saga, SaleFact
 from shared.auditing.findings import Examined, Findings, find
-from stack.audit_report import report
+from stack.audit.report import report
 from tests.unit.stack_audit.audits import (
     CHOREOGRAPHED,
     DECLINED,

@@ -1,0 +1,138 @@
+"""`/audit` of every service: its books, which sagas changed, and what it knows of each of them.
+
+An auditor compares services saga by saga (`shared/auditing/`). It reads which sagas changed since it last looked, and
+asks every service for the facts of those; all reading, so anybody may audit, and each keeps notes of its own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+from flask_openapi import APIBlueprint
+from pydantic import Field
+from sqlalchemy import ARRAY, Connection, TextClause, Uuid, bindparam, text
+
+from shared.auditing.log import NIL, AuditLog
+from shared.database.connections import Database
+from shared.http.access import services_or_admin
+from shared.http.answers import Answer, respond
+from shared.http.schemas import Body, View
+
+MOST_CHANGES = 10_000  # ids in one answer: four hundred kilobytes
+MOST_FACTS = 2_000  # sagas in one request: some tens of milliseconds' work
+AUDIT_SECONDS = 60  # a statement of an audit may read more than any other does
+_OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a service shows of itself: totals; all its sagas, in the order of ids; and the facts of some of them."""
+
+    log: AuditLog
+    books: Callable[[Connection], Mapping[str, Any]]
+    saga_ids: str  # a statement: the first `limit` ids after the id `after`
+    facts: TextClause  # a statement: one row for each saga of `ids`
+
+
+class ChangesQuery(View):
+    """Where to read on: after this saga of this transaction. Without, only where the log is."""
+
+    xid: int | None = Field(None, ge=0, le=2**63 - 1)
+    saga_id: UUID = NIL
+    limit: int = Field(MOST_CHANGES, ge=1, le=MOST_CHANGES)
+
+
+class PositionOut(View):
+    """Where to read on."""
+
+    xid: int
+    saga_id: UUID
+
+
+class ChangesOut(View):
+    """Sagas that changed. Later, read on from `next_xid`; now, from `more`. A position before `begins` is too old."""
+
+    place: str
+    begins: int
+    next_xid: int
+    saga_ids: list[UUID]
+    more: PositionOut | None
+
+
+class IdsQuery(View):
+    """A page of ids."""
+
+    after: UUID = NIL
+    limit: int = Field(MOST_CHANGES, ge=1, le=MOST_CHANGES)
+
+
+class IdsOut(View):
+    """Ids of sagas, in order."""
+
+    saga_ids: list[UUID]
+
+
+class FactsIn(Body):
+    """The sagas to tell about."""
+
+    saga_ids: list[UUID] = Field(min_length=1, max_length=MOST_FACTS)
+
+
+def facts_statement(sql: str) -> TextClause:
+    """A statement over the sagas of `ids`."""
+    return text(sql).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+
+
+def audit_routes(db: Database, audit: Audit) -> APIBlueprint:
+    """The routes of a service's audit; each answers from one snapshot.
+
+    An answer is written after its transaction: one that idles while many ids are put into words would be ended.
+    """
+    routes = APIBlueprint("audit", __name__, url_prefix="/audit")
+
+    @routes.get("", summary="Totals that let anyone check the books from outside", responses={200: _OBJECT})
+    @services_or_admin
+    def books() -> Response:
+        with _snapshot(db) as connection:
+            found = audit.books(connection)
+        return respond(Answer(found))
+
+    @routes.get("/changes", summary="The sagas that changed since", responses={200: ChangesOut})
+    @services_or_admin
+    def changes(query: ChangesQuery) -> Response:
+        with _snapshot(db) as connection:
+            found = audit.log.changes(connection, query.xid, query.saga_id, query.limit)
+        more = None if found.last is None else {"xid": found.last[0], "saga_id": found.last[1]}
+        body = {"place": found.place, "begins": found.begins, "next_xid": found.next_xid, "saga_ids": found.saga_ids}
+        return respond(Answer({**body, "more": more}))
+
+    @routes.get("/sagas", summary="The ids of all sagas", responses={200: IdsOut})
+    @services_or_admin
+    def saga_ids(query: IdsQuery) -> Response:
+        with _snapshot(db) as connection:
+            page = connection.scalars(text(audit.saga_ids), {"after": query.after, "limit": query.limit}).all()
+        return respond(Answer({"saga_ids": page}))
+
+    @routes.post("/facts", summary="What is known of these sagas; changes nothing", responses={200: _OBJECT})
+    @services_or_admin
+    def facts(body: FactsIn) -> Response:
+        with _snapshot(db) as connection:
+            known = facts_of(connection, audit, body.saga_ids)
+        return respond(Answer({"facts": known}))
+
+    return routes
+
+
+def facts_of(connection: Connection, audit: Audit, saga_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """One for each of these sagas that the service knows something of."""
+    return [dict(row) for row in connection.execute(audit.facts, {"ids": list(saga_ids)}).mappings()]
+
+
+@contextmanager
+def _snapshot(db: Database) -> Iterator[Connection]:
+    with db.transaction(AUDIT_SECONDS) as connection:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield connection

@@ -1,0 +1,1 @@
+"""Connections to PostgreSQL, migrations, prepared statements, and being woken by NOTIFY."""

@@ -1,0 +1,60 @@
+"""gunicorn for every web process: one process, many threads."""
+
+import ctypes
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+from shared.config import ServiceSettings
+from shared.http.exposure import refuse_exposure
+from shared.http.framing import MAX_HEAD, MAX_REQUEST_LINE
+from shared.http.server import BufferingWorker, Limits
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+IDLE_CONNECTIONS = 512  # beside one for each thread; with what else a process opens, fewer than the usual 1024 files
+
+
+class QuietLogger(Logger):  # type: ignore[misc]
+    """Writes no access log: each request is a line of the service's own log."""
+
+    access_log_enabled = False  # it would be, with any logconfig_dict
+
+
+worker_class = BufferingWorker
+workers = 1  # metrics are kept in the process; run more processes, not more workers, for more cores
+keepalive = 75  # an idle connection costs nothing here, and a new one a handshake
+timeout = 60
+graceful_timeout = 20
+limit_request_line = MAX_REQUEST_LINE
+limit_request_field_size = MAX_HEAD  # of one field; the whole head has no more
+sendfile = False  # it needs a socket that blocks
+control_socket_disable = True  # it would be one file in the user's home, shared by all services
+logger_class = QuietLogger
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "root": {"level": "INFO", "handlers": []},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+}
+
+
+def on_starting(server: Any) -> None:
+    """Not without protection where others can reach it; with as many threads, and limits, as its settings say."""
+    service = server.app.app_uri.partition(".")[0]
+    settings: ServiceSettings = import_module(f"{service}.config").Settings()
+    refuse_exposure(server.cfg.address, settings)
+    server.cfg.set("threads", settings.threads)
+    server.cfg.set("worker_connections", settings.threads + IDLE_CONNECTIONS)
+    BufferingWorker.limits = Limits(settings.client_seconds, settings.max_body_bytes)
+
+
+def post_fork(server: Any, _: object) -> None:
+    """Let the worker die with the process that started it: an orphan would keep the port from its successor."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server.pid:  # it died before the line above
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,150 @@
+"""`Idempotency-Key`: the answer of a request is stored in the transaction of its effect, and given again.
+
+Follows the IETF draft "The Idempotency-Key HTTP Header Field": the same key with another body is 422, one whose
+first request still runs is 409. The draft asks for a quoted string; the bare form is taken as well.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, request
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+)
+
+from shared.database.connections import Database
+from shared.errors import Conflict, InDoubt, Unavailable, Unprocessable
+from shared.http.answers import Outcome, respond, respond_stored
+
+_KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,200})"|([\x21\x23-\x5b\x5d-\x7e]{1,200})')
+
+
+class KeyReused(Unprocessable):
+    """The idempotency key was used for another request."""
+
+
+class KeyInUse(Conflict):
+    """A request with this idempotency key is still running."""
+
+
+class InvalidKey(Unprocessable):
+    """The Idempotency-Key header is not a string of 1 to 200 visible characters."""
+
+
+def keys_table(metadata: MetaData) -> Table:
+    """Where a service keeps the answers that it gave under a key."""
+    return Table(
+        "idempotency_keys",
+        metadata,
+        Column("key", String(200), primary_key=True),
+        Column("endpoint", String(200), primary_key=True),
+        Column("fingerprint", String(64), nullable=False),
+        Column("status", Integer, nullable=False),
+        Column("location", Text),
+        Column("body", Text, nullable=False),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Index(None, "created_at"),
+    )
+
+
+def answer(db: Database, use_case: Callable[[Connection], Outcome]) -> Response:
+    """Run the use case in one transaction and answer. What it returns stays done, a refusal too; an error undoes it."""
+    with db.transaction() as connection:
+        outcome = use_case(connection)
+    return respond(outcome)
+
+
+def answer_once(db: Database, use_case: Callable[[Connection], Outcome], *, any_path: bool = False) -> Response:
+    """As `answer`; under a key, at most once, and alike every time. What is not to be had now is asked for anew.
+
+    A key is a key of its path; with `any_path`, of all paths of the endpoint: another path is then like another body.
+    """
+    key = request_key()
+    if key is None:
+        return answer(db, use_case)
+    endpoint = _endpoint(str(request.url_rule) if any_path else request.path)
+    with db.transaction() as connection:
+        return _under_key(connection, _keys(db), key, use_case, endpoint)
+
+
+def answered_before(db: Database) -> Response | None:
+    """The answer that this request got under its key, if it got one: for what has to be asked elsewhere first."""
+    key = request_key()
+    if key is None:
+        return None
+    with db.transaction() as connection:
+        return _stored(connection, _keys(db), key, _endpoint(request.path))
+
+
+def request_key() -> str | None:
+    """The request's key without its quotes, if it has one."""
+    header = request.headers.get("Idempotency-Key")
+    if header is None:
+        return None
+    match = _KEY.fullmatch(header)
+    if match is None:
+        raise InvalidKey("must be a string of 1 to 200 visible characters", header="Idempotency-Key")
+    return match[1] or match[2]
+
+
+def _keys(db: Database) -> Table:
+    return db.metadata.tables[f"{db.service}.idempotency_keys"]
+
+
+def _endpoint(path: str) -> str:
+    return f"{request.method} {path}"[:200]
+
+
+def _fingerprint() -> str:
+    return hashlib.sha256(request.path.encode() + b"\0" + request.get_data()).hexdigest()
+
+
+def _stored(connection: Connection, keys: Table, key: str, endpoint: str) -> Response | None:
+    """The answer given under the key; raises `KeyReused` when that was another request's."""
+    stored: Row[Any] | None = connection.execute(
+        select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)
+    ).first()
+    if stored is None:
+        return None
+    if stored.fingerprint != _fingerprint():
+        raise KeyReused("this key came with another body before", idempotency_key=key)
+    return respond_stored(stored.status, stored.body, stored.location)
+
+
+def _under_key(
+    connection: Connection, keys: Table, key: str, use_case: Callable[[Connection], Outcome], endpoint: str
+) -> Response:
+    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
+    if not connection.scalar(select(lock)):
+        raise KeyInUse("a request with this key is still running", idempotency_key=key)
+    if (before := _stored(connection, keys, key, endpoint)) is not None:
+        return before
+    outcome = use_case(connection)
+    if isinstance(outcome, Unavailable | InDoubt):
+        raise outcome  # no answer to be given again
+    response = respond(outcome)
+    connection.execute(
+        insert(keys).values(
+            key=key,
+            endpoint=endpoint,
+            fingerprint=_fingerprint(),
+            status=response.status_code,
+            location=response.headers.get("Location"),
+            body=response.get_data(as_text=True),
+        )
+    )
+    return response

@@ -1,0 +1,174 @@
+"""The web application that every service is: OpenAPI, problems, health, metrics, audit, one log line a request."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from flask import Response, g, request
+from flask_openapi import APIBlueprint, Info, OpenAPI
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from sqlalchemy import text
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BaseConverter, Map
+
+from shared.auditing.endpoint import Audit, audit_routes
+from shared.config import ServiceSettings
+from shared.database.connections import CommitInDoubt, Database, is_unavailable
+from shared.errors import DomainError
+from shared.fault_switches import header
+from shared.http import access, browsers
+from shared.http.access import public
+from shared.http.answers import (
+    KEPT_HEADERS,
+    Answer,
+    JsonRequest,
+    http_problem,
+    invalid_fields,
+    problem_response,
+    respond,
+    respond_problem,
+)
+from shared.http.health import Check, SharedCheck
+from shared.http.metrics import RequestMetrics
+from shared.http.openapi import Problem, complete
+from shared.json_codec import ExactJson
+from shared.logs import configure_logs
+from shared.process import crash_points as faults
+
+PING_SECONDS = 1.5  # for the database's answer to a health check, which has to answer soon itself
+# More than fits in that memory goes to a file beside the tables, which leaves nothing behind.
+SPILL = "SELECT count(*) FROM generate_series(1, 5000)"
+IN_DOUBT = "the database went away during the commit: it may have been done; ask again, under the same Idempotency-Key"
+_OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
+log = structlog.get_logger()
+
+
+class ServiceApp(OpenAPI):
+    """Flask with an OpenAPI 3.1 document at /openapi/openapi.json and its pages at /openapi/."""
+
+    request_class = JsonRequest
+    json_provider_class = ExactJson
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself: none of ours is a coroutine, and Flask would ask several times in each request."""
+        return func
+
+    def generate_spec_json(self) -> None:
+        """The document, with what is the same for every operation added."""
+        super().generate_spec_json()  # type: ignore[no-untyped-call]
+        self.spec_json = access.documented(self, complete(self.spec_json))
+
+
+class OtherThan(BaseConverter):
+    """An id in a path whose siblings are words: `GET /products/reserve` is no product, but not allowed there."""
+
+    def __init__(self, url_map: Map, *words: str) -> None:
+        super().__init__(url_map)
+        self.regex = rf"(?!(?:{'|'.join(words)})(?:/|$))[^/]+"
+
+
+def create_service_app(
+    db: Database,
+    settings: ServiceSettings,
+    routes: APIBlueprint,
+    audit: Audit,
+    checks: Mapping[str, Check],
+) -> ServiceApp:
+    """A service's app; `checks` are its dependencies beside the database, each raising when it is missing."""
+    configure_logs(db.service, settings.log_level)
+    app = ServiceApp(
+        db.service,
+        info=Info(title=db.service, version="1.0.0"),
+        validation_error_model=Problem,
+        validation_error_callback=invalid_fields,
+    )
+    app.extensions["framework_endpoints"] = frozenset(app.view_functions)  # so far
+    app.openapi_version = "3.1.0"
+    app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # or the page asks a validator elsewhere for a badge
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.url_map.strict_slashes = False
+    db.attach(app, settings)
+    app.url_map.converters["other_than"] = OtherThan
+    app.register_api(routes)
+    app.register_api(audit_routes(db, audit))
+    _add_problems(app)
+    browsers.guard(app, db.service, settings)
+    access.guard(app, settings)
+    if settings.faults:
+        header.install(app)
+    _add_windows(app, db, {"database": lambda: _ping(db), **checks})
+    return app
+
+
+def _ping(db: Database) -> None:
+    """Raises when the database does not answer soon, is read-only, or has no room on its disk."""
+    with db.transaction(PING_SECONDS) as connection:
+        if connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+            raise ConnectionError("the database is read-only")
+        connection.execute(text("SET LOCAL work_mem = '64kB'"))
+        connection.execute(text(SPILL))
+
+
+def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:
+    registry = app.extensions["metrics"] = CollectorRegistry()
+    metrics = RequestMetrics(registry, db.service)
+    shared_checks = {name: SharedCheck(check) for name, check in checks.items()}
+
+    @app.before_request
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
+        route = request.url_rule.rule if request.url_rule else "(none)"
+        metrics.observe(request.method, route, response.status_code, seconds)
+        if route not in {"/health", "/metrics"}:
+            log.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                ms=round(seconds * 1e3, 1),
+            )
+        faults.reach(f"{db.service}.{request.method} {route}.before_answer")
+        return response
+
+    @app.get("/health", summary="Alive, and what it needs is there", responses={200: _OBJECT})
+    @public
+    def health() -> Response:
+        found = {name: check.state() for name, check in shared_checks.items()}
+        missing = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
+        if missing:
+            problem = http_problem(503, "; ".join(missing), service=db.service, dependencies=found)
+            return problem_response(problem)
+        return respond(Answer({"status": "ok", "service": db.service, "dependencies": found}))
+
+    @app.get("/metrics", summary="Prometheus metrics", responses={200: {"content": {"text/plain": {}}}})
+    @public
+    def show_metrics() -> Response:
+        return Response(metrics.render(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _add_problems(app: ServiceApp) -> None:
+    @app.errorhandler(DomainError)
+    def domain_error(error: DomainError) -> Response:
+        return respond_problem(error)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        if error.response is not None:  # made by validation
+            return error.response  # type: ignore[return-value]
+        kept = {name: value for name, value in error.get_headers() if name in KEPT_HEADERS}
+        return problem_response(http_problem(error.code or 500, error.description or ""), kept)
+
+    @app.errorhandler(Exception)
+    def other_error(error: Exception) -> Response:
+        if is_unavailable(error):
+            log.warning("database unavailable", error=str(error).splitlines()[0])
+            if isinstance(error, CommitInDoubt) and request.method not in {"GET", "HEAD"}:
+                return problem_response(http_problem(504, IN_DOUBT))
+            return problem_response(http_problem(503, "the database is not available"))
+        log.exception("unexpected error", path=request.path)
+        return problem_response(http_problem(500, "unexpected error; see the service's log"))

@@ -1,0 +1,1 @@
+"""Events between services: outbox, inbox, publisher, consumer, dead letters."""

@@ -1,0 +1,207 @@
+"""The process that consumes a service's events and publishes its outbox: one loop, one thread, one connection each."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import psycopg2
+import structlog
+
+from shared.config import ServiceSettings
+from shared.database.connections import Database, is_unavailable, url_of
+from shared.database.listen import Listener, Stop
+from shared.fault_switches.messages import MessageFaults
+from shared.fault_switches.store import FaultStore
+from shared.fault_switches.worker import FaultyConsumer, FaultyPublisher
+from shared.messaging.consumer import Consumer, Part, all_together, by_type
+from shared.messaging.publisher import AWAY_SECONDS, Publisher
+from shared.process import heartbeat
+from shared.rabbitmq import Bus, Loop
+
+STOP_SECONDS = 5.0  # for the confirms that are still awaited
+# A message that is the cause is parked before there are so many; against another one a new connection is no help.
+MOST_FAILURES, FAILURES_SECONDS = 10, 60.0
+log = structlog.get_logger()
+
+__all__ = ["EventWorker", "Part", "all_together", "by_type", "jobs"]
+
+
+def jobs(
+    db: Database, part: Part, settings: ServiceSettings, stop: Stop, fault_store: FaultStore | None = None
+) -> list[Callable[[], None]]:
+    """What a worker process runs for its service's events: nothing without a broker.
+
+    With `FAULTS=true`, one that has a `fault_store` suffers the faults that are switched on there.
+    """
+    if settings.rabbitmq_url is None:
+        return []
+    if settings.faults and fault_store is not None:
+        part = replace(part, faults=MessageFaults(db, fault_store))
+    return [EventWorker(db, part, settings, settings.rabbitmq_url, stop).run]
+
+
+class EventWorker:
+    """One process's share of a service's events; any number of them may run."""
+
+    def __init__(self, db: Database, part: Part, settings: ServiceSettings, rabbitmq_url: str, stop: Stop) -> None:
+        self._stop = stop
+        self._loop = Loop(self._failed)
+        self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed, settings.topology_seconds)
+        self._publisher = self._make_publisher(db, part)
+        self._consumer = self._make_consumer(db, part)
+        self._listener = Listener(url_of(settings), part.outbox.channel)
+        self._gather_seconds = part.gather_seconds
+        self._gathering: Any = None  # the timer, while more messages are waited for
+        self._awake = self._stopping = False
+        self._paused_until = 0.0
+        self._failures = deque[float](maxlen=MOST_FAILURES)
+        self._fatal: Exception | None = None
+
+    def _make_publisher(self, db: Database, part: Part) -> Publisher:
+        if part.faults is None:
+            return Publisher(db, part.outbox, self._bus, self._loop, self._wake)
+        return FaultyPublisher(part.faults, db, part.outbox, self._bus, self._loop, self._wake)
+
+    def _make_consumer(self, db: Database, part: Part) -> Consumer:
+        if part.faults is None:
+            return Consumer(db, part, self._bus, self._loop, self._publisher)
+        return FaultyConsumer(part.faults, db, part, self._bus, self._loop, self._publisher)
+
+    def run(self) -> None:
+        """Work until told to stop; call it in the app's context. Raises what goes wrong again and again."""
+        with heartbeat.loop("events"):
+            heartbeat.cannot("not connected to the broker yet")
+            self._loop.add_handler(self._stop.pipe.fileno(), self._asked_to_stop, Loop.READ)
+            self._beat()
+            self._listen()
+            self._bus.open()
+            self._loop.start()
+        self._loop.close()
+        self._listener.close()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _beat(self) -> None:
+        heartbeat.beat()
+        self._loop.call_later(heartbeat.BEAT_SECONDS, self._beat)
+
+    def _changed(self) -> None:
+        """A message or a confirm came, or the broker did."""
+        if not self._consumer.should_wait:
+            self._gathered()
+        elif self._gathering is None and not self._awake:
+            self._gathering = self._loop.call_later(self._gather_seconds, self._gathered)
+
+    def _gathered(self) -> None:
+        if self._gathering is not None:
+            self._loop.remove_timeout(self._gathering)
+            self._gathering = None
+        self._wake()
+
+    @property
+    def _may_consume(self) -> bool:
+        return self._publisher.has_room and self._consumer.due and self._gathering is None
+
+    def _wake(self) -> None:
+        """Look for something to do, soon, and once for however many reasons: what has come until then goes together."""
+        if not self._awake:
+            self._awake = True
+            self._loop.call_later(0, self._work)
+
+    def _work(self) -> None:
+        """Do a piece of what there is to do, and come again if there is more."""
+        self._awake = False
+        if self._stopping:
+            return self._finish()
+        if not self._bus.ready or time.monotonic() < self._paused_until:
+            return None
+        try:
+            self._consumer.look()
+            if self._may_consume:
+                self._consumer.consume()
+            if self._publisher.has_room and self._publisher.due:
+                self._publisher.relay()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("database unavailable", error=str(error).splitlines()[0])
+            return self._pause()
+        if self._may_consume or (self._publisher.has_room and self._publisher.due):
+            self._wake()
+        return None
+
+    def _pause(self) -> None:
+        self._publisher.due = True  # a transaction may have been committed without our knowing
+        self._paused_until = time.monotonic() + AWAY_SECONDS
+        self._loop.call_later(AWAY_SECONDS + 0.01, self._wake)
+
+    def _failed(self, error: Exception) -> None:
+        """A callback raised what nobody expects: begin again with a new connection, unless that did not help lately.
+
+        What was in hand counts as given back, so that a message that is the cause is found, and parked, like one that
+        kills the process. What does not go away by this ends the process, for its supervisor to start another.
+        """
+        log.error("unexpected error", exc_info=error)
+        if self._fatal is not None:
+            return None
+        now = time.monotonic()
+        if len(self._failures) == MOST_FAILURES and now - self._failures[0] < FAILURES_SECONDS:
+            log.critical("the worker ends: it failed too often", times=MOST_FAILURES, seconds=FAILURES_SECONDS)
+            return self._give_up(error)
+        self._failures.append(now)
+        self._bus.reset(error)
+        return self._pause()
+
+    def _give_up(self, error: Exception) -> None:
+        """End at once, as if killed: what is in hand goes back to the broker."""
+        self._fatal = error
+        self._stopping = True
+        self._bus.give_up(error)
+        self._loop.call_later(STOP_SECONDS, self._loop.stop)
+        self._wake()
+
+    def _listen(self) -> None:
+        """Be woken by who stages events, and look for those that were staged while nobody listened."""
+        try:
+            self._listener.open()
+        except psycopg2.Error as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("not listening", error=str(error).strip())
+            self._loop.call_later(AWAY_SECONDS, self._listen)
+            return
+        self._loop.add_handler(self._listener.fileno(), self._notified, Loop.READ)
+        self._look()
+
+    def _look(self) -> None:
+        """Something may have been staged, or switched."""
+        self._publisher.due = True
+        self._consumer.told = True
+        self._wake()
+
+    def _notified(self, fd: int, _: int) -> None:
+        try:
+            self._listener.wait(0)
+        except psycopg2.OperationalError:
+            with suppress(OSError):  # it is closed, which ends watching it, too
+                self._loop.remove_handler(fd)
+            self._loop.call_later(AWAY_SECONDS, self._listen)
+        self._look()
+
+    def _asked_to_stop(self, fd: int, _: int) -> None:
+        self._loop.remove_handler(fd)
+        self._stopping = True
+        self._bus.stop_consuming()
+        self._loop.call_later(STOP_SECONDS, self._loop.stop)
+        self._wake()
+
+    def _finish(self) -> None:
+        """End when all that was published is confirmed; what will not be in time is left to others."""
+        if self._bus.closed:
+            self._loop.stop()
+        elif not self._bus.unconfirmed:
+            self._publisher.flush()
+            self._bus.close()

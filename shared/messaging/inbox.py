@@ -1,0 +1,72 @@
+"""The inbox: each event is reacted to once, however often it is delivered.
+
+The row is written in the transaction of the reaction, so both are there or neither is. Rows are purged; an event that
+is so old that its row may be gone is refused, so that a late duplicate is not taken for a new one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func
+
+from shared.database.prepared import prepared
+from shared.event_bus import Event, Payload, SagaResendRequested
+from shared.messaging.outbox import Outbox
+from shared.purging.retention import TooOld, retention_of, too_old_sql
+
+# For each event that was reacted to, what is to be published.
+Published = Sequence[Sequence[Payload]]
+# Given what events of one type say, each of another saga.
+Reaction = Callable[[Connection, Sequence[Any]], Published]
+Reactions = Mapping[type[Payload], Reaction]
+
+ENTER = """
+WITH came AS (
+    SELECT event_id, {too_old} AS too_old FROM unnest(CAST(:ids AS uuid[])) AS came (event_id)
+), entered AS (
+    INSERT INTO {table} (event_id) SELECT event_id FROM came WHERE NOT too_old ON CONFLICT DO NOTHING RETURNING event_id
+)
+SELECT event_id, false AS too_old FROM entered
+UNION ALL
+SELECT event_id, true FROM came WHERE too_old AND NOT EXISTS (SELECT FROM {table} WHERE event_id = came.event_id)
+"""
+
+
+class Inbox:
+    """One service's inbox, over its own table."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.table = Table(
+            "inbox",
+            metadata,
+            Column("event_id", Uuid, primary_key=True),
+            Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        )
+        too_old = too_old_sql("event_id", ":kept_seconds")
+        self._enter = prepared(ENTER.format(table=self.table.fullname, too_old=too_old))
+
+    def enter(self, connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
+        """Those that were not here before; one that is being dealt with elsewhere is waited for. Raises `TooOld`."""
+        values = {"ids": sorted(map(str, ids)), "kept_seconds": retention_of(connection).steps}
+        entered = connection.execute(self._enter, values).all()
+        refused = [str(event_id) for event_id, too_old in entered if too_old]
+        if refused:
+            raise TooOld(f"too old to tell whether it came before: {', '.join(refused)}", event_ids=refused)
+        return {event_id for event_id, _ in entered}
+
+
+def react(connection: Connection, events: Sequence[Event], *, inbox: Inbox, reactions: Reactions) -> list[Event]:
+    """React to those of these events that are new, all of one type and each of another saga; what follows from them."""
+    ids = inbox.enter(connection, [event.id for event in events])
+    new = [event for event in events if event.id in ids]
+    if not new:
+        return []
+    answers = reactions[type(new[0].payload)](connection, [event.payload for event in new])
+    return [event.follow(payload) for event, payloads in zip(new, answers, strict=True) for payload in payloads]
+
+
+def resend(connection: Connection, requests: Sequence[SagaResendRequested], *, outbox: Outbox) -> Published:
+    """The reaction to a request to send a saga's events again; nothing new follows from it."""
+    outbox.send_again(connection, {request.saga_id for request in requests})
+    return [[] for _ in requests]

@@ -1,0 +1,1 @@
+"""The loops of a process: how they run, show that they live, and can be told to crash."""

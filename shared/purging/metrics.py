@@ -1,0 +1,53 @@
+"""What an operator should be woken by: a purge that does not run, or does not keep up."""
+
+from collections.abc import Iterable, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, text
+
+from shared.config import ServiceSettings
+from shared.database.connections import Database, is_unavailable
+from shared.purging.purge import Purge
+
+
+class PurgeMetrics(Collector):
+    """By table: when it was last purged, how many rows went, the oldest row that is still to go, and when it should.
+
+    Looked up when asked for, each by an index. A table that has none to go is 0 seconds old.
+    """
+
+    def __init__(self, db: Database, purges: Sequence[Purge], settings: ServiceSettings) -> None:
+        self._db, self._purges, self._settings = db, purges, settings
+
+    def collect(self) -> Iterable[Metric]:
+        """In the app's context."""
+        try:
+            with self._db.transaction() as connection:
+                return self._found(connection)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            return []  # the other metrics are wanted all the more
+
+    def describe(self) -> tuple[CounterMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
+        """Their names, without asking the database when they are registered."""
+        return (
+            CounterMetricFamily("purged_rows", "Rows that were purged", labels=["table"]),
+            GaugeMetricFamily("purge_last_run_seconds", "When a table was last purged (Unix time)", labels=["table"]),
+            GaugeMetricFamily("purge_oldest_row_seconds", "Age of the oldest row that is to go", labels=["table"]),
+            GaugeMetricFamily("purge_retention_seconds", "Age at which rows go", labels=["table"]),
+        )
+
+    def _found(self, connection: Connection) -> Iterable[Metric]:
+        rows, last_run, oldest, retention = families = self.describe()
+        runs = f"SELECT purged, rows, extract(epoch FROM ran_at) AS ran_at FROM {self._db.service}.purge_runs"  # noqa: S608  (our own)
+        known = {run.purged: run for run in connection.execute(text(runs))}
+        for purge in self._purges:
+            labels = [purge.table.name]
+            if labels[0] in known:
+                rows.add_metric(labels, known[labels[0]].rows)
+                last_run.add_metric(labels, float(known[labels[0]].ran_at))
+            oldest.add_metric(labels, float(connection.scalar(text(purge.oldest_sql())) or 0))
+            retention.add_metric(labels, purge.seconds(self._settings))
+        return families

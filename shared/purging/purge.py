@@ -1,0 +1,160 @@
+"""Deletes what is past its retention: a job of each service's worker, which goes by the service's list of tables.
+
+A batch is one short transaction, which takes a bounded number of rows by an index, oldest first, and skips those that
+somebody has locked: it waits for nobody, and so is in no deadlock. Any number of processes may do it at once. It waits
+for no disk: what a crash of the server brings back is deleted again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+from sqlalchemy import BigInteger, Column, Connection, DateTime, MetaData, String, Table, Uuid, func, text
+
+from shared.config import ServiceSettings
+from shared.database.connections import Database, is_unavailable
+from shared.database.listen import Stop
+from shared.messaging.outbox import lazily
+from shared.process import worker
+from shared.purging.retention import DAY_SECONDS, OVERLAP_SECONDS, made_at_sql, tells_time_sql, too_old_sql
+
+BATCH = 500  # rows in one transaction, of tens of milliseconds
+# Between two batches while there are more: of each table up to five thousand rows a second go, several times what is
+# written under full load, and half of the time nothing is asked of the database.
+PAUSE_SECONDS = 0.1
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Purge:
+    """The rows of one table that may go: those whose `age` (an id that tells its time, or a time) is past retention.
+
+    `days` names the setting. `since`, a time, must be set and past it, too; `unless` is SQL that keeps a row. `parts`
+    are columns of other tables: their rows with the key of a row go with it.
+    """
+
+    age: Column[Any]
+    days: str
+    since: Column[Any] | None = None
+    unless: str | None = None
+    parts: tuple[Column[Any], ...] = ()
+
+    @property
+    def table(self) -> Table:
+        """Where they are."""
+        return self.age.table
+
+    @property
+    def key(self) -> Column[Any]:
+        """What `parts` name a row by."""
+        return self.table.primary_key.columns[0]
+
+    def seconds(self, settings: ServiceSettings) -> float:
+        """The age at which a row goes."""
+        return float(getattr(settings, self.days)) * DAY_SECONDS + OVERLAP_SECONDS
+
+    def delete(self, connection: Connection, seconds: float, limit: int) -> int:
+        """Delete up to `limit` rows that are older than so many seconds, with their parts; how many."""
+        rows = connection.execute(text(self.due_sql()), {"seconds": seconds, "limit": limit}).all()
+        # In statements of their own, which see what came before the rows were locked; nothing can come after.
+        for column in self.parts:
+            of_rows = f"DELETE FROM {column.table} WHERE {column.name} = ANY(CAST(:ids AS uuid[]))"  # noqa: S608  (our own)
+            connection.execute(text(of_rows), {"ids": [row.key for row in rows]})
+        itself = f"DELETE FROM {self.table} WHERE ctid = ANY(CAST(:places AS tid[]))"  # noqa: S608  (our own)
+        connection.execute(text(itself), {"places": [row.place for row in rows]})
+        return len(rows)
+
+    def due_sql(self) -> str:
+        """The rows that are next to go, and where they are for as long as they are locked."""
+        past = [too_old_sql(self.age.name, ":seconds") if self._by_id else self._past(self.age)]
+        past += [] if self.since is None else [self._past(self.since)]
+        past += [] if self.unless is None else [f"NOT ({self.unless})"]
+        return (
+            f"SELECT {self.key.name} AS key, CAST(ctid AS text) AS place FROM {self.table}"  # noqa: S608  (our own)
+            f" WHERE {' AND '.join(past)} ORDER BY {self.age.name} LIMIT :limit FOR UPDATE SKIP LOCKED"
+        )
+
+    def oldest_sql(self) -> str:
+        """The age in seconds of the oldest row that is to go one day."""
+        born = made_at_sql(self.age.name) if self._by_id else f"extract(epoch FROM {self.age.name})"
+        to_go = [tells_time_sql(self.age.name) if self._by_id else f"{self.age.name} IS NOT NULL"]
+        to_go += [] if self.since is None else [f"{self.since.name} IS NOT NULL"]
+        to_go += [] if self.unless is None else [f"NOT ({self.unless})"]
+        return (
+            f"SELECT extract(epoch FROM now()) - {born} FROM {self.table}"  # noqa: S608  (our own)
+            f" WHERE {' AND '.join(to_go)} ORDER BY {self.age.name} LIMIT 1"
+        )
+
+    @property
+    def _by_id(self) -> bool:
+        return isinstance(self.age.type, Uuid)
+
+    @staticmethod
+    def _past(column: Column[Any]) -> str:
+        return f"{column.name} < now() - make_interval(secs => CAST(:seconds AS float8))"
+
+
+def runs_table(metadata: MetaData) -> Table:
+    """What was purged of each table of a service until now, and when that was last looked after."""
+    return Table(
+        "purge_runs",
+        metadata,
+        Column("purged", String(40), primary_key=True),
+        Column("rows", BigInteger, nullable=False),
+        Column("ran_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+
+
+class Purger:
+    """The job of one process."""
+
+    def __init__(self, db: Database, purges: Sequence[Purge], settings: ServiceSettings) -> None:
+        self._db, self._purges, self._settings = db, purges, settings
+        self._more = False
+
+    def run_once(self) -> int:
+        """Delete a batch of each table; how many rows. A table that can't be purged is told, and keeps no other."""
+        deleted = [self._purge(each) for each in self._purges]
+        self._more = BATCH in deleted
+        return sum(deleted)
+
+    def run(self, stop: Stop) -> None:
+        """Work until told to stop."""
+        worker.run(stop, self._one_batch, self.idle_seconds, name="purge")
+
+    def idle_seconds(self) -> float:
+        """Until there may be something to delete."""
+        return PAUSE_SECONDS if self._more else self._settings.purge_seconds
+
+    def _one_batch(self) -> int:
+        """None: after each batch the loop is to wait."""
+        self.run_once()
+        return 0
+
+    def _purge(self, purge: Purge) -> int:
+        try:
+            with self._db.transaction() as connection:
+                lazily(connection)
+                rows = purge.delete(connection, purge.seconds(self._settings), BATCH)
+                connection.execute(text(self._noted_sql()), {"purged": purge.table.name, "rows": rows})
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            log.exception("not purged", table=purge.table.name)
+            return 0
+        return rows
+
+    def _noted_sql(self) -> str:
+        return (
+            f"INSERT INTO {self._db.service}.purge_runs AS run (purged, rows) VALUES (:purged, :rows)"  # noqa: S608  (our own)
+            " ON CONFLICT (purged) DO UPDATE SET rows = run.rows + excluded.rows, ran_at = now()"
+        )
+
+
+def jobs(db: Database, purges: Sequence[Purge], settings: ServiceSettings, stop: Stop) -> list[Callable[[], None]]:
+    """What a worker process runs to purge its service's tables: nothing where that is switched off."""
+    if not settings.purge_seconds:
+        return []
+    return [partial(Purger(db, purges, settings).run, stop)]

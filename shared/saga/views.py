@@ -1,0 +1,219 @@
+"""What people are shown of sagas, and ask of them: the same in either style."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field
+
+from shared.http.schemas import Address, Body, Money, Name, PaymentMethod, Text, Time, UserId, View
+from shared.saga.states import SagaStatus, StepStatus
+
+StepName = Annotated[Text, Field(min_length=1, max_length=40)]
+
+
+class CheckoutIn(Body):
+    """What to check out. `saga_id` is for carrito, which names the saga when it freezes the cart."""
+
+    cart_id: UUID
+    user_id: UserId
+    payment_method: PaymentMethod
+    billing_address: Address
+    saga_id: UUID | None = None
+
+
+class OperatorIn(Body):
+    """Why an operator wants something done about a saga, and who that is."""
+
+    reason: Name = "asked for by an operator"
+    by: Name = "an operator"
+
+
+class SagaPath(Body):
+    """A saga."""
+
+    saga_id: UUID
+
+
+def _flag(value: object) -> object:
+    """As OpenAPI has it: nothing but these two words."""
+    words = {"true": True, "false": False}
+    if isinstance(value, str) and value not in words:
+        raise ValueError("must be true or false")
+    return words.get(value, value) if isinstance(value, str) else value
+
+
+class ListQuery(Body):
+    """Which sagas: those to which all of this applies."""
+
+    status: SagaStatus | None = None
+    cart_id: UUID | None = None
+    user_id: UserId | None = None
+    order_id: UUID | None = None
+    payment_method: PaymentMethod | None = None
+    retrying: Annotated[bool | None, BeforeValidator(_flag)] = Field(
+        default=None, description="whether it waits for another attempt at what did not succeed"
+    )
+    failed_step: StepName | None = Field(default=None, description="the step because of which it turned back")
+    cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before")
+    limit: int = Field(default=50, ge=1, le=200)
+
+
+class AcceptedOut(View):
+    """The saga is durable, and will end."""
+
+    saga_id: UUID
+    status: str = "pending"
+    cart_id: UUID
+    user_id: str
+    payment_method: str
+
+
+class StepOut(View):
+    """A step; attempts and times are of its action, null before it. Its compensation's are in the timeline."""
+
+    name: str
+    status: StepStatus
+    attempts: int
+    compensation_attempts: int
+    started_at: Time | None
+    finished_at: Time | None
+    error: str | None
+
+
+class SagaOut(View):
+    """A saga. `payment_id` and `order_id` are null until they have been asked for.
+
+    `fault` is what it is to suffer on purpose, as its checkout's `X-Fault` said.
+    """
+
+    saga_id: UUID
+    status: SagaStatus
+    saga_pattern: str
+    cart_id: UUID
+    user_id: str | None
+    payment_method: str | None
+    total: Money | None
+    order_id: UUID | None
+    payment_id: UUID | None
+    error: str | None
+    fault: str | None
+    steps: list[StepOut]
+    created_at: Time
+    updated_at: Time
+    ended_at: Time | None
+
+
+class SagaSummary(View):
+    """A saga in a list.
+
+    `step` is where it is, and once it has ended the one because of which it turned back; `attempts` are those at it in
+    its present direction. While it is `retrying`, `error` is what the latest attempt came to and `next_try_at` when the
+    next one is due (null while it is being made); else `error` is why it turned back. `first_effect_at` is when its
+    first step took effect, of an undone one when undoing began: until `ended_at` the services disagree about it.
+    `fault` is what it is to suffer on purpose, as its checkout's `X-Fault` said.
+    """
+
+    saga_id: UUID
+    status: SagaStatus
+    saga_pattern: str
+    cart_id: UUID
+    user_id: str | None
+    payment_method: str | None
+    total: Money | None
+    order_id: UUID | None
+    error: str | None
+    step: str | None
+    attempts: int
+    retrying: bool
+    next_try_at: Time | None
+    failed_step: str | None
+    first_effect_at: Time | None
+    fault: str | None
+    created_at: Time
+    updated_at: Time
+    ended_at: Time | None
+
+
+class SagasOut(View):
+    """A page of sagas, newest first; `next_cursor` is null on the last one.
+
+    With more than one filter, a page may have fewer items than were asked for, or none, and another one follow it.
+    """
+
+    items: list[SagaSummary]
+    next_cursor: UUID | None
+
+
+class RequestOut(View):
+    """What a service was asked for: a request (`method`, `path`), or the `event` that it reacted to; and its body.
+
+    It is not stored: a request follows from the saga and its declaration, an event from the timeline. The billing
+    address is left out of it.
+    """
+
+    method: str | None = None
+    path: str | None = None
+    event: str | None = None
+    body: dict[str, Any]
+
+
+class ResponseOut(View):
+    """What a service answered: the `status` and body of its response, or the `event` that it published.
+
+    `body` is kept of answers that are no plain success, up to 2,000 characters of it, and of every event. `error` says
+    why nothing was done, or that no answer came.
+    """
+
+    status: int | None = None
+    event: str | None = None
+    body: dict[str, Any] | None
+    error: str | None
+
+
+class TimelineEntryOut(View):
+    """Something that happened.
+
+    An `attempt` is one request of an orchestrated saga, an `event` one of a choreographed saga, with who published it
+    and which event it follows from. Other kinds concern the saga as a whole; `by` is who asked for them, `reason` why.
+
+    Of an event, `taken_at` is when its publisher took the one that it follows from out of its queue: until then that
+    one waited, since then it was worked on.
+
+    `service` is the one that was asked or that published. Of a request, `together` is the number of sagas that were in
+    it, `status_code` that of the answer (null: none came) and `fault` what the service did on purpose, as its answer
+    says. `undoes` is the `id` of the entry that tells of the action which a compensation undoes. `request` is what was
+    asked of the service, and `response` what it answered.
+    """
+
+    id: UUID
+    kind: str
+    service: str | None
+    step: str | None
+    direction: str | None
+    attempt: int | None
+    outcome: str | None
+    started_at: Time
+    finished_at: Time
+    detail: str | None
+    executor: str | None
+    event_id: UUID | None = None
+    event: str | None = None
+    publisher: str | None = None
+    cause: UUID | None = None
+    received_at: Time | None = None
+    taken_at: Time | None = None
+    by: str | None = None
+    reason: str | None = None
+    together: int | None = None
+    status_code: int | None = None
+    fault: str | None = None
+    undoes: UUID | None = None
+    request: RequestOut | None = None
+    response: ResponseOut | None = None
+
+
+class TimelineOut(View):
+    """All that happened to a saga, in order."""
+
+    saga_id: UUID
+    items: list[TimelineEntryOut]

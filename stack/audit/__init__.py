@@ -1,0 +1,1 @@
+"""`make audit`: the rules of the books, checked across the running services."""

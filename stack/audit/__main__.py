@@ -1,0 +1,7 @@
+"""`python -m stack.audit`."""
+
+import sys
+
+from stack.audit.run import main
+
+sys.exit(main())

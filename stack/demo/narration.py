@@ -1,0 +1,88 @@
+"""Telling a saga as it happens: a line for each request that the orchestrator makes, or for each event."""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from stack.demo.shop import Json, Pattern, Shop, ShopError
+from stack.table import paint
+
+POLL_SECONDS = 0.05  # often enough to look live
+MOST_SECONDS = 90  # beyond a saga's own deadline for going forward
+ENDED = ("completed", "compensated")
+WORDS = {
+    "succeeded": ("done", "green"),
+    "refused": ("refused", "red"),
+    "unknown": ("no answer", "yellow"),
+}
+
+
+def follow(shop: Shop, pattern: Pattern, saga_id: str) -> Json:
+    """Tell what happens to a saga until it has ended, and return it. `ShopError` when that takes too long."""
+    until = time.monotonic() + MOST_SECONDS
+    told: list[Json] = []
+    while True:
+        saga = shop.saga(pattern, saga_id)  # first, so that an ended one's timeline is whole
+        if saga is not None:
+            _tell_news(shop.timeline(pattern, saga_id), told)
+            if saga["status"] in ENDED:
+                return saga
+        if time.monotonic() > until:
+            status = "unknown" if saga is None else saga["status"]
+            raise ShopError(f"Saga {saga_id} is still {status} after {MOST_SECONDS} seconds: make logs")
+        time.sleep(POLL_SECONDS)
+
+
+def seconds(began: str, ended: str) -> float:
+    """Seconds between two times as the services write them."""
+    return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+
+
+def _tell_news(items: Sequence[Json], told: list[Json]) -> None:
+    """A fault of which no answer told becomes known later; its entry is told once."""
+    for entry in items:
+        if not any({**entry, "fault": None} == {**each, "fault": None} for each in told):
+            told.append(entry)
+            print(_line(entry, items, told), flush=True)
+
+
+def _line(entry: Json, items: Sequence[Json], told: Sequence[Json]) -> str:
+    at = f"  {seconds(told[0]['started_at'], entry['finished_at']) * 1000:6.0f} ms  "
+    if entry["kind"] == "attempt":
+        return at + _attempt(entry, told)
+    if entry["kind"] == "event":
+        return at + _event(entry, items)
+    if entry["kind"] == "compensating":
+        return at + paint("   turning back", "yellow")
+    return at + paint("   " + entry["kind"].replace("_", " "), "bold")
+
+
+def _attempt(entry: Json, told: Sequence[Json]) -> str:
+    """`->` is a step, `<-` its compensation."""
+    word, colour = WORDS[entry["outcome"]]
+    undoes = entry["direction"] == "compensation"
+    step = f"{'<- undo' if undoes else '->'} {entry['step']}".ljust(26)
+    step = paint(step, "yellow") if undoes else step
+    took = f"{seconds(entry['started_at'], entry['finished_at']) * 1000:.1f} ms"
+    tries = sum(each["step"] == entry["step"] and each["direction"] == entry["direction"] for each in told)
+    asked = any(each["step"] == entry["step"] and each["direction"] == "action" for each in told)
+    notes = ["to be sure: nothing says that it ran"] * (undoes and not asked)
+    notes += [f"try {tries}"] * (tries > 1) + [entry["detail"]] * (entry["detail"] is not None)
+    before = ((entry["response"] or {}).get("body") or {}).get("injected_before")
+    notes += [f"on purpose before: {before}"] * (before is not None)
+    return f"{step}{paint(word.ljust(9), colour)}  {took:>9}  {', '.join(notes)}".rstrip()
+
+
+def _event(entry: Json, items: Sequence[Json]) -> str:
+    """Who published what, and because of which event."""
+    name = entry["event"].ljust(28)
+    if entry["outcome"] == "refused":
+        name = paint(name, "red")
+    elif entry["direction"] == "compensation":
+        name = paint(name, "yellow")
+    elif entry["step"] is None:
+        name = paint(name, "bold")
+    because = [f"because of {each['event']}" for each in items if each["event_id"] == entry["cause"] is not None]
+    notes = because + [entry["detail"]] * (entry["detail"] is not None and entry["outcome"] == "refused")
+    notes += [f"on purpose: {entry['fault']}"] * (entry["fault"] is not None)
+    return f"{entry['publisher']:<11} {name} {', '.join(notes)}".rstrip()

@@ -1,0 +1,124 @@
+"""The checkouts of the demo: how each should end, and how one did."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from stack.costs import Costs
+from stack.demo.narration import seconds
+from stack.demo.shop import Json, Pattern, Shop
+
+Stock = tuple[int, int, int]  # available, held, sold
+
+
+@dataclass(frozen=True)
+class Story:
+    """A checkout to be, and how it should end. It is told once for each pattern."""
+
+    title: str
+    told: str
+    user: str
+    payment_method: str
+    sku: str
+    quantity: int
+    saga: str  # its status at the end
+    order: str  # the order's, or "none"
+    bought_before: str = ""  # by whom all is bought, when the cart is filled already
+    fault: str = ""  # what it is to suffer on purpose, as `X-Fault` has it
+
+
+MUG, POT = "DEMO-MUG", "DEMO-POT"
+SUCCESS = Story("1. Success", "Ana's card is good.", "ana", "credit_card", MUG, 2, "completed", "confirmed")
+DECLINED = Story(
+    "2. Declined card",
+    "Bruno's card is declined, when stock is held for him already: it goes back.",
+    "bruno",
+    "declined_card",
+    MUG,
+    3,
+    "compensated",
+    "none",
+)
+SHORTAGE = Story(
+    "3. Stock shortage",
+    "Carla has the last moka pot in her cart. So has Diego, and he checks out first.",
+    "carla",
+    "credit_card",
+    POT,
+    1,
+    "compensated",
+    "none",
+    bought_before="diego",
+)
+KILLED = Story(
+    "4. Killed service",
+    "pagos takes Fatima's money, and is killed before it can say so. It comes back, and the checkout goes on.",
+    "fatima",
+    "paypal",
+    MUG,
+    1,
+    "completed",
+    "confirmed",
+    fault="process_payment=kill:after",
+)
+STORIES = (SUCCESS, DECLINED, SHORTAGE, KILLED)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a checkout left behind: its orders' status, or "none", and money."""
+
+    order: str
+    captured: Decimal
+    refunded: Decimal
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What became of a checkout, as each service tells it, and what it cost."""
+
+    story: Story
+    pattern: Pattern
+    saga: Json
+    result: Result
+    before: Stock
+    after: Stock
+    costs: Costs
+
+    def as_told(self) -> bool:
+        """Whether it ended as its story says: everything done and paid, or nothing."""
+        sold = self.story.quantity if self.story.saga == "completed" else 0
+        available, held, sold_before = self.before
+        return (
+            (self.saga["status"], self.result.order) == (self.story.saga, self.story.order)
+            and self.result.captured - self.result.refunded == (self.saga["total"] if sold else 0)
+            and self.after == (available - sold, held, sold_before + sold)
+        )
+
+    def outcome(self) -> tuple[str, ...]:
+        """For the table of what became of them."""
+        status = self.saga["status"] if self.as_told() else f"{self.saga['status']} (NOT AS TOLD)"
+        stock = f"{'/'.join(map(str, self.before))} -> {'/'.join(map(str, self.after))}"
+        money = f"{self.result.captured} / {self.result.refunded}"
+        return self.story.title, self.pattern.name, status, self.result.order, money, stock
+
+    def effort(self) -> tuple[str, ...]:
+        """For the table of what it took."""
+        took = f"{seconds(self.saga['created_at'], self.saga['ended_at']) * 1000:.0f} ms"
+        counted = (self.costs.http_calls, self.costs.messages, self.costs.commits)
+        return self.story.title, self.pattern.name, took, *("-" if each is None else str(each) for each in counted)
+
+
+OUTCOME = ("checkout", "pattern", "saga", "order", "captured / refunded", "stock: available/held/sold")
+EFFORT = ("checkout", "pattern", "time to end", "HTTP calls", "messages", "commits")
+NOTE = "HTTP calls: answered, the client's included. Messages: events published. Commits: transactions that wrote."
+
+
+def result_of(shop: Shop, saga: Json) -> Result:
+    """Ask the services what became of order and money."""
+    orders = shop.get("carrito", f"/orders/saga/{saga['cart_id']}")["items"]
+    payments = shop.get("pagos", f"/api/v1/payments/saga/{saga['cart_id']}")["items"]
+    return Result(
+        order=", ".join(order["status"] for order in orders) or "none",
+        captured=sum((each["amount"] for each in payments if each["status"] != "declined"), Decimal("0.00")),
+        refunded=sum((each["refunded"] for each in payments), Decimal("0.00")),
+    )
