@@ -27,6 +27,11 @@ def dumps(value: Any) -> str:
     return _encode(value)
 
 
+def body(value: Any) -> str:
+    """The JSON text that is sent as a body over HTTP: as `dumps`, with a newline at the end, for people's terminals."""
+    return dumps(value) + "\n"
+
+
 def loads(text: str | bytes) -> Any:
     """The value of a JSON text; `ValueError` when it is none, also when it is nested beyond reason."""
     try:
@@ -39,8 +44,8 @@ class ExactJson(JSONProvider):
     """Makes Flask use the functions above."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
-        """See `dumps`."""
-        return dumps(obj)
+        """See `body`: Flask calls it for answers only."""
+        return body(obj)
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
         """See `loads`."""

@@ -15,7 +15,8 @@ from shared.fault_switches.injector import NOTHING, Injected, Injector, preventi
 from shared.fault_switches.model import FaultName, KillPoint
 from shared.fault_switches.steps import Half, StepRequest, step_request
 from shared.http.answers import problem_response
-from shared.json_codec import dumps, loads
+from shared.json_codec import body as json_body
+from shared.json_codec import loads
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ def _end(injected: Injected, response: Response) -> Response:
     die_if(injected, KillPoint.AFTER)
     if injected.get(FaultName.LOSE_ANSWER) is not None:
         return Response(_broken_off())
-    response.set_data(dumps(injected.marked(loads(response.get_data()))))
+    response.set_data(json_body(injected.marked(loads(response.get_data()))))
     return response
 
 

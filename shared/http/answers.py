@@ -24,7 +24,8 @@ from shared.errors import (
     Unprocessable,
     Unsupported,
 )
-from shared.json_codec import dumps, loads
+from shared.json_codec import body as json_body
+from shared.json_codec import loads
 
 PROBLEM = "application/problem+json"
 KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
@@ -61,7 +62,7 @@ def respond(outcome: Outcome) -> Response:
     """The answer, or the refusal, as a response."""
     if isinstance(outcome, DomainError):
         return respond_problem(outcome)
-    return Response(dumps(body_of(outcome)), outcome.status, dict(outcome.headers), mimetype="application/json")
+    return Response(json_body(body_of(outcome)), outcome.status, dict(outcome.headers), mimetype="application/json")
 
 
 def done(outcome: T | DomainError) -> T:
@@ -90,7 +91,7 @@ def respond_problem(error: DomainError) -> Response:
 def problem_response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Any problem as a response; what is not to be had now, or in doubt, says when to ask again."""
     later = {"Retry-After": RETRY_AFTER_SECONDS} if problem["status"] in {503, 504} else {}
-    return Response(dumps(problem), problem["status"], {**later, **(headers or {})}, mimetype=PROBLEM)
+    return Response(json_body(problem), problem["status"], {**later, **(headers or {})}, mimetype=PROBLEM)
 
 
 def problem_of(error: DomainError) -> dict[str, Any]:

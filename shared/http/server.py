@@ -23,7 +23,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from shared.http.answers import PROBLEM, RETRY_AFTER_SECONDS, http_problem
 from shared.http.connection import ClientSocket, Connection
 from shared.http.framing import NotARequest
-from shared.json_codec import dumps
+from shared.json_codec import body as json_body
 
 READ_BYTES = 65_536
 LINGER_SECONDS = 2.0  # after the last answer, so that it is read before the connection is gone
@@ -247,7 +247,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
 def refusal(status: int, detail: str) -> bytes:
     """The whole answer with a problem, after which the connection ends."""
-    body = dumps(http_problem(status, detail)).encode()
+    body = json_body(http_problem(status, detail)).encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM}\r\n"
     later = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""
     return f"{head}{later}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -98,3 +98,11 @@ def test_every_way_to_begin_a_checkout_takes_x_fault_and_nothing_else_does() -> 
         if any(each["name"] == "X-Fault" for each in operation.get("parameters", ()))
     }
     assert taking == {"POST /checkout/saga", "POST /saga/checkout", "POST /saga/choreography/checkout"}
+
+
+@each_service
+@pytest.mark.parametrize("path", ["/openapi/openapi.json", "/nowhere"])
+def test_a_json_answer_ends_with_a_newline(service: str, path: str) -> None:
+    response = client_of(service).get(path)
+    assert response.is_json
+    assert response.text.endswith("}\n")

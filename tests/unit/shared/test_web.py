@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from flask import Response
 
 from shared import errors
 from shared.errors import DomainError, RepeatedRefusal
@@ -16,6 +17,7 @@ from shared.http.answers import (
     respond_problem,
     respond_stored,
 )
+from shared.http.server import refusal
 from shared.json_codec import loads
 
 
@@ -77,6 +79,15 @@ def test_an_answer_has_its_status_and_headers() -> None:
         "application/json",
         "/things/1",
     )
+
+
+@pytest.mark.parametrize("response", [respond(Answer({"id": 1})), respond_problem(errors.NotFound("nothing"))])
+def test_what_is_sent_as_json_ends_with_a_newline(response: Response) -> None:
+    assert response.get_data(as_text=True).endswith("}\n")
+
+
+def test_a_request_that_is_no_http_is_refused_with_a_newline_at_the_end_too() -> None:
+    assert refusal(400, "no request").endswith(b"}\n")
 
 
 @pytest.mark.parametrize(("status", "mimetype"), [(201, "application/json"), (402, PROBLEM)])
