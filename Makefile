@@ -8,7 +8,7 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench compare screenshots clean
+.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench compare screenshots reference clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ compare: install ## the same checkouts and faults in both styles, as one page wi
 
 screenshots: install ## take the pictures of the dashboard in docs/images again; needs a Chromium
 	@$(VENV) -m tests.browser
+
+reference: install ## write the generated pages and drawings of docs/ again
+	@$(VENV) -m tests.reference
 
 clean: down ## stop everything and remove all that was made: .venv, .local (with its data), caches
 	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .schemathesis build dist ./*.egg-info

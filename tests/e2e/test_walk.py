@@ -1,4 +1,4 @@
-"""What a new user does with curl: `walk.sh`, and the commands of the README."""
+"""What a new user does with curl: `walk.sh`, the commands of docs/by-hand.md, and those of the README."""
 
 import re
 import subprocess
@@ -35,8 +35,10 @@ LISTS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, "/
 TOKEN = "correct horse"
 Walk = Callable[..., Done]
 
-BY_HAND = (ROOT / "README.md").read_text().split("\nA checkout by hand:\n")[1].split("\n## ")[0]
-BLOCKS = re.findall(r"^```\w*\n(.*?)^```$", BY_HAND, re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(bash|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [code for _, code in BLOCK.findall((ROOT / "docs/by-hand.md").read_text())]
+README = dict(BLOCK.findall((ROOT / "README.md").read_text()))
+ID_OR_TIME = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +166,7 @@ def test_it_explains_itself() -> None:
     assert subprocess.run([WALK, "--quickly"], capture_output=True, check=False).returncode == 2
 
 
-# The README's commands
+# The commands of docs/by-hand.md and of the README
 
 
 def bash(shop: Shop, script: str, folder: Path, make: Mapping[str, str]) -> subprocess.Popen[str]:
@@ -201,7 +203,7 @@ def assert_printed_as_told(script: str, output: str) -> None:
         assert fnmatchcase(each, said.replace("…", "*"))
 
 
-def test_the_readme_s_commands_do_what_it_says(shop: Shop, tmp_path: Path) -> None:
+def test_the_commands_by_hand_do_what_the_page_says(shop: Shop, tmp_path: Path) -> None:
     """All of them, one after the other; nobody but this test starts a service again that was killed here."""
     before = {pattern: ends(shop, pattern) for pattern in LISTS}
     script = "\n".join(BLOCKS)
@@ -222,7 +224,7 @@ def test_the_readme_s_commands_do_what_it_says(shop: Shop, tmp_path: Path) -> No
     assert became[CHOREOGRAPHED] == Counter(compensated=1)
 
 
-def test_the_readme_s_failures_are_the_same_in_the_other_style(shop: Shop, tmp_path: Path) -> None:
+def test_the_failures_by_hand_are_the_same_in_the_other_style(shop: Shop, tmp_path: Path) -> None:
     before = ends(shop, CHOREOGRAPHED)
     first, _, failures, *_ = BLOCKS
     script = failures.replace("PATTERN=orchestrated ", "PATTERN=choreographed ")
@@ -231,3 +233,18 @@ def test_the_readme_s_failures_are_the_same_in_the_other_style(shop: Shop, tmp_p
     assert_printed_as_told(script, output)
     assert '"available":0,"held":0,"sold":1}' in output
     assert ends(shop, CHOREOGRAPHED) - before == Counter(completed=2, compensated=2)
+
+
+def test_the_readme_s_commands_are_answered_as_it_shows(shop: Shop, tmp_path: Path) -> None:
+    """But for ids, times, and what it leaves out."""
+    running = bash(shop, f"exec 2>&1\n{README['bash']}", tmp_path, {})
+    answers = outcome(running).splitlines()
+    shown = README["json"].splitlines()
+    assert len(answers) == len(shown) > 3
+    for answer, line in zip(answers, shown, strict=True):
+        assert fnmatchcase(masked(answer), masked(line).replace("[", "[[]").replace("…", "*")), line
+
+
+def masked(text: str) -> str:
+    """Ids and times are other ones each time."""
+    return re.sub(r'("id":|"product_id":)\d+', r"\1…", ID_OR_TIME.sub("…", text))
