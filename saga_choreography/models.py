@@ -59,7 +59,6 @@ sagas = Table(
     Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_sagas_cart", "cart_id"),
     Index("ix_sagas_status", "status", "saga_id"),
-    Index("ix_sagas_changed", "changed", "saga_id"),
     Index("ix_sagas_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_sagas_user", "user_id", "saga_id"),
     Index("ix_sagas_method", "payment_method", "saga_id"),

@@ -4,7 +4,7 @@ from sqlalchemy import String, Uuid, func, literal, null, select, union_all
 
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact, Reaction, Step
-from saga_choreography.models import db, notes, redrives, sagas
+from saga_choreography.models import audit_log, db, notes, redrives, sagas
 from saga_choreography.schemas import summary_of
 from shared.event_bus import entry_of
 from shared.saga.definition import DefinitionOut, HandlerDefinition, StepDefinition, StepKind
@@ -59,4 +59,4 @@ _OPERATIONS = union_all(
     ),
 ).subquery()
 
-SOURCE = SagaSource(db, "/status", _definition(), sagas, summary_of, _OPERATIONS)
+SOURCE = SagaSource(db, "/status", _definition(), sagas, audit_log, summary_of, _OPERATIONS)

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from saga_orchestrator.declaration import Step
-from saga_orchestrator.models import db, sagas, timeline
+from saga_orchestrator.models import audit_log, db, sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.participants import Endpoint
 from saga_orchestrator.schemas import summary_of
@@ -49,4 +49,4 @@ _OPERATIONS = (
     .subquery()
 )
 
-SOURCE = SagaSource(db, "", _definition(), sagas, summary_of, _OPERATIONS)
+SOURCE = SagaSource(db, "", _definition(), sagas, audit_log, summary_of, _OPERATIONS)

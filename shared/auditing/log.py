@@ -126,16 +126,20 @@ class AuditLog:
             found[topic][key] = amount
         return found
 
+    def begins(self, connection: Connection) -> int:
+        """The first transaction whose changes the log has; those of earlier ones were forgotten."""
+        return int(connection.scalar(self._sql(BEGINS)) or 0)
+
     def changes(self, connection: Connection, xid: int | None, saga_id: UUID, limit: int) -> Changes:
         """Sagas that changed in this transaction or a later one, after this saga of that transaction."""
-        begins = connection.scalar(self._sql(BEGINS))
+        begins = self.begins(connection)
         place, next_xid = connection.scalar(text(PLACE)), connection.scalar(text(NEXT))
         if xid is None:
-            return Changes(str(place), int(begins or 0), int(next_xid or 0), (), None)
+            return Changes(str(place), begins, int(next_xid or 0), (), None)
         rows = connection.execute(self._sql(CHANGES), {"xid": xid, "saga_id": saga_id, "limit": limit}).all()
         ids = tuple(dict.fromkeys(row.saga_id for row in rows))
         last = (rows[-1].xid, rows[-1].saga_id) if len(rows) == limit else None
-        return Changes(str(place), int(begins or 0), int(next_xid or 0), ids, last)
+        return Changes(str(place), begins, int(next_xid or 0), ids, last)
 
     def fold(self, connection: Connection, limit: int = FOLD_ROWS) -> int:
         """Add amounts up to totals; how many. Leaves it to another process that is at it."""

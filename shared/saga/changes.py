@@ -1,12 +1,14 @@
 """The change feed: which sagas changed after a position, in an order that skips none.
 
-A row's `changed` is the transaction that wrote it last. A transaction with a lower number may still commit after one
-with a higher number, so the feed reads only below the lowest number that is still running (`pg_snapshot_xmin`): there,
-nothing can be added any more.
+It reads the log that triggers keep for audits (`shared/auditing/log.py`): a row names a saga and the transaction that
+changed it. A transaction with a lower number may still commit after one with a higher number, so the feed reads only
+below the lowest number that is still running (`pg_snapshot_xmin`): there, nothing can be added any more. A saga's own
+`changed` is the transaction that wrote it last; an older row of the log about it is passed over, since a later one
+tells what it is now.
 
 Who waits looks again and again. A notification with every write would cost each saga more than all of its viewers'
 looking does: PostgreSQL wakes every connection that listens to anything for it
-(`docs/decisions/0016-the-change-feed-is-polled.md`).
+(`docs/decisions/0016-what-the-change-feed-costs.md`).
 """
 
 from dataclasses import dataclass
@@ -15,14 +17,16 @@ from time import monotonic, sleep
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Connection, literal, select, text, tuple_
+from sqlalchemy import Connection, Select, func, literal, select, text, true, tuple_
 
-from shared.auditing.log import NEXT, PLACE
+from shared.auditing.log import NEXT, PLACE, AuditLog
 from shared.http.schemas import Body, View
 from shared.saga.source import SagaSource
 from shared.saga.views import SagaSummary
 
 POLL_SECONDS = 0.2  # who waits looks as often as this: a viewer sees it at once, and a look costs a millisecond
+# So many rows of the log one look reads: each saga has some eight of them, and all but the last are passed over.
+MOST_READ = 2000
 LOWEST = UUID(int=0)
 POSITION = r"^[0-9]{1,20}-[0-9]{1,10}-[0-9]{1,10}\.[0-9]{1,18}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _HERE = text(f"SELECT ({PLACE}) AS place, ({NEXT}) AS horizon")
@@ -41,7 +45,7 @@ class SagaChangesOut(View):
 
     `next` is the position to ask from the next time. Without `after`, and with `reset`, there are no items and `next`
     is the present: read what you need from the list, then go on from there. `reset` says that the position that was
-    asked for means nothing here (any more), as after the database was restored.
+    asked for means nothing here (any more), as after the database was restored, or when it is older than the log.
     """
 
     items: list[SagaSummary]
@@ -78,37 +82,53 @@ class ChangeFeed:
     def read(self, query: SagaChangesQuery) -> SagaChangesOut:
         """What changed after the position, at once or as soon as something has."""
         until = monotonic() + min(query.wait, self._most_seconds)
-        page = self._look(query)
-        if query.after is None or not query.wait or not self.places.acquire(blocking=False):
+        after = None if query.after is None else Position.parse(query.after)
+        page = self._look(after, query.limit)
+        if after is None or not query.wait or not self.places.acquire(blocking=False):
             return page
         try:
             while not (page.items or page.reset) and (left := until - monotonic()) > 0:
                 sleep(min(left, POLL_SECONDS))
-                page = self._look(query)
+                page = self._look(Position.parse(page.next), query.limit)
         finally:
             self.places.release()
         return page
 
-    def _look(self, query: SagaChangesQuery) -> SagaChangesOut:
-        after = None if query.after is None else Position.parse(query.after)
+    def _look(self, after: Position | None, limit: int) -> SagaChangesOut:
         with self._source.database.transaction() as connection:
-            return page_of(connection, self._source, after, query.limit)
+            return page_of(connection, self._source, after, limit)
 
 
 def page_of(connection: Connection, source: SagaSource, after: Position | None, limit: int) -> SagaChangesOut:
-    """Up to `limit` sagas that changed after the position, as far as that is settled."""
+    """Up to `limit` sagas that changed after the position, as far as that is settled and one look reads."""
     place, horizon = connection.execute(_HERE).one()
-    here = Position(place, horizon, LOWEST)
-    if after is None or after.place != place or after.changed > horizon:
+    begins = source.audit_log.begins(connection)  # may be later than a transaction that still runs
+    here = Position(place, max(horizon, begins), LOWEST)
+    if after is None or after.place != place or not begins <= after.changed <= here.changed:
         return SagaChangesOut(items=[], next=str(here), reset=after is not None)
-    changed, saga_id = source.sagas.c.changed, source.sagas.c.saga_id
-    statement = (
-        select(source.sagas)
-        .where(tuple_(changed, saga_id) > tuple_(literal(after.changed), literal(after.saga_id)), changed < horizon)
-        .order_by(changed, saga_id)
-        .limit(limit)
-    )
-    rows = connection.execute(statement).mappings().all()
+    logged = _logged(source.audit_log, after, horizon)
+    rows = connection.execute(_changed(source, logged).limit(limit)).mappings().all()
     items = [source.summary(row) for row in rows]
-    end = Position(place, rows[-1]["changed"], rows[-1]["saga_id"]) if len(rows) == limit else here
+    if len(rows) == limit:
+        end = Position(place, rows[-1]["xid"], rows[-1]["saga_id"])
+    else:
+        last_read = connection.execute(logged.offset(MOST_READ - 1).limit(1)).one_or_none()
+        end = here if last_read is None else Position(place, last_read.xid, last_read.saga_id)
     return SagaChangesOut(items=items, next=str(end), reset=False)
+
+
+def _logged(audit_log: AuditLog, after: Position, horizon: int) -> Select[tuple[int, UUID]]:
+    xid, saga_id = audit_log.changes_table.c.xid, audit_log.changes_table.c.saga_id
+    beyond = tuple_(xid, saga_id) > tuple_(literal(after.changed), literal(after.saga_id))
+    return select(xid, saga_id).where(beyond, xid < horizon).order_by(xid, saga_id)
+
+
+def _changed(source: SagaSource, logged: Select[tuple[int, UUID]]) -> Select[tuple[object, ...]]:
+    """Each saga at its last row among those that are read, if there is none later; looked up one by one, in order."""
+    read = logged.limit(MOST_READ).subquery()
+    xid = func.max(read.c.xid).label("xid")
+    last = select(read.c.saga_id, xid).group_by(read.c.saga_id).order_by(xid, read.c.saga_id).subquery()
+    sagas = source.sagas
+    there = sagas.c.saga_id == last.c.saga_id, sagas.c.changed <= last.c.xid
+    saga = select(sagas).where(*there).limit(1).lateral()
+    return select(saga, last.c.xid).select_from(last).join(saga, true()).order_by(last.c.xid, last.c.saga_id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Subquery, Table
 
+from shared.auditing.log import AuditLog
 from shared.database.connections import Database, Row
 from shared.saga.definition import DefinitionOut
 from shared.saga.views import SagaSummary
@@ -15,12 +16,13 @@ class SagaSource:
     """A saga service as `api.py` sees it.
 
     `list_path` is where its list is, under the blueprint's prefix. `sagas` has a row for each saga, and the columns by
-    which `listing.py` filters; `operations` has the columns of `OperationOut`.
+    which `listing.py` filters; `audit_log` names them as they change; `operations` has the columns of `OperationOut`.
     """
 
     database: Database
     list_path: str
     definition: DefinitionOut
     sagas: Table
+    audit_log: AuditLog
     summary: Callable[[Row], SagaSummary]
     operations: Subquery

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, create_engine, event, text
 
 from shared.auditing.log import PLACE
-from shared.saga import listing, stats
+from shared.saga import changes, listing, stats
 from shared.saga.changes import LOWEST
 from tests.contract.documents import document_of
 from tests.integration.api_client import ApiClient
@@ -67,7 +67,6 @@ READS = {
             f"{one}/{{saga}}",
             f"{one}/{{saga}}/timeline",
             f"{one}/changes",
-            f"{one}/changes?after={{start}}",
             f"{one}/changes?after={{now}}",
             f"{one}/operations",
             f"{one}/operations?cursor={{saga}}",
@@ -112,7 +111,11 @@ def _ids(connection: Connection, pattern: str) -> dict[str, object]:
     product = connection.scalar(text("SELECT min(id) FROM inventario.products"))
     after = connection.scalar(text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"))
     place = connection.scalar(text(PLACE))
-    positions = {"start": f"{place}.0.{LOWEST}", "now": f"{place}.{after}.{LOWEST}"}
+    begins = [
+        connection.scalar(text(f"SELECT amount FROM {schema}.audit_totals WHERE key = 'begins'"))
+        for schema in ("saga_orchestrator", "saga_choreography")
+    ]
+    positions = {"start": f"{place}.{max(begins)}.{LOWEST}", "now": f"{place}.{after}.{LOWEST}"}
     return {**connection.execute(amid).mappings().one(), **positions, "product": product, "xid": after}
 
 
@@ -227,6 +230,24 @@ def test_statistics_read_those_that_are_live_and_a_bounded_number_of_the_latest(
     shown(f"{service} {path}", found)
     assert found
     assert all(rows <= max(stats.MOST_ENDED, many_sagas.LIVE) for plan in found for _, rows in read_of(plan)), found
+
+
+@pytest.mark.parametrize("path", ["/saga/changes", "/saga/choreography/changes"])
+def test_a_reader_of_the_feed_who_is_far_behind_reads_a_bounded_part_of_it(
+    path: str, stored: str, service_client: Callable[..., FlaskClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = "saga_orchestrator" if path == "/saga/changes" else "saga_choreography"
+    monkeypatch.setattr(changes, "MOST_READ", min(changes.MOST_READ, SAGAS // 5))
+    engine = create_engine(stored)
+    with engine.connect() as connection:
+        start = _ids(connection, "orchestrated")["start"]
+    engine.dispose()
+    client = ApiClient(service_client(service, database_url=stored))
+    with plans(client) as found:
+        answer = client.get(f"{path}?after={start}").get_json()
+    shown(f"{service} {path}?after={{start}}", found)
+    assert len(answer["items"]) == 200
+    assert all(rows <= changes.MOST_READ for plan in found for _, rows in read_of(plan)), found
 
 
 @pytest.mark.parametrize("service", READS)

@@ -186,12 +186,32 @@ def test_whoever_follows_the_feed_while_many_write_at_once_sees_every_saga_in_it
     assert shown == last
 
 
-@pytest.mark.parametrize("how", ["elsewhere", "later"])
-def test_a_position_of_another_database_or_of_a_time_to_come_is_told_to_begin_anew(stage: Stage, how: str) -> None:
+def test_a_look_that_reads_only_rows_that_are_passed_over_goes_on_behind_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    position = stage.read("/changes")["next"]
+    saga_ids = [stage.completed() for _ in range(3)]
+    settled(stage, position, 3)
+    monkeypatch.setattr("shared.saga.changes.MOST_READ", 1)
+    told: list[str] = []
+    while (answer := stage.read("/changes", after=position))["next"] != position:
+        told += [item["saga_id"] for item in answer["items"]]
+        position = answer["next"]
+        if len(told) == 3:
+            break
+    assert told == [str(saga_id) for saga_id in saga_ids]
+
+
+@pytest.mark.parametrize("how", ["elsewhere", "later", "forgotten"])
+def test_a_position_of_another_database_or_of_another_time_is_told_to_begin_anew(stage: Stage, how: str) -> None:
     now = stage.read("/changes")["next"]
     place, changed_in, saga_id = now.split(".")
-    strange = f"{place}9.{changed_in}.{saga_id}" if how == "elsewhere" else f"{place}.{10**17}.{saga_id}"
-    answer = stage.read("/changes", after=strange)
+    strange = {
+        "elsewhere": f"{place}9.{changed_in}.{saga_id}",
+        "later": f"{place}.{10**17}.{saga_id}",
+        "forgotten": f"{place}.0.{saga_id}",
+    }
+    answer = stage.read("/changes", after=strange[how])
     assert (answer["items"], answer["reset"]) == ([], True)
     assert stage.read("/changes", after=answer["next"])["reset"] is False
 
