@@ -12,6 +12,7 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
 
+from shared import VERSION
 from shared.auditing.endpoint import Audit, audit_routes
 from shared.config import ServiceSettings
 from shared.database.connections import CommitInDoubt, Database, is_unavailable
@@ -79,7 +80,7 @@ def create_service_app(
     configure_logs(db.service, settings.log_level)
     app = ServiceApp(
         db.service,
-        info=Info(title=db.service, version="1.0.0"),
+        info=Info(title=db.service, version=VERSION),
         validation_error_model=Problem,
         validation_error_callback=invalid_fields,
     )

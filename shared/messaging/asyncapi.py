@@ -8,6 +8,7 @@ import simplejson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from shared import VERSION
 from shared.event_bus import CONSUMERS, CONTRACT, EXCHANGE, Entry
 from shared.messaging.cloud_events import Headers
 
@@ -22,7 +23,7 @@ def document() -> dict[str, Any]:
         "asyncapi": "3.1.0",
         "info": {
             "title": "Checkout events",
-            "version": "1.0.0",
+            "version": VERSION,
             "description": "The events of the choreographed checkout: CloudEvents 1.0 in binary mode over RabbitMQ.",
         },
         "defaultContentType": "application/json",
