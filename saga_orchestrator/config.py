@@ -23,6 +23,6 @@ class Settings(SagaServiceSettings):
     stuck_after_attempts: int = Field(default=10, ge=1)  # about two minutes of the above
     lease_seconds: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s), renewed while it lasts
     progress_seconds: float = Field(default=0.25, gt=0)  # how old what people see may be, for a saga that takes long
-    executor_sagas: int = Field(default=200, ge=1)  # in hand at once; more would rather wait for the others than run
+    executor_sagas: int = Field(default=200, ge=1)  # active at once; more would rather wait for the others than run
     executor_threads: int = Field(default=16, ge=1)  # of commands that go alone, as many are on their way at once
     most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from saga_orchestrator.declaration import Step
+from saga_orchestrator.definition import Step
 from saga_orchestrator.models import audit_log, db, sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.participants import Endpoint
@@ -23,14 +23,14 @@ def _definition() -> DefinitionOut:
 
 
 def _step(step: Step, kind: StepKind) -> StepDefinition:
-    if not isinstance(step.do, Endpoint):
-        raise TypeError(f"{step.name} is asked of no service")
+    if not isinstance(step.action, Endpoint):
+        raise TypeError(f"{step.name} is a request to no service")
     return StepDefinition(
         name=step.name,
         kind=kind,
-        service=step.do.service,
-        action=str(step.do),
-        compensation=None if step.undo is None else str(step.undo),
+        service=step.action.service,
+        action=str(step.action),
+        compensation=None if step.compensation is None else str(step.compensation),
         events=[],
     )
 

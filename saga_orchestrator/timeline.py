@@ -8,7 +8,7 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.engine import Direction
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.participants import Endpoint
-from saga_orchestrator.records import checkout_from_row
+from saga_orchestrator.serialization import checkout_from_row
 from shared.database.connections import Row
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.model import BEFORE
@@ -18,10 +18,13 @@ from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 
 # Steps that an older version had are in none.
 _ENDPOINTS: dict[tuple[str, str], Any] = {
-    (step.name, direction): ask
+    (step.name, direction): endpoint
     for step in CHECKOUT.tasks
-    for direction, ask in ((Direction.ACTION.value, step.do), (Direction.COMPENSATION.value, step.undo))
-    if isinstance(ask, Endpoint)
+    for direction, endpoint in (
+        (Direction.ACTION.value, step.action),
+        (Direction.COMPENSATION.value, step.compensation),
+    )
+    if isinstance(endpoint, Endpoint)
 }
 NOT_SHOWN = "(not shown)"  # who looks at a saga need not know where somebody lives
 
@@ -43,7 +46,7 @@ def _entry_out(checkout: Checkout, row: Row) -> TimelineEntryOut:
 
 
 def _request_out(endpoint: Endpoint, checkout: Checkout) -> RequestOut:
-    """What the endpoint is asked for this checkout: the same every time."""
+    """The request for this checkout; it is the same at every attempt."""
     request = endpoint(checkout)
     return RequestOut(method=request.method, path=request.path, body=dict(request.body or {}))
 

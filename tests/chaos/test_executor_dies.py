@@ -62,7 +62,7 @@ def succeed(shop: Shop, successor: str) -> None:
         shop.restart(DOOMED)
 
 
-@points(calls(*ACTIONS), writes("claim", "decide", "end"))
+@points(calls(*ACTIONS), writes("claim", "decision", "end"))
 def test_a_success_is_completed_by_its_successor(shop: Shop, point: str, successor: str) -> None:
     product = shop.product(quantity=10)
     saga_id = die_in(shop, point, lambda: shop.buy(product))
@@ -71,7 +71,7 @@ def test_a_success_is_completed_by_its_successor(shop: Shop, point: str, success
     assert shop.stock(product) == (9, 0, 1)
 
 
-@points(calls("process_payment.compensation", "reserve_inventory.compensation", CLOSING), writes("decide", "end"))
+@points(calls("process_payment.compensation", "reserve_inventory.compensation", CLOSING), writes("decision", "end"))
 def test_a_declined_checkout_is_compensated_by_its_successor(shop: Shop, point: str, successor: str) -> None:
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
@@ -100,9 +100,9 @@ def test_a_completed_checkout_is_undone_by_its_successor(shop: Shop, point: str,
     assert shop.became(shop.begin(cart)) == COMPLETED
 
 
-@points(writes("hand_back", "progress"))
+@points(writes("release", "progress"))
 def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Shop, point: str, successor: str) -> None:
-    """A frozen service makes a saga long enough for its progress to be written; one that is away has it handed back."""
+    """A frozen service makes a saga long enough for its progress to be written; one that is away has it released."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     takes_long = point.endswith("progress")
@@ -151,6 +151,6 @@ def test_every_point_is_died_at() -> None:
         for mark in test.pytestmark  # type: ignore[attr-defined]
     ]
     named = {point for mark in marks for point, _ in mark.args[1]}
-    undoable = [f"{step.name}.compensation" for step in CHECKOUT.steps if step.undo is not None]
-    every = calls(*ACTIONS, *undoable, CLOSING) + writes("claim", "decide", "end", "hand_back", "progress")
+    compensatable = [f"{step.name}.compensation" for step in CHECKOUT.steps if step.compensation is not None]
+    every = calls(*ACTIONS, *compensatable, CLOSING) + writes("claim", "decision", "end", "release", "progress")
     assert named == set(every)

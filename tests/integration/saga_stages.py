@@ -11,12 +11,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection
 
 from saga_orchestrator import service, store
+from saga_orchestrator.active_saga import ActiveSaga
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.engine import Command, Direction, Outcome, Refused, Succeeded, Unknown, apply, next_command
-from saga_orchestrator.hand import Hand, Try
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.store import Kind, Save
+from saga_orchestrator.participants import CommandReply
+from saga_orchestrator.store import Checkpoint, CheckpointKind
 from shared.ids import new_id
 from tests.integration.api_client import ApiClient, body_of
 from tests.integration.choreography_client import Window
@@ -115,22 +116,24 @@ class Orchestrated(Stage):
         assert self.read(f"/{saga_id}")["status"] == "compensated"
 
     def drive(self, outcome_of: Callable[[Command], Outcome], commands: int = 20) -> None:
-        """Take the sagas that are due and ask for so many commands of each; hand it back then, or end it."""
+        """Take the sagas that are due and send so many commands of each; then release it, or end it."""
         with self.transaction() as connection:
             leases = store.claim(connection, "test", 1, 10, LONG).leases
-        for hand in map(Hand, leases):
+        for saga in map(ActiveSaga, leases):
             for _ in range(commands):
-                command = next_command(CHECKOUT, hand.state)
+                command = next_command(CHECKOUT, saga.state)
                 if command is None:
                     break
-                hand.ask(command)
-                outcome, now = outcome_of(command), datetime.now(UTC)
-                hand.tried(command, Try(now, now, outcome, 2, STATUS[type(outcome)], "slow", KEPT[type(outcome)]))
-                hand.move(apply(CHECKOUT, hand.state, command, outcome))
-            ended = hand.state.ended
-            save = Save(Kind.END if ended else Kind.HAND_BACK, hand.as_it_is(), None if ended else LONG)
+                saga.start(command)
+                outcome = outcome_of(command)
+                reply = CommandReply(outcome, 2, STATUS[type(outcome)], "slow", KEPT[type(outcome)])
+                saga.record_request(command, datetime.now(UTC), reply)
+                saga.advance(apply(CHECKOUT, saga.state, command, outcome))
+            ended = saga.state.ended
+            kind = CheckpointKind.END if ended else CheckpointKind.RELEASE
+            checkpoint = Checkpoint(kind, saga.snapshot(), None if ended else LONG)
             with self.transaction() as connection:
-                assert store.save(connection, [save]) == set()
+                assert store.save(connection, [checkpoint]) == set()
 
 
 class Choreographed(Stage, Window):

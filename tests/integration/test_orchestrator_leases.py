@@ -13,6 +13,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from saga_orchestrator import service, store
+from saga_orchestrator.active_saga import KEPT_ATTEMPTS, ActiveSaga
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.engine import (
     Command,
@@ -26,11 +27,11 @@ from saga_orchestrator.engine import (
     next_command,
     started,
 )
-from saga_orchestrator.hand import KEPT_ATTEMPTS, Hand, Try
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.records import timeline_entry
-from saga_orchestrator.store import Kind, Lease, Save
+from saga_orchestrator.participants import CommandReply
+from saga_orchestrator.serialization import timeline_entry
+from saga_orchestrator.store import Checkpoint, CheckpointKind, Lease
 from shared.ids import new_id
 from shared.saga.states import SagaStatus
 from shared.testing import concurrently
@@ -77,13 +78,13 @@ class Sagas:
             assert store.announce(cursor, executor_id)
             yield
 
-    def save(self, kind: Kind, *leases: Lease, due_in: float | None = LONG) -> set[UUID]:
+    def save(self, kind: CheckpointKind, *leases: Lease, due_in: float | None = LONG) -> set[UUID]:
         """The sagas whose leases were over."""
         with self.transaction() as connection:
-            return store.save(connection, [Save(kind, lease, due_in) for lease in leases])
+            return store.save(connection, [Checkpoint(kind, lease, due_in) for lease in leases])
 
     def end(self, *leases: Lease) -> set[UUID]:
-        return self.save(Kind.END, *leases, due_in=None)
+        return self.save(CheckpointKind.END, *leases, due_in=None)
 
     def row(self, saga_id: UUID) -> Any:
         with self.transaction() as connection:
@@ -111,7 +112,7 @@ def test_executors_that_claim_at_once_never_share_a_saga(sagas: Sagas) -> None:
     assert sorted(taken) == sorted(accepted)
 
 
-def test_a_saga_in_hand_is_not_due_until_its_lease_is_over(sagas: Sagas) -> None:
+def test_a_leased_saga_is_not_due_until_its_lease_is_over(sagas: Sagas) -> None:
     sagas.accept()
     assert len(sagas.claim("first")) == 1
     assert sagas.claim("second") == []
@@ -121,22 +122,22 @@ def test_a_saga_whose_lease_is_over_goes_on_elsewhere(sagas: Sagas) -> None:
     sagas.accept()
     (first,) = sagas.claim("first", seconds=PAST)
     (second,) = sagas.claim("second")
-    assert (first.epoch, second.epoch) == (1, 2)
+    assert (first.fencing_token, second.fencing_token) == (1, 2)
 
 
-def test_a_write_under_an_old_epoch_changes_nothing(sagas: Sagas) -> None:
+def test_a_write_with_an_old_fencing_token_changes_nothing(sagas: Sagas) -> None:
     checkout = sagas.accept()
     (old,) = sagas.claim("first", seconds=PAST)
     sagas.claim("second")
     old.state = completed()
     assert sagas.end(old) == {checkout.saga_id}
-    for kind in (Kind.DECIDE, Kind.HAND_BACK, Kind.PROGRESS):
+    for kind in (CheckpointKind.DECISION, CheckpointKind.RELEASE, CheckpointKind.PROGRESS):
         assert sagas.save(kind, old) == {checkout.saga_id}
     row = sagas.row(checkout.saga_id)
-    assert (row["status"], row["epoch"], row["owner"]) == ("pending", 2, "second")
+    assert (row["status"], row["fencing_token"], row["owner"]) == ("pending", 2, "second")
 
 
-def test_the_same_epoch_of_another_owner_is_not_mine(sagas: Sagas) -> None:
+def test_the_same_fencing_token_of_another_owner_is_not_mine(sagas: Sagas) -> None:
     """A claim that a crash of the server took back may be given to somebody else under the same number."""
     sagas.accept()
     (lease,) = sagas.claim("first")
@@ -147,21 +148,21 @@ def test_a_claim_that_the_server_forgot_is_not_mine_though_i_claim_it_again(saga
     checkout = sagas.accept()
     (forgotten,) = sagas.claim("first claim")
     with sagas.transaction() as connection:  # as a crash of the server leaves it
-        connection.execute(text("UPDATE sagas SET epoch = 0, owner = NULL, due_at = now()"))
+        connection.execute(text("UPDATE sagas SET fencing_token = 0, owner = NULL, due_at = now()"))
     (again,) = sagas.claim("second claim")
-    assert forgotten.epoch == again.epoch
+    assert forgotten.fencing_token == again.fencing_token
     forgotten.state = again.state = completed()
     assert sagas.end(forgotten) == {checkout.saga_id}
     assert sagas.end(again) == set()
     assert sagas.row(checkout.saga_id)["status"] == "completed"
 
 
-def test_what_was_handed_back_is_due_again(sagas: Sagas) -> None:
+def test_what_was_released_is_due_again(sagas: Sagas) -> None:
     sagas.accept()
     (lease,) = sagas.claim("first")
-    sagas.save(Kind.HAND_BACK, lease, due_in=0)
+    sagas.save(CheckpointKind.RELEASE, lease, due_in=0)
     (again,) = sagas.claim("second")
-    assert again.epoch == 2
+    assert again.fencing_token == 2
 
 
 def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
@@ -169,7 +170,7 @@ def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
     (lease,) = sagas.claim("first")
     lease.entries.append(timeline_entry(checkout.saga_id, "stuck"))
     for _ in range(2):
-        assert sagas.save(Kind.DECIDE, lease) == set()
+        assert sagas.save(CheckpointKind.DECISION, lease) == set()
     with sagas.transaction() as connection:
         assert [entry["kind"] for entry in service.get_timeline(connection, checkout.saga_id)[1]] == [
             "accepted",
@@ -180,23 +181,23 @@ def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
 def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and_the_latest(sagas: Sagas) -> None:
     saga_id = sagas.accept().saga_id
     (lease,) = sagas.claim("first")
-    hand, command = Hand(lease), Command("reserve_inventory", Direction.ACTION)
+    saga, command = ActiveSaga(lease), Command("reserve_inventory", Direction.ACTION)
 
     def try_three_times(outcome: Outcome) -> None:
-        hand.ask(command)
+        saga.start(command)
         for _ in range(3):
-            hand.tried(command, Try(datetime.now(UTC), datetime.now(UTC), outcome))
-        hand.move(apply(CHECKOUT, hand.state, command, outcome))
+            saga.record_request(command, datetime.now(UTC), CommandReply(outcome))
+        saga.advance(apply(CHECKOUT, saga.state, command, outcome))
 
     for number in range(1, 101):
         try_three_times(Unknown(f"away for the {number}th time"))
         if number % 3 == 0:  # not always before the next attempt
-            saved = hand.as_it_is()
+            snapshot = saga.snapshot()
             for _ in range(2):  # repeated, since the answer was lost
-                assert sagas.save(Kind.PROGRESS, saved) == set()
-            hand.written(saved)
+                assert sagas.save(CheckpointKind.PROGRESS, snapshot) == set()
+            saga.mark_written(snapshot)
     try_three_times(Succeeded())
-    sagas.save(Kind.PROGRESS, hand.as_it_is())
+    sagas.save(CheckpointKind.PROGRESS, saga.snapshot())
     with sagas.transaction() as connection:
         entries = [entry for entry in service.get_timeline(connection, saga_id)[1] if entry["kind"] == "attempt"]
     kept = [number for number in range(1, KEPT_ATTEMPTS + 1) for _ in range(3)]
@@ -204,7 +205,7 @@ def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and
     assert entries[len(kept)]["detail"] == "away for the 100th time"
 
 
-def test_a_saga_turned_back_by_a_person_leaves_the_hand_that_had_it(sagas: Sagas) -> None:
+def test_a_saga_turned_back_by_an_operator_ends_the_lease_on_it(sagas: Sagas) -> None:
     checkout = sagas.accept()
     (lease,) = sagas.claim("first")
     with sagas.transaction() as connection:
@@ -215,7 +216,7 @@ def test_a_saga_turned_back_by_a_person_leaves_the_hand_that_had_it(sagas: Sagas
     assert back.state.status is SagaStatus.COMPENSATING
 
 
-def test_a_person_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> None:
+def test_an_operator_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> None:
     """Either the saga ends first and is undone after it, or the executor loses it; it is never both."""
     for _ in range(30):
         checkout = sagas.accept()
@@ -256,7 +257,7 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     sagas.accept()
     (lease,) = sagas.claim("first", seconds=50)
     assert 40 < (seconds() or 0) <= 50
-    sagas.save(Kind.HAND_BACK, lease, due_in=20)
+    sagas.save(CheckpointKind.RELEASE, lease, due_in=20)
     assert 10 < (seconds() or 0) <= 20
     with sagas.transaction() as connection:
         connection.execute(text("UPDATE sagas SET due_at = now()"))
@@ -303,7 +304,7 @@ def test_who_takes_a_saga_over_has_only_the_time_that_is_left(sagas: Sagas) -> N
     assert 0 < lease.deadline_seconds <= 5
 
 
-def test_what_an_executor_that_is_gone_had_in_hand_is_due_at_once(sagas: Sagas) -> None:
+def test_what_an_executor_that_is_gone_had_leased_is_due_at_once(sagas: Sagas) -> None:
     sagas.accept()
     with sagas.executor(1):
         (first,) = sagas.claim("first", executor_id=1)
@@ -311,15 +312,15 @@ def test_what_an_executor_that_is_gone_had_in_hand_is_due_at_once(sagas: Sagas) 
         assert sagas.claim("second", executor_id=2) == []
     assert sagas.free_abandoned() == 1
     (second,) = sagas.claim("second", executor_id=2)
-    assert (first.epoch, second.epoch) == (1, 2)
+    assert (first.fencing_token, second.fencing_token) == (1, 2)
 
 
 def test_who_is_taken_for_gone_and_is_not_keeps_what_nobody_has_claimed(sagas: Sagas) -> None:
-    """The lock only tells who may be asked to go on; who may write is told by the epoch alone."""
+    """The lock only tells whose sagas others may claim; who may write is told by the fencing token alone."""
     sagas.accept()
     (lease,) = sagas.claim("first")
     assert sagas.free_abandoned() == 1
-    assert sagas.save(Kind.PROGRESS, lease) == set()
+    assert sagas.save(CheckpointKind.PROGRESS, lease) == set()
     assert sagas.claim("second", executor_id=2) == []
     lease.state = completed()
     assert sagas.end(lease) == set()
@@ -328,15 +329,15 @@ def test_who_is_taken_for_gone_and_is_not_keeps_what_nobody_has_claimed(sagas: S
 def test_a_saga_that_waits_for_its_next_attempt_is_nobodys_and_goes_on_waiting(sagas: Sagas) -> None:
     sagas.accept()
     (lease,) = sagas.claim("first")
-    sagas.save(Kind.HAND_BACK, lease, due_in=LONG)
+    sagas.save(CheckpointKind.RELEASE, lease, due_in=LONG)
     assert sagas.free_abandoned() == 0
     assert sagas.claim("second", executor_id=2) == []
 
 
-def test_an_executor_knows_whether_others_have_sagas_in_hand(sagas: Sagas) -> None:
+def test_an_executor_knows_whether_others_have_leases(sagas: Sagas) -> None:
     def others(executor_id: int) -> bool:
         with sagas.transaction() as connection:
-            return store.claim(connection, "asked", executor_id, 10, LONG).others
+            return store.claim(connection, "another", executor_id, 10, LONG).others
 
     assert [others(1), others(2)] == [False, False]
     sagas.accept()

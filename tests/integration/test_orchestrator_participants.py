@@ -13,7 +13,7 @@ from saga_orchestrator.engine import Outcome, Refused, Succeeded, Unknown
 from saga_orchestrator.participants import Participants, Request
 
 Json = dict[str, Any]
-TOGETHER = "/saga-commands"
+BATCH_PATH = "/saga-commands"
 OK, NO, LATER = (201, {"id": 1}), (402, {"detail": "declined"}), (503, {"detail": "not now"})
 
 
@@ -22,7 +22,7 @@ class Service:
 
     def __init__(self) -> None:
         self.answer: Callable[[str, Json], tuple[int, Any] | None] = lambda _, __: OK
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,7 +30,7 @@ class Service:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                service.asked.append(self.path)
+                service.requested.append(self.path)
                 answer = service.answer(self.path, body)
                 if answer is None:
                     self.close_connection = True
@@ -74,7 +74,7 @@ def pay(number: int) -> Request:
 def ask(participants: Participants, count: int) -> Sequence[Outcome | None]:
     return [
         None if answer is None else answer.outcome
-        for answer in participants.ask([pay(number) for number in range(count)])
+        for answer in participants.send([pay(number) for number in range(count)])
     ]
 
 
@@ -87,12 +87,12 @@ def test_one_goes_by_its_own_endpoint_and_many_go_together(service: Service, par
 
     def answer(path: str, body: Json) -> tuple[int, Any]:
         bodies.append(body)
-        return each(OK, OK) if path == TOGETHER else OK
+        return each(OK, OK) if path == BATCH_PATH else OK
 
     service.answer = answer
     assert ask(participants, 1) == [Succeeded()]
     assert ask(participants, 2) == [Succeeded()] * 2
-    assert service.asked == ["/payments/0", TOGETHER]
+    assert service.requested == ["/payments/0", BATCH_PATH]
     commands = [{"path": f"/payments/{number}", "body": {"number": number}} for number in range(2)]
     assert bodies == [{"number": 0}, {"commands": commands}]
 
@@ -129,26 +129,26 @@ def test_without_an_answer_for_each_all_are_in_doubt(
     service.answer = lambda _, __: answer
     outcomes = ask(participants, 2)
     assert [type(outcome) for outcome in outcomes] == [Unknown, Unknown]
-    assert participants.takes_together(pay(0))
+    assert participants.takes_batches(pay(0))
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_what_is_refused_as_a_whole_is_to_be_asked_one_by_one(
+def test_what_is_refused_as_a_whole_is_to_be_sent_one_by_one(
     service: Service, participants: Participants, status: int
 ) -> None:
     service.answer = lambda _, __: (status, {})
     assert ask(participants, 2) == [None, None]
-    assert participants.takes_together(pay(0)), "another time it may fit"
+    assert participants.takes_batches(pay(0)), "another time it may fit"
 
 
 @pytest.mark.parametrize("status", [404, 405])
 def test_a_service_that_takes_one_command_at_a_time_is_known_as_one(
     service: Service, participants: Participants, status: int
 ) -> None:
-    service.answer = lambda path, _: (status, {}) if path == TOGETHER else OK
+    service.answer = lambda path, _: (status, {}) if path == BATCH_PATH else OK
     assert ask(participants, 2) == [None, None]
-    assert not participants.takes_together(pay(0))
-    assert participants.takes_together(Request("inventario", "POST", "/reserve", {})), "the others are not meant"
+    assert not participants.takes_batches(pay(0))
+    assert participants.takes_batches(Request("inventario", "POST", "/reserve", {})), "the others are not meant"
 
 
 def test_a_command_that_is_only_an_endpoint_is_to_be_asked_alone(service: Service, participants: Participants) -> None:
@@ -162,21 +162,21 @@ def test_each_answer_says_with_how_many_it_came_its_status_and_what_was_done_on_
     service: Service, participants: Participants
 ) -> None:
     injected = (402, {"detail": "declined", "injected": "refuse"})
-    service.answer = lambda path, _: each(OK, injected) if path == TOGETHER else (201, {"injected": ["\0"]})
-    answers = [*participants.ask([pay(0), pay(1)]), *participants.ask([pay(2)])]
+    service.answer = lambda path, _: each(OK, injected) if path == BATCH_PATH else (201, {"injected": ["\0"]})
+    answers = [*participants.send([pay(0), pay(1)]), *participants.send([pay(2)])]
     assert [answer and (answer.together, answer.status_code, answer.fault) for answer in answers] == [
         (2, 201, None),
         (2, 402, "refuse"),
         (1, 201, None),
     ]
     service.answer = lambda _, __: None
-    (silent,) = participants.ask([pay(3)])
+    (silent,) = participants.send([pay(3)])
     assert silent
     assert (silent.together, silent.status_code) == (1, None)
 
 
 def test_what_is_only_read_goes_alone(participants: Participants) -> None:
-    assert not participants.takes_together(Request("carrito", "GET", "/carts/1", None))
+    assert not participants.takes_batches(Request("carrito", "GET", "/carts/1", None))
 
 
 def test_a_service_that_is_not_there_leaves_all_in_doubt(service: Service, participants: Participants) -> None:
@@ -201,7 +201,7 @@ def test_the_body_of_an_answer_is_kept_unless_it_is_a_success_and_never_more_of_
     service.answer = lambda _, __: each(
         OK, NO, (409, long), (409, unprintable), (409, deep), (409, {"detail": "é" * 400})
     )
-    answers = [answer.answer for answer in participants.ask([pay(number) for number in range(6)]) if answer]
+    answers = [answer.answer for answer in participants.send([pay(number) for number in range(6)]) if answer]
     assert answers[0] is None
     kept = [json.loads(answer or "") for answer in answers[1:]]
     assert kept[:2] == [{"detail": "declined"}, {"detail": "x" * 400}]

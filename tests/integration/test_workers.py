@@ -152,8 +152,8 @@ def hung(file: Path) -> str:
     [
         ("saga_orchestrator.store.claim", "claims "),
         ("saga_orchestrator.store.save", "writes-0 "),
-        ("saga_orchestrator.participants.Participants.ask", "inventario-0 "),
-        ("saga_orchestrator.writer.Writer.progress", "leases "),
+        ("saga_orchestrator.participants.Participants.send", "inventario-0 "),
+        ("saga_orchestrator.checkpoints.Checkpointer.write_progress", "leases "),
     ],
 )
 def test_a_loop_of_an_executor_that_hangs_is_named(

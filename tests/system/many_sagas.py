@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from saga_orchestrator.engine import SagaState, Succeeded, apply, begin, next_command, started
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.records import state_to_json
+from saga_orchestrator.serialization import state_to_json
 from shared.json_codec import dumps
 
 PRODUCTS = 200

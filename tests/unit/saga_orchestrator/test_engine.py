@@ -13,8 +13,8 @@ from saga_orchestrator.engine import (
     apply,
     begin,
     crosses_pivot,
-    hurried,
     next_command,
+    reset_retries,
     started,
     turn_back,
 )
@@ -132,7 +132,7 @@ def test_a_saga_within_its_deadline_is_not_stuck() -> None:
 
 
 def test_a_person_who_hurries_a_stuck_saga_sees_it_compensating_again() -> None:
-    assert hurried(after(OK, NO, LOST, LOST, LOST)).status is SagaStatus.COMPENSATING
+    assert reset_retries(after(OK, NO, LOST, LOST, LOST)).status is SagaStatus.COMPENSATING
 
 
 def test_only_the_first_pivot_command_crosses_the_pivot() -> None:
@@ -168,8 +168,8 @@ def test_turning_back_twice_changes_nothing() -> None:
 def test_attempts_are_counted_in_both_directions() -> None:
     state = after(LOST, LOST, OK, NO, OK, OK, LOST, OK)
     reserve, pay = state.task("reserve_inventory"), state.task("process_payment")
-    assert (reserve.attempts, reserve.undo_attempts) == (3, 2)
-    assert (pay.attempts, pay.undo_attempts) == (1, 1)
+    assert (reserve.attempts, reserve.compensation_attempts) == (3, 2)
+    assert (pay.attempts, pay.compensation_attempts) == (1, 1)
 
 
 def test_statuses_are_never_left_running_at_an_end() -> None:

@@ -1,4 +1,4 @@
-"""When an executor takes sagas, and how many."""
+"""When an executor claims sagas, and how many."""
 
 import time
 from collections.abc import Sequence
@@ -17,29 +17,29 @@ from shared.process.worker import LOCKED_SECONDS
 
 
 class Fakes:
-    """An executor without threads and database: how many it asked for, and how long it then waited."""
+    """An executor without threads and database: how many sagas it claimed at most, and how long it then waited."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stop = Stop()
-        self.asked: list[int] = []
+        self.claimed_up_to: list[int] = []
         self.waited: list[float | None] = []
         self.claimed = Claimed([], None)
         told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": "postgresql://nowhere"}
         settings = Settings(_env_file=None, executor_sagas=3, **told)
         self.executor = Executor(Flask("executor"), settings, self.stop)
-        monkeypatch.setattr(self.executor, "_take", self._take)
+        monkeypatch.setattr(self.executor, "_claim", self._claim)
         monkeypatch.setattr(self.executor._listener, "wait", lambda seconds, _: self.waited.append(seconds))
 
-    def _take(self, limit: int) -> Claimed:
-        self.asked.append(limit)
-        self.executor._took_at = time.monotonic()
+    def _claim(self, limit: int) -> Claimed:
+        self.claimed_up_to.append(limit)
+        self.executor._claimed_at = time.monotonic()
         return self.claimed
 
-    def hold(self, *hands: Any) -> None:
-        self.executor._hands.take(hands)
+    def hold(self, *sagas: Any) -> None:
+        self.executor._active.add(sagas)
 
     def go(self) -> None:
-        self.executor._take_and_wait()
+        self.executor._claim_and_wait()
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def some(count: int) -> Sequence[Any]:
 def test_it_waits_until_the_next_saga_is_due(fakes: Fakes, next_in: float | None, waits: float | None) -> None:
     fakes.claimed = Claimed([*some(1)], next_in)
     fakes.go()
-    assert (fakes.asked, fakes.waited) == ([3], [waits])
+    assert (fakes.claimed_up_to, fakes.waited) == ([3], [waits])
 
 
-def test_while_others_have_sagas_in_hand_it_looks_after_them(fakes: Fakes) -> None:
+def test_while_others_have_leases_it_looks_after_them(fakes: Fakes) -> None:
     for next_in in (None, 7.0, 0.0):
         fakes.claimed = Claimed([], next_in, others=True)
         fakes.go()
@@ -74,25 +74,25 @@ def test_where_as_many_came_as_there_is_room_for_there_may_be_more(fakes: Fakes)
 def test_without_room_it_waits_for_room(fakes: Fakes) -> None:
     fakes.hold(*some(3))
     fakes.go()
-    assert (fakes.asked, fakes.waited) == ([], [None])
+    assert (fakes.claimed_up_to, fakes.waited) == ([], [None])
 
 
-def test_with_sagas_in_hand_it_takes_others_only_after_a_while_and_as_many_as_there_is_room_for_then(
+def test_with_active_sagas_it_claims_others_only_after_a_while_and_as_many_as_there_is_room_for_then(
     fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "GATHER_SECONDS", 0.2)
-    hands = some(2)
-    fakes.hold(*hands)
+    monkeypatch.setattr(executor, "CLAIM_INTERVAL_SECONDS", 0.2)
+    sagas = some(2)
+    fakes.hold(*sagas)
     began = time.monotonic()
     fakes.go()
-    Timer(0.01, fakes.executor._hands.let_go, [hands]).start()
+    Timer(0.01, fakes.executor._active.remove, [sagas]).start()
     fakes.go()
     assert time.monotonic() - began > 0.1
-    assert fakes.asked == [1, 3]
+    assert fakes.claimed_up_to == [1, 3]
 
 
-def test_asked_to_stop_it_takes_nothing(fakes: Fakes) -> None:
+def test_told_to_stop_it_claims_nothing(fakes: Fakes) -> None:
     fakes.hold(*some(2))
     fakes.stop.request()
     fakes.go()
-    assert fakes.asked == []
+    assert fakes.claimed_up_to == []

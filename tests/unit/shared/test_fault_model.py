@@ -105,17 +105,17 @@ def test_the_endpoints_are_those_that_the_declaration_asks() -> None:
         for path, half in halves.items()
         for name in [(step, half.direction) for step in half.steps]
     }
-    assert told == set(_asked())
+    assert told == set(_requests())
 
 
-def _asked() -> list[tuple[tuple[str, Direction], str, str]]:
-    """Each half of a step, whom it asks, and at which path."""
+def _requests() -> list[tuple[tuple[str, Direction], str, str]]:
+    """Each step's action and compensation, their service, and their path."""
     checkout = _Checkout()
     found = []
     for step in CHECKOUT.tasks:
-        for ask, direction in ((step.do, Direction.ACTION), (step.undo, Direction.COMPENSATION)):
-            if ask is not None:
-                request = ask(checkout)
+        for build, direction in ((step.action, Direction.ACTION), (step.compensation, Direction.COMPENSATION)):
+            if build is not None:
+                request = build(checkout)
                 found.append(((step.name, direction), request.service, request.path))
     return found
 

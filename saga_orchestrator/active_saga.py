@@ -1,0 +1,154 @@
+"""A saga that this executor has leased, with the timeline entries that are not in the database yet."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from saga_orchestrator.engine import Command, Direction, Outcome, Refused, SagaState, Succeeded, started
+from saga_orchestrator.participants import CommandReply
+from saga_orchestrator.serialization import timeline_entry
+from saga_orchestrator.store import Lease
+
+# A command that keeps failing gets a timeline entry for each of its first attempts: enough to see how it began, and
+# until it is stuck by default. All later attempts share one entry, which tells the latest, so a timeline is bounded.
+KEPT_ATTEMPTS = 10
+
+
+class ActiveSaga:
+    """One thread at a time advances the saga; another one may write a snapshot of it, so what both touch is locked."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.saga_id = str(lease.checkout.saga_id)
+        self.command: Command | None = None  # on its way to a participant, or about to be
+        self.lost = False  # to another executor, or to an operator who turned it back
+        self._lock = threading.Lock()
+        self._deadline = time.monotonic() + lease.deadline_seconds
+        self._written_at = time.monotonic()
+        self._dirty = False
+
+    @property
+    def state(self) -> SagaState:
+        """The state as the engine left it last."""
+        return self.lease.state
+
+    def start(self, command: Command) -> None:
+        """Make this the saga's command, and count an attempt at it."""
+        self.command = command
+        self.advance(started(self.state, command))
+
+    def advance(self, state: SagaState) -> None:
+        """Replace the state; the next snapshot has it."""
+        with self._lock:
+            self.lease.state = state
+            self._dirty = True
+
+    def record_request(self, command: Command, started_at: datetime, reply: CommandReply) -> None:
+        """Add a timeline entry for one HTTP request of an attempt, which ends now."""
+        outcome, finished_at = reply.outcome, datetime.now(UTC)
+        if isinstance(outcome, Succeeded) and not self.state.backward:
+            self.lease.first_effect_at = self.lease.first_effect_at or finished_at
+        task = self.state.task(command.step)
+        number = task.attempts if command.direction is Direction.ACTION else task.compensation_attempts
+        self._add_entry(
+            "attempt",
+            **({} if isinstance(outcome, Succeeded) else self._shared_id(command, number)),
+            step=command.step,
+            direction=command.direction,
+            attempt=number,
+            started_at=started_at,
+            finished_at=finished_at,
+            detail=None if isinstance(outcome, Succeeded) else outcome.error,
+            **{**vars(reply), "outcome": _name_of(outcome)},
+        )
+
+    def record(self, kind: str, detail: str | None = None) -> None:
+        """Add a timeline entry about the saga as a whole."""
+        self._add_entry(kind, detail=detail)
+
+    def seconds_to_deadline(self) -> float:
+        """Seconds until the forward deadline, negative after it; the database's clock told them with the lease."""
+        return self._deadline - time.monotonic()
+
+    def needs_checkpoint(self, oldest: float, renew_after: float) -> bool:
+        """Whether what is in the database is older than `oldest` (monotonic), or the lease is to be renewed."""
+        return (self._dirty and self._written_at < oldest) or self._written_at < time.monotonic() - renew_after
+
+    def snapshot(self) -> Lease:
+        """A copy to write while the saga goes on."""
+        with self._lock:
+            return replace(self.lease, entries=self.lease.entries.copy())
+
+    def mark_written(self, snapshot: Lease) -> None:
+        """The snapshot is in the database."""
+        with self._lock:
+            del self.lease.entries[: len(snapshot.entries)]
+            self._dirty = self.lease.state is not snapshot.state or bool(self.lease.entries)
+            self._written_at = time.monotonic()
+
+    def _shared_id(self, command: Command, number: int) -> dict[str, UUID]:
+        """The id of the entry that all attempts after the first `KEPT_ATTEMPTS` in a row share; empty before."""
+        before = self.state.unanswered
+        if before < KEPT_ATTEMPTS:
+            return {}
+        row = f"{command.step} {command.direction} since attempt {number - before}"
+        return {"id": uuid5(self.lease.checkout.saga_id, row)}
+
+    def _add_entry(self, kind: str, **values: Any) -> None:
+        entry = timeline_entry(self.lease.checkout.saga_id, kind, executor=self.lease.owner, **values)
+        with self._lock:
+            self.lease.entries.append(entry)
+            self._dirty = True
+
+
+def _name_of(outcome: Outcome) -> str:
+    if isinstance(outcome, Succeeded):
+        return "succeeded"
+    return "refused" if isinstance(outcome, Refused) else "unknown"
+
+
+class ActiveSagas:
+    """All the sagas that this executor has leased; safe to use from many threads."""
+
+    def __init__(self, capacity: int, freed: Callable[[], None]) -> None:
+        """`freed` is called when there is room again after there was none."""
+        self._capacity = capacity
+        self._freed = freed
+        self._changed = threading.Condition()
+        self._sagas: set[ActiveSaga] = set()
+
+    def add(self, sagas: Sequence[ActiveSaga]) -> None:
+        """Add sagas that were just leased."""
+        with self._changed:
+            self._sagas.update(sagas)
+
+    def remove(self, sagas: Sequence[ActiveSaga]) -> None:
+        """Remove sagas that have ended, were released, or were lost."""
+        with self._changed:
+            was_full = len(self._sagas) >= self._capacity
+            self._sagas.difference_update(sagas)
+            freed = was_full and len(self._sagas) < self._capacity
+            if not self._sagas:
+                self._changed.notify_all()
+        if freed:
+            self._freed()
+
+    def wait_until_empty(self) -> None:
+        """Call after claims have stopped; returns when no saga is active."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._sagas)
+
+    def room(self) -> int:
+        """How many more sagas may be claimed."""
+        return max(0, self._capacity - len(self._sagas))
+
+    def __iter__(self) -> Iterator[ActiveSaga]:
+        with self._changed:
+            return iter(tuple(self._sagas))
+
+    def __len__(self) -> int:
+        return len(self._sagas)

@@ -1,0 +1,52 @@
+"""One attempt of the executor at a command."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+
+from saga_orchestrator.active_saga import ActiveSaga
+from saga_orchestrator.engine import Command, Direction, Outcome, Unknown
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.participants import CommandReply, Request
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False)
+class CommandAttempt:
+    """A saga's command on its way to its participant: a few requests in quick succession."""
+
+    saga: ActiveSaga
+    command: Command
+    request: Request = field(init=False)
+    outcome: Outcome = field(init=False)
+
+    @property
+    def point(self) -> str:
+        """The step and the direction, as crash points name them."""
+        return f"{self.command.step}.{self.command.direction}"
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the latest request left it unknown what the participant did."""
+        return isinstance(self.outcome, Unknown)
+
+    def build_request(self) -> bool:
+        """Set the request; False if that fails, which is a defect of the definition and becomes the outcome."""
+        step = CHECKOUT[self.command.step]
+        build = step.action if self.command.direction is Direction.ACTION else step.compensation
+        try:
+            if build is None:
+                raise LookupError(f"{step.name} has no compensation")
+            self.request = build(self.saga.lease.checkout)
+        except Exception as error:
+            log.exception("no request", saga_id=self.saga.saga_id, step=self.command.step)
+            self.record(datetime.now(UTC), CommandReply(Unknown(f"internal error: {type(error).__name__}")))
+            return False
+        return True
+
+    def record(self, started_at: datetime, reply: CommandReply) -> None:
+        """Set the outcome of a request, and add it to the saga's timeline."""
+        self.outcome = reply.outcome
+        self.saga.record_request(self.command, started_at, reply)

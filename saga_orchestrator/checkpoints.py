@@ -1,0 +1,120 @@
+"""Writes the states of sagas: all that wait for it in one transaction (group commit), each under its own lease."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from flask import Flask
+
+from saga_orchestrator import store
+from saga_orchestrator.active_saga import ActiveSaga, ActiveSagas
+from saga_orchestrator.batch_queue import BatchPolicy, BatchQueue
+from saga_orchestrator.models import db
+from saga_orchestrator.store import Checkpoint, CheckpointKind
+from shared.database.connections import is_unavailable
+from shared.process import crash_points as faults
+from shared.process import heartbeat
+
+DATABASE_RETRY_SECONDS = 0.5  # how soon to try again when the database is away
+GROUP_COMMIT = BatchPolicy(max_size=100)  # some milliseconds' work for the database
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, eq=False)
+class PendingCheckpoint:
+    """A saga that is to be written, and when it is due again (seconds; None: never, it has ended)."""
+
+    saga: ActiveSaga
+    kind: CheckpointKind
+    due_in: float | None = None
+
+    def taken(self) -> Checkpoint:
+        """The saga as it is now."""
+        return Checkpoint(self.kind, self.saga.snapshot(), self.due_in)
+
+
+Pending = Sequence[PendingCheckpoint]
+
+
+class Checkpointer:
+    """One transaction at a time, so that the last state that is written is the latest one."""
+
+    def __init__(
+        self, app: Flask, active: ActiveSagas, stopping: threading.Event, written: Callable[[Pending], None]
+    ) -> None:
+        """`written` is called with the checkpoints that were written, except those of progress."""
+        self._app = app
+        self._active = active
+        self._stopping = stopping
+        self._written = written
+        self._one_at_a_time = threading.Lock()
+        self._queue: BatchQueue[PendingCheckpoint] = BatchQueue("writes", self._write, self._leave, GROUP_COMMIT)
+        self.start, self.close, self.put = self._queue.start, self._queue.close, self._queue.put
+
+    def write_progress(self, wanted: Callable[[ActiveSaga], bool], lease_seconds: float) -> None:
+        """Write the active sagas that `wanted` selects and renew their leases; raises when the database is away."""
+        with self._one_at_a_time:
+            sagas = [saga for saga in self._active if not saga.state.ended and wanted(saga)]
+            self._write_each([PendingCheckpoint(saga, CheckpointKind.PROGRESS, lease_seconds) for saga in sagas])
+
+    def _write(self, pending: Pending) -> None:
+        with self._one_at_a_time:
+            written = self._write_until_available(pending)
+            self._active.remove([each.saga for each in written if each.kind is not CheckpointKind.DECISION])
+        self._written(written)
+
+    def _write_until_available(self, pending: Pending) -> list[PendingCheckpoint]:
+        """Retry while the database is away; raises only when told to stop."""
+        while True:
+            try:
+                return self._write_each(pending)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                log.warning("checkpoints failed", count=len(pending), error=str(error).splitlines()[0])
+                heartbeat.beat()
+                if self._stopping.wait(DATABASE_RETRY_SECONDS):
+                    raise
+
+    def _write_each(self, pending: Pending) -> list[PendingCheckpoint]:
+        """Write all at once, or else one by one, so that none fails because of another; returns those written."""
+        if not pending:
+            return []
+        try:
+            return self._write_at_once(pending)
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            if len(pending) == 1:
+                log.exception("saga left to its lease", saga_id=pending[0].saga.saga_id)
+                self._leave(pending)
+                return []
+            log.warning("checkpoints failed together", count=len(pending), error=str(error).splitlines()[0])
+            return [written for each in pending for written in self._write_each([each])]
+
+    def _write_at_once(self, pending: Pending) -> list[PendingCheckpoint]:
+        checkpoints = [each.taken() for each in pending]
+        kinds = dict.fromkeys(each.kind for each in pending)
+        with self._app.app_context(), db.transaction() as connection:
+            lost = store.save(connection, checkpoints)
+            for kind in kinds:
+                faults.reach(f"executor.before_write.{kind}")
+        for kind in kinds:
+            faults.reach(f"executor.after_write.{kind}")
+        for each, checkpoint in zip(pending, checkpoints, strict=True):
+            if checkpoint.saga_id in lost:
+                self._lose(each.saga)
+            else:
+                each.saga.mark_written(checkpoint.lease)
+        return [each for each in pending if not each.saga.lost]
+
+    def _lose(self, saga: ActiveSaga) -> None:
+        """Stop: another executor has the saga now, or an operator turned it back."""
+        saga.lost = True
+        self._active.remove([saga])
+        log.info("lease lost", saga_id=saga.saga_id, fencing_token=saga.lease.fencing_token)
+
+    def _leave(self, pending: Pending) -> None:
+        """Give these up here; they become due again when their leases are over."""
+        self._active.remove([each.saga for each in pending])

@@ -1,0 +1,108 @@
+"""Runs sagas: asks the engine for the next command of each, and has it sent or the saga's state written."""
+
+import random
+import threading
+from collections.abc import Sequence
+
+import structlog
+from flask import Flask
+
+from saga_orchestrator.active_saga import ActiveSaga, ActiveSagas
+from saga_orchestrator.attempt import CommandAttempt
+from saga_orchestrator.checkpoints import Checkpointer, PendingCheckpoint
+from saga_orchestrator.config import Settings
+from saga_orchestrator.dispatcher import CommandDispatcher
+from saga_orchestrator.engine import Outcome, Succeeded, Unknown, apply, crosses_pivot, next_command
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.store import CheckpointKind
+
+log = structlog.get_logger()
+Work = CommandAttempt | PendingCheckpoint
+
+
+class SagaRunner:
+    """Event-driven: no thread waits for a saga. The thread that did a saga's last work decides on its next one here."""
+
+    def __init__(self, app: Flask, settings: Settings, active: ActiveSagas, stopping: threading.Event) -> None:
+        self._settings = settings
+        self._stopping = stopping
+        self.checkpointer = Checkpointer(app, active, stopping, self._written)
+        self._dispatcher = CommandDispatcher(settings, stopping, self._attempted, active.remove)
+
+    def start(self) -> None:
+        """Start the threads."""
+        self.checkpointer.start()
+        self._dispatcher.start()
+
+    def close(self) -> None:
+        """End the threads; call when no saga is active."""
+        self._dispatcher.close()
+        self.checkpointer.close()
+
+    def run(self, sagas: Sequence[ActiveSaga]) -> None:
+        """Begin to run these; each goes on until it has ended, is released to wait for a retry, or is lost."""
+        self._do([self._next(saga) for saga in sagas])
+
+    def _do(self, work: Sequence[Work]) -> None:
+        if checkpoints := [each for each in work if isinstance(each, PendingCheckpoint)]:
+            self.checkpointer.put(checkpoints)
+        if attempts := [each for each in work if isinstance(each, CommandAttempt)]:
+            self._dispatcher.dispatch(attempts)
+
+    def _next(self, saga: ActiveSaga) -> Work:
+        if saga.command is not None:  # its checkpoint before the pivot is written
+            return CommandAttempt(saga, saga.command)
+        command = next_command(CHECKOUT, saga.state)
+        if command is None:
+            saga.record(saga.state.status)
+            return PendingCheckpoint(saga, CheckpointKind.END)
+        if self._stopping.is_set():
+            return PendingCheckpoint(saga, CheckpointKind.RELEASE, 0.0)
+        crosses = crosses_pivot(CHECKOUT, saga.state, command)
+        saga.start(command)
+        return self._decision(saga) if crosses else CommandAttempt(saga, command)
+
+    def _attempted(self, attempts: Sequence[CommandAttempt]) -> None:
+        self._do([self._after(attempt) for attempt in attempts if not attempt.saga.lost])
+
+    def _after(self, attempt: CommandAttempt) -> Work:
+        """What comes after an attempt; the decision to compensate is durable before the first compensation goes out."""
+        saga, outcome = attempt.saga, attempt.outcome
+        before = saga.state
+        self._apply(attempt, outcome)
+        if saga.state.backward and not before.backward:
+            log.info("compensating", saga_id=saga.saga_id, reason=saga.state.error)
+            saga.record("compensating", detail=saga.state.error)
+            if not saga.state.ended:
+                return self._decision(saga)
+        elif not isinstance(outcome, Succeeded):
+            return PendingCheckpoint(saga, CheckpointKind.RELEASE, self._back_off(saga))
+        return self._next(saga)
+
+    def _apply(self, attempt: CommandAttempt, outcome: Outcome) -> None:
+        saga, before = attempt.saga, attempt.saga.state
+        if isinstance(outcome, Unknown):
+            outcome = Unknown(outcome.error, deadline_passed=saga.seconds_to_deadline() <= 0)
+        saga.command = None
+        saga.advance(apply(CHECKOUT, before, attempt.command, outcome, self._settings.stuck_after_attempts))
+        if saga.state.stuck and not before.stuck:
+            error = saga.state.task(attempt.command.step).error
+            log.error("stuck", saga_id=saga.saga_id, step=attempt.command.step, error=error)
+            saga.record("stuck", detail=error)
+
+    def _decision(self, saga: ActiveSaga) -> PendingCheckpoint:
+        return PendingCheckpoint(saga, CheckpointKind.DECISION, self._settings.lease_seconds)
+
+    def _written(self, written: Sequence[PendingCheckpoint]) -> None:
+        for checkpoint in written:
+            if checkpoint.kind is CheckpointKind.END:
+                log.info("ended", saga_id=checkpoint.saga.saga_id, status=checkpoint.saga.state.status)
+        self.run([each.saga for each in written if each.kind is CheckpointKind.DECISION])
+
+    def _back_off(self, saga: ActiveSaga) -> float:
+        """Seconds to wait: doubled each time up to a cap, with jitter; not beyond the forward deadline."""
+        first, most = self._settings.retry_first_seconds, self._settings.retry_most_seconds
+        most = min(most, first * 2 ** min(saga.state.unanswered, 20))
+        seconds = random.uniform(first, max(first, most))  # noqa: S311
+        left = saga.seconds_to_deadline()
+        return min(seconds, left) if not saga.state.backward and left > 0 else seconds
