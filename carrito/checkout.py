@@ -13,7 +13,7 @@ from carrito import carts
 from carrito.config import Settings
 from carrito.domain import Beginning, PatternNotAvailable, Wish, total_minor
 from carrito.models import outbox
-from shared.batching.partition import unless_refused
+from shared.batching.partition import map_accepted
 from shared.errors import DomainError
 from shared.event_bus import CheckoutInitiated, Event, Item
 
@@ -28,7 +28,7 @@ def begin(
     `for_saga_service`: whether the service that shows these sagas begins them itself.
     """
     beginnings = [_beginning(cart_id, user_id, wish, settings, for_saga_service) for cart_id, user_id, wish in asked]
-    begun = unless_refused(beginnings, lambda fit: carts.begin_checkout(connection, fit, settings.currency))
+    begun = map_accepted(beginnings, lambda fit: carts.begin_checkout(connection, fit, settings.currency))
     events = [
         Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
         for cart in begun

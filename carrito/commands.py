@@ -26,7 +26,7 @@ from carrito.schemas import (
     OrderPath,
     VoidOut,
 )
-from shared.batching.partition import each_once, unless_refused
+from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
 from shared.http.answers import Answer, Outcome
 from shared.http.schemas import NoBody
@@ -106,7 +106,7 @@ def _with_sagas(
     """The outcomes of `act`; a saga that is not named is found by its order."""
     sagas = service.sagas_of(connection, [command.path.order_id for command in asked if command.body.saga_id is None])
     of_sagas = [_of_saga(command, sagas) for command in asked]
-    return unless_refused(of_sagas, lambda fit: each_once(fit, attrgetter("saga_id"), partial(act, connection)))
+    return map_accepted(of_sagas, lambda fit: in_unique_batches(fit, attrgetter("saga_id"), partial(act, connection)))
 
 
 def _of_saga(

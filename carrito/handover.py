@@ -19,9 +19,8 @@ import structlog
 
 from carrito.config import Settings
 from shared.fault_switches.header import current_fault, headers_of
+from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, Reply
-from shared.http.peer_refusal import relayed_if_there
-from shared.http.places import Places
 from shared.saga.states import SagaStatus, StepStatus
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
@@ -51,11 +50,11 @@ class Handover:
                 "/saga/choreography/checkout",
             ),
         }
-        self._places = Places("saga_orchestrator", places)
+        self._bulkhead = Bulkhead("saga_orchestrator", places)
 
     def place(self) -> AbstractContextManager[bool]:
         """A place to deliver from; False when all are taken."""
-        return self._places.take_if_free()
+        return self._bulkhead.enter_if_free()
 
     def has_turned_back(self, checkout: Mapping[Any, Any]) -> bool:
         """Whether the service that runs the checkout's saga says that it turned back; once it did, it stays so.
@@ -66,8 +65,8 @@ class Handover:
         if checkout["saga_pattern"] != "orchestrated":
             return False
         orchestrator, _ = self._ways_in["orchestrated"]
-        with self._places.take():
-            saga = relayed_if_there(orchestrator.get(f"/saga/{checkout['saga_id']}"))
+        with self._bulkhead.enter():
+            saga = orchestrator.get(f"/saga/{checkout['saga_id']}").success_body_if_found()
         if saga is None:
             return False
         undone = {StepStatus.COMPENSATING, StepStatus.COMPENSATED}

@@ -3,9 +3,8 @@
 from pydantic import SecretStr
 
 from carrito.domain import Product
+from shared.http.bulkhead import Bulkhead
 from shared.http.client import Peer
-from shared.http.peer_refusal import relayed
-from shared.http.places import Places
 from shared.money import to_minor
 
 
@@ -15,10 +14,10 @@ class Products:
     def __init__(self, base_url: str, service_token: SecretStr | None, places: int) -> None:
         """At most `places` requests wait for its answers at once; the others' threads stay free for other requests."""
         self._inventario = Peer("inventario", base_url, service_token)
-        self._places = Places("inventario", places)
+        self._bulkhead = Bulkhead("inventario", places)
 
     def get(self, product_id: int) -> Product:
-        """One product; raises `Relayed` (no such product) or one of `PEER_FAILED`."""
-        with self._places.take():
-            body = relayed(self._inventario.get(f"/api/products/{product_id}"))
+        """One product; raises `PeerRefused` (no such product) or one of `PEER_FAILED`."""
+        with self._bulkhead.enter():
+            body = self._inventario.get(f"/api/products/{product_id}").success_body()
         return Product(body["id"], body["name"], to_minor(body["price"]), body["available"])

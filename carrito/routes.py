@@ -37,7 +37,8 @@ from carrito.schemas import (
     StandingOut,
     VoidOut,
 )
-from shared.batching.coalescer import Together
+from shared.batching.coalescer import Coalescer
+from shared.batching.policy import BatchPolicy
 from shared.http.access import public, services_only
 from shared.http.answers import Answer, done, respond
 from shared.http.idempotency import answer, answer_once, answered_before
@@ -286,7 +287,7 @@ def _mark_handed_over(saga_ids: Sequence[UUID]) -> Sequence[None]:
 
 
 # Requests that come while others write share the next transaction; none waits for others to come.
-_handed_over: Together[UUID, None] = Together(_mark_handed_over, gather_seconds=0)
+_handed_over: Coalescer[UUID, None] = Coalescer(_mark_handed_over, BatchPolicy())
 
 
 def _accept(connection: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:

@@ -30,7 +30,7 @@ from carrito.domain import (
     unusable,
 )
 from carrito.models import barrier, orders
-from shared.batching.partition import each_once
+from shared.batching.partition import in_unique_batches
 from shared.database.connections import Row
 from shared.errors import DomainError
 from shared.saga.barrier import Entry, Undo
@@ -165,7 +165,9 @@ def _create_first(
     }
     unknown = [each for each in requests if each.saga_id not in known]
     create = partial(_create_without_checkout, connection, currency=currency)
-    outcomes |= zip((each.saga_id for each in unknown), each_once(unknown, attrgetter("cart_id"), create), strict=True)
+    outcomes |= zip(
+        (each.saga_id for each in unknown), in_unique_batches(unknown, attrgetter("cart_id"), create), strict=True
+    )
     barrier.refuse(
         connection, CREATE_ORDER, {each: found for each, found in outcomes.items() if isinstance(found, DomainError)}
     )

@@ -25,7 +25,7 @@ from pagos.domain import (
     wallet_account,
 )
 from pagos.models import payments, transfers, wallets
-from shared.batching.partition import each_once
+from shared.batching.partition import in_unique_batches
 from shared.database.connections import Row
 from shared.database.prepared import columns_of, prepared
 from shared.errors import DomainError
@@ -81,7 +81,7 @@ def charge(connection: Connection, charges: Sequence[Charge]) -> list[Row | Doma
 
     `PaymentIdTaken` when there is another payment with that id, or was by an earlier one of these charges.
     """
-    return each_once(charges, attrgetter("id"), lambda part: _charge(connection, part))
+    return in_unique_batches(charges, attrgetter("id"), lambda part: _charge(connection, part))
 
 
 def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, Row]:

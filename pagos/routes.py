@@ -27,7 +27,7 @@ from pagos.schemas import (
     UserPath,
     WalletOut,
 )
-from shared.batching.partition import each_once, unless_refused
+from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
 from shared.http.access import public, services_only, services_or_admin
 from shared.http.answers import Answer, Outcome, respond
@@ -164,7 +164,7 @@ def _refund_payments(
     sagas = service.sagas_of(connection, unnamed)
     refunds = [_refund(command, sagas) for command in asked]
     refund_some = partial(_refunded, connection, proven)
-    return unless_refused(refunds, lambda fit: each_once(fit, attrgetter("saga_id"), refund_some))
+    return map_accepted(refunds, lambda fit: in_unique_batches(fit, attrgetter("saga_id"), refund_some))
 
 
 def _refund(command: Command[RefundIn, PaymentPath], sagas: Mapping[UUID, UUID | DomainError]) -> Refund | DomainError:

@@ -8,16 +8,16 @@ if not __package__:  # imported from inside this folder: `cd saga_choreography &
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from saga_choreography.audit import audit
+from saga_choreography.coalesced_service import CoalescedService
 from saga_choreography.config import Settings
-from saga_choreography.grouped import Grouped
 from saga_choreography.metrics import LiveSagas
 from saga_choreography.models import db
 from saga_choreography.purges import PURGES
 from saga_choreography.recording import ENDS
 from saga_choreography.routes import routes
 from saga_choreography.source import SOURCE
-from shared.http.carrito_client import Carts
-from shared.http.long_poll import Endings
+from shared.http.carrito_client import CarritoClient
+from shared.http.long_poll import CompletionNotifier
 from shared.http.service_app import ServiceApp, create_service_app
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
@@ -35,11 +35,11 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.config["LIMITS"] = settings.limits
     service_app.config["RABBITMQ_URL"] = settings.rabbitmq_url
     service_app.config["MOST_WAIT"] = settings.most_wait_seconds
-    service_app.extensions["grouped"] = Grouped(settings.limits)
-    service_app.extensions["carts"] = Carts(
+    service_app.extensions["coalesced_service"] = CoalescedService(settings.limits)
+    service_app.extensions["carrito_client"] = CarritoClient(
         settings.carrito_service_url, settings.service_token, "choreographed", settings.carrito_places
     )
-    service_app.extensions["endings"] = Endings(settings.database_url, ENDS, settings.waiting_places)
+    service_app.extensions["completions"] = CompletionNotifier(settings.database_url, ENDS, settings.waiting_places)
     service_app.extensions["changes"] = ChangeFeed(SOURCE, settings.watching_places, settings.most_wait_seconds)
     service_app.extensions["metrics"].register(LiveSagas())
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))

@@ -6,8 +6,8 @@ from flask import Response, current_app, request
 from flask_openapi import APIBlueprint
 
 from saga_choreography import dead_letters, service
+from saga_choreography.coalesced_service import CoalescedService
 from saga_choreography.domain import Cancellation, Checkout, Resend
-from saga_choreography.grouped import Grouped
 from saga_choreography.letter_filter import LetterFilter
 from saga_choreography.models import db
 from saga_choreography.schemas import (
@@ -23,9 +23,9 @@ from saga_choreography.source import SOURCE
 from saga_choreography.timeline import timeline_out
 from shared.http.access import Who, admin_only, public, require
 from shared.http.answers import Answer, respond
-from shared.http.carrito_client import Carts
+from shared.http.carrito_client import CarritoClient
 from shared.http.idempotency import request_key
-from shared.http.long_poll import Endings, Place, preferred_wait
+from shared.http.long_poll import CompletionNotifier, Waiter, preferred_wait
 from shared.http.openapi import begins_saga, problem
 from shared.saga.api import add_endpoints
 from shared.saga.states import ENDED
@@ -65,14 +65,14 @@ def checkout(body: CheckoutIn) -> Response:
     """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
     begun = _begun(body)
     headers = {"Location": f"/saga/choreography/{begun.saga_id}"}
-    with _endings().place(begun.saga_id, _preferred_wait()) as place:
-        status = _grouped().register(begun)
-        if place is None:
+    with _completions().waiter(begun.saga_id, _preferred_wait()) as waiter:
+        status = _coalesced().register(begun)
+        if waiter is None:
             return respond(Answer(AcceptedOut(**vars(begun)), 202, headers))
         if status not in ENDED:
-            place.wait()
-        saga = _until_ended(place, begun.saga_id)
-    headers["Preference-Applied"] = f"wait={place.seconds:g}"
+            waiter.wait()
+        saga = _until_ended(waiter, begun.saga_id)
+    headers["Preference-Applied"] = f"wait={waiter.seconds:g}"
     return respond(Answer(saga, 200 if saga.status in ENDED else 202, headers))
 
 
@@ -136,8 +136,8 @@ def compensate(path: SagaPath, body: OperatorIn) -> Response:
     wish = Cancellation(body.reason, body.by, trace=traceparent(request.headers.get("traceparent")))
     with db.transaction() as connection:
         row = service.compensate(connection, path.saga_id, wish, current_app.config["LIMITS"])
-    with _endings().place(path.saga_id, _preferred_wait()) as place:
-        saga = saga_out(row) if place is None else _until_ended(place, path.saga_id)
+    with _completions().waiter(path.saga_id, _preferred_wait()) as waiter:
+        saga = saga_out(row) if waiter is None else _until_ended(waiter, path.saga_id)
     return respond(Answer(saga, 202, {"Location": f"/saga/choreography/{path.saga_id}"}))
 
 
@@ -158,12 +158,12 @@ def retry(path: SagaPath, body: OperatorIn) -> Response:
 def _begun(body: CheckoutIn) -> Checkout:
     """The checkout that carrito began, or begins now for us; what it is about is carrito's to say."""
     request_key()  # refused if it is none, also where it isn't needed
-    carts: Carts = current_app.extensions["carts"]
+    carrito: CarritoClient = current_app.extensions["carrito_client"]
     if body.saga_id is not None:
         require(Who.SERVICES)
-        carts.find_checkout(body, body.saga_id)
+        carrito.find_checkout(body, body.saga_id)
         return checkout_of(body, body.saga_id)
-    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
+    cart = carrito.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
     return checkout_of(body, UUID(cart["saga_id"]))
 
 
@@ -171,17 +171,17 @@ def _preferred_wait() -> float:
     return preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
 
 
-def _until_ended(place: Place, saga_id: UUID) -> SagaOut:
-    return place.until(lambda: _view(saga_id), lambda saga: saga.status in ENDED)
+def _until_ended(waiter: Waiter, saga_id: UUID) -> SagaOut:
+    return waiter.poll(lambda: _view(saga_id), lambda saga: saga.status in ENDED)
 
 
 def _view(saga_id: UUID) -> SagaOut:
-    return saga_out(_grouped().get(saga_id))
+    return saga_out(_coalesced().get(saga_id))
 
 
-def _endings() -> Endings:
-    return current_app.extensions["endings"]  # type: ignore[no-any-return]
+def _completions() -> CompletionNotifier:
+    return current_app.extensions["completions"]  # type: ignore[no-any-return]
 
 
-def _grouped() -> Grouped:
-    return current_app.extensions["grouped"]  # type: ignore[no-any-return]
+def _coalesced() -> CoalescedService:
+    return current_app.extensions["coalesced_service"]  # type: ignore[no-any-return]

@@ -7,8 +7,8 @@ from flask_openapi import APIBlueprint
 from sqlalchemy import Connection
 
 from saga_orchestrator import service
+from saga_orchestrator.coalesced_service import CoalescedService
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.grouped import Grouped
 from saga_orchestrator.models import db
 from saga_orchestrator.schemas import checkout_of, saga_out
 from saga_orchestrator.source import SOURCE
@@ -16,9 +16,9 @@ from saga_orchestrator.timeline import timeline_out
 from shared.database.connections import Row
 from shared.http.access import Who, admin_only, public, require
 from shared.http.answers import Answer, respond
-from shared.http.carrito_client import Carts
+from shared.http.carrito_client import CarritoClient
 from shared.http.idempotency import request_key
-from shared.http.long_poll import Endings, preferred_wait
+from shared.http.long_poll import CompletionNotifier, preferred_wait
 from shared.http.openapi import begins_saga, problem
 from shared.saga.api import add_endpoints
 from shared.saga.states import ENDED
@@ -56,14 +56,14 @@ def checkout(body: CheckoutIn) -> Response:
     """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
     begun = _begun(body)
     headers = {"Location": f"/saga/{begun.saga_id}"}
-    with _endings().place(begun.saga_id, _preferred_wait()) as place:
-        is_new = _grouped().accept(begun)
-        if place is None:
+    with _completions().waiter(begun.saga_id, _preferred_wait()) as waiter:
+        is_new = _coalesced().accept(begun)
+        if waiter is None:
             return respond(Answer(AcceptedOut(**vars(begun)), 202, headers))
         if is_new:
-            place.wait()
-        saga = place.until(lambda: _view(begun.saga_id), lambda saga: saga.status in ENDED)
-    headers["Preference-Applied"] = f"wait={place.seconds:g}"
+            waiter.wait()
+        saga = waiter.poll(lambda: _view(begun.saga_id), lambda saga: saga.status in ENDED)
+    headers["Preference-Applied"] = f"wait={waiter.seconds:g}"
     return respond(Answer(saga, 200 if saga.status in ENDED else 202, headers))
 
 
@@ -97,9 +97,9 @@ def compensate(path: SagaPath, body: OperatorIn) -> Response:
     """A running saga turns back, a completed one is undone in full; repeated, it does nothing more."""
     with db.transaction() as connection:
         saga = _view_of(connection, service.compensate(connection, path.saga_id, body.reason, body.by))
-    with _endings().place(path.saga_id, _preferred_wait()) as place:
-        if place is not None:
-            saga = place.until(lambda: _view(path.saga_id), lambda saga: saga.status in ENDED)
+    with _completions().waiter(path.saga_id, _preferred_wait()) as waiter:
+        if waiter is not None:
+            saga = waiter.poll(lambda: _view(path.saga_id), lambda saga: saga.status in ENDED)
     return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))
 
 
@@ -119,11 +119,11 @@ def retry(path: SagaPath, body: OperatorIn) -> Response:
 def _begun(body: CheckoutIn) -> Checkout:
     """The checkout that carrito began, or begins now for us; what it is about is carrito's to say."""
     request_key()  # refused if it is none, also where it isn't needed
-    carts: Carts = current_app.extensions["carts"]
+    carrito: CarritoClient = current_app.extensions["carrito_client"]
     if body.saga_id is not None:
         require(Who.SERVICES)
-        return checkout_of(body, body.saga_id, carts.find_checkout(body, body.saga_id))
-    cart = carts.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
+        return checkout_of(body, body.saga_id, carrito.find_checkout(body, body.saga_id))
+    cart = carrito.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
     return checkout_of(body, UUID(cart["saga_id"]), cart)
 
 
@@ -131,16 +131,16 @@ def _preferred_wait() -> float:
     return preferred_wait(request.headers.get("Prefer", ""), current_app.config["MOST_WAIT"])
 
 
-def _endings() -> Endings:
-    return current_app.extensions["endings"]  # type: ignore[no-any-return]
+def _completions() -> CompletionNotifier:
+    return current_app.extensions["completions"]  # type: ignore[no-any-return]
 
 
-def _grouped() -> Grouped:
-    return current_app.extensions["grouped"]  # type: ignore[no-any-return]
+def _coalesced() -> CoalescedService:
+    return current_app.extensions["coalesced_service"]  # type: ignore[no-any-return]
 
 
 def _view(saga_id: UUID) -> SagaOut:
-    return saga_out(*_grouped().get(saga_id))
+    return saga_out(*_coalesced().get(saga_id))
 
 
 def _view_of(connection: Connection, row: Row) -> SagaOut:

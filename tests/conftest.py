@@ -160,8 +160,8 @@ def _client(name: str, database_url: str, settings: dict[str, Any]) -> FlaskClie
 
 
 def _dispose(client: FlaskClient) -> None:
-    if "endings" in client.application.extensions:
-        client.application.extensions["endings"].close()
+    if "completions" in client.application.extensions:
+        client.application.extensions["completions"].close()
     with client.application.app_context():
         client.application.extensions["sqlalchemy"].engine.dispose()
 

@@ -1,1 +1,1 @@
-"""What waits for the same thing is done together (micro-batches, group commit)."""
+"""Batching: items that arrive while others are processed are processed together (group commit, micro-batches)."""

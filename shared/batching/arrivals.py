@@ -1,12 +1,12 @@
-"""How many come together under load, and so how many are worth waiting for."""
+"""An estimate of how many items arrive together, and so of how many are worth waiting for."""
 
 
-class Crowd:
-    """How many came lately: one that comes alone after many is soon not kept waiting any more."""
+class ArrivalEstimate:
+    """The size of the latest batches. It rises at once and halves with each smaller batch, as when load falls."""
 
     def __init__(self) -> None:
         self.expected = 1
 
-    def came(self, count: int) -> None:
-        """So many came together this time."""
+    def observe(self, count: int) -> None:
+        """Take the number of items that were waiting when a batch was closed."""
         self.expected = max(count, self.expected // 2)

@@ -1,86 +1,95 @@
-"""Calls of many threads that come while one is under way are answered by the next one, all at once."""
+"""Group commit for concurrent callers: calls that arrive while one batch is processed form the next batch."""
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from shared.batching.arrivals import Crowd
+from shared.batching.arrivals import ArrivalEstimate
+from shared.batching.policy import BatchPolicy
 from shared.database.connections import is_unavailable
 from shared.errors import DomainError
 
-GATHER_SECONDS = 0.03  # about what a checkout's first steps take: see docs/decisions/0008
+# Of HTTP requests: about what the first steps of a checkout take (docs/decisions/0008).
+REQUESTS = BatchPolicy(max_wait=0.03)
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(eq=False)
-class _Asked(Generic[T, R]):
+class _Call(Generic[T, R]):
     item: T
     results: Sequence[R] = ()
     error: Exception | None = None
 
     @property
-    def answered(self) -> bool:
+    def is_done(self) -> bool:
         return bool(self.results) or self.error is not None
 
 
-class Together(Generic[T, R]):
-    """A function of one item, made of one that takes many: whoever comes first does the work of all who wait.
+class Coalescer(Generic[T, R]):
+    """Makes a function of one item out of a function of many items. Callers' threads do the work; there is no other.
 
-    As a database commits its transactions in groups: the more there is to do, the less each costs, and who comes
-    alone does not wait. Where many came together lately, the first of the next ones waits a moment for as many.
+    The first caller processes its own item at once. Callers that arrive meanwhile wait, and one of them processes all
+    that wait by then, as one batch. When the latest batches were large, that caller waits up to `policy.max_wait`
+    seconds for as many callers again.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[T]], Sequence[R | DomainError]], gather_seconds: float = GATHER_SECONDS
+        self, work: Callable[[Sequence[T]], Sequence[R | DomainError]], policy: BatchPolicy = REQUESTS
     ) -> None:
-        """`work` returns a result or a domain error for each item; no moment is longer than `gather_seconds`.
+        """`work` returns a result or a domain error for each item, in order.
 
-        When it raises, each item is tried on its own, unless the database is away.
+        When it raises, each item of the batch is tried alone, unless the database is unavailable.
         """
         self._work = work
-        self._gather_seconds = gather_seconds
-        self._crowd = Crowd()
-        self._waiting: list[_Asked[T, R]] = []
-        self._lock = threading.Condition()
+        self._policy = policy
+        self._arrivals = ArrivalEstimate()
+        self._waiting: list[_Call[T, R]] = []
+        self._arrived = threading.Condition()
         self._turn = threading.Lock()
 
     def __call__(self, item: T) -> R:
-        """The item's result; raises what `work` returns or raises as its error."""
-        asked: _Asked[T, R] = _Asked(item)
-        with self._lock:
-            self._waiting.append(asked)
-            self._lock.notify()
+        """Return the item's result; raise the error that `work` returned or raised for it."""
+        call: _Call[T, R] = _Call(item)
+        with self._arrived:
+            self._waiting.append(call)
+            self._arrived.notify()
         with self._turn:
-            if not asked.answered:
-                self._answer_all()
-        if asked.error is not None:
-            raise asked.error
-        return asked.results[0]
+            while not call.is_done:
+                self._process(self._next_batch())
+        if call.error is not None:
+            raise call.error
+        return call.results[0]
 
-    def _answer_all(self) -> None:
-        with self._lock:
-            self._lock.wait_for(lambda: len(self._waiting) >= self._crowd.expected, self._gather_seconds)
-            waiting, self._waiting = self._waiting, []
-            self._crowd.came(len(waiting))
-        if not self._answer(waiting):
-            for asked in waiting:
-                self._answer([asked])
+    def _next_batch(self) -> list[_Call[T, R]]:
+        with self._arrived:
+            self._arrived.wait_for(
+                lambda: self._policy.is_full(len(self._waiting), self._arrivals.expected), self._policy.max_wait
+            )
+            self._arrivals.observe(len(self._waiting))
+            batch = self._waiting[: self._policy.max_size]
+            del self._waiting[: len(batch)]
+            return batch
 
-    def _answer(self, waiting: Sequence[_Asked[T, R]]) -> bool:
-        """Whether each has its result, or its error."""
+    def _process(self, batch: Sequence[_Call[T, R]]) -> None:
+        if not self._try(batch):
+            for call in batch:
+                self._try([call])
+
+    def _try(self, batch: Sequence[_Call[T, R]]) -> bool:
+        """Process these; return False when the batch failed and its calls are to be tried one by one."""
         try:
-            results = self._work([asked.item for asked in waiting])
+            results = self._work([call.item for call in batch])
         except Exception as error:
-            if len(waiting) > 1 and not is_unavailable(error):
+            if len(batch) > 1 and not is_unavailable(error):
                 return False
-            for asked in waiting:
-                asked.error = error
+            for call in batch:
+                call.error = error
         else:
-            for asked, result in zip(waiting, results, strict=True):
+            for call, result in zip(batch, results, strict=True):
                 if isinstance(result, DomainError):
-                    asked.error = result
+                    call.error = result
                 else:
-                    asked.results = (result,)
+                    call.results = (result,)
         return True

@@ -1,4 +1,4 @@
-"""Splitting what goes together into parts that one call can take."""
+"""Splits a batch into parts that one call may process."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -10,8 +10,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def rounds(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[list[Item]]:
-    """The items in as few lists as hold each key once at most; those of one key come in their own order."""
+def partition_unique(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[list[Item]]:
+    """Split the items into the fewest lists that each have a key at most once; items of one key keep their order."""
     seen = defaultdict[Hashable, int](int)
     parts: list[list[Item]] = []
     for item in items:
@@ -23,10 +23,10 @@ def rounds(items: Iterable[Item], key: Callable[[Item], Hashable]) -> Iterator[l
     yield from parts
 
 
-def each_once(
+def in_unique_batches(
     items: Iterable[Item], key: Callable[[Item], Hashable], act: Callable[[list[Item]], Iterable[Result]]
 ) -> list[Result]:
-    """What `act` returns for each item, when it can take a key only once: it is called again from where one recurs."""
+    """Call `act` with runs of items in which no key recurs; return its result for each item, in the items' order."""
     results: list[Result] = []
     part: dict[Hashable, Item] = {}
     for item in items:
@@ -37,9 +37,9 @@ def each_once(
     return [*results, *act(list(part.values()))] if part else results
 
 
-def unless_refused(
+def map_accepted(
     items: Sequence[Item | DomainError], act: Callable[[list[Item]], Iterable[Result]]
 ) -> list[Result | DomainError]:
-    """What `act` returns for each item, and the refusal of each that was refused already, in their order."""
-    acted = iter(act([item for item in items if not isinstance(item, DomainError)]))
-    return [item if isinstance(item, DomainError) else next(acted) for item in items]
+    """Replace each item by what `act` returns for it, and leave each refusal (a domain error) where it is."""
+    results = iter(act([item for item in items if not isinstance(item, DomainError)]))
+    return [item if isinstance(item, DomainError) else next(results) for item in items]

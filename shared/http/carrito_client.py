@@ -1,90 +1,100 @@
-"""carrito, as the way into a saga needs it: it freezes the cart, names the saga, refuses what can't be checked out."""
+"""Client of carrito for the two saga services: it freezes a cart, which begins a checkout, and names the saga."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
 
-from shared.batching.coalescer import Together
+from shared.batching.coalescer import REQUESTS, Coalescer
 from shared.errors import DomainError
 from shared.fault_switches.header import current_fault, headers_of
-from shared.http.client import PEER_FAILED, Peer, Reply
-from shared.http.peer_refusal import Relayed, relayed
-from shared.http.places import Places
+from shared.http.bulkhead import Bulkhead
+from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply
 from shared.saga.repetition import contradiction
 from shared.saga.views import CheckoutIn
 from shared.trace import traceparent
 
-Asked = tuple[str, Mapping[str, Any], str | None]  # the path of a cart's checkout, the body, and the saga's faults
-MOST = 50  # carts in one request
+MAX_CARTS = 50  # in one request
+FrozenCart = Mapping[str, Any]  # carrito's answer: the frozen cart and the ids of its saga
 
 
-class Carts:
-    """carrito's part in the beginning of a checkout. Requests that come at the same time ask for it together."""
+@dataclass(frozen=True)
+class _CheckoutRequest:
+    path: str
+    body: Mapping[str, Any]
+    fault: str | None  # the faults that are to happen to the saga
 
-    def __init__(self, base_url: str, service_token: SecretStr | None, saga_pattern: str, places: int) -> None:
-        """At most `places` requests wait for its answers at once; the others' threads stay free for other requests."""
-        self._places = Places("carrito", places)
+    @property
+    def command(self) -> dict[str, Any]:
+        """The request as one of `POST /saga-commands`."""
+        return {"path": self.path, "body": self.body, **({} if self.fault is None else {"fault": self.fault})}
+
+
+class CarritoClient:
+    """What a saga service needs of carrito. Concurrent requests to freeze carts are coalesced."""
+
+    def __init__(self, base_url: str, service_token: SecretStr | None, saga_pattern: str, max_concurrent: int) -> None:
+        """At most `max_concurrent` requests wait for carrito; other threads stay free for other requests."""
+        self._bulkhead = Bulkhead("carrito", max_concurrent)
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
-        self._begin: Together[Asked, Mapping[str, Any]] = Together(self._begin_all)
+        self._freeze: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(
+            self._freeze_all, replace(REQUESTS, max_size=MAX_CARTS)
+        )
 
-    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> Mapping[str, Any]:
-        """The cart, frozen for the saga that it names; repeated under an Idempotency-Key, the same one.
+    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCart:
+        """Freeze the cart for a new saga, which carrito names; under the same Idempotency-Key, for the same saga.
 
-        `key` and `trace` are headers of the request. Raises `Relayed` with carrito's own answer when it refuses, one of
-        `PEER_FAILED` when there is none.
+        `key` and `trace` are headers of the request. Raises `PeerRefused` with carrito's own problem when it refuses,
+        one of `PEER_FAILED` when it does not answer.
         """
         path = f"/carts/{body.cart_id}/checkout"
-        wish = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
-        with self._places.take():
+        freeze = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
+        with self._bulkhead.enter():
             if key is None:
-                return self._begin((path, {**wish, "traceparent": traceparent(trace)}, current_fault()))
+                return self._freeze(
+                    _CheckoutRequest(path, {**freeze, "traceparent": traceparent(trace)}, current_fault())
+                )
             headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
             headers |= headers_of(current_fault())
-            return relayed(self._carrito.post(path, wish, headers))
+            return self._carrito.post(path, freeze, headers).success_body()
 
-    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> Mapping[str, Any]:
-        """What carrito froze for the saga, with which the request must agree.
+    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCart:
+        """Return what carrito froze for this saga, and check that the request agrees with it.
 
-        Raises `RepeatedOtherwise` when it does not, `Relayed` when carrito froze nothing for this saga, one of
-        `PEER_FAILED` when it does not answer.
+        Raises `RepeatedOtherwise` when it does not agree, `PeerRefused` when carrito froze nothing for this saga, one
+        of `PEER_FAILED` when carrito does not answer.
         """
-        with self._places.take():
-            frozen = relayed(self._carrito.get(f"/checkouts/{saga_id}"))
-        asked = {
+        with self._bulkhead.enter():
+            frozen = self._carrito.get(f"/checkouts/{saga_id}").success_body()
+        requested = {
             **body.model_dump(exclude={"saga_id"}),
             "cart_id": str(body.cart_id),
             "saga_pattern": self._saga_pattern,
         }
-        wrong = contradiction(saga_id, "the checkout", {**frozen, "saga_pattern": frozen["saga_pattern"] or ""}, asked)
+        known = {**frozen, "saga_pattern": frozen["saga_pattern"] or ""}
+        wrong = contradiction(saga_id, "the checkout", known, requested)
         if wrong is not None:
             raise wrong
         return frozen
 
-    def _begin_all(self, asked: Sequence[Asked]) -> list[Mapping[str, Any] | DomainError]:
-        parts = [asked[start : start + MOST] for start in range(0, len(asked), MOST)]
-        return [begun for part in parts for begun in self._begin_some(part)]
-
-    def _begin_some(self, asked: Sequence[Asked]) -> list[Mapping[str, Any] | DomainError]:
-        """All at once; without an answer they may all be frozen, so none is asked for again."""
+    def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[FrozenCart | DomainError]:
+        """Freeze all of these by one request; when it gets no answer, each may be frozen, and none is repeated."""
         try:
-            if len(asked) == 1:
-                [(path, body, fault)] = asked
-                return [_begun(self._carrito.post(path, body, headers_of(fault)))]
-            commands = [
-                {"path": path, "body": body, **({} if fault is None else {"fault": fault})}
-                for path, body, fault in asked
-            ]
-            answer = relayed(self._carrito.post("/saga-commands", {"commands": commands}))
-            return [_begun(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
+            if len(requests) == 1:
+                [one] = requests
+                return [_result_of(self._carrito.post(one.path, one.body, headers_of(one.fault)))]
+            body = {"commands": [each.command for each in requests]}
+            answer = self._carrito.post("/saga-commands", body).success_body()
+            return [_result_of(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
         except PEER_FAILED as error:
-            return [error] * len(asked)
+            return [error] * len(requests)
 
 
-def _begun(reply: Reply) -> Mapping[str, Any] | DomainError:
+def _result_of(reply: Reply) -> FrozenCart | DomainError:
     try:
-        return relayed(reply)
-    except (Relayed, *PEER_FAILED) as error:
+        return reply.success_body()
+    except (PeerRefused, *PEER_FAILED) as error:
         return error

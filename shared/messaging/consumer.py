@@ -14,8 +14,8 @@ from itertools import chain
 import structlog
 from sqlalchemy import Connection
 
-from shared.batching.arrivals import Crowd
-from shared.batching.partition import rounds
+from shared.batching.arrivals import ArrivalEstimate
+from shared.batching.partition import partition_unique
 from shared.database.connections import Database, is_unavailable
 from shared.database.sqlstate import is_held_up
 from shared.event_bus import Event
@@ -53,7 +53,7 @@ def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
     for delivery in batch:
         of_type[type(delivery.known.payload)].append(delivery)
     for deliveries in of_type.values():
-        yield from rounds(deliveries, lambda delivery: delivery.known.saga_id)
+        yield from partition_unique(deliveries, lambda delivery: delivery.known.saga_id)
 
 
 def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
@@ -70,14 +70,14 @@ def as_many_as_lately(waiting: Sequence[Delivery], expected: int) -> bool:
 class Part:
     """A service's part in the choreography: what it does with events, and where it stages those that follow.
 
-    Until there are enough it waits for more, though never longer than `gather_seconds`.
+    Until there are enough it waits for more, though never longer than `max_wait`.
     """
 
     outbox: Outbox
     handle: Handle
     split: Split = by_type
     enough: Enough = as_many_as_lately
-    gather_seconds: float = GATHER_SECONDS
+    max_wait: float = GATHER_SECONDS
     faults: MessageFaults | None = None  # what it suffers on purpose, where that can be switched on
 
 
@@ -92,7 +92,7 @@ class Consumer:
         self._db, self._part, self._bus, self._loop, self._publisher = db, part, bus, loop, publisher
         self.told = False  # that something may have been switched on or off
         self._alone = deque[Delivery]()
-        self._crowd = Crowd()
+        self._arrivals = ArrivalEstimate()
 
     @property
     def due(self) -> bool:
@@ -103,7 +103,7 @@ class Consumer:
     def should_wait(self) -> bool:
         """Whether more messages should come first, for the moment that the service's part allows."""
         waiting = self._bus.deliveries
-        return bool(waiting) and not self._part.enough(waiting, self._crowd.expected)
+        return bool(waiting) and not self._part.enough(waiting, self._arrivals.expected)
 
     def look(self) -> None:
         """See what was switched, if there may be something; here, nothing can be."""
@@ -138,7 +138,7 @@ class Consumer:
         """Up to `BATCH` messages, in parts for a transaction each; then one of those to be tried alone."""
         waiting = self._bus.deliveries
         if waiting:
-            self._crowd.came(len(waiting))
+            self._arrivals.observe(len(waiting))
         taken = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
         known = [delivery for delivery in taken if self._read(delivery)]
         self._alone.extend(delivery for delivery in known if delivery.apart)

@@ -19,7 +19,7 @@ from flask_openapi import APIBlueprint
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import Connection
 
-from shared.batching.partition import rounds
+from shared.batching.partition import partition_unique
 from shared.database.connections import Database, is_unavailable
 from shared.errors import DomainError, NotFound
 from shared.fault_switches.commands import EXTENSION, CommandFaults
@@ -181,7 +181,7 @@ class Commands:
             else:
                 fitting[command.endpoint].append(command)
         for endpoint, of_endpoint in fitting.items():
-            for together in rounds(of_endpoint, _Asked.key):
+            for together in partition_unique(of_endpoint, _Asked.key):
                 found = self._together(endpoint.run, [one.command for one in together])
                 outcomes |= {one.number: outcome for one, outcome in zip(together, found, strict=True)}
         return [outcomes[number] for number in range(len(asked))]

@@ -14,9 +14,8 @@ from pydantic import SecretStr
 
 from shared.errors import Conflict
 from shared.http.answers import Outcome
+from shared.http.bulkhead import Bulkhead
 from shared.http.client import Peer
-from shared.http.peer_refusal import relayed_if_there
-from shared.http.places import Places
 
 Asked = TypeVar("Asked")
 MayBeUndone = Callable[[Sequence[UUID]], Collection[UUID]]  # which of these sagas' steps may be undone
@@ -58,7 +57,7 @@ class Standing:
     def __init__(self, carrito_url: str, service_token: SecretStr | None) -> None:
         """Without a URL there is no carrito, and whoever asks for a step to be undone is believed."""
         self._carrito = Peer("carrito", carrito_url, service_token) if carrito_url else None
-        self._places = Places("carrito", PLACES)
+        self._bulkhead = Bulkhead("carrito", PLACES)
 
     def of(self, saga_id: UUID) -> bool:
         """Whether the saga stands; one that never had a cart does not.
@@ -67,8 +66,8 @@ class Standing:
         """
         if self._carrito is None:
             return False
-        with self._places.take():
-            standing = relayed_if_there(self._carrito.get(f"/checkouts/{saga_id}/standing"))
+        with self._bulkhead.enter():
+            standing = self._carrito.get(f"/checkouts/{saga_id}/standing").success_body_if_found()
         return standing is not None and bool(standing["stands"])
 
 

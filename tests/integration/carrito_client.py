@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from carrito.domain import Product
 from carrito.handover import Handover
-from shared.http.peer_refusal import Relayed
+from shared.http.client import PeerRefused
 from shared.ids import new_id
 from tests.integration.api_client import ApiClient, body_of
 
@@ -21,7 +21,7 @@ class Catalogue:
 
     def get(self, product_id: int) -> Product:
         if product_id > 3:
-            raise Relayed(
+            raise PeerRefused(
                 {"type": "/problems/product-not-found", "title": "No such product", "status": 404, "detail": "?"}
             )
         return Product(product_id, f"product {product_id}", 250 * product_id, 10)

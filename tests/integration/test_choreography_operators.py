@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
+from saga_choreography.coalesced_service import CoalescedService
 from saga_choreography.domain import Limits
-from saga_choreography.grouped import Grouped
 from saga_choreography.recording import LOCK
 from shared.event_bus import CheckoutCancelRequested, SagaResendRequested
-from shared.http.peer_refusal import Relayed
+from shared.http.client import PeerRefused
 from shared.ids import new_id
 from shared.saga.views import CheckoutIn
 from shared.testing import concurrently, wait_until
@@ -35,7 +35,9 @@ class FrozenCarts:
     def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> Mapping[str, Any]:
         del trace
         if body.cart_id != self._open or (self._sagas and key not in self._sagas):
-            raise Relayed({"type": "/problems/cart-not-open", "title": "no", "status": 409, "detail": "it is not open"})
+            raise PeerRefused(
+                {"type": "/problems/cart-not-open", "title": "no", "status": 409, "detail": "it is not open"}
+            )
         return {"saga_id": str(self._sagas.setdefault(key, new_id()))}
 
 
@@ -50,7 +52,7 @@ class AnyCheckout:
 @pytest.fixture
 def window(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Window:
     client = service_client("saga_choreography", database_url=fresh_database_url)
-    client.application.extensions["carts"] = AnyCheckout()
+    client.application.extensions["carrito_client"] = AnyCheckout()
     return Window(client)
 
 
@@ -63,7 +65,7 @@ def wish(cart_id: UUID, **more: Any) -> dict[str, Any]:
 
 def test_a_checkout_is_seen_before_anything_has_happened(window: Window) -> None:
     story = Story()
-    window.client.application.extensions["carts"] = FrozenCarts(story.cart_id)
+    window.client.application.extensions["carrito_client"] = FrozenCarts(story.cart_id)
     response = window.post(f"{ROOT}/checkout", wish(story.cart_id), key="once")
     accepted = body_of(response)
     assert response.status_code == 202
@@ -271,7 +273,7 @@ def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_p
 ) -> None:
     window.limits = Limits(AT_ONCE, NEVER, NEVER)
     story = Story()
-    window.client.application.extensions["grouped"] = Grouped(window.limits)
+    window.client.application.extensions["coalesced_service"] = CoalescedService(window.limits)
     window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
     window.record(story.events(*names))
     concurrently(*[window.watch] * 4)

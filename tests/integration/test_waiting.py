@@ -2,7 +2,7 @@
 
 from sqlalchemy import create_engine, text
 
-from shared.http.long_poll import Endings
+from shared.http.long_poll import CompletionNotifier
 from shared.ids import new_id
 from shared.testing import wait_until
 
@@ -17,9 +17,11 @@ def test_who_listens_no_more_has_no_connection_and_no_thread(fresh_database_url:
         with engine.connect() as connection:
             return int(connection.scalar(LISTENING))
 
-    endings = Endings(fresh_database_url, "some_ends", places=1)
-    assert endings.wait(new_id(), 0.01, ended=lambda: False)
+    completions = CompletionNotifier(fresh_database_url, "some_ends", max_waiters=1)
+    with completions.waiter(new_id(), 0.01) as waiter:
+        assert waiter is not None
+        assert waiter.poll(lambda: "running", lambda status: status == "ended") == "running"
     wait_until(listening, "it listens", LONG)
-    endings.close()
+    completions.close()
     wait_until(lambda: not listening(), "it listens no more", LONG)
     engine.dispose()

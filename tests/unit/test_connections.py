@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from shared.config import ROOT
-from shared.database.listen import Listener, Stop
+from shared.database.listen import Listener, ShutdownSignal
 from shared.messaging.event_worker import EventWorker
 from shared.process import worker
 from stack import postgres
@@ -40,8 +40,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Flask, list[
     """The app of each worker that would start, and the jobs that it would run, each in a thread."""
     would_run: list[tuple[Flask, list[Any]]] = []
     monkeypatch.setattr(worker, "run_all", lambda app, _, *jobs: would_run.append((app, list(jobs))))
-    stop = Stop()
-    monkeypatch.setattr(Stop, "on_signals", lambda: stop)
+    stop = ShutdownSignal()
+    monkeypatch.setattr(ShutdownSignal, "on_signals", lambda: stop)
     yield would_run
     for job in (job for _, jobs in would_run for job in jobs):
         events = getattr(job, "__self__", None)
@@ -71,7 +71,7 @@ def most_of(process: Process, monkeypatch: pytest.MonkeyPatch, listeners: list[L
     monkeypatch.setattr(module, "Settings", lambda: settings)
     module.main()
     app, jobs = started[-1]
-    unused = "endings" in app.extensions  # its listener is for requests that wait: no worker has any
+    unused = "completions" in app.extensions  # its listener is for requests that wait: no worker has any
     return (pool_of(app) if pool_of(app) < settings.web_threads else len(jobs)) + len(listeners) - unused
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.batching.partition import each_once, rounds, unless_refused
+from shared.batching.partition import in_unique_batches, map_accepted, partition_unique
 from shared.errors import Conflict, DomainError
 
 items = st.lists(st.tuples(st.integers(0, 3), st.integers()))
@@ -16,20 +16,24 @@ def key(item: tuple[int, int]) -> int:
 
 
 def test_items_of_different_keys_stay_together_in_their_order() -> None:
-    assert list(rounds([(2, 0), (1, 0), (3, 0)], key)) == [[(2, 0), (1, 0), (3, 0)]]
+    assert list(partition_unique([(2, 0), (1, 0), (3, 0)], key)) == [[(2, 0), (1, 0), (3, 0)]]
 
 
 def test_a_key_that_comes_again_waits_for_the_next_part() -> None:
-    assert list(rounds([(1, 1), (2, 1), (1, 2), (1, 3), (2, 2)], key)) == [[(1, 1), (2, 1)], [(1, 2), (2, 2)], [(1, 3)]]
+    assert list(partition_unique([(1, 1), (2, 1), (1, 2), (1, 3), (2, 2)], key)) == [
+        [(1, 1), (2, 1)],
+        [(1, 2), (2, 2)],
+        [(1, 3)],
+    ]
 
 
 def test_nothing_makes_no_parts() -> None:
-    assert list(rounds([], key)) == []
+    assert list(partition_unique([], key)) == []
 
 
 @given(items)
 def test_nothing_is_lost_and_each_key_keeps_its_order(given_items: list[tuple[int, int]]) -> None:
-    parts = list(rounds(given_items, key))
+    parts = list(partition_unique(given_items, key))
     assert all(len({key(item) for item in part}) == len(part) for part in parts)
     assert len(parts) == max((sum(key(item) == each for item in given_items) for each in range(4)), default=0)
     in_parts = [item for part in parts for item in part]
@@ -47,7 +51,7 @@ def test_each_item_gets_its_own_result_from_calls_in_order_that_know_no_key_twic
         calls.append(part)
         return [f"did {item}" for item in part]
 
-    assert each_once(given_items, key, act) == [f"did {item}" for item in given_items]
+    assert in_unique_batches(given_items, key, act) == [f"did {item}" for item in given_items]
     assert [item for part in calls for item in part] == given_items
     assert all(len({key(item) for item in part}) == len(part) for part in calls)
     assert all(key(after[0]) in {key(item) for item in before} for before, after in pairwise(calls))
@@ -56,4 +60,4 @@ def test_each_item_gets_its_own_result_from_calls_in_order_that_know_no_key_twic
 def test_what_was_refused_already_is_left_as_it_is_and_the_rest_keeps_its_order() -> None:
     refusal = Conflict("no")
     asked: list[int | DomainError] = [1, refusal, 2]
-    assert unless_refused(asked, lambda rest: [each * 10 for each in rest]) == [10, refusal, 20]
+    assert map_accepted(asked, lambda rest: [each * 10 for each in rest]) == [10, refusal, 20]

@@ -1,4 +1,4 @@
-"""The use cases of a checkout's request; requests that come at the same time share their transactions."""
+"""The use cases of a checkout's request, coalesced: concurrent requests share one transaction."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,19 +6,19 @@ from uuid import UUID
 from saga_choreography import service
 from saga_choreography.domain import Checkout, Limits, SagaNotFound
 from saga_choreography.models import db
-from shared.batching.coalescer import Together
+from shared.batching.coalescer import Coalescer
 from shared.database.connections import Row
 from shared.errors import Conflict
 from shared.saga.states import SagaStatus
 
 
-class Grouped:
-    """Safe to use from many threads, in the app's context."""
+class CoalescedService:
+    """Each use case of one item, on the list use case of `service.py`. Thread-safe; call it in the app's context."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._register: Together[Checkout, SagaStatus] = Together(self._register_all)
-        self._get: Together[UUID, Row] = Together(self._get_all)
+        self._register: Coalescer[Checkout, SagaStatus] = Coalescer(self._register_all)
+        self._get: Coalescer[UUID, Row] = Coalescer(self._get_all)
 
     def register(self, checkout: Checkout) -> SagaStatus:
         """See `service.register`; raises `CartRefused`, `TooOld`."""

@@ -1,13 +1,13 @@
 """How many are worth waiting for."""
 
-from shared.batching.arrivals import Crowd
+from shared.batching.arrivals import ArrivalEstimate
 
 
 def expected_after(*counts: int) -> int:
-    crowd = Crowd()
+    estimate = ArrivalEstimate()
     for count in counts:
-        crowd.came(count)
-    return crowd.expected
+        estimate.observe(count)
+    return estimate.expected
 
 
 def test_nobody_is_waited_for_where_nobody_came() -> None:

@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 from psycopg2 import OperationalError
 
-from shared.batching.coalescer import Together
+from shared.batching.coalescer import Coalescer
+from shared.batching.policy import BatchPolicy
 from shared.errors import Conflict
 from shared.testing import concurrently, wait_until
 
@@ -35,19 +36,19 @@ def outcome(call: Callable[[], int]) -> int | str:
         return type(error).__name__
 
 
-def all_at_once(together: Together[int, int], work: Work, *numbers: int) -> list[int | str]:
+def all_at_once(coalescer: Coalescer[int, int], work: Work, *numbers: int) -> list[int | str]:
     """The outcomes of a first call of 0 and of these, which come while it is under way."""
 
     def let_go() -> str:
-        wait_until(lambda: len(together._waiting) == len(numbers), "all others wait")
+        wait_until(lambda: len(coalescer._waiting) == len(numbers), "all others wait")
         work.may_go_on.set()
         return "let go"
 
-    first = partial(outcome, partial(together, 0))
+    first = partial(outcome, partial(coalescer, 0))
 
     def later(number: int) -> int | str:
         wait_until(lambda: work.calls, "the first is under way")
-        return outcome(partial(together, number))
+        return outcome(partial(coalescer, number))
 
     return concurrently(first, *[partial(later, number) for number in numbers], let_go)[:-1]
 
@@ -55,20 +56,20 @@ def all_at_once(together: Together[int, int], work: Work, *numbers: int) -> list
 def test_who_comes_alone_is_answered_alone() -> None:
     work = Work()
     work.may_go_on.set()
-    together: Together[int, int] = Together(work)
-    assert [together(2), together(4)] == [4, 8]
+    coalescer: Coalescer[int, int] = Coalescer(work)
+    assert [coalescer(2), coalescer(4)] == [4, 8]
     assert work.calls == [[2], [4]]
 
 
 def test_those_who_come_while_a_call_is_under_way_share_the_next() -> None:
     work = Work()
-    assert all_at_once(Together(work), work, 2, 4, 6) == [0, 4, 8, 12]
+    assert all_at_once(Coalescer(work), work, 2, 4, 6) == [0, 4, 8, 12]
     assert [sorted(call) for call in work.calls] == [[0], [2, 4, 6]]
 
 
 def test_an_error_is_that_ones_alone() -> None:
     work = Work()
-    assert all_at_once(Together(work), work, 2, 3, 4) == [0, 4, "Conflict", 8]
+    assert all_at_once(Coalescer(work), work, 2, 3, 4) == [0, 4, "Conflict", 8]
 
 
 def test_when_the_work_fails_for_all_each_is_tried_alone() -> None:
@@ -80,7 +81,7 @@ def test_when_the_work_fails_for_all_each_is_tried_alone() -> None:
             raise ZeroDivisionError
         return results
 
-    assert all_at_once(Together(breaks), work, 2, 4, 6) == [0, 4, "ZeroDivisionError", 12]
+    assert all_at_once(Coalescer(breaks), work, 2, 4, 6) == [0, 4, "ZeroDivisionError", 12]
 
 
 def test_when_the_database_is_away_nobody_is_tried_again() -> None:
@@ -90,7 +91,7 @@ def test_when_the_database_is_away_nobody_is_tried_again() -> None:
         work(numbers)
         raise OperationalError
 
-    assert all_at_once(Together(away), work, 2, 4) == ["OperationalError"] * 3
+    assert all_at_once(Coalescer(away), work, 2, 4) == ["OperationalError"] * 3
     assert [sorted(call) for call in work.calls] == [[0], [2, 4]]
 
 
@@ -100,20 +101,35 @@ def test_the_error_of_who_comes_alone_is_raised(error: Exception) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        Together(fails)(1)
+        Coalescer(fails)(1)
 
 
 def test_after_many_the_first_of_the_next_waits_for_as_many() -> None:
     work = Work()
-    together: Together[int, int] = Together(work, HANGING)
-    all_at_once(together, work, 2, 4)
-    assert sorted(concurrently(partial(together, 6), partial(together, 8))) == [12, 16]
+    coalescer: Coalescer[int, int] = Coalescer(work, BatchPolicy(max_wait=HANGING))
+    all_at_once(coalescer, work, 2, 4)
+    assert sorted(concurrently(partial(coalescer, 6), partial(coalescer, 8))) == [12, 16]
     assert sorted(work.calls[2]) == [6, 8]
 
 
 def test_who_does_not_come_is_waited_for_only_for_a_moment() -> None:
     work = Work()
-    together: Together[int, int] = Together(work, 0.01)
-    all_at_once(together, work, 2, 4, 6)
-    assert [together(8), together(10)] == [16, 20]
+    coalescer: Coalescer[int, int] = Coalescer(work, BatchPolicy(max_wait=0.01))
+    all_at_once(coalescer, work, 2, 4, 6)
+    assert [coalescer(8), coalescer(10)] == [16, 20]
     assert work.calls[2:] == [[8], [10]]
+
+
+def test_a_batch_has_no_more_calls_than_its_policy_allows_and_the_next_one_has_the_rest() -> None:
+    work = Work()
+    coalescer: Coalescer[int, int] = Coalescer(work, BatchPolicy(max_size=2))
+    assert all_at_once(coalescer, work, 2, 4, 6, 8, 10) == [0, 4, 8, 12, 16, 20]
+    assert [len(call) for call in work.calls] == [1, 2, 2, 1]
+
+
+def test_who_waits_for_as_many_as_lately_waits_for_no_more_than_a_batch_may_have() -> None:
+    work = Work()
+    coalescer: Coalescer[int, int] = Coalescer(work, BatchPolicy(max_size=2, max_wait=HANGING))
+    all_at_once(coalescer, work, 2, 4, 6, 8)
+    assert sorted(concurrently(partial(coalescer, 10), partial(coalescer, 12))) == [20, 24]
+    assert sorted(work.calls[3]) == [10, 12]
