@@ -15,7 +15,7 @@ from carrito.handover import Handover
 from carrito.models import audit_log, db, fault_store
 from carrito.purges import PURGES
 from carrito.reactions import PART
-from shared.database.listen import Listener, Stop
+from shared.database.listen import Listener, ShutdownSignal
 from shared.messaging.event_worker import jobs
 from shared.process import heartbeat, worker
 from shared.purging import purge
@@ -46,7 +46,7 @@ def idle_seconds(pattern: str, handover_seconds: float) -> float:
     return handover_seconds if seconds is None else min(seconds, handover_seconds)
 
 
-def handovers(settings: Settings, stop: Stop) -> list[Callable[[], None]]:
+def handovers(settings: Settings, stop: ShutdownSignal) -> list[Callable[[], None]]:
     """A loop for each pattern, so that a service that is away keeps no checkout from the other pattern's.
 
     Only orchestrated ones are to be handed over at once: choreographed ones have begun by then.
@@ -68,7 +68,7 @@ def handovers(settings: Settings, stop: Stop) -> list[Callable[[], None]]:
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    stop = Stop.on_signals()
+    stop = ShutdownSignal.on_signals()
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)
     chores = [*handovers(settings, stop), totals, *purges, *jobs(db, PART, settings, stop, fault_store)]

@@ -13,7 +13,7 @@ from inventario.models import audit_log, db, fault_store
 from inventario.purges import PURGES
 from inventario.reactions import PART
 from inventario.service import expire_holds, seconds_to_next_expiry
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.messaging.event_worker import jobs
 from shared.process import worker
 from shared.purging import purge
@@ -41,7 +41,7 @@ def idle_seconds(hold_seconds: float) -> float:
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    stop = Stop.on_signals()
+    stop = ShutdownSignal.on_signals()
     chore = partial(worker.run, stop, run_once, lambda: idle_seconds(settings.hold_seconds))
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)

@@ -10,7 +10,7 @@ from pagos.config import Settings
 from pagos.models import audit_log, db, fault_store
 from pagos.purges import PURGES
 from pagos.reactions import PART
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.messaging.event_worker import jobs
 from shared.process import worker
 from shared.purging import purge
@@ -19,7 +19,7 @@ from shared.purging import purge
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    stop = Stop.on_signals()
+    stop = ShutdownSignal.on_signals()
     chores = [*purge.jobs(db, PURGES, settings, stop), *jobs(db, PART, settings, stop, fault_store)]
     if not chores:
         sys.exit("RABBITMQ_URL is not set, and PURGE_SECONDS is 0: there is nothing to do")

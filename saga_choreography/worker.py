@@ -12,7 +12,7 @@ from saga_choreography.config import Settings
 from saga_choreography.models import audit_log, db, outbox
 from saga_choreography.purges import PURGES
 from saga_choreography.recording import record
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.event_bus import CONTRACT
 from shared.messaging.delivery import Delivery
 from shared.messaging.event_worker import Part, all_together, jobs
@@ -31,7 +31,7 @@ def an_end_is_among(waiting: Sequence[Delivery], _: int) -> bool:
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    stop = Stop.on_signals()
+    stop = ShutdownSignal.on_signals()
     limits = settings.limits
     part = Part(outbox, partial(record, limits=limits), all_together, an_end_is_among, GATHER_SECONDS)
     watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))

@@ -5,7 +5,7 @@ from saga_orchestrator.config import Settings
 from saga_orchestrator.executor import Executor
 from saga_orchestrator.models import audit_log, db
 from saga_orchestrator.purges import PURGES
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.process import worker
 from shared.purging import purge
 
@@ -15,7 +15,7 @@ def main() -> None:
     settings = Settings()
     # A connection for taking sagas, one for writing them, one for renewing leases, one for totals and one for purging.
     app = create_app(settings.model_copy(update={"web_threads": 5}))
-    stop = Stop.on_signals()
+    stop = ShutdownSignal.on_signals()
     chores = [audit_log.job(db, stop), *purge.jobs(db, PURGES, settings, stop)]
     worker.run_all(app, stop, Executor(app, settings, stop).run, *chores)
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from shared.database.connections import Database
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.process import worker
 
 FOLD_ROWS = 50_000  # amounts added up in one transaction: some tenths of a second
@@ -164,7 +164,7 @@ class AuditLog:
             forgotten = self.purge(connection)
         return int(folded == FOLD_ROWS or forgotten == PURGE_ROWS)
 
-    def job(self, db: Database, stop: Stop) -> Callable[[], None]:
+    def job(self, db: Database, stop: ShutdownSignal) -> Callable[[], None]:
         """What every worker process does about its service's totals, until told to stop."""
         return partial(worker.run, stop, partial(self.run_once, db), lambda: FOLD_SECONDS)
 

@@ -1,7 +1,7 @@
-"""Waking instead of polling: by PostgreSQL's NOTIFY on commit, by a thread, by a signal.
+"""Waiting for work without polling: PostgreSQL's LISTEN and NOTIFY, another thread, or a signal ends the wait.
 
-A notification can be lost with its connection, so whoever waits looks for work again after `wait` returns, whatever
-woke it, and never waits longer than until the next thing is due.
+A notification is lost when its connection breaks. So a caller looks for work whenever `wait` returns, whatever the
+reason, and passes the seconds until its next work is due.
 """
 
 import os
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from shared.database.bounded import bounded
 from shared.process import heartbeat
 
-# A peer that went away without a word is noticed within half a minute, also while nothing is said.
+# A broken connection is noticed within half a minute, also while it is idle.
 KEEPALIVES: dict[str, Any] = {
     "connect_timeout": 3,  # to each host that the URL names
     "keepalives_idle": 10,
@@ -26,16 +26,16 @@ KEEPALIVES: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
 }
 
-LISTEN_SECONDS = 3.0  # for LISTEN itself; whoever cannot wait looks for work without it
+LISTEN_SECONDS = 3.0  # time limit of LISTEN itself
 
 
 def notify(connection: Connection, channel: str, payload: str = "") -> None:
-    """Wake whoever listens, when this transaction commits."""
+    """Notify the listeners on this channel when the transaction commits."""
     connection.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
 
 
-class Pipe:
-    """Something to be woken by: writing to a pipe is safe from any thread, and in a signal handler."""
+class SelfPipe:
+    """The self-pipe trick: ends a `select` from any thread, and from a signal handler."""
 
     def __init__(self) -> None:
         self._ends = os.pipe()
@@ -43,64 +43,64 @@ class Pipe:
             os.set_blocking(end, False)
 
     def fileno(self) -> int:
-        """The end to wait on."""
+        """Return the end to select for reading."""
         return self._ends[0]
 
-    def ring(self) -> None:
-        """Wake whoever waits, or whoever waits next."""
+    def wake(self) -> None:
+        """Make it readable, for the present `select` or the next one."""
         with suppress(BlockingIOError, OSError):  # full, or closed
             os.write(self._ends[1], b"x")
 
-    def empty(self) -> None:
-        """Forget the rings until now."""
+    def drain(self) -> None:
+        """Make it unreadable until the next `wake`."""
         with suppress(BlockingIOError):
             while os.read(self._ends[0], 4096):
                 pass
 
     def close(self) -> None:
-        """Give the ends back."""
+        """Close both ends."""
         for end in self._ends:
             os.close(end)
 
 
-class Stop:
-    """A request to stop. It is never taken back, so whoever waits with it does not wait from then on."""
+class ShutdownSignal:
+    """A request to shut down. It is never taken back, so `wait` returns at once from then on."""
 
     def __init__(self) -> None:
         self.requested = False
-        self.pipe = Pipe()
+        self.pipe = SelfPipe()
 
     @classmethod
-    def on_signals(cls) -> "Stop":
-        """One that SIGTERM and SIGINT ask for."""
+    def on_signals(cls) -> "ShutdownSignal":
+        """Return one that SIGTERM and SIGINT request."""
         stop = cls()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.request())
         return stop
 
     def request(self) -> None:
-        """Ask; a flag and a pipe, since in a signal handler a lock could be held by whom it interrupts."""
+        """Request it. Takes no lock, since the code that a signal handler interrupts could hold it."""
         self.requested = True
-        self.pipe.ring()
+        self.pipe.wake()
 
     def wait(self, seconds: float) -> None:
-        """Until it is requested, or so many seconds."""
+        """Wait until it is requested, or for so many seconds."""
         _wait([self.pipe], seconds)
 
 
 class Listener:
-    """One process's ear. `wait` is for one thread, `wake` for any."""
+    """LISTENs on one channel. One thread calls `wait`; any thread may call `wake`."""
 
     def __init__(self, database_url: str, channel: str, opened: Callable[[Any], None] = lambda _: None) -> None:
-        """`opened` is given a cursor of each connection that is made, for what is to last as long as it does."""
+        """`opened` gets a cursor of each new connection, for example to take a session-level lock."""
         self._opened = opened
         self._dsn = database_url.replace("postgresql+psycopg2://", "postgresql://", 1)
         self._channel = channel
         self._connection: psycopg2.extensions.connection | None = None
-        self._pipe = Pipe()
+        self._pipe = SelfPipe()
 
     def open(self) -> None:
-        """Begin to listen; raises `psycopg2.Error`. Look for work after this and before `wait`."""
+        """Connect and LISTEN, unless connected; raises `psycopg2.Error`. Look for work after this and before `wait`."""
         if self._connection is None or self._connection.closed:
             connection = psycopg2.connect(
                 self._dsn, application_name=f"listen {self._channel}", **KEEPALIVES, **bounded(LISTEN_SECONDS)
@@ -116,22 +116,22 @@ class Listener:
             self._connection = connection
 
     def fileno(self) -> int:
-        """What to watch for something to read, by who has a loop of its own; then `wait(0)`."""
+        """Return the socket to select in a loop of one's own; when it is readable, call `wait(0)`."""
         if self._connection is None:
             raise psycopg2.OperationalError("not listening")
         return int(self._connection.fileno())
 
-    def wait(self, seconds: float | None, stop: Stop | None = None) -> list[str]:
-        """Wait for notifications, a `wake`, a request to stop, or so many seconds; the payloads that came.
+    def wait(self, seconds: float | None, stop: ShutdownSignal | None = None) -> list[str]:
+        """Wait for notifications, a `wake`, a shutdown, or so many seconds; return the payloads that arrived.
 
-        Raises `psycopg2.OperationalError` when the connection broke; `open` makes another.
+        Raises `psycopg2.OperationalError` when the connection broke; `open` makes another one.
         """
         connection = self._connection
         if connection is None:
             raise psycopg2.OperationalError("not listening")
         ready = _wait([connection, self._pipe, *([] if stop is None else [stop.pipe])], seconds)
         if self._pipe in ready:
-            self._pipe.empty()
+            self._pipe.drain()
         if connection in ready:
             self._poll(connection)
         payloads = [notification.payload for notification in connection.notifies]
@@ -147,7 +147,7 @@ class Listener:
 
     def wake(self) -> None:
         """Make `wait` return now."""
-        self._pipe.ring()
+        self._pipe.wake()
 
     def close(self) -> None:
         """Stop listening."""
@@ -157,7 +157,7 @@ class Listener:
 
 
 def _wait(sources: list[Any], seconds: float | None) -> list[Any]:
-    """Which of these have something to read; none when so many seconds passed first."""
+    """Return those of the sources that are readable; none after so many seconds."""
     with selectors.DefaultSelector() as selector:
         for source in sources:
             selector.register(source, selectors.EVENT_READ)

@@ -12,7 +12,7 @@ import structlog
 
 from shared.config import ServiceSettings
 from shared.database.connections import Database, is_unavailable, url_of
-from shared.database.listen import Listener, Stop
+from shared.database.listen import Listener, ShutdownSignal
 from shared.fault_switches.messages import MessageFaults
 from shared.fault_switches.store import FaultStore
 from shared.fault_switches.worker import FaultyConsumer, FaultyPublisher
@@ -30,7 +30,7 @@ __all__ = ["EventWorker", "Part", "all_together", "by_type", "jobs"]
 
 
 def jobs(
-    db: Database, part: Part, settings: ServiceSettings, stop: Stop, fault_store: FaultStore | None = None
+    db: Database, part: Part, settings: ServiceSettings, stop: ShutdownSignal, fault_store: FaultStore | None = None
 ) -> list[Callable[[], None]]:
     """What a worker process runs for its service's events: nothing without a broker.
 
@@ -46,14 +46,16 @@ def jobs(
 class EventWorker:
     """One process's share of a service's events; any number of them may run."""
 
-    def __init__(self, db: Database, part: Part, settings: ServiceSettings, rabbitmq_url: str, stop: Stop) -> None:
+    def __init__(
+        self, db: Database, part: Part, settings: ServiceSettings, rabbitmq_url: str, stop: ShutdownSignal
+    ) -> None:
         self._stop = stop
         self._loop = Loop(self._failed)
         self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed, settings.topology_seconds)
         self._publisher = self._make_publisher(db, part)
         self._consumer = self._make_consumer(db, part)
         self._listener = Listener(url_of(settings), part.outbox.channel)
-        self._gather_seconds = part.gather_seconds
+        self._gather_seconds = part.max_wait
         self._gathering: Any = None  # the timer, while more messages are waited for
         self._awake = self._stopping = False
         self._paused_until = 0.0

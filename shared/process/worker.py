@@ -7,7 +7,7 @@ import structlog
 from flask import Flask
 
 from shared.database.connections import is_unavailable
-from shared.database.listen import Listener, Stop
+from shared.database.listen import Listener, ShutdownSignal
 from shared.process import heartbeat
 
 RETRY_SECONDS = 1.0  # how soon to look again when the database was away
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 def run(
-    stop: Stop,
+    stop: ShutdownSignal,
     run_once: Callable[[], int],
     idle_seconds: Callable[[], float],
     listener: Listener | None = None,
@@ -47,7 +47,7 @@ def run(
                 stop.wait(RETRY_SECONDS)
 
 
-def run_all(app: Flask, stop: Stop, *jobs: Callable[[], None]) -> None:
+def run_all(app: Flask, stop: ShutdownSignal, *jobs: Callable[[], None]) -> None:
     """Run these side by side until told to stop; should one fail, all end, and the error is raised."""
     errors: list[Exception] = []
 

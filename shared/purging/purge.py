@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Column, Connection, DateTime, MetaData, Strin
 
 from shared.config import ServiceSettings
 from shared.database.connections import Database, is_unavailable
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.messaging.outbox import lazily
 from shared.process import worker
 from shared.purging.retention import DAY_SECONDS, OVERLAP_SECONDS, made_at_sql, tells_time_sql, too_old_sql
@@ -120,7 +120,7 @@ class Purger:
         self._more = BATCH in deleted
         return sum(deleted)
 
-    def run(self, stop: Stop) -> None:
+    def run(self, stop: ShutdownSignal) -> None:
         """Work until told to stop."""
         worker.run(stop, self._one_batch, self.idle_seconds, name="purge")
 
@@ -153,7 +153,9 @@ class Purger:
         )
 
 
-def jobs(db: Database, purges: Sequence[Purge], settings: ServiceSettings, stop: Stop) -> list[Callable[[], None]]:
+def jobs(
+    db: Database, purges: Sequence[Purge], settings: ServiceSettings, stop: ShutdownSignal
+) -> list[Callable[[], None]]:
     """What a worker process runs to purge its service's tables: nothing where that is switched off."""
     if not settings.purge_seconds:
         return []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.event_bus import CARRITO, EXCHANGE, PAGOS, Event
 from shared.messaging import consumer, event_worker
 from shared.messaging.cloud_events import to_message
@@ -234,7 +234,7 @@ def test_an_error_that_does_not_go_away_ends_the_worker_with_it(room: Room, monk
     pagos.part = replace(pagos.part, split=fail)
     room.publish(*(reserved() for _ in range(3)))
     with pytest.raises(ZeroDivisionError):
-        concurrently(partial(pagos.run, room.rabbitmq_url, Stop()), seconds=SECONDS)
+        concurrently(partial(pagos.run, room.rabbitmq_url, ShutdownSignal()), seconds=SECONDS)
 
 
 def test_a_message_that_makes_its_worker_fail_each_time_is_parked_alone(

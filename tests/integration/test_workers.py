@@ -25,7 +25,7 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.executor import Executor
 from saga_orchestrator.models import db
 from shared.config import ROOT
-from shared.database.listen import Stop, notify
+from shared.database.listen import ShutdownSignal, notify
 from shared.ids import new_id
 from shared.messaging import event_worker
 from shared.messaging.event_worker import Part
@@ -131,7 +131,7 @@ class Hang:
 
 
 @contextmanager
-def running(work: Callable[[], None], stop: Stop, hang: Hang) -> Iterator[None]:
+def running(work: Callable[[], None], stop: ShutdownSignal, hang: Hang) -> Iterator[None]:
     """A worker in a thread of this process."""
     thread = threading.Thread(target=work)
     thread.start()
@@ -163,7 +163,7 @@ def test_a_loop_of_an_executor_that_hangs_is_named(
     fresh_database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hang, stop = Hang(), Stop()
+    hang, stop = Hang(), ShutdownSignal()
     app = service_client("saga_orchestrator", database_url=fresh_database_url).application
     told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": fresh_database_url, "executor_threads": 1}
     told |= dict.fromkeys(("carrito_service_url", "inventario_service_url", "pagos_service_url"), "http://127.0.0.1:1")
@@ -180,7 +180,7 @@ def test_a_loop_of_an_executor_that_hangs_is_named(
 def test_the_loop_of_events_is_named_when_it_hangs(
     beats: Path, service_client: Client, fresh_database_url: str, rabbitmq_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hang, stop = Hang(), Stop()
+    hang, stop = Hang(), ShutdownSignal()
     app = service_client("saga_choreography", database_url=fresh_database_url).application
     part = Part(choreography.outbox, lambda *_: [])
     told: dict[str, Any] = {"SAGA_CHOREOGRAPHY_DATABASE_URL": fresh_database_url, "rabbitmq_url": rabbitmq_url}
@@ -198,7 +198,7 @@ def test_a_worker_that_cannot_consume_is_never_well_and_says_why_until_it_can(
 ) -> None:
     queues = Queues(rabbitmq_url)
     queues.tap("saga_choreography")  # declared in another way, by somebody
-    stop = Stop()
+    stop = ShutdownSignal()
     app = service_client("saga_choreography", database_url=fresh_database_url).application
     told: dict[str, Any] = {"SAGA_CHOREOGRAPHY_DATABASE_URL": fresh_database_url, "rabbitmq_url": rabbitmq_url}
     settings = ChoreographySettings(_env_file=None, **told)
@@ -212,7 +212,7 @@ def test_a_worker_that_cannot_consume_is_never_well_and_says_why_until_it_can(
 
 
 def test_a_chore_that_hangs_is_named(beats: Path, service_client: Client) -> None:
-    hang, stop = Hang(), Stop()
+    hang, stop = Hang(), ShutdownSignal()
     app = service_client("pagos").application
     chore = partial(worker.run, stop, hang, lambda: LONG)
     with running(partial(worker.run_all, app, stop, chore), stop, hang):

@@ -18,7 +18,7 @@ from pika.exceptions import ChannelClosedByBroker
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.event_bus import CHOREOGRAPHY, EXCHANGE, Event, Payload
 from shared.messaging.cloud_events import from_message, to_message
 from shared.rabbitmq import declare_topology
@@ -148,7 +148,7 @@ class WorkerThread:
     """A toy's worker in a thread."""
 
     def __init__(self, toy: Toy, rabbitmq_url: str) -> None:
-        self._stop = Stop()
+        self._stop = ShutdownSignal()
         self._thread = threading.Thread(target=toy.run, args=(rabbitmq_url, self._stop), daemon=True)
         self._thread.start()
 

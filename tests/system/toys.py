@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from shared import event_bus as bus
 from shared.config import ServiceSettings, database_url
 from shared.database.connections import Database, connect_args, service_metadata
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.errors import Refusal
 from shared.ids import new_id
 from shared.json_codec import dumps
@@ -74,7 +74,7 @@ class Toy:
             connection.execute(text(f"SET LOCAL ROLE {self.service}"))
             self.db.metadata.create_all(connection)
 
-    def run(self, rabbitmq_url: str, stop: Stop) -> None:
+    def run(self, rabbitmq_url: str, stop: ShutdownSignal) -> None:
         """Be its worker until told to stop."""
         settings = _settings(self.service, self.url, rabbitmq_url)
         app = Flask(self.service)
@@ -170,7 +170,7 @@ def _settings(service: str, url: str, rabbitmq_url: str | None) -> ServiceSettin
 def main(service: str) -> None:
     """A worker process with the settings of the environment, until SIGTERM."""
     configure_logs(service, "INFO")
-    Toy(service, os.environ["DATABASE_URL"]).run(os.environ["RABBITMQ_URL"], Stop.on_signals())
+    Toy(service, os.environ["DATABASE_URL"]).run(os.environ["RABBITMQ_URL"], ShutdownSignal.on_signals())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from saga_orchestrator import executor
 from saga_orchestrator.config import Settings
 from saga_orchestrator.executor import Executor
 from saga_orchestrator.store import Claimed
-from shared.database.listen import Stop
+from shared.database.listen import ShutdownSignal
 from shared.process.worker import LOCKED_SECONDS
 
 
@@ -20,7 +20,7 @@ class Fakes:
     """An executor without threads and database: how many sagas it claimed at most, and how long it then waited."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.stop = Stop()
+        self.stop = ShutdownSignal()
         self.claimed_up_to: list[int] = []
         self.waited: list[float | None] = []
         self.claimed = Claimed([], None)
