@@ -1,1 +1,1 @@
-"""What every service's HTTP has in common, on both ends."""
+"""Both ends of HTTP between the services."""

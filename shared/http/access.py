@@ -1,7 +1,7 @@
-"""Who may ask an endpoint: everybody, other services (`SERVICE_TOKEN`) or operators (`ADMIN_TOKEN`).
+"""Who may call an endpoint: everybody, other services (`SERVICE_TOKEN`) or operators (`ADMIN_TOKEN`).
 
-Each view says so under its route, with `public`, `services_only`, `admin_only` or `services_or_admin`. One that says
-nothing is for services only. A token that is not set closes nothing, as on a machine of one's own.
+Each view is marked under its route with `public`, `services_only`, `admin_only` or `services_or_admin`; a view without
+a mark is for services only. While a token is not set, as on a developer's machine, the endpoints that need it are open.
 """
 
 import hmac
@@ -25,7 +25,7 @@ _TOKENS = ("service_token", "admin_token")  # settings, and security schemes of 
 
 
 class Who(Enum):
-    """Who may ask; the value has the tokens that are accepted. The endpoint is open while the first is not set."""
+    """Who may call; the value names the accepted tokens. The endpoint is open while the first one is not set."""
 
     EVERYBODY = ()
     SERVICES = ("service_token",)
@@ -35,22 +35,22 @@ class Who(Enum):
 
 
 def public(view: View) -> View:
-    """Marks a view as one that everybody may ask."""
+    """Mark a view that everybody may call."""
     return _marked(view, Who.EVERYBODY)
 
 
 def services_only(view: View) -> View:
-    """Marks a view as one that only other services ask, such as a step of a saga."""
+    """Mark a view that only other services may call, such as a step of a saga."""
     return _marked(view, Who.SERVICES)
 
 
 def admin_only(view: View) -> View:
-    """Marks a view as one that an operator asks."""
+    """Mark a view that operators may call."""
     return _marked(view, Who.OPERATORS)
 
 
 def services_or_admin(view: View) -> View:
-    """Marks a view as one that programs of the shop and operators ask, such as adding stock."""
+    """Mark a view that services and operators may call, such as adding stock."""
     return _marked(view, Who.SERVICES_OR_OPERATORS)
 
 
@@ -60,9 +60,9 @@ def _marked(view: View, who: Who) -> View:
 
 
 def who_may_ask(app: Flask, endpoint: str) -> Who | None:
-    """As its view says; of those that come with the framework (pages, the OpenAPI document) everybody may ask.
+    """Return the mark of the endpoint's view; None when it has none.
 
-    None when the view does not say.
+    Everybody may call what the framework adds (the OpenAPI document and its pages).
     """
     if endpoint in app.extensions["framework_endpoints"]:
         return Who.EVERYBODY
@@ -71,7 +71,7 @@ def who_may_ask(app: Flask, endpoint: str) -> Who | None:
 
 
 def guard(app: Flask, settings: ServiceSettings) -> None:
-    """Refuse requests without the token that their endpoint needs (401), before anything else is said about them."""
+    """Answer 401 to requests without the token that their endpoint needs, before anything else is checked."""
     app.extensions["tokens"] = {name: _credentials(getattr(settings, name)) for name in _TOKENS}
 
     @app.before_request
@@ -81,7 +81,7 @@ def guard(app: Flask, settings: ServiceSettings) -> None:
 
 
 def require(who: Who) -> None:
-    """Raise `Unauthorized` unless the request being handled comes with a token that these have, or needs none."""
+    """Raise `Unauthorized` unless the current request has a token of these callers, or none is needed."""
     accepted = [current_app.extensions["tokens"][name] for name in who.value]
     if not accepted or accepted[0] is None:
         return
@@ -95,7 +95,7 @@ def require(who: Who) -> None:
 
 
 def documented(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document, with the security schemes of those operations that need a token."""
+    """Add the security schemes to those operations of the OpenAPI document that need a token; return it."""
     for rule in app.url_map.iter_rules():
         who = who_may_ask(app, rule.endpoint) or Who.SERVICES
         path = document["paths"].get(re.sub("<([^<>]*:)?", "{", rule.rule).replace(">", "}"), {})

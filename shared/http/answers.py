@@ -1,4 +1,4 @@
-"""Answers and problems: what leaves a service over HTTP (RFC 9457 for everything that isn't a success)."""
+"""HTTP answers: successes, and RFC 9457 problems for everything else."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ from shared.json_codec import loads
 
 PROBLEM = "application/problem+json"
 KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
-RETRY_AFTER_SECONDS = "1"  # as soon as a dependency that restarts may be back
+RETRY_AFTER_SECONDS = "1"  # a dependency that restarts may be back then
 
 # The one table of status codes; the nearest class wins.
 STATUS: Mapping[type[DomainError], int] = {
@@ -59,43 +59,43 @@ T = TypeVar("T")
 
 
 def respond(outcome: Outcome) -> Response:
-    """The answer, or the refusal, as a response."""
+    """Make a response of an answer or a domain error."""
     if isinstance(outcome, DomainError):
         return respond_problem(outcome)
     return Response(json_body(body_of(outcome)), outcome.status, dict(outcome.headers), mimetype="application/json")
 
 
 def done(outcome: T | DomainError) -> T:
-    """What came of it; raises the error instead, for a refusal that is not to be kept: it may be another next time."""
+    """Return the outcome, or raise it when it is an error: for a refusal that must roll back and is not stored."""
     if isinstance(outcome, DomainError):
         raise outcome
     return outcome
 
 
 def body_of(answer: Answer) -> Mapping[str, Any]:
-    """The body of an answer, without its model."""
+    """Return the body of an answer as a mapping."""
     return answer.body.model_dump(mode="python") if isinstance(answer.body, BaseModel) else answer.body
 
 
 def respond_stored(status: int, body: str, location: str | None) -> Response:
-    """A response given once before."""
+    """Make a response of a stored one."""
     headers = {} if location is None else {"Location": location}
     return Response(body, status, headers, mimetype=PROBLEM if status >= 400 else "application/json")
 
 
 def respond_problem(error: DomainError) -> Response:
-    """A domain error as problem+json."""
+    """Make a problem+json response of a domain error."""
     return problem_response(problem_of(error))
 
 
 def problem_response(problem: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """Any problem as a response; what is not to be had now, or in doubt, says when to ask again."""
+    """Make a response of a problem; 503 and 504 get a Retry-After header."""
     later = {"Retry-After": RETRY_AFTER_SECONDS} if problem["status"] in {503, 504} else {}
     return Response(json_body(problem), problem["status"], {**later, **(headers or {})}, mimetype=PROBLEM)
 
 
 def problem_of(error: DomainError) -> dict[str, Any]:
-    """The problem of a domain error: its type and title come from its class, its fields are added."""
+    """Describe a domain error: type and title come from its class, detail and further members from the error."""
     if isinstance(error, RepeatedRefusal):
         return dict(error.problem)
     kind = type(error)
@@ -105,23 +105,23 @@ def problem_of(error: DomainError) -> dict[str, Any]:
 
 
 def problem_body(kind: str, title: str, status: int, detail: str, **fields: Any) -> dict[str, Any]:
-    """The members that RFC 9457 names, and our own after them."""
+    """Build a problem document: the members of RFC 9457, then the given fields."""
     return {"type": f"/problems/{kind}", "title": title, "status": status, "detail": detail, **fields}
 
 
 def http_problem(status: int, detail: str, **fields: Any) -> dict[str, Any]:
-    """The problem of a bare HTTP status."""
+    """Describe an HTTP status that has no domain error."""
     phrase = HTTPStatus(status).phrase
     return problem_body(phrase.lower().replace(" ", "-"), phrase, status, detail, **fields)
 
 
 def invalid_fields(error: ValidationError) -> Response:
-    """The response to a request with fields that don't fit."""
+    """Make the 422 response to a body that failed validation."""
     return problem_response(invalid_problem(error))
 
 
 def invalid_problem(error: ValidationError) -> dict[str, Any]:
-    """422 with every field that doesn't fit and why."""
+    """Describe a failed validation: every invalid field with its reason."""
     errors = [
         {"field": ".".join(str(part) for part in each["loc"]) or "body", "detail": each["msg"]}
         for each in error.errors(include_url=False, include_input=False, include_context=False)
@@ -131,14 +131,14 @@ def invalid_problem(error: ValidationError) -> dict[str, Any]:
 
 
 class JsonRequest(Request):
-    """A request whose body is a JSON object, or is missing altogether (an empty object then)."""
+    """A request whose body is a JSON object; a missing body counts as an empty object."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The object; 400 for malformed JSON, 413 for too much, 415 for another content type, 422 for another value."""
+        """Parse the body. Malformed JSON is 400, too large 413, another content type 415, another JSON value 422."""
         del force, silent, cache
         raw = self._received()
         if self.content_length is None and len(raw) >= (self.max_content_length or sys.maxsize):
-            raise RequestEntityTooLarge  # it came in chunks, and was cut off there
+            raise RequestEntityTooLarge  # a chunked body is cut off at the limit
         if len(raw) < (self.content_length or 0):
             raise BadRequest("the body is shorter than its Content-Length")
         if not raw:

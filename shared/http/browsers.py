@@ -1,9 +1,9 @@
-"""What a browser sends on behalf of a page from elsewhere is refused, before anything is done.
+"""Protection against cross-site request forgery and DNS rebinding: refuses what browsers send for other sites' pages.
 
-A page of another site can have its visitor's browser send requests to whatever the visitor can reach, also to services
-on his own machine. It can't forge these headers: `Origin` and `Sec-Fetch-Site` tell where the page is from, and `Host`
-by which name the service was reached, which is the page's own when that name was made to lead here (DNS rebinding).
-Programs that are no browsers send no `Origin` and the name that they were told, and notice nothing of this.
+A page of another site can make its visitor's browser send requests to all that the visitor can reach, also to services
+on the visitor's machine. It can't forge these headers: `Origin` and `Sec-Fetch-Site` name the site of the page, and
+`Host` the name by which the service was reached. With DNS rebinding, that is a name of the other site.
+Other programs send no `Origin`, and a `Host` that the service knows, so they are not affected.
 """
 
 import ipaddress
@@ -25,13 +25,13 @@ _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(:(?P<port>[0
 
 
 class MisdirectedRequest(HTTPException):
-    """The request is for somebody else; Werkzeug has no such error."""
+    """421, which Werkzeug lacks: the request is for a host name that is not this service's."""
 
     code = 421
 
 
 def guard(app: Flask, service: str, settings: ServiceSettings) -> None:
-    """Refuse requests under a name that is not this service's (421), and changes for pages from elsewhere (403)."""
+    """Refuse requests under a name that is not this service's (421), and changes for other sites' pages (403)."""
     added = host_names(settings.allowed_hosts)
     names = frozenset(_names_of(service, settings)) | added
 
@@ -44,7 +44,7 @@ def guard(app: Flask, service: str, settings: ServiceSettings) -> None:
 
 
 def _names_of(service: str, settings: ServiceSettings) -> Iterator[str]:
-    """The service's own name, that of the address where it is published, and those in the URLs of all services."""
+    """Yield the service's own name, the host where it is published, and the hosts in the URLs of all services."""
     yield from (service, service.replace("_", "-"))
     if settings.published_on and not _is_address(settings.published_on, "is_unspecified"):
         yield settings.published_on.lower()
@@ -56,7 +56,7 @@ def _check_host(authority: str | None, names: frozenset[str]) -> None:
     if authority is None:
         if request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
             raise BadRequest("an HTTP/1.1 request has a Host")
-        return  # of a program that speaks HTTP/1.0: no browser does
+        return  # HTTP/1.0, which no browser speaks
     host, _ = _split(authority)
     if host in names or host == "localhost" or _is_address(host, "is_loopback"):
         return
@@ -69,7 +69,7 @@ def _is_from_elsewhere(authority: str, added: frozenset[str]) -> bool:
     origin = request.headers.get("Origin")
     if origin is not None:
         page = _page(origin)
-        if page is None:  # "null", for one: a page that won't say
+        if page is None:  # such as "null", when the page hides its origin
             return True
         if page.hostname in added:
             return False
@@ -81,21 +81,21 @@ def _is_from_elsewhere(authority: str, added: frozenset[str]) -> bool:
 
 
 def is_of_own_page() -> bool:
-    """Whether the request is not sent by a browser for a page of another site, or of another port of this machine."""
+    """Return False when a browser sends the request for a page of another site, or of another port of this machine."""
     return request.headers.get("Sec-Fetch-Site", "none") in OWN_PAGES
 
 
 def _page(origin: str) -> SplitResult | None:
-    """Where a page is from; None for what does not say."""
+    """Parse an Origin header; None when it names no host."""
     try:
         return urlsplit(origin) if re.fullmatch(r"https?://[^\s,]+", origin) else None
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # brackets without an address
         return None
 
 
 @lru_cache(maxsize=1024)
 def _split(authority: str) -> tuple[str, int | None]:
-    """The host, in small letters, and the port; a host without a name for what is neither."""
+    """Split into the host, in lower case, and the port; the host is empty when there is none."""
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         return "", None
@@ -103,7 +103,7 @@ def _split(authority: str) -> tuple[str, int | None]:
 
 
 def _is_address(host: str, kind: str = "version") -> bool:
-    """Whether it is an IP address, and of this kind."""
+    """Whether the host is an IP address, of this kind when one is named."""
     try:
         return bool(getattr(ipaddress.ip_address(host), kind))
     except ValueError:

@@ -1,4 +1,4 @@
-"""A client's connection, as `shared/http/server.py` has it: it never blocks, and keeps what can't be sent at once."""
+"""A client's connection for `shared/http/server.py`: non-blocking, with a buffer for bytes that can't be sent yet."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ MAX_UNSENT = 8_000_000  # bytes of one answer: several times the largest that th
 
 
 class ClientSocket(socket.socket):
-    """Never blocks, whatever gunicorn's thread worker asks for; keeps what can't be sent at once."""
+    """A socket that stays non-blocking, also when gunicorn's thread worker sets it to block."""
 
     def __init__(self, accepted: socket.socket) -> None:
         super().__init__(fileno=accepted.detach())
@@ -21,20 +21,20 @@ class ClientSocket(socket.socket):
         self.unsent = bytearray()
 
     def setblocking(self, flag: bool) -> None:
-        """It stays as it is."""
+        """Do nothing."""
 
     def settimeout(self, value: float | None) -> None:
-        """It stays as it is."""
+        """Do nothing."""
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send or keep it; raises an OSError when the client is gone, or has not taken far too much."""
+        """Send the data or buffer it; raises OSError when the client is gone or the buffer is full."""
         self.unsent += data
         self.flush(flags)
         if len(self.unsent) > MAX_UNSENT:
             raise BrokenPipeError(errno.EPIPE, "the client does not read")
 
     def flush(self, flags: int = 0) -> bool:
-        """Send what it takes of what was kept; whether that was all."""
+        """Send as much of the buffer as the client takes; return whether it is empty now."""
         try:
             while self.unsent:
                 del self.unsent[: self.send(self.unsent, flags)]
@@ -47,20 +47,20 @@ class ClientSocket(socket.socket):
 
 
 class Connection(TConn):  # type: ignore[misc]
-    """A client: what has come of its next request, and until when it may take for what is waited for."""
+    """A client: the bytes received of its next request, and the deadline of its present phase."""
 
     def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any, max_body: int) -> None:
         super().__init__(cfg, sock, client, server)
-        self.initialized = True  # there is nothing that a thread would have to do before it parses
+        self.initialized = True  # no thread has to prepare it before parsing
         self.buffer = bytearray()
         self.deadline = 0.0
         self.reusable = True
-        self.request_bytes = 0  # of the request that the parser has
+        self.request_bytes = 0  # size of the request that the parser has
         self._max_body = max_body
         self._framing: Framing | None = None
 
     def next_request(self) -> bool:
-        """Whether a whole request has come; the parser has it then, and nothing else. Raises `NotARequest`."""
+        """Return whether a whole request has arrived, and give it to the parser then. Raises `NotARequest`."""
         self._framing = self._framing or request_length(self.buffer, self._max_body)
         try:
             while next(self._framing).asked_for:
@@ -75,11 +75,11 @@ class Connection(TConn):  # type: ignore[misc]
         return False
 
     def forget_request(self) -> None:
-        """Nothing is kept of the request that the parser has."""
+        """Drop the request that the parser has."""
         self.parser = None
         self.request_bytes = 0
 
     @property
     def buffered(self) -> int:
-        """Bytes that are kept for it."""
+        """Bytes buffered for this client, received and unsent."""
         return len(self.buffer) + len(self.sock.unsent)

@@ -1,4 +1,4 @@
-"""A service that others than this machine can reach does not start without its tokens."""
+"""A service that other machines can reach does not start without its tokens."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from shared.config import ServiceSettings
 
 
 class Exposed(RuntimeError):
-    """Anybody who reaches the service could do all that it can do; gunicorn shows a RuntimeError as what it is."""
+    """The service would be open to everybody who can reach it. gunicorn shows the message of a RuntimeError."""
 
 
 def refuse_exposure(addresses: Iterable[object], settings: ServiceSettings) -> None:
-    """Raise `Exposed` when one of gunicorn's addresses can be reached from elsewhere and a token is not set.
+    """Raise `Exposed` when other machines can reach one of gunicorn's addresses and a token is not set.
 
-    In a container, which is reached by way of where it is published, that is the address that counts. Where faults can
-    be switched on, not even a demo does without the operators' token.
+    For a container, the address where it is published counts instead. With fault switches the operators' token is
+    needed even in a demo.
     """
     missing = [name for name in ("ADMIN_TOKEN", "SERVICE_TOKEN") if getattr(settings, name.lower()) is None]
     breakable = settings.faults and settings.admin_token is None
@@ -35,7 +35,7 @@ def refuse_exposure(addresses: Iterable[object], settings: ServiceSettings) -> N
 
 
 def is_local(address: object) -> bool:
-    """A path is a socket on this machine; a number is one that somebody else has opened, who knows where."""
+    """Whether only this machine can reach the address, such as a Unix socket; False for an inherited socket."""
     if isinstance(address, str):
         return True
     if not isinstance(address, tuple):

@@ -1,4 +1,4 @@
-"""Where an HTTP/1.1 request ends in the bytes that have come so far (RFC 9112); what it means is not looked at."""
+"""Finds the end of an HTTP/1.1 request in a growing buffer (RFC 9112, message framing), without interpreting it."""
 
 import re
 from collections.abc import Generator
@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 MAX_HEAD = 65_536  # bytes; a browser with all its cookies sends a tenth of this
 MAX_REQUEST_LINE = 8190  # bytes; gunicorn's own limit
-MAX_CHUNK_LINE = 1024  # bytes; a size and the extensions that nobody uses
-MAX_CHUNKS = 10_000  # in one request: to go through that many takes as long as ten requests
+MAX_CHUNK_LINE = 1024  # bytes; a size and extensions
+MAX_CHUNKS = 10_000  # in one request; reading so many takes as long as ten requests
 
 _FIELDS = re.compile(rb"^(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.I | re.M)
 _EXPECTING = re.compile(rb"[^\r\n]* HTTP/1\.1\r\n", re.I)
 
 
 class NotARequest(Exception):
-    """What comes is no request that could be served; the connection is of no use from here on."""
+    """The bytes are not a request that can be served; the connection must be closed."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -22,7 +22,7 @@ class NotARequest(Exception):
 
 
 class Waiting(NamedTuple):
-    """More bytes are needed; `asked_for` when the client sends them only once it is told to go on."""
+    """More bytes are needed; `asked_for` when the client waits for `100 Continue` before it sends them."""
 
     asked_for: bool = False
 
@@ -32,9 +32,9 @@ Framing = Generator[Waiting, None, int]
 
 
 def request_length(buffer: bytearray, max_body: int) -> Framing:
-    """The length of the request at the beginning of a buffer that grows.
+    """Return the length of the request at the beginning of a growing buffer. Raises `NotARequest`.
 
-    Yields as long as more is needed, to be resumed when more has come; looks at no byte twice. Raises `NotARequest`.
+    A generator: it yields while it needs more bytes, is resumed when more have arrived, and reads no byte twice.
     """
     body = yield from _head(buffer)
     fields: dict[bytes, list[bytes]] = {}
@@ -52,7 +52,7 @@ def request_length(buffer: bytearray, max_body: int) -> Framing:
 
 
 def _head(buffer: bytearray) -> Framing:
-    """Where the body begins."""
+    """Return the offset of the body."""
     too_large = NotARequest(431, f"the head is longer than {MAX_HEAD} bytes")
     searched = 0
     while (end := buffer.find(b"\r\n\r\n", searched)) < 0 and len(buffer) <= MAX_HEAD:
@@ -80,7 +80,7 @@ def _declared_length(lengths: list[bytes], codings: list[bytes], max_body: int) 
 
 
 def _chunks(buffer: bytearray, start: int, max_body: int) -> Framing:
-    """Where a body in chunks ends, with its trailers."""
+    """Return the end of a chunked body and its trailers."""
     at = start
     for _ in range(MAX_CHUNKS):
         end_of_line = yield from _line(buffer, at, MAX_CHUNK_LINE)
@@ -105,7 +105,7 @@ def _chunk_size(line: bytes) -> int:
 
 
 def _trailers(buffer: bytearray, end_of_last_chunk: int) -> Framing:
-    """Where they end: at an empty line, which may follow the last chunk at once."""
+    """Return the end of the trailers: an empty line, which may follow the last chunk directly."""
     at = end_of_last_chunk + 2
     while (end := (yield from _line(buffer, at, MAX_HEAD))) != at:
         at = end + 2
@@ -115,7 +115,7 @@ def _trailers(buffer: bytearray, end_of_last_chunk: int) -> Framing:
 
 
 def _line(buffer: bytearray, start: int, limit: int) -> Framing:
-    """Where the line that starts here ends."""
+    """Return the end of the line that starts here."""
     searched = start
     while (end := buffer.find(b"\r\n", searched, start + limit + 2)) < 0:
         if len(buffer) - start > limit:

@@ -1,4 +1,4 @@
-"""gunicorn for every web process: one process, many threads."""
+"""gunicorn's configuration for every web process: one process with many threads."""
 
 import ctypes
 import os
@@ -15,24 +15,24 @@ from shared.http.framing import MAX_HEAD, MAX_REQUEST_LINE
 from shared.http.server import BufferingWorker, Limits
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-IDLE_CONNECTIONS = 512  # beside one for each thread; with what else a process opens, fewer than the usual 1024 files
+IDLE_CONNECTIONS = 512  # beside one for each thread; in all, fewer files than the usual limit of 1024
 
 
 class QuietLogger(Logger):  # type: ignore[misc]
     """Writes no access log: each request is a line of the service's own log."""
 
-    access_log_enabled = False  # it would be, with any logconfig_dict
+    access_log_enabled = False  # gunicorn enables it with any logconfig_dict
 
 
 worker_class = BufferingWorker
-workers = 1  # metrics are kept in the process; run more processes, not more workers, for more cores
+workers = 1  # metrics are kept in the process: for more cores run more processes, not more workers
 keepalive = 75  # an idle connection costs nothing here, and a new one a handshake
 timeout = 60
 graceful_timeout = 20
 limit_request_line = MAX_REQUEST_LINE
 limit_request_field_size = MAX_HEAD  # of one field; the whole head has no more
-sendfile = False  # it needs a socket that blocks
-control_socket_disable = True  # it would be one file in the user's home, shared by all services
+sendfile = False  # needs a blocking socket
+control_socket_disable = True  # a file in the user's home that all services would share
 logger_class = QuietLogger
 logconfig_dict = {
     "version": 1,
@@ -43,7 +43,7 @@ logconfig_dict = {
 
 
 def on_starting(server: Any) -> None:
-    """Not without protection where others can reach it; with as many threads, and limits, as its settings say."""
+    """Set threads and limits from the settings; refuse to start unprotected where other machines can reach it."""
     service = server.app.app_uri.partition(".")[0]
     settings: ServiceSettings = import_module(f"{service}.config").Settings()
     refuse_exposure(server.cfg.address, settings)
@@ -53,8 +53,8 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(server: Any, _: object) -> None:
-    """Let the worker die with the process that started it: an orphan would keep the port from its successor."""
+    """Have the worker die with its parent: an orphan would hold the port that its successor needs."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != server.pid:  # it died before the line above
+        if os.getppid() != server.pid:  # the parent died before the line above
             os.kill(os.getpid(), signal.SIGKILL)

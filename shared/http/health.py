@@ -1,19 +1,19 @@
-"""What a service needs, as its `/health` shows it. Anybody may ask for that, so what it costs has a bound."""
+"""Health checks of a service's dependencies for `/health`. Everybody may call it, so its cost is bounded."""
 
 import threading
 import time
 from collections.abc import Callable
 
-Check = Callable[[], None]  # raises when what it checks is missing
-FRESH_SECONDS = 1.0  # sooner than anybody acts on it; and a check of a server that is frozen takes twice as long
+Check = Callable[[], None]  # raises when the dependency is missing
+FRESH_SECONDS = 1.0  # nobody acts sooner; a check of a frozen server takes twice as long
 
 
 class SharedCheck:
-    """A check that is made once for all who ask at about the same time, by the first of them.
+    """One check whose result concurrent callers share.
 
-    Whoever asks within `fresh_seconds` of a result, or while the next check is under way, has that result; who asks
-    before there is any waits for the first. So a process makes at most one check at a time, and one each
-    `fresh_seconds`, and a server that is frozen holds one thread.
+    A caller within `fresh_seconds` of the last result, or while the next check runs, gets that result; callers before
+    the first result wait for it. So a process runs one check at a time, at most one each `fresh_seconds`, and a frozen
+    server occupies one thread.
     """
 
     def __init__(self, check: Check, fresh_seconds: float = FRESH_SECONDS) -> None:
@@ -25,7 +25,7 @@ class SharedCheck:
         self._fresh_until = 0.0
 
     def state(self) -> str:
-        """The word ok, or the first line of what is wrong."""
+        """Return "ok", or the first line of the error."""
         with self._ended:
             self._ended.wait_for(lambda: self._state is not None or not self._running)
             if self._state is not None and (self._running or time.monotonic() < self._fresh_until):
@@ -44,6 +44,6 @@ class SharedCheck:
 def _state_of(check: Check) -> str:
     try:
         check()
-    except Exception as error:  # noqa: BLE001, RUF100  (whatever it is, it is the answer)
+    except Exception as error:  # noqa: BLE001, RUF100  (any error is the answer)
         return (str(error).strip() or type(error).__name__).splitlines()[0]
     return "ok"

@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: the answer of a request is stored in the transaction of its effect, and given again.
+"""`Idempotency-Key`: the answer is stored in the transaction of the effect, and returned to repetitions.
 
-Follows the IETF draft "The Idempotency-Key HTTP Header Field": the same key with another body is 422, one whose
-first request still runs is 409. The draft asks for a quoted string; the bare form is taken as well.
+Follows the IETF draft "The Idempotency-Key HTTP Header Field": the same key with another body is 422, a key whose
+first request still runs is 409. The draft wants a quoted string; the bare form is accepted, too.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class InvalidKey(Unprocessable):
 
 
 def keys_table(metadata: MetaData) -> Table:
-    """Where a service keeps the answers that it gave under a key."""
+    """Define the table of the answers that a service gave under keys."""
     return Table(
         "idempotency_keys",
         metadata,
@@ -62,16 +62,16 @@ def keys_table(metadata: MetaData) -> Table:
 
 
 def answer(db: Database, use_case: Callable[[Connection], Outcome]) -> Response:
-    """Run the use case in one transaction and answer. What it returns stays done, a refusal too; an error undoes it."""
+    """Run the use case in one transaction and answer. A returned refusal commits; a raised error rolls back."""
     with db.transaction() as connection:
         outcome = use_case(connection)
     return respond(outcome)
 
 
 def answer_once(db: Database, use_case: Callable[[Connection], Outcome], *, any_path: bool = False) -> Response:
-    """As `answer`; under a key, at most once, and alike every time. What is not to be had now is asked for anew.
+    """As `answer`, but at most once for each key: repetitions get the stored answer. 503 and 504 are not stored.
 
-    A key is a key of its path; with `any_path`, of all paths of the endpoint: another path is then like another body.
+    A key belongs to its path. With `any_path` it belongs to the endpoint, and another path counts as another body.
     """
     key = request_key()
     if key is None:
@@ -82,7 +82,7 @@ def answer_once(db: Database, use_case: Callable[[Connection], Outcome], *, any_
 
 
 def answered_before(db: Database) -> Response | None:
-    """The answer that this request got under its key, if it got one: for what has to be asked elsewhere first."""
+    """Return the stored answer to this request, if any: for use cases that first have to call another service."""
     key = request_key()
     if key is None:
         return None
@@ -91,7 +91,7 @@ def answered_before(db: Database) -> Response | None:
 
 
 def request_key() -> str | None:
-    """The request's key without its quotes, if it has one."""
+    """Return the request's key without quotes; None when it has none."""
     header = request.headers.get("Idempotency-Key")
     if header is None:
         return None
@@ -114,7 +114,7 @@ def _fingerprint() -> str:
 
 
 def _stored(connection: Connection, keys: Table, key: str, endpoint: str) -> Response | None:
-    """The answer given under the key; raises `KeyReused` when that was another request's."""
+    """Return the answer stored under the key; raises `KeyReused` when it belongs to another request."""
     stored: Row[Any] | None = connection.execute(
         select(keys).where(keys.c.key == key, keys.c.endpoint == endpoint)
     ).first()
@@ -135,7 +135,7 @@ def _under_key(
         return before
     outcome = use_case(connection)
     if isinstance(outcome, Unavailable | InDoubt):
-        raise outcome  # no answer to be given again
+        raise outcome  # not stored
     response = respond(outcome)
     connection.execute(
         insert(keys).values(

@@ -2,11 +2,11 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client can make up others
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})  # a client can invent others
 
 
 class RequestMetrics:
-    """How many requests, how they ended and how long they took (seconds), by route."""
+    """Counts requests by route and status, and measures their durations in seconds."""
 
     def __init__(self, registry: CollectorRegistry, service: str) -> None:
         self._registry = registry
@@ -33,10 +33,10 @@ class RequestMetrics:
         children[1].inc()
 
     def _of(self, method: str, route: str, status: int) -> tuple[Histogram, Counter]:
-        """Found by their labels, which takes longer than to count."""
+        """Look up the labelled metrics, which takes longer than counting, so the result is cached."""
         seconds = self._seconds.labels(self._service, method, route)
         return seconds, self._total.labels(self._service, method, route, str(status))
 
     def render(self) -> bytes:
-        """The text exposition of all that was counted."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""What is the same in every operation of the OpenAPI documents: problems, and the Idempotency-Key header."""
+"""What all operations of the OpenAPI documents share: problems, and the Idempotency-Key header."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _IDEMPOTENCY_KEY = {
         "pattern": r'^("[!#-\[\]-~]{1,200}"|[!#-\[\]-~]{1,200})$',
     },
 }
-# What it may say is checked, but only where faults can be switched on; elsewhere any text is ignored.
+# The value is validated only with `FAULTS=true`; without it any text is ignored.
 _FAULT = {
     "name": "X-Fault",
     "in": "header",
@@ -57,22 +57,22 @@ class Problem(BaseModel):
 
 
 def problem(description: str) -> dict[str, Any]:
-    """A documented error answer of one operation."""
+    """Describe an error answer of one operation."""
     return {"description": description, "content": _PROBLEM}
 
 
 def idempotent() -> dict[str, Any]:
-    """Marks an operation as taking an Idempotency-Key (see `complete`)."""
+    """Mark an operation that takes an Idempotency-Key (see `complete`)."""
     return {"x-idempotent": True}
 
 
 def begins_saga() -> dict[str, Any]:
-    """Marks an operation as one that begins a saga: idempotent, and taking `X-Fault` (see `complete`)."""
+    """Mark an operation that begins a saga: idempotent, and takes `X-Fault` (see `complete`)."""
     return {**idempotent(), "x-begins-saga": True}
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to each operation the answers that it shares with all others."""
+    """Add to each operation the answers and headers that all of its kind share; return the document."""
     for path in document["paths"].values():
         for method, operation in path.items():
             shared = {
@@ -95,7 +95,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema_of(document: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a request body, which may be left out when none of its fields is needed."""
+    """Return the schema of a request body."""
     name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     schema: dict[str, Any] = document["components"]["schemas"][name]
     return schema

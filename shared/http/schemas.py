@@ -33,11 +33,11 @@ class View(BaseModel):
 
 
 class NoBody(Body):
-    """An operation that is told nothing but its path."""
+    """An operation without a body."""
 
 
 def _storable(value: str) -> str:
-    """PostgreSQL stores no NUL, and UTF-8 has no lone surrogates."""
+    """Refuse what can't be stored: PostgreSQL has no NUL in text, and UTF-8 no lone surrogates."""
     if "\x00" in value:
         raise ValueError("must not hold a NUL character")
     try:
@@ -48,7 +48,7 @@ def _storable(value: str) -> str:
 
 
 def _whole(value: object) -> object:
-    """JSON Schema has it that 1.0 and 1e0 are integers; the limit keeps 1e999999 from being written out."""
+    """Accept 1.0 and 1e0, which are integers in JSON Schema; the limit keeps 1e999999 from being expanded."""
     if isinstance(value, Decimal) and value.adjusted() < 18 and value == value.to_integral_value():
         return int(value)
     return value
@@ -111,12 +111,12 @@ Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_QUANTITY), BeforeValidato
 Amount = Annotated[int, BeforeValidator(_amount), WithJsonSchema(_IN, mode="validation")]  # minor units
 Money = Annotated[Decimal, _OUT]
 Time = AwareDatetime
-TimeIn = Annotated[AwareDatetime, BeforeValidator(_as_text)]  # no number, which may be seconds or milliseconds
+TimeIn = Annotated[AwareDatetime, BeforeValidator(_as_text)]  # not a number, which could be seconds or milliseconds
 Address = (
     Annotated[Name, Field(description="a line of text")]
     | Annotated[dict[Text, Name], Field(min_length=1, max_length=20)]
 )
-# The last three are always declined, so that failure can be had on demand.
+# The last three are always declined, so that anybody can try a failure.
 PaymentMethod = Literal[
     "credit_card", "debit_card", "paypal", "wallet", "invalid_card", "declined_card", "insufficient_funds"
 ]

@@ -1,9 +1,9 @@
-"""gunicorn's thread worker, made so that no thread ever waits for a client.
+"""A gunicorn worker whose threads never wait for a client.
 
-The event loop takes in each request as a whole before a thread sees it, and sends what a client does not take at once
-after the thread is done with it. A client that is slow, silent or gone therefore costs a connection and never a
-thread. Each connection has a deadline; when there are too many, the one that has waited longest makes room. Whole
-requests that threads have not answered yet are bounded too, in number and in size: the next ones get 503.
+The event loop receives each request completely before a thread gets it, and sends what the client does not take at
+once after the thread has finished. So a slow, silent or vanished client occupies a connection, never a thread. Each
+connection has a deadline; when there are too many, the one that has waited longest is closed. The number and the size
+of complete requests that have no answer yet are bounded; further requests get 503.
 """
 
 import errno
@@ -26,11 +26,11 @@ from shared.http.framing import NotARequest
 from shared.json_codec import body as json_body
 
 READ_BYTES = 65_536
-LINGER_SECONDS = 2.0  # after the last answer, so that it is read before the connection is gone
-SWEEP_SECONDS = 0.5  # how late a deadline may be noticed
-MAX_BUFFERED = 64_000_000  # bytes of all connections together: beyond it those with the most make room
-MAX_AT_WORK = MAX_BUFFERED // 2  # of these, bytes of whole requests that threads have, or that wait for a thread
-UNSEEN_BYTES = MAX_BUFFERED // 8  # that may come before it is looked whether there is room
+LINGER_SECONDS = 2.0  # after the last answer, so that the client can read it before the connection closes
+SWEEP_SECONDS = 0.5  # at most so late is a deadline noticed
+MAX_BUFFERED = 64_000_000  # bytes, of all connections; beyond it those with the most are closed
+MAX_AT_WORK = MAX_BUFFERED // 2  # bytes of complete requests, in a thread or waiting for one
+UNSEEN_BYTES = MAX_BUFFERED // 8  # may arrive between two checks of the bound
 BUSY = "more requests wait already than can be answered soon"
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PARSE_STATUS = {
@@ -43,35 +43,35 @@ PARSE_STATUS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may take."""
+    """Bounds for one client."""
 
-    seconds: float = 10.0  # to send a request, and to take its answer
+    seconds: float = 10.0  # to send a request, and to receive its answer
     body_bytes: int = 1_000_000
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
-    """See above. All that follows runs in the event loop, but `handle_error`."""
+    """The worker. All methods but `handle_error` run in the event loop."""
 
-    limits = Limits()  # set before it is forked
+    limits = Limits()  # set before the worker is forked
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._waiting: dict[Connection, None] = {}  # those that no thread has, the longest waiting first
+        self._waiting: dict[Connection, None] = {}  # connections without a thread, the longest waiting first
         self._next_sweep = 0.0
         self._unseen_bytes = 0
-        self._at_work = self._at_work_bytes = 0  # whole requests that threads have, or that wait for a thread
-        # The other connections are for newcomers, if only to be told that it is too much.
+        self._at_work = self._at_work_bytes = 0  # complete requests, in a thread or waiting for one
+        # The other connections are for new clients, if only to be answered 503.
         self._most_at_work = (self.worker_connections + self.cfg.threads) // 2
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
-        """Refuse what it does not do."""
+        """Refuse settings that this worker does not support."""
         super().check_config(cfg, log)
         if cfg.is_ssl:
             raise RuntimeError("TLS ends before this server, at a gateway: unset certfile and keyfile")
 
     def accept(self, listener: socket.socket) -> None:
-        """Begin to receive a request; when that was the last place, make room for the next connection."""
+        """Accept a connection; when that was the last free one, close another to make room for the next."""
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -88,7 +88,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._make_room()
 
     def finish_request(self, connection: Connection, result: "Future[Any]") -> None:
-        """A thread is done: send what is left of the answer."""
+        """Called when a thread has finished: send what is left of the answer."""
         self._at_work -= 1
         self._at_work_bytes -= connection.request_bytes
         connection.forget_request()
@@ -96,7 +96,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._go_on(connection, self._send)
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: Exception) -> None:
-        """Answer with a problem to what gunicorn can't parse, and to an error of the application that it lets out."""
+        """Answer with a problem when gunicorn can't parse the request, or the application raised."""
         if isinstance(exc, errors.ParseException):
             status = next((status for kind, status in PARSE_STATUS.items() if isinstance(exc, kind)), 400)
             self.log.info("Refused what %s sent: %s", addr, exc)
@@ -106,13 +106,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             client.sendall(refusal(500, "unexpected error; see the service's log"))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Stop gracefully: answers that have no end by themselves are ended by the application (`on_stop`)."""
+        """Stop gracefully; the application ends its endless answers in `on_stop`."""
         super().handle_exit(sig, frame)
         for stop in getattr(getattr(self, "wsgi", None), "extensions", {}).get("on_stop", ()):
             stop()
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """End what takes too long; called after each event."""
+        """Close connections whose deadline has passed; called after each event."""
         now = time.monotonic()
         if now < self._next_sweep and not force:
             return
@@ -127,14 +127,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(max(self._waiting, key=lambda each: each.buffered))
 
     def murder_pending(self) -> None:
-        """There are none but those above."""
+        """Nothing to do: `murder_keepalived` covers all connections."""
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Called when the worker stops: nobody has more time than this."""
+        """Called when the worker stops: cap all deadlines."""
         for connection in self._waiting:
             connection.deadline = min(connection.deadline, deadline)
 
-    # What a connection waits for, in the order of its life
+    # The phases of a connection, in their order
 
     def _wait(
         self, connection: Connection, then: Callable[[Connection], None], seconds: float, write: bool = False
@@ -145,12 +145,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self.poller.register(connection.sock, event, partial(self._ready, connection, then))
 
     def _ready(self, connection: Connection, then: Callable[[Connection], None], _: object) -> None:
-        """Called by the poller; in the meantime it may have made room for another that was ready at the same time."""
+        """Called by the poller. The connection may have been closed since, to make room for another."""
         if connection in self._waiting:
             self._go_on(connection, then)
 
     def _go_on(self, connection: Connection, then: Callable[[Connection], None]) -> None:
-        """Do this for a connection; an error of its own ends it, and never the loop that all others need."""
+        """Run the next phase of a connection; an error closes the connection, and never ends the event loop."""
         try:
             then(connection)
         except (BlockingIOError, InterruptedError):
@@ -171,7 +171,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if not data:
             self._drop(connection)
             return
-        if not connection.buffer:  # until now it was idle, for which there is more time
+        if not connection.buffer:  # it was idle until now, with a later deadline
             connection.deadline = min(connection.deadline, time.monotonic() + self.limits.seconds)
         connection.buffer += data
         self._take_request(connection)
@@ -180,7 +180,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._bound_buffers()
 
     def _take_request(self, connection: Connection) -> None:
-        """Have a thread answer the request, once it is there as a whole, unless too many wait for one already."""
+        """Give a complete request to a thread, or answer 503 when too many wait for one."""
         try:
             if not connection.next_request():
                 return
@@ -188,7 +188,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, error.status, error.detail)
             return
         size = self._at_work_bytes + connection.request_bytes
-        too_large = size > MAX_AT_WORK and self._at_work > 0  # alone, it can't be said to come too soon
+        too_large = size > MAX_AT_WORK and self._at_work > 0  # a large request that comes alone is accepted
         if self._at_work >= self._most_at_work or too_large:
             connection.forget_request()
             self._refuse(connection, 503, BUSY)
@@ -204,7 +204,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._send(connection)
 
     def _send(self, connection: Connection) -> None:
-        """Send what is kept, as the client takes it; then the next request, or the end."""
+        """Send the buffer as the client takes it; then receive the next request, or end."""
         if not connection.sock.flush():
             if connection not in self._waiting:
                 self._wait(connection, self._send, self.limits.seconds, write=True)
@@ -219,7 +219,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._wait(connection, self._receive, self.cfg.keepalive if self.alive else LINGER_SECONDS)
 
     def _end(self, connection: Connection) -> None:
-        """Say that nothing more comes, and read on for a moment: closing at once could lose what was sent."""
+        """Shut down writing and read on for a moment: closing at once could lose what was sent."""
         connection.buffer.clear()
         connection.sock.shutdown(socket.SHUT_WR)
         self._wait(connection, self._discard, LINGER_SECONDS)
@@ -246,7 +246,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
 
 def refusal(status: int, detail: str) -> bytes:
-    """The whole answer with a problem, after which the connection ends."""
+    """Return a whole HTTP answer with a problem, which closes the connection."""
     body = json_body(http_problem(status, detail)).encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: {PROBLEM}\r\n"
     later = f"Retry-After: {RETRY_AFTER_SECONDS}\r\n" if status == HTTPStatus.SERVICE_UNAVAILABLE else ""

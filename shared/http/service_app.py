@@ -1,4 +1,4 @@
-"""The web application that every service is: OpenAPI, problems, health, metrics, audit, one log line a request."""
+"""The web application of every service: OpenAPI, problems, health, metrics, audit, one log line for each request."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -37,8 +37,8 @@ from shared.json_codec import ExactJson
 from shared.logs import configure_logs
 from shared.process import crash_points as faults
 
-PING_SECONDS = 1.5  # for the database's answer to a health check, which has to answer soon itself
-# More than fits in that memory goes to a file beside the tables, which leaves nothing behind.
+PING_SECONDS = 1.5  # time limit of the database in a health check, whose caller has one, too
+# A result larger than that memory goes to a temporary file.
 SPILL = "SELECT count(*) FROM generate_series(1, 5000)"
 IN_DOUBT = "the database went away during the commit: it may have been done; ask again, under the same Idempotency-Key"
 _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
@@ -52,17 +52,17 @@ class ServiceApp(OpenAPI):
     json_provider_class = ExactJson
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function itself: none of ours is a coroutine, and Flask would ask several times in each request."""
+        """Return the function itself: no view is a coroutine, and Flask would check several times in each request."""
         return func
 
     def generate_spec_json(self) -> None:
-        """The document, with what is the same for every operation added."""
+        """Complete the document with what all operations share."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]
         self.spec_json = access.documented(self, complete(self.spec_json))
 
 
 class OtherThan(BaseConverter):
-    """An id in a path whose siblings are words: `GET /products/reserve` is no product, but not allowed there."""
+    """An id in a path that is none of the given words: `GET /products/reserve` is 405, not an unknown product."""
 
     def __init__(self, url_map: Map, *words: str) -> None:
         super().__init__(url_map)
@@ -76,7 +76,7 @@ def create_service_app(
     audit: Audit,
     checks: Mapping[str, Check],
 ) -> ServiceApp:
-    """A service's app; `checks` are its dependencies beside the database, each raising when it is missing."""
+    """Create a service's app; `checks` are the health checks of its dependencies beside the database."""
     configure_logs(db.service, settings.log_level)
     app = ServiceApp(
         db.service,
@@ -84,9 +84,9 @@ def create_service_app(
         validation_error_model=Problem,
         validation_error_callback=invalid_fields,
     )
-    app.extensions["framework_endpoints"] = frozenset(app.view_functions)  # so far
+    app.extensions["framework_endpoints"] = frozenset(app.view_functions)  # those added so far
     app.openapi_version = "3.1.0"
-    app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # or the page asks a validator elsewhere for a badge
+    app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # or the page loads a badge from another site
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     db.attach(app, settings)
@@ -103,7 +103,7 @@ def create_service_app(
 
 
 def _ping(db: Database) -> None:
-    """Raises when the database does not answer soon, is read-only, or has no room on its disk."""
+    """Raise when the database does not answer in time, is read-only, or its disk is full."""
     with db.transaction(PING_SECONDS) as connection:
         if connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
             raise ConnectionError("the database is read-only")
@@ -159,7 +159,7 @@ def _add_problems(app: ServiceApp) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        if error.response is not None:  # made by validation
+        if error.response is not None:  # a response made by validation
             return error.response  # type: ignore[return-value]
         kept = {name: value for name, value in error.get_headers() if name in KEPT_HEADERS}
         return problem_response(http_problem(error.code or 500, error.description or ""), kept)
