@@ -1,1 +1,1 @@
-"""Connections to PostgreSQL, migrations, prepared statements, and being woken by NOTIFY."""
+"""PostgreSQL: connections, transactions, migrations, prepared statements, LISTEN and NOTIFY."""

@@ -1,9 +1,9 @@
-"""Connections to PostgreSQL that end when it does not answer in time.
+"""Connections to PostgreSQL that end when the server does not answer in time.
 
-`statement_timeout` is for a server that works; one that hangs (frozen, or cut off while its kernel still answers) keeps
-no time. libpq would wait for it for ever, and so would the thread. Here one thread of the process looks at the calls
-that are under way, and shuts the socket of one that takes too long, which libpq takes for the end of the connection.
-While nothing is asked it sleeps. It costs a call five microseconds of CPU, as measured: a thirtieth of its round trip.
+The server enforces `statement_timeout`, so a frozen or disconnected server does not, and libpq would wait for it for
+ever. Here one thread of the process watches the calls that are under way, and shuts the socket of a call that takes too
+long; libpq then reports a broken connection. The thread sleeps while there are no calls. It costs a call five
+microseconds of CPU, a thirtieth of its round trip.
 """
 
 import os
@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 import psycopg2
 from psycopg2.extensions import connection, cursor
 
-LOOK_SECONDS = 0.25  # how late the end may come
+LOOK_SECONDS = 0.25  # at most so late is a call ended
 T = TypeVar("T")
 
 
 class Watch:
-    """The calls of this process that wait for the database, and until when each may."""
+    """The calls of this process that wait for the database, each with its deadline."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,24 +32,24 @@ class Watch:
         self._some = threading.Event()
         self._looking: threading.Thread | None = None
 
-    def run(self, asked: "BoundedConnection", call: Callable[[], T]) -> T:
-        """Make the call; `psycopg2.OperationalError` when it was not answered in time."""
+    def run(self, connection: "BoundedConnection", call: Callable[[], T]) -> T:
+        """Make the call; raises `psycopg2.OperationalError` when it is not answered in time."""
         with self._lock:
-            self._until[asked] = time.monotonic() + asked.answer_seconds
+            self._until[connection] = time.monotonic() + connection.answer_seconds
             self._look()
         try:
             return call()
         except psycopg2.Error as error:
-            if asked.overdue:
-                asked.close()
-                raise psycopg2.OperationalError(f"no answer within {asked.answer_seconds:g} s") from error
+            if connection.overdue:
+                connection.close()
+                raise psycopg2.OperationalError(f"no answer within {connection.answer_seconds:g} s") from error
             raise
         finally:
             with self._lock:
-                del self._until[asked]
+                del self._until[connection]
 
     def _look(self) -> None:
-        """Have the thread look; called under the lock."""
+        """Wake the thread; call it under the lock."""
         if self._looking is None:
             self._looking = threading.Thread(target=self._run, name="database-watch", daemon=True)
             self._looking.start()
@@ -62,9 +62,9 @@ class Watch:
             time.sleep(LOOK_SECONDS)
             now = time.monotonic()
             with self._lock:
-                for asked, until in self._until.items():
-                    if until < now and not asked.overdue:
-                        asked.end()
+                for connection, until in self._until.items():
+                    if until < now and not connection.overdue:
+                        connection.end()
                 if not self._until:
                     self._some.clear()
 
@@ -73,14 +73,14 @@ _watch = Watch()
 
 
 class BoundedConnection(connection):
-    """A connection whose server answers each call within `answer_seconds`, or is left."""
+    """A connection on which each call is answered within `answer_seconds`, or fails."""
 
     def __init__(self, dsn: str, *args: Any, answer_seconds: float) -> None:
         super().__init__(dsn, *args)
         self.answer_seconds = answer_seconds
         self.overdue = False
         self.cursor_factory = BoundedCursor
-        # A descriptor of our own: libpq may close its one, and the number be another's, at any moment.
+        # A duplicate of the descriptor: libpq may close its own at any moment, and its number be used anew.
         self._descriptor = os.dup(self.fileno())
         self._close_descriptor = weakref.finalize(self, os.close, self._descriptor)
 
@@ -93,33 +93,33 @@ class BoundedConnection(connection):
         _watch.run(self, super().rollback)
 
     def close(self) -> None:
-        """End it, without waiting for the server."""
+        """Close it without waiting for the server."""
         super().close()
         self._close_descriptor()
 
     def end(self) -> None:
-        """Have the call that is under way fail."""
+        """Make the call that is under way fail."""
         self.overdue = True
         same = socket.socket(fileno=self._descriptor)
-        with suppress(OSError):  # the server was quicker
+        with suppress(OSError):  # the server answered meanwhile
             same.shutdown(socket.SHUT_RDWR)
         same.detach()
 
 
 class BoundedCursor(cursor):
-    """Its statements are watched."""
+    """A cursor whose statements are watched."""
 
     connection: BoundedConnection
 
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002  (psycopg2's name)
-        """A statement."""
+        """Execute a statement."""
         _watch.run(self.connection, lambda: super(BoundedCursor, self).execute(query, vars))
 
     def executemany(self, query: Any, vars_list: Any) -> None:
-        """One statement for many sets of values; the time is for all of them."""
+        """Execute a statement for many sets of values; the time limit is for all of them."""
         _watch.run(self.connection, lambda: super(BoundedCursor, self).executemany(query, vars_list))
 
 
 def bounded(answer_seconds: float) -> dict[str, Any]:
-    """What makes `psycopg2.connect` bounded; to connect takes its `connect_timeout` for each host that is named."""
+    """Return the arguments that make `psycopg2.connect` bounded; its `connect_timeout` is for each host."""
     return {"connection_factory": partial(BoundedConnection, answer_seconds=answer_seconds)}

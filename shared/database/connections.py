@@ -32,24 +32,24 @@ NAMES = {
 
 
 def service_metadata(service: str) -> MetaData:
-    """Tables of this service live in the schema of its name."""
+    """Return the metadata of a service's tables, in the schema with the service's name."""
     return MetaData(schema=service, naming_convention=NAMES)
 
 
-# A process that freezes in the middle of a transaction (its machine is paused, or cut off) keeps its rows locked, and
-# others from taking over its work. Ours take milliseconds from one statement to the next.
+# A process that freezes within a transaction keeps its rows locked, and others from taking over its work. From one
+# statement to the next, a transaction here takes milliseconds.
 IDLE_IN_TRANSACTION_SECONDS = 5
-POOL_SECONDS = 3  # a hundred times what a transaction takes; who waits for longer is told "not now"
-ANSWER_MARGIN_SECONDS = 0.5  # after `statement_timeout`, so that a server that works speaks first
-# Whatever a request needs is found by an index. A plan that was kept (`prepared.py`) from when a table was new would
-# read the whole of it every time, and what does need whole tables, such as the audit, is not worth compiling.
+POOL_SECONDS = 3  # a hundred times what a transaction takes; after this, a waiting request gets 503
+ANSWER_MARGIN_SECONDS = 0.5  # after `statement_timeout`, so that a working server answers first
+# All that a request needs is found by an index; a plan that was made when the table was new (`prepared.py`) would read
+# the whole table. Statements that do read whole tables, such as the audit's, are not worth compiling.
 PLANNING = "-c enable_seqscan=off -c jit=off"
 
 
 def connect_args(
     service: str, lock_seconds: float = LOCK_SECONDS, statement_seconds: float = STATEMENT_SECONDS
 ) -> dict[str, Any]:
-    """Connection options that put the service's own role on, whatever the login (no rights elsewhere), and limits."""
+    """Return connection options: the service's own role, which has no rights in other schemas, and time limits."""
     limits = (
         f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
         f" -c lock_timeout={lock_seconds * 1000:.0f} -c statement_timeout={statement_seconds * 1000:.0f}"
@@ -73,7 +73,7 @@ class Database(SQLAlchemy):
         self._load_settings = load_settings
 
     def attach(self, app: Flask, settings: ServiceSettings) -> None:
-        """Give the app a pool of one connection for each of its threads; connects only when used."""
+        """Give the app a connection pool, one connection for each thread; connects when first used."""
         app.config["SQLALCHEMY_DATABASE_URI"] = url_of(settings)
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
             "connect_args": connect_args(self.service, settings.lock_seconds, settings.statement_seconds),
@@ -89,16 +89,16 @@ class Database(SQLAlchemy):
             drop_useless_connections(self.engine)
 
     def create_all(self, *_: Any, **__: Any) -> None:
-        """Bring the schema up to date by its migrations; needs no app context, may be repeated."""
+        """Apply the migrations; needs no app context, and may be repeated."""
         uri = current_app.config["SQLALCHEMY_DATABASE_URI"] if has_app_context() else None
         upgrade(self.service, uri or url_of(self._load_settings()))
 
     @contextmanager
     def transaction(self, seconds: float | None = None) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back by any error.
+        """Open a transaction: it commits at the end of the block, and rolls back on any error.
 
-        `seconds` is for what reads whole tables: how long a statement may take, instead of the service's setting.
-        Raises `CommitInDoubt` when the connection was lost during the commit.
+        `seconds` replaces the service's time limit of a statement, for those that read whole tables.
+        Raises `CommitInDoubt` when the connection is lost during the commit.
         """
         with self.engine.connect() as connection, _allowed(connection, seconds):
             yield connection
@@ -130,10 +130,10 @@ def _commit(connection: Connection) -> None:
 
 
 def _replace_if_over(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
-    """Have the pool make another connection for one that the server closed, as by a restart, while it was idle.
+    """Replace a connection that the server closed while it was idle, for example by a restart.
 
-    All that comes in on an idle connection is its end; to look costs a thousandth of asking the server (pre-ping).
-    A new one is not looked at: were it over too, the pool would give up with an error of its own.
+    An idle connection is readable only when it has ended; this check costs a thousandth of a query (pre-ping).
+    A new connection is not checked, because the pool would give up if that one had ended, too.
     """
     if not record.info.setdefault("used", False):
         record.info["used"] = True
@@ -146,7 +146,7 @@ def _replace_if_over(connection: Any, record: ConnectionPoolEntry, _: object) ->
 
 
 def url_of(settings: ServiceSettings) -> str:
-    """The database URL in a service's settings, each of which names it `database_url`."""
+    """Return the database URL of a service's settings; every subclass declares `database_url`."""
     return str(getattr(settings, "database_url"))  # noqa: B009  (declared by every subclass)
 
 

@@ -1,4 +1,4 @@
-"""Bringing a service's schema up to date: any number of times, by any number of processes at once."""
+"""Applies a service's migrations; may be repeated, and called by many processes at once."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 
 from shared.config import ROOT
 
-# Roles belong to the whole server, and two databases may make them at the same moment; PostgreSQL then answers
-# one of them with "duplicate key" or "tuple concurrently updated". The second try finds the work done.
+# Roles belong to the whole server. When two databases create one at the same time, PostgreSQL answers one of them
+# "duplicate key" or "tuple concurrently updated"; the second try finds the role.
 _together = tenacity.retry(
     retry=tenacity.retry_if_exception_type((IntegrityError, InternalError, ProgrammingError)),
     stop=tenacity.stop_after_attempt(5),
@@ -21,7 +21,7 @@ _together = tenacity.retry(
 
 
 def upgrade(service: str, database_url: str) -> None:
-    """Make the service's role and schema when they are missing, then apply its migrations."""
+    """Create the service's role and schema when they are missing, then apply its migrations."""
     engine = create_engine(database_url, connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:
@@ -38,14 +38,14 @@ def upgrade(service: str, database_url: str) -> None:
 
 
 def alembic_config(service: str) -> Config:
-    """Alembic's configuration for the history in `<service>/migrations`."""
+    """Return Alembic's configuration for the history in `<service>/migrations`."""
     config = Config()
     config.set_main_option("script_location", str(Path(ROOT, service, "migrations")).replace("%", "%%"))
     return config
 
 
 def run_env(metadata: MetaData) -> None:
-    """What each history's `env.py` calls: run inside the transaction that `upgrade` holds locked."""
+    """Run the migrations in the transaction in which `upgrade` holds its lock; each history's `env.py` calls this."""
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,
@@ -68,7 +68,7 @@ def _ensure_home(connection: Connection, service: str) -> None:
         exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": service})
         if not exists:
             connection.execute(text(f"CREATE ROLE {service} NOLOGIN"))
-        # From 16 on, who makes a role is a member of it that may not put it on.
+        # From PostgreSQL 16 on, the creator of a role is a member of it that may not SET ROLE to it.
         needed = "SET" if (connection.dialect.server_version_info or (0,)) >= (16,) else "MEMBER"
         usable = text("SELECT pg_has_role(current_user, :name, :needed)")
         if not connection.scalar(usable, {"name": service, "needed": needed}):

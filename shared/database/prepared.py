@@ -1,7 +1,7 @@
-"""Statements that each connection prepares: PostgreSQL reads and plans them once, and not every time anew.
+"""Prepared statements: PostgreSQL parses and plans each once for each connection.
 
-For the statements of every checkout that is half of what they cost. Values are still written into the text by
-psycopg2, but into that of a short `EXECUTE`.
+Parsing and planning are half of the cost of a checkout's statements. psycopg2 still writes the values into the text,
+but into that of a short `EXECUTE`.
 """
 
 import re
@@ -12,31 +12,31 @@ from psycopg2.errors import FeatureNotSupported
 from sqlalchemy import Connection, Engine, ExceptionContext, Table, TextClause, event, text
 
 _OPTION = "prepared"
-# PostgreSQL keeps a plan until it looks at the table again, once a minute at best: one that reads a small table from
-# end to end would be kept while that grows. To plan all anew takes a busy connection about two milliseconds.
+# PostgreSQL keeps a plan until the table is analyzed, at best once a minute: a sequential scan of a small table would
+# be kept while the table grows. To plan all statements anew takes a busy connection about two milliseconds.
 PLAN_SECONDS = 2.0
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 def prepared(sql: str) -> TextClause:
-    """A constant statement, as of `text`.
+    """As SQLAlchemy's `text`, for a constant statement that connections prepare.
 
-    PostgreSQL must be able to tell each parameter's type from where it stands; else name it: `CAST(:ids AS uuid[])`.
+    PostgreSQL must be able to infer each parameter's type; where it can't, name it: `CAST(:ids AS uuid[])`.
     """
     return text(sql).execution_options(**{_OPTION: True})
 
 
 def columns_of(table: Table, alias: str = "") -> str:
-    """A table's columns, for a statement that returns all of them.
+    """List a table's columns, for a statement that returns all of them.
 
-    With `*`, a migration that adds a column would change what a prepared statement returns, and PostgreSQL refuses to
-    execute it again. A process of the version before names the columns that it knows, and goes on.
+    With `*`, a migration that adds a column would change the result of a prepared statement, and PostgreSQL would
+    refuse to execute it. With names, a process of the previous version goes on.
     """
     return ", ".join(f'{alias or table.name}."{column.name}"' for column in table.columns)
 
 
 def prepare_on(engine: Engine) -> None:
-    """Have the engine's connections prepare these statements when they are first used."""
+    """Make the engine's connections prepare these statements when they are first used."""
     event.listen(engine, "before_cursor_execute", _execute_prepared, retval=True)
     event.listen(engine, "handle_error", _forget_outdated)
 
@@ -61,7 +61,7 @@ def _forget_old_plans(info: dict[Any, Any], cursor: Any) -> None:
 
 
 def _prepare(cursor: Any, name: str, statement: str) -> str:
-    """Prepare it, for as long as the connection lasts, whatever becomes of the transaction; how to execute it."""
+    """Prepare the statement for the life of the connection, also if the transaction rolls back; return its EXECUTE."""
     names = list(dict.fromkeys(_PARAMETER.findall(statement)))
     numbered = _PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", statement).replace("%%", "%")
     cursor.execute(f"PREPARE {name} AS {numbered}")
@@ -69,12 +69,12 @@ def _prepare(cursor: Any, name: str, statement: str) -> str:
         return f"EXECUTE {name}"
     cursor.execute("SELECT parameter_types::text[] FROM pg_prepared_statements WHERE name = %s", (name,))
     ((types,),) = cursor.fetchall()
-    # With their types, since `EXECUTE` does not take an array of text for one of ids, as a cast in the statement does.
+    # With their types, since `EXECUTE` does not accept an array of text as one of ids, as a cast in the statement does.
     arguments = ", ".join(f"CAST(%({each})s AS {kind})" for each, kind in zip(names, types, strict=True))
     return f"EXECUTE {name} ({arguments})"
 
 
 def _forget_outdated(error: ExceptionContext) -> None:
-    """A migration changed what a statement returns: as if the connection were gone, so that a new one prepares it."""
+    """Treat the connection as broken when a migration changed a statement's result, so that a new one prepares it."""
     if isinstance(error.original_exception, FeatureNotSupported) and "cached plan" in str(error.original_exception):
         error.is_disconnect = True

@@ -1,7 +1,7 @@
-"""Whether an error of the database means "not now" or "no": told by its SQLSTATE, here and nowhere else.
+"""Tells by its SQLSTATE whether a database error means "not now" or "no". No other module does.
 
-"Not now": nothing was done, and the same may succeed later. Who serves a request answers 503; who works through a
-queue or a table pauses, and does the same again for as long as it takes. Everything else is the statement's own fault.
+"Not now" means that nothing was done, and that the same may succeed later: a request is answered 503, a worker pauses
+and tries again for as long as it takes. Every other error is the statement's own fault.
 The codes are those of https://www.postgresql.org/docs/current/errcodes-appendix.html.
 """
 
@@ -25,21 +25,21 @@ NOT_NOW: Mapping[str, str] = {
     "25P04": "its transaction took too long",
     "55P03": "a lock was not to be had in time",
 }
-# After these the connection is of no use: it is closed, or leads to a server that takes no writes any more.
+# After these the connection is useless: it is closed, or leads to a server that no longer accepts writes.
 _USELESS = ("08", "25006", "25P03", "25P04", "57P")
-# Of an error that ended a COMMIT without saying so itself, nobody knows on which side of it. Any other error of a
-# COMMIT is PostgreSQL's word that the transaction was rolled back.
+# With these, a COMMIT may have succeeded. Any other error of a COMMIT is PostgreSQL's word that the transaction was
+# rolled back.
 _UNDECIDED = ("08", "40003", "57P", "58")
-# These concern the rows of the statement: somebody else has them. The same statement may succeed now on other rows.
+# These concern the rows of the statement, which another transaction has locked. Other rows may be available.
 _ROWS_HELD = ("40", "55P03", "57014")
 
 
 class CommitInDoubt(Exception):
-    """The connection was lost while a transaction was committed: it may have been done, or not."""
+    """The connection was lost during a COMMIT, which may have succeeded or not."""
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the error means "not now": the database, and not the statement, is at fault."""
+    """Whether the error means "not now": the database is at fault, and not the statement."""
     if isinstance(error, CommitInDoubt | PoolTimeout):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -51,22 +51,19 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def is_held_up(error: BaseException) -> bool:
-    """Whether the error means "not now" for the rows of this statement alone, and not for all that the server is asked.
-
-    Its transaction is undone.
-    """
+    """Whether the error means "not now" for the rows of this statement only. Its transaction was rolled back."""
     code = _sqlstate(error)
     return code is not None and code.startswith(_ROWS_HELD) and not code.startswith(_UNDECIDED)
 
 
 def leaves_doubt(error: DBAPIError) -> bool:
-    """Whether a COMMIT that ended with this error may have been done all the same."""
+    """Whether a COMMIT that ended with this error may have succeeded."""
     code = _sqlstate(error)
     return is_unavailable(error) if code is None else code.startswith(_UNDECIDED)
 
 
 def drop_useless_connections(engine: Engine) -> None:
-    """Have the engine's pool make new connections for those of a server that is gone, or takes no writes any more."""
+    """Make the engine's pool replace connections to a server that is gone, or no longer accepts writes."""
     event.listen(engine, "handle_error", _drop_if_useless)
 
 
@@ -80,6 +77,6 @@ def _original(error: BaseException) -> BaseException | None:
 
 
 def _sqlstate(error: BaseException) -> str | None:
-    """What the server said; None when it said nothing, or could not be reached at all."""
+    """Return the server's SQLSTATE; None when it sent none, or could not be reached."""
     code: str | None = getattr(_original(error), "pgcode", None)
     return code

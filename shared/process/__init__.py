@@ -1,1 +1,1 @@
-"""The loops of a process: how they run, show that they live, and can be told to crash."""
+"""The loops of a process: how they run, show that they make progress, and crash on purpose in tests."""

@@ -1,7 +1,7 @@
-"""Named points at which a process can be told to die, as a crash would: no clean-up, no goodbye.
+"""Named points at which tests kill a process, without any clean-up, as a crash would.
 
-`FAULT_KILL_AT=pagos.before_answer` ends the process with SIGKILL when it gets there. `name#3` lets it pass twice.
-With `FAULT_ONCE=<file>` it dies once in all its lives: whoever makes the file is the one to die.
+`FAULT_KILL_AT=pagos.before_answer` ends the process with SIGKILL when it reaches that point; `name#3` means the third
+time. With `FAULT_ONCE=<file>` only the process that creates the file is killed, and not its successors.
 """
 
 import itertools
@@ -14,13 +14,13 @@ _visits = itertools.count(1)
 
 
 def reach(point: str) -> None:
-    """Die here if this is the point that was named."""
+    """Kill this process if the setting names this point."""
     if point == _target and next(_visits) == int(_count or 1) and _is_first():
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _is_first() -> bool:
-    """Whether nobody died of this before; gunicorn starts a worker that died again, with the same environment."""
+    """Whether no process was killed before; gunicorn restarts a killed worker with the same environment."""
     if not _once:
         return True
     try:

@@ -1,9 +1,9 @@
-"""Shows whether every loop of a process goes round.
+"""A heartbeat: shows whether every loop of a process makes progress.
 
-A loop calls `beat()` in each round and within long work, and waits for something to do inside `resting()`. A thread
-looks at all loops every few seconds and writes `HEARTBEAT_FILE`: empty when all go round, else a line for each loop
-that hangs, or that says by `cannot()` why it goes round in vain; what a loop says is written at once. Nothing is
-written before every loop has begun. A file that gets old means that the whole process is frozen.
+A loop calls `beat()` in each round and during long work, and waits for work inside `resting()`. A thread checks all
+loops every few seconds and writes `HEARTBEAT_FILE`: empty when all are well, else a line for each loop that hangs, or
+that reported by `cannot()` why it can't work; such a report is written at once. Nothing is written before all loops
+have begun. A file that gets old means that the whole process is frozen.
 
 Standard library only: `make status` reads the file without the project's libraries.
 """
@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-FILE = "HEARTBEAT_FILE"  # the variable that names the file; whoever starts the process sets it
-BEAT_SECONDS = 5.0  # seldom enough to cost nothing
-STALE_SECONDS = 30.0  # six times that: a machine under load may be late with some
-HANG_SECONDS = 60.0  # far longer than a statement may take, or one request to another service
-# A loop that hangs for so long does not come back. The process ends, as it may at any moment, and is started again.
+FILE = "HEARTBEAT_FILE"  # the environment variable that names the file
+BEAT_SECONDS = 5.0  # costs nothing at this rate
+STALE_SECONDS = 30.0  # six times that: a machine under load may miss some
+HANG_SECONDS = 60.0  # far longer than the time limits of a statement and of a request to another service
+# A loop that hangs for so long does not recover. The process ends, and its supervisor starts it again.
 GIVE_UP_SECONDS = 300.0
-GAVE_UP = 70  # the exit status then: an internal error, in sysexits.h
+GAVE_UP = 70  # exit status then: EX_SOFTWARE of sysexits.h
 HANGS = "has not gone round for"
 MOST_SAID = 300  # characters of a reason
 log = logging.getLogger(__name__)
@@ -31,40 +31,40 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Loop:
-    """One loop of this process: how often it went round, and whether it waits for something to do."""
+    """One loop of this process: its number of rounds, and whether it waits for work."""
 
     name: str
     rounds: int = 0
     resting: bool = False
-    seen: int = -1  # rounds at the last look
-    silent: int = 0  # looks since it went round
-    vain: str = ""  # why it can't do what it is there for
+    seen: int = -1  # rounds at the last check
+    silent: int = 0  # checks since its last round
+    vain: str = ""  # why it can't work, as it reported
 
     def look(self) -> None:
-        """Note whether it has gone round since the last look."""
+        """Record whether it made progress since the last check."""
         goes = self.resting or self.rounds != self.seen
         self.seen, self.silent = self.rounds, 0 if goes else self.silent + 1
 
     @property
     def silent_seconds(self) -> float:
-        """For how long it has not gone round, at the last look."""
+        """Seconds without progress, at the last check."""
         return self.silent * BEAT_SECONDS
 
     @property
     def hangs(self) -> bool:
-        """Whether that is longer than anything may take."""
+        """Whether it has made no progress for `HANG_SECONDS`."""
         return self.silent_seconds >= HANG_SECONDS
 
 
 _loops: set[Loop] = set()
 _changing = threading.Lock()
-_news = threading.Event()  # what is to be written is no longer what was
+_news = threading.Event()  # the file is to be written anew
 _thread = threading.local()
 
 
 @contextmanager
 def loop(name: str) -> Iterator[None]:
-    """What this thread does inside is a loop with this name."""
+    """Register the block, in this thread, as a loop with this name."""
     own = Loop(name)
     with _changing:
         _loops.add(own)
@@ -79,14 +79,14 @@ def loop(name: str) -> Iterator[None]:
 
 
 def beat() -> None:
-    """The loop that this thread runs, if it runs one, goes round."""
+    """Report progress of this thread's loop, if it runs one."""
     own: Loop | None = getattr(_thread, "loop", None)
     if own is not None:
         own.rounds += 1
 
 
 def cannot(reason: str) -> None:
-    """Why the loop that this thread runs, if it runs one, can't do what it is there for; "" when it can again."""
+    """Report why this thread's loop, if it runs one, can't work; "" when it can again."""
     own: Loop | None = getattr(_thread, "loop", None)
     if own is not None:
         own.vain = " ".join(reason.split())[:MOST_SAID]
@@ -95,7 +95,7 @@ def cannot(reason: str) -> None:
 
 @contextmanager
 def resting() -> Iterator[None]:
-    """The loop that this thread runs, if it runs one, waits for something to do; for how long says nothing about it."""
+    """Mark the block as waiting for work; a loop, if this thread runs one, may wait for any time."""
     own: Loop | None = getattr(_thread, "loop", None)
     if own is None:
         yield
@@ -110,9 +110,9 @@ def resting() -> Iterator[None]:
 
 @contextmanager
 def watched(loops: int = 0) -> Iterator[None]:
-    """Look after the loops that run inside, and write what is seen to `HEARTBEAT_FILE`, if one is named.
+    """Watch the loops that run in the block, and write `HEARTBEAT_FILE`, if the environment names one.
 
-    Nothing is written before so many loops have begun: until then, the process is starting, and nobody knows how it is.
+    Nothing is written before `loops` loops have begun: until then the process is starting.
     """
     file = os.environ.get(FILE)
     over = threading.Event()
@@ -129,7 +129,7 @@ def watched(loops: int = 0) -> Iterator[None]:
 
 
 def _watch(over: threading.Event, file: Path | None, awaited: int) -> None:
-    """By looks and not by the clock, so that a process that was frozen as a whole is not judged when it wakes."""
+    """Count checks instead of reading a clock, so that no loop counts as hanging when a frozen process thaws."""
     next_look = time.monotonic()
     begun = False
     while not over.is_set():
@@ -156,7 +156,7 @@ def _look(loops: Iterable[Loop]) -> None:
 
 
 def _told(loops: Iterable[Loop]) -> Iterator[str]:
-    """A line for each loop that hangs, or goes round in vain."""
+    """Yield a line for each loop that hangs or can't work."""
     for each in loops:
         if each.hangs:
             yield f"{each.name} {HANGS} {each.silent_seconds:.0f} s\n"
@@ -169,22 +169,22 @@ def _write(file: Path, text: str) -> None:
     try:
         new.write_text(text)
         new.replace(file)
-    except OSError as error:  # the file gets old, which is seen
+    except OSError as error:  # the file gets old, which readers notice
         log.warning("no heartbeat: %s", error)
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with a process; `hangs` if it, or a loop of it, does not go round."""
+    """What is wrong with a process; `hangs` when it, or one of its loops, makes no progress."""
 
     reason: str
     hangs: bool = True
 
 
 def trouble(file: Path, since: float = 0.0) -> Trouble | None:
-    """What is wrong with the process that writes this file, if something is.
+    """Return what is wrong with the process that writes this file; None when it is well.
 
-    Raises `LookupError` when it has not written since then (seconds of `time.time`), so that nothing is known.
+    Raises `LookupError` when the file was not written since `since` (seconds of `time.time`).
     """
     try:
         written, text = file.stat().st_mtime, file.read_text()

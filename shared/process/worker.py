@@ -1,4 +1,4 @@
-"""The loop that every worker has: do what is due, then sleep until something is, or until told to stop."""
+"""The loop of every worker: do what is due, then wait until something is due or a shutdown is requested."""
 
 import threading
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from shared.database.connections import is_unavailable
 from shared.database.listen import Listener, ShutdownSignal
 from shared.process import heartbeat
 
-RETRY_SECONDS = 1.0  # how soon to look again when the database was away
-LOCKED_SECONDS = 0.05  # what is due but locked is being dealt with by somebody else right now
+RETRY_SECONDS = 1.0  # between two tries while the database is unavailable
+LOCKED_SECONDS = 0.05  # another process is handling what is due but locked
 log = structlog.get_logger()
 
 
@@ -23,9 +23,9 @@ def run(
     *,
     name: str = "chores",
 ) -> None:
-    """Call `run_once` while it finds work; then wait for as long as `idle_seconds` says there is none, or a word.
+    """Call `run_once` while it finds work; then wait for `idle_seconds` or a notification. Ends at the shutdown signal.
 
-    `name` is what the loop is called if it hangs.
+    `name` is the loop's name in the heartbeat.
     """
     with heartbeat.loop(name):
         while not stop.requested:
@@ -48,7 +48,7 @@ def run(
 
 
 def run_all(app: Flask, stop: ShutdownSignal, *jobs: Callable[[], None]) -> None:
-    """Run these side by side until told to stop; should one fail, all end, and the error is raised."""
+    """Run the jobs in parallel until the shutdown signal; when one fails, end all and raise its error."""
     errors: list[Exception] = []
 
     def guarded(job: Callable[[], None]) -> None:

@@ -1,1 +1,1 @@
-"""What is deleted when its retention is over."""
+"""Deletes rows when their retention is over."""

@@ -1,4 +1,4 @@
-"""What an operator should be woken by: a purge that does not run, or does not keep up."""
+"""Metrics for alerts: a purge that does not run, or does not keep up."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,26 +12,26 @@ from shared.purging.purge import Purge
 
 
 class PurgeMetrics(Collector):
-    """By table: when it was last purged, how many rows went, the oldest row that is still to go, and when it should.
+    """For each table: the time of its last purge, the rows deleted, the age of its oldest purgeable row, its retention.
 
-    Looked up when asked for, each by an index. A table that has none to go is 0 seconds old.
+    Read at each scrape, by an index. A table without purgeable rows has age 0.
     """
 
     def __init__(self, db: Database, purges: Sequence[Purge], settings: ServiceSettings) -> None:
         self._db, self._purges, self._settings = db, purges, settings
 
     def collect(self) -> Iterable[Metric]:
-        """In the app's context."""
+        """Read the metrics; call it in the app's context."""
         try:
             with self._db.transaction() as connection:
                 return self._found(connection)
         except Exception as error:
             if not is_unavailable(error):
                 raise
-            return []  # the other metrics are wanted all the more
+            return []  # keeps the other metrics available
 
     def describe(self) -> tuple[CounterMetricFamily, GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]:
-        """Their names, without asking the database when they are registered."""
+        """Return the metrics' names, without a query when they are registered."""
         return (
             CounterMetricFamily("purged_rows", "Rows that were purged", labels=["table"]),
             GaugeMetricFamily("purge_last_run_seconds", "When a table was last purged (Unix time)", labels=["table"]),

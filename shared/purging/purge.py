@@ -1,8 +1,8 @@
-"""Deletes what is past its retention: a job of each service's worker, which goes by the service's list of tables.
+"""Deletes rows that are past their retention: a job of each service's worker, over the service's list of tables.
 
-A batch is one short transaction, which takes a bounded number of rows by an index, oldest first, and skips those that
-somebody has locked: it waits for nobody, and so is in no deadlock. Any number of processes may do it at once. It waits
-for no disk: what a crash of the server brings back is deleted again.
+A batch is one short transaction. It takes a bounded number of rows by an index, oldest first, and skips locked ones, so
+it waits for no lock and can't deadlock. Any number of processes may purge at once. Its commits are asynchronous: rows
+that a crash of the server brings back are deleted again.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,19 +20,19 @@ from shared.messaging.outbox import lazily
 from shared.process import worker
 from shared.purging.retention import DAY_SECONDS, OVERLAP_SECONDS, made_at_sql, tells_time_sql, too_old_sql
 
-BATCH = 500  # rows in one transaction, of tens of milliseconds
-# Between two batches while there are more: of each table up to five thousand rows a second go, several times what is
-# written under full load, and half of the time nothing is asked of the database.
+BATCH = 500  # rows in one transaction, which takes tens of milliseconds
+# Between two batches while there are more: up to five thousand rows of each table a second, several times what is
+# written under full load; half of the time the database has nothing to do.
 PAUSE_SECONDS = 0.1
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Purge:
-    """The rows of one table that may go: those whose `age` (an id that tells its time, or a time) is past retention.
+    """The purgeable rows of one table: those whose `age` (a UUIDv7, or a time) is past retention.
 
-    `days` names the setting. `since`, a time, must be set and past it, too; `unless` is SQL that keeps a row. `parts`
-    are columns of other tables: their rows with the key of a row go with it.
+    `days` names the setting. `since`, a time, must be set and past retention, too; `unless` is SQL that keeps a row.
+    `parts` are columns of other tables: rows there with the key of a deleted row are deleted with it.
     """
 
     age: Column[Any]
@@ -43,22 +43,22 @@ class Purge:
 
     @property
     def table(self) -> Table:
-        """Where they are."""
+        """The table of these rows."""
         return self.age.table
 
     @property
     def key(self) -> Column[Any]:
-        """What `parts` name a row by."""
+        """The key by which `parts` refer to a row."""
         return self.table.primary_key.columns[0]
 
     def seconds(self, settings: ServiceSettings) -> float:
-        """The age at which a row goes."""
+        """Return the retention in seconds."""
         return float(getattr(settings, self.days)) * DAY_SECONDS + OVERLAP_SECONDS
 
     def delete(self, connection: Connection, seconds: float, limit: int) -> int:
-        """Delete up to `limit` rows that are older than so many seconds, with their parts; how many."""
+        """Delete up to `limit` rows older than `seconds`, with their parts; return the number of rows."""
         rows = connection.execute(text(self.due_sql()), {"seconds": seconds, "limit": limit}).all()
-        # In statements of their own, which see what came before the rows were locked; nothing can come after.
+        # In separate statements, which see the parts that were added before the rows were locked; none is added later.
         for column in self.parts:
             of_rows = f"DELETE FROM {column.table} WHERE {column.name} = ANY(CAST(:ids AS uuid[]))"  # noqa: S608  (our own)
             connection.execute(text(of_rows), {"ids": [row.key for row in rows]})
@@ -67,7 +67,7 @@ class Purge:
         return len(rows)
 
     def due_sql(self) -> str:
-        """The rows that are next to go, and where they are for as long as they are locked."""
+        """SQL: select and lock the next rows to delete, with their physical places (ctid)."""
         past = [too_old_sql(self.age.name, ":seconds") if self._by_id else self._past(self.age)]
         past += [] if self.since is None else [self._past(self.since)]
         past += [] if self.unless is None else [f"NOT ({self.unless})"]
@@ -77,7 +77,7 @@ class Purge:
         )
 
     def oldest_sql(self) -> str:
-        """The age in seconds of the oldest row that is to go one day."""
+        """SQL: the age in seconds of the oldest purgeable row."""
         born = made_at_sql(self.age.name) if self._by_id else f"extract(epoch FROM {self.age.name})"
         to_go = [tells_time_sql(self.age.name) if self._by_id else f"{self.age.name} IS NOT NULL"]
         to_go += [] if self.since is None else [f"{self.since.name} IS NOT NULL"]
@@ -97,7 +97,7 @@ class Purge:
 
 
 def runs_table(metadata: MetaData) -> Table:
-    """What was purged of each table of a service until now, and when that was last looked after."""
+    """Define the table that counts the rows purged of each table, and the time of its last purge."""
     return Table(
         "purge_runs",
         metadata,
@@ -108,28 +108,28 @@ def runs_table(metadata: MetaData) -> Table:
 
 
 class Purger:
-    """The job of one process."""
+    """The purging job of one process."""
 
     def __init__(self, db: Database, purges: Sequence[Purge], settings: ServiceSettings) -> None:
         self._db, self._purges, self._settings = db, purges, settings
         self._more = False
 
     def run_once(self) -> int:
-        """Delete a batch of each table; how many rows. A table that can't be purged is told, and keeps no other."""
+        """Delete a batch of each table; return the number of rows. A table that fails is logged, and stops no other."""
         deleted = [self._purge(each) for each in self._purges]
         self._more = BATCH in deleted
         return sum(deleted)
 
     def run(self, stop: ShutdownSignal) -> None:
-        """Work until told to stop."""
+        """Purge until the shutdown signal."""
         worker.run(stop, self._one_batch, self.idle_seconds, name="purge")
 
     def idle_seconds(self) -> float:
-        """Until there may be something to delete."""
+        """Seconds until the next purge."""
         return PAUSE_SECONDS if self._more else self._settings.purge_seconds
 
     def _one_batch(self) -> int:
-        """None: after each batch the loop is to wait."""
+        """Return 0, so that the loop waits after each batch."""
         self.run_once()
         return 0
 
@@ -156,7 +156,7 @@ class Purger:
 def jobs(
     db: Database, purges: Sequence[Purge], settings: ServiceSettings, stop: ShutdownSignal
 ) -> list[Callable[[], None]]:
-    """What a worker process runs to purge its service's tables: nothing where that is switched off."""
+    """Return the purging job of a worker process; none when `PURGE_SECONDS` is 0."""
     if not settings.purge_seconds:
         return []
     return [partial(Purger(db, purges, settings).run, stop)]
