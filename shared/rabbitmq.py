@@ -310,7 +310,7 @@ class Bus:
             redelivered=bool(method.redelivered),
         )
         self._in_hand[delivery.tag] = delivery
-        if self._cautious and not delivery.doubtful:
+        if self._cautious and not delivery.suspect:
             self._take_many(channel)
         if not self._closing:
             self.deliveries.append(delivery)

@@ -17,7 +17,7 @@ EXCHANGE_BINDING = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDel
 
 
 def document() -> dict[str, Any]:
-    """Channels are event types; each service sends some of them, and receives those that its queue is bound to."""
+    """Build the document: a channel for each event type; each service sends some, and receives those of its queue."""
     entries = CONTRACT.values()
     return {
         "asyncapi": "3.1.0",
@@ -53,7 +53,7 @@ def document() -> dict[str, Any]:
 
 
 def text() -> str:
-    """The document as it is kept."""
+    """Return the document as JSON text."""
     return simplejson.dumps(document(), indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Events on the wire: CloudEvents 1.0 in binary mode, as the RabbitMQ protocol binding has it (`ce-` headers)."""
+"""Events on the wire: CloudEvents 1.0 in binary mode, with `ce-` headers as in the RabbitMQ protocol binding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ JSON = "application/json"
 
 
 class Unreadable(Exception):
-    """A message that is no event of the contract; the same will be true of it every time."""
+    """The message is not an event of the contract; trying again can't help."""
 
 
 class Headers(BaseModel):
-    """The attributes of our events: `correlationid` is the saga, `causationid` the event that this one follows from.
+    """The attributes of an event: `correlationid` is the saga, `causationid` the event that this one follows from.
 
-    `takenat` is when the publisher took that event from its queue. `fault` is what the saga is to suffer on purpose,
-    where faults can be switched on, and `injected` names those that happened to what the event tells of, or to itself.
+    `takenat` is when the publisher received that event. With fault switches, `fault` names the faults of the saga, and
+    `injected` those that happened to the step that the event reports, or to the event itself.
     """
 
     model_config = ConfigDict(alias_generator=lambda name: f"ce-{name}", extra="ignore")
@@ -44,7 +44,7 @@ class Headers(BaseModel):
 
 @dataclass(frozen=True)
 class Message:
-    """An event as it is sent: the routing key is its type."""
+    """An event as it is sent; the routing key is its type."""
 
     id: str
     routing_key: str
@@ -55,7 +55,7 @@ class Message:
 
 
 def to_message(event: Event) -> Message:
-    """The event on its way to the broker."""
+    """Make the message of an event."""
     entry, texts = event.entry, event.texts
     headers = {
         "ce-specversion": "1.0",
@@ -81,7 +81,7 @@ def to_message(event: Event) -> Message:
 
 
 def from_message(headers: Mapping[str, Any], body: bytes) -> Event:
-    """The event that a message carries; raises `Unreadable`. What the contract does not know is dropped."""
+    """Read the event of a message; raises `Unreadable`. Fields that the contract does not know are dropped."""
     try:
         told = Headers.model_validate(headers)
         entry = CONTRACT.get(told.type)
@@ -106,6 +106,6 @@ def from_message(headers: Mapping[str, Any], body: bytes) -> Event:
 
 
 def _told(error: ValidationError) -> str:
-    """The first thing that is wrong."""
+    """Describe the first error."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{error.title}: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Dead letters: the messages that a service could not deal with, to be seen, and tried again once the cause is gone."""
+"""Dead letters: messages that a service could not handle. They can be listed, and redriven once the cause is gone."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,14 +11,14 @@ from shared.json_codec import loads
 from shared.messaging.parking import ERROR, PARKED_AT, ROUTING_KEY, TRIES, DeadLetter, text, uuid
 from shared.rabbitmq import browse, dead_queue, move
 
-SHOWN_LENGTH = 20_000  # of a body; the letter has all of it
-SHOWN_DEPTH = 50  # of a body's JSON; beyond it is shown as text
-MOST = 1000  # of a queue, that are looked at; beyond that, one cause has many, and goes first
+SHOWN_LENGTH = 20_000  # characters of a body that are shown
+SHOWN_DEPTH = 50  # nesting of a body's JSON; a deeper one is shown as text
+MOST = 1000  # messages of a queue that are read: more of them share a cause, which is redriven first
 
 
 @dataclass(frozen=True)
 class Letter:
-    """What it is, and why it is here. A message that is no event may lack anything but the id that it was given."""
+    """One dead letter and the reason why it was parked. If it is no event, all fields but the id may be missing."""
 
     service: str
     event_id: str
@@ -31,11 +31,11 @@ class Letter:
 
 
 def find(url: str, service: str, limit: int, wanted: Callable[[Letter], bool] | None = None) -> list[Letter]:
-    """Up to `limit` dead letters of a service, which stay where they are; while this looks, nobody else sees them.
+    """List up to `limit` dead letters of a service. They stay in their queue; nobody else sees them meanwhile.
 
-    With `wanted`, the first `MOST` are looked at for those. Raises `ConnectionError` when the broker does not answer.
+    With `wanted`, the first `MOST` are searched. Raises `ConnectionError` when the broker does not answer.
     """
-    with suppress(LookupError):  # where nothing ever ran there is no queue
+    with suppress(LookupError):  # there is no queue before the service first ran
         letters = browse(url, dead_queue(service), limit if wanted is None else MOST)
         found = (_letter(service, letter) for letter in letters)
         return list(islice(found if wanted is None else filter(wanted, found), limit))
@@ -43,7 +43,7 @@ def find(url: str, service: str, limit: int, wanted: Callable[[Letter], bool] | 
 
 
 def redrive(url: str, service: str, wanted: Callable[[Letter], bool]) -> list[Letter]:
-    """Give the wanted ones to their service again, as if they had just come; raises `ConnectionError`."""
+    """Move the wanted dead letters back to the queue of their service, and list them; raises `ConnectionError`."""
 
     def chosen(letter: DeadLetter) -> bool:
         return wanted(_letter(service, letter))
@@ -54,11 +54,11 @@ def redrive(url: str, service: str, wanted: Callable[[Letter], bool]) -> list[Le
 
 
 def _letter(service: str, letter: DeadLetter) -> Letter:
-    """What is known of a letter, typed and bounded whatever is in it; nothing here raises."""
+    """Describe a dead letter with bounded values; never raises, whatever the message contains."""
     headers = letter.headers
 
     def said(*names: str) -> str | None:
-        """The first of these headers that is there."""
+        """Return the first of these headers that is present."""
         found = next((headers[name] for name in names if headers.get(name) is not None), None)
         return None if found is None else text(found)
 
@@ -76,7 +76,7 @@ def _letter(service: str, letter: DeadLetter) -> Letter:
 
 
 def _payload(body: bytes) -> Any:
-    """The JSON that it is, or its text as far as it is one."""
+    """Parse a body as JSON; return its text when it is none."""
     if len(body) <= SHOWN_LENGTH:
         with suppress(ValueError):
             found = loads(body)

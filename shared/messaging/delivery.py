@@ -1,4 +1,4 @@
-"""A message as it was delivered to a consumer, and what the broker says about it."""
+"""A message as it was delivered to a consumer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +9,9 @@ from shared.fault_switches.injector import Injected
 
 @dataclass
 class Delivery:
-    """A message in hand; `tries` counts how often it failed here for its own reasons.
+    """A delivered message that is not acknowledged yet.
 
-    `held_up` counts how often it failed because somebody else had its rows.
+    `tries` counts its failures for its own reasons in this process, `held_up` those because of locked rows.
     """
 
     tag: int
@@ -19,21 +19,21 @@ class Delivery:
     content_type: str | None
     body: bytes
     routing_key: str
-    event: Event | None = None  # once it was read
+    event: Event | None = None  # once the message was read
     tries: int = 0
     held_up: int = 0
-    lost: bool = False  # with its connection: the broker gives it to somebody again
-    injected: Injected | None = None  # what happens to it on purpose, once that was decided
-    was_paused: bool = False  # it waited for this consumer, which was paused on purpose
-    redelivered: bool = False  # as the broker says, outside of the headers
+    lost: bool = False  # with its connection: the broker delivers it again
+    injected: Injected | None = None  # the faults that happen to it, once decided
+    was_paused: bool = False  # it waited while a fault paused this consumer
+    redelivered: bool = False  # the broker's flag, which no publisher can set
 
     @property
     def given_back(self) -> int:
-        """How often it went back to the queue because the process or connection that had it in hand ended.
+        """How often it was requeued because the process or connection of its consumer ended.
 
-        A publisher can write any header, so the broker's count is taken only where the broker must have written it. It
-        writes one into what it delivers again, though RabbitMQ 4 none into what was handed back (`basic.nack`) and
-        never failed; but then it writes how often the message was taken at all, of which no publisher can make more.
+        A publisher can set any header, so the broker's count is trusted only in a redelivered message, into which the
+        broker writes it. RabbitMQ 4 writes no delivery count into a message that was only returned (`basic.nack`), but
+        then it writes how often the message was acquired, which is a bound for a count that a publisher forged.
         """
         if not self.redelivered:
             return 0
@@ -43,18 +43,18 @@ class Delivery:
         return min(counts)
 
     @property
-    def doubtful(self) -> bool:
-        """Whether it may be what its consumers die of. Once is no sign: everything in hand goes back then."""
+    def suspect(self) -> bool:
+        """Whether it may be a poison message. One requeue is no sign: all unacknowledged messages are requeued then."""
         return self.given_back > 1
 
     @property
     def apart(self) -> bool:
-        """Whether it is to be tried alone, since others could fail with it."""
-        return self.doubtful or self.tries > 0 or self.held_up > 0
+        """Whether it is handled alone, because other messages could fail with it."""
+        return self.suspect or self.tries > 0 or self.held_up > 0
 
     @property
     def known(self) -> Event:
-        """The event; only once it was read."""
+        """The event; raises `ValueError` before the message was read."""
         if self.event is None:
             raise ValueError("not read")
         return self.event

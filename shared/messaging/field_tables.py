@@ -1,8 +1,7 @@
-"""Decoding AMQP 0-9-1 field tables (the headers of messages), whatever a publisher wrote into them.
+"""Decodes AMQP 0-9-1 field tables (the headers of messages), whatever a publisher wrote into them.
 
-pika's decoder raises on what AMQP allows and Python does not, such as a timestamp in milliseconds, which ends the
-connection that the message came on, each time that it comes. This one never raises: a value that Python cannot
-represent is given in its raw form.
+pika's decoder raises for values that AMQP allows and Python does not, such as a timestamp in milliseconds. That ends
+the connection at each delivery of the message. This decoder never raises: it returns such a value in its raw form.
 """
 
 import struct
@@ -11,13 +10,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-UNDECODED = "undecoded"  # the name under which the rest of a table is given, from where it cannot be read any more
-MOST_DEPTH = 16  # of tables and arrays in each other; deeper ones are given as bytes, so that no recursion is endless
+UNDECODED = "undecoded"  # the name of the bytes of a table that can't be decoded
+MOST_DEPTH = 16  # of nested tables and arrays; deeper ones are returned as bytes, which bounds the recursion
 _LENGTH = struct.Struct(">I")
 
 
 def decode_table(encoded: bytes, offset: int) -> tuple[dict[str, Any], int]:
-    """The table at `offset`, and the offset after it. Never raises; names are strings, the last of a name counts."""
+    """Return the table at `offset`, and the offset after it. Never raises; of equal names the last one counts."""
     data, end = _long(encoded, offset)
     return _table(data, MOST_DEPTH), end
 
@@ -49,7 +48,7 @@ def _array(data: bytes, depth: int) -> list[Any]:
 
 
 def _value(data: bytes, offset: int, depth: int) -> tuple[Any, int]:
-    """The value whose type's letter is at `offset`, and the offset after it; `KeyError` for an unknown letter."""
+    """Return the value whose type letter is at `offset`, and the offset after it; `KeyError` for an unknown letter."""
     kind = data[offset : offset + 1]
     if kind in _FIXED:
         form, of = _FIXED[kind]
@@ -60,7 +59,7 @@ def _value(data: bytes, offset: int, depth: int) -> tuple[Any, int]:
 
 
 def _long(data: bytes, offset: int) -> tuple[bytes, int]:
-    """The bytes at `offset`, after their length; as many as there are."""
+    """Return the bytes at `offset`, which follow their length; fewer when the table ends first."""
     (length,) = _LENGTH.unpack_from(data, offset) if len(data) >= offset + _LENGTH.size else (0,)
     start = offset + _LENGTH.size
     end = min(start + length, len(data))
@@ -93,7 +92,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-# The letters are RabbitMQ's, which differ from the specification's: https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
+# The letters are those of RabbitMQ, which differ from the specification: https://www.rabbitmq.com/amqp-0-9-1-errata#section_3
 _FIXED: Mapping[bytes, tuple[struct.Struct, Callable[..., Any]]] = {
     b"t": (struct.Struct(">?"), _same),
     b"b": (struct.Struct(">b"), _same),

@@ -1,10 +1,10 @@
-"""The outbox: events to be published, written in the transaction of what they tell of.
+"""The transactional outbox: events to publish, written in the transaction of the change that they report.
 
-A row is published by whoever took it, and marked as sent when the broker has confirmed it. Until `due_at` it is in
-somebody's hands; if they die with it, the next one finds it due. So an event may be published twice, and is never lost.
+A publisher claims rows that are due; until `due_at` they are leased to it. It marks a row as sent when the broker has
+confirmed it. If the publisher dies first, the row is due again. So an event may be published twice, and is never lost.
 
-Confirmed is not arrived: a queue can be purged, or lack a binding. So sent rows stay as a log until they are purged,
-and can be sent again, as the same events: the inbox of who has them drops them.
+A confirmed message may still not arrive: a queue can be purged, or lack a binding. So sent rows stay as a log until
+they are purged, and can be sent again as the same events; inboxes drop the duplicates.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +27,7 @@ SELECT id, type, saga_id, payload, occurred_at, cause, trace, fault, taken_at, n
        (id uuid, type text, saga_id uuid, payload text, occurred_at timestamptz, cause uuid, trace text, fault text,
         taken_at timestamptz)
 """
-TAKE = """
+CLAIM = """
 UPDATE {table} AS taken SET due_at = now() + make_interval(secs => :seconds)
   FROM (SELECT id FROM {table} WHERE due_at <= now() AND sent_at IS NULL
          ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED) AS due
@@ -52,7 +52,7 @@ LAZILY = "SET LOCAL synchronous_commit = off"
 
 
 class Outbox:
-    """One service's outbox, over its own table. Any number of processes may publish from it."""
+    """One service's outbox table. Any number of processes may publish from it."""
 
     def __init__(self, metadata: MetaData) -> None:
         self.table = Table(
@@ -66,7 +66,7 @@ class Outbox:
             Column("cause", Uuid),
             Column("trace", String(55)),
             Column("fault", String(MAX_LENGTH)),
-            Column("taken_at", DateTime(timezone=True)),  # when its cause was
+            Column("taken_at", DateTime(timezone=True)),  # when its cause was received
             Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
             Column("sent_at", DateTime(timezone=True)),
             Index("ix_outbox_unsent", "due_at", postgresql_where=text("sent_at IS NULL")),
@@ -74,70 +74,70 @@ class Outbox:
         )
         self.channel = f"{metadata.schema}_outbox"
         self._stage = prepared(STAGE.format(table=self.table.fullname))
-        self._take = prepared(TAKE.format(table=self.table.fullname, columns=columns_of(self.table, "taken")))
+        self._claim = prepared(CLAIM.format(table=self.table.fullname, columns=columns_of(self.table, "taken")))
         self._hand_back = prepared(HAND_BACK.format(table=self.table.fullname))
         self._postpone = prepared(POSTPONE.format(table=self.table.fullname))
         self._sent = prepared(SENT.format(table=self.table.fullname))
         self._send_again = prepared(SEND_AGAIN.format(table=self.table.fullname))
 
     def stage(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Have these published by the service's worker once the transaction commits."""
+        """Stage events; the service's worker publishes them when the transaction has committed."""
         self.stage_own(connection, events, 0)
         notify(connection, self.channel)
 
     def stage_own(self, connection: Connection, events: Sequence[Event], seconds: float) -> None:
-        """The same for who will publish them itself, and has so many seconds for it."""
+        """Stage events that the caller publishes itself; other publishers may claim them after `seconds`."""
         if events:
             connection.execute(self._stage, {"rows": dumps([_row(event) for event in events]), "seconds": seconds})
 
-    def take(self, connection: Connection, limit: int, seconds: float) -> list[Event]:
-        """Up to `limit` events that are due, oldest first; they are due again in so many seconds, unless `sent`."""
+    def claim(self, connection: Connection, limit: int, seconds: float) -> list[Event]:
+        """Claim up to `limit` due events, oldest first; after `seconds` they are due again, unless marked as sent."""
         lazily(connection)
-        rows = connection.execute(self._take, {"limit": limit, "seconds": seconds}).mappings().all()
+        rows = connection.execute(self._claim, {"limit": limit, "seconds": seconds}).mappings().all()
         return [_event(row) for row in sorted(rows, key=lambda row: row["id"])]
 
     def hand_back(self, connection: Connection, ids: Sequence[UUID]) -> None:
-        """These were not published after all; they are due now."""
+        """Return claimed events that were not published; they are due now."""
         connection.execute(self._hand_back, {"ids": sorted(map(str, ids))})
 
     def postpone(self, connection: Connection, seconds: Mapping[UUID, float]) -> None:
-        """These are not published yet; each is due in so many seconds."""
+        """Make each of these events due in so many seconds."""
         connection.execute(self._postpone, {"ids": list(map(str, seconds)), "seconds": list(seconds.values())})
 
     def sent(self, connection: Connection, ids: Sequence[UUID]) -> None:
-        """The broker has confirmed these."""
+        """Mark these as sent: the broker has confirmed them."""
         if ids:
             connection.execute(self._sent, {"ids": sorted(map(str, ids))})
 
     def send_again(self, connection: Connection, saga_ids: Collection[UUID]) -> None:
-        """Have all that was sent for these sagas sent once more, as the same events, once the transaction commits.
+        """Make all sent events of these sagas due again, as the same events, when the transaction commits.
 
-        All of it, since who published an event can't know which one of a saga's was lost on its way.
+        All of them, because the publisher can't know which event of a saga was lost on its way.
         """
         told = [name for name, entry in CONTRACT.items() if entry.tells]
         connection.execute(self._send_again, {"saga_ids": sorted(map(str, saga_ids)), "types": told})
         notify(connection, self.channel)
 
     def seconds_to_next(self, connection: Connection) -> float | None:
-        """Seconds until some event is due (not negative); None when there is none."""
+        """Return the seconds until an event is due (not negative); None when there is none."""
         unsent = self.table.c.sent_at.is_(None)
         first = select(func.min(self.table.c.due_at)).where(unsent).scalar_subquery()
         seconds = connection.scalar(select(func.extract("epoch", first - func.now())))
         return None if seconds is None else max(0.0, float(seconds))
 
     def waiting(self, connection: Connection) -> int:
-        """How many events are not published yet."""
+        """Count the events that are not published yet."""
         unsent = self.table.c.sent_at.is_(None)
         return connection.scalar(select(func.count()).select_from(self.table).where(unsent)) or 0
 
     def oldest_seconds(self, connection: Connection) -> int:
-        """For how long the oldest event that is not published yet has waited; 0 when there is none."""
+        """Return the age in seconds of the oldest unpublished event; 0 when there is none."""
         age = func.extract("epoch", func.now() - func.min(self.table.c.occurred_at))
         return int(connection.scalar(select(age).where(self.table.c.sent_at.is_(None))) or 0)
 
 
 def lazily(connection: Connection) -> None:
-    """What this transaction writes may be lost in a crash of the server: it only leads to publishing again."""
+    """Make the commit asynchronous: a crash of the server may lose it, and then events are only published again."""
     connection.execute(text(LAZILY))
 
 

@@ -1,8 +1,8 @@
-"""The form of messages that are parked among the dead letters, and that go from there to their service again.
+"""The form of parked messages (dead letters), and of messages that are redriven to their service.
 
-What was received may be anything that AMQP can carry, so none of it is published as it came but the body, which the
-broker took once. Headers go on when they are short strings or whole numbers, as all of ours are; the message gets an
-id of its own; and when any of its headers does not go on, all of them are kept as one text, of bounded length.
+A received message may hold anything that AMQP can carry. Only its body, which the broker has accepted once, is
+published unchanged. Headers are kept when they are short strings or integers, as all headers of this project are; the
+message gets a new id. If a header can't be kept, all of them are kept as one text of bounded length.
 """
 
 import re
@@ -25,20 +25,20 @@ ID, ERROR, TRIES, PARKED_AT, ROUTING_KEY, ORIGINAL = (
     "x-routing-key",
     "x-original-headers",
 )
-SHORT_BYTES = 255  # of what AMQP calls a short string, such as names of headers and properties
-VALUE_BYTES = 1024  # of a header that goes on; ours have less than a tenth
-HEADERS_BYTES = 16_384  # of all that go on: with the rest they fit into one frame, of 131,072 bytes by default
-TEXT_LENGTH = 500  # of what is kept for people, such as the error
+SHORT_BYTES = 255  # of an AMQP short string, such as names of headers and properties
+VALUE_BYTES = 1024  # of a kept header; headers of this project have less than a tenth
+HEADERS_BYTES = 16_384  # of all kept headers: the header frame may have 131,072 bytes by default
+TEXT_LENGTH = 500  # characters of a text for people, such as the error
 ORIGINAL_LENGTH = 10_000
-ROUTING_HEADERS = ("CC", "BCC")  # which would have RabbitMQ give a copy to other queues, too
-COUNTS = {"x-delivery-count", "x-acquired-count"}  # of the broker, in each message that comes again
+ROUTING_HEADERS = ("CC", "BCC")  # RabbitMQ would send copies to the queues named there
+COUNTS = {"x-delivery-count", "x-acquired-count"}  # written by the broker into redelivered messages
 WHOLE_NUMBERS = range(-(2**63), 2**63)
 USABLE_ID = re.compile(r"[!-~]{1,200}")
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that a service could not deal with: what it is and why it is here."""
+    """A parked message."""
 
     queue: str
     headers: Mapping[str, Any]
@@ -47,18 +47,18 @@ class DeadLetter:
 
     @property
     def event_id(self) -> str:
-        """The id of the event; when it has none that could be used, the one that the letter itself was given."""
+        """The event's id; without a valid one, the id of the dead letter."""
         return _usable(self.headers.get("ce-id")) or _usable(self.headers.get(ID)) or self._digest
 
     @property
     def _digest(self) -> str:
-        """An id made of what it consists of, for what no consumer gave one."""
+        """An id made of the contents, for a message that no consumer gave an id."""
         kept = repr(sorted((name, repr(value)) for name, value in self.headers.items() if name not in COUNTS))
         return str(UUID(bytes=sha256(kept.encode(errors="replace") + self.body).digest()[:16]))
 
 
 def parked(delivery: Delivery, error: Exception, tries: int) -> Message:
-    """What is put among the dead letters for a message that came, whatever is in it."""
+    """Make the dead letter of a delivered message, whatever it contains."""
     kept = passed_on(delivery.headers)
     letter_id, key = str(new_id()), short(delivery.routing_key)
     reasons: dict[str, str | int] = {
@@ -75,13 +75,13 @@ def parked(delivery: Delivery, error: Exception, tries: int) -> Message:
 
 
 def unparked(letter: DeadLetter) -> Message:
-    """The message that its service gets again, as if it had just come."""
+    """Make the message that redrives a dead letter to its service."""
     headers = passed_on(letter.headers)
     return _message(letter.event_id, headers, letter.body, letter.content_type, short(headers.get("ce-type", "")))
 
 
 def passed_on(headers: Mapping[str, Any]) -> dict[str, str | int]:
-    """The headers that go on with a message: none that says why it was here, or that a broker could choke on."""
+    """Return the headers to keep: none about the parking, and none that a broker could refuse."""
     passed: dict[str, str | int] = {}
     left = HEADERS_BYTES
     for name, value in headers.items():
@@ -93,13 +93,13 @@ def passed_on(headers: Mapping[str, Any]) -> dict[str, str | int]:
 
 
 def text(value: object, length: int = TEXT_LENGTH) -> str:
-    """Any value as a text of bounded length that can be sent, and stored: without NUL, and without half a character."""
+    """Turn any value into a text of bounded length that can be sent and stored: no NUL, no incomplete character."""
     told = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
     return told[:length].encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def short(value: object) -> str:
-    """Any value as a short string, cut where it is too long."""
+    """Turn any value into a short string, cut to its limit."""
     return text(value, SHORT_BYTES).encode()[:SHORT_BYTES].decode(errors="ignore")
 
 
@@ -108,7 +108,7 @@ def _usable(value: object) -> str | None:
 
 
 def uuid(value: object) -> UUID | None:
-    """The UUID that a text is, if it is one."""
+    """Parse a UUID; None when the text is none."""
     try:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
@@ -122,7 +122,7 @@ def _message(message_id: str, headers: Mapping[str, Any], body: bytes, content_t
 
 
 def _size(name: str, value: object) -> int | None:
-    """How many bytes a header takes at most; None when it may not go on."""
+    """Return the greatest size of a header in bytes; None when it can't be kept."""
     name_size = len(name.encode())
     if not 0 < name_size <= SHORT_BYTES:
         return None

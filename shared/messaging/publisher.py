@@ -1,7 +1,7 @@
-"""Publishing a service's outbox: an event leaves it when the broker has confirmed it.
+"""The relay: publishes a service's outbox with publisher confirms.
 
-Several processes may do this at once: each takes what is due under a lease. What its own transactions stage a process
-publishes at once; what web processes staged, and what is left over from a process that died, is taken when it is due.
+Several processes may publish at once: each claims due events under a lease. A process publishes at once what its own
+transactions staged; it claims what web processes staged, and what a dead process left, when that is due.
 """
 
 import time
@@ -19,20 +19,20 @@ from shared.messaging.outbox import Outbox, lazily
 from shared.process import crash_points as faults
 from shared.rabbitmq import Bus, Loop
 
-WINDOW = 500  # events that may wait for their confirm; more would only wait in the broker
-LEASE_SECONDS = 5.0  # for publishing what was taken: a hundred times what it takes
-SWEEP_SECONDS = 10.0  # for what nobody was woken for: a notification is lost with its connection, or its process
-FLUSH_SECONDS = 0.1  # how long a confirmed event may stay in the outbox when there is no transaction to go with
-HAND_BACK_SECONDS = 0.2  # what could not be published is tried again after this
-AWAY_SECONDS = 0.5  # how soon to try again when the database was away
+WINDOW = 500  # events without a confirm; more would only wait in the broker
+LEASE_SECONDS = 5.0  # for publishing claimed events: a hundred times what that takes
+SWEEP_SECONDS = 10.0  # between two looks for due events without a notification, which can be lost
+FLUSH_SECONDS = 0.1  # at most so late is a confirmed event marked as sent, if no other transaction does it
+HAND_BACK_SECONDS = 0.2  # between two tries to publish an event
+AWAY_SECONDS = 0.5  # between two tries while the database is unavailable
 log = structlog.get_logger()
 
 
 class Publisher:
-    """One process's share in publishing an outbox."""
+    """Publishes events of one outbox, in one process."""
 
     def __init__(self, db: Database, outbox: Outbox, bus: Bus, loop: Loop, wake: Callable[[], None]) -> None:
-        self.due = True  # something may be due
+        self.due = True  # whether an event may be due
         self._db, self._outbox, self._bus, self._loop, self._wake = db, outbox, bus, loop, wake
         self._confirmed: list[UUID] = []
         self._unpublished: list[UUID] = []
@@ -40,33 +40,33 @@ class Publisher:
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be published before confirms come."""
+        """Whether the window of unconfirmed events has room."""
         return self._bus.unconfirmed < WINDOW
 
     def relay(self) -> None:
-        """Take what is due from the outbox and publish it."""
+        """Claim due events and publish them."""
         room = WINDOW - self._bus.unconfirmed
         with self._db.transaction() as connection:
-            events = self._outbox.take(connection, room, LEASE_SECONDS)
+            events = self._outbox.claim(connection, room, LEASE_SECONDS)
             seconds = self._outbox.seconds_to_next(connection)
         self.due = len(events) == room
         self._sweep_within(SWEEP_SECONDS if seconds is None else min(seconds, SWEEP_SECONDS))
         self._publish(events)
 
     def stage(self, connection: Connection, events: Sequence[Event]) -> None:
-        """Stage events in a transaction; after its commit they are to be `publish_staged`."""
+        """Stage events in a transaction; call `publish_staged` after its commit."""
         self._outbox.stage_own(connection, events, LEASE_SECONDS)
         self._outbox.sent(connection, self._confirmed)
 
     def publish_staged(self, events: Sequence[Event]) -> None:
-        """The transaction is committed."""
+        """Publish staged events; call it after the commit."""
         self._confirmed.clear()
         if events:
             self._publish(events)
             self._sweep_within(LEASE_SECONDS)
 
     def flush(self) -> None:
-        """Take confirmed events out of the outbox, when no other transaction did."""
+        """Mark confirmed events as sent, when no other transaction has done so."""
         if self._confirmed and self._lazily(self._outbox.sent, self._confirmed, self.flush):
             self._confirmed.clear()
 
@@ -75,14 +75,14 @@ class Publisher:
             self._bus.publish(to_message(event), partial(self._settled, event.id))
 
     def _postpone(self, seconds: Mapping[UUID, float]) -> None:
-        """Have these events be due in so many seconds, and look for them then."""
+        """Make each of these events due in so many seconds, and look for them then."""
         if seconds:
             with self._db.transaction() as connection:
                 self._outbox.postpone(connection, seconds)
             self._sweep_within(min(seconds.values()))
 
     def _settled(self, event_id: UUID, there: bool) -> None:
-        """The broker has the event, or it will not be known whether it has."""
+        """Called when the broker has confirmed the event (`there`), or when no confirm will come."""
         if there:
             faults.reach(f"{self._db.service}.worker.before_marking")
             if not self._confirmed:
@@ -94,7 +94,7 @@ class Publisher:
             self._unpublished.append(event_id)
 
     def _hand_back(self) -> None:
-        """Have what could not be published be due again, whoever is the first to take it."""
+        """Return the events that could not be published; any process may claim them."""
         log.warning("not published", events=len(self._unpublished))
         if self._lazily(self._outbox.hand_back, self._unpublished, self._hand_back):
             self._unpublished.clear()
@@ -104,7 +104,7 @@ class Publisher:
     def _lazily(
         self, write: Callable[[Connection, Sequence[UUID]], None], ids: Sequence[UUID], again: Callable[[], None]
     ) -> bool:
-        """Write what may get lost in a crash; whether it was possible. If the database was away, do all of it later."""
+        """Write in an asynchronous commit; return False, to be done later, when the database is unavailable."""
         try:
             with self._db.transaction() as connection:
                 lazily(connection)

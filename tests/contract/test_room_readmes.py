@@ -1,4 +1,4 @@
-"""Every folder of the library, the stack and the tools says what it is for, and names exactly the modules that it has."""
+"""Every folder of the library, the stack and the tools has a README, which names exactly the modules that it has."""
 
 import re
 from pathlib import Path

@@ -64,12 +64,12 @@ class Window(ApiClient):
     def staged(self) -> list[Event]:
         """What waits to be published; taken for a moment only."""
         with self.transaction() as connection:
-            return outbox.take(connection, 1000, 0)
+            return outbox.claim(connection, 1000, 0)
 
     def send(self) -> list[Event]:
         """Publish what waits, as far as its outbox is concerned."""
         with self.transaction() as connection:
-            events = outbox.take(connection, 1000, 0)
+            events = outbox.claim(connection, 1000, 0)
             outbox.sent(connection, [event.id for event in events])
         return events
 

@@ -26,7 +26,7 @@ def carrito(empty_database_url: str) -> Toy:
 
 def take(toy: Toy, seconds: float = LONG, limit: int = 1000) -> list[Event]:
     with toy.transaction() as connection:
-        return toy.outbox.take(connection, limit, seconds)
+        return toy.outbox.claim(connection, limit, seconds)
 
 
 def test_relays_that_take_at_the_same_moment_never_share_an_event(carrito: Toy) -> None:
