@@ -1,4 +1,4 @@
-"""What each service answers to `GET /audit`: its books, each from one snapshot."""
+"""The books of the services: what each answers to `GET /audit`, from one snapshot."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -65,7 +65,7 @@ class SagasAudit(_Audit):
 class Books:
     """The books of all services."""
 
-    sagas: Mapping[str, SagasAudit]  # of the services that run sagas, or show them
+    sagas: Mapping[str, SagasAudit]  # of the saga services
     carrito: CarritoAudit
     inventario: InventarioAudit
     pagos: PagosAudit

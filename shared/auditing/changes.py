@@ -1,7 +1,7 @@
-"""Which sagas an audit has to look at: those that changed since the last one, and those that were left open then.
+"""Which sagas an audit examines: those that changed since the last audit, and those that it left open.
 
-The auditor keeps notes of its own, and so nothing that is audited can say what was seen. Without notes, or when they
-are of another database or older than what a service still remembers, every saga is looked at.
+The auditor keeps its own notes, so the audited services can't influence what is examined. Without notes, or with notes
+of another database or older than a service's log of changes, it examines all sagas.
 """
 
 import json
@@ -19,7 +19,7 @@ from shared.auditing.services import Services
 
 @dataclass(frozen=True)
 class Position:
-    """How far a service's log was read; `place` tells one database from another, also after a restore."""
+    """How far a service's log was read; `place` identifies the database, and differs after a restore."""
 
     place: str
     xid: int
@@ -27,21 +27,21 @@ class Position:
 
 @dataclass(frozen=True)
 class Notes:
-    """What an audit leaves for the next one."""
+    """The notes of an audit for the next one."""
 
     positions: Mapping[str, Position] = field(default_factory=dict)
     open: frozenset[str] = frozenset()  # sagas that were not found in order
 
     @classmethod
     def load(cls, path: Path | None) -> "Notes":
-        """Those of the last audit; empty ones where there are none that can be read."""
+        """Read the notes of the last audit; empty ones when there are none, or they can't be read."""
         try:
             return _NOTES.validate_json(path.read_bytes()) if path else cls()
         except (OSError, ValidationError):
             return cls()
 
     def save(self, path: Path) -> None:
-        """Replace the notes at once, so that an audit that is killed leaves the old ones."""
+        """Replace the notes atomically, so that a killed audit leaves the old ones."""
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(".new")
         new.write_text(
@@ -74,7 +74,7 @@ class _Ids(BaseModel):
 
 @dataclass(frozen=True)
 class Changed:
-    """The sagas to look at; whether these are all that there are; and where the next audit reads on."""
+    """The sagas to examine; whether these are all sagas; and where the next audit continues."""
 
     saga_ids: list[str]
     full: bool
@@ -82,7 +82,7 @@ class Changed:
 
 
 def read_changed(services: Services, notes: Notes, pool: Executor) -> Changed:
-    """What changed in any service since these notes, and what they left open. Raises `Unreadable`."""
+    """Read the sagas that changed in any service since these notes, or that they left open. Raises `Unreadable`."""
     logs = dict(zip(services, pool.map(lambda service: _read(services, service, {}), services), strict=True))
     positions = {service: Position(log.place, log.next_xid) for service, log in logs.items()}
     full = not all(_continues(notes.positions.get(service), log) for service, log in logs.items())
@@ -94,7 +94,7 @@ def read_changed(services: Services, notes: Notes, pool: Executor) -> Changed:
 
 
 def _continues(known: Position | None, log: _Log) -> bool:
-    """Whether all that changed since this position is still in the log."""
+    """Whether the log still has all changes since this position."""
     return known is not None and known.place == log.place and log.begins <= known.xid <= log.next_xid
 
 

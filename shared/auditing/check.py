@@ -1,4 +1,4 @@
-"""One audit: which sagas to look at, what is known of them, and which rules are broken."""
+"""Runs one audit: reads the books and the sagas that changed, and checks every rule."""
 
 import time
 from collections.abc import Callable
@@ -20,13 +20,13 @@ RULES: tuple[Rule | SagaRule, ...] = tuple(
     for rule in getattr(module, topic).rules
 )
 SAGA_RULES = tuple(rule for rule in RULES if isinstance(rule, SagaRule))
-SETTLE_SECONDS = 2.0  # for what one service knows a moment before the others
+SETTLE_SECONDS = 2.0  # services learn of a change one after the other
 POLL_SECONDS = 0.2  # while waiting for sagas to end
 READERS = 16  # requests at once, to all services together
 
 
 def _ignore(_: int, __: int) -> None:
-    """Nobody wants to know."""
+    """Report no progress."""
 
 
 def check(
@@ -39,10 +39,10 @@ def check(
 ) -> tuple[Findings, Notes]:
     """Check every rule on the running services: what was found, and notes for the next audit. Raises `Unreadable`.
 
-    Looks at the sagas that changed since the audit that left these notes, and at those that were not in order then;
-    with empty notes, at all. Waits `wait_seconds` at most for the sagas that it found under way to end; those that
-    begin meanwhile are the next audit's. What seems broken is looked at again until it was so for `settle_seconds`,
-    and only then said to be broken. `examined_so_far` is told how many sagas were looked at, of how many.
+    Examines the sagas that changed since the audit that left these notes, and those that it left open; with empty
+    notes, all. Waits at most `wait_seconds` for running sagas to end; later ones are for the next audit.
+    A saga that breaks a rule is examined again for `settle_seconds` before the rule counts as broken.
+    `examined_so_far` is called with the number of examined sagas and the number of all.
     """
     began = time.monotonic()
     broken_since: dict[str, float] = {}
@@ -70,5 +70,5 @@ def check(
 
 
 def kept_since(books: Books) -> float:
-    """Sagas that were born before this time need not be known to their saga service any more."""
+    """Return the time before which sagas began that their saga service may have deleted."""
     return time.time() - min((each.saga_retention_seconds for each in books.sagas.values()), default=0.0)

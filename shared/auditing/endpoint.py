@@ -1,7 +1,7 @@
-"""`/audit` of every service: its books, which sagas changed, and what it knows of each of them.
+"""`/audit` of every service: its books, the log of changed sagas, and its facts about given sagas.
 
-An auditor compares services saga by saga (`shared/auditing/`). It reads which sagas changed since it last looked, and
-asks every service for the facts of those; all reading, so anybody may audit, and each keeps notes of its own.
+An auditor reads which sagas changed since its last audit, and compares the facts of all services about each of them.
+These endpoints only read; each auditor keeps its own notes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,15 +21,15 @@ from shared.http.access import services_or_admin
 from shared.http.answers import Answer, respond
 from shared.http.schemas import Body, View
 
-MOST_CHANGES = 10_000  # ids in one answer: four hundred kilobytes
-MOST_FACTS = 2_000  # sagas in one request: some tens of milliseconds' work
-AUDIT_SECONDS = 60  # a statement of an audit may read more than any other does
+MOST_CHANGES = 10_000  # ids in one answer, which has four hundred kilobytes then
+MOST_FACTS = 2_000  # sagas in one request, which takes tens of milliseconds then
+AUDIT_SECONDS = 60  # time limit of an audit's statement, which may read whole tables
 _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What a service shows of itself: totals; all its sagas, in the order of ids; and the facts of some of them."""
+    """What a service shows an auditor: totals, the ids of all its sagas, and facts about given sagas."""
 
     log: AuditLog
     books: Callable[[Connection], Mapping[str, Any]]
@@ -82,14 +82,14 @@ class FactsIn(Body):
 
 
 def facts_statement(sql: str) -> TextClause:
-    """A statement over the sagas of `ids`."""
+    """Make a statement with the parameter `ids`, an array."""
     return text(sql).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 
 
 def audit_routes(db: Database, audit: Audit) -> APIBlueprint:
-    """The routes of a service's audit; each answers from one snapshot.
+    """Create the routes of a service's audit; each answers from one snapshot.
 
-    An answer is written after its transaction: one that idles while many ids are put into words would be ended.
+    Answers are serialized after their transaction, which PostgreSQL would end if it were idle meanwhile.
     """
     routes = APIBlueprint("audit", __name__, url_prefix="/audit")
 
@@ -127,7 +127,7 @@ def audit_routes(db: Database, audit: Audit) -> APIBlueprint:
 
 
 def facts_of(connection: Connection, audit: Audit, saga_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """One for each of these sagas that the service knows something of."""
+    """Return the facts about each of these sagas that the service knows."""
     return [dict(row) for row in connection.execute(audit.facts, {"ids": list(saga_ids)}).mappings()]
 
 

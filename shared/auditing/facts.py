@@ -1,4 +1,4 @@
-"""What each service knows of a saga, put side by side: the material of the rules that are checked saga by saga."""
+"""The facts of all services about each saga, which the rules for sagas compare."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +15,11 @@ from shared.auditing.services import Services
 from shared.saga.states import ENDED
 
 F = TypeVar("F")
-SAGAS_AT_ONCE = 1000  # in one request of facts: what several services answer in a moment
+SAGAS_AT_ONCE = 1000  # sagas in one request for facts
 
 
 class Line(NamedTuple):
-    """One line of an order or of a sale; the price in minor units."""
+    """One line of an order or a sale; the price is in minor units."""
 
     product_id: int
     quantity: int
@@ -33,7 +33,7 @@ class _Fact(BaseModel):
 
 
 class OrderFact(_Fact):
-    """Of carrito: the saga's order, if it has one, and the cart that it has in hand or checked out.
+    """carrito's facts: the saga's order, if any, and the cart that it is checking out or has checked out.
 
     `saga_pattern` is the style of the checkout that began it, `as_frozen` whether the order is what was frozen then;
     both are None when carrito does not say.
@@ -49,14 +49,14 @@ class OrderFact(_Fact):
 
 
 class SaleFact(_Fact):
-    """Of inventario: the saga's reservation."""
+    """inventario's facts: the saga's reservation."""
 
     status: str
     lines: tuple[Line, ...] | None
 
 
 class PaymentFact(_Fact):
-    """Of pagos: what the saga paid; `payments` counts those not declined, `undone` is whether it was compensated."""
+    """pagos' facts: what the saga paid; `payments` counts those not declined, `undone` means compensated."""
 
     currency: str
     captured_minor: int
@@ -67,14 +67,14 @@ class PaymentFact(_Fact):
 
 
 class StatusFact(_Fact):
-    """Of a service that runs sagas, or shows them."""
+    """A saga service's facts."""
 
     status: str
 
 
 @dataclass(frozen=True)
 class Saga:
-    """One saga, as all services see it. `statuses` are by saga service, read before the others and again after."""
+    """One saga as all services see it. `statuses` are read from the saga services before and after all other facts."""
 
     id: str
     statuses: Mapping[str, str]
@@ -85,22 +85,22 @@ class Saga:
 
     @property
     def known(self) -> bool:
-        """Whether a saga service knows it. Others were made by hand, or it no longer keeps them."""
+        """Whether a saga service knows it. Others were made by hand, or have been purged there."""
         return bool(self.statuses_after)
 
     @property
     def began(self) -> bool:
-        """Whether it began with a checkout, so that a saga service has to know it."""
+        """Whether it began with a checkout, so that a saga service must know it."""
         return self.order is not None and self.order.saga_pattern is not None
 
     @property
     def status(self) -> str | None:
-        """Of a saga that is known, and did not move while it was read."""
+        """Its status; None when no saga service knows it, or it changed while it was read."""
         return next(iter(self.statuses_after.values()), None)
 
     @property
     def unchecked(self) -> str | None:
-        """Why it can't be judged yet: what it is busy with. None once it has ended."""
+        """Why it can't be judged yet; None once it has ended."""
         if self.statuses != self.statuses_after:
             return "moving"
         busy = [status for status in self.statuses.values() if status not in ENDED]
@@ -118,26 +118,23 @@ class Saga:
 
     @property
     def born(self) -> float:
-        """When its id was made, as of `time.time`. Only ids of version 7 say so; any other is taken for a new one.
-
-        The services choose ids of version 7, so others were made by hand.
-        """
+        """When its id was made, as of `time.time`. An id that is no UUIDv7 counts as new; services make no such ids."""
         saga_id = UUID(self.id)
         return (saga_id.int >> 80) / 1e3 if saga_id.version == 7 else math.inf
 
     @property
     def ordered(self) -> OrderFact | None:
-        """Its order, if that is confirmed."""
+        """Its order, if confirmed."""
         return self.order if self.order is not None and self.order.status == "confirmed" else None
 
     @property
     def sold(self) -> SaleFact | None:
-        """Its sale, if that is committed."""
+        """Its sale, if committed."""
         return self.sale if self.sale is not None and self.sale.status == "committed" else None
 
     @property
     def kept_minor(self) -> int:
-        """What was captured, less what was refunded."""
+        """Captured less refunded, in minor units."""
         return 0 if self.payment is None else self.payment.captured_minor - self.payment.refunded_minor
 
 
@@ -153,7 +150,7 @@ _PARTICIPANTS: Mapping[str, type[BaseModel]] = {
 
 
 def read_sagas(services: Services, saga_ids: Sequence[str], pool: Executor) -> Iterator[list[Saga]]:
-    """Every one of these sagas, some at a time. Raises `Unreadable`."""
+    """Read all of these sagas, some at a time. Raises `Unreadable`."""
     for first in range(0, len(saga_ids), SAGAS_AT_ONCE):
         yield _read_some(services, saga_ids[first : first + SAGAS_AT_ONCE], pool)
 

@@ -1,4 +1,4 @@
-"""What an audit found: what became of each rule, and which sagas could not be checked."""
+"""The findings of an audit: a verdict on each rule, and the sagas that could not be checked."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,16 +14,16 @@ LOST = "begun, and unknown to its saga service"
 
 @dataclass
 class Examined:
-    """What became of each saga so far; one that is looked at again replaces what was said of it before."""
+    """The results for the sagas so far; examining a saga again replaces its earlier result."""
 
     checked: int = 0
-    by_hand: set[str] = field(default_factory=set)  # unknown to the saga services, but sound
-    unkept: set[str] = field(default_factory=set)  # so old that its saga service need not know it any more
+    by_hand: set[str] = field(default_factory=set)  # unknown to the saga services, but in order
+    unkept: set[str] = field(default_factory=set)  # so old that its saga service may have purged it
     broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by rule
-    unchecked: dict[str, str] = field(default_factory=dict)  # why
+    unchecked: dict[str, str] = field(default_factory=dict)  # with the reason
 
     def examine(self, sagas: Iterable[Saga], rules: Sequence[SagaRule], kept_since: float) -> None:
-        """Check every rule on each of these sagas that has ended; `kept_since` is a time as of `time.time`."""
+        """Check every rule on each of these sagas that has ended; `kept_since` is as of `time.time`."""
         for saga in sagas:
             kept = saga.born >= kept_since
             why = saga.unchecked or (LOST if saga.began and not saga.known and kept else None)
@@ -44,11 +44,11 @@ class Examined:
 
     @property
     def open(self) -> list[str]:
-        """The sagas that were not found in order."""
+        """The sagas that are not in order."""
         return sorted({*self.unchecked, *self.wrong})
 
     def reopen(self) -> list[str]:
-        """Forget what was said of the sagas that were not in order, to look at them again; these sagas."""
+        """Drop the results for the sagas that are not in order, and return these sagas, to examine them again."""
         again = self.open
         self.checked -= len(again) - len(self.unchecked)
         self.by_hand.difference_update(again)
@@ -60,7 +60,7 @@ class Examined:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one rule."""
+    """The verdict on one rule."""
 
     rule: Rule | SagaRule
     verdict: Verdict
@@ -73,7 +73,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """What became of all rules and sagas; `full` is whether all sagas were looked at, or those that changed."""
+    """The verdicts on all rules; `full` says whether all sagas were examined, or only those that changed."""
 
     findings: tuple[Finding, ...]
     examined: Examined
@@ -98,7 +98,7 @@ class Findings:
 def find(
     rules: Sequence[Rule | SagaRule], books: Books, examined: Examined, *, full: bool, waited: bool = False
 ) -> Findings:
-    """The verdict on each rule; having `waited`, every saga should have ended."""
+    """Judge each rule; when the audit `waited`, every saga should have ended."""
     return Findings(tuple(Finding(rule, _verdict(rule, books, examined, waited)) for rule in rules), examined, full)
 
 

@@ -1,5 +1,7 @@
-"""The rules about each saga that has ended, whatever others do. Sagas that no saga service knows were made by hand, or
-are no longer kept there: of those, what was paid, ordered and sold must agree all the same.
+"""The rules about each saga that has ended.
+
+Sagas that no saga service knows were made by hand, or have been purged there: what they paid, ordered and sold must
+agree, too.
 """
 
 from shared.auditing.facts import Saga

@@ -1,4 +1,4 @@
-"""Asking the services that are audited."""
+"""Reads the audited services over HTTP."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -7,20 +7,20 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from shared.http.client import PEER_FAILED, Peer
 
-READ_SECONDS = 60.0  # a first audit reads whole tables, and a service says nothing until it has
+READ_SECONDS = 60.0  # a first audit reads whole tables before it answers
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class Unreadable(Exception):
-    """A service's books can't be read; the message says whose, and why."""
+    """A service can't be read; the message says which one, and why."""
 
 
 class Services:
-    """The services by name. Safe to use from many threads."""
+    """The services by name. Thread-safe."""
 
     def __init__(self, urls: Mapping[str, str], token: SecretStr | None) -> None:
-        """`token` is of services or of an operator; None where none is needed."""
+        """`token` is that of the services or of an operator; None where none is needed."""
         self._urls = dict(urls)
         self._peers = {name: Peer(name, url, token, READ_SECONDS) for name, url in urls.items()}
 
@@ -28,7 +28,7 @@ class Services:
         return iter(self._urls)
 
     def read(self, service: str, path: str, kind: type[M], body: Mapping[str, Any] | None = None) -> M:
-        """What a service answers to a GET, or with a body to a POST. Raises `Unreadable`."""
+        """GET from a service, or POST when there is a body; raises `Unreadable`."""
         peer, where = self._peers[service], f"{self._urls[service]}{path}"
         try:
             reply = peer.get(path) if body is None else peer.post(path, body)

@@ -1,10 +1,10 @@
-"""The SQL of the triggers that keep an audit's totals and log (`audit_log.py`), for migrations.
+"""The SQL of the triggers that write an audit's totals and log (`log.py`), for migrations.
 
-A trigger runs once a statement, over all rows that it changed. What a row adds to the totals is said by queries over
-`rows`, each giving topic, key and amount; a row that changes takes back what it added, and adds what it is worth now.
+A trigger runs once for each statement, over all rows that it changed. Queries over `rows` give the topic, key and
+amount that rows add to the totals; a changed row subtracts its old amounts and adds its new ones.
 
-A table that adds nothing, and of which only some changes concern an auditor, has triggers of single rows instead, with
-a condition (`row_triggers`): whatever does not meet it runs no trigger.
+A table without totals, of which only some changes concern an auditor, has row triggers with a condition instead
+(`row_triggers`): other changes run no trigger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ NOTHING: Mapping[str, Sequence[str]] = {}
 
 @dataclass(frozen=True)
 class Changed:
-    """When a table's saga has changed: a row came or went, or one of these columns differs in the row with this key."""
+    """When a saga counts as changed: a row was inserted or deleted, or one of these columns of a row changed."""
 
     key: str
     columns: tuple[str, ...]
@@ -87,9 +87,9 @@ def triggers(
     changed: Changed | None,
     more: Mapping[str, Sequence[str]] = NOTHING,
 ) -> str:
-    """The triggers of one table; `amounts` are queries over `{rows}`, in which other tables have their schema's name.
+    """SQL: the triggers of one table; `amounts` are queries over `{rows}`, which name other tables with their schema.
 
-    `more` are those that count only in one operation, by its name.
+    `more` are queries for one operation only, by its name.
     """
     return "".join(
         _trigger(schema, table, operation, [*amounts, *more.get(operation, ())], changed) for operation in _SIDES
@@ -97,12 +97,12 @@ def triggers(
 
 
 def drop_triggers(schema: str, table: str) -> str:
-    """Take the triggers of a table away."""
+    """SQL: drop the triggers of a table."""
     return "".join(f"DROP FUNCTION {schema}.audit_{table}_{operation}() CASCADE;\n" for operation in _SIDES)
 
 
 def row_triggers(schema: str, table: str, conditions: Mapping[str, str]) -> str:
-    """Triggers that log the saga of each row for which a condition holds, by event (`INSERT`, `UPDATE OF column`)."""
+    """SQL: triggers that log the saga of each row that meets a condition, by event (`INSERT`, `UPDATE OF column`)."""
     made = [
         _ROW_TRIGGER.format(
             schema=schema, table=table, operation=event.split()[0].lower(), event=event, condition=condition
@@ -113,12 +113,12 @@ def row_triggers(schema: str, table: str, conditions: Mapping[str, str]) -> str:
 
 
 def drop_row_triggers(schema: str, table: str) -> str:
-    """Take the triggers of a table's single rows away."""
+    """SQL: drop the row triggers of a table."""
     return f"DROP FUNCTION {schema}.audit_{table}_row() CASCADE"
 
 
 def prefill(schema: str, amounts: Mapping[str, Sequence[str]]) -> str:
-    """Count what is there already, by table: in one statement, so that what makes zero together leaves no row."""
+    """SQL: count the existing rows of each table, in one statement, so that amounts that cancel out leave no row."""
     queries = [each.format(rows=f"{schema}.{table}") for table, of_table in amounts.items() for each in of_table]
     return _PREFILL.format(schema=schema, amounts=" UNION ALL ".join(queries))
 

@@ -1,6 +1,7 @@
-"""Faults of the commands in `POST /saga-commands`: each suffers its own.
+"""Faults of the commands in `POST /saga-commands`. Each fault happens to its own command only.
 
-Neighbours are answered as ever, but later where one is slow, and not at all where one has the process killed.
+The other commands of the request are answered as always, but later when one is slow, and not at all when one kills the
+process.
 """
 
 import re
@@ -18,24 +19,24 @@ from shared.fault_switches.model import FaultName, KillPoint
 from shared.fault_switches.steps import Half, StepRequest, step_request
 
 Outcome = Mapping[str, Any]  # `status` and `body`
-EXTENSION = "command_faults"  # where an app that suffers faults has them
+EXTENSION = "command_faults"  # the app's extension that holds its `CommandFaults`
 log = structlog.get_logger()
 
 
 class CommandLike(Protocol):
-    """What would be posted to a path."""
+    """A command: a body for the path of a step."""
 
     @property
     def path(self) -> str:
-        """Of the step's own endpoint."""
+        """The path of the step's own endpoint."""
 
     @property
     def body(self) -> dict[str, Any]:
-        """What would be posted there."""
+        """The body for it."""
 
     @property
     def fault(self) -> str | None:
-        """What its saga is to suffer."""
+        """The faults of its saga, as `X-Fault`."""
 
 
 CommandT = TypeVar("CommandT", bound=CommandLike)
@@ -46,12 +47,12 @@ class CommandFaults:
     """The faults of one service's commands."""
 
     def __init__(self, injector: Injector, endpoints: Mapping[str, Half]) -> None:
-        """`endpoints`: the paths of the service's steps, with names in braces for ids."""
+        """`endpoints` are the path templates of the service's steps."""
         self._injector = injector
         self._patterns = [(_pattern(template), half) for template, half in endpoints.items()]
 
     def run(self, run: Run[CommandT], commands: Sequence[CommandT]) -> Sequence[Outcome]:
-        """An outcome for each command, in order; `run` is asked for those that nothing prevents."""
+        """Return an outcome for each command, in order; `run` runs those that no fault prevents."""
         injected = self._plan(commands)
         for each in injected:
             die_if(each, KillPoint.BEFORE)
@@ -78,7 +79,7 @@ class CommandFaults:
 
 
 def _run(run: Run[CommandT], commands: Mapping[int, CommandT]) -> dict[int, Outcome]:
-    """The outcomes; those that bring faults are run alone, for what they begin is to have theirs and no others'."""
+    """Run the commands; one with faults of its own runs alone, so that the saga that it begins gets only those."""
     outcomes: dict[int, Outcome] = {}
     together = [number for number, command in commands.items() if command.fault is None]
     if together:
@@ -95,13 +96,13 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _seconds(injected: Injected) -> float:
-    """How much later; those that go together wait together."""
+    """Return the delay in seconds; commands of one request are delayed together."""
     slow = injected.get(FaultName.SLOW)
     return 0.0 if slow is None else slow.seconds
 
 
 def _told(outcome: Outcome, injected: Injected) -> Outcome:
-    """What is said of a command that was done; one whose answer is lost may have been, for all that is known."""
+    """Change the outcome of a command as its faults demand; one whose answer is lost is in doubt."""
     if injected.get(FaultName.LOSE_ANSWER) is not None:
         return _refused(problem(504, "the answer was lost on purpose", FaultName.LOSE_ANSWER))
     return {**outcome, "body": injected.marked(outcome["body"])}

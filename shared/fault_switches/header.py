@@ -1,6 +1,6 @@
-"""`X-Fault`: the faults of one saga, named on its checkout, kept with the saga and passed on with all that it asks for.
+"""`X-Fault`: the faults of one saga. A checkout's request names them; they are stored with the saga and passed on.
 
-Without `FAULTS=true` the header is ignored. With it, a checkout's header takes an operator's token, where one is set.
+Without `FAULTS=true` the header is ignored. With it, a checkout with the header needs an operator's token, if set.
 """
 
 from flask import Flask, g, has_request_context, request
@@ -13,7 +13,7 @@ HEADER = "X-Fault"
 
 
 def install(app: Flask) -> None:
-    """Have requests bring their saga's faults; raises `InvalidFault`, and `Unauthorized` for whoever may not."""
+    """Read the header of each request; requests fail with `InvalidFault`, or `Unauthorized` without the token."""
 
     @app.before_request
     def bring() -> None:
@@ -27,17 +27,17 @@ def install(app: Flask) -> None:
 
 
 def _is_handed_over() -> bool:
-    """Whether a service passes on a checkout that it accepted: then it names the saga."""
+    """Whether a service hands over an accepted checkout: only such a request names the saga."""
     return request.is_json and request.get_json().get("saga_id") is not None
 
 
 def current_fault() -> str | None:
-    """The faults of the saga that the present request is about, as it named them; None without any."""
+    """Return the current request's header; None without one."""
     return g.get("fault") if has_request_context() else None
 
 
 def faults_of(text: str | None) -> tuple[Fault, ...]:
-    """The faults that a saga is to suffer; none for a text that another version may have known."""
+    """Parse a stored header; no faults for one that this version does not know."""
     try:
         return () if text is None else parse(text)
     except DomainError:
@@ -45,5 +45,5 @@ def faults_of(text: str | None) -> tuple[Fault, ...]:
 
 
 def headers_of(text: str | None) -> dict[str, str]:
-    """The header that passes these faults on."""
+    """Return the header that passes these faults on."""
     return {} if text is None else {HEADER: text}

@@ -1,4 +1,4 @@
-"""Faults of a service's own endpoints: what happens before a step's request is handled, and after it was answered."""
+"""Faults of a service's endpoints: they happen before a step's request is handled, or after its answer is made."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 def install(app: Flask, injector: Injector, endpoints: dict[str, Half]) -> None:
-    """Have the faults happen to requests of these rules (as Flask has them)."""
+    """Make faults happen to requests of these URL rules."""
 
     @app.before_request
     def before() -> Response | None:
@@ -44,11 +44,11 @@ def _step_request(endpoints: dict[str, Half]) -> StepRequest | None:
     try:
         return step_request(half, request.get_json(), faults_of(current_fault()))
     except HTTPException:
-        return None  # it does not fit, as its handler will say
+        return None  # an invalid body, which the handler answers
 
 
 def _begin(injected: Injected) -> Response | None:
-    """The answer of a request that is not handled; None for one that is."""
+    """Return the answer to a request that a fault prevents; None when it is to be handled."""
     if injected.faults:
         log.warning("injected", faults=injected.names, path=request.path)
     die_if(injected, KillPoint.BEFORE)
@@ -71,13 +71,13 @@ def _end(injected: Injected, response: Response) -> Response:
 
 
 def die_if(injected: Injected, point: KillPoint) -> None:
-    """End the process here if that is what happens: no clean-up, as in a crash."""
+    """Kill the process, as a crash would, if a fault says so for this point."""
     kill = injected.get(FaultName.KILL)
     if kill is not None and (kill.point or KillPoint.AFTER) is point:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _broken_off() -> Iterator[bytes]:
-    """An answer of which nothing leaves: the server takes the error for a client that is gone, and hangs up."""
+    """An empty answer: the server takes the error for a lost client, and closes the connection."""
     raise ConnectionResetError(errno.ECONNRESET, "the answer was lost on purpose")
     yield b""

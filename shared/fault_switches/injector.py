@@ -1,4 +1,4 @@
-"""Decides which faults happen to requests, and counts them, in one transaction before anything else is done."""
+"""Decides which faults happen to requests, and counts them, in a transaction before the requests are handled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from shared.http.answers import http_problem
 class Injected:
     """The faults that happen to one request.
 
-    `untold` are those that happened to its step before and of which no answer told, in the notation of `X-Fault`.
+    `untold` are faults that happened to its step before and that no answer could report, in the notation of `X-Fault`.
     """
 
     faults: tuple[Fault, ...] = ()
     untold: str = ""
 
     def get(self, name: FaultName) -> Fault | None:
-        """The fault with this name, if it happens."""
+        """Return the fault with this name, if it happens."""
         return next((fault for fault in self.faults if fault.name is name), None)
 
     @property
     def prevented(self) -> FaultName | None:
-        """The fault for which the step is not done this time."""
+        """The fault that prevents the step this time, if any."""
         return next((fault.name for fault in self.faults if fault.prevents), None)
 
     @property
     def names(self) -> str:
-        """Their names, as an answer tells them."""
+        """Their names, as an answer reports them."""
         return ", ".join(fault.name for fault in self.faults)
 
     def marked(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """An answer's body, which tells of them, unless it does so already."""
+        """Add the faults to an answer's body, unless it reports them already."""
         injected = {} if not self.faults or "injected" in body else {"injected": self.names}
         before = {BEFORE: self.untold} if self.untold else {}
         return {**body, **injected, **before} if injected or before else body
@@ -48,16 +48,16 @@ NOTHING = Injected()
 
 
 class Injector:
-    """One service's faults. Safe to use from many threads, in the app's context."""
+    """One service's faults. Thread-safe; call it in the app's context."""
 
     def __init__(self, db: Database, store: FaultStore) -> None:
         self._db = db
         self._store = store
 
     def plan(self, requests: Sequence[StepRequest | None], *, of_messages: bool = False) -> list[Injected]:
-        """What happens to each request, or to the message that it is on its way; to what is for no step, nothing.
+        """Decide the faults of each request, or of its message on the way; None, a request of no step, gets none.
 
-        Of two alike, of the same saga, one suffers.
+        Of equal requests of one saga, one gets the fault.
         """
         of_steps = [each for each in requests if each is not None]
         planned = iter(self._plan(of_steps, of_messages=of_messages) if of_steps else ())
@@ -80,7 +80,7 @@ class Injector:
         return [Injected(tuple(first or rest), before) for first, rest, before in found]
 
     def _untold(self, connection: Connection, requests: Sequence[StepRequest]) -> list[str]:
-        """Of each request's step, what happened before and left no answer."""
+        """Return for each request the faults that happened to its step before and left no answer."""
         counted = self._store.counted(connection, {request.saga_id for request in requests})
         losses = [(key, count) for key, count in sorted(counted.items()) if key[2] in UNTOLD]
         return [
@@ -95,7 +95,7 @@ class Injector:
     def _happening(
         self, connection: Connection, requests: Sequence[StepRequest], due: Sequence[Sequence[Fault]]
     ) -> list[list[Fault]]:
-        """Those of each request's faults that happen; each saga's, once among them."""
+        """Return the faults of each request that happen; each fault of a saga once among them."""
         pairs = [(request, fault) for request, faults in zip(requests, due, strict=True) for fault in faults]
         refusals = [pair for pair in pairs if pair[1].name is FaultName.REFUSE]
         refused = self._store.refuse(
@@ -114,24 +114,24 @@ class Injector:
 
 
 def refusal_of(request: StepRequest, fault: Fault) -> dict[str, Any]:
-    """The problem with which a step is refused."""
+    """Return the problem with which a fault refuses a step."""
     return problem(409, f"{fault.step} of saga {request.saga_id} was refused on purpose", FaultName.REFUSE)
 
 
 def problem(status: int, detail: str, name: str) -> dict[str, Any]:
-    """A problem that says that it was injected."""
+    """Build a problem that is marked as injected."""
     return http_problem(status, detail, injected=name)
 
 
 def prevention(name: FaultName) -> dict[str, Any]:
-    """The problem of a request that a fault kept from being looked at."""
+    """Return the problem of a request that a fault prevents."""
     if name is FaultName.UNAVAILABLE:
         return problem(503, "not available, on purpose", name)
     return problem(500, "the compensation failed, on purpose", name)
 
 
 def _due(request: StepRequest, switches: Sequence[Fault]) -> list[Fault]:
-    """The faults that are for the request: its saga's own, then those that are switched on, one of each name."""
+    """Return the faults that apply to the request: its saga's own, then switched-on ones, one of each name."""
     found: Mapping[FaultName, Fault] = {
         fault.name: fault for fault in (*reversed(switches), *reversed(request.faults)) if request.suffers(fault)
     }
@@ -139,7 +139,7 @@ def _due(request: StepRequest, switches: Sequence[Fault]) -> list[Fault]:
 
 
 def _preventing(faults: Sequence[Fault]) -> list[Fault]:
-    """Those for which a step is not done: while one of them happens, none of the others is counted."""
+    """Return the faults that prevent a step: while one of them happens, no other fault is counted."""
     return [fault for fault in faults if fault.prevents]
 
 
@@ -152,7 +152,7 @@ def _key(request: StepRequest, fault: Fault) -> Key:
 
 
 def _taken(keys: set[Key], key: Key) -> bool:
-    """Whether the key is among these, which it is not any more after this."""
+    """Remove the key; return whether it was there."""
     if key not in keys:
         return False
     keys.remove(key)

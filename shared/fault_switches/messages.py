@@ -1,4 +1,4 @@
-"""Faults of a worker: of the steps that events ask for, of events on their way, and of its consumer as a whole."""
+"""Faults of a worker: of the steps that events request, of events on their way, and of its consumer."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 class MessageFaults:
-    """One service's faults, as its worker suffers them; call it in the app's context."""
+    """The faults of one service's worker; call it in the app's context."""
 
     def __init__(self, db: Database, store: FaultStore) -> None:
         self._db = db
@@ -24,20 +24,20 @@ class MessageFaults:
         self._injector = Injector(db, store)
 
     def paused(self) -> bool:
-        """Whether no message is to be consumed."""
+        """Whether the consumer is paused."""
         with self._db.transaction() as connection:
             return any(fault.name is FaultName.PAUSE_CONSUMER for fault in self._store.switched_on(connection))
 
     def of_steps(self, events: Iterable[Event]) -> list[Injected]:
-        """What happens to the steps that these events ask for."""
+        """Decide the faults of the steps that these events request."""
         return self._planned(list(events), of_messages=False)
 
     def on_the_way(self, events: Sequence[Event]) -> list[Injected]:
-        """What happens to these events themselves, which are about to be published."""
+        """Decide the faults of these events, which are about to be published."""
         return self._planned(events, of_messages=True)
 
     def were_paused(self, events: Sequence[Event]) -> None:
-        """Count for the steps that these events ask for that they had to wait for a consumer that was paused."""
+        """Count the pause as a fault of the steps whose events waited for the paused consumer."""
         keys = [
             (event.saga_id, step, FaultName.PAUSE_CONSUMER.value)
             for event in events
@@ -49,7 +49,7 @@ class MessageFaults:
                 self._store.count(connection, dict.fromkeys(keys))
 
     def marks(self, events: Sequence[Event]) -> list[str | None]:
-        """Of each event, what happened on purpose to what it tells of and to itself; None for nothing."""
+        """Return the faults that happened to each event, or to the step that it reports; None for none."""
         with self._db.transaction() as connection:
             counted = self._store.counted(connection, {event.saga_id for event in events})
         return [_marks(event, counted) for event in events]
@@ -73,7 +73,7 @@ def _marks(event: Event, counted: Iterable[Key]) -> str | None:
 
 
 def _is_of(step: str, half: Half | None, name: str) -> bool:
-    """Whether it is this half of the step that a fault with this name happens to."""
+    """Whether faults with this name happen to this half of the step."""
     return half is not None and step in half.steps and direction_of(FaultName(name)) is half.direction
 
 

@@ -1,6 +1,6 @@
-"""What a fault is: its name, the step that it happens to, and how often. No I/O.
+"""A fault: its name, the step that it happens to, and how often. No I/O.
 
-In text, `STEP=NAME[:ARGUMENT][*TIMES]`, several with commas between:
+Its notation is `STEP=NAME[:ARGUMENT][*TIMES]`; several are separated by commas:
 `process_payment=lose_answer*2,create_order=slow:500`.
 """
 
@@ -21,11 +21,11 @@ STEPS = (
     "confirm_order",
     "release_cart",
 )
-REFUSABLE = STEPS[:3]  # the pivot has no row in the barrier that could keep a refusal; those after it can't be refused
+REFUSABLE = STEPS[:3]  # the barrier stores no refusal of the pivot, and no step after it can be refused
 UNDOABLE = STEPS[:4]
-MAX_TIMES = 1000  # more is for ever
-MAX_MILLISECONDS = 30_000  # longer than any caller waits for a step
-MAX_LENGTH = 200  # of the text: a fault for each step
+MAX_TIMES = 1000  # a larger number means always
+MAX_MILLISECONDS = 30_000  # longer than any caller's time limit for a step
+MAX_LENGTH = 200  # characters: a fault for each step
 DEFAULT_MILLISECONDS = 1000
 Kind = TypeVar("Kind", bound=StrEnum)
 _ONE = re.compile(
@@ -47,28 +47,28 @@ class FaultName(StrEnum):
     PAUSE_CONSUMER = "pause_consumer"
 
 
-OF_MESSAGES = frozenset({FaultName.DELIVER_TWICE, FaultName.DELAY_MESSAGE})  # on their way; the others are of steps
+OF_MESSAGES = frozenset({FaultName.DELIVER_TWICE, FaultName.DELAY_MESSAGE})  # the others are of steps
 LATER = frozenset({FaultName.SLOW, FaultName.DELAY_MESSAGE})
-BEFORE = "injected_before"  # the member of an answer's body that names what no answer told of
-UNTOLD = frozenset({FaultName.LOSE_ANSWER, FaultName.KILL})  # no answer can tell of these, since none comes
+BEFORE = "injected_before"  # the member of an answer's body that names faults that no answer reported
+UNTOLD = frozenset({FaultName.LOSE_ANSWER, FaultName.KILL})  # no answer can report these
 
 
 class KillPoint(StrEnum):
-    """When a process ends: before the step is done, or after its commit and before its answer."""
+    """When a process is killed: before the step, or after its commit and before its answer."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
 class Direction(StrEnum):
-    """Which half of a step a request is for."""
+    """Which half of a step a request is for: its action or its compensation."""
 
     ACTION = "action"
     COMPENSATION = "compensation"
 
 
 def direction_of(name: FaultName) -> Direction:
-    """The half of a step that faults of this name happen to."""
+    """Return the half of a step that faults of this name happen to."""
     return Direction.COMPENSATION if name is FaultName.FAIL_UNDO else Direction.ACTION
 
 
@@ -78,9 +78,9 @@ class InvalidFault(Unprocessable):
 
 @dataclass(frozen=True)
 class Fault:
-    """A failure of one step; `times` for each saga, None for every time. `match` are fields that a request must have.
+    """A failure of one step; `times` counts for each saga, None means always. `match` are fields that a request needs.
 
-    `pause_consumer` is of no step, whose name is empty then. Raises `InvalidFault` for what does not go together.
+    `pause_consumer` has no step: the name is empty. Raises `InvalidFault` for an impossible combination.
     """
 
     step: str
@@ -95,24 +95,24 @@ class Fault:
 
     @property
     def direction(self) -> Direction:
-        """The half of the step that it happens to."""
+        """The half of the step that the fault happens to."""
         return direction_of(self.name)
 
     @property
     def seconds(self) -> float:
-        """By how much it is later."""
+        """The delay in seconds."""
         return (DEFAULT_MILLISECONDS if self.milliseconds is None else self.milliseconds) / 1000
 
     @property
     def prevents(self) -> bool:
-        """Whether the step is not done, and may be asked for again."""
+        """Whether the fault prevents the step, which may be requested again."""
         if self.name is FaultName.KILL:
             return self.point is KillPoint.BEFORE
         return self.name in {FaultName.UNAVAILABLE, FaultName.FAIL_UNDO}
 
 
 def parse(text: str) -> tuple[Fault, ...]:
-    """The faults that a text names; raises `InvalidFault`."""
+    """Parse the notation above; raises `InvalidFault`."""
     if len(text) > MAX_LENGTH:
         raise InvalidFault(f"longer than {MAX_LENGTH} characters", field="X-Fault")
     return tuple(_parse_one(each.strip()) for each in text.split(","))
@@ -139,7 +139,7 @@ def _named(kind: type[Kind], text: str, what: str) -> Kind:
 
 
 def _check(fault: Fault) -> None:
-    """Raise `InvalidFault`, naming the field, for what does not go together."""
+    """Raise `InvalidFault`, with the name of the field, for an impossible combination."""
     _check_step(fault)
     if fault.times is not None and not 1 <= fault.times <= MAX_TIMES:
         raise InvalidFault(f"times is from 1 to {MAX_TIMES}", field="times")

@@ -1,4 +1,4 @@
-"""`/faults`: switch faults on and off for all sagas, and see what happened to which. Only there with `FAULTS=true`."""
+"""`/faults`: switches faults on and off for all sagas, and shows which happened. Exists only with `FAULTS=true`."""
 
 from typing import Annotated
 from uuid import UUID
@@ -91,7 +91,7 @@ class FaultsOut(View):
 
 
 def fault_routes(db: Database, store: FaultStore) -> APIBlueprint:
-    """`/faults` of a service."""
+    """Create a service's `/faults`."""
     steps, messages = steps_of(db.service), asked_by(db.service)
     routes = APIBlueprint("faults", __name__, url_prefix="/faults")
 

@@ -1,4 +1,4 @@
-"""Makes a service's app suffer faults: its endpoints, its commands, and `/faults` to switch them."""
+"""Adds fault switches to a service's app: to its endpoints, its commands, and as `/faults`."""
 
 from flask_openapi import OpenAPI
 
@@ -12,7 +12,7 @@ from shared.fault_switches.store import FaultStore
 
 
 def add_faults(app: OpenAPI, db: Database, store: FaultStore) -> None:
-    """For a service that does steps of sagas."""
+    """Add fault switches to the app of a participant."""
     endpoints = ENDPOINTS[db.service]
     injector = Injector(db, store)
     http.install(app, injector, {path.replace("{", "<").replace("}", ">"): half for path, half in endpoints.items()})

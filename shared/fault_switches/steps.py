@@ -1,4 +1,4 @@
-"""Which request, or event, is which step of a saga; a test compares this with the declarations of the saga services."""
+"""Maps requests and events to the steps of a saga; a test compares this with the declarations of both styles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ ACTION, COMPENSATION = Direction.ACTION, Direction.COMPENSATION
 
 @dataclass(frozen=True)
 class Half:
-    """One half of a step. Giving stock back undoes two steps: the hold and the sale."""
+    """One half of a step. Giving stock back compensates two steps: the hold and the sale."""
 
     steps: tuple[str, ...]
     direction: Direction
 
 
-# By service, the endpoints of its steps.
+# The endpoints of each service's steps.
 ENDPOINTS: Mapping[str, Mapping[str, Half]] = {
     "inventario": {
         "/api/products/reserve": Half(("reserve_inventory",), ACTION),
@@ -38,7 +38,7 @@ ENDPOINTS: Mapping[str, Mapping[str, Half]] = {
     },
 }
 
-# The events that ask for a step; who reacts to them does it.
+# The events that request a step.
 EVENTS: Mapping[str, Half] = {
     "checkout.initiated": Half(("reserve_inventory",), ACTION),
     "inventory.reserved": Half(("process_payment",), ACTION),
@@ -55,7 +55,7 @@ EVENTS: Mapping[str, Half] = {
 }
 
 
-# The events that tell what became of a step; who publishes them did it, or could not.
+# The events that report the outcome of a step.
 TELLS: Mapping[str, Half] = {
     "inventory.reserved": Half(("reserve_inventory",), ACTION),
     "inventory.reserve.failed": Half(("reserve_inventory",), ACTION),
@@ -75,7 +75,7 @@ TELLS: Mapping[str, Half] = {
 
 @dataclass(frozen=True)
 class StepRequest:
-    """A request for one half of a step, however it came; `fields` is what it says, `faults` are its saga's own."""
+    """A request for one half of a step, by HTTP or by an event; `faults` are its saga's own."""
 
     saga_id: UUID
     half: Half
@@ -83,19 +83,19 @@ class StepRequest:
     faults: tuple[Fault, ...] = field(default=())
 
     def suffers(self, fault: Fault) -> bool:
-        """Whether the fault is for such a request."""
+        """Whether the fault applies to this request."""
         if fault.step not in self.half.steps or fault.direction is not self.half.direction:
             return False
         return all(str(self.fields.get(name)) == value for name, value in fault.match.items())
 
 
 def steps_of(service: str) -> tuple[str, ...]:
-    """The steps that a service does, each once."""
+    """Return the steps that a service does, each once."""
     return tuple(dict.fromkeys(step for half in ENDPOINTS[service].values() for step in half.steps))
 
 
 def asked_by(service: str) -> tuple[str, ...]:
-    """The steps that a service asks others for, by the events that it publishes."""
+    """Return the steps that a service requests of others by its events."""
     return tuple(
         step
         for name, half in EVENTS.items()
@@ -105,7 +105,7 @@ def asked_by(service: str) -> tuple[str, ...]:
 
 
 def step_request(half: Half, body: Mapping[str, Any], faults: tuple[Fault, ...] = ()) -> StepRequest | None:
-    """The request that a body is for; None when it names no saga, whose place a cart may take."""
+    """Make the request of a body, whose saga may be named by its cart; None when it names neither."""
     try:
         saga_id = UUID(str(body.get("saga_id") or body.get("cart_id")))
     except ValueError:

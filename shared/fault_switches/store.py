@@ -1,6 +1,6 @@
-"""Switches, and how often each fault has happened, in a service's own schema: all of its processes see the same.
+"""Fault switches and counts in a service's schema, so that all of its processes see the same.
 
-Whether a fault happens is one conditional write, so that of many requests at once no more than `times` suffer it.
+One conditional write decides whether a fault happens, so concurrent requests get it at most `times` times.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ from shared.fault_switches.model import Fault, FaultName, KillPoint
 from shared.json_codec import dumps
 
 Key = tuple[UUID, str, str]  # saga, step, name of the fault
-SHOWN = 100  # of what has happened: the latest
+SHOWN = 100  # of the faults that happened: the latest
 
 _FIRE = """
 INSERT INTO {table} (saga_id, step, name, times)
@@ -42,7 +42,7 @@ ON CONFLICT (saga_id, step, name) DO UPDATE SET fired = {table}.fired + 1, fired
  WHERE excluded.times IS NULL OR {table}.fired < excluded.times
 RETURNING saga_id, step, name
 """
-# A step that was done, or refused, before keeps its row, and so its answer.
+# A step that was done or refused before keeps its row, and so its answer.
 _REFUSE = """
 INSERT INTO {barrier} (saga_id, step, direction, refusal)
 SELECT saga_id, step, 'action', refusal
@@ -52,10 +52,10 @@ ON CONFLICT DO NOTHING RETURNING saga_id, step
 
 
 class FaultStore:
-    """One service's switches and counts, over its own tables."""
+    """One service's tables of switches and counts."""
 
     def __init__(self, metadata: MetaData) -> None:
-        self._channel = f"{metadata.schema}_outbox"  # on which the service's workers are woken
+        self._channel = f"{metadata.schema}_outbox"  # the channel on which the service's workers listen
         self.switches = Table(
             "fault_switches",
             metadata,
@@ -82,7 +82,7 @@ class FaultStore:
         self._refuse = text(_REFUSE.format(barrier=f"{metadata.schema}.barrier")).bindparams(ids)
 
     def put(self, connection: Connection, fault: Fault) -> None:
-        """Switch it on, in place of another with its name."""
+        """Switch a fault on; it replaces another one with its name."""
         values = {**vars(fault), "name": fault.name.value, "match": dict(fault.match)}
         statement = upsert(self.switches).values(values)
         again = {**values, "set_at": func.now()}
@@ -90,18 +90,18 @@ class FaultStore:
         notify(connection, self._channel)
 
     def lift(self, connection: Connection, names: Collection[FaultName]) -> None:
-        """Switch these off; what has happened stays counted."""
+        """Switch these off; counts stay."""
         connection.execute(delete(self.switches).where(self.switches.c.name.in_(names)))
         notify(connection, self._channel)
 
     def switched_on(self, connection: Connection) -> list[Fault]:
-        """What is switched on, by name."""
+        """Return the switched-on faults, by name."""
         return [
             _fault(row) for row in connection.execute(select(self.switches).order_by(self.switches.c.name)).mappings()
         ]
 
     def fired(self, connection: Connection, saga_id: UUID | None) -> Sequence[Row]:
-        """What has happened lately, newest first; to one saga, if one is named."""
+        """Return the latest faults that happened, newest first; those of one saga, if one is named."""
         fired = self.firings
         statement = select(fired).order_by(fired.c.fired_at.desc()).limit(SHOWN)
         if saga_id is not None:
@@ -109,18 +109,18 @@ class FaultStore:
         return connection.execute(statement).mappings().all()
 
     def counted(self, connection: Connection, saga_ids: Collection[UUID]) -> Mapping[Key, int]:
-        """How often each fault has happened to these sagas."""
+        """Count how often each fault has happened to these sagas."""
         fired = self.firings.c
         statement = select(fired.saga_id, fired.step, fired.name, fired.fired)
         rows = connection.execute(statement.where(fired.saga_id.in_(saga_ids)))
         return {(saga_id, step, name): count for saga_id, step, name, count in rows}
 
     def fire(self, connection: Connection, due: Iterable[tuple[UUID, Fault]]) -> set[Key]:
-        """Have these happen to their sagas, as far as their times are not used up; those that do."""
+        """Count these faults, as far as their `times` allow; return those that happen."""
         return self.count(connection, {(saga_id, fault.step, fault.name.value): fault.times for saga_id, fault in due})
 
     def count(self, connection: Connection, times: Mapping[Key, int | None]) -> set[Key]:
-        """Count each of these once more, up to so many times; those that were."""
+        """Count each of these once more, up to its limit; return those that were counted."""
         keys = sorted(times)  # locked in one order
         if not keys:
             return set()
@@ -131,7 +131,7 @@ class FaultStore:
         return {(saga_id, step, name) for saga_id, step, name in rows}
 
     def refuse(self, connection: Connection, refusals: Mapping[tuple[UUID, str], Mapping[str, Any]]) -> set[Key]:
-        """Have these steps be refused for ever, with these problems, unless they were done before; those that are."""
+        """Store these refusals of steps, unless the step was done before; return those that were stored."""
         keys = sorted(refusals)
         if not keys:
             return set()

@@ -1,4 +1,4 @@
-"""A worker's consumer and publisher where faults can be switched on; without them, none of this runs."""
+"""A worker's consumer and publisher with faults; used only with `FAULTS=true`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from shared.messaging.publisher import Publisher
 
 
 class FaultyConsumer(Consumer):
-    """Suffers the faults of the steps that events ask for; while it is paused, its messages wait."""
+    """Applies the faults of the steps that events request; while it is paused, messages wait."""
 
     def __init__(self, faults: MessageFaults, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -23,7 +23,7 @@ class FaultyConsumer(Consumer):
         self._paused = False
 
     def look(self) -> None:
-        """See whether messages are to wait, if that may have changed."""
+        """Read whether the consumer is paused, if that may have changed."""
         if not self.told:
             return
         was_paused, self._paused = self._paused, self._faults.paused()
@@ -33,7 +33,7 @@ class FaultyConsumer(Consumer):
 
     @property
     def due(self) -> bool:
-        """Whether there are messages to be dealt with."""
+        """Whether there are messages to handle."""
         return super().due and not self._paused
 
     def _deal_with(self, part: list[Delivery]) -> None:
@@ -48,7 +48,7 @@ class FaultyConsumer(Consumer):
             super()._deal_with(ready)
 
     def _puts_off(self, delivery: Delivery, *, is_new: bool) -> bool:
-        """Whether its step is not done now. It comes again: slow once, and unavailable as often as it is to be."""
+        """Whether the step is postponed: once for a slow step, as often as its fault says for a prevented one."""
         if _injected(delivery).prevented is not None:
             delivery.injected = None
             self._later(delivery, TRY_AGAIN_SECONDS)
@@ -60,7 +60,7 @@ class FaultyConsumer(Consumer):
         return False
 
     def _acknowledge(self, part: list[Delivery]) -> None:
-        """The steps are done; one whose acknowledgement is lost comes again, as if the broker delivered it again."""
+        """Acknowledge all messages but those whose acknowledgement is lost; these are handled again."""
         lost = [delivery for delivery in part if _injected(delivery).get(FaultName.LOSE_ANSWER) is not None]
         for delivery in part:
             die_if(_injected(delivery), KillPoint.AFTER)
@@ -71,7 +71,7 @@ class FaultyConsumer(Consumer):
 
 
 class FaultyPublisher(Publisher):
-    """Suffers the faults of events on their way, and has each event name what happened to what it tells of."""
+    """Applies the faults of events on their way; each event names the faults of the step that it reports."""
 
     def __init__(self, faults: MessageFaults, *arguments: Any) -> None:
         super().__init__(*arguments)

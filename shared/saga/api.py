@@ -1,4 +1,4 @@
-"""The endpoints that both saga services have, added to the blueprint of each."""
+"""The endpoints of both saga services."""
 
 from flask import Response, current_app
 from flask_openapi import APIBlueprint
@@ -15,7 +15,7 @@ from shared.saga.views import ListQuery, SagasOut
 
 
 def add_endpoints(routes: APIBlueprint, source: SagaSource) -> None:
-    """Add them all; the blueprint's prefix is where sagas are."""
+    """Add the endpoints to a blueprint, whose prefix is the path of sagas."""
     _add_list(routes, source)
     _add_changes(routes)
     _add_stats(routes, source)

@@ -1,4 +1,4 @@
-"""A page of sagas, newest first, by any filters; what one request reads is bounded, however many sagas there are."""
+"""Pages of sagas, newest first, by any filters; the rows that one request reads are bounded."""
 
 from typing import Any
 from uuid import UUID
@@ -8,15 +8,15 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
 from shared.saga.source import SagaSource
 from shared.saga.views import ListQuery, SagasOut
 
-# The filter that the fewest sagas are likely to pass goes first: its index is read, and the others are tried on what it
-# finds. Each has an index that ends with the saga's id.
+# The most selective filter goes first: its index is read, and the others are checked on the rows that it finds. Each
+# filter has an index that ends with the saga's id.
 BY_SELECTIVITY = ("order_id", "cart_id", "retrying", "failed_step", "user_id", "status", "payment_method")
-# So many that pass the first filter are tried against the others in one request: some ten milliseconds' work.
+# So many rows of the first filter are checked against the others in one request, in some ten milliseconds.
 MOST_TRIED = 5000
 
 
 def page_of(connection: Connection, source: SagaSource, query: ListQuery) -> SagasOut:
-    """Up to `limit` sagas that pass every filter, older than the cursor."""
+    """Return up to `limit` sagas that pass every filter, older than the cursor."""
     first, others = _filters(query)
     newest = _newest(source.sagas, first, query.cursor)
     wanted = newest
@@ -31,7 +31,7 @@ def page_of(connection: Connection, source: SagaSource, query: ListQuery) -> Sag
 
 
 def _filters(query: ListQuery) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The filter to read by, and the others; `retrying=false` has no index of its own, as nearly all pass it."""
+    """Return the filter whose index is read, and the others; `retrying=false` has no index, as nearly all pass it."""
     given = {name: value for name in BY_SELECTIVITY if (value := getattr(query, name)) is not None}
     name = next((name for name, value in given.items() if value is not False), None)
     first = {} if name is None else {name: given.pop(name)}
@@ -54,6 +54,6 @@ def _passes(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
 
 
 def _last_tried(connection: Connection, newest: Select[Any]) -> UUID | None:
-    """Where to go on: the last saga that was tried, if there may be more."""
+    """Return the last saga that was checked, where the next page begins; None when there are no more."""
     ids = newest.with_only_columns(newest.selected_columns.saga_id)
     return connection.scalar(ids.offset(MOST_TRIED - 1).limit(1))

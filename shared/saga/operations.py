@@ -1,4 +1,4 @@
-"""What people did about sagas: who, what, why and when, over all of them."""
+"""Operators' actions on sagas: who did what, when and why."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -41,7 +41,7 @@ class OperationsOut(View):
 
 
 def page_of(connection: Connection, operations: Subquery, query: OperationsQuery) -> OperationsOut:
-    """The latest operations before the cursor; `operations` has the columns of `OperationOut`, its ids are by time."""
+    """Return the latest operations before the cursor; `operations` has the columns of `OperationOut`, ids by time."""
     statement = select(operations).order_by(operations.c.id.desc()).limit(query.limit)
     if query.cursor is not None:
         statement = statement.where(operations.c.id < query.cursor)

@@ -1,4 +1,4 @@
-"""The states that people see a saga and its steps in, whatever the style in which it runs."""
+"""The states of sagas and steps that the API shows, the same for both styles."""
 
 from enum import StrEnum
 

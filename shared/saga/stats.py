@@ -1,4 +1,4 @@
-"""How the sagas of a service are doing: what is live now, and what ended lately and how quickly."""
+"""Statistics of a service's sagas: live ones by status; rate and latency of those that ended lately."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Table, WithinGroup, extract, f
 from shared.http.schemas import Body, View
 from shared.saga.states import ENDED, SagaStatus
 
-# Of the latest so many at most, rates and percentiles are reckoned: some ten milliseconds' work, and few enough for a
-# percentile that a page draws every second.
+# Rates and percentiles are of at most so many of the latest sagas, which takes some ten milliseconds: a page may ask
+# every second.
 MOST_ENDED = 5000
 PERCENTILES = (0.5, 0.95)
 
@@ -44,7 +44,7 @@ class StatsOut(View):
 
 
 def stats_of(connection: Connection, sagas: Table, seconds: int) -> StatsOut:
-    """The statistics of the last so many seconds."""
+    """Compute the statistics of the last `seconds` seconds."""
     counted = select(sagas.c.status, func.count()).where(sagas.c.due_at.is_not(None)).group_by(sagas.c.status)
     live = {row[0]: row[1] for row in connection.execute(counted)}
     latest = (

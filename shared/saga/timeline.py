@@ -1,4 +1,4 @@
-"""What follows from the entries of a timeline together."""
+"""Links the entries of a timeline."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ MAY_HAVE_BEEN_DONE = frozenset({"succeeded", "unknown"})
 
 
 def with_undone(entries: Sequence[TimelineEntryOut]) -> list[TimelineEntryOut]:
-    """The entries, each compensation with the id of what it undoes: the step's latest action that was not refused.
+    """Give each compensation the id of what it compensates: the step's latest action that was not refused.
 
-    No action follows its compensation, so their order does not matter: services' clocks may differ.
+    No action follows its compensation, so the order of the entries does not matter, and services' clocks may differ.
     """
     actions = {
         entry.step: entry.id for entry in entries if entry.direction == "action" and entry.outcome in MAY_HAVE_BEEN_DONE
