@@ -1,7 +1,7 @@
-"""What an audit needs to cost what changed: running totals, and a log of the sagas whose records changed.
+"""Running totals and a log of changed sagas, so that the cost of an audit depends only on what changed.
 
-Triggers write both in the transaction of the change, whoever makes it (`audit_triggers.py`). Totals are kept as
-amounts that only get added, so that no two transactions wait for each other; a job adds them up now and then (`fold`).
+Triggers (`triggers.py`) write both in the transaction of the change, whoever makes it. Each change inserts an amount,
+so no two transactions wait for the same row; a job adds the amounts up now and then (`fold`).
 """
 
 from collections import defaultdict
@@ -30,10 +30,10 @@ from shared.database.connections import Database
 from shared.database.listen import ShutdownSignal
 from shared.process import worker
 
-FOLD_ROWS = 50_000  # amounts added up in one transaction: some tenths of a second
-FOLD_SECONDS = 30.0  # between two times: what lies around in between is added up by whoever reads
-CHANGES_KEPT_DAYS = 35  # an auditor who comes once a month still reads only what changed
-PURGE_ROWS = 10_000  # changes that are forgotten in one transaction
+FOLD_ROWS = 50_000  # amounts added up in one transaction, which takes tenths of a second
+FOLD_SECONDS = 30.0  # between two times; readers add up the amounts that are left
+CHANGES_KEPT_DAYS = 35  # a monthly audit still reads only what changed
+PURGE_ROWS = 10_000  # changes deleted in one transaction
 NIL = UUID(int=0)
 
 TOTALS = """
@@ -42,7 +42,7 @@ SELECT topic, key, CAST(sum(amount) AS bigint)
         UNION ALL SELECT topic, key, amount FROM {schema}.audit_deltas) AS amounts
  GROUP BY topic, key HAVING sum(amount) <> 0
 """
-# One process at a time: two would wait for each other's totals.
+# One process at a time: two would wait for each other's rows.
 TURN = "SELECT pg_try_advisory_xact_lock(hashtext('{schema}.audit_totals'))"
 FOLD = """
 WITH taken AS (
@@ -56,7 +56,7 @@ WITH taken AS (
 SELECT count(*) FROM taken
 """
 DROP_ZEROS = "DELETE FROM {schema}.audit_totals WHERE amount = 0"
-# The log begins after the last change that was forgotten; whoever has read less has to read everything.
+# The log begins after the last deleted change; an auditor that has read less must examine all sagas.
 PURGE = """
 WITH gone AS (
     DELETE FROM {schema}.audit_changes WHERE ctid = ANY (ARRAY(
@@ -70,12 +70,12 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 """
-# Where this log is: on another server, in another database or after a restore, positions mean nothing.
+# Identifies the log: on another server, in another database or after a restore, positions are invalid.
 PLACE = """
 SELECT concat_ws('-', system_identifier, timeline_id, oid)
   FROM pg_control_system(), pg_control_checkpoint(), pg_database WHERE datname = current_database()
 """
-# Whatever commits from now on has this transaction id or a later one.
+# All transactions that have not ended have this id or a higher one.
 NEXT = "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
 BEGINS = "SELECT amount FROM {schema}.audit_totals WHERE topic = 'log' AND key = 'begins'"
 CHANGES = """
@@ -86,7 +86,7 @@ SELECT xid, saga_id FROM {schema}.audit_changes WHERE (xid, saga_id) > (:xid, :s
 
 @dataclass(frozen=True)
 class Changes:
-    """A page of the log. `next_xid` is where to read on another time; `last` where to read on now, if there is more."""
+    """A page of the log. The next audit reads on from `next_xid`, and this one from `last`, if there is more."""
 
     place: str
     begins: int
@@ -96,7 +96,7 @@ class Changes:
 
 
 class AuditLog:
-    """One service's totals and log, over its own tables."""
+    """One service's tables of totals and changes."""
 
     def __init__(self, metadata: MetaData) -> None:
         amount = [Column("topic", Text, nullable=False), Column("key", Text, nullable=False)]
@@ -120,18 +120,18 @@ class AuditLog:
         self._schema = str(metadata.schema)
 
     def totals(self, connection: Connection) -> Mapping[str, dict[str, int]]:
-        """Every sum that isn't zero, by topic and key."""
+        """Return every total that isn't zero, by topic and key."""
         found = defaultdict[str, dict[str, int]](dict)
         for topic, key, amount in connection.execute(self._sql(TOTALS)):
             found[topic][key] = amount
         return found
 
     def begins(self, connection: Connection) -> int:
-        """The first transaction whose changes the log has; those of earlier ones were forgotten."""
+        """Return the first transaction whose changes the log has; earlier changes were deleted."""
         return int(connection.scalar(self._sql(BEGINS)) or 0)
 
     def changes(self, connection: Connection, xid: int | None, saga_id: UUID, limit: int) -> Changes:
-        """Sagas that changed in this transaction or a later one, after this saga of that transaction."""
+        """Return the sagas that changed in this transaction or a later one, after this saga of that transaction."""
         begins = self.begins(connection)
         place, next_xid = connection.scalar(text(PLACE)), connection.scalar(text(NEXT))
         if xid is None:
@@ -142,7 +142,7 @@ class AuditLog:
         return Changes(str(place), begins, int(next_xid or 0), ids, last)
 
     def fold(self, connection: Connection, limit: int = FOLD_ROWS) -> int:
-        """Add amounts up to totals; how many. Leaves it to another process that is at it."""
+        """Add amounts up to totals; return how many. Does nothing while another process does it."""
         if not connection.scalar(self._sql(TURN)):
             return 0
         count = connection.scalar(self._sql(FOLD), {"limit": limit}) or 0
@@ -151,13 +151,13 @@ class AuditLog:
         return count
 
     def purge(self, connection: Connection, days: float = CHANGES_KEPT_DAYS) -> int:
-        """Forget changes older than that; how many."""
+        """Delete older changes; return how many."""
         if not connection.scalar(self._sql(TURN)):
             return 0
         return connection.scalar(self._sql(PURGE), {"limit": PURGE_ROWS, "days": days}) or 0
 
     def run_once(self, db: Database) -> int:
-        """Add up and forget a bounded part of what there is; 0 when nothing is left to do for now."""
+        """Fold and purge a bounded number of rows; return 0 when nothing is left to do for now."""
         with db.transaction() as connection:
             folded = self.fold(connection)
         with db.transaction() as connection:
@@ -165,7 +165,7 @@ class AuditLog:
         return int(folded == FOLD_ROWS or forgotten == PURGE_ROWS)
 
     def job(self, db: Database, stop: ShutdownSignal) -> Callable[[], None]:
-        """What every worker process does about its service's totals, until told to stop."""
+        """Return the job of a worker process that folds and purges until the shutdown signal."""
         return partial(worker.run, stop, partial(self.run_once, db), lambda: FOLD_SECONDS)
 
     def _sql(self, statement: str) -> TextClause:

@@ -1,13 +1,12 @@
 """The change feed: which sagas changed after a position, in an order that skips none.
 
-It reads the log that triggers keep for audits (`shared/auditing/log.py`): a row names a saga and the transaction that
-changed it. A transaction with a lower number may still commit after one with a higher number, so the feed reads only
-below the lowest number that is still running (`pg_snapshot_xmin`): there, nothing can be added any more. A saga's own
-`changed` is the transaction that wrote it last; an older row of the log about it is passed over, since a later one
-tells what it is now.
+It reads the log that triggers write for audits (`shared/auditing/log.py`): a row names a saga and the id of the
+transaction that changed it. A transaction may commit after one with a higher id, so the feed reads only below the
+lowest id that is still running (`pg_snapshot_xmin`). Below it, no row can be added. A saga's own `changed` is the
+transaction that wrote it last; the feed skips older log rows about the saga, for which its latest row stands.
 
-Who waits looks again and again. A notification with every write would cost each saga more than all of its viewers'
-looking does: PostgreSQL wakes every connection that listens to anything for it
+A request that waits polls. A notification with every write would cost each saga more than the polling of its viewers:
+PostgreSQL wakes every connection that listens to anything for it
 (`docs/decisions/0016-what-the-change-feed-costs.md`).
 """
 
@@ -24,8 +23,8 @@ from shared.http.schemas import Body, View
 from shared.saga.source import SagaSource
 from shared.saga.views import SagaSummary
 
-POLL_SECONDS = 0.2  # who waits looks as often as this: a viewer sees it at once, and a look costs a millisecond
-# So many rows of the log one look reads: each saga has some eight of them, and all but the last are passed over.
+POLL_SECONDS = 0.2  # soon enough for a viewer; a poll costs a millisecond
+# Log rows read by one poll: each saga has some eight of them, and all but the last are skipped.
 MOST_READ = 2000
 LOWEST = UUID(int=0)
 POSITION = r"^[0-9]{1,20}-[0-9]{1,10}-[0-9]{1,10}\.[0-9]{1,18}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -55,7 +54,7 @@ class SagaChangesOut(View):
 
 @dataclass(frozen=True)
 class Position:
-    """After this saga's row of this transaction; `place` is the database in which that is so."""
+    """A position in the feed: after this saga's row of this transaction, in the database that `place` identifies."""
 
     place: str
     changed: int
@@ -66,21 +65,21 @@ class Position:
 
     @classmethod
     def parse(cls, value: str) -> "Position":
-        """The position that was written so."""
+        """Parse a position that `str` wrote."""
         place, changed, saga_id = value.split(".")
         return cls(place, int(changed), UUID(saga_id))
 
 
 class ChangeFeed:
-    """One service's feed; a request that waits holds no connection to the database meanwhile."""
+    """One service's feed. A waiting request holds no database connection."""
 
     def __init__(self, source: SagaSource, places: int, most_seconds: float) -> None:
-        """`places` requests may wait at once, none longer than `most_seconds`; a further one is answered at once."""
+        """At most `places` requests wait at once, none longer than `most_seconds`; others are answered at once."""
         self._source, self._most_seconds = source, most_seconds
         self.places = BoundedSemaphore(places)
 
     def read(self, query: SagaChangesQuery) -> SagaChangesOut:
-        """What changed after the position, at once or as soon as something has."""
+        """Return the changes after the position; with `wait`, as soon as there are any."""
         until = monotonic() + min(query.wait, self._most_seconds)
         after = None if query.after is None else Position.parse(query.after)
         page = self._look(after, query.limit)
@@ -100,9 +99,9 @@ class ChangeFeed:
 
 
 def page_of(connection: Connection, source: SagaSource, after: Position | None, limit: int) -> SagaChangesOut:
-    """Up to `limit` sagas that changed after the position, as far as that is settled and one look reads."""
+    """Return up to `limit` sagas that changed after the position, in log rows below the lowest running transaction."""
     place, horizon = connection.execute(_HERE).one()
-    begins = source.audit_log.begins(connection)  # may be later than a transaction that still runs
+    begins = source.audit_log.begins(connection)  # may be higher than a running transaction
     here = Position(place, max(horizon, begins), LOWEST)
     if after is None or after.place != place or not begins <= after.changed <= here.changed:
         return SagaChangesOut(items=[], next=str(here), reset=after is not None)
@@ -124,7 +123,7 @@ def _logged(audit_log: AuditLog, after: Position, horizon: int) -> Select[tuple[
 
 
 def _changed(source: SagaSource, logged: Select[tuple[int, UUID]]) -> Select[tuple[object, ...]]:
-    """Each saga at its last row among those that are read, if there is none later; looked up one by one, in order."""
+    """Select each saga at its last row among those read, unless it has a later one; in the order of the log."""
     read = logged.limit(MOST_READ).subquery()
     xid = func.max(read.c.xid).label("xid")
     last = select(read.c.saga_id, xid).group_by(read.c.saga_id).order_by(xid, read.c.saga_id).subquery()

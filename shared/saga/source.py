@@ -1,4 +1,4 @@
-"""What the shared API needs to know of one style of saga."""
+"""What the shared API needs to know of a saga service."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from shared.saga.views import SagaSummary
 class SagaSource:
     """A saga service as `api.py` sees it.
 
-    `list_path` is where its list is, under the blueprint's prefix. `sagas` has a row for each saga, and the columns by
-    which `listing.py` filters; `audit_log` names them as they change; `operations` has the columns of `OperationOut`.
+    `list_path` is the path of its list, under the blueprint's prefix. `sagas` has a row for each saga, and the columns
+    by which `listing.py` filters; `audit_log` logs their changes; `operations` has the columns of `OperationOut`.
     """
 
     database: Database
