@@ -110,7 +110,7 @@ class Checkpointer:
         return [each for each in pending if not each.saga.lost]
 
     def _lose(self, saga: ActiveSaga) -> None:
-        """ShutdownSignal: another executor has the saga now, or an operator turned it back."""
+        """Stop: another executor has the saga now, or an operator turned it back."""
         saga.lost = True
         self._active.remove([saga])
         log.info("lease lost", saga_id=saga.saga_id, fencing_token=saga.lease.fencing_token)
