@@ -9,9 +9,10 @@ from flask import Flask
 
 from saga_orchestrator import store
 from saga_orchestrator.active_saga import ActiveSaga, ActiveSagas
-from saga_orchestrator.batch_queue import BatchPolicy, BatchQueue
 from saga_orchestrator.models import db
 from saga_orchestrator.store import Checkpoint, CheckpointKind
+from shared.batching.policy import BatchPolicy
+from shared.batching.queue import BatchQueue
 from shared.database.connections import is_unavailable
 from shared.process import crash_points as faults
 from shared.process import heartbeat

@@ -15,9 +15,10 @@ from tenacity import (
 
 from saga_orchestrator.active_saga import ActiveSaga
 from saga_orchestrator.attempt import CommandAttempt
-from saga_orchestrator.batch_queue import BatchPolicy, BatchQueue
 from saga_orchestrator.config import Settings
 from saga_orchestrator.participants import Participants
+from shared.batching.policy import BatchPolicy
+from shared.batching.queue import BatchQueue
 from shared.process import crash_points as faults
 from shared.process import heartbeat
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from saga_orchestrator.batch_queue import BatchPolicy, BatchQueue
+from shared.batching.policy import BatchPolicy
+from shared.batching.queue import BatchQueue
 from shared.testing import wait_until
 
 Start = Callable[[BatchPolicy], BatchQueue[str]]

@@ -1,32 +1,19 @@
-"""Micro-batching: a queue whose worker threads process all that waits in one call, instead of one item at a time."""
+"""A queue whose worker threads process all waiting items in one call (micro-batching)."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
 import structlog
 
+from shared.batching.policy import BatchPolicy
 from shared.process import heartbeat
 
 T = TypeVar("T")
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class BatchPolicy:
-    """How a queue forms batches.
-
-    A batch has up to `max_size` items. While one thread processes a batch, another of the `threads` takes the next one
-    only after `overtake_after` seconds: the longer that is, the larger the batches.
-    """
-
-    max_size: int
-    threads: int = 1
-    overtake_after: float = 0.0
 
 
 class BatchQueue(Generic[T]):
