@@ -26,12 +26,12 @@ from shared.money import to_decimal
 class ProductIn(Body):
     """A new product."""
 
-    name: Name
+    name: Name = Field(examples=["Tea"])
     description: Text = Field(default="", max_length=2000)
     price: Amount
     quantity: Stock = Field(description="stock to begin with")
     category: Text = Field(default="", max_length=200)
-    sku: Text = Field(min_length=1, max_length=64)
+    sku: Text = Field(min_length=1, max_length=64, examples=["tea-1"])
 
     def command(self) -> NewProduct:
         """The same in the domain's words."""

@@ -11,7 +11,7 @@ from shared.http.schemas import Amount, Body, Money, Text, Time, UserId, View
 from shared.ids import new_id
 from shared.money import to_decimal
 
-Reference = Annotated[Text, Field(min_length=1, max_length=64, description="the caller's own")]
+Reference = Annotated[Text, Field(min_length=1, max_length=64, description="the caller's own", examples=["shop-42"])]
 
 
 class PaymentIn(Body):

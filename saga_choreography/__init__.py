@@ -1,1 +1,1 @@
-"""saga_choreography: the way in to checkouts that nobody is in charge of, and the window on them."""
+"""saga_choreography: accepts choreographed checkouts, shows them from their events, and asks for cancellations."""

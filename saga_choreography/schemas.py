@@ -38,8 +38,8 @@ class DeadLettersQuery(LetterFilterIn):
 class RedriveIn(LetterFilterIn):
     """Why, who asks, and which: all of all services unless told."""
 
-    reason: Name
-    by: Name
+    reason: Name = Field(examples=["the wallet was filled"])
+    by: Name = Field(examples=["olga"])
     event_ids: tuple[EventId, ...] | None = Field(default=None, min_length=1, max_length=200)
 
 

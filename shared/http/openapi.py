@@ -1,9 +1,13 @@
-"""What all operations of the OpenAPI documents share: problems, and the Idempotency-Key header."""
+"""What all OpenAPI documents have in common: tags, problems, examples of bodies, and the Idempotency-Key header."""
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.http.examples import example_of
+
+OPERATIONAL = frozenset({"audit", "faults", "health", "metrics"})  # first words of paths that are not for shoppers
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _ALWAYS = {
     "421": "The Host is no name of this service",
@@ -72,9 +76,12 @@ def begins_saga() -> dict[str, Any]:
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add to each operation the answers and headers that all of its kind share; return the document."""
-    for path in document["paths"].values():
+    """Add a tag to each operation, an example to its body, and the answers and headers that all of its kind share."""
+    tags = {path: _tag(path) for path in document["paths"]}
+    document["tags"] = [{"name": name} for name in dict.fromkeys(tags.values())]
+    for name, path in document["paths"].items():
         for method, operation in path.items():
+            operation["tags"] = [tags[name]]
             shared = {
                 **_ALWAYS,
                 **(_WITH_BODY if method in {"post", "put"} else {}),
@@ -85,13 +92,21 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             operation["responses"]["422"] = problem("Fields that do not fit, each named")
             body = operation.get("requestBody")
             if body is not None:
-                body["required"] = bool(_schema_of(document, body).get("required"))
+                schema = _schema_of(document, body)
+                body["required"] = bool(schema.get("required"))
+                body["content"]["application/json"]["example"] = example_of(schema, document)
             if operation.get("x-idempotent"):
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
                 operation["responses"].setdefault("409", problem("The first request with this key still runs"))
             if operation.get("x-begins-saga"):
                 operation.setdefault("parameters", []).append(_FAULT)
     return document
+
+
+def _tag(path: str) -> str:
+    """The word that its path begins with, without prefixes such as `/api/v1`."""
+    words = [word for word in path.split("/") if word and not re.fullmatch(r"api|v\d+", word)]
+    return "operations" if not words or words[0] in OPERATIONAL else words[0]
 
 
 def _schema_of(document: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:

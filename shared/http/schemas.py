@@ -79,6 +79,7 @@ def _as_text(value: object) -> object:
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 _OUT = WithJsonSchema({"type": "number", "description": "exact, two decimal places"}, mode="serialization")
 _IN = {
+    "examples": ["4.99"],
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_MINOR / 100, "multipleOf": 0.01},
         {
@@ -86,12 +87,14 @@ _IN = {
             "pattern": r"^([0-9]{1,9}(\.[0-9]{1,2})?|1000000000(\.0{1,2})?)$",
             "not": {"pattern": r"^[0.]*$"},
         },
-    ]
+    ],
 }
 
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(min_length=1, max_length=200)]
-UserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@:+-]{1,64}$", description="the caller's own id of a user")]
+UserId = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9._@:+-]{1,64}$", description="the caller's own id of a user", examples=["ana"])
+]
 ProductId = Annotated[
     int,
     BeforeValidator(_product_id),
@@ -106,14 +109,14 @@ ProductId = Annotated[
         mode="validation",
     ),
 ]
-Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY), BeforeValidator(_whole)]
-Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_QUANTITY), BeforeValidator(_whole)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY, examples=[2]), BeforeValidator(_whole)]
+Stock = Annotated[int, Field(strict=True, ge=0, le=MAX_QUANTITY, examples=[10]), BeforeValidator(_whole)]
 Amount = Annotated[int, BeforeValidator(_amount), WithJsonSchema(_IN, mode="validation")]  # minor units
 Money = Annotated[Decimal, _OUT]
 Time = AwareDatetime
 TimeIn = Annotated[AwareDatetime, BeforeValidator(_as_text)]  # not a number, which could be seconds or milliseconds
 Address = (
-    Annotated[Name, Field(description="a line of text")]
+    Annotated[Name, Field(description="a line of text", examples=["1 High Street"])]
     | Annotated[dict[Text, Name], Field(min_length=1, max_length=20)]
 )
 # The last three are always declined, so that anybody can try a failure.

@@ -1,5 +1,7 @@
 """The web application of every service: OpenAPI, problems, health, metrics, audit, one log line for each request."""
 
+import inspect
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -30,6 +32,7 @@ from shared.http.answers import (
     respond,
     respond_problem,
 )
+from shared.http.front_page import add_front_page
 from shared.http.health import Check, SharedCheck
 from shared.http.metrics import RequestMetrics
 from shared.http.openapi import Problem, complete
@@ -78,9 +81,10 @@ def create_service_app(
 ) -> ServiceApp:
     """Create a service's app; `checks` are the health checks of its dependencies beside the database."""
     configure_logs(db.service, settings.log_level)
+    about = _about(db.service)
     app = ServiceApp(
         db.service,
-        info=Info(title=db.service, version=VERSION),
+        info=Info(title=db.service, version=VERSION, description=about),
         validation_error_model=Problem,
         validation_error_callback=invalid_fields,
     )
@@ -98,8 +102,15 @@ def create_service_app(
     access.guard(app, settings)
     if settings.faults:
         header.install(app)
+    add_front_page(app, db.service, about)
     _add_windows(app, db, {"database": lambda: _ping(db), **checks})
     return app
+
+
+def _about(service: str) -> str:
+    """What its package says of the service."""
+    text = inspect.getdoc(sys.modules.get(service)) or service
+    return text.removeprefix(f"{service}: ")
 
 
 def _ping(db: Database) -> None:

@@ -24,8 +24,8 @@ class CheckoutIn(Body):
 class OperatorIn(Body):
     """Why an operator wants something done about a saga, and who that is."""
 
-    reason: Name = "asked for by an operator"
-    by: Name = "an operator"
+    reason: Name = Field(default="asked for by an operator", examples=["the shopper changed their mind"])
+    by: Name = Field(default="an operator", examples=["olga"])
 
 
 class SagaPath(Body):

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import schemathesis
 from flask.testing import FlaskClient
 
+from shared import VERSION
 from tests.contract.documents import app_of, document_of
 from tests.system.servers import SERVICES
 
@@ -106,3 +108,38 @@ def test_a_json_answer_ends_with_a_newline(service: str, path: str) -> None:
     response = client_of(service).get(path)
     assert response.is_json
     assert response.text.endswith("}\n")
+
+
+@each_service
+def test_the_front_page_says_what_the_service_is_and_links_its_pages(service: str) -> None:
+    page: dict[str, Any] = client_of(service).get("/").get_json()
+    assert (page["service"], page["version"]) == (service, VERSION)
+    assert page["about"] == document_of(service)["info"]["description"]
+    assert len(page["about"]) > len(service)
+    assert {"/openapi/", "/openapi/openapi.json", "/health"} <= set(page["links"].values())
+    rules = {rule.rule for rule in app_of(service).url_map.iter_rules()}
+    assert {link.rstrip("/") for link in page["links"].values()} <= {rule.rstrip("/") for rule in rules}
+
+
+@each_service
+def test_every_operation_has_a_tag_that_the_document_lists(service: str) -> None:
+    document = document_of(service)
+    listed = [tag["name"] for tag in document["tags"]]
+    used = {tag for _, operation in operations(document) for tag in operation["tags"]}
+    assert sorted(used) == sorted(listed)
+    assert len(listed) > 1
+    assert all(len(operation["tags"]) == 1 for _, operation in operations(document))
+
+
+@each_service
+def test_every_body_has_an_example_that_fits(service: str) -> None:
+    document = document_of(service)
+    bodies = [
+        (name, operation["requestBody"]) for name, operation in operations(document) if "requestBody" in operation
+    ]
+    assert bodies
+    for name, body in bodies:
+        content = body["content"]["application/json"]
+        schema = jsonschema_rs.validator_for({**content["schema"], "components": document["components"]})
+        assert list(schema.iter_errors(content["example"])) == [], name
+        assert content["example"] or not body["required"], name
