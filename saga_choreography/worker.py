@@ -4,6 +4,7 @@ Any number of them may run. Without a broker it only watches.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from saga_choreography import watchdog
@@ -14,17 +15,18 @@ from saga_choreography.purges import PURGES
 from saga_choreography.recording import record
 from shared.database.listen import ShutdownSignal
 from shared.event_bus import CONTRACT
+from shared.messaging import consumer
 from shared.messaging.delivery import Delivery
 from shared.messaging.event_worker import Part, all_together, jobs
 from shared.process import worker
 from shared.purging import purge
 
-GATHER_SECONDS = 0.02  # sooner, nobody would see
+BATCHES = replace(consumer.BATCHES, max_wait=0.02)  # nobody sees a saga move in less
 ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)
 
 
-def an_end_is_among(waiting: Sequence[Delivery], _: int) -> bool:
-    """Only who waits for the end of a saga is in a hurry. The last one tells, since this is asked about each."""
+def ends_a_saga(waiting: Sequence[Delivery]) -> bool:
+    """Close a batch at the end of a saga, for which clients wait; called after each message, so the last one tells."""
     return waiting[-1].routing_key in ENDING
 
 
@@ -33,7 +35,7 @@ def main() -> None:
     settings = Settings()
     stop = ShutdownSignal.on_signals()
     limits = settings.limits
-    part = Part(outbox, partial(record, limits=limits), all_together, an_end_is_among, GATHER_SECONDS)
+    part = Part(outbox, partial(record, limits=limits), all_together, ends_a_saga, BATCHES)
     watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)

@@ -1,8 +1,9 @@
-"""Consuming a service's events: those that wait go together, in as few transactions as their reactions allow.
+"""Consumes a service's events in batches (`shared/batching`), in as few transactions as their handlers allow.
 
-After the commit they are acknowledged, and what follows from them is published. Should a transaction fail, each of
-its messages is tried alone, so that none goes with another. So is a message that may be what its consumers die of.
-While the database is away all of them wait; a message whose rows somebody else has waits alone.
+After the commit the messages are acknowledged, and the events that follow are published. When a transaction fails,
+each of its messages is tried alone, so that one failure stays one message's. A message that may be a poison message,
+one that kills its consumers, is tried alone, too. While the database is unavailable all messages wait; a message whose
+rows are locked waits alone.
 """
 
 from collections import defaultdict, deque
@@ -16,6 +17,7 @@ from sqlalchemy import Connection
 
 from shared.batching.arrivals import ArrivalEstimate
 from shared.batching.partition import partition_unique
+from shared.batching.policy import BatchPolicy
 from shared.database.connections import Database, is_unavailable
 from shared.database.sqlstate import is_held_up
 from shared.event_bus import Event
@@ -28,27 +30,29 @@ from shared.messaging.publisher import Publisher
 from shared.process import crash_points as faults
 from shared.rabbitmq import Bus, Loop, dead_queue
 
-BATCH = 100  # messages in one transaction: beyond this nothing is gained, and locks are held for longer
-TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons: 0.2, 0.4, 0.8 s, then it is parked
-# Messages of one round that fail since somebody else has their rows. Each takes `LOCK_SECONDS`, in which the worker
-# does nothing else; and with so many it may as well be the whole database that is slow.
+# More messages in one transaction gain nothing, and hold locks for longer; the wait is as long as a lone message takes
+# from one service to the next (docs/decisions/0008).
+BATCHES = BatchPolicy(max_size=100, max_wait=0.005)
+TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons; after 0.2, 0.4, 0.8 s it is parked
+# Messages of one batch that fail because their rows are locked. Each takes `LOCK_SECONDS`, in which the worker does
+# nothing else; after so many, the whole database may be slow.
 MOST_HELD_UP = 2
-MOST_HELD_UP_SECONDS = 10.0  # between two tries of such a message: several times what a try takes
-DEATHS = 5  # of consumers that had it in hand, before it is parked: fewer than until a supervisor gives the process up
-GATHER_SECONDS = 0.005  # what a lone message takes from one service to the next: see docs/decisions/0008
-PARKING_DEATHS = DEATHS + 3  # of consumers that ended while it was parked: then the broker puts it there as it is
+MOST_HELD_UP_SECONDS = 10.0  # at most, between two tries of such a message: several times what a try takes
+# A message is poison when so many consumers died with it unacknowledged: fewer than until a supervisor gives up.
+DEATHS = 5
+PARKING_DEATHS = DEATHS + 3  # consumers that died while they parked it: then the broker dead-letters it unchanged
 log = structlog.get_logger()
 
-# Given events, new or not, in one transaction: what follows from them.
+# Handles events, new or repeated, in one transaction; returns the events that follow.
 Handle = Callable[[Connection, Sequence[Event]], list[Event]]
-# Events in the parts that may share a transaction.
+# Splits messages into parts that may share a transaction.
 Split = Callable[[Sequence[Delivery]], Iterable[list[Delivery]]]
-# Whether those that wait are worth a transaction; the second is how many came together lately.
-Enough = Callable[[Sequence[Delivery], int], bool]
+# Whether the batch of these messages is to be closed, whatever their number.
+Closes = Callable[[Sequence[Delivery]], bool]
 
 
 def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-    """Those of one type, each of another saga: what changes rows takes its locks in one order then."""
+    """Messages of one type, each of another saga: handlers that change rows lock them in one order then."""
     of_type = defaultdict[type, list[Delivery]](list)
     for delivery in batch:
         of_type[type(delivery.known.payload)].append(delivery)
@@ -57,59 +61,58 @@ def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
 
 
 def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
-    """For a service that locks nothing but its own rows, in one order."""
+    """All messages in one transaction: for a handler that locks its rows in one order."""
     return [list(batch)] if batch else []
-
-
-def as_many_as_lately(waiting: Sequence[Delivery], expected: int) -> bool:
-    """For a service whose reactions others wait for: what comes alone is dealt with at once."""
-    return len(waiting) >= expected
 
 
 @dataclass(frozen=True)
 class Part:
-    """A service's part in the choreography: what it does with events, and where it stages those that follow.
+    """A service's part in the choreography: its handler of events, and the outbox for those that follow.
 
-    Until there are enough it waits for more, though never longer than `max_wait`.
+    A batch is closed when `batches` says so; with `closes`, when that does, or after `batches.max_wait`.
     """
 
     outbox: Outbox
     handle: Handle
     split: Split = by_type
-    enough: Enough = as_many_as_lately
-    max_wait: float = GATHER_SECONDS
-    faults: MessageFaults | None = None  # what it suffers on purpose, where that can be switched on
+    closes: Closes | None = None
+    batches: BatchPolicy = BATCHES
+    faults: MessageFaults | None = None  # the faults that happen to its messages, with `FAULTS=true`
 
 
-class Deadly(Exception):
-    """A message that its consumers die of, as it seems."""
+class PoisonMessage(Exception):
+    """A message that seems to kill its consumers."""
 
 
 class Consumer:
-    """One process's share in consuming a service's queue."""
+    """Consumes a service's queue, in one process."""
 
     def __init__(self, db: Database, part: Part, bus: Bus, loop: Loop, publisher: Publisher) -> None:
         self._db, self._part, self._bus, self._loop, self._publisher = db, part, bus, loop, publisher
-        self.told = False  # that something may have been switched on or off
+        self.told = False  # whether a fault may have been switched
         self._alone = deque[Delivery]()
         self._arrivals = ArrivalEstimate()
 
     @property
     def due(self) -> bool:
-        """Whether there are messages to be dealt with."""
+        """Whether there are messages to handle."""
         return bool(self._bus.deliveries or self._alone)
 
     @property
     def should_wait(self) -> bool:
-        """Whether more messages should come first, for the moment that the service's part allows."""
-        waiting = self._bus.deliveries
-        return bool(waiting) and not self._part.enough(waiting, self._arrivals.expected)
+        """Whether the batch is still open for more messages, for as long as the policy allows."""
+        waiting, closes = self._bus.deliveries, self._part.closes
+        if not waiting:
+            return False
+        if closes is not None:
+            return not closes(waiting)
+        return not self._part.batches.is_full(len(waiting), self._arrivals.expected)
 
     def look(self) -> None:
-        """See what was switched, if there may be something; here, nothing can be."""
+        """Read the fault switches, if they may have changed; without faults there are none."""
 
     def consume(self) -> None:
-        """Deal with some of what has come. Raises when the database is away, or slow; nothing is forgotten then."""
+        """Handle a batch. Raises when the database is unavailable or slow, and keeps the messages then."""
         parts = deque(self._parts())
         held_up = 0
         while parts:
@@ -135,11 +138,11 @@ class Consumer:
         self._bus.deliveries.extendleft(reversed(list(chain(*parts))))
 
     def _parts(self) -> Iterator[list[Delivery]]:
-        """Up to `BATCH` messages, in parts for a transaction each; then one of those to be tried alone."""
+        """Close a batch: yield its parts, for a transaction each, then one of the messages that are tried alone."""
         waiting = self._bus.deliveries
         if waiting:
             self._arrivals.observe(len(waiting))
-        taken = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+        taken = [waiting.popleft() for _ in range(min(len(waiting), self._part.batches.max_size or len(waiting)))]
         known = [delivery for delivery in taken if self._read(delivery)]
         self._alone.extend(delivery for delivery in known if delivery.apart)
         yield from self._part.split([delivery for delivery in known if not delivery.apart])
@@ -149,7 +152,7 @@ class Consumer:
             yield [self._alone.popleft()]
 
     def _deal_with(self, part: list[Delivery]) -> None:
-        """One transaction; then acknowledge, and publish what follows. Any error rolls it back."""
+        """Handle a part in one transaction; then acknowledge it, and publish what follows. Any error rolls back."""
         with self._db.transaction() as connection:
             following = self._part.handle(connection, [delivery.known for delivery in part])
             self._publisher.stage(connection, following)
@@ -162,15 +165,16 @@ class Consumer:
         self._bus.ack(part)
 
     def _read(self, delivery: Delivery) -> bool:
-        """Whether it is an event to be dealt with; a message that is none, and never will be, is parked at once."""
+        """Read the event; return False for a message that is none, or poison, which is parked at once."""
         if delivery.given_back >= DEATHS:
-            self._park(delivery, Deadly(f"{delivery.given_back} consumers ended with it in hand"), delivery.given_back)
+            error = PoisonMessage(f"{delivery.given_back} consumers ended with it in hand")
+            self._park(delivery, error, delivery.given_back)
             return False
         if delivery.event is None:
             try:
                 delivery.event = from_message(delivery.headers, delivery.body)
-            except Exception as error:  # reading does nothing else, so whatever is wrong is wrong with the message
-                self._park(delivery, error, tries=1)
+            except Exception as wrong:  # any error is the message's own: reading it does nothing else
+                self._park(delivery, wrong, tries=1)
         return delivery.event is not None
 
     def _failed(self, delivery: Delivery, error: Exception) -> None:
@@ -182,7 +186,7 @@ class Consumer:
             self._later(delivery, TRY_AGAIN_SECONDS * 2 ** (delivery.tries - 1))
 
     def _held_up(self, delivery: Delivery, error: Exception) -> None:
-        """Somebody else has its rows, for as long as it may take: it is never parked for that."""
+        """Try again later: its rows are locked, for which a message is never parked."""
         delivery.held_up += 1
         log.warning("message held up", **_told(delivery), times=delivery.held_up, error=str(error).splitlines()[0])
         doubled = TRY_AGAIN_SECONDS * 2 ** min(delivery.held_up - 1, 10)
@@ -192,7 +196,7 @@ class Consumer:
         self._loop.call_later(seconds, lambda: self._bus.put_back(delivery))
 
     def _park(self, delivery: Delivery, error: Exception, tries: int) -> None:
-        """Put the message where people find it, with the reason; it is acknowledged once it is there."""
+        """Publish the message to the dead letters, with the reason; acknowledge it when that is confirmed."""
         if delivery.given_back >= PARKING_DEATHS:
             return self._leave_to_broker(delivery, error)
         try:
@@ -203,7 +207,7 @@ class Consumer:
         return None
 
     def _leave_to_broker(self, delivery: Delivery, error: Exception) -> None:
-        """The last resort, for a message that we cannot publish."""
+        """Have the broker dead-letter a message that can't be published."""
         log.error("message rejected", routing_key=delivery.routing_key, error=str(error))
         self._bus.reject(delivery)
 

@@ -55,8 +55,8 @@ class EventWorker:
         self._publisher = self._make_publisher(db, part)
         self._consumer = self._make_consumer(db, part)
         self._listener = Listener(url_of(settings), part.outbox.channel)
-        self._gather_seconds = part.max_wait
-        self._gathering: Any = None  # the timer, while more messages are waited for
+        self._max_wait = part.batches.max_wait
+        self._batch_timer: Any = None  # while a batch is open for more messages
         self._awake = self._stopping = False
         self._paused_until = 0.0
         self._failures = deque[float](maxlen=MOST_FAILURES)
@@ -93,19 +93,19 @@ class EventWorker:
     def _changed(self) -> None:
         """A message or a confirm came, or the broker did."""
         if not self._consumer.should_wait:
-            self._gathered()
-        elif self._gathering is None and not self._awake:
-            self._gathering = self._loop.call_later(self._gather_seconds, self._gathered)
+            self._close_batch()
+        elif self._batch_timer is None and not self._awake:
+            self._batch_timer = self._loop.call_later(self._max_wait, self._close_batch)
 
-    def _gathered(self) -> None:
-        if self._gathering is not None:
-            self._loop.remove_timeout(self._gathering)
-            self._gathering = None
+    def _close_batch(self) -> None:
+        if self._batch_timer is not None:
+            self._loop.remove_timeout(self._batch_timer)
+            self._batch_timer = None
         self._wake()
 
     @property
     def _may_consume(self) -> bool:
-        return self._publisher.has_room and self._consumer.due and self._gathering is None
+        return self._publisher.has_room and self._consumer.due and self._batch_timer is None
 
     def _wake(self) -> None:
         """Look for something to do, soon, and once for however many reasons: what has come until then goes together."""
