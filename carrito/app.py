@@ -11,8 +11,8 @@ from carrito.audit import audit
 from carrito.commands import commands
 from carrito.config import Settings
 from carrito.handover import Handover
+from carrito.inventario_client import InventarioClient
 from carrito.models import db, fault_store
-from carrito.products import Products
 from carrito.purges import PURGES
 from carrito.routes import routes
 from shared.fault_switches.setup import add_faults
@@ -35,14 +35,16 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.register_api(command_routes(commands))
     service_app.extensions["settings"] = settings
     places = settings.waiting_places
-    service_app.extensions["products"] = Products(settings.inventario_service_url, settings.service_token, places)
+    service_app.extensions["inventario_client"] = InventarioClient(
+        settings.inventario_service_url, settings.service_token, places
+    )
     service_app.extensions["handover"] = Handover(settings, settings.waiting_places)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 
 def __getattr__(name: str) -> ServiceApp:
-    """`app` is made when it is first asked for, so that importing this module does nothing."""
+    """Make `app` when it is first used, so that importing this module does nothing."""
     if name != "app":
         raise AttributeError(name)
     globals()["app"] = create_app(Settings())

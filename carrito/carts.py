@@ -1,7 +1,7 @@
 """The use cases of carts; every one runs inside the caller's transaction."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from carrito import checkout_store
 from carrito.domain import (
     CREATE_ORDER,
-    Beginning,
     CartFreeze,
     CartNotFound,
     CartOfAnotherSaga,
     CartStatus,
+    CheckoutRequest,
     ItemNotFound,
     OrderStands,
     Product,
@@ -55,9 +55,9 @@ _LINES = prepared(f"""
 """)  # noqa: S608  (our own)
 _RELEASE = prepared(f"""
     UPDATE carts SET status = 'open', saga_id = NULL
-    FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS asked (cart_id, saga_id)
-    WHERE carts.id = asked.cart_id AND carts.saga_id = asked.saga_id AND NOT EXISTS (
-        SELECT FROM orders WHERE orders.saga_id = asked.saga_id AND orders.status <> 'cancelled'
+    FROM unnest(CAST(:cart_ids AS uuid[]), CAST(:saga_ids AS uuid[])) AS compensated (cart_id, saga_id)
+    WHERE carts.id = compensated.cart_id AND carts.saga_id = compensated.saga_id AND NOT EXISTS (
+        SELECT FROM orders WHERE orders.saga_id = compensated.saga_id AND orders.status <> 'cancelled'
     )
     RETURNING {columns_of(carts)}
 """)  # noqa: S608  (our own)
@@ -105,19 +105,31 @@ def remove_item(connection: Connection, cart_id: UUID, product_id: int) -> Cart:
     return _with_items(connection, row)
 
 
-def begin_checkout(connection: Connection, asked: Sequence[Beginning], currency: str) -> list[FrozenCart | DomainError]:
-    """Freeze each cart for a new saga: of many at once, one. Every cart comes once.
+def freeze(
+    connection: Connection,
+    requests: Sequence[CheckoutRequest],
+    handover_seconds: Callable[[CheckoutRequest], float | None],
+    currency: str,
+) -> list[FrozenCart | DomainError]:
+    """Freeze each cart for a new saga; each cart is named once. Of concurrent requests for one cart, one succeeds.
 
     Refusals: `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that has it, `CartEmpty`.
     """
-    before = lock(connection, [each.cart_id for each in asked])  # so that nothing is taken out of it meanwhile
-    freezes = {each.cart_id: _freeze(each) for each in asked if not _why_not(each, before.get(each.cart_id))}
+    locked = lock(connection, [each.cart_id for each in requests])  # so that nothing is taken out of it meanwhile
+    freezes = {
+        each.cart_id: _freeze_for(each, handover_seconds(each))
+        for each in requests
+        if _why_not(each, locked.get(each.cart_id)) is None
+    }
     frozen = checkout_store.freeze(connection, list(freezes.values()), currency)
-    begun = {
+    carts_by_id = {
         cart.row["id"]: FrozenCart(cart.row, cart.items, freezes[cart.row["id"]])
         for cart in with_items(connection, list(frozen.values()))
     }
-    return [begun.get(each.cart_id) or _not_begun(each, before.get(each.cart_id)) for each in asked]
+    return [
+        carts_by_id.get(each.cart_id) or _why_not(each, locked.get(each.cart_id)) or no_lines(each.cart_id)
+        for each in requests
+    ]
 
 
 def lock(connection: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
@@ -127,20 +139,20 @@ def lock(connection: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Row]:
 
 
 def release(connection: Connection, releases: Sequence[Release]) -> list[Row | DomainError]:
-    """The sagas are compensated: their carts are open again. One that its saga does not have any more stays as it is.
+    """Open the carts of compensated sagas again. A cart that its saga does not have any more stays as it is.
 
     In the same transaction each saga's order is kept from ever being made. Refusals: `CartNotFound`,
     `CartOfAnotherSaga`, and `OrderStands` while the saga has an order that was not cancelled.
     """
     about = checkout_store.find(connection, [each.saga_id for each in releases])
     own = {each for each in releases if each.saga_id in about and about[each.saga_id]["cart_id"] == each.cart_id}
-    undos = barrier.enter_undo(connection, CREATE_ORDER, {each.saga_id: {} for each in own})
+    entries = barrier.enter_compensation(connection, CREATE_ORDER, {each.saga_id: {} for each in own})
     before = lock(connection, [each.cart_id for each in releases])
     live = [each for each in own if before[each.cart_id]["saga_id"] == each.saga_id]
     ids = {"cart_ids": [each.cart_id for each in live], "saga_ids": [each.saga_id for each in live]}
     after = {row["id"]: row for row in connection.execute(_RELEASE, ids).mappings()} if live else {}
     standing = {each.saga_id for each in live if each.cart_id not in after}
-    barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in standing})
+    barrier.withdraw(connection, CREATE_ORDER, {saga_id: entries[saga_id] for saga_id in standing})
     return [
         _refused_release(each, each in own, before.get(each.cart_id), standing)
         or after.get(each.cart_id)
@@ -167,15 +179,18 @@ def _refused_release(release: Release, own: bool, cart: Row | None, standing: Co
     return None
 
 
-def _freeze(asked: Beginning) -> CartFreeze:
-    """With the ids of all that the saga will make, so that each can be undone without having seen its answer."""
+def _freeze_for(request: CheckoutRequest, handover_seconds: float | None) -> CartFreeze:
+    """Chooses the ids of payment and order now, so that each can be compensated although its answer was lost."""
     return CartFreeze(
         saga_id=new_id(),
-        cart_id=asked.cart_id,
+        cart_id=request.cart_id,
         payment_id=new_id(),
         order_id=new_id(),
-        handover_seconds=asked.handover_seconds,
-        **vars(asked.wish),
+        billing_address=request.billing_address,
+        saga_pattern=request.saga_pattern,
+        payment_method=request.payment_method,
+        trace=request.trace,
+        handover_seconds=handover_seconds,
     )
 
 
@@ -201,16 +216,12 @@ def _locked_open(connection: Connection, cart_id: UUID) -> Row:
     return row
 
 
-def _why_not(asked: Beginning, row: Row | None) -> DomainError | None:
+def _why_not(request: CheckoutRequest, row: Row | None) -> DomainError | None:
     """Why a cart can't be frozen, as far as its row tells."""
     if row is None:
-        return CartNotFound(f"there is no cart {asked.cart_id}", cart_id=asked.cart_id)
-    if row["user_id"] != asked.user_id:
-        return CartNotFound(f"user {asked.user_id} has no cart {asked.cart_id}", cart_id=asked.cart_id)
+        return CartNotFound(f"there is no cart {request.cart_id}", cart_id=request.cart_id)
+    if row["user_id"] != request.user_id:
+        return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
     if row["status"] != CartStatus.OPEN:
-        return not_open(asked.cart_id, row["status"], row["saga_id"])
+        return not_open(request.cart_id, row["status"], row["saga_id"])
     return None
-
-
-def _not_begun(asked: Beginning, row: Row | None) -> DomainError:
-    return _why_not(asked, row) or no_lines(asked.cart_id)

@@ -1,52 +1,55 @@
-"""The beginning of a checkout: its cart is frozen, and its saga will not be forgotten from that commit on.
+"""The beginning of a checkout: freeze the cart under a new saga id and, if choreographed, stage the first event.
 
-The saga's service is told of it (`handover.py`): that is what starts an orchestrated saga. A choreographed one begins
-with an event, but events can be lost: they are sent again for sagas that the window knows.
+The saga's service is told of the checkout, too (`handover.py`). That starts an orchestrated saga. A choreographed saga
+starts with the event; events can be lost, and are sent again for sagas that `saga_choreography` knows.
 """
 
 from collections.abc import Sequence
-from uuid import UUID
+from functools import partial
 
 from sqlalchemy import Connection
 
 from carrito import carts
 from carrito.config import Settings
-from carrito.domain import Beginning, PatternNotAvailable, Wish, total_minor
+from carrito.domain import CheckoutRequest, PatternNotAvailable, total_minor
 from carrito.models import outbox
 from shared.batching.partition import map_accepted
 from shared.errors import DomainError
 from shared.event_bus import CheckoutInitiated, Event, Item
 
-Asked = tuple[UUID, str, Wish]  # the cart, its user, and how it is to be checked out
-
 
 def begin(
-    connection: Connection, asked: Sequence[Asked], settings: Settings, *, for_saga_service: bool
+    connection: Connection, requests: Sequence[CheckoutRequest], settings: Settings, *, by_saga_service: bool
 ) -> list[carts.FrozenCart | DomainError]:
-    """Freeze each cart for a new saga: of many at once, one. Refusals: those of `carts.begin_checkout`.
+    """Freeze each cart for a new saga. Refusals: `PatternNotAvailable` and those of `carts.freeze`.
 
-    `for_saga_service`: whether the service that shows these sagas begins them itself.
+    `by_saga_service`: whether the request came by the service that shows these sagas, which then knows the saga.
     """
-    beginnings = [_beginning(cart_id, user_id, wish, settings, for_saga_service) for cart_id, user_id, wish in asked]
-    begun = map_accepted(beginnings, lambda fit: carts.begin_checkout(connection, fit, settings.currency))
+    handover_seconds = partial(_handover_seconds, settings=settings, by_saga_service=by_saga_service)
+    available = [_if_available(each, settings) for each in requests]
+    frozen = map_accepted(
+        available, lambda accepted: carts.freeze(connection, accepted, handover_seconds, settings.currency)
+    )
     events = [
         Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
-        for cart in begun
+        for cart in frozen
         if isinstance(cart, carts.FrozenCart) and cart.freeze.saga_pattern == "choreographed"
     ]
     if events:
         outbox.stage(connection, events)
-    return begun
+    return frozen
 
 
-def _beginning(
-    cart_id: UUID, user_id: str, wish: Wish, settings: Settings, for_saga_service: bool
-) -> Beginning | DomainError:
-    if wish.saga_pattern == "choreographed" and settings.rabbitmq_url is None:
+def _if_available(request: CheckoutRequest, settings: Settings) -> CheckoutRequest | DomainError:
+    if request.saga_pattern == "choreographed" and settings.rabbitmq_url is None:
         why = "choreographed checkouts need a broker: RABBITMQ_URL is not set"
-        return PatternNotAvailable(why, saga_pattern=wish.saga_pattern)
-    is_known = wish.saga_pattern == "choreographed" and for_saga_service
-    return Beginning(cart_id, user_id, wish, None if is_known else settings.handover_seconds)
+        return PatternNotAvailable(why, saga_pattern=request.saga_pattern)
+    return request
+
+
+def _handover_seconds(request: CheckoutRequest, settings: Settings, *, by_saga_service: bool) -> float | None:
+    is_known = request.saga_pattern == "choreographed" and by_saga_service
+    return None if is_known else settings.handover_seconds
 
 
 def _initiated(cart: carts.FrozenCart, currency: str) -> CheckoutInitiated:

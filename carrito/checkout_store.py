@@ -23,18 +23,18 @@ HANDOVER = "handover"  # the channel that wakes the worker
 
 # The carts are open, and locked by an earlier statement, so that their lines do not change meanwhile.
 _FREEZE = prepared(f"""
-    WITH asked AS (
+    WITH freezes AS (
         SELECT * FROM unnest(
             CAST(:saga_id AS uuid[]), CAST(:cart_id AS uuid[]), CAST(:saga_pattern AS text[]),
             CAST(:payment_method AS text[]), CAST(:billing_address AS json[]), CAST(:payment_id AS uuid[]),
             CAST(:order_id AS uuid[]), CAST(:trace AS text[]), CAST(:handover_seconds AS double precision[])
-        ) AS asked (
+        ) AS requested (
             saga_id, cart_id, saga_pattern, payment_method, billing_address, payment_id, order_id, trace,
             handover_seconds
         )
     ), frozen AS (
-        UPDATE carts SET status = 'checking_out', saga_id = asked.saga_id, idle_since = NULL FROM asked
-        WHERE carts.id = asked.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = asked.cart_id)
+        UPDATE carts SET status = 'checking_out', saga_id = freezes.saga_id, idle_since = NULL FROM freezes
+        WHERE carts.id = freezes.cart_id AND EXISTS (SELECT FROM cart_items WHERE cart_items.cart_id = freezes.cart_id)
         RETURNING {columns_of(carts)}
     ), begun AS (
         INSERT INTO checkouts (
@@ -44,7 +44,7 @@ _FREEZE = prepared(f"""
         SELECT frozen.saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id,
             lines.items, lines.total_minor, :currency, trace, now() + make_interval(secs => handover_seconds),
             CAST(:fault AS text)
-        FROM frozen JOIN asked ON asked.cart_id = frozen.id CROSS JOIN LATERAL (
+        FROM frozen JOIN freezes ON freezes.cart_id = frozen.id CROSS JOIN LATERAL (
             SELECT
                 CAST(json_agg(json_build_object(
                     'product_id', product_id, 'name', name, 'quantity', quantity,

@@ -84,31 +84,24 @@ class CartOfAnotherSaga(Conflict):
     """The saga never had this cart."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """How a cart is to be checked out; `trace` is the `traceparent` of the request that asks for it."""
+@dataclass(frozen=True, kw_only=True)
+class CheckoutRequest:
+    """A user's cart to be checked out, and how; `trace` is the `traceparent` of the HTTP request."""
 
+    cart_id: UUID
+    user_id: str
     payment_method: str
     billing_address: str | Mapping[str, str]
     saga_pattern: str
     trace: str
 
 
-@dataclass(frozen=True)
-class Beginning:
-    """A cart to be frozen for a new saga, which is handed over in so many seconds, if at all."""
-
-    cart_id: UUID
-    user_id: str
-    wish: Wish
-    handover_seconds: float | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class CartFreeze:
     """A cart to be frozen for a saga, and what the saga is about beside the cart's lines.
 
-    An order that is made without a checkout knows neither pattern nor method, and perhaps no ids.
+    The saga's service is told of the checkout after `handover_seconds`; None: it knows of it already. An order that is
+    made without a checkout names no pattern, no method, and perhaps no ids.
     """
 
     saga_id: UUID
@@ -233,11 +226,11 @@ def freeze_for(request: OrderRequest) -> CartFreeze:
     )
 
 
-def mismatch(asked: OrderOfSaga, related: Iterable[Mapping[Any, Any]]) -> OrderOfAnotherSaga | None:
+def mismatch(command: OrderOfSaga, related: Iterable[Mapping[Any, Any]]) -> OrderOfAnotherSaga | None:
     """The refusal unless all these orders have both of the ids: a saga acts on its own order only."""
     for order in related:
-        if asked.order_id not in {None, order["id"]} or order["saga_id"] != asked.saga_id:
-            return of_another(asked.order_id or order["id"])
+        if command.order_id not in {None, order["id"]} or order["saga_id"] != command.saga_id:
+            return of_another(command.order_id or order["id"])
     return None
 
 

@@ -3,7 +3,7 @@
 from carrito.models import barrier, cart_items, carts, checkouts, fault_store, idempotency_keys, inbox, outbox
 from shared.purging.purge import Purge
 
-# What a saga is about is asked for as long as the saga may be handed over, or make its order.
+# A checkout's row is needed as long as its saga may be handed over, or make its order.
 _LIVE = (
     "handover_due_at IS NOT NULL OR EXISTS (SELECT FROM carrito.carts"
     " WHERE carts.saga_id = checkouts.saga_id AND carts.status = 'checking_out')"

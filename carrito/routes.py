@@ -14,8 +14,8 @@ from carrito.checkout import begin
 from carrito.commands import begin_checkouts, cancel_orders, confirm_orders, create_orders, release_carts
 from carrito.config import Settings
 from carrito.handover import Handover
+from carrito.inventario_client import InventarioClient
 from carrito.models import db
-from carrito.products import Products
 from carrito.schemas import (
     BeginCheckoutIn,
     CartIn,
@@ -95,8 +95,8 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
     before = answered_before(db)
     if before is not None:
         return before
-    products: Products = current_app.extensions["products"]
-    product = products.get(body.product_id)  # while no connection to the database is held
+    inventario: InventarioClient = current_app.extensions["inventario_client"]
+    product = inventario.get_product(body.product_id)  # while no connection to the database is held
 
     def put_in(connection: Connection) -> Answer:
         return Answer(CartOut.of(carts.add_item(connection, path.cart_id, product, body.quantity)), 201)
@@ -201,13 +201,8 @@ def checkout(body: CheckoutIn) -> Response:
 
 def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Response:
     started: Mapping[str, Any] = loads(accepted.get_data())
-    wish = {
-        "saga_id": started["saga_id"],
-        "cart_id": body.cart_id,
-        "user_id": body.user_id,
-        **vars(body.wish(_trace())),
-    }
-    reply = handover.deliver(wish, request.headers.get("Prefer", ""))
+    checkout = {"saga_id": started["saga_id"], **vars(body.request(body.cart_id, _trace()))}
+    reply = handover.deliver(checkout, request.headers.get("Prefer", ""))
     if reply is None:
         return accepted
     _handed_over(UUID(started["saga_id"]))
@@ -293,8 +288,8 @@ _handed_over: Coalescer[UUID, None] = Coalescer(_mark_handed_over, BatchPolicy()
 def _accept(connection: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
     """Begin, and have the worker hand the checkout over when this request won't: at once if that starts the saga."""
     settings: Settings = current_app.extensions["settings"]
-    asked = [(body.cart_id, body.user_id, body.wish(_trace()))]
-    cart = done(begin(connection, asked, settings, for_saga_service=False)[0])
+    requests = [body.request(body.cart_id, _trace())]
+    cart = done(begin(connection, requests, settings, by_saga_service=False)[0])
     if at_once and body.saga_pattern == "orchestrated":
         checkout_store.hand_over_now(connection, cart.row["saga_id"])
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from carrito.carts import Cart, FrozenCart
-from carrito.domain import CartStatus, OrderRequest, OrderStatus, Wish, total_minor
+from carrito.domain import CartStatus, CheckoutRequest, OrderRequest, OrderStatus, total_minor
 from shared.database.connections import Row
 from shared.http.schemas import (
     Address,
@@ -40,7 +40,7 @@ class ItemIn(Body):
     quantity: Quantity
 
 
-class WishIn(Body):
+class CheckoutRequestIn(Body):
     """Whose cart, and how it is to be paid."""
 
     user_id: UserId
@@ -48,18 +48,25 @@ class WishIn(Body):
     billing_address: Address
     saga_pattern: Pattern
 
-    def wish(self, trace: str) -> Wish:
+    def request(self, cart_id: UUID, trace: str) -> CheckoutRequest:
         """The same in the domain's words."""
-        return Wish(self.payment_method, self.billing_address, self.saga_pattern, trace)
+        return CheckoutRequest(
+            cart_id=cart_id,
+            user_id=self.user_id,
+            payment_method=self.payment_method,
+            billing_address=self.billing_address,
+            saga_pattern=self.saga_pattern,
+            trace=trace,
+        )
 
 
-class BeginCheckoutIn(WishIn):
+class BeginCheckoutIn(CheckoutRequestIn):
     """For the services that run sagas; `traceparent` is for when the header is not this checkout's own."""
 
     traceparent: Annotated[Text, Field(max_length=55)] | None = None
 
 
-class CheckoutIn(WishIn):
+class CheckoutIn(CheckoutRequestIn):
     """What to check out, and in which style."""
 
     cart_id: UUID

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from carrito import carts, checkout_store, order_book
+from carrito import carts, checkout_store, order_store
 from carrito.domain import (
     CREATE_ORDER,
     CheckoutNotFound,
@@ -33,7 +33,7 @@ from carrito.models import barrier, orders
 from shared.batching.partition import in_unique_batches
 from shared.database.connections import Row
 from shared.errors import DomainError
-from shared.saga.barrier import Entry, Undo
+from shared.saga.barrier import ActionEntry, CompensationEntry
 from shared.saga.repetition import contradiction
 from shared.saga.standing import SagaStands
 
@@ -66,12 +66,12 @@ def create_order(connection: Connection, requests: Sequence[OrderRequest], curre
         each.saga_id: wrong for each in requests if (wrong := differs(each, about.get(each.saga_id))) is not None
     }
     fit = [each for each in requests if each.saga_id not in outcomes]
-    entries = barrier.enter(connection, CREATE_ORDER, {each.saga_id: each.named for each in fit})
+    entries = barrier.enter_action(connection, CREATE_ORDER, {each.saga_id: each.named for each in fit})
     outcomes |= {saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)}
-    first = [each for each in fit if entries[each.saga_id] is Entry.FIRST]
+    first = [each for each in fit if entries[each.saga_id] is ActionEntry.FIRST]
     outcomes |= _create_first(connection, first, about.keys(), currency)
-    repeated = [saga_id for saga_id, entry in entries.items() if entry is Entry.REPEATED]
-    outcomes |= {row["saga_id"]: Order(row, first=False) for row in order_book.related(connection, repeated, [])}
+    repeated = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.REPEATED]
+    outcomes |= {row["saga_id"]: Order(row, first=False) for row in order_store.related(connection, repeated, [])}
     return [outcomes[each.saga_id] for each in requests]
 
 
@@ -85,7 +85,7 @@ def get_checkout(connection: Connection, saga_id: UUID) -> Row:
 
 def order_is_gone(connection: Connection, saga_id: UUID) -> bool:
     """Whether a saga's order was cancelled, or never will be made: it does not stand, and never will again."""
-    for row in order_book.related(connection, [saga_id], []):
+    for row in order_store.related(connection, [saga_id], []):
         return bool(row["status"] == OrderStatus.CANCELLED)
     return barrier.closed(connection, CREATE_ORDER, saga_id)
 
@@ -106,29 +106,29 @@ def orders_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Row]:
 
 def sagas_of(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
     """The saga of each order, or `OrderNotFound`."""
-    found = {row["id"]: row["saga_id"] for row in order_book.related(connection, [], order_ids)}
+    found = {row["id"]: row["saga_id"] for row in order_store.related(connection, [], order_ids)}
     return {order_id: found.get(order_id) or no_order(order_id) for order_id in order_ids}
 
 
-def confirm_order(connection: Connection, asked: Sequence[OrderOfSaga]) -> list[Order | DomainError]:
+def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> list[Order | DomainError]:
     """Each saga's pending order is confirmed and its cart checked out, in one commit; a confirmed one stays so.
 
     Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderCancelled`.
     """
-    confirmed = order_book.confirm(connection, asked)
-    rest = [each for each in asked if each.saga_id not in confirmed]
-    related = order_book.related(connection, [each.saga_id for each in rest], [each.order_id for each in rest])
+    confirmed = order_store.confirm(connection, commands)
+    rest = [each for each in commands if each.saga_id not in confirmed]
+    related = order_store.related(connection, [each.saga_id for each in rest], [each.order_id for each in rest])
     of_saga, of_id = {row["saga_id"]: row for row in related}, {row["id"]: row for row in related}
     return [
         Order(confirmed[each.saga_id], first=True)
         if each.saga_id in confirmed
         else _not_confirmed(each, of_saga, of_id)
-        for each in asked
+        for each in commands
     ]
 
 
 def cancel_order(
-    connection: Connection, asked: Sequence[OrderOfSaga], proven: Collection[UUID] | None = None
+    connection: Connection, commands: Sequence[OrderOfSaga], proven: Collection[UUID] | None = None
 ) -> list[Cancelled | DomainError]:
     """The compensation of `create_order`, also of a confirmed one; never twice. Its cart stays with the saga.
 
@@ -136,22 +136,22 @@ def cancel_order(
     `RepeatedOtherwise` when the saga's checkout chose another order id; and `SagaStands` for an order that stands, of
     another saga than those of which it is `proven` that they turned back (None: all have).
     """
-    about = checkout_store.find(connection, [each.saga_id for each in asked])
+    about = checkout_store.find(connection, [each.saga_id for each in commands])
     outcomes: dict[UUID, Cancelled | DomainError] = {
         each.saga_id: wrong
-        for each in asked
+        for each in commands
         if (wrong := contradiction(each.saga_id, "the checkout", about.get(each.saga_id, {}), each.named)) is not None
     }
-    fit = [each for each in asked if each.saga_id not in outcomes]
-    undos = barrier.enter_undo(connection, CREATE_ORDER, {each.saga_id: {} for each in fit})
-    first = [each for each in fit if undos[each.saga_id] is Undo.FIRST]
+    fit = [each for each in commands if each.saga_id not in outcomes]
+    undos = barrier.enter_compensation(connection, CREATE_ORDER, {each.saga_id: {} for each in fit})
+    first = [each for each in fit if undos[each.saga_id] is CompensationEntry.FIRST]
     if proven is not None:
         begun = [each.saga_id for each in first if begun_by_a_checkout(about.get(each.saga_id))]
         outcomes |= _standing(connection, [saga_id for saga_id in begun if saga_id not in proven], undos)
-    changed = order_book.cancel(connection, [each for each in first if each.saga_id not in outcomes])
+    changed = order_store.cancel(connection, [each for each in first if each.saga_id not in outcomes])
     outcomes |= {saga_id: Cancelled(row, first=True) for saga_id, row in changed.items()}
-    outcomes |= _nothing_cancelled(connection, [each for each in asked if each.saga_id not in outcomes], undos)
-    return [outcomes[each.saga_id] for each in asked]
+    outcomes |= _nothing_cancelled(connection, [each for each in commands if each.saga_id not in outcomes], undos)
+    return [outcomes[each.saga_id] for each in commands]
 
 
 def _create_first(
@@ -159,7 +159,7 @@ def _create_first(
 ) -> dict[UUID, Order | DomainError]:
     """Orders that were never requested; what is refused now is refused for ever. `known` sagas have a checkout."""
     frozen = [each for each in requests if each.saga_id in known]
-    placed = order_book.place(connection, frozen)
+    placed = order_store.place(connection, frozen)
     outcomes: dict[UUID, Row | DomainError] = {
         each.saga_id: placed.get(each.saga_id) or of_another(each.order_id) for each in frozen
     }
@@ -189,19 +189,19 @@ def _create_without_checkout(
     frozen = checkout_store.freeze(connection, [freeze_for(each) for each in fit], currency)
     refused |= {each.saga_id: no_lines(each.cart_id) for each in fit if each.cart_id not in frozen}
     full = [each for each in fit if each.saga_id not in refused]
-    placed = order_book.place(connection, full)
+    placed = order_store.place(connection, full)
     taken = [each for each in full if each.saga_id not in placed]
     checkout_store.unfreeze(connection, [each.saga_id for each in taken])
     refused |= {each.saga_id: of_another(each.order_id) for each in taken}
     return [refused.get(each.saga_id) or placed[each.saga_id] for each in requests]
 
 
-def _not_confirmed(asked: OrderOfSaga, of_saga: Mapping[UUID, Row], of_id: Mapping[UUID, Row]) -> Order | DomainError:
-    row = of_saga.get(asked.saga_id) if asked.order_id is None else of_id.get(asked.order_id)
+def _not_confirmed(command: OrderOfSaga, of_saga: Mapping[UUID, Row], of_id: Mapping[UUID, Row]) -> Order | DomainError:
+    row = of_saga.get(command.saga_id) if command.order_id is None else of_id.get(command.order_id)
     if row is None:
-        what = f"of saga {asked.saga_id}" if asked.order_id is None else str(asked.order_id)
-        return OrderNotFound(f"there is no order {what}", saga_id=asked.saga_id)
-    wrong = mismatch(asked, [row])
+        what = f"of saga {command.saga_id}" if command.order_id is None else str(command.order_id)
+        return OrderNotFound(f"there is no order {what}", saga_id=command.saga_id)
+    wrong = mismatch(command, [row])
     if wrong is not None:
         return wrong
     if row["status"] == OrderStatus.CONFIRMED:
@@ -210,26 +210,30 @@ def _not_confirmed(asked: OrderOfSaga, of_saga: Mapping[UUID, Row], of_id: Mappi
 
 
 def _standing(
-    connection: Connection, saga_ids: Sequence[UUID], undos: Mapping[UUID, Undo | DomainError]
+    connection: Connection, saga_ids: Sequence[UUID], undos: Mapping[UUID, CompensationEntry | DomainError]
 ) -> dict[UUID, SagaStands]:
     """The refusals for those of these sagas whose order stands; they leave no trace."""
     standing = [
-        row["saga_id"] for row in order_book.related(connection, saga_ids, []) if row["status"] != OrderStatus.CANCELLED
+        row["saga_id"]
+        for row in order_store.related(connection, saga_ids, [])
+        if row["status"] != OrderStatus.CANCELLED
     ]
     barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in standing})
     return {saga_id: SagaStands(saga_id, "the order") for saga_id in standing}
 
 
 def _nothing_cancelled(
-    connection: Connection, asked: Sequence[OrderOfSaga], undos: Mapping[UUID, Undo | DomainError]
+    connection: Connection, commands: Sequence[OrderOfSaga], undos: Mapping[UUID, CompensationEntry | DomainError]
 ) -> dict[UUID, Cancelled | DomainError]:
     """Cancellations of what was never made, was cancelled before, or is not the saga's: that leaves no trace."""
-    related = order_book.related(connection, [each.saga_id for each in asked], [each.order_id for each in asked])
+    related = order_store.related(connection, [each.saga_id for each in commands], [each.order_id for each in commands])
     outcomes: dict[UUID, Cancelled | DomainError] = {}
-    for each in asked:
+    for each in commands:
         own = next((row for row in related if row["saga_id"] == each.saga_id), None)
         concerned = [row for row in related if row is own or row["id"] == each.order_id]
-        outcomes[each.saga_id] = mismatch(each, concerned) or Cancelled(own, undos[each.saga_id] is not Undo.REPEATED)
+        outcomes[each.saga_id] = mismatch(each, concerned) or Cancelled(
+            own, undos[each.saga_id] is not CompensationEntry.REPEATED
+        )
     mistaken = [saga_id for saga_id, outcome in outcomes.items() if isinstance(outcome, DomainError)]
     barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in mistaken})
     return outcomes

@@ -11,10 +11,10 @@ from flask import current_app
 from carrito.app import create_app
 from carrito.checkout_store import HANDOVER, handed_over, seconds_to_next_overdue, take_overdue
 from carrito.config import Settings
+from carrito.event_handlers import SUBSCRIPTION
 from carrito.handover import Handover
 from carrito.models import audit_log, db, fault_store
 from carrito.purges import PURGES
-from carrito.reactions import PART
 from shared.database.listen import Listener, ShutdownSignal
 from shared.messaging.event_worker import jobs
 from shared.process import heartbeat, worker
@@ -71,7 +71,7 @@ def main() -> None:
     stop = ShutdownSignal.on_signals()
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)
-    chores = [*handovers(settings, stop), totals, *purges, *jobs(db, PART, settings, stop, fault_store)]
+    chores = [*handovers(settings, stop), totals, *purges, *jobs(db, SUBSCRIPTION, settings, stop, fault_store)]
     worker.run_all(create_app(settings), stop, *chores)
 
 

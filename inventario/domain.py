@@ -28,8 +28,8 @@ _HELD, _COMMITTED, _EXPIRED = ReservationStatus.HELD, ReservationStatus.COMMITTE
 _RELEASED = ReservationStatus.RELEASED
 STAY: Transitions = {}
 COMMIT: Transitions = {_HELD: _COMMITTED, _EXPIRED: _RELEASED}
-UNDO_HELD: Transitions = {_HELD: _RELEASED}
-UNDO: Transitions = {_HELD: _RELEASED, _COMMITTED: _RELEASED}
+RELEASE_HELD: Transitions = {_HELD: _RELEASED}
+RELEASE: Transitions = {_HELD: _RELEASED, _COMMITTED: _RELEASED}
 EXPIRE: Transitions = {_HELD: _EXPIRED}
 TURN_BACK: Transitions = {_HELD: _RELEASED, _EXPIRED: _RELEASED}
 TURN_BACK_SOLD: Transitions = {**TURN_BACK, _COMMITTED: _RELEASED}
@@ -132,11 +132,11 @@ def merged(lines: Iterable[Line]) -> dict[int, int]:
     return dict(sorted(wanted.items()))
 
 
-def allocate(asked: Iterable[Reserve], available: Mapping[int, int]) -> dict[UUID, DomainError]:
+def allocate(requests: Iterable[Reserve], available: Mapping[int, int]) -> dict[UUID, DomainError]:
     """Who is refused, by saga: each in its turn takes all lines from what those before it left, or none."""
     left = dict(available)
     refused: dict[UUID, DomainError] = {}
-    for reserve in asked:
+    for reserve in requests:
         refusal = _refusal(reserve.wanted, left)
         if refusal is not None:
             refused[reserve.saga_id] = refusal

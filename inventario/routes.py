@@ -157,29 +157,31 @@ def movements_of_saga(path: SagaPath) -> Response:
 
 
 @commands.register("/api/products/reserve", ReserveIn, key=lambda command: command.body.saga)
-def _reserve(connection: Connection, asked: Sequence[Command[ReserveIn, NoBody]]) -> list[Outcome]:
+def _reserve(connection: Connection, requests: Sequence[Command[ReserveIn, NoBody]]) -> list[Outcome]:
     hold_seconds: float = current_app.config["HOLD_SECONDS"]
-    return _outcomes(asked, service.reserve(connection, [each.body.command() for each in asked], hold_seconds), 201)
+    return _outcomes(
+        requests, service.reserve(connection, [each.body.command() for each in requests], hold_seconds), 201
+    )
 
 
-@commands.register_undo(
-    "/api/products/unreserve", ReservationIn, key=lambda command: command.body.saga, may_be_undone=turned_back
+@commands.register_compensation(
+    "/api/products/unreserve", ReservationIn, key=lambda command: command.body.saga, may_be_compensated=turned_back
 )
 def _unreserve(
-    connection: Connection, asked: Sequence[Command[ReservationIn, NoBody]], proven: Collection[UUID]
+    connection: Connection, requests: Sequence[Command[ReservationIn, NoBody]], proven: Collection[UUID]
 ) -> list[Outcome]:
-    return _outcomes(asked, service.unreserve(connection, [each.body.command() for each in asked], proven), 200)
+    return _outcomes(requests, service.unreserve(connection, [each.body.command() for each in requests], proven), 200)
 
 
 @commands.register("/api/products/commit", ReservationIn, key=lambda command: command.body.saga)
-def _commit(connection: Connection, asked: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
-    return _outcomes(asked, service.commit(connection, [each.body.command() for each in asked]), 200)
+def _commit(connection: Connection, requests: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
+    return _outcomes(requests, service.commit(connection, [each.body.command() for each in requests]), 200)
 
 
 def _outcomes(
-    asked: Sequence[Command[Any, NoBody]], found: Sequence[service.Reservation | DomainError], status: int
+    requests: Sequence[Command[Any, NoBody]], found: Sequence[service.Reservation | DomainError], status: int
 ) -> list[Outcome]:
     return [
         each if isinstance(each, DomainError) else Answer(ReservationOut.of(command.body, each.lines), status)
-        for command, each in zip(asked, found, strict=True)
+        for command, each in zip(requests, found, strict=True)
     ]

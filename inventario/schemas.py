@@ -5,7 +5,7 @@ from uuid import UUID
 from pydantic import Field
 
 from inventario.domain import Line, NewProduct, ReservationRequest, Reserve, merged
-from inventario.stock import Lines
+from inventario.stock_store import Lines
 from shared.database.connections import Row
 from shared.http.schemas import (
     MAX_PRODUCT_ID,
@@ -159,12 +159,12 @@ class ReservationOut(View):
     reservations: list[ReservationLineOut]
 
     @classmethod
-    def of(cls, asked: ReserveIn | ReservationIn, rows: Lines) -> "ReservationOut":
+    def of(cls, request: ReserveIn | ReservationIn, rows: Lines) -> "ReservationOut":
         """The view of a reservation's lines; one that was never made counts as released."""
         status = rows[0]["status"] if rows else "released"
         return cls(
-            saga_id=asked.saga,
-            cart_id=rows[0]["cart_id"] if rows else asked.cart_id,
+            saga_id=request.saga,
+            cart_id=rows[0]["cart_id"] if rows else request.cart_id,
             status=status,
             expires_at=rows[0]["expires_at"] if status == "held" else None,
             reservations=lines_of(rows),

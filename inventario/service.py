@@ -9,17 +9,17 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
-from inventario import stock
+from inventario import stock_store
 from inventario.domain import (
     COMMIT,
     EXPIRE,
     LIVE,
+    RELEASE,
+    RELEASE_HELD,
     RESERVE,
     STAY,
     TURN_BACK,
     TURN_BACK_SOLD,
-    UNDO,
-    UNDO_HELD,
     Cancel,
     ReservationNotFound,
     ReservationRequest,
@@ -32,10 +32,10 @@ from inventario.domain import (
     not_held,
 )
 from inventario.models import barrier, reservation_lines, reservations
-from inventario.stock import Changed, Lines
+from inventario.stock_store import Changed, Lines
 from shared.database.connections import Row
 from shared.errors import DomainError, RepeatedRefusal
-from shared.saga.barrier import Entry, Undo
+from shared.saga.barrier import ActionEntry, CompensationEntry
 from shared.saga.standing import SagaStands
 
 
@@ -47,20 +47,24 @@ class Reservation:
     first: bool
 
 
-def reserve(connection: Connection, asked: Sequence[Reserve], hold_seconds: float) -> list[Reservation | DomainError]:
+def reserve(
+    connection: Connection, requests: Sequence[Reserve], hold_seconds: float
+) -> list[Reservation | DomainError]:
     """Hold all lines of each saga, or none; of two that want the same, the one that is named first has it.
 
     Answers a repeated request as before. `ProductNotFound`, `InsufficientStock`, `CheckoutCancelled`, `Suspended`;
     `ReservationNotHeld` when the hold is over, and `RepeatedOtherwise` when the saga reserved something else.
     """
-    entries = barrier.enter(connection, RESERVE, {each.saga_id: each.named for each in asked})
+    entries = barrier.enter_action(connection, RESERVE, {each.saga_id: each.named for each in requests})
     outcomes: dict[UUID, Reservation | DomainError] = {
         saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
     }
     # In this order, since it locks reservations, and whoever has locked products must not wait for one.
-    outcomes |= _held_before(connection, [each for each in asked if entries[each.saga_id] is Entry.REPEATED])
-    outcomes |= _hold(connection, [each for each in asked if entries[each.saga_id] is Entry.FIRST], hold_seconds)
-    return [outcomes[each.saga_id] for each in asked]
+    outcomes |= _held_before(connection, [each for each in requests if entries[each.saga_id] is ActionEntry.REPEATED])
+    outcomes |= _hold(
+        connection, [each for each in requests if entries[each.saga_id] is ActionEntry.FIRST], hold_seconds
+    )
+    return [outcomes[each.saga_id] for each in requests]
 
 
 def unreserve(
@@ -71,19 +75,19 @@ def unreserve(
     `RepeatedOtherwise` for a request that names another cart or other items than the saga's; `SagaStands` for what was
     sold to another saga than those of which it is `proven` that they turned back (None: all have).
     """
-    undos = barrier.enter_undo(connection, RESERVE, {each.saga_id: each.named for each in requests})
+    undos = barrier.enter_compensation(connection, RESERVE, {each.saga_id: each.named for each in requests})
     transitions = {
         saga_id: _to_undo(undo, turned_back=proven is None or saga_id in proven)
         for saga_id, undo in undos.items()
-        if isinstance(undo, Undo)
+        if isinstance(undo, CompensationEntry)
     }
-    found = stock.change(connection, transitions)
+    found = stock_store.change(connection, transitions)
     standing = [saga_id for saga_id, each in found.items() if each.status is ReservationStatus.COMMITTED]
     barrier.withdraw(connection, RESERVE, {saga_id: undos[saga_id] for saga_id in standing})
     outcomes: dict[UUID, Reservation | DomainError] = {}
     for saga_id, undo in undos.items():
         lines = found[saga_id].lines if saga_id in found else ()
-        given_back = Reservation(lines, first=undo is not Undo.REPEATED)
+        given_back = Reservation(lines, first=undo is not CompensationEntry.REPEATED)
         outcomes[saga_id] = undo if isinstance(undo, DomainError) else given_back
     outcomes |= {saga_id: SagaStands(saga_id, "the sale") for saga_id in standing}
     return [outcomes[each.saga_id] for each in requests]
@@ -97,27 +101,27 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
     """
     wrong = barrier.contradictions(connection, RESERVE, {each.saga_id: each.named for each in requests})
     agreed = [each.saga_id for each in requests if each.saga_id not in wrong]
-    found = stock.change(connection, dict.fromkeys(agreed, COMMIT))
+    found = stock_store.change(connection, dict.fromkeys(agreed, COMMIT))
     return [wrong.get(each.saga_id) or _sale(each.saga_id, found.get(each.saga_id)) for each in requests]
 
 
-def cancel(connection: Connection, asked: Sequence[Cancel]) -> list[Verdict]:
+def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Verdict]:
     """The arbiter: the one conditional update that decides between a sale and turning back, whoever else tries.
 
     Asked again, or after the reservation was undone otherwise, it says again what was decided.
     """
-    entries = barrier.enter(connection, RESERVE, {each.saga_id: {} for each in asked})
-    new = [saga_id for saga_id, entry in entries.items() if entry is Entry.FIRST]
+    entries = barrier.enter_action(connection, RESERVE, {each.saga_id: {} for each in requests})
+    new = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.FIRST]
     barrier.refuse(connection, RESERVE, {saga_id: cancelled(saga_id) for saga_id in new})
-    found = stock.change(
+    found = stock_store.change(
         connection,
         {
             each.saga_id: TURN_BACK if each.only_before_pivot else TURN_BACK_SOLD
-            for each in asked
-            if entries[each.saga_id] is not Entry.FIRST
+            for each in requests
+            if entries[each.saga_id] is not ActionEntry.FIRST
         },
     )
-    return [_verdict(entries[each.saga_id], found.get(each.saga_id)) for each in asked]
+    return [_verdict(entries[each.saga_id], found.get(each.saga_id)) for each in requests]
 
 
 def expire_holds(connection: Connection, limit: int) -> int:
@@ -129,7 +133,7 @@ def expire_holds(connection: Connection, limit: int) -> int:
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return len(stock.change(connection, dict.fromkeys(connection.scalars(overdue), EXPIRE)))
+    return len(stock_store.change(connection, dict.fromkeys(connection.scalars(overdue), EXPIRE)))
 
 
 def seconds_to_next_expiry(connection: Connection) -> float | None:
@@ -151,40 +155,42 @@ def reservations_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Row]
     return connection.execute(statement).mappings().all()
 
 
-def _to_undo(undo: Undo, *, turned_back: bool) -> Transitions:
+def _to_undo(undo: CompensationEntry, *, turned_back: bool) -> Transitions:
     """What becomes of a reservation; what was sold is undone only when its saga turned back."""
-    if undo is Undo.REPEATED:
+    if undo is CompensationEntry.REPEATED:
         return STAY
-    return UNDO if turned_back else UNDO_HELD
+    return RELEASE if turned_back else RELEASE_HELD
 
 
 def _hold(
-    connection: Connection, asked: Sequence[Reserve], hold_seconds: float
+    connection: Connection, requests: Sequence[Reserve], hold_seconds: float
 ) -> dict[UUID, Reservation | DomainError]:
     """What comes of reserves that are new."""
-    if not asked:
+    if not requests:
         return {}
-    shelves = stock.lock_shelves(connection, {product_id for each in asked for product_id in each.wanted})
-    refused = allocate(asked, {product_id: shelf.available for product_id, shelf in shelves.items()})
+    shelves = stock_store.lock_shelves(connection, {product_id for each in requests for product_id in each.wanted})
+    refused = allocate(requests, {product_id: shelf.available for product_id, shelf in shelves.items()})
     barrier.refuse(connection, RESERVE, refused)
-    held = stock.hold(connection, [each for each in asked if each.saga_id not in refused], shelves, hold_seconds)
+    held = stock_store.hold(
+        connection, [each for each in requests if each.saga_id not in refused], shelves, hold_seconds
+    )
     return {**refused, **{saga_id: Reservation(lines, first=True) for saga_id, lines in held.items()}}
 
 
-def _held_before(connection: Connection, asked: Sequence[Reserve]) -> dict[UUID, Reservation | DomainError]:
+def _held_before(connection: Connection, requests: Sequence[Reserve]) -> dict[UUID, Reservation | DomainError]:
     """What comes of reserves that were done before."""
-    found = stock.change(connection, {each.saga_id: STAY for each in asked})
-    return {each.saga_id: _repeated(each, found[each.saga_id]) for each in asked}
+    found = stock_store.change(connection, {each.saga_id: STAY for each in requests})
+    return {each.saga_id: _repeated(each, found[each.saga_id]) for each in requests}
 
 
-def _repeated(asked: Reserve, found: Changed) -> Reservation | DomainError:
+def _repeated(request: Reserve, found: Changed) -> Reservation | DomainError:
     if found.status not in LIVE:
-        return not_held(asked.saga_id, found.status)
+        return not_held(request.saga_id, found.status)
     return Reservation(found.lines, first=False)
 
 
-def _verdict(entry: Entry | DomainError, found: Changed | None) -> Verdict:
-    if entry is Entry.FIRST or isinstance(entry, RepeatedRefusal):
+def _verdict(entry: ActionEntry | DomainError, found: Changed | None) -> Verdict:
+    if entry is ActionEntry.FIRST or isinstance(entry, RepeatedRefusal):
         return Verdict.RESERVE_REFUSED
     sold = found is not None and found.status is ReservationStatus.COMMITTED
     return Verdict.STANDS if sold else Verdict.TURNED_BACK

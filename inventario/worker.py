@@ -9,9 +9,9 @@ import structlog
 
 from inventario.app import create_app
 from inventario.config import Settings
+from inventario.event_handlers import SUBSCRIPTION
 from inventario.models import audit_log, db, fault_store
 from inventario.purges import PURGES
-from inventario.reactions import PART
 from inventario.service import expire_holds, seconds_to_next_expiry
 from shared.database.listen import ShutdownSignal
 from shared.messaging.event_worker import jobs
@@ -45,7 +45,9 @@ def main() -> None:
     chore = partial(worker.run, stop, run_once, lambda: idle_seconds(settings.hold_seconds))
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)
-    worker.run_all(create_app(settings), stop, chore, totals, *purges, *jobs(db, PART, settings, stop, fault_store))
+    worker.run_all(
+        create_app(settings), stop, chore, totals, *purges, *jobs(db, SUBSCRIPTION, settings, stop, fault_store)
+    )
 
 
 if __name__ == "__main__":

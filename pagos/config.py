@@ -9,6 +9,6 @@ class Settings(ServiceSettings):
     """One shop, one currency."""
 
     database_url: DatabaseUrl = database_url("pagos")
-    carrito_service_url: str = ""  # who is asked whether a saga turned back; without it, nobody
+    carrito_service_url: str = ""  # tells whether a saga turned back; empty: every saga counts as turned back
     # One with two decimal places: money is counted in hundredths everywhere.
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")

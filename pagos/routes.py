@@ -144,25 +144,25 @@ def get_wallet(path: UserPath) -> Response:
 
 
 @commands.register("/api/v1/payments/saga", SagaPaymentIn, key=lambda command: command.body.saga)
-def _pay_for_sagas(connection: Connection, asked: Sequence[Command[SagaPaymentIn, NoBody]]) -> list[Outcome]:
+def _pay_for_sagas(connection: Connection, requests: Sequence[Command[SagaPaymentIn, NoBody]]) -> list[Outcome]:
     currency = _currency()
-    paid = service.pay_for_saga(connection, [command.body.charge(currency) for command in asked])
+    paid = service.pay_for_saga(connection, [command.body.charge(currency) for command in requests])
     return [each if isinstance(each, DomainError) else Answer(SagaPaymentOut.of(each.row), 201) for each in paid]
 
 
-@commands.register_undo(
+@commands.register_compensation(
     "/api/v1/payments/saga/{payment_id}/refund",
     RefundIn,
     PaymentPath,
     key=lambda command: command.body.saga_id or command.path.payment_id,
-    may_be_undone=turned_back,
+    may_be_compensated=turned_back,
 )
 def _refund_payments(
-    connection: Connection, asked: Sequence[Command[RefundIn, PaymentPath]], proven: Collection[UUID]
+    connection: Connection, requests: Sequence[Command[RefundIn, PaymentPath]], proven: Collection[UUID]
 ) -> list[Outcome]:
-    unnamed = [command.path.payment_id for command in asked if command.body.saga_id is None]
+    unnamed = [command.path.payment_id for command in requests if command.body.saga_id is None]
     sagas = service.sagas_of(connection, unnamed)
-    refunds = [_refund(command, sagas) for command in asked]
+    refunds = [_refund(command, sagas) for command in requests]
     refund_some = partial(_refunded, connection, proven)
     return map_accepted(refunds, lambda fit: in_unique_batches(fit, attrgetter("saga_id"), refund_some))
 

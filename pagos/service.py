@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Connection, Uuid, any_, bindparam, or_, select
 
-from pagos import ledger
+from pagos import ledger_store
 from pagos.domain import (
     CHARGE,
     MerchantCharge,
@@ -24,7 +24,7 @@ from pagos.domain import (
 from pagos.models import barrier, payments, transfers, wallets
 from shared.database.connections import Row
 from shared.errors import DomainError
-from shared.saga.barrier import Entry, Undo
+from shared.saga.barrier import ActionEntry, CompensationEntry
 from shared.saga.repetition import contradiction
 from shared.saga.standing import SagaStands
 
@@ -54,7 +54,7 @@ class Refunded:
 
 def pay(connection: Connection, charge: MerchantCharge) -> Row | DomainError:
     """A payment outside of any saga, or `PaymentDeclined`; then it is kept as declined."""
-    [outcome] = ledger.charge(connection, [charge])
+    [outcome] = ledger_store.charge(connection, [charge])
     return outcome
 
 
@@ -64,12 +64,14 @@ def pay_for_saga(connection: Connection, charges: Sequence[SagaCharge]) -> list[
     Refusals: `PaymentDeclined`, `PaymentIdTaken`, `Suspended` after a refund, and `RepeatedOtherwise` when the saga
     was charged for something else.
     """
-    entries = barrier.enter(connection, CHARGE, {charge.saga_id: charge.named for charge in charges})
+    entries = barrier.enter_action(connection, CHARGE, {charge.saga_id: charge.named for charge in charges})
     outcomes: dict[UUID, Paid | DomainError] = {
         saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
     }
-    outcomes |= _pay_first(connection, [charge for charge in charges if entries[charge.saga_id] is Entry.FIRST])
-    outcomes |= _paid_before(connection, [charge for charge in charges if entries[charge.saga_id] is Entry.REPEATED])
+    outcomes |= _pay_first(connection, [charge for charge in charges if entries[charge.saga_id] is ActionEntry.FIRST])
+    outcomes |= _paid_before(
+        connection, [charge for charge in charges if entries[charge.saga_id] is ActionEntry.REPEATED]
+    )
     return [outcomes[charge.saga_id] for charge in charges]
 
 
@@ -81,14 +83,16 @@ def refund(
     Refusals: `OtherSaga` when payment and saga do not belong together, and `SagaStands` for money that was captured by
     another saga than those of which it is `proven` that they turned back (None: all have).
     """
-    undos = barrier.enter_undo(connection, CHARGE, {each.saga_id: {"payment_id": each.payment_id} for each in refunds})
+    undos = barrier.enter_compensation(
+        connection, CHARGE, {each.saga_id: {"payment_id": each.payment_id} for each in refunds}
+    )
     outcomes: dict[UUID, Refunded | DomainError] = {
         saga_id: undo for saga_id, undo in undos.items() if isinstance(undo, DomainError)
     }
-    first = [each for each in refunds if undos[each.saga_id] is Undo.FIRST]
+    first = [each for each in refunds if undos[each.saga_id] is CompensationEntry.FIRST]
     outcomes |= _standing(connection, first, undos, proven)
     to_undo = [each for each in first if each.saga_id not in outcomes]
-    given = ledger.give_back(connection, to_undo) if to_undo else {}
+    given = ledger_store.give_back(connection, to_undo) if to_undo else {}
     outcomes |= {saga_id: Refunded(row, first=True) for saga_id, row in given.items()}
     outcomes |= _nothing_given(connection, [each for each in refunds if each.saga_id not in outcomes], undos)
     return [outcomes[each.saga_id] for each in refunds]
@@ -120,7 +124,7 @@ def ledger_of_saga(connection: Connection, saga_id: UUID) -> Sequence[Row]:
 
 def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
     """Pay into a user's wallet; the wallet."""
-    return ledger.deposit(connection, user_id, currency, amount_minor)
+    return ledger_store.deposit(connection, user_id, currency, amount_minor)
 
 
 def get_wallet(connection: Connection, user_id: str, currency: str) -> Row:
@@ -134,7 +138,7 @@ def get_wallet(connection: Connection, user_id: str, currency: str) -> Row:
 
 def _pay_first(connection: Connection, charges: Sequence[SagaCharge]) -> dict[UUID, Paid | DomainError]:
     """Charges that were never asked for; what is refused now is refused for ever."""
-    charged = dict(zip((charge.saga_id for charge in charges), ledger.charge(connection, charges), strict=True))
+    charged = dict(zip((charge.saga_id for charge in charges), ledger_store.charge(connection, charges), strict=True))
     barrier.refuse(
         connection, CHARGE, {saga_id: each for saga_id, each in charged.items() if isinstance(each, DomainError)}
     )
@@ -157,7 +161,7 @@ def _paid_before(connection: Connection, charges: Sequence[SagaCharge]) -> dict[
 def _standing(
     connection: Connection,
     refunds: Sequence[Refund],
-    undos: Mapping[UUID, Undo | DomainError],
+    undos: Mapping[UUID, CompensationEntry | DomainError],
     proven: Collection[UUID] | None,
 ) -> dict[UUID, SagaStands]:
     """The refusals of refunds of captured money that may be what an order was paid with; they leave no trace."""
@@ -170,7 +174,7 @@ def _standing(
 
 
 def _nothing_given(
-    connection: Connection, refunds: Sequence[Refund], undos: Mapping[UUID, Undo | DomainError]
+    connection: Connection, refunds: Sequence[Refund], undos: Mapping[UUID, CompensationEntry | DomainError]
 ) -> dict[UUID, Refunded | DomainError]:
     """Refunds of what was declined, never asked for, refunded before, or is not the saga's: that leaves no trace."""
     named = [each.payment_id for each in refunds if each.payment_id is not None]
@@ -180,7 +184,7 @@ def _nothing_given(
     for each in refunds:
         own, named_one = of_saga.get(each.saga_id), of_id.get(each.payment_id)
         wrong = mismatch(each, [row for row in (own, named_one) if row is not None])
-        outcomes[each.saga_id] = wrong or Refunded(own, first=undos[each.saga_id] is not Undo.REPEATED)
+        outcomes[each.saga_id] = wrong or Refunded(own, first=undos[each.saga_id] is not CompensationEntry.REPEATED)
     mistaken = [saga_id for saga_id, outcome in outcomes.items() if isinstance(outcome, DomainError)]
     barrier.withdraw(connection, CHARGE, {saga_id: undos[saga_id] for saga_id in mistaken})
     return outcomes

@@ -1,6 +1,6 @@
-"""THE declaration of the choreographed checkout: fact -> who reacts -> what follows, if it could and if it could not.
+"""The definition of the choreographed checkout: event -> who reacts -> which events follow, on success and on failure.
 
-It runs nothing: each service's `reactions.py` is its own part of it, and a test proves that they are the same.
+It runs nothing: each service's `event_handlers.py` is its own part of it, and a test proves that they are the same.
 """
 
 from saga_choreography.definition import Choreography, Reaction, Step

@@ -1,7 +1,7 @@
-"""What operators do about messages that a service could not deal with: see them, and have them tried again.
+"""Dead letters, for operators: list them, and have them redelivered to their services.
 
-Who looks holds the letters back from everybody else for a moment, so one at a time looks, in whatever process. What is
-asked for is written down before it is done: who, why, and what; then, what it came to.
+Reading a dead letter queue holds its messages back from every other reader for a moment, so one reader at a time is let
+in, across all processes. A redrive is stored before it is done (who, why, which letters), and completed after it.
 """
 
 import threading
@@ -47,39 +47,39 @@ def list_letters(url: str | None, which: LetterFilter, limit: int) -> list[Lette
 
 
 def latest_redrives(limit: int) -> Sequence[Row]:
-    """What was asked to be tried again, the latest first."""
+    """The latest redrives, the last one first."""
     with db.transaction() as connection:
         return connection.execute(select(redrives).order_by(redrives.c.id.desc()).limit(limit)).mappings().all()
 
 
-def try_again(url: str | None, wish: Redrive) -> Row:
-    """Give the letters to their services again; what was asked for, and what was moved.
+def try_again(url: str | None, request: Redrive) -> Row:
+    """Redeliver the letters that fit; the stored redrive, with what was moved.
 
-    Raises `NoBroker` and `BeingLookedAt`. Should it end in between, what was asked for stays written, without an end.
+    Raises `NoBroker` and `BeingLookedAt`. If the process dies in between, the stored redrive has no `finished_at`.
     """
     with _alone(), _broker(url) as there:
         redrive_id = new_id()
         with db.transaction() as connection:
-            _begin(connection, redrive_id, wish)
-        for each in wish.services:
-            moved = redrive(there, each, wish.fits)
+            _begin(connection, redrive_id, request)
+        for each in request.services:
+            moved = redrive(there, each, request.fits)
             with db.transaction() as connection:
-                _add(connection, redrive_id, wish, moved)
+                _add(connection, redrive_id, request, moved)
         with db.transaction() as connection:
             return _finish(connection, redrive_id)
 
 
-def _begin(connection: Connection, redrive_id: UUID, wish: Redrive) -> None:
+def _begin(connection: Connection, redrive_id: UUID, request: Redrive) -> None:
     connection.execute(
-        insert(redrives).values(id=redrive_id, by=wish.by, reason=wish.reason, wanted=wish.told, moved=[])
+        insert(redrives).values(id=redrive_id, by=request.by, reason=request.reason, wanted=request.told, moved=[])
     )
 
 
-def _add(connection: Connection, redrive_id: UUID, wish: Redrive, moved: Sequence[Letter]) -> None:
+def _add(connection: Connection, redrive_id: UUID, request: Redrive, moved: Sequence[Letter]) -> None:
     for letter in moved:
         if letter.saga_id is not None:
-            detail = f"{letter.event} to {letter.service}: {wish.reason}"
-            service.note(connection, [letter.saga_id], "redriven", wish.by, detail=detail, reason=wish.reason)
+            detail = f"{letter.event} to {letter.service}: {request.reason}"
+            service.note(connection, [letter.saga_id], "redriven", request.by, detail=detail, reason=request.reason)
     so_far = connection.scalar(select(redrives.c.moved).where(redrives.c.id == redrive_id)) or []
     found = [*so_far, *(_named(letter) for letter in moved)]
     connection.execute(update(redrives).where(redrives.c.id == redrive_id).values(moved=found))

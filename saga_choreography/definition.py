@@ -1,4 +1,4 @@
-"""What a choreography is made of; a declaration is checked against the event contract when it is built."""
+"""What the definition of a choreography is made of; it is checked against the event contract when it is built."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Fact = type[Payload]
 
 
 class InvalidChoreography(ValueError):
-    """The declaration and the event contract do not agree, or a saga could come to a dead end."""
+    """The definition and the event contract do not agree, or a saga could come to a dead end."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Reaction:
 
 @dataclass(frozen=True)
 class Step:
-    """A step as people see it, by the events that tell of it: asked for, done, refused, and undone."""
+    """A step as people see it, by the events that tell of it: requested, done, refused, and compensated."""
 
     name: str
     begins: Fact

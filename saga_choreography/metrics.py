@@ -12,7 +12,7 @@ from shared.saga.states import ENDED, SagaStatus
 
 
 class LiveSagas(Collector):
-    """Sagas that have not ended, by status, and what was asked for and is not published yet; counted when asked for."""
+    """Sagas that have not ended, by status, and events not published yet; counted at each scrape."""
 
     def collect(self) -> Iterable[Metric]:
         """A status that no saga has is zero, so that an alarm on it can tell that from silence."""

@@ -74,7 +74,7 @@ def turned_back(facts: Facts) -> bool:
 
 
 def may_be_late(choreography: Choreography, facts: Facts) -> bool:
-    """Whether a deadline still concerns the saga: before the pivot, going forward, and not asked before."""
+    """Whether a deadline still concerns the saga: before the pivot, going forward, and no cancellation requested."""
     pivot = entry_of(choreography.steps[-1].ends).name
     return not facts.keys() & {pivot, COMPLETED, CANCEL} and not turned_back(facts)
 
@@ -157,7 +157,7 @@ def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bo
         causes = choreography.causes[step.undone] - choreography.causes[step.begins]
         undoing = [fact for fact in causes if issubclass(fact, Backward)]
         return StepStatus.COMPENSATING if turned and _known(undoing, facts) else StepStatus.SUCCEEDED
-    if entry_of(step.fails).name in facts:  # refused before it was asked for
+    if entry_of(step.fails).name in facts:  # refused before it was requested
         return StepStatus.SKIPPED
     if taken_up or _known(choreography.causes[step.begins], facts):
         return StepStatus.RUNNING
@@ -165,16 +165,16 @@ def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bo
 
 
 def _view(choreography: Choreography, step: Step, facts: Facts, status: StepStatus) -> StepView:
-    asked = status not in {StepStatus.PENDING, StepStatus.SKIPPED}
+    requested = status not in {StepStatus.PENDING, StepStatus.SKIPPED}
     begun = [*_names(step.begins, *choreography.causes[step.begins]) & facts.keys()]
     outcome = entry_of(step.fails if status is StepStatus.FAILED else step.ends).name
-    finished = asked and status is not StepStatus.RUNNING and outcome in facts
+    finished = requested and status is not StepStatus.RUNNING and outcome in facts
     return StepView(
         name=step.name,
         status=status,
-        attempts=int(asked),
+        attempts=int(requested),
         compensation_attempts=int(status in {StepStatus.COMPENSATING, StepStatus.COMPENSATED}),
-        started_at=_time(min(facts[each]["at"] for each in begun)) if asked and begun else None,
+        started_at=_time(min(facts[each]["at"] for each in begun)) if requested and begun else None,
         finished_at=_time(facts[outcome]["at"]) if finished else None,
         error=str(facts[outcome]["reason"]) if status is StepStatus.FAILED else None,
     )

@@ -96,7 +96,7 @@ class DeadLettersOut(View):
 
 
 def checkout_of(body: CheckoutIn, saga_id: UUID) -> Checkout:
-    """What is asked for in the domain's words."""
+    """The checkout that the body names."""
     return Checkout(saga_id, body.cart_id, body.user_id, body.payment_method)
 
 
@@ -105,14 +105,14 @@ def saga_out(row: Row) -> SagaOut:
     facts = row["facts"]
     bill = bill_of(facts)
     steps = [StepOut.model_validate(step) for step in steps_of(CHECKOUT, facts)]
-    asked = {step.name for step in steps if step.attempts > 0}
+    requested = {step.name for step in steps if step.attempts > 0}
     return SagaOut(
         **{name: row[name] for name in ("saga_id", "status", "cart_id", "user_id", "payment_method")},
         **{name: row[name] for name in ("created_at", "updated_at", "ended_at")},
         saga_pattern="choreographed",
         total=None if bill["total_minor"] is None else to_decimal(bill["total_minor"]),
-        order_id=bill["order_id"] if "create_order" in asked else None,
-        payment_id=bill["payment_id"] if "process_payment" in asked else None,
+        order_id=bill["order_id"] if "create_order" in requested else None,
+        payment_id=bill["payment_id"] if "process_payment" in requested else None,
         error=error_of(CHECKOUT, facts),
         fault=fault_of(facts),
         steps=steps,

@@ -26,7 +26,8 @@ INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, user_id, payment_m
 SELECT saga_id, cart_id, CAST('{{}}' AS json), user_id, payment_method,
        now() + make_interval(secs => CAST(:forward AS float8)),
        now() + make_interval(secs => CAST(:first AS float8))
-  FROM json_to_recordset(CAST(:rows AS json)) AS asked (saga_id uuid, cart_id uuid, user_id text, payment_method text)
+  FROM json_to_recordset(CAST(:rows AS json))
+    AS checkout (saga_id uuid, cart_id uuid, user_id text, payment_method text)
  WHERE NOT {too_old_sql("saga_id", ":kept")}
  ORDER BY saga_id
 ON CONFLICT DO NOTHING
@@ -81,20 +82,20 @@ def get_timeline(connection: Connection, saga_id: UUID) -> tuple[Sequence[Row], 
     return happened, done
 
 
-def compensate(connection: Connection, saga_id: UUID, wish: Cancellation, limits: Limits) -> Row:
+def compensate(connection: Connection, saga_id: UUID, request: Cancellation, limits: Limits) -> Row:
     """Have a saga turned back, or a completed one undone; of one on its way back, the events are sent again.
 
     inventario alone decides where it turns: the request goes to it, and to no one else. Raises `SagaNotFound` and
     `TooOld`.
     """
     row = _locked(connection, saga_id)
-    note(connection, [saga_id], "compensation_asked", wish.by, reason=wish.reason)
+    note(connection, [saga_id], "compensation_asked", request.by, reason=request.reason)
     if not turned_back(row["facts"]):
         check_undoable(connection, saga_id)
-        cancel(connection, [row], wish, limits)
+        cancel(connection, [row], request, limits)
         return get(connection, saga_id)
     if row["status"] not in ENDED:
-        resend(connection, [row], Resend(wish.reason, wish.by, wish.trace))
+        resend(connection, [row], Resend(request.reason, request.by, request.trace))
     return row
 
 
@@ -116,14 +117,14 @@ def resend(connection: Connection, rows: Sequence[Row], request: Resend) -> None
     outbox.stage(connection, [Event(payload, trace=request.trace) for payload in payloads])
 
 
-def cancel(connection: Connection, rows: Sequence[Row], wish: Cancellation, limits: Limits) -> None:
-    """Ask inventario to turn these sagas back, and show at once that it was asked."""
-    said = {"reason": wish.reason, "by": wish.by, "only_before_pivot": wish.only_before_pivot}
+def cancel(connection: Connection, rows: Sequence[Row], request: Cancellation, limits: Limits) -> None:
+    """Publish the request that inventario turns these sagas back, and show it at once."""
+    said = {"reason": request.reason, "by": request.by, "only_before_pivot": request.only_before_pivot}
     payloads = [CheckoutCancelRequested(saga_id=row["saga_id"], cart_id=row["cart_id"], **said) for row in rows]
     faults = [fault_of(row["facts"]) for row in rows]
-    asked = [Event(payload, trace=wish.trace, fault=fault) for payload, fault in zip(payloads, faults, strict=True)]
-    outbox.stage(connection, asked)
-    record(connection, asked, limits)
+    events = [Event(payload, trace=request.trace, fault=fault) for payload, fault in zip(payloads, faults, strict=True)]
+    outbox.stage(connection, events)
+    record(connection, events, limits)
 
 
 def note(connection: Connection, saga_ids: Sequence[UUID], kind: str, by: str, **said: str) -> None:

@@ -1,7 +1,7 @@
-"""Turns sagas back whose time is over, has the events of silent ones sent again, and tells people of those that stand
-still. Any number may run at once.
+"""Requests the cancellation of sagas past their deadline, has the events of silent sagas sent again, and flags sagas as
+stuck. Any number of watchdogs may run at once.
 
-It decides nothing: whether a saga that is late turns back is for inventario to say, to which it is asked once.
+It decides nothing: inventario, the arbiter, decides whether a saga past its deadline turns back.
 """
 
 from collections.abc import Sequence
@@ -64,19 +64,19 @@ def idle_seconds(limits: Limits) -> float:
 
 
 def _watch(connection: Connection, rows: Sequence[Row], limits: Limits) -> None:
-    """One of them is asked for at most once: what was asked is among its facts, and its row is locked here."""
+    """Cancel, resend or flag each saga. A saga is cancelled once at most: its facts tell, and its row is locked."""
     has_deadline = {row["saga_id"] for row in rows if may_be_late(CHECKOUT, row["facts"])}
     late = [row for row in rows if row["late"] and row["saga_id"] in has_deadline]
-    asked = {row["saga_id"] for row in late}
+    cancelled = {row["saga_id"] for row in late}
     if late:
         reason = f"not completed within {limits.forward_seconds:g} s"
         service.cancel(connection, late, Cancellation(reason, BY, only_before_pivot=True), limits)
-    silent = [row for row in rows if row["silent"] and row["saga_id"] not in asked]
+    silent = [row for row in rows if row["silent"] and row["saga_id"] not in cancelled]
     if silent:
         reason = f"nothing has happened for {limits.resend_seconds:g} s or more"
         service.resend(connection, silent, Resend(reason, BY))
         service.note(connection, [row["saga_id"] for row in silent], "retry_asked", BY, reason=reason)
-    still = [row for row in rows if row["still"] and row["saga_id"] not in asked]
+    still = [row for row in rows if row["still"] and row["saga_id"] not in cancelled]
     newly = [row["saga_id"] for row in still if row["status"] != SagaStatus.STUCK]
     service.note(connection, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")
     resent, stuck = {row["saga_id"] for row in silent}, {row["saga_id"] for row in still}
@@ -85,7 +85,7 @@ def _watch(connection: Connection, rows: Sequence[Row], limits: Limits) -> None:
             "saga_id": row["saga_id"],
             "resent": row["saga_id"] in resent,
             "stuck": row["saga_id"] in stuck,
-            "has_deadline": row["saga_id"] in has_deadline - asked,
+            "has_deadline": row["saga_id"] in has_deadline - cancelled,
         }
         for row in rows
     ]

@@ -17,7 +17,7 @@ from shared.database.listen import ShutdownSignal
 from shared.event_bus import CONTRACT
 from shared.messaging import consumer
 from shared.messaging.delivery import Delivery
-from shared.messaging.event_worker import Part, all_together, jobs
+from shared.messaging.event_worker import Subscription, all_together, jobs
 from shared.process import worker
 from shared.purging import purge
 
@@ -35,11 +35,11 @@ def main() -> None:
     settings = Settings()
     stop = ShutdownSignal.on_signals()
     limits = settings.limits
-    part = Part(outbox, partial(record, limits=limits), all_together, ends_a_saga, BATCHES)
+    subscription = Subscription(outbox, partial(record, limits=limits), all_together, ends_a_saga, BATCHES)
     watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))
     purges = purge.jobs(db, PURGES, settings, stop)
     totals = audit_log.job(db, stop)
-    worker.run_all(create_app(settings), stop, watch, totals, *purges, *jobs(db, part, settings, stop))
+    worker.run_all(create_app(settings), stop, watch, totals, *purges, *jobs(db, subscription, settings, stop))
 
 
 if __name__ == "__main__":

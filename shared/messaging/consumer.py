@@ -66,7 +66,7 @@ def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
 
 
 @dataclass(frozen=True)
-class Part:
+class Subscription:
     """A service's part in the choreography: its handler of events, and the outbox for those that follow.
 
     A batch is closed when `batches` says so; with `closes`, when that does, or after `batches.max_wait`.
@@ -87,8 +87,8 @@ class PoisonMessage(Exception):
 class Consumer:
     """Consumes a service's queue, in one process."""
 
-    def __init__(self, db: Database, part: Part, bus: Bus, loop: Loop, publisher: Publisher) -> None:
-        self._db, self._part, self._bus, self._loop, self._publisher = db, part, bus, loop, publisher
+    def __init__(self, db: Database, subscription: Subscription, bus: Bus, loop: Loop, publisher: Publisher) -> None:
+        self._db, self._subscription, self._bus, self._loop, self._publisher = db, subscription, bus, loop, publisher
         self.told = False  # whether a fault may have been switched
         self._alone = deque[Delivery]()
         self._arrivals = ArrivalEstimate()
@@ -101,12 +101,12 @@ class Consumer:
     @property
     def should_wait(self) -> bool:
         """Whether the batch is still open for more messages, for as long as the policy allows."""
-        waiting, closes = self._bus.deliveries, self._part.closes
+        waiting, closes = self._bus.deliveries, self._subscription.closes
         if not waiting:
             return False
         if closes is not None:
             return not closes(waiting)
-        return not self._part.batches.is_full(len(waiting), self._arrivals.expected)
+        return not self._subscription.batches.is_full(len(waiting), self._arrivals.expected)
 
     def look(self) -> None:
         """Read the fault switches, if they may have changed; without faults there are none."""
@@ -142,10 +142,12 @@ class Consumer:
         waiting = self._bus.deliveries
         if waiting:
             self._arrivals.observe(len(waiting))
-        taken = [waiting.popleft() for _ in range(min(len(waiting), self._part.batches.max_size or len(waiting)))]
+        taken = [
+            waiting.popleft() for _ in range(min(len(waiting), self._subscription.batches.max_size or len(waiting)))
+        ]
         known = [delivery for delivery in taken if self._read(delivery)]
         self._alone.extend(delivery for delivery in known if delivery.apart)
-        yield from self._part.split([delivery for delivery in known if not delivery.apart])
+        yield from self._subscription.split([delivery for delivery in known if not delivery.apart])
         while self._alone and self._alone[0].lost:
             self._alone.popleft()
         if self._alone:
@@ -154,7 +156,7 @@ class Consumer:
     def _deal_with(self, part: list[Delivery]) -> None:
         """Handle a part in one transaction; then acknowledge it, and publish what follows. Any error rolls back."""
         with self._db.transaction() as connection:
-            following = self._part.handle(connection, [delivery.known for delivery in part])
+            following = self._subscription.handle(connection, [delivery.known for delivery in part])
             self._publisher.stage(connection, following)
             faults.reach(f"{self._db.service}.worker.before_commit")
         faults.reach(f"{self._db.service}.worker.before_ack")

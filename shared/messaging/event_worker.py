@@ -16,7 +16,7 @@ from shared.database.listen import Listener, ShutdownSignal
 from shared.fault_switches.messages import MessageFaults
 from shared.fault_switches.store import FaultStore
 from shared.fault_switches.worker import FaultyConsumer, FaultyPublisher
-from shared.messaging.consumer import Consumer, Part, all_together, by_type
+from shared.messaging.consumer import Consumer, Subscription, all_together, by_type
 from shared.messaging.publisher import AWAY_SECONDS, Publisher
 from shared.process import heartbeat
 from shared.rabbitmq import Bus, Loop
@@ -26,11 +26,15 @@ STOP_SECONDS = 5.0  # for the confirms that are still awaited
 MOST_FAILURES, FAILURES_SECONDS = 10, 60.0
 log = structlog.get_logger()
 
-__all__ = ["EventWorker", "Part", "all_together", "by_type", "jobs"]
+__all__ = ["EventWorker", "Subscription", "all_together", "by_type", "jobs"]
 
 
 def jobs(
-    db: Database, part: Part, settings: ServiceSettings, stop: ShutdownSignal, fault_store: FaultStore | None = None
+    db: Database,
+    subscription: Subscription,
+    settings: ServiceSettings,
+    stop: ShutdownSignal,
+    fault_store: FaultStore | None = None,
 ) -> list[Callable[[], None]]:
     """What a worker process runs for its service's events: nothing without a broker.
 
@@ -39,38 +43,43 @@ def jobs(
     if settings.rabbitmq_url is None:
         return []
     if settings.faults and fault_store is not None:
-        part = replace(part, faults=MessageFaults(db, fault_store))
-    return [EventWorker(db, part, settings, settings.rabbitmq_url, stop).run]
+        subscription = replace(subscription, faults=MessageFaults(db, fault_store))
+    return [EventWorker(db, subscription, settings, settings.rabbitmq_url, stop).run]
 
 
 class EventWorker:
     """One process's share of a service's events; any number of them may run."""
 
     def __init__(
-        self, db: Database, part: Part, settings: ServiceSettings, rabbitmq_url: str, stop: ShutdownSignal
+        self,
+        db: Database,
+        subscription: Subscription,
+        settings: ServiceSettings,
+        rabbitmq_url: str,
+        stop: ShutdownSignal,
     ) -> None:
         self._stop = stop
         self._loop = Loop(self._failed)
         self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed, settings.topology_seconds)
-        self._publisher = self._make_publisher(db, part)
-        self._consumer = self._make_consumer(db, part)
-        self._listener = Listener(url_of(settings), part.outbox.channel)
-        self._max_wait = part.batches.max_wait
+        self._publisher = self._make_publisher(db, subscription)
+        self._consumer = self._make_consumer(db, subscription)
+        self._listener = Listener(url_of(settings), subscription.outbox.channel)
+        self._max_wait = subscription.batches.max_wait
         self._batch_timer: Any = None  # while a batch is open for more messages
         self._awake = self._stopping = False
         self._paused_until = 0.0
         self._failures = deque[float](maxlen=MOST_FAILURES)
         self._fatal: Exception | None = None
 
-    def _make_publisher(self, db: Database, part: Part) -> Publisher:
-        if part.faults is None:
-            return Publisher(db, part.outbox, self._bus, self._loop, self._wake)
-        return FaultyPublisher(part.faults, db, part.outbox, self._bus, self._loop, self._wake)
+    def _make_publisher(self, db: Database, subscription: Subscription) -> Publisher:
+        if subscription.faults is None:
+            return Publisher(db, subscription.outbox, self._bus, self._loop, self._wake)
+        return FaultyPublisher(subscription.faults, db, subscription.outbox, self._bus, self._loop, self._wake)
 
-    def _make_consumer(self, db: Database, part: Part) -> Consumer:
-        if part.faults is None:
-            return Consumer(db, part, self._bus, self._loop, self._publisher)
-        return FaultyConsumer(part.faults, db, part, self._bus, self._loop, self._publisher)
+    def _make_consumer(self, db: Database, subscription: Subscription) -> Consumer:
+        if subscription.faults is None:
+            return Consumer(db, subscription, self._bus, self._loop, self._publisher)
+        return FaultyConsumer(subscription.faults, db, subscription, self._bus, self._loop, self._publisher)
 
     def run(self) -> None:
         """Work until told to stop; call it in the app's context. Raises what goes wrong again and again."""

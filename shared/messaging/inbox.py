@@ -18,8 +18,8 @@ from shared.purging.retention import TooOld, retention_of, too_old_sql
 # For each event that was reacted to, what is to be published.
 Published = Sequence[Sequence[Payload]]
 # Given what events of one type say, each of another saga.
-Reaction = Callable[[Connection, Sequence[Any]], Published]
-Reactions = Mapping[type[Payload], Reaction]
+EventHandler = Callable[[Connection, Sequence[Any]], Published]
+EventHandlers = Mapping[type[Payload], EventHandler]
 
 ENTER = """
 WITH came AS (
@@ -56,13 +56,15 @@ class Inbox:
         return {event_id for event_id, _ in entered}
 
 
-def react(connection: Connection, events: Sequence[Event], *, inbox: Inbox, reactions: Reactions) -> list[Event]:
+def handle_new(
+    connection: Connection, events: Sequence[Event], *, inbox: Inbox, handlers: EventHandlers
+) -> list[Event]:
     """React to those of these events that are new, all of one type and each of another saga; what follows from them."""
     ids = inbox.enter(connection, [event.id for event in events])
     new = [event for event in events if event.id in ids]
     if not new:
         return []
-    answers = reactions[type(new[0].payload)](connection, [event.payload for event in new])
+    answers = handlers[type(new[0].payload)](connection, [event.payload for event in new])
     return [event.follow(payload) for event, payloads in zip(new, answers, strict=True) for payload in payloads]
 
 

@@ -1,4 +1,4 @@
-"""The barrier: each step of a saga acts once and is undone once, whatever is repeated, late or out of order.
+"""The barrier: each step of a saga acts once and is compensated once, whatever is repeated, late or out of order.
 
 A row for each (saga, step, direction), written in the transaction of the effect with `ON CONFLICT DO NOTHING`,
 absorbs duplicates, compensations that come before their action (null rollback) and actions that come after
@@ -36,22 +36,26 @@ class Suspended(Conflict):
     """The step was already compensated."""
 
 
-class Entry(Enum):
-    """What an action finds that was not refused."""
+class ActionEntry(Enum):
+    """What `enter_action` finds for an action that is not refused."""
 
-    FIRST = "nobody asked for it before"
+    FIRST = "it was never requested before"
     REPEATED = "it was done before"
 
 
-class Undo(Enum):
-    """What a compensation finds."""
+class CompensationEntry(Enum):
+    """What `enter_compensation` finds for a compensation that is not refused."""
 
-    FIRST = "the action ran (or was refused) and was not undone yet"
+    FIRST = "the action ran, or was refused, and was not compensated yet"
     NULL = "the action never came; from now on it is refused"
-    REPEATED = "it was undone before"
+    REPEATED = "it was compensated before"
 
 
-_WRITTEN = {Undo.FIRST: [COMPENSATION], Undo.NULL: [ACTION, COMPENSATION], Undo.REPEATED: []}
+_WRITTEN = {
+    CompensationEntry.FIRST: [COMPENSATION],
+    CompensationEntry.NULL: [ACTION, COMPENSATION],
+    CompensationEntry.REPEATED: [],
+}
 
 
 class Barrier:
@@ -88,9 +92,9 @@ class Barrier:
             " WHERE entry.saga_id = written.saga_id AND step = :step AND entry.direction = written.direction"
         ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
 
-    def enter(
+    def enter_action(
         self, connection: Connection, step: str, requests: Mapping[UUID, Request]
-    ) -> dict[UUID, Entry | DomainError]:
+    ) -> dict[UUID, ActionEntry | DomainError]:
         """For each saga whether the step is requested for the first time; a duplicate waits for the first to end.
 
         `Suspended` when the step was compensated, `RepeatedOtherwise` for a request that differs from the first, and
@@ -100,12 +104,14 @@ class Barrier:
         before = {saga_id: request for saga_id, request in requests.items() if saga_id not in first}
         found = self._known(connection, step, before)
         _check_known(step, before, found)
-        return {saga_id: Entry.FIRST if saga_id in first else _entry(found[saga_id]) for saga_id in requests}
+        return {
+            saga_id: ActionEntry.FIRST if saga_id in first else _action_entry(found[saga_id]) for saga_id in requests
+        }
 
-    def enter_undo(
+    def enter_compensation(
         self, connection: Connection, step: str, requests: Mapping[UUID, Request]
-    ) -> dict[UUID, Undo | DomainError]:
-        """For each saga what there is to undo; after this the step's action is refused for ever. Raises `TooOld`.
+    ) -> dict[UUID, CompensationEntry | DomainError]:
+        """For each saga what there is to compensate; from then on the step's action is refused. Raises `TooOld`.
 
         `RepeatedOtherwise`, without a trace, for a compensation that differs from the action or from an earlier one.
         """
@@ -113,14 +119,20 @@ class Barrier:
         for saga_id, request in requests.items():
             rows |= {(saga_id, ACTION): None, (saga_id, COMPENSATION): request}
         written = self._write(connection, step, rows)
-        undos: dict[UUID, Undo | DomainError] = {saga_id: _undo(written.get(saga_id, set())) for saga_id in requests}
-        repeated = [saga_id for saga_id, undo in undos.items() if undo is Undo.REPEATED]
-        named = [saga_id for saga_id, undo in undos.items() if undo is Undo.FIRST and any(requests[saga_id].values())]
+        entries: dict[UUID, CompensationEntry | DomainError] = {
+            saga_id: _compensation_entry(written.get(saga_id, set())) for saga_id in requests
+        }
+        repeated = [saga_id for saga_id, entry in entries.items() if entry is CompensationEntry.REPEATED]
+        named = [
+            saga_id
+            for saga_id, entry in entries.items()
+            if entry is CompensationEntry.FIRST and any(requests[saga_id].values())
+        ]
         known = self._known(connection, step, {saga_id: requests[saga_id] for saga_id in (*repeated, *named)})
         _check_known(step, repeated, {saga_id for saga_id, entry in known.items() if entry.compensated})
         wrong = {saga_id: entry.wrong for saga_id, entry in known.items() if entry.wrong is not None}
-        self.withdraw(connection, step, {each: undo for each, undo in undos.items() if each in wrong})
-        return undos | wrong
+        self.withdraw(connection, step, {each: entry for each, entry in entries.items() if each in wrong})
+        return entries | wrong
 
     def contradictions(
         self, connection: Connection, step: str, requests: Mapping[UUID, Request]
@@ -130,7 +142,7 @@ class Barrier:
         return {saga_id: known.wrong for saga_id, known in found.items() if known.wrong is not None}
 
     def closed(self, connection: Connection, step: str, saga_id: UUID) -> bool:
-        """Whether the step was undone, or refused: it is not done (any more), and never will be."""
+        """Whether the step was compensated, or refused: it has no effect, and never will have one."""
         entries = self.table.c
         over = (entries.direction == COMPENSATION) | entries.refusal.is_not(None)
         statement = select(entries.saga_id).where(entries.saga_id == saga_id, entries.step == step, over).limit(1)
@@ -142,13 +154,15 @@ class Barrier:
             problems = [dumps(problem_of(error)) for error in refusals.values()]
             connection.execute(self._refuse, {"step": step, "saga_ids": list(refusals), "problems": problems})
 
-    def withdraw(self, connection: Connection, step: str, undos: Mapping[UUID, Undo | DomainError]) -> None:
-        """Take back what `enter_undo` wrote in this transaction: these compensations were requested by mistake."""
+    def withdraw(
+        self, connection: Connection, step: str, entries: Mapping[UUID, CompensationEntry | DomainError]
+    ) -> None:
+        """Delete what `enter_compensation` wrote in this transaction, for compensations that are refused."""
         rows = [
             (saga_id, direction)
-            for saga_id, undo in undos.items()
-            if isinstance(undo, Undo)
-            for direction in _WRITTEN[undo]
+            for saga_id, entry in entries.items()
+            if isinstance(entry, CompensationEntry)
+            for direction in _WRITTEN[entry]
         ]
         if rows:
             keys = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
@@ -209,15 +223,15 @@ class _Known:
     wrong: RepeatedOtherwise | None = None  # with what is requested now
 
 
-def _entry(known: _Known) -> Entry | DomainError:
+def _action_entry(known: _Known) -> ActionEntry | DomainError:
     if known.compensated:
         return Suspended(
             f"{known.step} of saga {known.saga_id} was compensated", saga_id=known.saga_id, step=known.step
         )
-    return known.wrong or (Entry.REPEATED if known.refusal is None else RepeatedRefusal(known.refusal))
+    return known.wrong or (ActionEntry.REPEATED if known.refusal is None else RepeatedRefusal(known.refusal))
 
 
-def _undo(written: set[str]) -> Undo:
+def _compensation_entry(written: set[str]) -> CompensationEntry:
     if COMPENSATION not in written:
-        return Undo.REPEATED
-    return Undo.NULL if ACTION in written else Undo.FIRST
+        return CompensationEntry.REPEATED
+    return CompensationEntry.NULL if ACTION in written else CompensationEntry.FIRST

@@ -27,7 +27,7 @@ from shared.fault_switches.model import MAX_LENGTH
 from shared.http.access import services_only
 from shared.http.answers import Answer, Outcome, body_of, http_problem, invalid_problem, problem_of, respond
 from shared.http.schemas import Body, NoBody, Text, View
-from shared.saga.standing import MayBeUndone, undone
+from shared.saga.standing import MayBeCompensated, compensated
 
 MAX_COMMANDS = 100  # in one request: beyond this nothing is saved, and others wait longer
 BodyModel = TypeVar("BodyModel", bound=BaseModel)
@@ -127,20 +127,20 @@ class Commands:
 
         return registered
 
-    def register_undo(
+    def register_compensation(
         self,
         template: str,
         body: type[BodyModel],
         path: type[PathModel] = NoBody,  # type: ignore[assignment]
         *,
         key: Callable[[Command[BodyModel, PathModel]], Hashable],
-        may_be_undone: MayBeUndone,
+        may_be_compensated: MayBeCompensated,
     ) -> Callable[[Undo[BodyModel, PathModel]], Run]:
         """As `register`, for what undoes a step; the function becomes one that runs it (see `standing.py`)."""
 
         def registered(undo: Undo[BodyModel, PathModel]) -> Run:
             def run(asked: Sequence[Command[BodyModel, PathModel]]) -> Sequence[Outcome]:
-                return undone(asked, partial(self._in_transaction, undo), may_be_undone)
+                return compensated(asked, partial(self._in_transaction, undo), may_be_compensated)
 
             self._add(template, body, path, key, run)
             return run

@@ -1,8 +1,8 @@
-"""What a saga did is undone as a whole: no goods without their money, no sale without an order, whoever asks.
+"""A saga is compensated as a whole: no step that stands is compensated alone, whoever requests it.
 
-A step that stands is undone only once the saga has turned back, as carrito says, which knows who runs it: the saga's
-order is gone, or the saga's own service says that it turned back. Either, once so, stays so, and can be asked for
-outside of the transaction that relies on it. Who reacts to an event need not ask: it follows from such a decision.
+A step is compensated only after its saga has turned back. carrito knows whether it has: the saga's order is gone, or
+the service that runs the saga says so. That answer never changes back, so it may be fetched outside of the transaction
+that relies on it. Event handlers need no such proof: the events that they handle follow from the decision to turn back.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -17,45 +17,46 @@ from shared.http.answers import Outcome
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import Peer
 
-Asked = TypeVar("Asked")
-MayBeUndone = Callable[[Sequence[UUID]], Collection[UUID]]  # which of these sagas' steps may be undone
-PLACES = 4  # of a web process's threads, at most so many wait for carrito; the others stay free
+CommandT = TypeVar("CommandT")
+MayBeCompensated = Callable[[Sequence[UUID]], Collection[UUID]]  # those of these sagas whose steps may be compensated
+PLACES = 4  # threads of a web process that may wait for carrito at once; the others stay free
 
 
 class SagaStands(Conflict):
     """The saga stands, and is undone as a whole."""
 
     def __init__(self, saga_id: UUID, what: str) -> None:
-        """`what` it is that would have been undone alone."""
+        """`what` names the effect that would have been compensated alone."""
         detail = f"{what} of saga {saga_id} is undone with the whole saga, by the service that runs it"
         super().__init__(detail, saga_id=saga_id)
         self.saga_id = saga_id
 
 
-def undone(
-    asked: Sequence[Asked],
-    undo: Callable[[Sequence[Asked], Collection[UUID]], Sequence[Outcome]],
-    may_be_undone: MayBeUndone,
+def compensated(
+    commands: Sequence[CommandT],
+    compensate: Callable[[Sequence[CommandT], Collection[UUID]], Sequence[Outcome]],
+    may_be_compensated: MayBeCompensated,
 ) -> Sequence[Outcome]:
-    """What comes of asking for steps to be undone.
+    """The outcomes of these compensations.
 
-    `undo` does so in a transaction of its own, and is told of which sagas it is known that they may be undone: none at
-    first. What it refuses for that, it is asked for again, once it is known.
+    `compensate` runs in a transaction of its own. Its second argument are the sagas of which it is known that they may
+    be compensated: none in the first call. Commands that it refuses with `SagaStands` are passed to it once more when
+    `may_be_compensated` names their sagas.
     """
-    outcomes = dict(enumerate(undo(asked, ())))
+    outcomes = dict(enumerate(compensate(commands, ())))
     standing = {number: each.saga_id for number, each in outcomes.items() if isinstance(each, SagaStands)}
-    proven = may_be_undone(sorted(set(standing.values()))) if standing else ()
+    proven = may_be_compensated(sorted(set(standing.values()))) if standing else ()
     again = [number for number, saga_id in standing.items() if saga_id in proven]
     if again:
-        outcomes |= zip(again, undo([asked[number] for number in again], proven), strict=True)
-    return [outcomes[number] for number in range(len(asked))]
+        outcomes |= zip(again, compensate([commands[number] for number in again], proven), strict=True)
+    return [outcomes[number] for number in range(len(commands))]
 
 
 class Standing:
-    """carrito, as whoever undoes a step needs it: whether a saga stands."""
+    """Asks carrito whether a saga stands."""
 
     def __init__(self, carrito_url: str, service_token: SecretStr | None) -> None:
-        """Without a URL there is no carrito, and whoever asks for a step to be undone is believed."""
+        """With an empty URL there is no carrito to ask, and every saga counts as one that turned back."""
         self._carrito = Peer("carrito", carrito_url, service_token) if carrito_url else None
         self._bulkhead = Bulkhead("carrito", PLACES)
 

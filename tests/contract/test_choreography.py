@@ -26,7 +26,9 @@ REACTING = (CARRITO, INVENTARIO, PAGOS)
 
 
 def test_the_services_react_to_what_the_declaration_says_and_to_nothing_else() -> None:
-    reactions = {(fact, service) for service in REACTING for fact in import_module(f"{service}.reactions").REACTIONS}
+    reactions = {
+        (fact, service) for service in REACTING for fact in import_module(f"{service}.event_handlers").EVENT_HANDLERS
+    }
     assert reactions == {(each.fact, each.by) for each in CHECKOUT.reactions}
 
 
@@ -34,7 +36,9 @@ def test_every_queue_is_bound_to_what_its_service_reacts_to_and_the_windows_to_a
     bound = dict(bindings())
     assert set(bound.pop(CHOREOGRAPHY)) == {name for name, entry in CONTRACT.items() if entry.tells}
     for service, names in bound.items():
-        assert {CONTRACT[name].payload for name in names} == import_module(f"{service}.reactions").REACTIONS.keys()
+        assert {CONTRACT[name].payload for name in names} == import_module(
+            f"{service}.event_handlers"
+        ).EVENT_HANDLERS.keys()
 
 
 def test_every_event_follows_from_another_or_begins_something_and_leads_to_an_end_or_marks_a_step() -> None:

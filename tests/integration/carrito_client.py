@@ -19,7 +19,7 @@ USER = "ana"
 class Catalogue:
     """What inventario would say of products 1 to 3 and of no other."""
 
-    def get(self, product_id: int) -> Product:
+    def get_product(self, product_id: int) -> Product:
         if product_id > 3:
             raise PeerRefused(
                 {"type": "/problems/product-not-found", "title": "No such product", "status": 404, "detail": "?"}
@@ -40,7 +40,7 @@ class Carrito(ApiClient):
     def __init__(self, client: FlaskClient) -> None:
         super().__init__(client)
         extensions = client.application.extensions
-        extensions["products"] = Catalogue()
+        extensions["inventario_client"] = Catalogue()
         extensions["handover"] = TurnedBack(extensions["settings"], places=8)
 
     def open_cart(self, *lines: tuple[int, int], user_id: str = USER) -> UUID:

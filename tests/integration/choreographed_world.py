@@ -27,7 +27,7 @@ from saga_choreography.models import outbox
 from saga_choreography.recording import record
 from shared.event_bus import CARRITO, CHOREOGRAPHY, INVENTARIO, PAGOS, CheckoutInitiated, Event
 from shared.ids import new_id
-from shared.messaging.event_worker import Part, all_together
+from shared.messaging.event_worker import Subscription, all_together
 from tests.integration.inventario_client import Inventario
 from tests.integration.reacting import Carts, Reacting, of
 
@@ -44,7 +44,9 @@ class World:
         }
         self.carts, self.products = Carts(clients[CARRITO]), Inventario(clients[INVENTARIO])
         self.stock, self.money = Reacting(clients[INVENTARIO]), Reacting(clients[PAGOS])
-        self.window = Reacting(clients[CHOREOGRAPHY], Part(outbox, partial(record, limits=LIMITS), all_together))
+        self.window = Reacting(
+            clients[CHOREOGRAPHY], Subscription(outbox, partial(record, limits=LIMITS), all_together)
+        )
         self.participants = (self.carts, self.stock, self.money)
 
 
@@ -151,7 +153,7 @@ class History:
         self.published.append(event)
         self.in_flight[CHOREOGRAPHY].append(event)
         for service in self._world.participants:
-            if type(event.payload) in import_module(f"{service.name}.reactions").REACTIONS:
+            if type(event.payload) in import_module(f"{service.name}.event_handlers").EVENT_HANDLERS:
                 self.in_flight[service.name].append(event)
 
     # What was told, and what is

@@ -12,13 +12,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, delete
 
 from carrito import carts, checkout
-from carrito.domain import Product, Wish
+from carrito.domain import CheckoutRequest, Product
 from carrito.models import outbox
 from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiated, Event, Item, Payload
 from shared.http.answers import done
 from shared.ids import new_id
 from shared.messaging.delivery import Delivery
-from shared.messaging.event_worker import Part
+from shared.messaging.event_worker import Subscription
 
 WHY = "because"
 PRICE_MINOR = 1000
@@ -70,10 +70,10 @@ def of(begun: Payload) -> Checkout:
 class Reacting:
     """A service as its worker runs it: each part of a batch is a transaction, in which its reactions are."""
 
-    def __init__(self, client: FlaskClient, part: Part | None = None) -> None:
+    def __init__(self, client: FlaskClient, subscription: Subscription | None = None) -> None:
         self._app = client.application
         self.name = self._app.import_name.partition(".")[0]
-        self._part: Part = part or import_module(f"{self.name}.reactions").PART
+        self._subscription: Subscription = subscription or import_module(f"{self.name}.event_handlers").SUBSCRIPTION
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -85,9 +85,9 @@ class Reacting:
         """What follows from events that come together; if it dies before each commit, nothing does."""
         following: list[Event] = []
         deliveries = [Delivery(next(_tags), {}, None, b"", each.entry.name, each) for each in events]
-        for part in self._part.split(deliveries):
+        for part in self._subscription.split(deliveries):
             with self._app.app_context(), self._app.extensions["sqlalchemy"].engine.connect() as connection:
-                came = self._part.handle(connection, [delivery.known for delivery in part])
+                came = self._subscription.handle(connection, [delivery.known for delivery in part])
                 if not dies:
                     connection.commit()
                     following += came
@@ -111,10 +111,17 @@ class Carts(Reacting):
 
     def begin(self, cart_id: UUID, payment_method: str = "paypal", user_id: str = "ana") -> Event:
         """The event that begins the cart's checkout, as it is in the outbox after that. Raises `CartNotOpen`."""
-        wish = Wish(payment_method, "Main St 1", "choreographed", "")
+        request = CheckoutRequest(
+            cart_id=cart_id,
+            user_id=user_id,
+            payment_method=payment_method,
+            billing_address="Main St 1",
+            saga_pattern="choreographed",
+            trace="",
+        )
         settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
         with self.transaction() as connection:
-            cart = done(checkout.begin(connection, [(cart_id, user_id, wish)], settings, for_saga_service=False)[0])
+            cart = done(checkout.begin(connection, [request], settings, by_saga_service=False)[0])
             staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.row["saga_id"]).returning(outbox.table)
             row = connection.execute(staged).mappings().one()
         return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])

@@ -11,7 +11,7 @@ from inventario.models import barrier
 from shared.errors import Conflict, DomainError, NotFound, RepeatedRefusal
 from shared.http.answers import problem_of
 from shared.ids import new_id
-from shared.saga.barrier import Entry, Suspended, Undo
+from shared.saga.barrier import ActionEntry, CompensationEntry, Suspended
 from shared.testing import concurrently
 from tests.integration.api_client import ApiClient, wait_for_blocked
 
@@ -28,42 +28,46 @@ def service(service_client: Callable[..., FlaskClient]) -> ApiClient:
     return ApiClient(service_client("inventario"))
 
 
-def enter(service: ApiClient, *saga_ids: UUID) -> list[Entry | DomainError]:
+def enter(service: ApiClient, *saga_ids: UUID) -> list[ActionEntry | DomainError]:
     with service.transaction() as connection:
-        entries = barrier.enter(connection, STEP, {each: {} for each in saga_ids})
+        entries = barrier.enter_action(connection, STEP, {each: {} for each in saga_ids})
     return [entries[saga_id] for saga_id in saga_ids]
 
 
-def enter_undo(service: ApiClient, *saga_ids: UUID) -> list[Undo | DomainError]:
+def enter_compensation(service: ApiClient, *saga_ids: UUID) -> list[CompensationEntry | DomainError]:
     with service.transaction() as connection:
-        undo = barrier.enter_undo(connection, STEP, {each: {} for each in saga_ids})
+        undo = barrier.enter_compensation(connection, STEP, {each: {} for each in saga_ids})
     return [undo[saga_id] for saga_id in saga_ids]
 
 
 def test_each_saga_of_many_is_told_what_it_finds(service: ApiClient) -> None:
     done, refused, undone, new = (new_id() for _ in range(4))
-    assert enter(service, done, refused, undone) == [Entry.FIRST] * 3
+    assert enter(service, done, refused, undone) == [ActionEntry.FIRST] * 3
     with service.transaction() as connection:
         barrier.refuse(connection, STEP, {refused: Full("no room", saga_id=refused)})
-    assert enter_undo(service, undone) == [Undo.FIRST]
+    assert enter_compensation(service, undone) == [CompensationEntry.FIRST]
     entries = enter(service, undone, new, refused, done)
-    assert (entries[1], entries[3]) == (Entry.FIRST, Entry.REPEATED)
+    assert (entries[1], entries[3]) == (ActionEntry.FIRST, ActionEntry.REPEATED)
     assert [type(entry) for entry in (entries[0], entries[2])] == [Suspended, RepeatedRefusal]
 
 
 def test_each_compensation_of_many_is_told_what_it_finds(service: ApiClient) -> None:
     done, never, undone = (new_id() for _ in range(3))
     enter(service, done, undone)
-    enter_undo(service, undone)
-    assert enter_undo(service, never, undone, done) == [Undo.NULL, Undo.REPEATED, Undo.FIRST]
-    assert enter_undo(service, never, undone, done) == [Undo.REPEATED] * 3
+    enter_compensation(service, undone)
+    assert enter_compensation(service, never, undone, done) == [
+        CompensationEntry.NULL,
+        CompensationEntry.REPEATED,
+        CompensationEntry.FIRST,
+    ]
+    assert enter_compensation(service, never, undone, done) == [CompensationEntry.REPEATED] * 3
     assert [type(entry) for entry in enter(service, never, done)] == [Suspended] * 2
 
 
 def test_refusals_are_given_again_word_for_word_each_to_its_saga(service: ApiClient) -> None:
     refusals = {new_id(): NotFound("nothing like it", product_id=7), new_id(): Full("no room", saga_id=new_id())}
     with service.transaction() as connection:
-        barrier.enter(connection, STEP, {each: {} for each in refusals})
+        barrier.enter_action(connection, STEP, {each: {} for each in refusals})
         barrier.refuse(connection, STEP, refusals)
     for (saga_id, first), again in zip(refusals.items(), enter(service, *refusals), strict=True):
         assert isinstance(again, RepeatedRefusal), saga_id
@@ -74,32 +78,32 @@ def test_refusals_are_given_again_word_for_word_each_to_its_saga(service: ApiCli
 def test_a_refused_step_that_is_compensated_is_suspended(service: ApiClient) -> None:
     saga_id = new_id()
     with service.transaction() as connection:
-        barrier.enter(connection, STEP, {saga_id: {}})
+        barrier.enter_action(connection, STEP, {saga_id: {}})
         barrier.refuse(connection, STEP, {saga_id: Full("no room")})
-    assert enter_undo(service, saga_id) == [Undo.FIRST]
+    assert enter_compensation(service, saga_id) == [CompensationEntry.FIRST]
     assert isinstance(enter(service, saga_id)[0], Suspended)
 
 
 def test_steps_know_nothing_of_each_other(service: ApiClient) -> None:
     saga_id = new_id()
     with service.transaction() as connection:
-        barrier.enter_undo(connection, "another", {saga_id: {}})
-        assert barrier.enter(connection, STEP, {saga_id: {}}) == {saga_id: Entry.FIRST}
+        barrier.enter_compensation(connection, "another", {saga_id: {}})
+        assert barrier.enter_action(connection, STEP, {saga_id: {}}) == {saga_id: ActionEntry.FIRST}
 
 
 def test_a_step_is_told_what_became_of_itself_and_of_no_other(service: ApiClient) -> None:
     saga_id = new_id()
     with service.transaction() as connection:
-        barrier.enter(connection, "another", {saga_id: {}})
-        barrier.enter(connection, STEP, {saga_id: {}})
+        barrier.enter_action(connection, "another", {saga_id: {}})
+        barrier.enter_action(connection, STEP, {saga_id: {}})
         barrier.refuse(connection, "another", {saga_id: Full("no room")})
-    assert enter(service, saga_id) == [Entry.REPEATED]
+    assert enter(service, saga_id) == [ActionEntry.REPEATED]
     with service.transaction() as connection:
-        barrier.enter_undo(connection, "another", {saga_id: {}})
-    assert enter(service, saga_id) == [Entry.REPEATED]
+        barrier.enter_compensation(connection, "another", {saga_id: {}})
+    assert enter(service, saga_id) == [ActionEntry.REPEATED]
 
 
-@pytest.mark.parametrize("enter_all", [barrier.enter, barrier.enter_undo])
+@pytest.mark.parametrize("enter_all", [barrier.enter_action, barrier.enter_compensation])
 def test_sagas_are_entered_in_one_order_so_that_no_two_batches_wait_for_each_other(
     service: ApiClient, enter_all: Callable[..., object]
 ) -> None:
@@ -109,14 +113,14 @@ def test_sagas_are_entered_in_one_order_so_that_no_two_batches_wait_for_each_oth
 
     def other() -> object:
         with service.transaction() as connection:
-            barrier.enter(connection, STEP, {second: {}})
+            barrier.enter_action(connection, STEP, {second: {}})
             under_way.set()
             wait_for_blocked(connection)
-            return barrier.enter(connection, STEP, {third: {}})[third]
+            return barrier.enter_action(connection, STEP, {third: {}})[third]
 
     def batch() -> object:
         under_way.wait()
         with service.transaction() as connection:
             return enter_all(connection, STEP, {each: {} for each in (third, second, first)}) and None
 
-    assert concurrently(other, batch) == [Entry.FIRST, None]
+    assert concurrently(other, batch) == [ActionEntry.FIRST, None]

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from inventario.stock import lock_shelves
+from inventario.stock_store import lock_shelves
 from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, outcome, problem_of, wait_for_blocked

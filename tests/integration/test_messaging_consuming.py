@@ -54,7 +54,7 @@ def test_an_event_is_reacted_to_once_however_often_it_comes(room: Room) -> None:
 
 def test_what_waits_for_more_is_dealt_with_although_no_more_come(room: Room) -> None:
     pagos = room[PAGOS]
-    pagos.part = replace(pagos.part, closes=lambda _: False)
+    pagos.subscription = replace(pagos.subscription, closes=lambda _: False)
     room.run(PAGOS)
     for _ in range(2):
         room.wait_acted(PAGOS, room.publish(reserved(), reserved()))

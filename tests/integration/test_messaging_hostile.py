@@ -208,14 +208,14 @@ def test_a_message_is_said_to_be_parked_once_it_is(room: Room, monkeypatch: pyte
 
 def test_an_error_that_nobody_expects_makes_a_worker_begin_again_and_loses_nothing(room: Room) -> None:
     pagos = room[PAGOS]
-    split, failures = pagos.part.split, iter(range(2))
+    split, failures = pagos.subscription.split, iter(range(2))
 
     def fail_twice(batch: Any) -> Any:
         if next(failures, None) is not None:
             raise ZeroDivisionError
         return split(batch)
 
-    pagos.part = replace(pagos.part, split=fail_twice)
+    pagos.subscription = replace(pagos.subscription, split=fail_twice)
     room.run(PAGOS)
     events = room.publish(*(reserved() for _ in range(20)))
     room.wait_acted(PAGOS, events, SECONDS)
@@ -231,7 +231,7 @@ def test_an_error_that_does_not_go_away_ends_the_worker_with_it(room: Room, monk
     def fail(_: Any) -> Any:
         raise ZeroDivisionError
 
-    pagos.part = replace(pagos.part, split=fail)
+    pagos.subscription = replace(pagos.subscription, split=fail)
     room.publish(*(reserved() for _ in range(3)))
     with pytest.raises(ZeroDivisionError):
         concurrently(partial(pagos.run, room.rabbitmq_url, ShutdownSignal()), seconds=SECONDS)
@@ -242,7 +242,7 @@ def test_a_message_that_makes_its_worker_fail_each_time_is_parked_alone(
 ) -> None:
     """In a place where nobody expects it to."""
     pagos = room[PAGOS]
-    split, bad = pagos.part.split, reserved(POISON)
+    split, bad = pagos.subscription.split, reserved(POISON)
 
     def fail_on_it(batch: Sequence[Delivery]) -> Any:
         if any(each.known.saga_id == bad.saga_id for each in batch):
@@ -259,7 +259,7 @@ def test_a_message_that_makes_its_worker_fail_each_time_is_parked_alone(
         take(bus, deliveries)
 
     monkeypatch.setattr(Bus, "ack", fail_late)
-    pagos.part = replace(pagos.part, split=fail_on_it)
+    pagos.subscription = replace(pagos.subscription, split=fail_on_it)
     events = room.publish(*(reserved() for _ in range(10)), bad, *(reserved() for _ in range(10)))
     room.run(PAGOS)
     room.wait_acted(PAGOS, [event for event in events if event.saga_id != bad.saga_id], SECONDS)

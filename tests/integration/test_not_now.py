@@ -191,16 +191,16 @@ class HeldCatalogue(Catalogue):
         self.asked = threading.Semaphore(0)
         self.thawed = threading.Event()
 
-    def get(self, product_id: int) -> Product:
+    def get_product(self, product_id: int) -> Product:
         self.asked.release()
         self.thawed.wait(60)
-        return super().get(product_id)
+        return super().get_product(product_id)
 
 
 def test_who_waits_for_inventario_keeps_no_connection_from_others(carrito: Carrito) -> None:
     carts_ = [carrito.open_cart() for _ in range(8 * POOL)]
     catalogue = HeldCatalogue()
-    carrito.client.application.extensions["products"] = catalogue
+    carrito.client.application.extensions["inventario_client"] = catalogue
     keys = [str(new_id()) for _ in carts_]
     answers: list[TestResponse] = []
     waiting = [
@@ -222,7 +222,7 @@ def test_who_waits_for_inventario_keeps_no_connection_from_others(carrito: Carri
 def test_a_repeated_put_is_answered_without_asking_inventario(carrito: Carrito) -> None:
     cart_id, key = carrito.open_cart(), str(new_id())
     first = carrito.put(cart_id, 1, 1, key)
-    carrito.client.application.extensions["products"] = None  # whoever asked it would fail
+    carrito.client.application.extensions["inventario_client"] = None  # whoever asked it would fail
     assert outcome(carrito.put(cart_id, 1, 1, key)) == outcome(first)
     assert problem_of(carrito.put(cart_id, 1, 2, key))["status"] == 422
 
@@ -245,13 +245,13 @@ def test_a_consumer_waits_for_a_database_that_cannot_now_for_as_long_as_it_takes
     tried: list[int] = []
     with failing(toys_admin, "pagos.effects", code):
         pagos = room[PAGOS]
-        handle = pagos.part.handle
+        handle = pagos.subscription.handle
 
         def counted(connection: Connection, batch: Sequence[Event]) -> list[Event]:
             tried.append(len(batch))
             return handle(connection, batch)
 
-        pagos.part = replace(pagos.part, handle=counted)
+        pagos.subscription = replace(pagos.subscription, handle=counted)
         room.run(PAGOS)
         events = room.publish(reserved())  # alone, so that each try is one of it
         wait_until(lambda: len(tried) > 6, "it was tried more often than what is parked", 60)

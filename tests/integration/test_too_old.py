@@ -17,7 +17,7 @@ from shared.config import ServiceSettings
 from shared.event_bus import CheckoutInitiated, Event
 from shared.ids import new_id
 from shared.purging.retention import OVERLAP_SECONDS, TooOld
-from shared.saga.barrier import Entry, Undo
+from shared.saga.barrier import ActionEntry, CompensationEntry
 from tests.integration.aging import DAY, SAGA_DAYS, STEP_DAYS, UNDOABLE_DAYS, id_of_age, purges
 from tests.integration.api_client import ApiClient, problem_of
 from tests.integration.choreography_client import LONG, Window
@@ -60,8 +60,8 @@ def purge_all(client: ApiClient, service: str, days: float) -> None:
 def test_a_step_is_first_until_its_saga_is_too_old(inventario: Inventario) -> None:
     young, old = id_of_age(STEP_DAYS - A_MOMENT), id_of_age(STEP_DAYS + A_MOMENT)
     with inventario.transaction() as connection:
-        assert barrier.enter(connection, STEP, {young: {}}) == {young: Entry.FIRST}
-    for enter in (barrier.enter, barrier.enter_undo):
+        assert barrier.enter_action(connection, STEP, {young: {}}) == {young: ActionEntry.FIRST}
+    for enter in (barrier.enter_action, barrier.enter_compensation):
         with pytest.raises(TooOld, match=str(old)), inventario.transaction() as connection:
             enter(connection, STEP, {young: {}, old: {}})
         with inventario.transaction() as connection:
@@ -77,10 +77,10 @@ def test_what_is_known_of_an_old_saga_is_answered_as_before(inventario: Inventar
             row = {"saga_id": saga_id, "step": STEP, "direction": direction}
             connection.execute(barrier.table.insert().values(row))
     with inventario.transaction() as connection:
-        assert barrier.enter(connection, STEP, {done: {}}) == {done: Entry.REPEATED}
-        assert barrier.enter_undo(connection, STEP, {undone: {}}) == {undone: Undo.REPEATED}
+        assert barrier.enter_action(connection, STEP, {done: {}}) == {done: ActionEntry.REPEATED}
+        assert barrier.enter_compensation(connection, STEP, {undone: {}}) == {undone: CompensationEntry.REPEATED}
     with pytest.raises(TooOld), inventario.transaction() as connection:
-        barrier.enter_undo(connection, STEP, {done: {}})
+        barrier.enter_compensation(connection, STEP, {done: {}})
 
 
 def test_a_late_duplicate_of_a_step_is_refused_after_the_purge(inventario: Inventario) -> None:
@@ -109,10 +109,10 @@ def test_a_command_that_is_too_old_touches_no_other(inventario: Inventario) -> N
 def test_ids_that_tell_no_time_are_taken_at_any_time(inventario: Inventario) -> None:
     by_hand = UUID("00000000-0000-4000-8000-000000000001")
     with inventario.transaction() as connection:
-        assert barrier.enter(connection, STEP, {by_hand: {}}) == {by_hand: Entry.FIRST}
+        assert barrier.enter_action(connection, STEP, {by_hand: {}}) == {by_hand: ActionEntry.FIRST}
     purge_all(inventario, "inventario", STEP_DAYS)
     with inventario.transaction() as connection:
-        assert barrier.enter(connection, STEP, {by_hand: {}}) == {by_hand: Entry.REPEATED}
+        assert barrier.enter_action(connection, STEP, {by_hand: {}}) == {by_hand: ActionEntry.REPEATED}
 
 
 # Events

@@ -28,7 +28,7 @@ from shared.config import ROOT
 from shared.database.listen import ShutdownSignal, notify
 from shared.ids import new_id
 from shared.messaging import event_worker
-from shared.messaging.event_worker import Part
+from shared.messaging.event_worker import Subscription
 from shared.process import heartbeat, worker
 from shared.testing import wait_until
 from tests.system import heartbeats
@@ -182,14 +182,14 @@ def test_the_loop_of_events_is_named_when_it_hangs(
 ) -> None:
     hang, stop = Hang(), ShutdownSignal()
     app = service_client("saga_choreography", database_url=fresh_database_url).application
-    part = Part(choreography.outbox, lambda *_: [])
+    subscription = Subscription(choreography.outbox, lambda *_: [])
     told: dict[str, Any] = {"SAGA_CHOREOGRAPHY_DATABASE_URL": fresh_database_url, "rabbitmq_url": rabbitmq_url}
-    jobs = event_worker.jobs(choreography.db, part, ChoreographySettings(_env_file=None, **told), stop)
+    jobs = event_worker.jobs(choreography.db, subscription, ChoreographySettings(_env_file=None, **told), stop)
     with running(partial(worker.run_all, app, stop, *jobs), stop, hang):
         wait_until(lambda: heartbeats.is_well(beats), "it is well", LONG)
         monkeypatch.setattr("shared.messaging.publisher.Publisher.relay", hang)
         with app.app_context(), choreography.db.transaction() as connection:
-            notify(connection, part.outbox.channel)
+            notify(connection, subscription.outbox.channel)
         assert hung(beats).startswith("events ")
 
 
@@ -202,7 +202,7 @@ def test_a_worker_that_cannot_consume_is_never_well_and_says_why_until_it_can(
     app = service_client("saga_choreography", database_url=fresh_database_url).application
     told: dict[str, Any] = {"SAGA_CHOREOGRAPHY_DATABASE_URL": fresh_database_url, "rabbitmq_url": rabbitmq_url}
     settings = ChoreographySettings(_env_file=None, **told)
-    jobs = event_worker.jobs(choreography.db, Part(choreography.outbox, lambda *_: []), settings, stop)
+    jobs = event_worker.jobs(choreography.db, Subscription(choreography.outbox, lambda *_: []), settings, stop)
     with running(partial(worker.run_all, app, stop, *jobs), stop, Hang()):
         wait_until(beats.exists, "it says how it is", LONG)
         assert heartbeats.trouble(beats)

@@ -1,4 +1,4 @@
-"""Services that do nothing but react, so that the messaging of `shared/` can be tried on its own.
+"""Services that do nothing but handle_new, so that the messaging of `shared/` can be tried on its own.
 
 They bear the names of real ones, so that the contract's events are theirs: each reaction notes in `effects` that it
 acted, and publishes what comes next on the way forward. `python -m tests.system.toys pagos` is the worker of one.
@@ -26,8 +26,8 @@ from shared.errors import Refusal
 from shared.ids import new_id
 from shared.json_codec import dumps
 from shared.logs import configure_logs
-from shared.messaging.event_worker import Part, jobs
-from shared.messaging.inbox import Inbox, Published, Reaction, react
+from shared.messaging.event_worker import Subscription, jobs
+from shared.messaging.inbox import EventHandler, Inbox, Published, handle_new
 from shared.messaging.outbox import Outbox
 from shared.process import worker
 
@@ -63,8 +63,8 @@ class Toy:
         # No row is unique: what acts twice is seen.
         self.effects = Table("effects", metadata, Column("saga_id", Uuid), Column("type", Text))
         self.db = Database(metadata, lambda: _settings(service, url, None))
-        reactions = {payload: self._reaction(payload, follow) for payload, follow in NEXT[service].items()}
-        self.part = Part(self.outbox, partial(react, inbox=self.inbox, reactions=reactions))
+        handlers = {payload: self._handler(payload, follow) for payload, follow in NEXT[service].items()}
+        self.subscription = Subscription(self.outbox, partial(handle_new, inbox=self.inbox, handlers=handlers))
 
     def create(self) -> None:
         """Make its schema; the role is there, since it belongs to the server."""
@@ -80,7 +80,7 @@ class Toy:
         app = Flask(self.service)
         self.db.attach(app, settings)
         try:
-            worker.run_all(app, stop, *jobs(self.db, self.part, settings, stop))
+            worker.run_all(app, stop, *jobs(self.db, self.subscription, settings, stop))
         finally:
             with app.app_context():
                 self.db.engine.dispose()
@@ -109,7 +109,7 @@ class Toy:
         with self.transaction() as connection:
             return self.outbox.waiting(connection)
 
-    def _reaction(self, payload: type[bus.Payload], follow: Callable[[Any], bus.Payload]) -> Reaction:
+    def _handler(self, payload: type[bus.Payload], follow: Callable[[Any], bus.Payload]) -> EventHandler:
         name = bus.entry_of(payload).name
         rows = "json_to_recordset(:rows) AS effect (saga_id uuid, type text)"
         note = text(f"INSERT INTO {self.service}.effects SELECT * FROM {rows}")

@@ -18,7 +18,8 @@ PURE_MODULES = (
     *("shared.errors", "shared.money", "shared.saga.repetition", "shared.saga.states"),
     "saga_orchestrator.definition",
 )
-ROOMS = {"__init__", "app", "audit", "config", "domain", "init_db", "models", "routes", "schemas", "service"}
+ROOMS = {"__init__", "app", "audit", "config", "domain", "event_handlers", "init_db", "models", "purges"}
+ROOMS |= {"routes", "schemas", "service", "worker"}
 
 SERVICES = tuple(sorted(path.parent.name for path in ROOT.glob("*/app.py")))
 MODULES = tuple(

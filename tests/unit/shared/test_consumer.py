@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from shared.event_bus import Event
-from shared.messaging.consumer import Consumer, Part
+from shared.messaging.consumer import Consumer, Subscription
 from shared.messaging.delivery import Delivery
 from tests.system.toys import reserved
 
@@ -18,7 +18,7 @@ class Queue:
     def __init__(self) -> None:
         self.deliveries = deque[Delivery]()
         bus: Any = SimpleNamespace(deliveries=self.deliveries)
-        self.consumer = Consumer(NOTHING, Part(NOTHING, NOTHING), bus, NOTHING, NOTHING)
+        self.consumer = Consumer(NOTHING, Subscription(NOTHING, NOTHING), bus, NOTHING, NOTHING)
 
     def come(self, count: int) -> bool:
         """So many messages; whether more are waited for."""

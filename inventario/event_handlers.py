@@ -46,16 +46,16 @@ from shared.event_bus import (
     PaymentRefunded,
     SagaResendRequested,
 )
-from shared.messaging.event_worker import Part
-from shared.messaging.inbox import Published, Reactions, react, resend
+from shared.messaging.event_worker import Subscription
+from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
 from shared.saga.barrier import Suspended
 from shared.saga.repetition import agreed
 
 
 def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
     """Hold the cart's lines, and pass on what is to be paid; or say why not."""
-    asked = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
-    outcomes = agreed(service.reserve(connection, asked, current_app.config["HOLD_SECONDS"]))
+    requests = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
+    outcomes = agreed(service.reserve(connection, requests, current_app.config["HOLD_SECONDS"]))
     return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
 
 
@@ -113,7 +113,7 @@ def _wanted(checkout: CheckoutInitiated) -> dict[int, int]:
     return merged(Line(item.product_id, item.quantity) for item in checkout.items)
 
 
-REACTIONS: Reactions = {
+EVENT_HANDLERS: EventHandlers = {
     CheckoutInitiated: reserve,
     OrderCreated: commit,
     PaymentFailed: release,
@@ -121,4 +121,4 @@ REACTIONS: Reactions = {
     CheckoutCancelRequested: cancel,
     SagaResendRequested: partial(resend, outbox=outbox),
 }
-PART = Part(outbox, partial(react, inbox=inbox, reactions=REACTIONS))
+SUBSCRIPTION = Subscription(outbox, partial(handle_new, inbox=inbox, handlers=EVENT_HANDLERS))

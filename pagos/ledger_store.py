@@ -32,8 +32,8 @@ from shared.errors import DomainError
 from shared.json_codec import dumps
 
 _STORE = prepared(f"""
-    WITH asked AS (
-        SELECT * FROM json_to_recordset(:charges) AS asked (
+    WITH charges AS (
+        SELECT * FROM json_to_recordset(:charges) AS charge (
             id uuid, saga_id uuid, cart_id uuid, merchant_id text, order_id text, user_id text, amount_minor bigint,
             currency text, payment_method text, status text, reason text, account text
         )
@@ -43,23 +43,23 @@ _STORE = prepared(f"""
         )
         SELECT
             id, saga_id, cart_id, merchant_id, order_id, user_id, amount_minor, currency, payment_method, status, reason
-        FROM asked ORDER BY id
+        FROM charges ORDER BY id
         ON CONFLICT (id) DO NOTHING
         RETURNING {columns_of(payments)}
     ), booked AS (
         INSERT INTO ledger_transfers (payment_id, kind, debit_account, credit_account, amount_minor, currency)
         SELECT id, 'capture', account, 'revenue', stored.amount_minor, stored.currency
-        FROM stored JOIN asked USING (id) WHERE stored.status = 'captured'
+        FROM stored JOIN charges USING (id) WHERE stored.status = 'captured'
     )
     SELECT * FROM stored
 """)  # noqa: S608  (our own)
 
 _GIVE_BACK = prepared(f"""
     WITH refunded AS (
-        UPDATE payments SET status = 'refunded', refunded_minor = amount_minor, reason = asked.reason
+        UPDATE payments SET status = 'refunded', refunded_minor = amount_minor, reason = refunds.reason
         FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:payment_ids AS uuid[]), CAST(:reasons AS text[]))
-            AS asked (saga_id, payment_id, reason)
-        WHERE payments.saga_id = asked.saga_id AND payments.id = coalesce(asked.payment_id, payments.id)
+            AS refunds (saga_id, payment_id, reason)
+        WHERE payments.saga_id = refunds.saga_id AND payments.id = coalesce(refunds.payment_id, payments.id)
             AND status = 'captured'
         RETURNING {columns_of(payments)}
     ), booked AS (
@@ -86,12 +86,12 @@ def charge(connection: Connection, charges: Sequence[Charge]) -> list[Row | Doma
 
 def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, Row]:
     """Refund captured payments by booking their reverse; the payments by saga, those that were there."""
-    asked = {
+    columns = {
         "saga_ids": [each.saga_id for each in refunds],
         "payment_ids": [each.payment_id for each in refunds],
         "reasons": [each.reason for each in refunds],
     }
-    return {row["saga_id"]: row for row in connection.execute(_GIVE_BACK, asked).mappings()}
+    return {row["saga_id"]: row for row in connection.execute(_GIVE_BACK, columns).mappings()}
 
 
 def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
@@ -151,7 +151,7 @@ def _draw(connection: Connection, charge: Charge) -> bool:
 
 def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[UUID, Decline]) -> dict[UUID, Row]:
     """The payments of which the id was not taken, by id."""
-    asked = [
+    rows = [
         {
             **vars(charge),
             "status": PaymentStatus.DECLINED if charge.id in declines else PaymentStatus.CAPTURED,
@@ -160,7 +160,7 @@ def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[
         }
         for charge in charges
     ]
-    return {row["id"]: row for row in connection.execute(_STORE, {"charges": dumps(asked)}).mappings()}
+    return {row["id"]: row for row in connection.execute(_STORE, {"charges": dumps(rows)}).mappings()}
 
 
 def _put_back(connection: Connection, charge: Charge, declines: Mapping[UUID, Decline]) -> None:

@@ -18,15 +18,15 @@ from shared.json_codec import dumps
 # The order is what the saga's checkout says. The cart is locked, and still the saga's.
 _PLACE = prepared(f"""
     WITH frozen AS (
-        SELECT coalesce(checkouts.order_id, asked.order_id) AS id, checkouts.saga_id, cart_id, checkouts.user_id,
-            coalesce(checkouts.payment_id, asked.payment_id) AS payment_id,
-            coalesce(checkouts.billing_address, asked.billing_address) AS billing_address, items, total_minor, currency,
-            number
+        SELECT coalesce(checkouts.order_id, requests.order_id) AS id, checkouts.saga_id, cart_id, checkouts.user_id,
+            coalesce(checkouts.payment_id, requests.payment_id) AS payment_id,
+            coalesce(checkouts.billing_address, requests.billing_address) AS billing_address, items, total_minor,
+            currency, number
         FROM unnest(
             CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:payment_ids AS uuid[]),
             CAST(:billing_addresses AS json[])
-        ) WITH ORDINALITY AS asked (saga_id, order_id, payment_id, billing_address, number)
-        JOIN checkouts ON checkouts.saga_id = asked.saga_id
+        ) WITH ORDINALITY AS requests (saga_id, order_id, payment_id, billing_address, number)
+        JOIN checkouts ON checkouts.saga_id = requests.saga_id
         JOIN carts ON carts.id = checkouts.cart_id AND carts.saga_id = checkouts.saga_id
         WHERE carts.status = 'checking_out'
         ORDER BY carts.id FOR NO KEY UPDATE OF carts
@@ -41,8 +41,8 @@ _PLACE = prepared(f"""
 _CONFIRM = prepared(f"""
     WITH found AS (
         SELECT orders.id
-        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS asked (saga_id, order_id)
-        JOIN orders ON orders.saga_id = asked.saga_id AND orders.id = coalesce(asked.order_id, orders.id)
+        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS requests (saga_id, order_id)
+        JOIN orders ON orders.saga_id = requests.saga_id AND orders.id = coalesce(requests.order_id, orders.id)
         ORDER BY orders.id FOR NO KEY UPDATE OF orders
     ), confirmed AS (
         UPDATE orders SET status = 'confirmed' FROM found WHERE orders.id = found.id AND status = 'pending'
@@ -56,8 +56,8 @@ _CONFIRM = prepared(f"""
 _CANCEL = prepared(f"""
     WITH found AS (
         SELECT orders.id
-        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS asked (saga_id, order_id)
-        JOIN orders ON orders.saga_id = asked.saga_id AND orders.id = coalesce(asked.order_id, orders.id)
+        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS requests (saga_id, order_id)
+        JOIN orders ON orders.saga_id = requests.saga_id AND orders.id = coalesce(requests.order_id, orders.id)
         ORDER BY orders.id FOR NO KEY UPDATE OF orders
     )
     UPDATE orders SET status = 'cancelled' FROM found WHERE orders.id = found.id AND status IN ('pending', 'confirmed')
@@ -84,14 +84,14 @@ def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID
     return {row["saga_id"]: row for row in connection.execute(_PLACE, values).mappings()}
 
 
-def confirm(connection: Connection, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def confirm(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
     """Confirm pending orders and check their carts out; those, by saga, that were confirmed just now."""
-    return _changed(connection, _CONFIRM, asked)
+    return _changed(connection, _CONFIRM, commands)
 
 
-def cancel(connection: Connection, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def cancel(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
     """Cancel orders that stand; those, by saga, that were cancelled just now."""
-    return _changed(connection, _CANCEL, asked)
+    return _changed(connection, _CANCEL, commands)
 
 
 def related(connection: Connection, saga_ids: Sequence[UUID], order_ids: Sequence[UUID | None]) -> Sequence[Row]:
@@ -102,8 +102,8 @@ def related(connection: Connection, saga_ids: Sequence[UUID], order_ids: Sequenc
     return connection.execute(_RELATED, {"saga_ids": saga_ids, "order_ids": known}).mappings().all()
 
 
-def _changed(connection: Connection, statement: TextClause, asked: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
-    if not asked:
+def _changed(connection: Connection, statement: TextClause, commands: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+    if not commands:
         return {}
-    ids = {"saga_ids": [each.saga_id for each in asked], "order_ids": [each.order_id for each in asked]}
+    ids = {"saga_ids": [each.saga_id for each in commands], "order_ids": [each.order_id for each in commands]}
     return {row["saga_id"]: row for row in connection.execute(statement, ids).mappings()}

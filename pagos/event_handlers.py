@@ -25,8 +25,8 @@ from shared.event_bus import (
     PaymentRequested,
     SagaResendRequested,
 )
-from shared.messaging.event_worker import Part
-from shared.messaging.inbox import Published, Reactions, react, resend
+from shared.messaging.event_worker import Subscription
+from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
 from shared.saga.barrier import Suspended
 from shared.saga.repetition import agreed
 
@@ -90,10 +90,10 @@ def _refunded(event: Backward, outcome: service.Refunded | DomainError) -> Seque
     return [PaymentRefunded(**event.about(), reason=event.reason, amount_minor=amount)]
 
 
-REACTIONS: Reactions = {
+EVENT_HANDLERS: EventHandlers = {
     InventoryReserved: pay,
     OrderCancelled: refund,
     OrderCreateFailed: refund,
     SagaResendRequested: partial(resend, outbox=outbox),
 }
-PART = Part(outbox, partial(react, inbox=inbox, reactions=REACTIONS))
+SUBSCRIPTION = Subscription(outbox, partial(handle_new, inbox=inbox, handlers=EVENT_HANDLERS))

@@ -22,20 +22,21 @@ SELECT id, available, price_minor FROM products WHERE id = ANY(CAST(:ids AS inte
 
 # Both inserts and the products' counts in one statement; its answer is when the holds are over.
 _HOLD = prepared("""
-WITH asked AS (
+WITH requested AS (
     SELECT * FROM unnest(CAST(:saga_id AS uuid[]), CAST(:cart_id AS uuid[]), CAST(:product_id AS integer[]),
                          CAST(:quantity AS bigint[]), CAST(:unit_price_minor AS bigint[]))
     AS line (saga_id, cart_id, product_id, quantity, unit_price_minor)
 ), made AS (
     INSERT INTO reservations (saga_id, cart_id, expires_at)
-    SELECT DISTINCT saga_id, cart_id, now() + make_interval(secs => CAST(:hold_seconds AS double precision)) FROM asked
+    SELECT DISTINCT saga_id, cart_id, now() + make_interval(secs => CAST(:hold_seconds AS double precision))
+    FROM requested
     RETURNING expires_at
 ), lines AS (
     INSERT INTO reservation_lines (saga_id, product_id, quantity, unit_price_minor)
-    SELECT saga_id, product_id, quantity, unit_price_minor FROM asked
+    SELECT saga_id, product_id, quantity, unit_price_minor FROM requested
 ), taken AS (
     UPDATE products SET available = available - total.quantity, held = held + total.quantity
-    FROM (SELECT product_id, sum(quantity) AS quantity FROM asked GROUP BY product_id) AS total
+    FROM (SELECT product_id, sum(quantity) AS quantity FROM requested GROUP BY product_id) AS total
     WHERE products.id = total.product_id
 )
 SELECT max(expires_at) FROM made
@@ -50,7 +51,7 @@ WITH found AS (
                     status) AS status
     FROM reservations
     JOIN unnest(CAST(:saga_id AS uuid[]), CAST(:held AS text[]), CAST(:committed AS text[]), CAST(:expired AS text[]))
-      AS asked (saga_id, held, committed, expired) ON reservations.saga_id = asked.saga_id
+      AS transitions (saga_id, held, committed, expired) ON reservations.saga_id = transitions.saga_id
     ORDER BY reservations.saga_id
     FOR NO KEY UPDATE OF reservations
 ), changed AS (
@@ -114,12 +115,12 @@ def lock_shelves(connection: Connection, product_ids: Iterable[int]) -> dict[int
 
 
 def hold(
-    connection: Connection, asked: Sequence[Reserve], shelves: Mapping[int, Shelf], hold_seconds: float
+    connection: Connection, requests: Sequence[Reserve], shelves: Mapping[int, Shelf], hold_seconds: float
 ) -> dict[UUID, Lines]:
     """Reserve what these sagas want of locked products, which must be available; the lines by saga."""
-    if not asked:
+    if not requests:
         return {}
-    lines = {each.saga_id: [_line(each, item, shelves) for item in each.wanted] for each in asked}
+    lines = {each.saga_id: [_line(each, item, shelves) for item in each.wanted] for each in requests}
     columns = _columns([line for each in lines.values() for line in each])
     expires_at = connection.scalar(_HOLD, {**columns, "hold_seconds": hold_seconds})
     common = {"status": ReservationStatus.HELD, "expires_at": expires_at}
@@ -137,11 +138,11 @@ def _line(reserve: Reserve, product_id: int, shelves: Mapping[int, Shelf]) -> di
     }
 
 
-def change(connection: Connection, asked: Mapping[UUID, Transitions]) -> dict[UUID, Changed]:
+def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> dict[UUID, Changed]:
     """Move these sagas' reservations on, and their stock with them; those that there are, also if they stay as is."""
-    if not asked:
+    if not transitions:
         return {}
-    rows = [{"saga_id": saga_id, **_STAYS, **transitions} for saga_id, transitions in asked.items()]
+    rows = [{"saga_id": saga_id, **_STAYS, **changes} for saga_id, changes in transitions.items()]
     lines = connection.execute(_CHANGE, _columns(rows)).mappings().all()
     moved = _moved(lines)
     if moved:

@@ -41,8 +41,8 @@ from shared.event_bus import (
     PaymentProcessed,
     SagaResendRequested,
 )
-from shared.messaging.event_worker import Part
-from shared.messaging.inbox import Published, Reactions, react, resend
+from shared.messaging.event_worker import Subscription
+from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
 from shared.saga.barrier import Suspended
 from shared.saga.repetition import agreed
 
@@ -50,7 +50,7 @@ from shared.saga.repetition import agreed
 def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Published:
     """Make the order of the frozen cart, or say why not."""
     settings: Settings = current_app.extensions["settings"]
-    asked = [
+    requests = [
         OrderRequest(
             each.saga_id,
             each.cart_id,
@@ -61,7 +61,7 @@ def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Pu
         )
         for each in paid
     ]
-    outcomes = agreed(service.create_order(connection, asked, settings.currency))
+    outcomes = agreed(service.create_order(connection, requests, settings.currency))
     return [_created(event, outcome) for event, outcome in zip(paid, outcomes, strict=True)]
 
 
@@ -122,7 +122,7 @@ def _confirmed(event: InventoryCommitted, outcome: service.Order | DomainError) 
     raise outcome
 
 
-REACTIONS: Reactions = {
+EVENT_HANDLERS: EventHandlers = {
     PaymentProcessed: create_order,
     InventoryCommitted: confirm,
     InventoryCommitFailed: cancel,
@@ -130,4 +130,4 @@ REACTIONS: Reactions = {
     InventoryReleased: release,
     SagaResendRequested: partial(resend, outbox=outbox),
 }
-PART = Part(outbox, partial(react, inbox=inbox, reactions=REACTIONS))
+SUBSCRIPTION = Subscription(outbox, partial(handle_new, inbox=inbox, handlers=EVENT_HANDLERS))

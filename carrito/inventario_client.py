@@ -8,7 +8,7 @@ from shared.http.client import Peer
 from shared.money import to_minor
 
 
-class Products:
+class InventarioClient:
     """inventario's catalogue."""
 
     def __init__(self, base_url: str, service_token: SecretStr | None, places: int) -> None:
@@ -16,7 +16,7 @@ class Products:
         self._inventario = Peer("inventario", base_url, service_token)
         self._bulkhead = Bulkhead("inventario", places)
 
-    def get(self, product_id: int) -> Product:
+    def get_product(self, product_id: int) -> Product:
         """One product; raises `PeerRefused` (no such product) or one of `PEER_FAILED`."""
         with self._bulkhead.enter():
             body = self._inventario.get(f"/api/products/{product_id}").success_body()
