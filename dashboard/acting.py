@@ -22,6 +22,7 @@ routes = Blueprint("acting", __name__)
 
 PATH = '/sagas/<any(orchestrated,choreographed):style>/<uuid:saga_id>/<any("compensate","retry"):action>'
 UNTOUCHED = frozenset({"pending", "skipped"})  # steps that a compensation has nothing to do with, as far as is known
+BACKWARD = frozenset({"failed", "compensating", "compensated"})  # steps of a saga that has turned back
 
 
 @routes.get(PATH)
@@ -44,8 +45,8 @@ def act(style: str, saga_id: UUID, action: str) -> Answer:
 def possible(saga: Mapping[str, Any]) -> list[str]:
     """What can be asked for of a saga in its present state."""
     status = saga["status"]
-    undo = [] if status in {"compensating", "compensated"} else ["compensate"]
-    return [*undo, *([] if status in ENDED else ["retry"])]
+    turned = status in BACKWARD or any(step["status"] in BACKWARD for step in saga["steps"])
+    return [*([] if turned else ["compensate"]), *([] if status in ENDED else ["retry"])]
 
 
 def plan(saga: Mapping[str, Any], action: str) -> list[str]:
@@ -66,5 +67,7 @@ def _saga(asked: Services, style: Style, saga_id: UUID) -> Mapping[str, Any]:
 
 
 def _form(saga: Mapping[str, Any], action: str, values: Mapping[str, Any], status: int = 200) -> Response:
-    markup = pages.confirm_page(saga, action, plan(saga, action), values)
-    return html(markup, status)
+    """The form; where the saga's state leaves nothing to do, a page that says so (409 instead of 200)."""
+    if action in possible(saga):
+        return html(pages.confirm_page(saga, action, plan(saga, action), values), status)
+    return html(pages.nothing_to_do_page(saga, action, str(values.get("error") or "")), max(status, 409))

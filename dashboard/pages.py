@@ -192,6 +192,11 @@ def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, 
     return _render("confirm.html", saga=saga, action=action, plan=plan, values=values)
 
 
+def nothing_to_do_page(saga: Json, action: str, error: str) -> str:
+    """An operator asked for what the saga's state leaves nothing of; `error` is the refusal of its service, if any."""
+    return _render("nothing_to_do.html", saga=saga, action=action, error=error)
+
+
 def operations_page(found: Sequence[tuple[str, Json | None]], before: str, now: datetime) -> str:
     """What operators did, by style; None is a style whose service cannot be reached."""
     pages = [(style, page) for style, page in found if page is not None]

@@ -11,11 +11,13 @@ from shared.saga.states import ENDED
 
 Json = Mapping[str, Any]
 
-WINDOW = "saga_choreography"  # it publishes only what an operator or a deadline asks for
+WINDOW = "saga_choreography"  # it publishes only what an operator or its watchdog asks for
+WATCHDOG = "watchdog"  # as it names itself in `by`
 CANCEL = "checkout.cancel.requested"
 # Events of the way back that are about no step.
 _BACKWARD_EVENTS = frozenset({CANCEL, "checkout.failed"})
 _BACKWARD_KINDS = frozenset({"compensating", "compensated", "compensation_asked"})
+_NEUTRAL_KINDS = frozenset({"retry_asked", "redriven"})  # requests to try again, which say nothing of success
 # Entries that only say what another one beside them says too: the next, or the one before.
 _ECHOES = ".requested"
 
@@ -27,7 +29,7 @@ class Moment:
     start: float
     end: float
     state: State
-    lane: str  # who did it: a service, or the operator
+    lane: str  # who did it: a service, the watchdog, or the operator
     who: str  # the same, or the operator's name
     what: str  # in words, or the event's type
     entry: Json
@@ -94,7 +96,7 @@ class Story:
     @staticmethod
     def _turns(moment: Moment) -> bool:
         asked = moment.kind in _BACKWARD_KINDS or moment.entry.get("event") == CANCEL
-        return asked or moment.state is State.FAILED
+        return asked or (moment.kind in {"attempt", "event"} and moment.state is State.FAILED)
 
     @cached_property
     def unanswered(self) -> tuple[Moment, ...]:
@@ -188,8 +190,13 @@ def _said(entry: Json) -> tuple[str, str, str]:
         return service, service, _named(step, entry["direction"])
     if entry["kind"] == "event":
         publisher = entry["publisher"]
-        return ("operator" if publisher == WINDOW else publisher), _publisher(entry), entry["event"]
-    return "operator", entry.get("by") or "the saga", entry["kind"].replace("_", " ")
+        return (_asker(entry) if publisher == WINDOW else publisher), _publisher(entry), entry["event"]
+    return _asker(entry), entry.get("by") or "the saga", entry["kind"].replace("_", " ")
+
+
+def _asker(entry: Json) -> str:
+    """The lane of what was asked of the saga: by the watchdog itself, or by a person."""
+    return WATCHDOG if entry.get("by") == WATCHDOG else "operator"
 
 
 def _named(step: str, direction: str) -> str:
@@ -205,6 +212,10 @@ def _publisher(entry: Json) -> str:
 
 def _state(entry: Json, *, cancelled: bool) -> State:
     """How it stands. A step that is refused because of a cancellation was undone, or never done; nobody declined it."""
+    if entry["kind"] == "stuck":
+        return State.FAILED
+    if entry["kind"] in _NEUTRAL_KINDS:
+        return State.IDLE
     if entry["outcome"] == "unknown":
         return State.UNANSWERED
     if entry["outcome"] == "refused":

@@ -163,7 +163,7 @@ def _drawing(story: Story, spans: list[Span], lanes: list[str], scale: Scale) ->
         windows=[_window(start, end, scale) for start, end in story.windows],
         ticks=[] if folds else scale.ticks,
         folds=folds,
-        turn=None if story.turn is None else scale.at(story.turn.start),
+        turn=None if story.turn is None else scale.at(story.turn.end),
         height=TOP + BOOKS + LANE * len(lanes) + (FOOT if story.turn else 0),
     )
 

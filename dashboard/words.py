@@ -74,7 +74,7 @@ SERVICES = {
     "confirm_order": "carrito",
 }
 PIVOT = "commit_inventory"
-LANES = ("operator", "carrito", "inventario", "pagos")
+LANES = ("operator", "watchdog", "carrito", "inventario", "pagos")
 
 
 def step_name(step: str, *, compensation: bool = False) -> str:

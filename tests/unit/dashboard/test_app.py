@@ -316,6 +316,31 @@ def test_a_refusal_is_shown_with_its_reason(viewer: FlaskClient, operated: Servi
     assert "the saga is too old" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("status", "action", "words"),
+    [
+        ("compensated", "compensate", "This checkout is undone already."),
+        ("compensating", "compensate", "This checkout is being undone already."),
+        ("compensated", "retry", "This saga has ended: it is compensated."),
+        ("completed", "retry", "This saga has ended: it is completed."),
+    ],
+)
+def test_where_there_is_nothing_to_do_no_reason_is_asked_for(
+    viewer: FlaskClient, operated: Service, status: str, action: str, words: str
+) -> None:
+    operated.answers[f"/saga/{SAGA}"]["status"] = status
+    page = said(viewer, f"{PAGE}/{action}", 409)
+    assert words in page
+    assert "What will be done" not in page
+
+
+def test_a_stuck_saga_that_has_turned_back_cannot_be_undone_once_more(viewer: FlaskClient, operated: Service) -> None:
+    saga = operated.answers[f"/saga/{SAGA}"]
+    saga |= {"status": "stuck", "steps": [{**saga["steps"][0], "status": "compensating"}, *saga["steps"][1:]]}
+    said(viewer, f"{PAGE}/compensate", 409)
+    assert "What will be done" in said(viewer, f"{PAGE}/retry")
+
+
 def operations_of(services: Services, *items: dict[str, Any]) -> None:
     """The first is of an orchestrated saga, the others of choreographed ones."""
     services["orchestrator"].answers["/saga/operations?limit=50"] = {"items": items[:1], "next_cursor": None}

@@ -284,3 +284,41 @@ def test_waiting_in_the_queue_is_told_from_working() -> None:
     assert "20 ms of work for payment.processed" in said
     paid["taken_at"] = (asked - timedelta(milliseconds=30)).isoformat()  # by another clock
     assert "50 ms of work for payment.processed" in Text(page_of(told)).text
+
+
+def noted(told: dict[str, Any], **entry: Any) -> dict[str, Any]:
+    """The same with one more entry of the timeline at its end, about the saga as a whole."""
+    items = told["timeline"]["items"]
+    blank = {**dict.fromkeys(items[-1]), "id": "01a21726-0000-7000-8000-0000000000ff"}
+    times = dict.fromkeys(("started_at", "finished_at"), items[-1]["finished_at"])
+    told["timeline"]["items"] = [*items, {**blank, **times, **entry}]
+    return told
+
+
+@pytest.mark.parametrize(("kind", "state"), [("stuck", "failed"), ("retry_asked", "idle"), ("redriven", "idle")])
+def test_what_is_no_success_has_no_tick(kind: str, state: str) -> None:
+    page = page_of(noted(load("choreographed-waiting"), kind=kind, by="watchdog"))
+    assert f'<details class="ev {state}"' in page.partition('id="all"')[2]
+
+
+def test_being_stuck_is_not_what_turned_a_saga_back() -> None:
+    told = noted(load("orchestrated-completed"), kind="stuck")
+    assert "turned back" not in text_of_told(told)
+
+
+def test_what_the_watchdog_asks_for_comes_from_itself_and_from_no_operator() -> None:
+    told = load("choreographed-undone")
+    (asked,) = [entry for entry in told["timeline"]["items"] if entry["event"] == "checkout.cancel.requested"]
+    asked |= {"by": "watchdog"}
+    drawing = page_of(told).partition('class="seq"')[2].partition("</svg>\n</section>")[0]
+    assert ">watchdog</text>" in drawing
+    assert ">operator</text>" not in drawing
+    assert ">operator</text>" in page_of(load("choreographed-undone"))
+
+
+def test_the_line_of_the_turn_stands_where_the_refusal_was_known() -> None:
+    told = load("orchestrated-declined")
+    story = story_of(told["saga"], told["timeline"]["items"], datetime.now(UTC))
+    assert story.turn is not None
+    place = round(100 * story.turn.end / story.end, 3)
+    assert f'<g class="turn"><line x1="{place}%"' in page_of(told)
