@@ -1,8 +1,8 @@
-"""THE event contract: every event type with its payload, its version, who publishes it and who consumes it.
+"""THE event contract: every event type with its payload, version, publisher and consumers.
 
-A new event type is one entry here: a payload class under `@event`. Exchange, queues and bindings follow from the
-entries, and so does `docs/asyncapi.json`. An incompatible change of a payload is a new version of its type; a field
-that is added with a default is not, since consumers tolerate what they don't know.
+A new event type is a payload class under `@event`. Exchange, queues, bindings and `docs/asyncapi.json` follow from the
+contract. An incompatible change of a payload is a new version of its type. A new field with a default is compatible,
+because consumers ignore unknown fields.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ CONSUMERS = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
 class Payload(BaseModel):
     """What every event says: which saga it belongs to, and which cart that checks out. Money is in minor units."""
 
-    tells: ClassVar[bool] = True  # of the checkout; a request about events does not
+    tells: ClassVar[bool] = True  # of the checkout; False for a request about events
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,7 +32,7 @@ class Payload(BaseModel):
     cart_id: UUID
 
     def about(self) -> dict[str, UUID]:
-        """The same saga and cart, for a payload that follows from this one."""
+        """Return the saga and cart, for a payload that follows from this one."""
         return {"saga_id": self.saga_id, "cart_id": self.cart_id}
 
 
@@ -41,9 +41,10 @@ P = TypeVar("P", bound=type[Payload])
 
 @dataclass(frozen=True)
 class Entry:
-    """One event type. The window (saga_choreography) consumes every type that tells of a checkout.
+    """One event type. saga_choreography consumes every type that tells of a checkout.
 
-    `ends` marks what nobody else needs to consume; what does not `tell` is a request about events, not part of a saga.
+    `ends` marks the last event of a saga, without another consumer; a type that does not `tell` is a request about
+    events, not part of a saga.
     """
 
     name: str
@@ -55,12 +56,12 @@ class Entry:
 
     @property
     def tells(self) -> bool:
-        """Whether it is part of what happened to a saga."""
+        """Whether it reports something that happened to a saga."""
         return self.payload.tells
 
     @property
     def consumers(self) -> tuple[str, ...]:
-        """The services whose queues get it."""
+        """The services whose queues receive it."""
         return (*self.reacts, CHOREOGRAPHY) if self.tells else self.reacts
 
     @property
@@ -74,7 +75,7 @@ _BY_PAYLOAD: dict[type[Payload], Entry] = {}
 
 
 def event(name: str, *, by: str, to: tuple[str, ...] = (), version: int = 1, ends: bool = False) -> Callable[[P], P]:
-    """Enter a payload class into the contract: `by` publishes it, `to` react to it."""
+    """Add a payload class to the contract: `by` publishes it, `to` handle it."""
 
     def enter(payload: P) -> P:
         if name in CONTRACT:
@@ -86,12 +87,12 @@ def event(name: str, *, by: str, to: tuple[str, ...] = (), version: int = 1, end
 
 
 def entry_of(payload: Payload | type[Payload]) -> Entry:
-    """The contract's entry for a payload."""
+    """Return the event type of a payload."""
     return _BY_PAYLOAD[payload if isinstance(payload, type) else type(payload)]
 
 
 class Texts(NamedTuple):
-    """Ids and times of an event as text."""
+    """Ids and times of an event, as text."""
 
     id: str
     saga_id: str
@@ -102,11 +103,11 @@ class Texts(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    """A fact, once: `cause` is the event that it follows from, `trace` the W3C `traceparent` of where it all began.
+    """One event: `cause` is the event that it follows from, `trace` the W3C `traceparent` of the first request.
 
-    `fault` names what its saga is to suffer on purpose, `injected` what happened so to what the event tells of or to
-    itself. `taken_at` is when who published it took its cause from the queue; `received_at`, which is not sent, is when
-    this process took the event itself.
+    `fault` names the faults of its saga, `injected` those that happened to the step that it reports, or to itself.
+    `taken_at` is when its publisher received the cause; `received_at`, which is not sent, is when this process received
+    the event.
     """
 
     payload: Payload
@@ -121,33 +122,33 @@ class Event:
 
     @property
     def entry(self) -> Entry:
-        """What the contract says of it."""
+        """Its event type."""
         return _BY_PAYLOAD[type(self.payload)]
 
     @cached_property
     def data(self) -> str:
-        """The payload as JSON: what is stored is what is sent."""
+        """The payload as JSON, as it is stored and sent."""
         return self.payload.model_dump_json()
 
     @cached_property
     def texts(self) -> Texts:
-        """Written out once, for the database and for the message: that takes longer than all else about them."""
+        """Formatted once for the database and the message, since formatting takes most of their time."""
         cause = None if self.cause is None else str(self.cause)
         taken_at = None if self.taken_at is None else self.taken_at.isoformat()
         return Texts(str(self.id), str(self.saga_id), self.time.isoformat(), cause, taken_at)
 
     @property
     def saga_id(self) -> UUID:
-        """Whose saga it belongs to."""
+        """The saga that it belongs to."""
         return self.payload.saga_id
 
     def follow(self, payload: Payload) -> "Event":
-        """An event that this one causes."""
+        """Make an event that follows from this one."""
         return Event(payload, cause=self.id, trace=self.trace, fault=self.fault, taken_at=self.received_at)
 
 
 def bindings() -> Mapping[str, list[str]]:
-    """The event types that each service's queue is bound to."""
+    """Return the event types that each service's queue is bound to."""
     return {service: [entry.name for entry in CONTRACT.values() if service in entry.consumers] for service in CONSUMERS}
 
 

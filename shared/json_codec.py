@@ -17,7 +17,7 @@ def _plain(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-# Made once: for a body as short as ours are, to make them would take as long as their work.
+# Made once: for short bodies, making a codec takes as long as its work.
 _encode = simplejson.JSONEncoder(use_decimal=True, default=_plain, separators=(",", ":")).encode
 _decode = simplejson.JSONDecoder(parse_float=Decimal).decode
 
@@ -33,7 +33,7 @@ def body(value: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """The value of a JSON text; `ValueError` when it is none, also when it is nested beyond reason."""
+    """Parse a JSON text; raises `ValueError` when it is malformed or nested too deeply."""
     try:
         return _decode(text if isinstance(text, str) else text.decode())
     except RecursionError as error:

@@ -1,7 +1,7 @@
-"""One JSON line for each thing worth knowing, from our code and from the libraries alike, on standard error.
+"""Logs: one JSON line for each entry on standard error, from the project and its libraries alike.
 
-Our own lines do not pass through the standard library's logging: that would cost more than all else about them, and
-there is one for each request.
+The project's own lines bypass the standard library's logging, which would cost more than the rest of the logging of
+each request.
 """
 
 import json
@@ -20,20 +20,20 @@ _SHARED: tuple[Processor, ...] = (
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 )
-# One list for as long as the process lives: a logger that was used keeps it.
+# The same list for the life of the process, since a used logger keeps it.
 _PROCESSORS: list[Processor] = []
 _to_json = json.JSONEncoder(default=repr).encode
 
 
 class _Lines:
-    """Writes whole lines, from any thread. A reader that went away stops no work: what it would have read is lost."""
+    """Writes whole lines, from any thread. When the reader has gone, lines are lost, and no work stops."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
     def msg(self, line: str) -> None:
-        """Write a line, at once."""
+        """Write a line."""
         with self._lock, suppress(OSError, ValueError):
             self._stream.write(line + "\n")
             self._stream.flush()
@@ -42,7 +42,7 @@ class _Lines:
 
 
 def configure_logs(service: str, level: str) -> None:
-    """Have structlog and the standard library's logging write the same JSON lines."""
+    """Make structlog and the standard library's logging write the same JSON lines."""
 
     def render(_: object, __: str, event: EventDict) -> str:
         event["service"] = service
@@ -58,7 +58,7 @@ def configure_logs(service: str, level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # each failure takes it ten lines; `shared.rabbitmq` takes one
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # it writes ten lines for each failure, `shared.rabbitmq` one
     lines = _Lines(sys.stderr)
     _PROCESSORS[:] = *_SHARED, render
     structlog.configure(

@@ -4,12 +4,12 @@ import re
 from decimal import Decimal, InvalidOperation
 
 PLACES = Decimal("0.01")
-MAX_MINOR = 10**11  # a thousand million; times the largest quantity it is still far from the end of a bigint
-_NUMERIC = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,2})?")  # Decimal takes blanks, underscores and other digits too
+MAX_MINOR = 10**11  # a thousand million; times the largest quantity it still fits a bigint
+_NUMERIC = re.compile(r"-?[0-9]{1,10}(\.[0-9]{1,2})?")  # Decimal also accepts blanks, underscores and other digits
 
 
 def to_minor(value: object) -> int:
-    """Minor units of a decimal, an integer or a numeric string; `ValueError` for all that isn't money."""
+    """Convert a decimal, an integer or a numeric string to minor units; raises `ValueError` for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise ValueError("must be a number or a numeric string")
     if isinstance(value, str) and not _NUMERIC.fullmatch(value):
@@ -28,5 +28,5 @@ def to_minor(value: object) -> int:
 
 
 def to_decimal(minor: int) -> Decimal:
-    """The amount of so many minor units, with two places."""
+    """Convert minor units to a decimal with two places."""
     return (Decimal(minor) / 100).quantize(PLACES)

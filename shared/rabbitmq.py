@@ -1,4 +1,4 @@
-"""The only module that imports pika: topology, one connection that consumes and publishes, and the dead letters."""
+"""The only module that imports pika: topology, the connection that consumes and publishes, dead letters."""
 
 import itertools
 import random
@@ -34,26 +34,25 @@ from shared.messaging.parking import DeadLetter, short, unparked
 from shared.process import heartbeat
 
 HEARTBEAT_SECONDS = 30
-ANSWER_SECONDS = 2  # to somebody who waits
-PING_BLOCKED_SECONDS = 0.1  # a broker that says at all that it is blocked is
-NOWHERE = "health"  # no queue is called so: what is sent there is dropped
-BLOCKED_SECONDS = 60  # a broker that is out of memory or disk for longer is tried anew
+ANSWER_SECONDS = 2  # time limit of calls for which somebody waits
+PING_BLOCKED_SECONDS = 0.1  # a broker that reports an alarm does so at once
+NOWHERE = "health"  # a routing key without a queue: the broker drops the message
+BLOCKED_SECONDS = 60  # after so long without memory or disk, connect again
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
-FAILURES_SAID = 5  # in a row: some three seconds, so that a broker that is started anew is not told of
-PREFETCH = 200  # a few batches: one in hand, the next on the way
-MOST_DELIVERIES = 100  # of a message that no consumer comes to look at; it is parked by them long before
-LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default a broker drops it after twenty
+FAILURES_SAID = 5  # in a row, some three seconds: the restart of a broker is not reported
+PREFETCH = 200  # a few batches: one being handled, the next on the way
+MOST_DELIVERIES = 100  # of a message that kills each consumer before it is read; others are parked long before
+LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default the broker drops a message after twenty
 MANDATORY = True
-# What every connection reads the headers of messages with; pika has no other place to say so.
+# The decoder of message headers for every connection; pika has no setting for it.
 pika.data.decode_table = decode_table  # type: ignore[assignment]  # its names are always strings
 log = structlog.get_logger()
 
 
 class Loop(IOLoop):
-    """Runs the connection, and whatever else the process waits for.
+    """The event loop of the connection, and of all else that the process waits for.
 
-    An error that a callback raises goes to `on_error`, so that it takes neither the other callbacks with it nor, if it
-    is not to, the process.
+    An error that a callback raises goes to `on_error`; it stops neither the other callbacks nor the loop.
     """
 
     def __init__(self, on_error: Callable[[Exception], None]) -> None:
@@ -61,17 +60,17 @@ class Loop(IOLoop):
         self._on_error = on_error
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Any:
-        """Call this after so many seconds; what it returns can be given to `remove_timeout`."""
+        """Call this after so many seconds; returns a handle for `remove_timeout`."""
         return super().call_later(delay, partial(self._call, callback))
 
     def add_callback_threadsafe(self, callback: Callable[[], object]) -> None:
-        """Call this soon; from any thread."""
+        """Call this soon; may be used from any thread."""
         super().add_callback_threadsafe(partial(self._call, callback))
 
     add_callback = add_callback_threadsafe
 
     def add_handler(self, fd: int, handler: Callable[[int, int], None], events: int) -> None:
-        """Call this with the descriptor and what happened to it, whenever one of these events does."""
+        """Call this with the descriptor and its events whenever one of these events happens."""
         super().add_handler(fd, partial(self._call, handler), events)
 
     def _call(self, callback: Callable[..., object], *arguments: Any) -> None:
@@ -82,50 +81,39 @@ class Loop(IOLoop):
 
 
 class _Connection(pika.SelectConnection):
-    """One that can be ended without the broker's help."""
+    """A connection that can be ended without the broker's answer."""
 
     def abort(self, error: Exception) -> None:
-        """End it at once, with what it has in its buffers; it is closed soon."""
+        """End the connection and drop its buffers; it is closed soon."""
         self._terminate_stream(error)  # type: ignore[attr-defined]  # missing in the stubs
 
 
 def dead_queue(service: str) -> str:
-    """Where the messages are that a service could not deal with."""
+    """Return the name of a service's queue of dead letters."""
     return f"{service}.dead"
 
 
 def rabbitmq_check(settings: ServiceSettings) -> Mapping[str, Callable[[], None]]:
-    """The health check of the broker, for a service that is told of one (`RABBITMQ_URL`)."""
+    """Return the health check of the broker, if the service has one (`RABBITMQ_URL`)."""
     url = settings.rabbitmq_url
     return {} if url is None else {"rabbitmq": lambda: ping(url)}
 
 
 def ping(url: str) -> None:
-    """Raises when the broker does not answer in time, or takes no messages.
+    """Raise `ConnectionError` when the broker does not answer in time, or accepts no messages.
 
-    That it takes none it tells who publishes, and it reads nothing more from them: so the second line is not answered.
+    A broker without memory or disk reads nothing more from a connection that has published, so it does not answer the
+    call after the publishing.
     """
     with _channel(url, PING_BLOCKED_SECONDS) as channel:
         channel.basic_publish("", NOWHERE, b"")
         channel.basic_qos(prefetch_count=1)
 
 
-def declare_topology(url: str) -> None:
-    """Make the exchange, every service's queue with its bindings, and the queues of dead letters; may be repeated.
-
-    Raises `ConnectionError`, also when somebody deletes a part while another is made.
-    """
-    try:
-        with _channel(url) as channel:
-            _declare(channel, bindings())
-    except LookupError as error:
-        raise ConnectionError("the topology was deleted while it was declared") from error
-
-
 def _declare(channel: BlockingChannel | Channel, services: Iterable[str]) -> None:
-    """Make the exchange, and these services' queues with their bindings; what is there stays as it is.
+    """Declare the exchange, and these services' queues with their bindings; existing ones stay as they are.
 
-    A channel of an event loop sends all of it without waiting for answers: the broker closes it if something is wrong.
+    A channel of an event loop does not wait for answers: the broker closes the channel when a declaration fails.
     """
     channel.exchange_declare(EXCHANGE, "topic", durable=True)
     for service in services:
@@ -146,12 +134,12 @@ def _declare(channel: BlockingChannel | Channel, services: Iterable[str]) -> Non
 
 
 class Bus:
-    """One connection to the broker, in one thread: what came is in `deliveries`, what goes is confirmed.
+    """One connection to the broker, in one thread: `deliveries` has the messages received, publishing is confirmed.
 
-    `changed` is called when there may be something to do: messages came, confirms came, the connection is there, or is
-    gone. What it does, it does later.
+    `changed` is called when there may be work: messages or confirms arrived, or the connection opened or closed. It
+    must only schedule the work.
 
-    Every `topology_seconds` it makes its queue and the queue's bindings again, should somebody have removed them.
+    Every `topology_seconds` the queue and its bindings are declared again, in case somebody has removed them.
     """
 
     def __init__(self, url: str, queue: str, loop: Loop, changed: Callable[[], None], topology_seconds: float) -> None:
@@ -159,14 +147,14 @@ class Bus:
         self._url, self._queue, self._loop, self._changed = url, queue, loop, changed
         self._connection: _Connection | None = None
         self._channel: Channel | None = None
-        self._topology_channel: Channel | None = None  # the broker closes it when it can't declare something
+        self._topology_channel: Channel | None = None  # the broker closes it when a declaration fails
         self._topology_seconds = topology_seconds
         self._loop.call_later(topology_seconds, self._check_topology)
         self._blocked = False
         self._closing = False
         self._failures = 0
         self._declaring = self._cautious = False
-        self._cause: BaseException | None = None  # why the broker closed the channel, with which the connection ends
+        self._cause: BaseException | None = None  # why the broker closed the channel; the connection ends with it
         self._tag = 0
         self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
         self._returned: set[str] = set()
@@ -179,19 +167,19 @@ class Bus:
 
     @property
     def unconfirmed(self) -> int:
-        """How many messages were published and have no confirm yet."""
+        """The number of published messages without a confirm."""
         return len(self._unconfirmed)
 
     @property
     def closed(self) -> bool:
-        """Whether there is no connection, nor will be one."""
+        """Whether the connection has ended for good."""
         return self._closing and self._connection is None
 
     def open(self) -> None:
-        """Connect, and declare the topology; tried again, ever more slowly, until it succeeds."""
+        """Connect, and declare the topology; retries with exponential backoff until it succeeds."""
         try:
             self._connection = self._connect()
-        except Exception as error:  # whatever it is, to try again is what is left
+        except Exception as error:  # any error leads to another try
             self._try_again(error)
 
     def _connect(self) -> _Connection:
@@ -207,9 +195,10 @@ class Bus:
         return connection
 
     def publish(self, message: Message, settled: Callable[[bool], None], queue: str | None = None) -> None:
-        """Send an event to the exchange, or straight to a queue.
+        """Publish an event to the exchange, or directly to a queue.
 
-        `settled` is told whether the broker has it for good; it may not have been routed, or the connection lost.
+        `settled` is called with True when the broker has confirmed it; with False when it was not routed, was refused,
+        or the connection was lost.
         """
         if self._channel is None:
             return settled(False)
@@ -220,7 +209,7 @@ class Bus:
         return None
 
     def ack(self, deliveries: list[Delivery]) -> None:
-        """These are dealt with, durably."""
+        """Acknowledge these: their effects are committed."""
         tags = sorted(delivery.tag for delivery in deliveries if not delivery.lost)
         if self._channel is None or not tags:
             return
@@ -234,22 +223,22 @@ class Bus:
             self._channel.basic_ack(tag)
 
     def reject(self, delivery: Delivery) -> None:
-        """Have the broker put the message among the dead letters, as it is. Only when it cannot be published there:
+        """Have the broker dead-letter the message unchanged.
 
-        brokers do this without telling whether it succeeded.
+        Only for a message that can't be published there: the broker does not report whether it succeeded.
         """
         if self._channel is not None and not delivery.lost:
             self._in_hand.pop(delivery.tag, None)
             self._channel.basic_nack(delivery.tag, requeue=False)
 
     def put_back(self, delivery: Delivery) -> None:
-        """Have it dealt with again, unless the broker gives it to somebody anyway."""
+        """Add the message to `deliveries` again, unless the broker delivers it again itself."""
         if not delivery.lost and not self._closing:
             self.deliveries.append(delivery)
             self._changed()
 
     def stop_consuming(self) -> None:
-        """Take nothing new."""
+        """Cancel the consumer."""
         self._closing = True
         self.deliveries.clear()
         if self._channel is not None:
@@ -257,21 +246,21 @@ class Bus:
                 self._channel.basic_cancel(tag)
 
     def reset(self, error: Exception) -> None:
-        """End the connection at once, and make another: what is in hand counts as given back by a consumer's end."""
+        """End the connection at once, and open another; unacknowledged messages count as requeued by a failure."""
         self._channel = None
         if self._connection is not None and not self._connection.is_closed:
             self._connection.abort(error)
 
     def give_up(self, error: Exception) -> None:
-        """End the connection at once, and make no other; `closed` tells when it is over."""
+        """End the connection at once, and open no other; `closed` becomes True."""
         self._closing = True
         self.reset(error)
 
     def close(self) -> None:
-        """Give back what is in hand, and end the connection; `closed` tells when it is over."""
+        """Return unacknowledged messages, and close the connection; `closed` becomes True."""
         self._closing = True
         if self._channel is not None and self._in_hand:
-            # To newer brokers this is no failure of these messages, as an end of the connection would be.
+            # Newer brokers count this as no failure of these messages, unlike the end of the connection.
             self._channel.basic_nack(0, multiple=True, requeue=True)
         self._drop()
 
@@ -294,8 +283,8 @@ class Bus:
             return self.stop_consuming()
         return self._changed()
 
-    def _take_many(self, channel: Channel) -> None:
-        """What went back to the queue comes first, one at a time, so that what kills, kills alone. This is past now."""
+    def _prefetch_many(self, channel: Channel) -> None:
+        """Prefetch many, after the requeued messages, which come first and one by one, so that poison kills alone."""
         self._cautious = False
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.basic_consume(self._queue, self._on_message)
@@ -311,7 +300,7 @@ class Bus:
         )
         self._in_hand[delivery.tag] = delivery
         if self._cautious and not delivery.suspect:
-            self._take_many(channel)
+            self._prefetch_many(channel)
         if not self._closing:
             self.deliveries.append(delivery)
             self._changed()
@@ -324,18 +313,18 @@ class Bus:
             self._loop.call_later(0, self._declare_again)
 
     def _declare_again(self) -> None:
-        """Somebody removed a queue, or what binds it."""
+        """Declare all again: somebody removed a queue or a binding."""
         self._declaring = False
         self._make_topology(bindings())
 
     def _check_topology(self) -> None:
-        """Nobody else notices a missing binding: what is published reaches other queues, and is confirmed."""
+        """Declare the queue again, periodically: a missing binding has no sign, since other queues get the messages."""
         if not self._closing:
             self._loop.call_later(self._topology_seconds, self._check_topology)
             self._make_topology([self._queue])
 
     def _make_topology(self, services: Iterable[str]) -> None:
-        """Declare it on a channel of its own, since those that consume and publish must not end when that fails."""
+        """Declare on a separate channel, since a failure closes the channel."""
         if self._connection is None or not self.ready:
             return
         if self._topology_channel is None:
@@ -376,13 +365,13 @@ class Bus:
         self._changed()
 
     def _drop(self) -> None:
-        """Begin to end the connection."""
+        """Begin to close the connection."""
         self._channel = None
         if self._connection is not None and not (self._connection.is_closing or self._connection.is_closed):
             self._connection.close()
 
     def _try_again(self, error: BaseException) -> None:
-        """Forget everything that was on the connection, and make another, unless this is the end."""
+        """Drop all state of the connection, and open another one, unless it was closed for good."""
         self._channel = self._topology_channel = self._connection = None
         for delivery in self._in_hand.values():
             delivery.lost = True
@@ -404,34 +393,34 @@ class Bus:
 
 
 def browse(url: str, queue: str, limit: int) -> list[DeadLetter]:
-    """Up to `limit` messages of a queue, which stay in it; raises as `move`."""
+    """Read up to `limit` messages of a queue, which stay in it; raises as `move`."""
     with _channel(url) as channel:
-        letters = [letter for _, letter in _take(channel, queue, limit)]
-        _give_back(channel)
+        letters = [letter for _, letter in _get(channel, queue, limit)]
+        _requeue(channel)
     return letters
 
 
 def move(url: str, source: str, target: str, limit: int, wanted: Callable[[DeadLetter], bool]) -> list[DeadLetter]:
-    """Move the wanted ones of up to `limit` messages to another queue; those that were moved.
+    """Move the wanted ones of up to `limit` messages to another queue; return those that were moved.
 
-    A message leaves its queue when the other one has it: should this end in between, it is in both. Raises
+    A message leaves its queue after the other one has it; if the process ends in between, it is in both. Raises
     `LookupError` when there is no such queue, `ConnectionError` when the broker does not answer.
     """
     moved = []
     with _channel(url) as channel:
         channel.confirm_delivery()
-        for tag, letter in list(_take(channel, source, limit)):
+        for tag, letter in list(_get(channel, source, limit)):
             if wanted(letter):
                 message = unparked(letter)
                 channel.basic_publish("", target, message.body, _properties(message), MANDATORY)
                 channel.basic_ack(tag)
                 moved.append(letter)
-        _give_back(channel)
+        _requeue(channel)
     return moved
 
 
-def _take(channel: BlockingChannel, queue: str, limit: int) -> Iterator[tuple[int, DeadLetter]]:
-    """Messages of a queue; those that are not acknowledged go back to it."""
+def _get(channel: BlockingChannel, queue: str, limit: int) -> Iterator[tuple[int, DeadLetter]]:
+    """Yield messages of a queue; those that are not acknowledged return to it."""
     for _ in range(limit):
         method, properties, body = channel.basic_get(queue)
         if method is None or properties is None or body is None:
@@ -440,10 +429,10 @@ def _take(channel: BlockingChannel, queue: str, limit: int) -> Iterator[tuple[in
         yield method.delivery_tag or 0, letter
 
 
-def _give_back(channel: BlockingChannel) -> None:
-    """What was taken and not acknowledged; when the connection is closed after this, the queue has it again.
+def _requeue(channel: BlockingChannel) -> None:
+    """Return unacknowledged messages to their queue before the connection is closed.
 
-    What goes back because a connection has ended does so later, and who looks next would not see it.
+    The end of the connection would return them later, and the next reader would miss them.
     """
     channel.basic_nack(multiple=True, requeue=True)
 
@@ -461,7 +450,7 @@ def _properties(message: Message) -> BasicProperties:
 
 @contextmanager
 def _channel(url: str, blocked_seconds: float = ANSWER_SECONDS) -> Iterator[BlockingChannel]:
-    """A channel for a moment; raises `ConnectionError` when the broker does not answer in time."""
+    """Open a channel for the block; raises `ConnectionError` when the broker does not answer in time."""
     parameters = _parameters(url)
     parameters.socket_timeout = parameters.stack_timeout = ANSWER_SECONDS
     parameters.blocked_connection_timeout = blocked_seconds

@@ -1,4 +1,4 @@
-"""What tests of concurrent things on real servers are written with."""
+"""Helpers for tests of concurrent code on real servers."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""W3C trace context: which request something began with, carried along through outboxes and brokers."""
+"""W3C trace context: the trace that work belongs to, passed on through outboxes and brokers."""
 
 import re
 import secrets
@@ -7,10 +7,10 @@ _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a
 
 
 def valid(header: str | None) -> str | None:
-    """The `traceparent` if it is one."""
+    """Return the header when it is a valid `traceparent`, else None."""
     return header if header is not None and _TRACEPARENT.fullmatch(header) else None
 
 
 def traceparent(header: str | None) -> str:
-    """The caller's `traceparent`, or that of a new trace when there is none, or none that is valid."""
+    """Return the caller's `traceparent`; that of a new trace when it is missing or invalid."""
     return valid(header) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

@@ -19,10 +19,11 @@ from shared.messaging.consumer import DEATHS
 from shared.messaging.dead_letters import Letter, find, redrive
 from shared.messaging.delivery import Delivery
 from shared.messaging.parking import DeadLetter
-from shared.rabbitmq import Bus, browse, dead_queue, declare_topology
+from shared.rabbitmq import Bus, browse, dead_queue
 from shared.testing import concurrently, wait_until
 from tests.system.queues import Message
 from tests.system.raw_amqp import RawPublisher, Refused, long, raw_publisher, short, string, table
+from tests.system.topology import declare_topology
 from tests.system.toy_room import Room, raw
 from tests.system.toys import POISON, initiated, reserved
 
@@ -277,19 +278,6 @@ def test_an_exchange_that_is_deleted_while_it_is_declared_ends_no_worker(room: R
     wait_until(lambda: len(room.counts(CARRITO)) == 41, "all are published", SECONDS)
     declare_topology(room.rabbitmq_url)
     events_pass(room)
-
-
-def test_a_topology_that_is_deleted_while_it_is_declared_is_a_broker_that_is_away(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For whoever declares it: it tries again."""
-    monkeypatch.setattr("shared.rabbitmq.EXCHANGE", "amq.direct")  # another type: what is declared does not fit
-    with pytest.raises(ConnectionError):
-        declare_topology(room.rabbitmq_url)
-    monkeypatch.setattr("shared.rabbitmq.EXCHANGE", "one")
-    monkeypatch.setattr("shared.rabbitmq.BlockingChannel.exchange_declare", lambda *_, **__: None)
-    with pytest.raises(ConnectionError, match="deleted while it was declared"):
-        declare_topology(room.rabbitmq_url)
 
 
 SCALARS = st.sampled_from(

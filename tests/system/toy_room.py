@@ -21,10 +21,10 @@ from sqlalchemy.pool import NullPool
 from shared.database.listen import ShutdownSignal
 from shared.event_bus import CHOREOGRAPHY, EXCHANGE, Event, Payload
 from shared.messaging.cloud_events import from_message, to_message
-from shared.rabbitmq import declare_topology
 from shared.testing import wait_until
 from tests.system.queues import Message, Queues
 from tests.system.running import Spawner
+from tests.system.topology import declare_topology
 from tests.system.toys import NEXT, Toy
 
 

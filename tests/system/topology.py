@@ -1,0 +1,10 @@
+"""The topology as workers declare it, for tests that publish before any worker runs."""
+
+from shared.event_bus import bindings
+from shared.rabbitmq import _channel, _declare
+
+
+def declare_topology(url: str) -> None:
+    """Declare the exchange, all queues with their bindings, and the queues of dead letters."""
+    with _channel(url) as channel:
+        _declare(channel, bindings())
