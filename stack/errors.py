@@ -1,5 +1,5 @@
-"""What can go wrong with the stack, said to the person who started it."""
+"""Errors of the stack, for the person who started it."""
 
 
 class StackError(Exception):
-    """The stack cannot do what was asked; the message says why and what to do about it."""
+    """The stack cannot do what the user wants; the message says why, and what to do about it."""

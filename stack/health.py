@@ -1,4 +1,4 @@
-"""Whether a process does what it is there for: a web process is asked, a worker's heartbeat is read."""
+"""Whether a process is well: by `/health` of a web process, by the heartbeat of a worker."""
 
 import http.client
 import json

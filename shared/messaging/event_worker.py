@@ -1,4 +1,4 @@
-"""The process that consumes a service's events and publishes its outbox: one loop, one thread, one connection each."""
+"""The process that consumes a service's events and publishes its outbox: one thread, one event loop."""
 
 import time
 from collections import deque
@@ -21,8 +21,8 @@ from shared.messaging.publisher import AWAY_SECONDS, Publisher
 from shared.process import heartbeat
 from shared.rabbitmq import Bus, Loop
 
-STOP_SECONDS = 5.0  # for the confirms that are still awaited
-# A message that is the cause is parked before there are so many; against another one a new connection is no help.
+STOP_SECONDS = 5.0  # to wait for outstanding confirms
+# A poison message is parked before so many failures; for any other cause, a new connection does not help.
 MOST_FAILURES, FAILURES_SECONDS = 10, 60.0
 log = structlog.get_logger()
 
@@ -36,9 +36,9 @@ def jobs(
     stop: ShutdownSignal,
     fault_store: FaultStore | None = None,
 ) -> list[Callable[[], None]]:
-    """What a worker process runs for its service's events: nothing without a broker.
+    """Return the jobs of a worker process for its service's events; none without a broker.
 
-    With `FAULTS=true`, one that has a `fault_store` suffers the faults that are switched on there.
+    With `FAULTS=true`, the faults that are switched on in `fault_store` happen to its messages.
     """
     if settings.rabbitmq_url is None:
         return []
@@ -48,7 +48,7 @@ def jobs(
 
 
 class EventWorker:
-    """One process's share of a service's events; any number of them may run."""
+    """Consumes and publishes a service's events; any number of them may run."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class EventWorker:
         return FaultyConsumer(subscription.faults, db, subscription, self._bus, self._loop, self._publisher)
 
     def run(self) -> None:
-        """Work until told to stop; call it in the app's context. Raises what goes wrong again and again."""
+        """Work until the shutdown signal; call it in the app's context. Raises an error that persists."""
         with heartbeat.loop("events"):
             heartbeat.cannot("not connected to the broker yet")
             self._loop.add_handler(self._stop.pipe.fileno(), self._asked_to_stop, Loop.READ)
@@ -100,7 +100,7 @@ class EventWorker:
         self._loop.call_later(heartbeat.BEAT_SECONDS, self._beat)
 
     def _changed(self) -> None:
-        """A message or a confirm came, or the broker did."""
+        """Called when a message or a confirm arrived, or the connection opened."""
         if not self._consumer.should_wait:
             self._close_batch()
         elif self._batch_timer is None and not self._awake:
@@ -117,13 +117,13 @@ class EventWorker:
         return self._publisher.has_room and self._consumer.due and self._batch_timer is None
 
     def _wake(self) -> None:
-        """Look for something to do, soon, and once for however many reasons: what has come until then goes together."""
+        """Schedule `_work` once, however often it is called; messages that arrive until then are handled together."""
         if not self._awake:
             self._awake = True
             self._loop.call_later(0, self._work)
 
     def _work(self) -> None:
-        """Do a piece of what there is to do, and come again if there is more."""
+        """Do a part of the work, and schedule the rest."""
         self._awake = False
         if self._stopping:
             return self._finish()
@@ -145,15 +145,15 @@ class EventWorker:
         return None
 
     def _pause(self) -> None:
-        self._publisher.due = True  # a transaction may have been committed without our knowing
+        self._publisher.due = True  # a transaction may have committed without an answer
         self._paused_until = time.monotonic() + AWAY_SECONDS
         self._loop.call_later(AWAY_SECONDS + 0.01, self._wake)
 
     def _failed(self, error: Exception) -> None:
-        """A callback raised what nobody expects: begin again with a new connection, unless that did not help lately.
+        """Handle an unexpected error of a callback: connect again, unless that did not help lately.
 
-        What was in hand counts as given back, so that a message that is the cause is found, and parked, like one that
-        kills the process. What does not go away by this ends the process, for its supervisor to start another.
+        Unacknowledged messages count as requeued by a failure, so a poison message is found and parked. An error that
+        persists ends the process; its supervisor starts another.
         """
         log.error("unexpected error", exc_info=error)
         if self._fatal is not None:
@@ -167,7 +167,7 @@ class EventWorker:
         return self._pause()
 
     def _give_up(self, error: Exception) -> None:
-        """End at once, as if killed: what is in hand goes back to the broker."""
+        """End at once, as if killed: unacknowledged messages return to the queue."""
         self._fatal = error
         self._stopping = True
         self._bus.give_up(error)
@@ -175,7 +175,7 @@ class EventWorker:
         self._wake()
 
     def _listen(self) -> None:
-        """Be woken by who stages events, and look for those that were staged while nobody listened."""
+        """LISTEN for staged events, and look for those that were staged before."""
         try:
             self._listener.open()
         except psycopg2.Error as error:
@@ -188,7 +188,7 @@ class EventWorker:
         self._look()
 
     def _look(self) -> None:
-        """Something may have been staged, or switched."""
+        """Look for staged events and fault switches."""
         self._publisher.due = True
         self._consumer.told = True
         self._wake()
@@ -197,7 +197,7 @@ class EventWorker:
         try:
             self._listener.wait(0)
         except psycopg2.OperationalError:
-            with suppress(OSError):  # it is closed, which ends watching it, too
+            with suppress(OSError):  # it is closed, and no longer watched
                 self._loop.remove_handler(fd)
             self._loop.call_later(AWAY_SECONDS, self._listen)
         self._look()
@@ -210,7 +210,7 @@ class EventWorker:
         self._wake()
 
     def _finish(self) -> None:
-        """End when all that was published is confirmed; what will not be in time is left to others."""
+        """End when all published events are confirmed; other processes publish those that are not."""
         if self._bus.closed:
             self._loop.stop()
         elif not self._bus.unconfirmed:

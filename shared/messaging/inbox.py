@@ -1,7 +1,7 @@
-"""The inbox: each event is reacted to once, however often it is delivered.
+"""The inbox: each event is handled once, however often it is delivered.
 
-The row is written in the transaction of the reaction, so both are there or neither is. Rows are purged; an event that
-is so old that its row may be gone is refused, so that a late duplicate is not taken for a new one.
+Its row is written in the transaction of the handler, so both commit or neither does. Rows are purged; an event that is
+so old that its row may be gone is refused, so that a late duplicate does not count as new.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,9 @@ from shared.event_bus import Event, Payload, SagaResendRequested
 from shared.messaging.outbox import Outbox
 from shared.purging.retention import TooOld, retention_of, too_old_sql
 
-# For each event that was reacted to, what is to be published.
+# For each handled event, the payloads to publish.
 Published = Sequence[Sequence[Payload]]
-# Given what events of one type say, each of another saga.
+# Handles payloads of one type, each of another saga.
 EventHandler = Callable[[Connection, Sequence[Any]], Published]
 EventHandlers = Mapping[type[Payload], EventHandler]
 
@@ -34,7 +34,7 @@ SELECT event_id, true FROM came WHERE too_old AND NOT EXISTS (SELECT FROM {table
 
 
 class Inbox:
-    """One service's inbox, over its own table."""
+    """One service's inbox table."""
 
     def __init__(self, metadata: MetaData) -> None:
         self.table = Table(
@@ -47,7 +47,7 @@ class Inbox:
         self._enter = prepared(ENTER.format(table=self.table.fullname, too_old=too_old))
 
     def enter(self, connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
-        """Those that were not here before; one that is being dealt with elsewhere is waited for. Raises `TooOld`."""
+        """Insert these ids and return the new ones; waits for a transaction that handles one. Raises `TooOld`."""
         values = {"ids": sorted(map(str, ids)), "kept_seconds": retention_of(connection).steps}
         entered = connection.execute(self._enter, values).all()
         refused = [str(event_id) for event_id, too_old in entered if too_old]
@@ -59,7 +59,7 @@ class Inbox:
 def handle_new(
     connection: Connection, events: Sequence[Event], *, inbox: Inbox, handlers: EventHandlers
 ) -> list[Event]:
-    """React to those of these events that are new, all of one type and each of another saga; what follows from them."""
+    """Handle the new ones of these events, all of one type and each of another saga; return the events that follow."""
     ids = inbox.enter(connection, [event.id for event in events])
     new = [event for event in events if event.id in ids]
     if not new:
@@ -69,6 +69,6 @@ def handle_new(
 
 
 def resend(connection: Connection, requests: Sequence[SagaResendRequested], *, outbox: Outbox) -> Published:
-    """The reaction to a request to send a saga's events again; nothing new follows from it."""
+    """Handle requests to send sagas' events again; no event follows."""
     outbox.send_again(connection, {request.saga_id for request in requests})
     return [[] for _ in requests]

@@ -65,8 +65,8 @@ def _attempt(entry: Json, told: Sequence[Json]) -> str:
     step = paint(step, "yellow") if undoes else step
     took = f"{seconds(entry['started_at'], entry['finished_at']) * 1000:.1f} ms"
     tries = sum(each["step"] == entry["step"] and each["direction"] == entry["direction"] for each in told)
-    asked = any(each["step"] == entry["step"] and each["direction"] == "action" for each in told)
-    notes = ["to be sure: nothing says that it ran"] * (undoes and not asked)
+    was_requested = any(each["step"] == entry["step"] and each["direction"] == "action" for each in told)
+    notes = ["to be sure: nothing says that it ran"] * (undoes and not was_requested)
     notes += [f"try {tries}"] * (tries > 1) + [entry["detail"]] * (entry["detail"] is not None)
     before = ((entry["response"] or {}).get("body") or {}).get("injected_before")
     notes += [f"on purpose before: {before}"] * (before is not None)

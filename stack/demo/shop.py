@@ -12,7 +12,7 @@ from shared.json_codec import dumps, loads
 from stack import local_http, settings
 from stack.errors import StackError
 
-WAIT_SECONDS = 30  # the most that a service waits with its answer, when it is asked to
+WAIT_SECONDS = 30  # the longest wait that a request may prefer
 TIMEOUT = (1.0, WAIT_SECONDS + 10.0)  # seconds to connect, and to answer
 Json = dict[str, Any]
 
