@@ -6,32 +6,45 @@ VENV := .venv/bin/python
 # Works without .venv, so that a stack can be stopped after it was deleted.
 ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 
+# `make demo PORTS=auto` uses free ports in place of taken ones, and remembers them in .local.
+STACK_PORTS = $(if $(PORTS),--ports $(PORTS))
+
+define CHECK_PYTHON
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "Python 3.11 or newer is needed; $(PYTHON) is missing or older. If you have another: make PYTHON=python3.12 ..." >&2; exit 1; }
+@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+  echo "Python's venv module is missing. Install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
+endef
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench compare screenshots reference clean
+.PHONY: help install demo up down status logs test docker-test mutants chaos lint audit bench compare screenshots reference clean ports
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 install: .venv/.installed ## install what the project needs, in .venv
 
+ports:
+	$(if $(wildcard $(VENV)),,$(CHECK_PYTHON))
+	@$(ANY_PYTHON) -m stack ports $(STACK_PORTS)
+
 .venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Python 3.11 or newer is needed; $(PYTHON) is missing or older. If you have another: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-	  echo "Python's venv module is missing. Install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(VENV) -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(CHECK_PYTHON)
+	@printf '%s' 'Installing libraries in .venv ... '; began=$$(date +%s); \
+	  $(PYTHON) -m venv .venv && \
+	  $(VENV) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  echo "done ($$(( $$(date +%s) - began )) s)"
 	@# Importable from everywhere, as an editable install makes it, without a build.
 	@$(VENV) -c 'import os, sysconfig; open(sysconfig.get_path("purelib") + "/checkout.pth", "w").write(os.getcwd() + "\n")'
 	@touch .venv/.installed
 
-demo: install ## start everything, able to fail on purpose (FAULTS=true), then a guided run of real checkouts
-	@FAULTS=true $(VENV) -m stack up
+demo: ports install ## start everything, able to fail on purpose (FAULTS=true), then a guided run of real checkouts
+	@FAULTS=true $(VENV) -m stack up $(STACK_PORTS)
 	@$(VENV) -m stack.demo
 
-up: install ## start everything and wait until it is well
-	@$(VENV) -m stack up
+up: ports install ## start everything and wait until it is well; with free ports: make up PORTS=auto
+	@$(VENV) -m stack up $(STACK_PORTS)
 
 down: ## stop everything that `up` started
 	@$(ANY_PYTHON) -m stack down
@@ -62,7 +75,7 @@ lint: install ## check style and types
 audit: install ## check, across the running services, that no money and no stock is lost
 	@$(VENV) -m stack.audit $(AUDIT_ARGS)
 
-bench: up ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
+bench: $(if $(filter -h --help,$(BENCH_ARGS)),install,up) ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
 	@$(VENV) -m bench $(BENCH_ARGS)
 
 compare: install ## the same checkouts and faults in both styles, as one page with plots; options: make compare COMPARE_ARGS=--help

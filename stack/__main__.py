@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from stack import lifecycle, servers
+from stack import lifecycle, remembered_ports, servers
 from stack.errors import StackError
 from stack.home import Home
 from stack.status import follow_logs, show
@@ -16,7 +16,12 @@ Arguments = argparse.Namespace
 
 def _up(arguments: Arguments) -> None:
     """start everything and wait until it is well"""
-    up(Home.at(arguments.home), private=arguments.free_ports)
+    up(Home.at(arguments.home), private=arguments.free_ports, auto=arguments.ports == "auto")
+
+
+def _ports(arguments: Arguments) -> None:
+    """say which ports are taken, if any; needs nothing to be installed"""
+    remembered_ports.check(Home.at(arguments.home), auto=arguments.ports == "auto")
 
 
 def _down(arguments: Arguments) -> None:
@@ -71,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(act=act)
         return added
 
-    command(_up).add_argument("--free-ports", action="store_true", help="don't use the well-known ports")
+    starting = command(_up)
+    starting.add_argument("--free-ports", action="store_true", help="don't use the well-known ports")
+    for each in (starting, command(_ports)):
+        each.add_argument("--ports", choices=["auto"], help="choose and remember free ports in place of taken ones")
     command(_down)
     command(_status)
     command(_logs).add_argument("process", nargs="?")

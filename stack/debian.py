@@ -7,6 +7,7 @@ checks signatures as always.
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from stack.errors import StackError
@@ -37,13 +38,15 @@ def unpack_rabbitmq(folder: Path) -> None:
             return
         work = folder.with_name(folder.name + ".new")
         shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
-        print("RabbitMQ isn't installed: unpacking the distribution's packages beside the project.", flush=True)
+        print("  RabbitMQ isn't installed: downloading the distribution's packages ... ", end="", flush=True)
+        began = time.monotonic()
         tree = work / "tree"
         for package in _download(work):
             _run("dpkg-deb", "-x", str(package), str(tree))
         (tree / "usr/lib/erlang/bin/erl").write_text(ERL)
         tree.rename(folder)
         shutil.rmtree(work)
+        print(f"done ({time.monotonic() - began:.0f} s)", flush=True)
 
 
 def _download(work: Path) -> list[Path]:
@@ -55,7 +58,7 @@ def _download(work: Path) -> list[Path]:
     _run(*apt, "update")
     # Nothing counts as installed here, so that all of Erlang is listed even where a part of it is installed.
     erlang = [name for name in _needed_by(apt, "rabbitmq-server") if name.startswith("erlang-")]
-    present = _run("dpkg-query", "--show", "--showformat=${Package}\n", quiet=True).split()
+    present = _run("dpkg-query", "--show", "--showformat=${Package}\n").split()
     libraries = [name for name in _needed_by(apt, *erlang) if re.fullmatch("lib.*(?<!-perl)", name)]
     missing = [name for name in libraries if name not in present]
     _run(*apt, "download", "rabbitmq-server", *erlang, *missing, folder=debs)
@@ -63,7 +66,7 @@ def _download(work: Path) -> list[Path]:
 
 
 def _needed_by(apt: list[str], *packages: str) -> list[str]:
-    plan = _run(*apt, "install", "--simulate", "--no-install-recommends", *packages, quiet=True)
+    plan = _run(*apt, "install", "--simulate", "--no-install-recommends", *packages)
     return [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
 
 
@@ -80,15 +83,10 @@ def _apt(work: Path) -> list[str]:
     return ["apt-get", "-q", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
 
 
-def _run(*command: str, folder: Path | None = None, quiet: bool = False) -> str:
-    """Run it, showing its lines as they come unless `quiet`; returns them."""
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        lines = []
-        for line in process.stdout or ():
-            lines.append(line)
-            if not quiet:
-                print(f"  {line}", end="", flush=True)
-    if process.returncode:
-        shown = "".join(lines[-15:]) if quiet else ""
-        raise StackError(f"{command[0]} failed ({process.returncode}).\n{shown}")
-    return "".join(lines)
+def _run(*command: str, folder: Path | None = None) -> str:
+    """Run it and return its output; StackError with the last lines of that if it fails."""
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-15:])
+        raise StackError(f"{command[0]} failed ({done.returncode}).\n{last}")
+    return done.stdout

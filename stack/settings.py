@@ -4,14 +4,16 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from pydantic import SecretStr
+from typing import TYPE_CHECKING
 
 from stack import ports
 from stack.errors import StackError
 from stack.home import MARKER, ROOT, Home, write_private
 from stack.processes import PROCESSES, Process
 from stack.waiting import wait_until
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 # Setting -> the server that isn't started when the user names one of his own.
 SERVER_OF = {process.url_setting: process.name for process in PROCESSES.values() if process.server}
@@ -41,8 +43,10 @@ def user_settings() -> dict[str, str]:
     return {name: value for name, value in everything.items() if value}
 
 
-def service_token() -> SecretStr | None:
+def service_token() -> "SecretStr | None":
     """What services, and whoever does a service's work, send with their requests."""
+    from pydantic import SecretStr  # noqa: PLC0415  (the command line works before anything is installed)
+
     token = user_settings().get("SERVICE_TOKEN")
     return SecretStr(token) if token else None
 
@@ -72,14 +76,16 @@ def choose_ports(processes: Iterable[Process], settings: Mapping[str, str], *, p
         return [name for name, port in chosen.items() if port and not ports.is_free(port)]
 
     if not wait_until(lambda: not taken(), RELEASE_SECONDS):
-        raise StackError(
-            "\n".join(
-                f"Port {chosen[name]} is taken by {ports.holder(chosen[name])}.\n"
-                f"  Stop that, or choose another port: {name}=<port>, in the environment or in .env."
-                for name in taken()
-            )
-        )
+        raise StackError(_taken({name: chosen[name] for name in taken()}))
     return {name: port or ports.any_free() for name, port in chosen.items()}
+
+
+def _taken(taken: Mapping[str, int]) -> str:
+    lines = [
+        f"Port {port} is taken by {ports.holder(port)}. To use another: {name}=<port>" for name, port in taken.items()
+    ]
+    advice = "Stop those, set other ports in the environment or in .env, or have free ones chosen and remembered:"
+    return "\n".join([*lines, advice, "  make demo PORTS=auto  (or make up PORTS=auto)"])
 
 
 def _port(name: str, settings: Mapping[str, str], default: int) -> int:

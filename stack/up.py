@@ -1,13 +1,13 @@
 """`make up`: everything, in order, or nothing but a look when it runs already."""
 
-from stack import lifecycle, owned, settings
+from stack import lifecycle, owned, remembered_ports, settings
 from stack.home import Home, lock
 from stack.processes import select
 from stack.status import show
 from stack.supervision import Supervisor
 
 
-def up(home: Home, *, private: bool = False) -> None:
+def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
     """Start the whole stack and wait until every service is well; with `private`, on free ports.
 
     StackError when a port is taken (before anything is started), or something doesn't start.
@@ -22,7 +22,11 @@ def up(home: Home, *, private: bool = False) -> None:
             told = lifecycle.add_missing(home, processes, user, told, private=private)
         else:
             owned.stop(home)  # what a killed supervisor left behind, which may hold our ports
-            ports = settings.choose_ports(settings.ours(processes, user), user, private=private)
+            ours = settings.ours(processes, user)
+            if auto:
+                remembered_ports.replace_taken(home, ours, user)
+            told_ports = remembered_ports.settings_with_ports(home, user)
+            ports = settings.choose_ports(ours, told_ports, private=private)
             print("Starting:", flush=True)
             told = lifecycle.launch(home, processes, user, ports)
         if _is_up(home, told):
