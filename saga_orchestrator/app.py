@@ -14,8 +14,8 @@ from saga_orchestrator.metrics import LiveSagas
 from saga_orchestrator.models import db
 from saga_orchestrator.purges import PURGES
 from saga_orchestrator.routes import routes
+from saga_orchestrator.runtime.store import ENDS
 from saga_orchestrator.source import SOURCE
-from saga_orchestrator.store import ENDS
 from shared.http.carrito_client import CarritoClient
 from shared.http.long_poll import CompletionNotifier
 from shared.http.service_app import ServiceApp, create_service_app

@@ -1,28 +1,14 @@
-"""Settings of the orchestrator; each lifetime and limit is here, with its reason."""
+"""Settings of the orchestrator."""
 
 from pydantic import Field
 
-from shared.config import DatabaseUrl, SagaServiceSettings, database_url
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.runtime.settings import RuntimeSettings, service_urls
+from shared.config import DatabaseUrl, database_url
 
 
-class Settings(SagaServiceSettings):
-    """Times are in seconds."""
+class Settings(RuntimeSettings, service_urls(CHECKOUT.services)):  # type: ignore[misc]
+    """Those of the runtime, a `<SERVICE>_SERVICE_URL` for each participant, and these. Times are in seconds."""
 
     database_url: DatabaseUrl = database_url("saga_orchestrator")
-    carrito_service_url: str = "http://127.0.0.1:3000"
-    inventario_service_url: str = "http://127.0.0.1:3001"
-    pagos_service_url: str = "http://127.0.0.1:3002"
-
-    forward_deadline_seconds: float = Field(
-        default=60, gt=0
-    )  # a shopper waits no longer; well within a hold's lifetime
-    call_seconds: float = Field(default=5, gt=0)  # ten times the slowest answer under full load
-    tries_per_attempt: int = Field(default=3, ge=1)  # a dropped connection or a restart of a moment
-    retry_first_seconds: float = Field(default=0.2, gt=0)  # then doubled each time, with jitter
-    retry_most_seconds: float = Field(default=30, gt=0)  # capped, so that a service that is back is soon noticed
-    stuck_after_attempts: int = Field(default=10, ge=1)  # about two minutes of the above
-    lease_seconds: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s), renewed while it lasts
-    progress_seconds: float = Field(default=0.25, gt=0)  # how old what people see may be, for a saga that takes long
-    executor_sagas: int = Field(default=200, ge=1)  # active at once; more would rather wait for the others than run
-    executor_threads: int = Field(default=16, ge=1)  # of commands that go alone, as many are on their way at once
     most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`

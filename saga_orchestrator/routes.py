@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from saga_orchestrator import service
 from saga_orchestrator.coalesced_service import CoalescedService
-from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import db
+from saga_orchestrator.orchestrator import CheckoutSaga
 from saga_orchestrator.schemas import checkout_of, saga_out
 from saga_orchestrator.source import SOURCE
 from saga_orchestrator.timeline import timeline_out
@@ -59,7 +59,7 @@ def checkout(body: CheckoutIn) -> Response:
     with _completions().waiter(begun.saga_id, _preferred_wait()) as waiter:
         is_new = _coalesced().accept(begun)
         if waiter is None:
-            return respond(Answer(AcceptedOut(**vars(begun)), 202, headers))
+            return respond(Answer(AcceptedOut(saga_id=begun.saga_id, **vars(begun.data)), 202, headers))
         if is_new:
             waiter.wait()
         saga = waiter.poll(lambda: _view(begun.saga_id), lambda saga: saga.status in ENDED)
@@ -116,7 +116,7 @@ def retry(path: SagaPath, body: OperatorIn) -> Response:
     return respond(Answer(saga, 202, {"Location": f"/saga/{path.saga_id}"}))
 
 
-def _begun(body: CheckoutIn) -> Checkout:
+def _begun(body: CheckoutIn) -> CheckoutSaga:
     """The checkout that carrito began, or begins now for us; what it is about is carrito's to say."""
     request_key()  # refused if it is none, also where it isn't needed
     carrito: CarritoClient = current_app.extensions["carrito_client"]

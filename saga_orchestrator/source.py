@@ -2,10 +2,10 @@
 
 from sqlalchemy import select
 
-from saga_orchestrator.definition import Step
+from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import audit_log, db, sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.participants import Endpoint
+from saga_orchestrator.runtime.definition import Step
 from saga_orchestrator.schemas import summary_of
 from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
 from shared.saga.source import SagaSource
@@ -22,13 +22,11 @@ def _definition() -> DefinitionOut:
     return DefinitionOut(saga_pattern="orchestrated", name=CHECKOUT.name, steps=steps, handlers=[])
 
 
-def _step(step: Step, kind: StepKind) -> StepDefinition:
-    if not isinstance(step.action, Endpoint):
-        raise TypeError(f"{step.name} is a request to no service")
+def _step(step: Step[Checkout], kind: StepKind) -> StepDefinition:
     return StepDefinition(
         name=step.name,
         kind=kind,
-        service=step.action.service,
+        service=step.action.service.name,
         action=str(step.action),
         compensation=None if step.compensation is None else str(step.compensation),
         events=[],

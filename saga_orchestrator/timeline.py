@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.engine import Direction
-from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.participants import Endpoint
-from saga_orchestrator.serialization import checkout_from_row
+from saga_orchestrator.orchestrator import CHECKOUT, CheckoutSaga
+from saga_orchestrator.runtime.definition import Endpoint
+from saga_orchestrator.runtime.engine import Direction
+from saga_orchestrator.runtime.serialization import instance_from_row
 from shared.database.connections import Row
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.model import BEFORE
@@ -16,38 +15,36 @@ from shared.json_codec import loads
 from shared.saga.timeline import with_undone
 from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 
-# Steps that an older version had are in none.
-_ENDPOINTS: dict[tuple[str, str], Any] = {
-    (step.name, direction): endpoint
+# Steps that an older version had are not here.
+_ENDPOINTS = {
+    (step.name, direction.value): endpoint
     for step in CHECKOUT.tasks
-    for direction, endpoint in (
-        (Direction.ACTION.value, step.action),
-        (Direction.COMPENSATION.value, step.compensation),
-    )
-    if isinstance(endpoint, Endpoint)
+    for direction, endpoint in ((Direction.ACTION, step.action), (Direction.COMPENSATION, step.compensation))
+    if endpoint is not None
 }
 NOT_SHOWN = "(not shown)"  # who looks at a saga need not know where somebody lives
 
 
 def timeline_out(saga: Row, rows: Sequence[Row]) -> list[TimelineEntryOut]:
     """Its entries, in the order of the rows."""
-    checkout = replace(checkout_from_row(saga), billing_address=NOT_SHOWN)
+    checkout = instance_from_row(CHECKOUT, saga)
+    checkout = replace(checkout, data=replace(checkout.data, billing_address=NOT_SHOWN))
     return with_undone(with_untold([_entry_out(checkout, row) for row in rows]))
 
 
-def _entry_out(checkout: Checkout, row: Row) -> TimelineEntryOut:
+def _entry_out(checkout: CheckoutSaga, row: Row) -> TimelineEntryOut:
     endpoint = _ENDPOINTS.get((row["step"], row["direction"]))
     return TimelineEntryOut(
         **{name: value for name, value in row.items() if name != "answer"},
-        service=None if endpoint is None else endpoint.service,
+        service=None if endpoint is None else endpoint.service.name,
         request=None if endpoint is None else _request_out(endpoint, checkout),
         response=_response_out(row) if row["kind"] == "attempt" else None,
     )
 
 
-def _request_out(endpoint: Endpoint, checkout: Checkout) -> RequestOut:
+def _request_out(endpoint: Endpoint[Checkout], checkout: CheckoutSaga) -> RequestOut:
     """The request for this checkout; it is the same at every attempt."""
-    request = endpoint(checkout)
+    request = endpoint.request(checkout)
     return RequestOut(method=request.method, path=request.path, body=dict(request.body or {}))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from saga_orchestrator.models import sagas
 from shared.testing import wait_until
 from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, PAGOS, QUICK, Became, Shop
 from tests.e2e.wire import Wire
@@ -19,15 +20,17 @@ FIRST, SECOND = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 PAY = "POST /api/v1/payments/saga"
 UNDONE_BEFORE_ITS_ORDER = Became("compensated", "open", (), ("refunded",), ("released",))
 
-KEEP = """
-CREATE TEMPORARY TABLE kept AS SELECT * FROM saga_orchestrator.sagas WHERE saga_id = :saga;
+# PostgreSQL fills the others itself.
+COLUMNS = ", ".join(column.name for column in sagas.columns if column.computed is None)
+KEEP = f"""
+CREATE TEMPORARY TABLE kept AS SELECT {COLUMNS} FROM saga_orchestrator.sagas WHERE saga_id = :saga;
 CREATE TEMPORARY TABLE kept_timeline AS SELECT * FROM saga_orchestrator.timeline WHERE saga_id = :saga
 """
-FORGET = """
+FORGET = f"""
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
 DELETE FROM saga_orchestrator.timeline WHERE saga_id = :saga;
 DELETE FROM saga_orchestrator.sagas WHERE saga_id = :saga;
-INSERT INTO saga_orchestrator.sagas SELECT * FROM kept;
+INSERT INTO saga_orchestrator.sagas ({COLUMNS}) SELECT * FROM kept;
 INSERT INTO saga_orchestrator.timeline SELECT * FROM kept_timeline
 """
 

@@ -143,7 +143,9 @@ TAMPERED = [
     ),
     (
         """UPDATE saga_orchestrator.sagas SET status = 'running', due_at = now() + interval '1 day',
-        cart_id = (SELECT min(cart_id::text)::uuid FROM saga_orchestrator.sagas)""",
+        data = jsonb_set(
+            data::jsonb, '{cart_id}', (SELECT to_jsonb(min(cart_id::text)) FROM saga_orchestrator.sagas)
+        )::json""",
         "carts_have_one_saga",
     ),
     (

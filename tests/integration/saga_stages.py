@@ -10,17 +10,27 @@ from uuid import UUID
 from flask.testing import FlaskClient
 from sqlalchemy import Connection
 
-from saga_orchestrator import service, store
-from saga_orchestrator.active_saga import ActiveSaga
-from saga_orchestrator.domain import Checkout
-from saga_orchestrator.engine import Command, Direction, Outcome, Refused, Succeeded, Unknown, apply, next_command
+from saga_orchestrator import service
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.participants import CommandReply
-from saga_orchestrator.store import Checkpoint, CheckpointKind
-from shared.ids import new_id
+from saga_orchestrator.runtime import leases, store
+from saga_orchestrator.runtime.active_saga import ActiveSaga
+from saga_orchestrator.runtime.engine import (
+    Command,
+    Direction,
+    Outcome,
+    Refused,
+    Succeeded,
+    Unknown,
+    apply,
+    next_command,
+)
+from saga_orchestrator.runtime.leases import Claimant
+from saga_orchestrator.runtime.participants import CommandReply
+from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from tests.integration.api_client import ApiClient, body_of
 from tests.integration.choreography_client import Window
+from tests.integration.orchestrated import new_checkout
 from tests.unit.saga_choreography.histories import CANCELLED, COMPLETED, HISTORIES, PAID, Story
 
 LONG = 60.0
@@ -86,7 +96,7 @@ class Orchestrated(Stage):
             yield connection
 
     def begun(self) -> UUID:
-        checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 1998)
+        checkout = new_checkout(total_minor=1998)
         with self.transaction() as connection:
             assert service.accept(connection, [checkout], LONG) == [True]
         return checkout.saga_id
@@ -118,8 +128,8 @@ class Orchestrated(Stage):
     def drive(self, outcome_of: Callable[[Command], Outcome], commands: int = 20) -> None:
         """Take the sagas that are due and send so many commands of each; then release it, or end it."""
         with self.transaction() as connection:
-            leases = store.claim(connection, "test", 1, 10, LONG).leases
-        for saga in map(ActiveSaga, leases):
+            claimed = leases.claim(connection, CHECKOUT, Claimant("test", 1), 10, LONG)
+        for saga in map(ActiveSaga, claimed.leases):
             for _ in range(commands):
                 command = next_command(CHECKOUT, saga.state)
                 if command is None:

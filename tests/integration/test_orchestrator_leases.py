@@ -12,10 +12,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from saga_orchestrator import service, store
-from saga_orchestrator.active_saga import KEPT_ATTEMPTS, ActiveSaga
-from saga_orchestrator.domain import Checkout
-from saga_orchestrator.engine import (
+from saga_orchestrator import service
+from saga_orchestrator.models import db
+from saga_orchestrator.orchestrator import CHECKOUT, CheckoutSaga
+from saga_orchestrator.runtime import leases, store
+from saga_orchestrator.runtime.active_saga import KEPT_ATTEMPTS, ActiveSaga
+from saga_orchestrator.runtime.engine import (
     Command,
     Direction,
     Outcome,
@@ -27,14 +29,13 @@ from saga_orchestrator.engine import (
     next_command,
     started,
 )
-from saga_orchestrator.models import db
-from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.participants import CommandReply
-from saga_orchestrator.serialization import timeline_entry
-from saga_orchestrator.store import Checkpoint, CheckpointKind, Lease
-from shared.ids import new_id
+from saga_orchestrator.runtime.leases import Claimant, Lease
+from saga_orchestrator.runtime.participants import CommandReply
+from saga_orchestrator.runtime.serialization import timeline_entry
+from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from shared.saga.states import SagaStatus
 from shared.testing import concurrently
+from tests.integration.orchestrated import new_checkout
 
 LONG, PAST = 60.0, -1.0
 
@@ -57,34 +58,34 @@ class Sagas:
         with self._app.app_context(), db.transaction() as connection:
             yield connection
 
-    def accept(self, forward_seconds: float = LONG) -> Checkout:
-        checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
+    def accept(self, forward_seconds: float = LONG) -> CheckoutSaga:
+        checkout = new_checkout()
         with self.transaction() as connection:
             assert service.accept(connection, [checkout], forward_seconds) == [True]
         return checkout
 
     def claim(self, owner: str, limit: int = 10, seconds: float = LONG, executor_id: int = 1) -> list[Lease]:
         with self.transaction() as connection:
-            return store.claim(connection, owner, executor_id, limit, seconds).leases
+            return leases.claim(connection, CHECKOUT, Claimant(owner, executor_id), limit, seconds).leases
 
     def free_abandoned(self) -> int:
         with self.transaction() as connection:
-            return store.free_abandoned(connection)
+            return leases.free_abandoned(connection)
 
     @contextmanager
     def executor(self, executor_id: int) -> Iterator[None]:
         """An executor that is there; its connection ends with it."""
         with connected(self._app.config["SQLALCHEMY_DATABASE_URI"]) as cursor:
-            assert store.announce(cursor, executor_id)
+            assert leases.announce(cursor, executor_id)
             yield
 
-    def save(self, kind: CheckpointKind, *leases: Lease, due_in: float | None = LONG) -> set[UUID]:
+    def save(self, kind: CheckpointKind, *saved: Lease, due_in: float | None = LONG) -> set[UUID]:
         """The sagas whose leases were over."""
         with self.transaction() as connection:
-            return store.save(connection, [Checkpoint(kind, lease, due_in) for lease in leases])
+            return store.save(connection, [Checkpoint(kind, lease, due_in) for lease in saved])
 
-    def end(self, *leases: Lease) -> set[UUID]:
-        return self.save(CheckpointKind.END, *leases, due_in=None)
+    def end(self, *ended: Lease) -> set[UUID]:
+        return self.save(CheckpointKind.END, *ended, due_in=None)
 
     def row(self, saga_id: UUID) -> Any:
         with self.transaction() as connection:
@@ -105,10 +106,10 @@ def completed() -> SagaState:
 
 def test_executors_that_claim_at_once_never_share_a_saga(sagas: Sagas) -> None:
     accepted = {sagas.accept().saga_id for _ in range(40)}
-    leases = concurrently(*[lambda name=name: sagas.claim(str(name), 10) for name in range(8)])
-    taken = [lease.checkout.saga_id for each in leases for lease in each]
+    claims = concurrently(*[lambda name=name: sagas.claim(str(name), 10) for name in range(8)])
+    taken = [lease.saga.saga_id for each in claims for lease in each]
     assert len(taken) == len(set(taken))
-    taken += [lease.checkout.saga_id for lease in sagas.claim("last", 100)]
+    taken += [lease.saga.saga_id for lease in sagas.claim("last", 100)]
     assert sorted(taken) == sorted(accepted)
 
 
@@ -141,7 +142,7 @@ def test_the_same_fencing_token_of_another_owner_is_not_mine(sagas: Sagas) -> No
     """A claim that a crash of the server took back may be given to somebody else under the same number."""
     sagas.accept()
     (lease,) = sagas.claim("first")
-    assert sagas.end(replace(lease, owner="another", state=completed())) == {lease.checkout.saga_id}
+    assert sagas.end(replace(lease, owner="another", state=completed())) == {lease.saga.saga_id}
 
 
 def test_a_claim_that_the_server_forgot_is_not_mine_though_i_claim_it_again(sagas: Sagas) -> None:
@@ -226,7 +227,7 @@ def test_an_operator_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> N
         def end(lease: Lease = lease) -> bool:
             return sagas.end(lease) == set()
 
-        def turn_back(checkout: Checkout = checkout) -> bool:
+        def turn_back(checkout: CheckoutSaga = checkout) -> bool:
             with sagas.transaction() as connection:
                 service.compensate(connection, checkout.saga_id, "stop", "ops")
             return True
@@ -249,7 +250,7 @@ def test_the_database_itself_refuses_to_forget_a_saga(sagas: Sagas) -> None:
 def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     def seconds() -> float | None:
         with sagas.transaction() as connection:
-            claimed = store.claim(connection, "another", 2, 10, LONG)
+            claimed = leases.claim(connection, CHECKOUT, Claimant("another", 2), 10, LONG)
         assert claimed.leases == []
         return claimed.next_in
 
@@ -271,7 +272,7 @@ def test_what_was_taken_is_due_again_when_its_lease_is_over(sagas: Sagas) -> Non
     """For whoever took it, too: it may be left to its lease."""
     sagas.accept()
     with sagas.transaction() as connection:
-        claimed = store.claim(connection, "first", 1, 10, 50)
+        claimed = leases.claim(connection, CHECKOUT, Claimant("first", 1), 10, 50)
     assert len(claimed.leases) == 1
     assert claimed.next_in == 50
 
@@ -281,9 +282,9 @@ def test_what_is_due_and_was_not_taken_is_due_at_once(sagas: Sagas) -> None:
     for _ in range(2):
         sagas.accept()
     with sagas.transaction() as connection:
-        first = store.claim(connection, "first", 1, 1, LONG)
+        first = leases.claim(connection, CHECKOUT, Claimant("first", 1), 1, LONG)
         with sagas.transaction() as another:
-            rest = store.claim(another, "second", 2, 10, LONG)
+            rest = leases.claim(another, CHECKOUT, Claimant("second", 2), 10, LONG)
     assert [len(first.leases), first.next_in] == [1, 0]
     assert [len(rest.leases), rest.next_in] == [1, 0]
 
@@ -337,7 +338,7 @@ def test_a_saga_that_waits_for_its_next_attempt_is_nobodys_and_goes_on_waiting(s
 def test_an_executor_knows_whether_others_have_leases(sagas: Sagas) -> None:
     def others(executor_id: int) -> bool:
         with sagas.transaction() as connection:
-            return store.claim(connection, "another", executor_id, 10, LONG).others
+            return leases.claim(connection, CHECKOUT, Claimant("another", executor_id), 10, LONG).others
 
     assert [others(1), others(2)] == [False, False]
     sagas.accept()
@@ -350,7 +351,7 @@ def test_an_executor_knows_whether_others_have_leases(sagas: Sagas) -> None:
 
 def test_an_executor_of_another_database_is_none_of_ours(sagas: Sagas, empty_database_url: str) -> None:
     with connected(empty_database_url) as elsewhere:
-        assert store.announce(elsewhere, 1)
+        assert leases.announce(elsewhere, 1)
         sagas.accept()
         assert len(sagas.claim("first", executor_id=1)) == 1
         assert sagas.free_abandoned() == 1
@@ -358,5 +359,5 @@ def test_an_executor_of_another_database_is_none_of_ours(sagas: Sagas, empty_dat
 
 def test_two_executors_never_have_the_same_number(sagas: Sagas, fresh_database_url: str) -> None:
     with sagas.executor(1), connected(fresh_database_url) as cursor:
-        assert not store.announce(cursor, 1)
-        assert store.announce(cursor, 2)
+        assert not leases.announce(cursor, 1)
+        assert leases.announce(cursor, 2)

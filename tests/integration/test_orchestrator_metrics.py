@@ -5,15 +5,14 @@ from collections.abc import Callable
 from flask.testing import FlaskClient
 
 from saga_orchestrator import service
-from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import db
-from shared.ids import new_id
+from tests.integration.orchestrated import new_checkout
 
 
 def test_live_sagas_are_counted_by_status(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> None:
     client = service_client("saga_orchestrator", database_url=fresh_database_url)
     with client.application.app_context(), db.transaction() as connection:
-        checkouts = [Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0) for _ in range(3)]
+        checkouts = [new_checkout() for _ in range(3)]
         service.accept(connection, checkouts, 60)
     exposition = client.get("/metrics").text
     assert 'sagas_live{status="pending"} 3.0' in exposition

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from saga_orchestrator.config import Settings
-from saga_orchestrator.engine import Outcome, Refused, Succeeded, Unknown
-from saga_orchestrator.participants import Participants, Request
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.runtime.definition import Request
+from saga_orchestrator.runtime.engine import Outcome, Refused, Succeeded, Unknown
+from saga_orchestrator.runtime.participants import Participants
 
 Json = dict[str, Any]
 BATCH_PATH = "/saga-commands"
@@ -63,7 +65,8 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 def participants(service: Service) -> Participants:
     return Participants(
-        Settings(_env_file=None, DATABASE_URL="postgresql://nobody/nothing", pagos_service_url=service.url)
+        CHECKOUT.services,
+        Settings(_env_file=None, DATABASE_URL="postgresql://nobody/nothing", pagos_service_url=service.url),
     )
 
 

@@ -12,7 +12,6 @@ from inventario.models import barrier, inbox
 from saga_choreography import service as choreography
 from saga_choreography.domain import Checkout
 from saga_orchestrator import service as orchestrator
-from saga_orchestrator.domain import Checkout as Orchestrated
 from shared.config import ServiceSettings
 from shared.event_bus import CheckoutInitiated, Event
 from shared.ids import new_id
@@ -22,6 +21,7 @@ from tests.integration.aging import DAY, SAGA_DAYS, STEP_DAYS, UNDOABLE_DAYS, id
 from tests.integration.api_client import ApiClient, problem_of
 from tests.integration.choreography_client import LONG, Window
 from tests.integration.inventario_client import RESERVE, UNRESERVE, Inventario, Saga
+from tests.integration.orchestrated import new_checkout
 from tests.integration.reacting import Checkout as Story
 from tests.integration.reacting import Reacting
 from tests.unit.saga_choreography.histories import COMPLETED
@@ -148,8 +148,8 @@ def test_an_event_that_comes_after_its_row_was_purged_is_not_reacted_to(inventar
 
 
 def test_a_saga_that_may_have_been_forgotten_is_not_run_again(sagas: ApiClient) -> None:
-    old = Orchestrated(id_of_age(SAGA_DAYS + A_MOMENT), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
-    young = Orchestrated(id_of_age(SAGA_DAYS - A_MOMENT), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
+    old = new_checkout(id_of_age(SAGA_DAYS + A_MOMENT))
+    young = new_checkout(id_of_age(SAGA_DAYS - A_MOMENT))
     with sagas.transaction() as connection:
         accepted, refused = orchestrator.accept(connection, [young, old], 60)
         assert accepted is True
@@ -195,7 +195,7 @@ def test_a_saga_is_undone_only_while_all_of_it_can_be(
 ) -> None:
     """Its participants refuse to undo what is older than they remember."""
     saga_id, said = id_of_age(days), {"reason": "why", "by": "me"}
-    checkout = Orchestrated(id_of_age(0), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
+    checkout = new_checkout(id_of_age(0))
     with sagas.transaction() as connection:
         orchestrator.accept(connection, [checkout], 60)
         connection.execute(text("ALTER TABLE timeline DROP CONSTRAINT fk_timeline_saga_id"))

@@ -21,16 +21,15 @@ from saga_choreography import models as choreography
 from saga_choreography.config import Settings as ChoreographySettings
 from saga_orchestrator import service
 from saga_orchestrator.config import Settings
-from saga_orchestrator.domain import Checkout
-from saga_orchestrator.executor import Executor
 from saga_orchestrator.models import db
+from saga_orchestrator.worker import executor
 from shared.config import ROOT
 from shared.database.listen import ShutdownSignal, notify
-from shared.ids import new_id
 from shared.messaging import event_worker
 from shared.messaging.event_worker import Subscription
 from shared.process import heartbeat, worker
 from shared.testing import wait_until
+from tests.integration.orchestrated import new_checkout
 from tests.system import heartbeats
 from tests.system.queues import Queues
 from tests.system.running import RunningSystem
@@ -73,8 +72,7 @@ def test_a_worker_that_has_nothing_to_do_says_so(database_url: str) -> None:
 
 def accept(connection: Connection) -> None:
     """A saga for executors to run."""
-    checkout = Checkout(new_id(), new_id(), "ana", "paypal", "here", new_id(), new_id(), (), 0)
-    assert service.accept(connection, [checkout], 60) == [True]
+    assert service.accept(connection, [new_checkout()], 60) == [True]
 
 
 def is_well(file: Path) -> bool:
@@ -150,10 +148,10 @@ def hung(file: Path) -> str:
 @pytest.mark.parametrize(
     "hangs",
     [
-        ("saga_orchestrator.store.claim", "claims "),
-        ("saga_orchestrator.store.save", "writes-0 "),
-        ("saga_orchestrator.participants.Participants.send", "inventario-0 "),
-        ("saga_orchestrator.checkpoints.Checkpointer.write_progress", "leases "),
+        ("saga_orchestrator.runtime.leases.claim", "claims "),
+        ("saga_orchestrator.runtime.store.save", "writes-0 "),
+        ("saga_orchestrator.runtime.participants.Participants.send", "inventario-0 "),
+        ("saga_orchestrator.runtime.checkpoints.Checkpointer.write_progress", "leases "),
     ],
 )
 def test_a_loop_of_an_executor_that_hangs_is_named(
@@ -167,8 +165,8 @@ def test_a_loop_of_an_executor_that_hangs_is_named(
     app = service_client("saga_orchestrator", database_url=fresh_database_url).application
     told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": fresh_database_url, "executor_threads": 1}
     told |= dict.fromkeys(("carrito_service_url", "inventario_service_url", "pagos_service_url"), "http://127.0.0.1:1")
-    executor = Executor(app, Settings(_env_file=None, tries_per_attempt=1, progress_seconds=0.05, **told), stop)
-    with running(partial(worker.run_all, app, stop, executor.run), stop, hang):
+    settings = Settings(_env_file=None, tries_per_attempt=1, progress_seconds=0.05, **told)
+    with running(partial(worker.run_all, app, stop, executor(app, settings, stop).run), stop, hang):
         wait_until(lambda: heartbeats.is_well(beats), "it is well", LONG)
         function, named = hangs
         monkeypatch.setattr(function, hang)

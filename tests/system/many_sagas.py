@@ -9,9 +9,9 @@ import time
 
 from sqlalchemy import Connection, create_engine, text
 
-from saga_orchestrator.engine import SagaState, Succeeded, apply, begin, next_command, started
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.serialization import state_to_json
+from saga_orchestrator.runtime.engine import SagaState, Succeeded, apply, begin, next_command, started
+from saga_orchestrator.runtime.serialization import state_to_json
 from shared.json_codec import dumps
 
 PRODUCTS = 200
@@ -84,10 +84,14 @@ _ROWS = {
         FROM generate_series(1, :count) AS numbers (n) JOIN carrito.orders ON saga_id = pg_temp.id_of(n, 'saga')""",
     "saga_orchestrator.sagas": """
         INSERT INTO saga_orchestrator.sagas (
-            saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
-            status, state, retrying, first_effect_at, due_at, deadline_at, ended_at
+            saga_id, data, ids, status, state, retrying, first_effect_at, due_at, deadline_at, ended_at
         )
-        SELECT saga_id, cart_id, user_id, payment_method, billing_address, payment_id, order_id, items, total_minor,
+        SELECT saga_id,
+            json_build_object(
+                'cart_id', cart_id, 'user_id', user_id, 'payment_method', payment_method,
+                'billing_address', billing_address, 'items', CAST('[]' AS json), 'total_minor', total_minor
+            ),
+            json_build_object('payment_id', payment_id, 'order_id', order_id),
             CASE WHEN n > :count - 2 * {live} THEN 'running' ELSE 'completed' END,
             CAST(CASE WHEN n > :count - 2 * {live} THEN :running ELSE :completed END AS json),
             n > :count - {live}, now() - interval '50 ms',

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,7 @@ PARTICIPANTS = ("carrito", "inventario", "pagos")
 PURE = ("domain", "engine")  # of a service: rules and decisions, without HTTP, SQL, messages or a clock
 PURE_MODULES = (
     *("shared.errors", "shared.money", "shared.saga.repetition", "shared.saga.states"),
-    "saga_orchestrator.definition",
+    "saga_orchestrator.runtime.definition",
 )
 ROOMS = {"__init__", "app", "audit", "config", "domain", "event_handlers", "init_db", "models", "purges"}
 ROOMS |= {"routes", "schemas", "service", "worker"}
@@ -56,9 +57,19 @@ def test_imports_follow_the_rules_of_the_house(module: Path) -> None:
         assert "pika" not in packages, "pika is imported by shared/rabbitmq.py alone"
 
 
+@pytest.mark.parametrize("module", [each for each in MODULES if each.parts[1:2] == ("runtime",)], ids=str)
+def test_the_runtime_imports_nothing_of_its_service_and_does_not_know_what_a_saga_is_about(module: Path) -> None:
+    runtime = f"{module.parts[0]}.runtime."
+    of_service = {each for each in imported(module) if each.startswith(f"{module.parts[0]}.")}
+    assert {each for each in of_service if not f"{each}.".startswith(runtime)} == set()
+    words = set(re.findall(r"[a-z]+", ROOT.joinpath(module).read_text().lower()))
+    assert not words & {"cart", "carts", "checkout", "checkouts", "product", "products", "payment", "payments"}
+
+
 @pytest.mark.parametrize("module", [each for each in MODULES if is_pure(each)], ids=str)
 def test_pure_modules_import_the_standard_library_and_each_other(module: Path) -> None:
-    allowed = (*PURE_MODULES, *(f"{module.parts[0]}.{name}" for name in PURE))
+    package = ".".join(module.parent.parts)
+    allowed = (*PURE_MODULES, *(f"{package}.{name}" for name in PURE))
     foreign = {each for each in imported(module) if each.partition(".")[0] not in sys.stdlib_module_names}
     assert {each for each in foreign if not each.startswith(tuple(f"{name}." for name in allowed))} == set()
 

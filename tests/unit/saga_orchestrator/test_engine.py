@@ -2,7 +2,8 @@
 
 import pytest
 
-from saga_orchestrator.engine import (
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.runtime.engine import (
     Command,
     Direction,
     Outcome,
@@ -18,7 +19,6 @@ from saga_orchestrator.engine import (
     started,
     turn_back,
 )
-from saga_orchestrator.orchestrator import CHECKOUT
 from shared.saga.states import SagaStatus, StepStatus
 
 OK, NO, LOST, LATE = Succeeded(), Refused("no"), Unknown("lost"), Unknown("lost", deadline_passed=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from saga_orchestrator.engine import (
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.runtime.engine import (
     Command,
     Direction,
     Outcome,
@@ -24,7 +25,6 @@ from saga_orchestrator.engine import (
     started,
     turn_back,
 )
-from saga_orchestrator.orchestrator import CHECKOUT
 from shared.saga.states import SagaStatus
 
 STEPS = [step.name for step in CHECKOUT.steps]

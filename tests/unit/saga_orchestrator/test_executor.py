@@ -6,14 +6,18 @@ from threading import Timer
 from typing import Any
 
 import pytest
-from flask import Flask
 
-from saga_orchestrator import executor
 from saga_orchestrator.config import Settings
-from saga_orchestrator.executor import Executor
-from saga_orchestrator.store import Claimed
+from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.runtime import executor
+from saga_orchestrator.runtime.executor import Executor
+from saga_orchestrator.runtime.leases import Claimed
 from shared.database.listen import ShutdownSignal
 from shared.process.worker import LOCKED_SECONDS
+
+
+def _no_transaction() -> Any:
+    raise AssertionError("there is no database")
 
 
 class Fakes:
@@ -26,7 +30,7 @@ class Fakes:
         self.claimed = Claimed([], None)
         told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": "postgresql://nowhere"}
         settings = Settings(_env_file=None, executor_sagas=3, **told)
-        self.executor = Executor(Flask("executor"), settings, self.stop)
+        self.executor = Executor(_no_transaction, CHECKOUT, settings, self.stop)
         monkeypatch.setattr(self.executor, "_claim", self._claim)
         monkeypatch.setattr(self.executor._listener, "wait", lambda seconds, _: self.waited.append(seconds))
 

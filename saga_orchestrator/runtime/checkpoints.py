@@ -2,15 +2,15 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import structlog
-from flask import Flask
+from sqlalchemy import Connection
 
-from saga_orchestrator import store
-from saga_orchestrator.active_saga import ActiveSaga, ActiveSagas
-from saga_orchestrator.models import db
-from saga_orchestrator.store import Checkpoint, CheckpointKind
+from saga_orchestrator.runtime import store
+from saga_orchestrator.runtime.active_saga import ActiveSaga, ActiveSagas
+from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
 from shared.database.connections import is_unavailable
@@ -20,6 +20,7 @@ from shared.process import heartbeat
 DATABASE_RETRY_SECONDS = 0.5  # how soon to try again when the database is away
 GROUP_COMMIT = BatchPolicy(max_size=100)  # some milliseconds' work for the database
 log = structlog.get_logger()
+Transaction = Callable[[], AbstractContextManager[Connection]]  # committed at its end, unless that is an error
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +43,14 @@ class Checkpointer:
     """One transaction at a time, so that the last state that is written is the latest one."""
 
     def __init__(
-        self, app: Flask, active: ActiveSagas, stopping: threading.Event, written: Callable[[Pending], None]
+        self,
+        transaction: Transaction,
+        active: ActiveSagas,
+        stopping: threading.Event,
+        written: Callable[[Pending], None],
     ) -> None:
         """`written` is called with the checkpoints that were written, except those of progress."""
-        self._app = app
+        self._transaction = transaction
         self._active = active
         self._stopping = stopping
         self._written = written
@@ -97,7 +102,7 @@ class Checkpointer:
     def _write_at_once(self, pending: Pending) -> list[PendingCheckpoint]:
         checkpoints = [each.taken() for each in pending]
         kinds = dict.fromkeys(each.kind for each in pending)
-        with self._app.app_context(), db.transaction() as connection:
+        with self._transaction() as connection:
             lost = store.save(connection, checkpoints)
             for kind in kinds:
                 faults.reach(f"executor.before_write.{kind}")

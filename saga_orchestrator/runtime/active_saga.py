@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from saga_orchestrator.engine import Command, Direction, Outcome, Refused, SagaState, Succeeded, started
-from saga_orchestrator.participants import CommandReply
-from saga_orchestrator.serialization import timeline_entry
-from saga_orchestrator.store import Lease
+from saga_orchestrator.runtime.definition import Saga
+from saga_orchestrator.runtime.engine import Command, Direction, Outcome, Refused, SagaState, Succeeded, started
+from saga_orchestrator.runtime.leases import Lease
+from saga_orchestrator.runtime.participants import CommandReply
+from saga_orchestrator.runtime.serialization import timeline_entry
 
 # A command that keeps failing gets a timeline entry for each of its first attempts: enough to see how it began, and
 # until it is stuck by default. All later attempts share one entry, which tells the latest, so a timeline is bounded.
@@ -23,13 +24,18 @@ class ActiveSaga:
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
-        self.saga_id = str(lease.checkout.saga_id)
+        self.saga_id = str(lease.saga.saga_id)
         self.command: Command | None = None  # on its way to a participant, or about to be
         self.lost = False  # to another executor, or to an operator who turned it back
         self._lock = threading.Lock()
         self._deadline = time.monotonic() + lease.deadline_seconds
         self._written_at = time.monotonic()
         self._dirty = False
+
+    @property
+    def definition(self) -> Saga[Any]:
+        """The definition by which the saga runs."""
+        return self.lease.definition
 
     @property
     def state(self) -> SagaState:
@@ -96,10 +102,10 @@ class ActiveSaga:
         if before < KEPT_ATTEMPTS:
             return {}
         row = f"{command.step} {command.direction} since attempt {number - before}"
-        return {"id": uuid5(self.lease.checkout.saga_id, row)}
+        return {"id": uuid5(self.lease.saga.saga_id, row)}
 
     def _add_entry(self, kind: str, **values: Any) -> None:
-        entry = timeline_entry(self.lease.checkout.saga_id, kind, executor=self.lease.owner, **values)
+        entry = timeline_entry(self.lease.saga.saga_id, kind, executor=self.lease.owner, **values)
         with self._lock:
             self.lease.entries.append(entry)
             self._dirty = True

@@ -13,10 +13,10 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from saga_orchestrator.active_saga import ActiveSaga
-from saga_orchestrator.attempt import CommandAttempt
-from saga_orchestrator.config import Settings
-from saga_orchestrator.participants import Participants
+from saga_orchestrator.runtime.active_saga import ActiveSaga
+from saga_orchestrator.runtime.attempt import CommandAttempt
+from saga_orchestrator.runtime.participants import Participants
+from saga_orchestrator.runtime.settings import RuntimeSettings
 from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
 from shared.process import crash_points as faults
@@ -33,13 +33,14 @@ class CommandDispatcher:
 
     def __init__(
         self,
-        settings: Settings,
+        participants: Participants,
+        settings: RuntimeSettings,
         stopping: threading.Event,
         attempted: Callable[[Attempts], None],
         failed: Callable[[Sequence[ActiveSaga]], None],
     ) -> None:
         """`attempted` gets each attempt once, with its outcome; `failed` the sagas that a defect left without one."""
-        self._participants = Participants(settings)
+        self._participants = participants
         self._attempted = attempted
         self._failed = failed
         self._batched = {service: self._queue(service, BATCHED) for service in self._participants.services}

@@ -5,16 +5,15 @@ import threading
 from collections.abc import Sequence
 
 import structlog
-from flask import Flask
 
-from saga_orchestrator.active_saga import ActiveSaga, ActiveSagas
-from saga_orchestrator.attempt import CommandAttempt
-from saga_orchestrator.checkpoints import Checkpointer, PendingCheckpoint
-from saga_orchestrator.config import Settings
-from saga_orchestrator.dispatcher import CommandDispatcher
-from saga_orchestrator.engine import Outcome, Succeeded, Unknown, apply, crosses_pivot, next_command
-from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.store import CheckpointKind
+from saga_orchestrator.runtime.active_saga import ActiveSaga, ActiveSagas
+from saga_orchestrator.runtime.attempt import CommandAttempt
+from saga_orchestrator.runtime.checkpoints import Checkpointer, PendingCheckpoint, Transaction
+from saga_orchestrator.runtime.dispatcher import CommandDispatcher
+from saga_orchestrator.runtime.engine import Outcome, Succeeded, Unknown, apply, crosses_pivot, next_command
+from saga_orchestrator.runtime.participants import Participants
+from saga_orchestrator.runtime.settings import RuntimeSettings
+from saga_orchestrator.runtime.store import CheckpointKind
 
 log = structlog.get_logger()
 Work = CommandAttempt | PendingCheckpoint
@@ -23,11 +22,18 @@ Work = CommandAttempt | PendingCheckpoint
 class SagaRunner:
     """Event-driven: no thread waits for a saga. The thread that did a saga's last work decides on its next one here."""
 
-    def __init__(self, app: Flask, settings: Settings, active: ActiveSagas, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        participants: Participants,
+        settings: RuntimeSettings,
+        active: ActiveSagas,
+        stopping: threading.Event,
+    ) -> None:
         self._settings = settings
         self._stopping = stopping
-        self.checkpointer = Checkpointer(app, active, stopping, self._written)
-        self._dispatcher = CommandDispatcher(settings, stopping, self._attempted, active.remove)
+        self.checkpointer = Checkpointer(transaction, active, stopping, self._written)
+        self._dispatcher = CommandDispatcher(participants, settings, stopping, self._attempted, active.remove)
 
     def start(self) -> None:
         """Start the threads."""
@@ -52,13 +58,13 @@ class SagaRunner:
     def _next(self, saga: ActiveSaga) -> Work:
         if saga.command is not None:  # its checkpoint before the pivot is written
             return CommandAttempt(saga, saga.command)
-        command = next_command(CHECKOUT, saga.state)
+        command = next_command(saga.definition, saga.state)
         if command is None:
             saga.record(saga.state.status)
             return PendingCheckpoint(saga, CheckpointKind.END)
         if self._stopping.is_set():
             return PendingCheckpoint(saga, CheckpointKind.RELEASE, 0.0)
-        crosses = crosses_pivot(CHECKOUT, saga.state, command)
+        crosses = crosses_pivot(saga.definition, saga.state, command)
         saga.start(command)
         return self._decision(saga) if crosses else CommandAttempt(saga, command)
 
@@ -84,7 +90,7 @@ class SagaRunner:
         if isinstance(outcome, Unknown):
             outcome = Unknown(outcome.error, deadline_passed=saga.seconds_to_deadline() <= 0)
         saga.command = None
-        saga.advance(apply(CHECKOUT, before, attempt.command, outcome, self._settings.stuck_after_attempts))
+        saga.advance(apply(saga.definition, before, attempt.command, outcome, self._settings.stuck_after_attempts))
         if saga.state.stuck and not before.stuck:
             error = saga.state.task(attempt.command.step).error
             log.error("stuck", saga_id=saga.saga_id, step=attempt.command.step, error=error)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import structlog
 
-from saga_orchestrator.active_saga import ActiveSaga
-from saga_orchestrator.engine import Command, Direction, Outcome, Unknown
-from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.participants import CommandReply, Request
+from saga_orchestrator.runtime.active_saga import ActiveSaga
+from saga_orchestrator.runtime.definition import Request
+from saga_orchestrator.runtime.engine import Command, Direction, Outcome, Unknown
+from saga_orchestrator.runtime.participants import CommandReply
 
 log = structlog.get_logger()
 
@@ -34,12 +34,12 @@ class CommandAttempt:
 
     def build_request(self) -> bool:
         """Set the request; False if that fails, which is a defect of the definition and becomes the outcome."""
-        step = CHECKOUT[self.command.step]
-        build = step.action if self.command.direction is Direction.ACTION else step.compensation
+        step = self.saga.definition[self.command.step]
+        endpoint = step.action if self.command.direction is Direction.ACTION else step.compensation
         try:
-            if build is None:
+            if endpoint is None:
                 raise LookupError(f"{step.name} has no compensation")
-            self.request = build(self.saga.lease.checkout)
+            self.request = endpoint.request(self.saga.lease.saga)
         except Exception as error:
             log.exception("no request", saga_id=self.saga.saga_id, step=self.command.step)
             self.record(datetime.now(UTC), CommandReply(Unknown(f"internal error: {type(error).__name__}")))

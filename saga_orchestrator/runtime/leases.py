@@ -1,0 +1,140 @@
+"""Leases: an executor claims sagas that are due, and frees those whose executor is gone.
+
+Each is one statement for all the sagas that it is about.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from saga_orchestrator.runtime.definition import Saga, SagaInstance
+from saga_orchestrator.runtime.engine import SagaState
+from saga_orchestrator.runtime.serialization import instance_from_row, state_from_json
+from shared.database.connections import Row
+from shared.database.listen import notify
+from shared.database.prepared import prepared
+
+DUE = "saga_due"  # the channel on which executors hear that a saga may be claimed
+EXECUTORS = (
+    1_396_786_529  # the first key of executors' advisory locks ("SAGa"); the second is the executor's own number
+)
+
+
+@dataclass
+class Lease:
+    """A saga leased to `owner` under a fencing token, with `deadline_seconds` left to go forward.
+
+    Each claim raises the fencing token, so that a write of an earlier owner changes nothing (Kleppmann, "How to do
+    distributed locking").
+    """
+
+    definition: Saga[Any]
+    saga: SagaInstance[Any]
+    state: SagaState
+    fencing_token: int
+    owner: str
+    deadline_seconds: float
+    entries: list[dict[str, Any]] = field(default_factory=list)  # of the timeline, not written yet
+    first_effect_at: datetime | None = None  # when a step was first known to be done under this lease
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """Who claims: `owner` names this claim and no other, `executor_id` the executor's advisory lock."""
+
+    owner: str
+    executor_id: int
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The sagas that were due and are leased now.
+
+    `next_in`: seconds until the next one is due (not negative; None: never); that may be one of these, when its lease
+    is over. `others`: whether other executors have leases.
+    """
+
+    leases: list[Lease]
+    next_in: float | None
+    others: bool = False
+
+
+# A claim does not wait for the disk. A crash of the server may forget it and give its fencing token out again, to this
+# executor or to another; that is why writes name the owner, too.
+_CLAIM = prepared("""
+    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
+    picked AS (
+        SELECT saga_id FROM sagas WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ),
+    taken AS (
+        UPDATE sagas SET fencing_token = fencing_token + 1, owner = :owner, executor_id = :executor_id,
+            due_at = now() + :seconds * interval '1 second'
+        FROM lazily
+        WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM picked))
+        RETURNING saga_id, data, ids, fault, state, fencing_token,
+            extract(epoch FROM deadline_at - now()) AS deadline_seconds
+    ),
+    next AS (
+        SELECT min(due_at) AS due_at FROM sagas WHERE due_at IS NOT NULL AND saga_id NOT IN (SELECT saga_id FROM picked)
+    )
+    SELECT taken.*, extract(epoch FROM least(next.due_at, taken_until) - now()) AS next_in,
+        EXISTS (SELECT FROM sagas WHERE executor_id IS NOT NULL AND executor_id <> :executor_id) AS others
+    FROM next
+    LEFT JOIN (SELECT *, now() + :seconds * interval '1 second' AS taken_until FROM taken) AS taken ON true
+""")
+
+# Only the due time is changed, not the owner: should the executor be there after all, its writes count until another
+# one has claimed the saga, which raises the fencing token.
+_FREE_ABANDONED = text("""
+    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
+    there AS (
+        SELECT array_agg(objid::bigint) AS numbers FROM pg_locks
+        WHERE locktype = 'advisory' AND classid = :executors AND objsubid = 2 AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ),
+    abandoned AS (
+        SELECT saga_id FROM sagas
+        WHERE executor_id IS NOT NULL AND executor_id <> ALL (coalesce((SELECT numbers FROM there), '{}'))
+            AND due_at > now()
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE sagas SET due_at = now() FROM lazily WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM abandoned))
+""")
+
+
+def announce(cursor: Any, executor_id: int) -> bool:
+    """Take the executor's advisory lock, for as long as the cursor's connection lasts; False if the number is taken.
+
+    It shows others that the executor is there: the server releases it at once when the process is killed.
+    """
+    cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (EXECUTORS, executor_id))
+    return bool(cursor.fetchone()[0])
+
+
+def free_abandoned(connection: Connection) -> int:
+    """Make sagas due at once whose executor is gone before the end of their leases; returns how many."""
+    count = connection.execute(_FREE_ABANDONED, {"executors": EXECUTORS}).rowcount
+    if count:
+        notify(connection, DUE)
+    return count
+
+
+def claim(
+    connection: Connection, definition: Saga[Any], claimant: Claimant, limit: int, lease_seconds: float
+) -> Claimed:
+    """Lease up to `limit` sagas that are due; none is leased twice."""
+    values = {**vars(claimant), "limit": limit, "seconds": lease_seconds}
+    rows = connection.execute(_CLAIM, values).mappings().all()
+    next_in = rows[0]["next_in"]
+    return Claimed(
+        [_lease(definition, row, claimant.owner) for row in rows if row["saga_id"] is not None],
+        None if next_in is None else max(0.0, float(next_in)),
+        rows[0]["others"],
+    )
+
+
+def _lease(definition: Saga[Any], row: Row, owner: str) -> Lease:
+    saga, state = instance_from_row(definition, row), state_from_json(row["state"])
+    return Lease(definition, saga, state, row["fencing_token"], owner, float(row["deadline_seconds"]))

@@ -1,0 +1,73 @@
+"""What operators do with a saga: turn it back, or have it retried now. Both end the lease of its executor."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from saga_orchestrator.runtime.definition import Saga
+from saga_orchestrator.runtime.engine import SagaState, reset_retries, turn_back
+from saga_orchestrator.runtime.errors import SagaEnded, SagaNotFound
+from saga_orchestrator.runtime.leases import DUE
+from saga_orchestrator.runtime.serialization import as_json, state_from_json, state_to_json, timeline_entry
+from shared.database.connections import Row
+from shared.database.listen import notify
+from shared.purging.retention import check_undoable
+
+_LOCK = text("SELECT saga_id, status, state FROM sagas WHERE saga_id = :saga_id FOR NO KEY UPDATE")
+
+# The new fencing token ends the lease of an executor that may have the saga, so that whatever it did is compensated.
+_TURN = text("""
+    UPDATE sagas SET state = CAST(:state AS json), status = :status, retrying = :retrying,
+        fencing_token = fencing_token + 1, owner = NULL, executor_id = NULL,
+        first_effect_at = CASE WHEN status = 'completed' THEN now() ELSE first_effect_at END,
+        due_at = CASE WHEN NOT :ended THEN now() END, ended_at = CASE WHEN :ended THEN now() END,
+        updated_at = now(), changed = DEFAULT
+    WHERE saga_id = :saga_id
+""")
+
+_NOTE = text("""
+    INSERT INTO timeline (id, saga_id, kind, started_at, finished_at, "by", reason)
+    VALUES (:id, :saga_id, :kind, :started_at, :finished_at, :by, :reason)
+""")
+
+
+def compensate(connection: Connection, definition: Saga[Any], saga_id: UUID, reason: str, by: str) -> None:
+    """Turn a saga back, also a completed one; of one that turned back before, only note who requested it again.
+
+    Raises `SagaNotFound`, and `TooOld` for a completed saga whose participants may have forgotten its steps.
+    """
+    row = _locked(connection, saga_id)
+    state = state_from_json(row["state"])
+    if not state.backward:
+        check_undoable(connection, saga_id)
+        _turn(connection, saga_id, turn_back(definition, state, reason))
+    _note(connection, timeline_entry(saga_id, "compensation_asked", by=by, reason=reason))
+
+
+def retry(connection: Connection, saga_id: UUID, reason: str, by: str) -> None:
+    """Have a waiting or stuck saga retried now, under another lease; raises `SagaNotFound`, `SagaEnded`."""
+    row = _locked(connection, saga_id)
+    state = state_from_json(row["state"])
+    if state.ended:
+        raise SagaEnded(f"saga {saga_id} is {row['status']}", saga_id=saga_id, saga_status=row["status"])
+    _turn(connection, saga_id, reset_retries(state))
+    _note(connection, timeline_entry(saga_id, "retry_asked", by=by, reason=reason))
+
+
+def _locked(connection: Connection, saga_id: UUID) -> Row:
+    row = connection.execute(_LOCK, {"saga_id": saga_id}).mappings().first()
+    if row is None:
+        raise SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)
+    return row
+
+
+def _turn(connection: Connection, saga_id: UUID, state: SagaState) -> None:
+    values = {"status": state.status, "retrying": state.retrying, "ended": state.ended}
+    connection.execute(_TURN, {"saga_id": saga_id, "state": as_json(state_to_json(state)), **values})
+    notify(connection, DUE)
+
+
+def _note(connection: Connection, entry: Mapping[str, Any]) -> None:
+    connection.execute(_NOTE, entry)

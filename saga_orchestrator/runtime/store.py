@@ -1,0 +1,171 @@
+"""What is written of sagas: accepting them, and checkpoints, which count only under the saga's lease.
+
+Each is one statement for all the sagas that it is about.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from saga_orchestrator.runtime.definition import Saga, SagaInstance
+from saga_orchestrator.runtime.engine import begin
+from saga_orchestrator.runtime.leases import DUE, Lease
+from saga_orchestrator.runtime.serialization import as_json, instance_to_row, state_to_json
+from shared.database.listen import notify
+from shared.database.prepared import prepared
+from shared.ids import new_id
+from shared.purging.retention import retention_of, too_old_sql
+
+Data = TypeVar("Data")
+ENDS = "saga_ended"  # the channel on which those who wait for a saga hear that it has ended
+
+
+class CheckpointKind(StrEnum):
+    """Why a saga's state is written."""
+
+    DECISION = "decision"  # to turn back, or to go for the pivot
+    END = "end"
+    RELEASE = "release"  # nobody has the saga until it is due again
+    PROGRESS = "progress"  # for people to see, and to renew the lease
+
+
+# A crash of the server may forget the other kinds: what they say can be found out again.
+DURABLE = frozenset({CheckpointKind.DECISION, CheckpointKind.END})
+KEEPS_LEASE = frozenset({CheckpointKind.DECISION, CheckpointKind.PROGRESS})
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saga as it is to be written; due again in `due_in` seconds, or never (None) since it has ended."""
+
+    kind: CheckpointKind
+    lease: Lease
+    due_in: float | None
+
+    @property
+    def saga_id(self) -> UUID:
+        """The saga's id."""
+        return self.lease.saga.saga_id
+
+
+_ACCEPT = prepared(f"""
+    WITH new AS (
+        SELECT * FROM json_to_recordset(CAST(:sagas AS json)) AS new (
+            saga_id uuid, data json, ids json, fault text, state json, note_id uuid
+        )
+    ),
+    accepted AS (
+        INSERT INTO sagas (saga_id, data, ids, fault, state, deadline_at)
+        SELECT saga_id, data, ids, fault, state, now() + :seconds * interval '1 second'
+        FROM new
+        WHERE NOT {too_old_sql("saga_id", ":kept_seconds")}
+        ON CONFLICT DO NOTHING
+        RETURNING saga_id
+    ),
+    noted AS (
+        INSERT INTO timeline (id, saga_id, kind, started_at, finished_at)
+        SELECT new.note_id, saga_id, 'accepted', now(), now() FROM accepted JOIN new USING (saga_id)
+        ON CONFLICT DO NOTHING
+    )
+    SELECT saga_id, pg_notify(:due, '') FROM accepted
+""")  # noqa: S608  (our own)
+
+# Each saga is written under its own lease; the ids of those that still had it are returned. Ids are given twice, since
+# PostgreSQL, which expects a hundred rows of JSON, would rather read the whole table than look them up. An entry of the
+# timeline that exists is updated: all attempts after the first ones share one (`active_saga.py`).
+_SAVE = prepared("""
+    WITH new AS (
+        SELECT * FROM json_to_recordset(CAST(:checkpoints AS json)) AS new (
+            saga_id uuid, fencing_token integer, owner text, keeps_lease boolean, state json, status text,
+            due_in float8, retrying boolean, failed_step text, first_effect_at timestamptz
+        )
+    ),
+    written AS (
+        UPDATE sagas SET state = new.state, status = new.status, updated_at = now(), changed = DEFAULT,
+            due_at = now() + new.due_in * interval '1 second',
+            executor_id = CASE WHEN new.keeps_lease THEN sagas.executor_id END,
+            retrying = new.retrying, failed_step = new.failed_step,
+            first_effect_at = coalesce(sagas.first_effect_at, new.first_effect_at),
+            ended_at = CASE WHEN new.due_in IS NULL THEN now() END
+        FROM new
+        WHERE sagas.saga_id = ANY (CAST(:saga_ids AS uuid[]))
+            AND sagas.saga_id = new.saga_id AND sagas.fencing_token = new.fencing_token AND sagas.owner = new.owner
+        RETURNING sagas.saga_id, sagas.ended_at
+    ),
+    noted AS (
+        INSERT INTO timeline (
+            id, saga_id, kind, step, direction, attempt, outcome, started_at, finished_at, detail, executor,
+            together, status_code, fault, answer
+        )
+        SELECT id, saga_id, kind, step, direction, attempt, outcome, started_at, finished_at, detail, executor,
+            together, status_code, fault, answer
+        FROM json_to_recordset(CAST(:entries AS json)) AS entry (
+            id uuid, saga_id uuid, kind text, step text, direction text, attempt integer, outcome text,
+            started_at timestamptz, finished_at timestamptz, detail text, executor text,
+            together integer, status_code integer, fault text, answer text
+        )
+        JOIN written USING (saga_id)
+        ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, outcome = excluded.outcome,
+            started_at = excluded.started_at, finished_at = excluded.finished_at, detail = excluded.detail,
+            executor = excluded.executor, together = excluded.together, status_code = excluded.status_code,
+            fault = excluded.fault, answer = excluded.answer
+    )
+    SELECT saga_id, CASE WHEN ended_at IS NOT NULL THEN pg_notify(:ends, saga_id::text) END
+    FROM written
+""")
+
+
+def new_instance(
+    definition: Saga[Data], saga_id: UUID, data: Data, ids: Mapping[str, UUID], fault: str | None = None
+) -> SagaInstance[Data]:
+    """A saga with an id for each step that names one: those in `ids`, and new ones."""
+    return SagaInstance(saga_id, data, {name: ids.get(name) or new_id() for name in definition.ids}, fault)
+
+
+def accept(
+    connection: Connection, definition: Saga[Data], sagas: Sequence[SagaInstance[Data]], forward_seconds: float
+) -> set[UUID]:
+    """Make these sagas durable and due at once; returns the ids of those that are new.
+
+    The others were accepted before, or are so old that they may have been purged.
+    """
+    state = state_to_json(begin(definition))
+    rows = [{**instance_to_row(definition, saga), "state": state, "note_id": new_id()} for saga in sagas]
+    rows.sort(key=lambda row: row["saga_id"])  # locked in one order
+    values = {"sagas": as_json(rows), "seconds": forward_seconds, "due": DUE}
+    return set(connection.scalars(_ACCEPT, {**values, "kept_seconds": retention_of(connection).sagas}))
+
+
+def save(connection: Connection, checkpoints: Sequence[Checkpoint]) -> set[UUID]:
+    """Write these sagas, each at most once among them; returns those whose lease was over, which are left alone."""
+    if DURABLE.isdisjoint(each.kind for each in checkpoints):
+        connection.execute(text("SET LOCAL synchronous_commit = off"))
+    rows = sorted((_row(each) for each in checkpoints), key=lambda row: row["saga_id"])  # locked in one order
+    entries = {entry["id"]: entry for each in checkpoints for entry in each.lease.entries}  # of each id, the latest
+    saga_ids = {each.saga_id for each in checkpoints}
+    values = {"saga_ids": list(saga_ids), "checkpoints": as_json(rows)}
+    written = connection.scalars(_SAVE, {**values, "entries": as_json([*entries.values()]), "ends": ENDS})
+    lost = saga_ids.difference(written)
+    if any(each.kind is CheckpointKind.RELEASE for each in checkpoints):
+        notify(connection, DUE)
+    return lost
+
+
+def _row(checkpoint: Checkpoint) -> dict[str, Any]:
+    lease = checkpoint.lease
+    return {
+        "saga_id": checkpoint.saga_id,
+        "fencing_token": lease.fencing_token,
+        "owner": lease.owner,
+        "keeps_lease": checkpoint.kind in KEEPS_LEASE,
+        "state": state_to_json(lease.state),
+        "status": lease.state.status,
+        "retrying": lease.state.retrying,
+        "failed_step": lease.state.failed_step,
+        "first_effect_at": lease.first_effect_at,
+        "due_in": checkpoint.due_in,
+    }
