@@ -1,15 +1,16 @@
 """What one has to know first of a saga that did not simply complete: what, where, why, and what is left over."""
 
-from collections import Counter
 from dataclasses import dataclass, replace
 
+from dashboard.attempts import failed_requests, marked
+from dashboard.compensations import compensations
+from dashboard.hindrance import Hindrance, hindrance, tried
 from dashboard.outcome import Outcome
 from dashboard.story import Moment, Story
-from dashboard.words import ACTIONS, LANES, State, counted, duration
+from dashboard.words import ACTIONS, LANES, State, duration
 
-MANY = 3  # requests without an answer; fewer are a moment's trouble, which the flow shows
-
-SILENT = 2000.0  # ms without an event; ten times what a service takes to react under load
+MANY = 3  # failed requests; fewer are a moment's trouble, which the flow shows
+Facts = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Banner:
     state: State
     is_loud: bool
     title: str
-    facts: list[tuple[str, str]]
+    facts: Facts
     jump: str  # the text of the link to where it happened; empty without
 
 
@@ -35,29 +36,34 @@ def banner(story: Story, outcome: Outcome) -> Banner | None:
 
 def _on_purpose(story: Story) -> str:
     """What was injected where, and how often; empty for nothing."""
-    times = Counter(
-        (name, moment.what) for moment in story.moments if moment.fault for name in moment.fault.split(", ")
-    )
+    suffered: dict[tuple[str, str], list[Moment]] = {}
+    for moment in story.moments:
+        for name in filter(None, moment.fault.split(", ")):
+            suffered.setdefault((name, moment.what), []).append(moment)
+    times = {where: marked(moments) for where, moments in suffered.items()}
     return ", ".join(
-        f"{name} at {what}{f', {count} times' if count > 1 else ''}" for (name, what), count in times.items()
+        f"{name} at {what}{f', {count} times' if count.number > 1 else ''}" for (name, what), count in times.items()
     )
 
 
 def _banner(story: Story, outcome: Outcome) -> Banner | None:
-    status = story.saga["status"]
+    status, held_up = story.saga["status"], hindrance(story)
     if status == "stuck":
-        return _stuck(story)
+        return _stuck(story, held_up)
     if story.turn is not None:
-        return _turned(story, outcome, story.turn)
-    if status == "completed":
-        return _late(story) if story.unanswered and story.unanswered_requests >= MANY else None
-    if story.unanswered and story.moments[-1].state is State.UNANSWERED:
-        return _waits(story)
-    return _silent(story) if story.moments and story.end - story.moments[-1].end > SILENT else None
+        turned = _turned(story, outcome, story.turn)
+        return turned if held_up is None else _held_up(story, turned, held_up)
+    if held_up is not None:
+        return _waits(story, held_up) if story.is_orchestrated else _silent(story, held_up)
+    is_late = status == "completed" and failed_requests(story.moments).number >= MANY
+    return _late(story) if is_late else None
 
 
 def first_trouble(story: Story) -> Moment | None:
     """Where the banner's link leads."""
+    held_up = hindrance(story)
+    if held_up is not None:
+        return held_up.first
     if story.turn is not None:
         return story.turn
     return next(iter(story.unanswered), None) or next((moment for moment in story.moments if moment.fault), None)
@@ -66,8 +72,9 @@ def first_trouble(story: Story) -> Moment | None:
 def _turned(story: Story, outcome: Outcome, turn: Moment) -> Banner:
     refused = turn.state is State.FAILED
     facts = [("Where", _where(story, turn)), ("Undone", _undone(story, turn)), ("Left over", outcome.left_over)]
-    if story.unanswered_requests:
-        facts.append(("Besides", f"{counted(story.unanswered_requests, 'request')} without an answer"))
+    failed = failed_requests(story.moments)
+    if failed.number:
+        facts.append(("Besides", f"{failed.of('request')} failed"))
     jump = "to the refusal" if refused else "to the decision"
     return Banner(State.FAILED if refused else State.UNDONE, refused, _title(story, turn), facts, jump)
 
@@ -105,16 +112,29 @@ def _where(story: Story, turn: Moment) -> str:
     return f"{'after it had completed' if _was_completed(story, turn) else 'while it ran'}, {at}"
 
 
+def _held_up(story: Story, turned: Banner, held_up: Hindrance) -> Banner:
+    """What fails now comes before why the saga turned back."""
+    now = [("Now", tried(held_up)), ("Turned back", turned.title)]
+    facts = [*filter(_says_something, now), *turned.facts]
+    what = "Compensating" if story.saga["status"] == "compensating" else "Asked to turn back"
+    return Banner(State.UNANSWERED, True, f"{what}, but {_named(held_up)}", facts, "to the first")
+
+
+def _named(held_up: Hindrance) -> str:
+    """As part of a sentence; the reason is in the title, since it is what one has to know."""
+    what = held_up.what.replace("No event", "no event", 1)
+    return f"{what}: {held_up.why}" if held_up.why else what
+
+
+def _says_something(fact: tuple[str, str]) -> bool:
+    return bool(fact[1])
+
+
 def _undone(story: Story, turn: Moment) -> str:
-    done = [
-        moment
-        for moment in story.moments
-        if moment.start >= turn.start and moment.state is State.UNDONE and moment.key[0] not in {None, "release_cart"}
-    ]
-    took = duration(story.end - turn.start)
+    made, took = compensations(story), duration(story.over - turn.end)
     if not story.has_ended:
-        return f"{counted(len(done), 'compensation')} so far, for {took} now"
-    return f"in {took}, {counted(len(done), 'compensation')}" if done else f"nothing had to be, {took}"
+        return f"{made.words or 'nothing'} so far, for {took} now"
+    return f"{made.words}, in {took}" if len(made) else f"nothing had to be, {took}"
 
 
 def _late(story: Story) -> Banner:
@@ -126,36 +146,42 @@ def _late(story: Story) -> Banner:
         ("For how long", duration(last.end - first.start)),
         ("Done", "once: every request carried the same key"),
     ]
-    title = f"Completed, after {story.unanswered_requests} requests without an answer"
+    title = f"Completed, after {failed_requests(story.moments).of('failed request')}"
     return Banner(State.UNANSWERED, True, title, facts, "to it")
 
 
-def _waits(story: Story) -> Banner:
-    lost = story.moments[-1]
+def _waits(story: Story, held_up: Hindrance) -> Banner:
     facts = [
-        ("Where", f"{lost.what} at {lost.lane}"),
-        ("Why", lost.detail),
-        ("So far", f"{counted(story.unanswered_requests, 'request')} without an answer"),
+        ("Where", held_up.what),
+        ("Why", held_up.why),
+        ("So far", f"{tried(held_up)}, {failed_requests(story.moments).of('request')} failed"),
         ("Next", "it is asked again by itself"),
     ]
-    return Banner(State.UNANSWERED, True, f"Waiting for {lost.lane}", facts, "to the first")
+    return Banner(State.UNANSWERED, True, f"Waiting for {held_up.service}", facts, "to the first")
 
 
-def _silent(story: Story) -> Banner:
-    last = story.moments[-1]
+def _silent(story: Story, held_up: Hindrance) -> Banner:
     facts = [
-        ("For", duration(story.end - last.end)),
-        ("Last", f"{last.what} by {last.who}, +{duration(last.end)}"),
-        ("Next", "whoever it is for will react, or the saga is turned back when its time is over"),
+        ("For", duration(story.end - held_up.first.end)),
+        ("Last", f"{held_up.first.what} by {held_up.first.who}, +{duration(held_up.first.end)}"),
+        ("Next", "it goes on with that event, or is turned back when its time is over"),
     ]
-    return Banner(State.UNANSWERED, False, "Nothing is heard of it", facts, "")
+    return Banner(State.UNANSWERED, False, held_up.what, facts, "to the last")
 
 
-def _stuck(story: Story) -> Banner:
-    last = next((moment for moment in reversed(story.moments) if moment.detail), None)
+def _stuck(story: Story, held_up: Hindrance | None) -> Banner:
+    """The cause is what fails now; why the saga turned back is told beside it."""
+    noted = next((moment for moment in reversed(story.moments) if moment.kind == "stuck"), None)
+    known = "" if noted is None else noted.detail
+    why = known or "not known" if held_up is None else f"{held_up.what}: {held_up.why}"
+    since = "" if held_up is None else duration(story.end - held_up.first.start)
+    turned = "" if story.turn is None else _title(story, story.turn)
     facts = [
-        ("Why", str(story.saga["error"] or (last and last.detail) or "nothing was heard of it")),
-        ("For how long", duration(story.end)),
+        ("Why", why),
+        ("For how long", since),
+        ("So far", "" if held_up is None else tried(held_up)),
+        ("Turned back", turned),
         ("Next", "mend the cause, then have it tried again; it also goes on by itself"),
     ]
-    return Banner(State.FAILED, True, "Stuck: it wants a person to look", facts, "to the first" if last else "")
+    title = "Stuck: it wants a person to look"
+    return Banner(State.FAILED, True, title, [*filter(_says_something, facts)], "to the first" if held_up else "")

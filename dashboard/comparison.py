@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from dashboard.attempts import requests
+from dashboard.compensations import compensations
 from dashboard.story import WINDOW, Story
-from dashboard.words import State, duration
+from dashboard.words import duration
 
 FREEZE = ("read_cart", "action")
 
@@ -20,9 +22,9 @@ class Difference:
 def differences(stories: Sequence[Story]) -> list[Difference]:
     """What the same checkout took in each style, so far."""
     return [
-        _difference("From start to end", stories, lambda story: story.end, duration),
+        _difference("From start to end", stories, lambda story: story.took, duration),
         _difference("Books open", stories, lambda story: story.books_open, duration),
-        _difference("HTTP calls of the saga", stories, lambda story: story.requests, _whole),
+        _difference("HTTP calls of the saga", stories, _requests, _whole),
         _difference("Messages", stories, _messages, _whole),
         _difference("Commits of the participants", stories, _commits, _whole),
         _difference("Compensations", stories, _compensations, _whole),
@@ -39,6 +41,10 @@ def _difference(
 
 def _whole(value: float) -> str:
     return f"{value:.0f}"
+
+
+def _requests(story: Story) -> float:
+    return float(requests(story.moments).number)
 
 
 def _messages(story: Story) -> float:
@@ -60,5 +66,4 @@ def _commits(story: Story) -> float:
 
 
 def _compensations(story: Story) -> float:
-    undone = (moment for moment in story.moments if moment.state is State.UNDONE)
-    return float(sum(moment.key[0] not in {None, "release_cart"} for moment in undone))
+    return float(len(compensations(story)))

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dashboard.attempts import attempts
 from dashboard.story import Moment, Story
-from dashboard.words import PIVOT, SERVICES, WORDS, State, duration, step_name
+from dashboard.words import PIVOT, SERVICES, WORDS, State, counted, duration, step_name
 
 DRAWN = 60  # events; half of them from the beginning and half from the end, when there are more
 LONG_WAIT = 400.0  # ms; a stretch in which somebody would ask what it waits for
@@ -88,9 +89,8 @@ def _last_state(out: list[Moment]) -> State:
 
 
 def _note(tries: list[Moment]) -> str:
-    lost = sum(moment.state is State.UNANSWERED for moment in tries)
-    if lost:
-        return f"{len(tries)} tries, {lost} without an answer"
+    if any(moment.state is State.UNANSWERED for moment in tries):
+        return counted(attempts(tries), "attempt")
     return duration(tries[-1].end - tries[-1].start) if tries else ""
 
 
@@ -100,11 +100,11 @@ class Message:
 
     y: int
     x: float
-    to_x: float | None  # None: nobody reacts (yet)
+    to_x: float | None  # None: no event follows (yet)
     state: State
     label: str
     at: str
-    waited: str  # how long it was not heard, if that was long
+    waited: str  # how long it was until the event that follows, if that was long
     by: str
     is_end: bool
 
@@ -138,19 +138,29 @@ def sequence(story: Story) -> Sequence:
     for number, moment in enumerate(drawn):
         if len(drawn) < len(events) and number == DRAWN // 2:
             gap_y, y = y, y + ROW
-        message = _message(moment, reactions.get(moment.entry["event_id"]), places, y)
+        message = _message(moment, reactions.get(moment.entry["event_id"]), places, y, has_ended=story.has_ended)
         messages.append(message)
         y += ROW + (WAIT_ROW if message.waited else 0) + (END_ROW if message.to_x is None else 0)
     y = y if story.turn else max(y, WELL)
     return Sequence(places, messages, y - 14, len(events) - len(drawn), gap_y)
 
 
-def _message(moment: Moment, reaction: Moment | None, places: Mapping[str, float], y: int) -> Message:
+def _message(
+    moment: Moment, reaction: Moment | None, places: Mapping[str, float], y: int, *, has_ended: bool
+) -> Message:
     event, at, x = moment.what, f"+{duration(moment.start)}", places[moment.lane]
     if reaction is None:
         ending = {"checkout.failed": " · undone, the cart is open again", "checkout.completed": " · completed"}
-        at += ending.get(event, " · nobody has reacted yet")
+        at += ending.get(event) or _awaited(moment, has_ended=has_ended)
         return Message(y + 10, x, None, moment.state, event, at, "", "", event in ending)
     waited = reaction.start - moment.start
     long = duration(waited) if waited > LONG_WAIT else ""
     return Message(y, x, places[reaction.lane], moment.state, event, at, long, reaction.lane, is_end=False)
+
+
+def _awaited(moment: Moment, *, has_ended: bool) -> str:
+    """What is known of the event that is to follow: not why it has not come."""
+    who = moment.entry.get("handled_by")
+    if has_ended or who is None:
+        return " · no event followed" if has_ended else ""
+    return f" · no event from {who} yet"

@@ -1,11 +1,12 @@
-"""Every request or event in words; equal requests without an answer are one row that opens."""
+"""Every request or event in words; failed requests for the same are one row that opens."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dashboard.attempts import first_attempt, requests
 from dashboard.story import Moment, Story
-from dashboard.words import State, counted, duration
+from dashboard.words import State, duration
 
 SAID_APART = frozenset({"request", "response"})
 FOLDED_FROM = 3  # equal requests in a row; two are read as quickly as one that says "two"
@@ -37,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Run:
-    """Equal requests without an answer, one after the other."""
+    """Failed requests for the same, one after the other."""
 
     lines: list[Line]
     took: str
@@ -79,14 +80,14 @@ def _folded(run: list[Moment], lines: list[Line]) -> Run:
     reasons: dict[str, int] = {}
     for moment in run:
         reason = moment.detail.partition(": ")[2] or moment.detail
-        reasons[reason] = reasons.get(reason, 0) + moment.tries
+        reasons[reason] = reasons.get(reason, 0) + 1
     last = run[-1].entry["attempt"]
-    requests = sum(moment.tries for moment in run)
+    latest = ["of later attempts the latest is kept"] if run[-1].tries > 1 else []
     return Run(
         lines,
         took=duration(run[-1].end - run[0].start),
-        note=f"{counted(requests, 'request')}, attempts {_first(run[0])} to {last}",
-        detail=", ".join(f"{number} × {reason}" for reason, number in reasons.items()),  # noqa: RUF001
+        note=f"{requests(run).of('request')}, attempts {first_attempt(run[0])} to {last}",
+        detail=", ".join([*(f"{number} × {reason}" for reason, number in reasons.items()), *latest]),  # noqa: RUF001
         is_first_trouble=any(line.is_first_trouble for line in lines),
     )
 
@@ -107,14 +108,11 @@ def _line(moment: Moment, *, is_first_trouble: bool) -> Line:
     )
 
 
-def _first(moment: Moment) -> int:
-    """The number of the first request that an attempt stands for."""
-    return int(moment.entry["attempt"]) - moment.tries + 1
-
-
 def _numbers(moment: Moment) -> str:
     last = moment.entry["attempt"]
-    return f"attempt {last}" if moment.tries == 1 else f"attempts {_first(moment)} to {last}"
+    if moment.tries == 1:
+        return f"attempt {last}"
+    return f"attempts {first_attempt(moment)} to {last}, of which this is the latest"
 
 
 def _said(moment: Moment) -> Iterator[Said]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dashboard.attempts import Count, requests
 from dashboard.banner import banner, first_trouble
 from dashboard.books import LOOK_SECONDS, BooksView
 from dashboard.choices import Choices
@@ -142,11 +143,11 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
 
 def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
     """Name and value of what one asks for first."""
-    messages = sum(moment.kind == "event" for moment in story.moments)
-    made = ("HTTP calls", story.requests) if story.is_orchestrated else ("Messages", messages)
+    messages = Count(sum(moment.kind == "event" for moment in story.moments))
+    made = ("HTTP calls", requests(story.moments)) if story.is_orchestrated else ("Messages", messages)
     currency = next((row["currency"] for rows in (reading.orders, reading.payments) for row in rows or ()), "")
     return [
-        ("Took" if story.has_ended else "Has taken", duration(story.end)),
+        ("Took" if story.has_ended else "Has taken", duration(story.took)),
         ("Books open", duration(story.books_open)),
         (made[0], str(made[1])),
         ("Total", "not known" if story.saga["total"] is None else money(story.saga["total"], currency)),

@@ -1,12 +1,13 @@
 """A saga and its timeline, as the APIs tell them, made into moments on one scale of time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from dashboard.words import State, service_of, step_name
+from dashboard.attempts import with_tries
+from dashboard.words import OUTCOMES, State, service_of, step_name
 from shared.saga.states import ENDED
 
 Json = Mapping[str, Any]
@@ -34,7 +35,7 @@ class Moment:
     what: str  # in words, or the event's type
     entry: Json
     taken: float | None = None  # when the event that it follows from was taken out of the queue
-    tries: int = 1  # of an attempt, the requests that it stands for: after many in a row, the orchestrator keeps one
+    tries: int = 1  # of an entry about requests, the attempts that it stands for (`attempts.py`)
 
     @property
     def kind(self) -> str:
@@ -56,6 +57,12 @@ class Moment:
     def fault(self) -> str:
         """What was done to it on purpose; empty for nothing."""
         return str(self.entry.get("fault") or "")
+
+    @property
+    def word(self) -> str:
+        """How it stands; of a request that failed, whether there was an answer."""
+        status = self.entry.get("status_code")
+        return f"HTTP {status}" if self.state is State.UNANSWERED and status else OUTCOMES[self.state]
 
     @property
     def detail(self) -> str:
@@ -85,8 +92,18 @@ class Story:
     @cached_property
     def end(self) -> float:
         """The end of the scale, in milliseconds: of its last moment, or now while it runs."""
-        last = max((moment.end for moment in self.moments), default=0.0)
-        return last if self.has_ended else max(last, self.now)
+        return max([self.over, *(moment.end for moment in self.moments)])
+
+    @cached_property
+    def over(self) -> float:
+        """When the saga ended, as its service says, or now; entries may come later, and change nothing of it."""
+        ended_at = self.saga["ended_at"] if self.has_ended else None
+        return self.now if ended_at is None else _since(self.began, datetime.fromisoformat(ended_at))
+
+    @property
+    def took(self) -> float:
+        """From its creation to its end or until now, as the list of sagas has it."""
+        return max(0.0, self.over - _since(self.began, datetime.fromisoformat(self.saga["created_at"])))
 
     @cached_property
     def turn(self) -> Moment | None:
@@ -100,19 +117,8 @@ class Story:
 
     @cached_property
     def unanswered(self) -> tuple[Moment, ...]:
-        """The attempts that had no answer, each of which may stand for several requests."""
+        """The attempts that failed or had no answer, each of which may stand for several requests."""
         return tuple(moment for moment in self.moments if moment.state is State.UNANSWERED)
-
-    @property
-    def unanswered_requests(self) -> int:
-        """How many requests had no answer: those of an attempt that has one are all but the last."""
-        lost = State.UNANSWERED
-        return sum(each.tries - (each.state is not lost) for each in self.moments if each.kind == "attempt")
-
-    @property
-    def requests(self) -> int:
-        """How many requests were made."""
-        return sum(moment.tries for moment in self.moments if moment.kind == "attempt")
 
     @property
     def books_open(self) -> float:
@@ -128,9 +134,9 @@ class Story:
             return ()
         done = next((each for each in self.moments if _completes(each)), None)
         if done is None:
-            return ((first.end, self.end),)
+            return ((first.end, self.over),)
         again = next((each for each in self.moments if each.start > done.start and _begins_undoing(each)), None)
-        return ((first.end, done.end), *([] if again is None else [(again.start, self.end)]))
+        return ((first.end, done.end), *([] if again is None else [(again.start, self.over)]))
 
 
 def _took(moment: Moment) -> bool:
@@ -150,24 +156,7 @@ def story_of(saga: Json, timeline: Sequence[Json], now: datetime) -> Story:
     began = datetime.fromisoformat(timeline[0]["started_at"] if timeline else saga["created_at"])
     types = {entry.get("event_id"): entry.get("event") for entry in timeline}
     moments = tuple(_moment(entry, began, cancelled=types.get(entry.get("cause")) == CANCEL) for entry in timeline)
-    return Story(saga, _with_tries(moments), began, max(0.0, _since(began, now)))
-
-
-def _with_tries(moments: Sequence[Moment]) -> tuple[Moment, ...]:
-    """The same with how many requests each attempt stands for: those since the number that was listed before it.
-
-    It is one where the number has not grown: an attempt may make several requests, and each of them is listed.
-    """
-    found: list[Moment] = []
-    last: dict[tuple[str | None, str | None], int] = {}
-    for moment in moments:
-        if moment.kind != "attempt":
-            found.append(moment)
-            continue
-        number = int(moment.entry["attempt"])
-        found.append(replace(moment, tries=max(1, number - last.get(moment.key, number - 1))))
-        last[moment.key] = number
-    return tuple(found)
+    return Story(saga, with_tries(moments), began, max(0.0, _since(began, now)))
 
 
 def _moment(entry: Json, began: datetime, *, cancelled: bool) -> Moment:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from dashboard.attempts import first_attempt
 from dashboard.scale import Scale
 from dashboard.story import Moment, Story
 from dashboard.thinning import thinned
-from dashboard.words import LANES, SERVICES, WORDS, State, duration
+from dashboard.words import LANES, SERVICES, State, duration
 
 LONG_ENOUGH = 5.0  # ms; a shorter wait between two attempts is work, no wait
 LABELLED = 14.0  # percent; a narrower stretch has no room for its duration
@@ -15,7 +16,7 @@ TOP, BOOKS, LANE = 24, 34, 40  # px: the axis, the lane of the books, each servi
 FOOT = 26  # px, for the label of the turning point
 LEGEND = {
     State.DONE: "done",
-    State.UNANSWERED: "no answer",
+    State.UNANSWERED: "failed",
     State.FAILED: "refused",
     State.UNDONE: "undoing",
     State.RUNNING: "running",
@@ -100,11 +101,17 @@ def _attempts(story: Story) -> Iterator[Span]:
     attempts = [moment for moment in story.moments if moment.kind == "attempt"]
     for before, moment in pairwise(attempts):
         if before.key == moment.key and moment.start - before.end > LONG_ENOUGH:
-            wait = f"waits {duration(moment.start - before.end)} before it asks again"
-            yield Span(moment.lane, before.end, moment.start, None, wait)
+            yield Span(moment.lane, before.end, moment.start, None, _wait(before, moment))
     for moment in attempts:
-        label = f"{moment.what}, attempt {moment.entry['attempt']}: {WORDS[moment.state]}{_purpose(moment)}"
+        label = f"{moment.what}, attempt {moment.entry['attempt']}: {moment.word}{_purpose(moment)}"
         yield Span(moment.lane, moment.start, moment.end, moment.state, label)
+
+
+def _wait(before: Moment, moment: Moment) -> str:
+    if moment.tries == 1:
+        return f"waits {duration(moment.start - before.end)} before it asks again"
+    until = duration(moment.start - before.end)
+    return f"{until} with attempts {first_attempt(moment)} and later, of which the latest is kept"
 
 
 def _events(story: Story) -> Iterator[Span]:

@@ -32,12 +32,13 @@ ICONS = {
 WORDS = {
     State.DONE: "done",
     State.RUNNING: "running",
-    State.UNANSWERED: "no answer",
+    State.UNANSWERED: "failed",
     State.FAILED: "refused",
     State.UNDONE: "undone",
     State.IDLE: "not reached",
     State.SKIPPED: "nothing to undo",
 }
+OUTCOMES = {**WORDS, State.UNANSWERED: "no answer"}  # of one request
 OF_STATUS = {
     "pending": State.IDLE,
     "running": State.RUNNING,

@@ -12,6 +12,7 @@ from shared.saga.timeline import with_undone
 from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 
 _REFUSALS = frozenset(step.fails for step in CHECKOUT.steps)  # faults that these name are of the step's action
+_HANDLERS = {reaction.fact: reaction.by for reaction in CHECKOUT.reactions if reaction.then}
 About = tuple[str | None, str | None, str | None]  # step, direction, outcome
 
 
@@ -46,6 +47,7 @@ def _event_out(row: Row, cause: Row | None, known: Collection[str]) -> TimelineE
         cause=row["cause"],
         received_at=row["received_at"],
         taken_at=row["taken_at"],
+        handled_by=_HANDLERS.get(entry.payload),
         fault=None if direction == "compensation" and entry.payload in _REFUSALS else row["injected"],
         by=getattr(payload, "by", None),
         reason=getattr(payload, "reason", None),

@@ -177,7 +177,8 @@ class TimelineEntryOut(View):
     and which event it follows from. Other kinds concern the saga as a whole; `by` is who asked for them, `reason` why.
 
     Of an event, `taken_at` is when its publisher took the one that it follows from out of its queue: until then that
-    one waited, since then it was worked on.
+    one waited, since then it was worked on. `handled_by` is the service that publishes an event because of it; null
+    where none does.
 
     `service` is the one that was asked or that published. Of a request, `together` is the number of sagas that were in
     it, `status_code` that of the answer (null: none came) and `fault` what the service did on purpose, as its answer
@@ -202,6 +203,7 @@ class TimelineEntryOut(View):
     cause: UUID | None = None
     received_at: Time | None = None
     taken_at: Time | None = None
+    handled_by: str | None = None
     by: str | None = None
     reason: str | None = None
     together: int | None = None

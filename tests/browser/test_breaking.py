@@ -91,6 +91,6 @@ def test_a_paused_consumer_is_waited_for_until_it_is_switched_off(shop: Shop, vi
     shop.until_status(saga, "running")
     waiting = one.open(f"/sagas/{STYLES[1]}/{saga}")
     stand(waiting, "running")
-    expect(waiting.get_by_text("Nothing is heard of it")).to_be_visible()
+    expect(waiting.get_by_role("heading", name="No event from pagos yet")).to_be_visible()
     switch_off(page, fault)
     stand(waiting, "completed")

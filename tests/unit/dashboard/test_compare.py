@@ -73,7 +73,7 @@ def test_both_are_drawn_on_one_scale_and_told_in_numbers() -> None:
     orchestrated, choreographed = scales
     assert orchestrated == choreographed != []
     said = Text(page).text
-    counts = r"HTTP calls of the saga \d+ 0 Messages 0 \d+ Commits of the participants 7 5 Compensations 3 1"
+    counts = r"HTTP calls of the saga \d+ 0 Messages 0 \d+ Commits of the participants 7 5 Compensations 4 2"
     assert re.search(counts, said)
 
 

@@ -194,7 +194,7 @@ def test_a_redrive_says_what_it_moved_and_what_failed_again() -> None:
 def test_the_number_of_errors_is_told_and_a_link_jumps_to_the_first() -> None:
     """jaegertracing/jaeger#836."""
     page = page_of(load("orchestrated-retried"))
-    assert re.search(r"after \d+ requests without an answer", said(page))
+    assert re.search(r"after \d+ failed requests", said(page))
     marks = order_of(page, 'href="#trouble"', 'id="trouble"')
     assert marks[0] < marks[1]
     assert page.count('id="trouble"') == 1

@@ -76,7 +76,7 @@ def test_a_declined_payment_says_what_where_why_and_what_is_left_over() -> None:
     said = text_of("orchestrated-declined")
     assert "Take payment was refused: HTTP 402: the card's issuer declined it" in said
     assert "Where Take payment at pagos" in said
-    assert "3 compensations" in said
+    assert "Undone Release stock, Reopen cart; nothing to undo: Cancel order, Refund, in 4" in said
     assert "Left over nothing: order, money, stock and cart were read" in said
 
 
@@ -94,14 +94,14 @@ def test_attempts_without_an_answer_are_one_row_that_opens_and_none_is_lost() ->
 
 
 def test_what_took_many_attempts_says_so_though_it_completed() -> None:
-    assert re.search(r"Completed, after \d+ requests without an answer", text_of("orchestrated-retried"))
+    assert re.search(r"Completed, after \d+ failed requests", text_of("orchestrated-retried"))
 
 
 def test_a_saga_that_waits_says_for_whom_and_that_it_goes_on() -> None:
     said = text_of("choreographed-waiting")
-    assert "Nothing is heard of it For" in said
+    assert "No event from pagos yet For" in said
     assert "Last inventory.reserved by inventario" in said
-    assert "nobody has reacted yet" in said
+    assert "+28 ms · no event from pagos yet" in said
 
 
 def test_what_a_service_did_not_say_is_not_known_and_nothing_is_made_up() -> None:
@@ -175,16 +175,46 @@ def waiting(tries: int, outcome: str = "unknown") -> dict[str, Any]:
 
 def test_requests_that_share_an_entry_are_all_counted() -> None:
     few, many = text_of_told(waiting(10)), text_of_told(waiting(47))
-    calls = [int(re.findall(r"HTTP calls (\d+)", said)[0]) for said in (few, many)]
+    calls = [int(re.findall(r"HTTP calls (?:at least )?(\d+)", said)[0]) for said in (few, many)]
     assert calls[1] - calls[0] == 37
-    assert "Besides 10 requests without an answer" in few
-    assert "Besides 47 requests without an answer" in many
-    assert "47 requests, attempts 1 to 47 47 × no answer in time" in many  # noqa: RUF001
+    assert "Besides 10 requests failed" in few
+    assert "Besides at least 47 requests failed" in many
+    assert "HTTP calls at least" in many
+    assert "at least 47 requests, attempts 1 to 47 11 × no answer in time, of later attempts the latest is kept" in many  # noqa: RUF001
+    assert "attempts 11 to 47, of which this is the latest" in many
+
+
+def test_attempts_are_counted_as_the_api_counts_them_wherever_a_page_does() -> None:
+    """An attempt is up to a few requests, each of which is listed: 30 entries here, of 10 attempts."""
+    told = waiting(47)
+    items = told["timeline"]["items"]
+    listed = [each for each in items if each["outcome"] == "unknown" and each["attempt"] <= 10]
+    start = items.index(listed[0])
+    told["timeline"]["items"] = [
+        *items[:start],
+        *(each for each in listed for _ in range(3)),
+        *items[start + len(listed) :],
+    ]
+    said = text_of_told(told)
+    assert "failed · 47 attempts" in said
+    assert "Besides at least 67 requests failed" in said
+
+
+@pytest.mark.parametrize(("status", "words"), [(503, "HTTP 503"), (None, "no answer")])
+def test_a_request_that_was_answered_with_an_error_is_not_called_unanswered(status: int | None, words: str) -> None:
+    told = waiting(4)
+    failed = [each for each in told["timeline"]["items"] if each["outcome"] == "unknown"]
+    for each in failed:
+        each["status_code"] = status
+    said = text_of_told(told)
+    assert f"attempt 4: {words}" in said
+    assert "failed · 4 attempts" in said
+    assert ("attempt 4: no answer" in said) == (status is None)
 
 
 def test_a_refusal_after_many_requests_without_an_answer_hides_none_of_them() -> None:
     said = text_of_told(waiting(47, "refused"))
-    assert "Besides 46 requests without an answer" in said
+    assert "Besides at least 46 requests failed" in said
     assert "attempts 11 to 47" in said
 
 
@@ -322,3 +352,76 @@ def test_the_line_of_the_turn_stands_where_the_refusal_was_known() -> None:
     assert story.turn is not None
     place = round(100 * story.turn.end / story.end, 3)
     assert f'<g class="turn"><line x1="{place}%"' in page_of(told)
+
+
+def compensating(status: str) -> dict[str, Any]:
+    """A declined saga whose stock cannot be released, tried 48 times."""
+    told = load("orchestrated-declined")
+    items = told["timeline"]["items"]
+    [released] = [each for each in items if each["step"] == "reserve_inventory" and each["direction"] == "compensation"]
+    failed = {**released, "outcome": "unknown", "detail": "inventario: HTTP 500: no release", "status_code": 500}
+    last = [{**failed, "attempt": number} for number in (*range(1, 11), 48)]
+    told["timeline"]["items"] = [*items[: items.index(released)], *last]
+    told["saga"] |= {"status": status, "ended_at": None}
+    return told
+
+
+def test_the_cause_of_a_stuck_saga_is_what_its_latest_failing_command_says() -> None:
+    said = text_of_told(noted(compensating("stuck"), kind="stuck", detail="reserve_inventory: HTTP 500: no release"))
+    assert "Why Release stock fails at inventario: HTTP 500: no release For how long" in said
+    assert "So far 48 attempts" in said
+    assert "Turned back Take payment was refused: HTTP 402: the card's issuer declined it" in said
+
+
+def test_while_a_compensation_fails_the_headline_says_so_and_not_why_the_saga_turned_back() -> None:
+    said = text_of_told(compensating("compensating"))
+    assert "Compensating, but Release stock fails at inventario: HTTP 500: no release Now 48 attempts" in said
+    assert "Turned back Take payment was refused: HTTP 402: the card's issuer declined it" in said
+
+
+def failing_event(name: str = "choreographed-waited-declined") -> dict[str, Any]:
+    """A saga whose payment was refused, and whose stock has not been released yet."""
+    told = load(name)
+    items = told["timeline"]["items"]
+    last = next(at for at, each in enumerate(items) if each["event"] == "payment.failed")
+    told["timeline"]["items"] = items[: last + 1]
+    told["saga"] |= {"status": "compensating", "ended_at": None}
+    return told
+
+
+def test_of_an_event_that_has_not_come_it_is_said_whose_it_is_and_not_that_nobody_reacted() -> None:
+    said = text_of_told(failing_event())
+    assert "Compensating, but no event from inventario yet: the latest is payment.failed" in said
+    assert "no event from inventario yet Undone" not in said
+    assert "Undone nothing so far" in said
+    for untrue in ("unheard", "nobody has reacted", "Nothing is heard"):
+        assert untrue not in said
+
+
+def test_a_stuck_choreographed_saga_says_whose_event_it_waits_for() -> None:
+    told = failing_event()
+    told["saga"] |= {"status": "stuck"}
+    noted(told, kind="stuck", by="watchdog", detail="nothing has happened for 120 s")
+    assert "Why No event from inventario yet: the latest is payment.failed" in text_of_told(told)
+
+
+def test_of_an_ended_saga_no_event_is_awaited_any_more() -> None:
+    told = failing_event()
+    told["saga"] |= {"status": "compensated", "ended_at": load("choreographed-waited-declined")["saga"]["ended_at"]}
+    said = text_of_told(told)
+    assert "no event followed" in said
+    assert "yet" not in said.partition("What became of it")[0]
+
+
+def test_what_comes_after_the_end_of_a_saga_changes_none_of_its_times_and_counts() -> None:
+    told, later = load("choreographed-declined"), load("choreographed-declined")
+    items = later["timeline"]["items"]
+    late = {"occurred": datetime.fromisoformat(items[-1]["started_at"]) + timedelta(minutes=2)}
+    released = next(each for each in items if each["event"] == "inventory.released")
+    for number, each in enumerate((released, items[-1])):
+        at = (late["occurred"] + timedelta(seconds=number)).isoformat()
+        ids = {"event_id": f"late {number}", "cause": items[0]["event_id"]}
+        items.append({**each, **ids, "started_at": at, "finished_at": at})
+    before, after = (text_of_told(each) for each in (told, later))
+    for fact in (r"Took [^B]+Books open [\d.]+ m?s", r"Undone .*? in \d+ ms"):
+        assert re.findall(fact, before) == re.findall(fact, after) != []
