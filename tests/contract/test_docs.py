@@ -69,3 +69,19 @@ def test_the_functions_that_the_walkthrough_names_exist() -> None:
     assert len(functions) >= 6
     for file, name in functions:
         assert re.search(rf"^\s*(def|class) {name}\b", (ROOT / file).read_text(), re.MULTILINE), f"{file}: {name}"
+
+
+def test_the_classes_that_the_glossary_explains_exist() -> None:
+    section = (ROOT / "docs/glossary.md").read_text().split("## In the code")[1].split("\n## ")[0]
+    named = {
+        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    code = "".join(path.read_text() for service in ROOT.glob("*/__init__.py") for path in service.parent.rglob("*.py"))
+    assert len(named) > 10
+    assert {name for name in named if not re.search(rf"^class {name}\b", code, re.MULTILINE)} == set()
+
+
+def test_every_source_that_the_glossary_names_is_listed_and_the_other_way_round() -> None:
+    terms, listed = (ROOT / "docs/glossary.md").read_text().split("\n## Sources\n")
+    named = set(re.findall(r"\[([A-Z]\w*(?: \d+)?|12F)\]", terms))
+    assert named == set(re.findall(r"^\* \[(.+?)\]", listed, re.MULTILINE))
