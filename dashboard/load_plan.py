@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 MOST_RATE = 50  # checkouts a second: lively to look at, and a fraction of what a laptop's stack can take
 SPREAD = 17  # products; a prime number, so that no style, and no share of declines, meets the same ones each time
@@ -25,13 +24,13 @@ class LoadPlan:
 
     @classmethod
     def of(cls, form: Mapping[str, str]) -> "LoadPlan":
-        """What a form says; what it leaves out is as above. Raises `ValueError`, saying what makes no sense."""
+        """The plan that a form describes completely. Raises `ValueError`, naming what is missing or makes no sense."""
         numbers = {
-            "rate": _whole(form, "rate", cls.rate, 1, MOST_RATE),
-            "choreographed": _whole(form, "choreographed", cls.choreographed, 0, 100),
-            "declined": _whole(form, "declined", cls.declined, 0, 100),
+            "rate": _whole(form, "rate", 1, MOST_RATE),
+            "choreographed": _whole(form, "choreographed", 0, 100),
+            "declined": _whole(form, "declined", 0, 100),
         }
-        method, products = form.get("method", cls.method), form.get("products", cls.products)
+        method, products = form.get("method", ""), form.get("products", "")
         if method not in PAYING or products not in PRODUCTS:
             raise ValueError("There is no such way to pay, or choice of products.")
         return cls(**numbers, method=method, products=products)
@@ -74,9 +73,9 @@ def _is_due(number: int, percent: int) -> bool:
     return (number + 1) * percent // 100 > number * percent // 100
 
 
-def _whole(form: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
-    text = str(form.get(name, default)).strip()
-    number = int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else None
+def _whole(form: Mapping[str, str], name: str, least: int, most: int) -> int:
+    text = form.get(name, "").strip()
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS else None
     if number is None or not least <= number <= most:
         raise ValueError(f"{name.capitalize()} is a whole number from {least} to {most}.")
     return number

@@ -50,7 +50,7 @@ def load() -> Response:
 
 @routes.post("/load")
 def act() -> Answer:
-    """Start it, change it, or stop it, as the form's button says."""
+    """Start it, change it, or stop it, as the form's button says; 422 for what is none of them."""
     stops = request.form.get("do") == "stop"
     try:
         services().require_operator(token())
@@ -67,6 +67,8 @@ def _run() -> Answer:
     """Start it or change it; the page again when it makes no sense or a service refuses, with why."""
     shop, driver = _load()
     try:
+        if request.form.get("do") != "run":
+            raise ValueError("The form says whether the load is to run or to stop; nothing was changed.")
         plan = LoadPlan.of(request.form)
         with _preparing:
             driver.run(plan, shop.prepare(plan, token()))

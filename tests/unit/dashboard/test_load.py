@@ -60,6 +60,7 @@ def test_a_share_is_what_was_asked_for(percent: int) -> None:
         {"rate": "1" * 5000},
         {"rate": "many"},
         {"rate": "²"},
+        {"rate": "１"},  # noqa: RUF001  (a digit of another script is meant)
         {"rate": ""},
         {"declined": "-1"},
         {"declined": "101"},
@@ -308,6 +309,30 @@ def test_what_makes_no_sense_or_cannot_be_bought_is_refused_with_its_reason(
     answer = viewer.post("/load", data=FORM)
     assert (answer.status_code, "inventario: sku &lt;i&gt;taken" in answer.text) == (409, True)
     assert "not begun" in said(viewer)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"data": {"do": "bogus"}},
+        {"data": {**FORM, "do": "bogus"}},
+        {"data": {"do": "run"}},
+        {"data": {name: value for name, value in FORM.items() if name != "declined"}},
+        {"data": {name: value for name, value in FORM.items() if name != "do"}},
+        {"json": FORM},
+        {"data": b"junk", "content_type": "multipart/form-data; boundary=x"},
+        {"data": b"\xff\x00junk", "content_type": "application/x-www-form-urlencoded"},
+    ],
+)
+def test_a_request_that_is_not_the_whole_form_starts_and_changes_nothing(
+    viewer: FlaskClient, services: Services, body: dict[str, Any]
+) -> None:
+    assert viewer.post("/load", **body).status_code == 422
+    assert "not begun" in said(viewer)
+    viewer.post("/load", data={**FORM, "rate": "1"})
+    assert viewer.post("/load", **body).status_code == 422
+    assert "1 a second, 50 % choreographed, 20 % declined" in said(viewer)
 
 
 def test_it_can_be_stopped_when_it_has_broken_what_would_tell_operators(
