@@ -9,6 +9,7 @@ from carrito.carts import Cart, FrozenCart
 from carrito.domain import CartStatus, CheckoutRequest, OrderRequest, OrderStatus, total_minor
 from shared.database.connections import Row
 from shared.http.schemas import (
+    STORABLE,
     Address,
     Amount,
     Body,
@@ -16,7 +17,6 @@ from shared.http.schemas import (
     PaymentMethod,
     ProductId,
     Quantity,
-    Text,
     Time,
     UserId,
     View,
@@ -63,7 +63,7 @@ class CheckoutRequestIn(Body):
 class BeginCheckoutIn(CheckoutRequestIn):
     """For the services that run sagas; `traceparent` is for when the header is not this checkout's own."""
 
-    traceparent: Annotated[Text, Field(max_length=55)] | None = None
+    traceparent: Annotated[str, Field(max_length=55), STORABLE] | None = None
 
 
 class CheckoutIn(CheckoutRequestIn):

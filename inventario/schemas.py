@@ -1,5 +1,6 @@
 """Request and response bodies of inventario."""
 
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
@@ -9,14 +10,14 @@ from inventario.stock_store import Lines
 from shared.database.connections import Row
 from shared.http.schemas import (
     MAX_PRODUCT_ID,
+    STORABLE,
     Amount,
     Body,
     Money,
-    Name,
+    OneLine,
     ProductId,
     Quantity,
     Stock,
-    Text,
     Time,
     View,
 )
@@ -26,12 +27,12 @@ from shared.money import to_decimal
 class ProductIn(Body):
     """A new product."""
 
-    name: Name = Field(examples=["Tea"])
-    description: Text = Field(default="", max_length=2000)
+    name: OneLine = Field(examples=["Tea"])
+    description: Annotated[str, Field(max_length=2000), STORABLE] = ""
     price: Amount
     quantity: Stock = Field(description="stock to begin with")
-    category: Text = Field(default="", max_length=200)
-    sku: Text = Field(min_length=1, max_length=64, examples=["tea-1"])
+    category: Annotated[str, Field(max_length=200), STORABLE] = ""
+    sku: Annotated[str, Field(min_length=1, max_length=64, examples=["tea-1"]), STORABLE]
 
     def command(self) -> NewProduct:
         """The same in the domain's words."""

@@ -7,11 +7,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from pagos.domain import MerchantCharge, Method, PaymentStatus, SagaCharge
 from shared.database.connections import Row
-from shared.http.schemas import Amount, Body, Money, Text, Time, UserId, View
+from shared.http.schemas import STORABLE, Amount, Body, Money, Time, UserId, View
 from shared.ids import new_id
 from shared.money import to_decimal
 
-Reference = Annotated[Text, Field(min_length=1, max_length=64, description="the caller's own", examples=["shop-42"])]
+Reference = Annotated[
+    str, Field(min_length=1, max_length=64, description="the caller's own", examples=["shop-42"]), STORABLE
+]
 
 
 class PaymentIn(Body):
@@ -79,7 +81,7 @@ class RefundIn(Body):
     """Whose money; with `saga_id`, a payment that has not come yet is kept from coming."""
 
     saga_id: UUID | None = None
-    reason: Text | None = Field(default=None, max_length=500)
+    reason: Annotated[str, Field(max_length=500), STORABLE] | None = None
 
 
 class DepositIn(Body):

@@ -10,13 +10,15 @@ from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Checkout
 from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of
 from shared.database.connections import Row
-from shared.http.schemas import Body, Name, Text, Time, TimeIn, View
+from shared.http.schemas import STORABLE, Body, OneLine, Time, TimeIn, View
 from shared.money import to_decimal
 from shared.saga.states import ENDED, StepStatus
 from shared.saga.views import CheckoutIn, SagaOut, SagaSummary, StepOut
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
-EventId = Annotated[Text, Field(min_length=1, max_length=200)]  # ids and names of events: whatever a message says
+EventId = Annotated[
+    str, Field(min_length=1, max_length=200), STORABLE
+]  # ids and names of events: whatever a message says
 
 
 class LetterFilterIn(Body):
@@ -25,7 +27,7 @@ class LetterFilterIn(Body):
     service: Service | None = None
     event: EventId | None = None
     saga_id: UUID | None = None
-    error: Annotated[Text, Field(min_length=1, max_length=200)] | None = None
+    error: Annotated[str, Field(min_length=1, max_length=200), STORABLE] | None = None
     parked_before: TimeIn | None = None
 
 
@@ -38,8 +40,8 @@ class DeadLettersQuery(LetterFilterIn):
 class RedriveIn(LetterFilterIn):
     """Why, who asks, and which: all of all services unless told."""
 
-    reason: Name = Field(examples=["the wallet was filled"])
-    by: Name = Field(examples=["olga"])
+    reason: OneLine = Field(examples=["the wallet was filled"])
+    by: OneLine = Field(examples=["olga"])
     event_ids: tuple[EventId, ...] | None = Field(default=None, min_length=1, max_length=200)
 
 

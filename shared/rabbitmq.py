@@ -295,7 +295,7 @@ class Bus:
             dict(properties.headers or {}),
             properties.content_type,
             body,
-            short(method.routing_key or ""),
+            short(_published_as(method, properties)),
             redelivered=bool(method.redelivered),
         )
         self._in_hand[delivery.tag] = delivery
@@ -435,6 +435,11 @@ def _requeue(channel: BlockingChannel) -> None:
     The end of the connection would return them later, and the next reader would miss them.
     """
     channel.basic_nack(multiple=True, requeue=True)
+
+
+def _published_as(method: Basic.Deliver, properties: BasicProperties) -> str:
+    """The name of the event. A redriven message has it as its type, since it came by the name of its queue."""
+    return (properties.type if not method.exchange else "") or method.routing_key or ""
 
 
 def _properties(message: Message) -> BasicProperties:

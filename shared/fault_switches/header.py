@@ -21,7 +21,7 @@ def install(app: Flask) -> None:
         if told is None or request.endpoint is None:
             return
         if who_may_ask(app, request.endpoint) is Who.EVERYBODY:
-            require(Who.SERVICES if _is_handed_over() else Who.OPERATORS_OR_SERVICES)
+            require(Who.SERVICES if _is_handed_over() else Who.OPERATORS)
         parse(told)
         g.fault = told
 

@@ -29,7 +29,8 @@ MAX_LENGTH = 200  # characters: a fault for each step
 DEFAULT_MILLISECONDS = 1000
 Kind = TypeVar("Kind", bound=StrEnum)
 _ONE = re.compile(
-    r"(?P<step>\w+)=(?P<name>\w+)(:((?P<milliseconds>\d{1,6})|(?P<point>[a-z]+)))?(\*(?P<times>\d{1,5}))?"
+    r"(?P<step>\w+)=(?P<name>\w+)(:((?P<milliseconds>\d+)|(?P<point>[a-z]+)))?(\*(?P<times>\d+))?",
+    re.ASCII,
 )
 
 

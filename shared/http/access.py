@@ -20,6 +20,7 @@ from shared.http.openapi import problem
 
 View = TypeVar("View", bound=Callable[..., Response])
 
+SCHEME = "Bearer"
 _MARK = "who_may_ask"
 _TOKENS = ("service_token", "admin_token")  # settings, and security schemes of the OpenAPI document
 
@@ -31,7 +32,6 @@ class Who(Enum):
     SERVICES = ("service_token",)
     OPERATORS = ("admin_token",)
     SERVICES_OR_OPERATORS = ("service_token", "admin_token")
-    OPERATORS_OR_SERVICES = ("admin_token", "service_token")
 
 
 def public(view: View) -> View:
@@ -85,13 +85,19 @@ def require(who: Who) -> None:
     accepted = [current_app.extensions["tokens"][name] for name in who.value]
     if not accepted or accepted[0] is None:
         return
-    given = request.headers.get("Authorization", "").encode()
+    given = _with_scheme(request.headers.get("Authorization", "")).encode()
     if any(token is not None and hmac.compare_digest(given, token) for token in accepted):
         return
     realm = who.name.lower().replace("_", " ")
     error = {"error": "invalid_token"} if given else {}
-    challenge = WWWAuthenticate("Bearer", {"realm": realm, **error})
+    challenge = WWWAuthenticate(SCHEME, {"realm": realm, **error})
     raise Unauthorized(f"this is for {realm}, and needs their token", www_authenticate=challenge)
+
+
+def _with_scheme(credentials: str) -> str:
+    """Write the scheme as it is compared; a client may write it in any case (RFC 9110, section 11.1)."""
+    scheme, blank, token = credentials.partition(" ")
+    return f"{SCHEME}{blank}{token}" if scheme.lower() == SCHEME.lower() else credentials
 
 
 def documented(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
@@ -114,4 +120,4 @@ def _scheme(name: str) -> Mapping[str, str]:
 
 
 def _credentials(token: SecretStr | None) -> bytes | None:
-    return None if token is None else f"Bearer {token.get_secret_value()}".encode()
+    return None if token is None else f"{SCHEME} {token.get_secret_value()}".encode()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException
 
 from shared.config import ServiceSettings, ServiceUrls, host_names
@@ -32,14 +32,14 @@ class MisdirectedRequest(HTTPException):
 
 def guard(app: Flask, service: str, settings: ServiceSettings) -> None:
     """Refuse requests under a name that is not this service's (421), and changes for other sites' pages (403)."""
-    added = host_names(settings.allowed_hosts)
+    added = app.extensions["added_hosts"] = host_names(settings.allowed_hosts)
     names = frozenset(_names_of(service, settings)) | added
 
     @app.before_request
     def refuse() -> None:
         authority = request.headers.get("Host")
         _check_host(authority, names)
-        if request.method not in SAFE_METHODS and _is_from_elsewhere(authority or "", added):
+        if request.method not in SAFE_METHODS and not is_of_own_page():
             raise Forbidden("a page of another site may change nothing here")
 
 
@@ -65,23 +65,19 @@ def _check_host(authority: str | None, names: frozenset[str]) -> None:
     raise MisdirectedRequest(f"this service does not go by the name {authority[:100]!r}; ALLOWED_HOSTS can add one")
 
 
-def _is_from_elsewhere(authority: str, added: frozenset[str]) -> bool:
+def is_of_own_page() -> bool:
+    """Return False when a browser sends the request for a page of another site, or of another port of this machine."""
     origin = request.headers.get("Origin")
     if origin is not None:
         page = _page(origin)
         if page is None:  # such as "null", when the page hides its origin
-            return True
-        if page.hostname in added:
             return False
-        default = DEFAULT_PORTS[page.scheme]
-        here, there = _split(authority), _split(page.netloc)
-        if (here[0], here[1] or default) != (there[0], there[1] or default):
+        if page.hostname in current_app.extensions["added_hosts"]:
             return True
-    return not is_of_own_page()
-
-
-def is_of_own_page() -> bool:
-    """Return False when a browser sends the request for a page of another site, or of another port of this machine."""
+        default = DEFAULT_PORTS[page.scheme]
+        here, there = _split(request.headers.get("Host", "")), _split(page.netloc)
+        if (here[0], here[1] or default) != (there[0], there[1] or default):
+            return False
     return request.headers.get("Sec-Fetch-Site", "none") in OWN_PAGES
 
 

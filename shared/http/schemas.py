@@ -11,7 +11,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 
 from shared.money import MAX_MINOR, to_minor
@@ -47,6 +50,21 @@ def _storable(value: str) -> str:
     return value
 
 
+def _readable(value: str) -> str:
+    """Refuse characters that change how the text around them is shown: a name would look like another one."""
+    if _HIDDEN.search(value):
+        raise ValueError("must not hold control characters, line breaks or marks of writing direction")
+    return value
+
+
+def _in_one_sentence(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Refuse an address under its field's own name: a union's errors name its alternatives by Python's names."""
+    try:
+        return handler(value)
+    except ValidationError as error:
+        raise ValueError("must be a text of 1 to 200 characters, or an object with 1 to 20 such texts") from error
+
+
 def _whole(value: object) -> object:
     """Accept 1.0 and 1e0, which are integers in JSON Schema; the limit keeps 1e999999 from being expanded."""
     if isinstance(value, Decimal) and value.adjusted() < 18 and value == value.to_integral_value():
@@ -76,6 +94,8 @@ def _as_text(value: object) -> object:
     raise ValueError("must be a date and time as in RFC 3339, such as 2026-01-31T12:00:00Z")
 
 
+_FORBIDDEN = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_HIDDEN = re.compile(f"[{_FORBIDDEN}]")
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 _OUT = WithJsonSchema({"type": "number", "description": "exact, two decimal places"}, mode="serialization")
 _IN = {
@@ -90,8 +110,15 @@ _IN = {
     ],
 }
 
-Text = Annotated[str, AfterValidator(_storable)]
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
+STORABLE = AfterValidator(_storable)  # after the limits of a text, whose errors would name items otherwise
+Text = Annotated[str, STORABLE]
+Name = Annotated[str, Field(min_length=1, max_length=200), STORABLE]
+OneLine = Annotated[  # what people are shown beside other things: names and reasons
+    str,
+    Field(min_length=1, max_length=200, json_schema_extra={"pattern": f"^[^{_FORBIDDEN}]*$"}),
+    AfterValidator(_readable),
+    STORABLE,
+]
 UserId = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9._@:+-]{1,64}$", description="the caller's own id of a user", examples=["ana"])
 ]
@@ -115,10 +142,11 @@ Amount = Annotated[int, BeforeValidator(_amount), WithJsonSchema(_IN, mode="vali
 Money = Annotated[Decimal, _OUT]
 Time = AwareDatetime
 TimeIn = Annotated[AwareDatetime, BeforeValidator(_as_text)]  # not a number, which could be seconds or milliseconds
-Address = (
+Address = Annotated[
     Annotated[Name, Field(description="a line of text", examples=["1 High Street"])]
-    | Annotated[dict[Text, Name], Field(min_length=1, max_length=20)]
-)
+    | Annotated[dict[Text, Name], Field(min_length=1, max_length=20)],
+    WrapValidator(_in_one_sentence),
+]
 # The last three are always declined, so that anybody can try a failure.
 PaymentMethod = Literal[
     "credit_card", "debit_card", "paypal", "wallet", "invalid_card", "declined_card", "insufficient_funds"

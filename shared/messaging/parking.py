@@ -77,7 +77,8 @@ def parked(delivery: Delivery, error: Exception, tries: int) -> Message:
 def unparked(letter: DeadLetter) -> Message:
     """Make the message that redrives a dead letter to its service."""
     headers = passed_on(letter.headers)
-    return _message(letter.event_id, headers, letter.body, letter.content_type, short(headers.get("ce-type", "")))
+    key = short(headers.get("ce-type") or letter.headers.get(ROUTING_KEY, ""))
+    return _message(letter.event_id, headers, letter.body, letter.content_type, key)
 
 
 def passed_on(headers: Mapping[str, Any]) -> dict[str, str | int]:

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
-from shared.http.schemas import Address, Body, Money, Name, PaymentMethod, Text, Time, UserId, View
+from shared.http.schemas import STORABLE, Address, Body, Money, OneLine, PaymentMethod, Time, UserId, View
 from shared.saga.states import SagaStatus, StepStatus
 
-StepName = Annotated[Text, Field(min_length=1, max_length=40)]
+StepName = Annotated[str, Field(min_length=1, max_length=40), STORABLE]
 
 
 class CheckoutIn(Body):
@@ -24,8 +24,8 @@ class CheckoutIn(Body):
 class OperatorIn(Body):
     """Why an operator wants something done about a saga, and who that is."""
 
-    reason: Name = Field(default="asked for by an operator", examples=["the shopper changed their mind"])
-    by: Name = Field(default="an operator", examples=["olga"])
+    reason: OneLine = Field(default="asked for by an operator", examples=["the shopper changed their mind"])
+    by: OneLine = Field(default="an operator", examples=["olga"])
 
 
 class SagaPath(Body):

@@ -71,8 +71,9 @@ def test_an_endpoint_is_for_those_who_have_its_token(service_client: Clients, se
         for given in wrong:
             assert ask(client, method, path, given) == 401, (method, path, given)
         for token in (ADMIN, SERVICE):
-            refused = ask(client, method, path, f"Bearer {token}") == 401
-            assert refused == (token not in ACCEPTED[who]), (method, path, token)
+            for scheme in ("Bearer", "bearer", "BEARER"):
+                refused = ask(client, method, path, f"{scheme} {token}") == 401
+                assert refused == (token not in ACCEPTED[who]), (method, path, scheme, token)
 
 
 @each_service

@@ -230,7 +230,7 @@ def test_a_request_brings_the_faults_of_its_saga_and_without_the_setting_they_ar
     assert charged(sound.client, other) == 201
 
 
-def test_only_operators_and_services_name_faults_on_a_checkout(service_client: Callable[..., FlaskClient]) -> None:
+def test_only_operators_name_faults_on_a_checkout(service_client: Callable[..., FlaskClient]) -> None:
     client = service_client("carrito", faults=True, admin_token="secret", service_token="between us")
     body = {"cart_id": str(new_id()), "user_id": "ana", "payment_method": "paypal", "billing_address": "here"}
 
@@ -243,7 +243,7 @@ def test_only_operators_and_services_name_faults_on_a_checkout(service_client: C
     assert status(X_Fault=fault) == 401
     assert status(X_Fault=fault, Authorization="Bearer nobody's") == 401
     assert status(X_Fault=fault, Authorization="Bearer secret") == 404
-    assert status(X_Fault=fault, Authorization="Bearer between us") == 404
+    assert status(X_Fault=fault, Authorization="Bearer between us") == 401
     assert status(X_Fault="process_payment=explode", Authorization="Bearer secret") == 422
 
 

@@ -130,6 +130,15 @@ def test_a_message_whose_attributes_are_no_attributes_is_parked_shown_and_tried_
     assert room.queues.depth(DEAD) == 2
 
 
+def test_a_message_without_headers_keeps_its_name_however_often_it_is_redriven(room: Room) -> None:
+    room.run(PAGOS)
+    send(room, table({}), b"x")
+    for _ in range(3):
+        (letter,) = letters(room, 1)
+        assert (letter.event, letter.tries) == (KEY, 1)
+        assert [each.event for each in redrive(room.rabbitmq_url, PAGOS, lambda _: True)] == [KEY]
+
+
 def test_what_the_broker_itself_put_among_the_dead_letters_is_shown_beside_the_others(room: Room) -> None:
     """As it came, with whatever is in it."""
     with raw_publisher(room.rabbitmq_url) as publisher:

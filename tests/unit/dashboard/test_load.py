@@ -269,6 +269,7 @@ def test_only_operators_start_change_and_stop_it(viewer: FlaskClient, services: 
     [
         ("/load", {"Host": "evil.example"}),
         ("/load", {"Sec-Fetch-Site": "cross-site"}),
+        ("/load", {"Origin": "https://evil.example"}),  # of a browser that sends no Sec-Fetch-Site
         ("/load", {"Sec-Fetch-Site": "same-site"}),  # of another port of this machine
         ("/nothing", {}),
         ("/operations", {}),

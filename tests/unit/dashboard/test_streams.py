@@ -229,3 +229,17 @@ def test_a_client_that_left_at_once_takes_no_place() -> None:
     answer = viewer.get("/live")
     assert answer.status_code == 200
     answer.close()
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_a_page_of_another_site_takes_no_place(headers: dict[str, str]) -> None:
+    viewer = create_app(Settings(_env_file=None, dashboard_streams=1)).test_client()
+    streams = viewer.application.extensions["streams"]
+    answer = viewer.get("/live", headers=headers)
+    assert answer.status_code == 403
+    stream = streams.open("")
+    assert stream is not None
+    stream.close()
+    streams.stop()

@@ -46,6 +46,9 @@ def test_a_header_names_step_fault_argument_and_times() -> None:
         ("process_payment=slow:0", "milliseconds"),
         ("process_payment=slow*0", "times"),
         ("process_payment=slow*1001", "times"),
+        ("process_payment=slow*100000", "times"),
+        ("process_payment=slow:1000000", "milliseconds"),
+        ("process_payment=slow*２", "X-Fault"),  # noqa: RUF001  (a digit of another script is meant)
         ("process_payment=refuse*2", "times"),
         ("process_payment=pause_consumer", "step"),
     ],

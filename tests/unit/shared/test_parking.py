@@ -72,6 +72,12 @@ def test_an_event_that_was_parked_goes_back_as_it_was() -> None:
     assert "x-original-headers" not in letter.headers
 
 
+def test_what_has_no_headers_is_redriven_under_the_key_it_first_came_by() -> None:
+    letter = parked(came({}, routing_key="payment.processed"), ValueError(), 1)
+    again = unparked(DeadLetter("carrito.dead", letter.headers, letter.body, letter.content_type))
+    assert (again.routing_key, again.headers) == ("payment.processed", {})
+
+
 @pytest.mark.parametrize(
     "value", ["a" * 2000, 2**70, 1.5, b"x", None, [1], {"a": 1}, Decimal(1), datetime(2026, 1, 1, tzinfo=UTC)]
 )
