@@ -27,7 +27,7 @@ BACKWARD = frozenset({"failed", "compensating", "compensated"})  # steps of a sa
 
 @routes.get(PATH)
 def preview(style: str, saga_id: UUID, action: str) -> Response:
-    """What would be done."""
+    """What would be done, and why and by whom; 409 when there is nothing to do."""
     return _form(_saga(services(), STYLES[style], saga_id), action, EMPTY)
 
 

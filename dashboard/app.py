@@ -20,7 +20,7 @@ from dashboard.routes import routes
 from dashboard.shared_readings import SharedReadings
 from dashboard.streams import Streams
 from dashboard.trends import RECENT_SECONDS, Trends
-from dashboard.web import html
+from dashboard.web import NO_PAGE, html
 from shared.http import browsers
 from shared.http.answers import KEPT_HEADERS, RETRY_AFTER_SECONDS, Answer, http_problem, problem_response, respond
 from shared.logs import configure_logs
@@ -118,7 +118,8 @@ def _add_errors(made: Flask) -> None:
 
     @made.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        answer = _error(error.code or 500, error.name, error.description or "")
+        no_page = error.code == 404 and request.url_rule is None
+        answer = _error(error.code or 500, error.name, NO_PAGE if no_page else error.description or "")
         answer.headers.extend([each for each in error.get_headers() if each[0] in KEPT_HEADERS])
         return answer
 

@@ -46,11 +46,11 @@ def _named() -> str:
 
 
 def _switch(service: str, name: str, body: Json | None) -> Answer:
-    """Have it switched, and show the page, where the token is asked for if it is missing."""
+    """Have it switched, and show the page; 401 and a form for the token if that is missing."""
     try:
         services().switch_fault(service, name, body, token())
     except TokenNeeded:
-        return redirect("/faults", 303)
+        return html(pages.token_page("/faults", was_wrong=bool(token())), 401)
     except Refused as error:
         return _page(str(error), error.status)
     except Unreachable as error:

@@ -47,6 +47,15 @@ class Choices:
         texts = {name: given.get(name, default).strip() for name, default in DEFAULTS.items()}
         return cls(lines[:LINES], **texts)
 
+    @staticmethod
+    def check(form: MultiDict[str, str]) -> None:
+        """Raises `ValueError` for a form whose lines would not all be checked out."""
+        products, quantities = form.getlist("product"), form.getlist("quantity")
+        if len(products) != len(quantities):
+            raise ValueError("Each product has one quantity, and each quantity a product.")
+        if len([product for product in products if product.strip()]) > LINES:
+            raise ValueError(f"At most {LINES} products are checked out together.")
+
     @property
     def fields(self) -> list[tuple[str, str]]:
         """Names and values of a form or a URL that say the same."""
@@ -78,6 +87,6 @@ class Choices:
     @property
     def items(self) -> list[Json]:
         """The lines as carrito takes them; raises `ValueError` when there are none, or one is no number."""
-        if not self.lines or not all(value.isdecimal() for line in self.lines for value in line):
+        if not self.lines or not all(value.isascii() and value.isdecimal() for line in self.lines for value in line):
             raise ValueError("Choose a product, and how many of it.")
         return [{"product_id": int(product), "quantity": int(quantity)} for product, quantity in self.lines]

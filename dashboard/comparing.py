@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
@@ -12,8 +12,11 @@ from dashboard.operator_form import token
 from dashboard.reading import STYLES, services
 from dashboard.web import html, now
 from dashboard.words import METHODS
+from shared.ids import made_at
 
 routes = Blueprint("comparing", __name__)
+
+YOUNG_SECONDS = 60.0  # many times what it takes until a saga service has heard of a checkout
 
 
 class OnlyOne(Exception):
@@ -36,6 +39,7 @@ def begin() -> Answer:
     """Begin it in both styles, one directly after the other; the form again when a service refuses."""
     wanted = Choices.of(request.form)
     try:
+        wanted.check(request.form)
         sagas = _begin(wanted)
     except OnlyOne as error:
         return html(pages.one_begun_page(error.style, error.saga_id, str(error), wanted), error.status)
@@ -51,9 +55,20 @@ def begin() -> Answer:
 @routes.get("/compare/<uuid:orchestrated>/<uuid:choreographed>")
 def compare(orchestrated: UUID, choreographed: UUID) -> Response:
     """Both, while they run and afterwards; one that is not known yet is waited for."""
+    if orchestrated == choreographed:
+        abort(404, "A comparison is of two sagas, one of each style; this is one id twice.")
     ids = {"orchestrated": str(orchestrated), "choreographed": str(choreographed)}
     found = services().stories(ids)
+    for (style, saga_id), story in zip(ids.items(), found, strict=True):
+        if story is None and not _is_young(UUID(saga_id)):
+            abort(404, f"There is no {style} saga {saga_id}. Is it one of the other style?")
     return html(pages.compare_page(ids, found, Choices.of(request.args), now()))
+
+
+def _is_young(saga_id: UUID) -> bool:
+    """Whether a saga of this id may have begun so lately that its service does not know it yet."""
+    made = made_at(saga_id)
+    return made is not None and abs((now() - made).total_seconds()) < YOUNG_SECONDS
 
 
 def _begin(wanted: Choices) -> list[str]:

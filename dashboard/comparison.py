@@ -8,6 +8,8 @@ from dashboard.compensations import compensations
 from dashboard.story import WINDOW, Story
 from dashboard.words import duration
 
+# What the same checkout has alike in both styles; its carts are two, since each is checked out once.
+ALIKE = {"user_id": "user", "payment_method": "payment method", "total": "total", "fault": "faults"}
 FREEZE = ("read_cart", "action")
 
 
@@ -29,6 +31,16 @@ def differences(stories: Sequence[Story]) -> list[Difference]:
         _difference("Commits of the participants", stories, _commits, _whole),
         _difference("Compensations", stories, _compensations, _whole),
     ]
+
+
+def mismatches(stories: Sequence[Story]) -> list[str]:
+    """In what these are not the same checkout; empty for the same one. What is not known of one tells nothing."""
+    return [name for field, name in ALIKE.items() if len({str(each) for each in _known(stories, field)}) > 1]
+
+
+def _known(stories: Sequence[Story], field: str) -> list[object]:
+    values = [story.saga.get(field) for story in stories]
+    return values if field == "fault" else [value for value in values if value is not None]
 
 
 def _difference(

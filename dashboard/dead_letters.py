@@ -12,11 +12,12 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
+from dashboard.asking import Refused
 from dashboard.letter_filter import AGES, LetterFilter
 from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused, token, typed_token
 from dashboard.parked import CONSUMERS, Parked, parked
 from dashboard.reading import MOST_LETTERS, services
-from dashboard.web import html, now
+from dashboard.web import NO_ID, html, now
 
 routes = Blueprint("dead_letters", __name__)
 
@@ -54,10 +55,16 @@ def _filter() -> LetterFilter:
     try:
         saga = str(UUID(given["saga"])) if given["saga"] else ""
     except ValueError:
-        abort(404, "That is no id of a saga.")
+        abort(404, NO_ID)
     return LetterFilter(**{**given, "saga": saga})
 
 
 def _parked() -> Parked:
     chosen = _filter()
-    return parked(services().dead_letters(chosen.asked(now()), token()), chosen, MOST_LETTERS)
+    try:
+        page = services().dead_letters(chosen.asked(now()), token())
+    except Refused as error:
+        if error.status != 422:
+            raise
+        abort(422, str(error))
+    return parked(page, chosen, MOST_LETTERS)

@@ -3,14 +3,15 @@
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from flask import Blueprint, Response, abort, redirect, request
+from flask import Blueprint, Response, abort, current_app, redirect, request
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
 from dashboard.asking import TokenNeeded
-from dashboard.operator_form import keep_token, token, typed_token
+from dashboard.operator_form import forget_token, keep_token, token, typed_token
 from dashboard.reading import services
-from dashboard.web import html, now
+from dashboard.web import NO_ID, html, now
 
 routes = Blueprint("operating", __name__)
 
@@ -21,9 +22,9 @@ def operations() -> Response:
     try:
         before = str(UUID(request.args["before"])) if request.args.get("before") else ""
     except ValueError:
-        abort(404, "That is no id.")
+        abort(404, NO_ID)
     found = services().operations(before, token())
-    return html(pages.operations_page(found, before, now()))
+    return html(pages.operations_page(found, before, now(), is_operator=bool(token())))
 
 
 @routes.post("/operator")
@@ -38,10 +39,18 @@ def operator() -> Answer:
     return keep_token(redirect(then, 303), typed)
 
 
+@routes.post("/operator/end")
+def log_out() -> Answer:
+    """End the operator's session here and in the browser."""
+    return forget_token(redirect("/", 303))
+
+
 def _within(wanted: str) -> str:
-    """The path and query of an address, so that it leads to a page of the dashboard; `/` for what is none."""
+    """The path and query of an address if they lead to a page of the dashboard, else `/`."""
     try:
         parts = urlsplit(wanted)
-    except ValueError:  # brackets that hold no address
+        path = f"/{parts.path.lstrip('/')}"
+        current_app.url_map.bind("").match(path, method="GET")
+    except (ValueError, HTTPException):  # brackets that hold no address, or no page
         return "/"
-    return f"/{parts.path.lstrip('/')}" + (f"?{parts.query}" if parts.query else "")
+    return path + (f"?{parts.query}" if parts.query else "")

@@ -20,7 +20,7 @@ EMPTY: Mapping[str, Any] = {"reason": "", "by": "", "error": "", "needs_token": 
 
 def reason_and_name() -> dict[str, str]:
     """Why something is to be done, and who says so, as the form was filled in."""
-    return {name: request.form.get(name, "").strip()[:200] for name in ("reason", "by")}
+    return {name: request.form.get(name, "").strip() for name in ("reason", "by")}
 
 
 def typed_token() -> str:
@@ -41,6 +41,13 @@ def keep_token(answer: Answer, typed: str) -> Answer:
     if typed:
         session = _sessions().begin(typed)
         answer.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=request.is_secure)
+    return answer
+
+
+def forget_token(answer: Answer) -> Answer:
+    """The answer, which ends the session of this viewer."""
+    _sessions().end(request.cookies.get(COOKIE, ""))
+    answer.delete_cookie(COOKIE, httponly=True, samesite="Strict", secure=request.is_secure)
     return answer
 
 

@@ -31,6 +31,11 @@ class OperatorSessions:
                 self._sessions.popitem(last=False)
         return session
 
+    def end(self, session: str) -> None:
+        """Forget this session's token, if there is such a session."""
+        with self._lock:
+            self._sessions.pop(session, None)
+
     def token_of(self, session: str) -> str:
         """The token of this session; empty when there is none, or none any more."""
         now = time.monotonic()

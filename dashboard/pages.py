@@ -11,8 +11,8 @@ from markupsafe import Markup
 from dashboard.attempts import Count, requests
 from dashboard.banner import banner, first_trouble
 from dashboard.books import LOOK_SECONDS, BooksView
-from dashboard.choices import Choices
-from dashboard.comparison import differences
+from dashboard.choices import FAULTS, Choices
+from dashboard.comparison import differences, mismatches
 from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
 from dashboard.flow import rails, sequence
 from dashboard.letter_filter import AGES
@@ -172,7 +172,8 @@ def compare_page(
     ]
     over = len(known) == len(sides) and all(story.has_ended for story in known)
     rows = differences(known) if len(known) == len(sides) else []
-    return _render("compare.html", sides=sides, rows=rows, chosen=chosen, now=now, pace=ENDED_ONES if over else RUNNING)
+    values = {"rows": rows, "chosen": chosen, "unlike": mismatches(known), "effects": FAULTS}
+    return _render("compare.html", sides=sides, now=now, pace=ENDED_ONES if over else RUNNING, **values)
 
 
 def compare_form(
@@ -198,14 +199,20 @@ def nothing_to_do_page(saga: Json, action: str, error: str) -> str:
     return _render("nothing_to_do.html", saga=saga, action=action, error=error)
 
 
-def operations_page(found: Sequence[tuple[str, Json | None]], before: str, now: datetime) -> str:
-    """What operators did, by style; None is a style whose service cannot be reached."""
+def operations_page(
+    found: Sequence[tuple[str, Json | None]], before: str, now: datetime, *, is_operator: bool = False
+) -> str:
+    """What operators did, by style; None is a style whose service cannot be reached.
+
+    `is_operator` says whether the viewer has given a token, and so can log out.
+    """
     pages = [(style, page) for style, page in found if page is not None]
     read_to = max((str(page["next_cursor"] or "") for _, page in pages), default="")
     rows = [{**row, "style": style} for style, page in pages for row in page["items"] if str(row["id"]) >= read_to]
     rows.sort(key=lambda row: str(row["id"]), reverse=True)
     missing = [style for style, page in found if page is None]
-    return _render("operations.html", rows=rows, missing=missing, before=before, older=read_to, now=now)
+    values = {"before": before, "older": read_to, "is_operator": is_operator}
+    return _render("operations.html", rows=rows, missing=missing, now=now, **values)
 
 
 def dead_letters_page(parked: Parked, done: str, now: datetime) -> str:

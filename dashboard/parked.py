@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dashboard.letter_filter import LetterFilter, told
+from dashboard.words import counted
 
 Json = Mapping[str, Any]
 
@@ -37,6 +38,11 @@ class Redrive:
     def total(self) -> int:
         """How many messages it moved."""
         return sum(number for _, number in self.moved)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it moved anything, or was cut short and may have."""
+        return self.total > 0 or self.said["finished_at"] is None
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def _redrive(said: Json, there: set[tuple[str, str]], complete: set[str]) -> Red
     again = sum((each["service"], each["event_id"]) in there for each in moved if each["service"] in complete)
     is_known = all(each["service"] in complete for each in moved)
     counts = sorted(Counter(str(each["service"]) for each in moved).items())
-    return Redrive(said, told(wanted) if ids is None else f"{len(ids)} named messages", counts, again, is_known)
+    return Redrive(said, told(wanted) if ids is None else counted(len(ids), "named message"), counts, again, is_known)
 
 
 def _raw(payload: Any) -> str:

@@ -16,7 +16,7 @@ from dashboard.reading import STYLES, Style, services
 from dashboard.shared_readings import SHARED_SECONDS, SharedReadings
 from dashboard.streams import streams
 from dashboard.trends import trends
-from dashboard.web import html, now
+from dashboard.web import ID, NO_ID, html, now
 from dashboard.words import STATUSES
 
 routes = Blueprint("dashboard", __name__)
@@ -51,7 +51,7 @@ def search() -> Answer:
     try:
         found = services().find(str(UUID(wanted)))
     except ValueError:
-        abort(404, f"{wanted[:100]!r} is no id. Ids of sagas, carts and orders look like 01a21726-21b8-7353-…")
+        abort(404, f"{wanted[:100]!r} is no id. {ID}")
     if not found:
         abort(404, f"No saga, cart or order has the id {wanted}.")
     if len(found) == 1:
@@ -80,7 +80,7 @@ def _filters() -> Filters:
     try:
         ids = {name: str(UUID(given[name])) for name in ("cart", "order", "before") if given[name]}
     except ValueError:
-        abort(404, "That is no id.")
+        abort(404, NO_ID)
     return Filters(**{**given, **ids})
 
 

@@ -52,8 +52,8 @@ def retried(shop: Shop, style: str) -> str:
 
 
 def undone(shop: Shop, style: str) -> str:
-    """An operator had it undone after it had completed; what people could choose in it is markup."""
-    body = {"name": SCRIPT, "price": "9.99", "quantity": 5, "sku": f"script-{uuid4()}"}
+    """An operator had it undone after it had completed; what people could choose in it is markup, and long."""
+    body = {"name": SCRIPT.ljust(200, "x"), "price": "9.99", "quantity": 5, "sku": f"script-{uuid4()}"}
     product = shop.post(INVENTARIO, "/api/products", body).body["id"]
     saga = shop.buy(product, pattern=style)
     shop.until_status(saga, "completed")

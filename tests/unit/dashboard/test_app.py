@@ -231,6 +231,14 @@ def test_an_unknown_saga_or_page_is_404(viewer: FlaskClient) -> None:
     said(viewer, "/nothing", 404)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/sagas/orchestrated/x", "/compare/x/y", "/orders/7/receipt", "/?cart=x", "/operations?before=x", "/search?id=x"],
+)
+def test_of_what_is_no_id_it_says_what_ids_are(viewer: FlaskClient, path: str) -> None:
+    assert "are UUIDs, such as" in said(viewer, path, 404)
+
+
 @pytest.mark.parametrize("path", ["/", PAGE, "/nothing", "/static/dashboard.css", "/health"])
 def test_every_answer_has_a_policy_that_lets_nothing_in_from_elsewhere(viewer: FlaskClient, path: str) -> None:
     policy = viewer.get(path, buffered=True).headers["Content-Security-Policy"]
@@ -339,6 +347,15 @@ def test_a_stuck_saga_that_has_turned_back_cannot_be_undone_once_more(viewer: Fl
     saga |= {"status": "stuck", "steps": [{**saga["steps"][0], "status": "compensating"}, *saga["steps"][1:]]}
     said(viewer, f"{PAGE}/compensate", 409)
     assert "What will be done" in said(viewer, f"{PAGE}/retry")
+
+
+def test_a_reason_that_is_too_long_is_not_cut_but_refused(viewer: FlaskClient, operated: Service) -> None:
+    operated.answers[f"/saga/{SAGA}/compensate"] = (422, {"detail": "does not fit: reason"})
+    reason = "a" * 201
+    answer = undo(viewer, reason=reason)
+    assert (answer.status_code, "does not fit: reason" in answer.text) == (422, True)
+    assert f'value="{reason}"' in answer.text
+    assert operated.asked[-2][3]["reason"] == reason
 
 
 def operations_of(services: Services, *items: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from html import escape, unescape
 from typing import Any
 from urllib.parse import parse_qsl
+from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -20,6 +21,7 @@ from dashboard.config import Settings
 from dashboard.pages import compare_page
 from dashboard.story import story_of
 from shared.fault_switches.model import FaultName, parse
+from shared.ids import new_id
 from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.recorded import load
 from tests.unit.dashboard.text import Text
@@ -99,6 +101,38 @@ def test_one_that_is_not_known_yet_is_waited_for() -> None:
     assert "The difference" not in said
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"user_id": "luz"}, "user differ"),
+        ({"total": 9.99, "payment_method": "paypal"}, "payment method, total differ"),
+        ({"fault": "create_order=refuse"}, "faults differ"),
+    ],
+)
+def test_sagas_of_different_checkouts_are_not_called_one(changed: dict[str, Any], words: str) -> None:
+    (saga, timeline), other = (found(told) for told in SIDES)
+    page = Text(compare_page(IDS, [({**saga, **changed}, timeline), other], NOTHING, NOW)).text
+    assert "Two different checkouts" in page
+    assert words in page
+    assert "One checkout, both styles" not in page
+
+
+def test_what_was_broken_on_purpose_is_what_the_sagas_say_and_not_the_address() -> None:
+    claimed = Choices((("7", "2"),), "paypal", "ana", "create_order=refuse")
+    assert "broken on purpose" not in compare_page(IDS, [found(told) for told in SIDES], claimed, NOW)
+    broken = [({**saga, "fault": "create_order=refuse"}, timeline) for saga, timeline in map(found, SIDES)]
+    assert "broken on purpose: the order is refused" in Text(compare_page(IDS, broken, NOTHING, NOW)).text
+
+
+def test_what_never_was_a_saga_of_its_style_is_not_waited_for(viewer: FlaskClient) -> None:
+    first, second = IDS.values()
+    for pair in (f"{second}/{first}", f"{first}/{first}", f"{first}/{uuid4()}"):
+        assert viewer.get(f"/compare/{pair}").status_code == 404, pair
+    new = new_id()
+    page = viewer.get(f"/compare/{new}/{new_id()}")
+    assert (page.status_code, page.text.count("is not known yet")) == (200, 2)
+
+
 def test_one_click_begins_the_same_checkout_in_both_styles(viewer: FlaskClient, carrito: Service) -> None:
     answer = viewer.post("/compare", data=FORM)
     assert (answer.status_code, answer.headers["Location"]) == (
@@ -117,6 +151,18 @@ def test_a_cart_can_hold_several_products(viewer: FlaskClient, carrito: Service)
     viewer.post("/compare", data={**FORM, "product": ["7", "", "9"], "quantity": ["2", "1", "3"]})
     lines = [body for _, path, _, body in carrito.asked if path == CARTS]
     assert lines == [{"product_id": 7, "quantity": 2}, {"product_id": 9, "quantity": 3}] * 2
+
+
+@pytest.mark.parametrize(
+    ("products", "quantities"),
+    [(["7", "9"], ["2"]), (["7"], ["2", "1"]), (["7"] * 4, ["1"] * 4), (["7"] * 60, ["1"] * 60)],
+)
+def test_no_line_is_dropped_without_a_word(
+    viewer: FlaskClient, carrito: Service, products: list[str], quantities: list[str]
+) -> None:
+    answer = viewer.post("/compare", data={**FORM, "product": products, "quantity": quantities})
+    assert (answer.status_code, 'role="alert"' in answer.text) == (422, True)
+    assert {method for method, *_ in carrito.asked} <= {"GET"}
 
 
 def test_every_fault_that_is_offered_is_one_and_all_that_heal_or_end_are() -> None:

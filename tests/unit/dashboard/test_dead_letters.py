@@ -134,6 +134,27 @@ def test_a_filter_that_means_nothing_is_refused_and_redrives_nothing(
     assert service.asked == []
 
 
+@pytest.mark.parametrize("query", ["error=%00", f"error={'a' * 201}", "event=%00"])
+def test_a_filter_that_the_service_refuses_is_refused_with_its_reason(
+    viewer: FlaskClient, service: Service, query: str
+) -> None:
+    service.answers[f"{PATH}?limit=200&{query}"] = (422, {"detail": "does not fit: error"})
+    assert "does not fit: error" in said(viewer, f"/dead-letters?{query}", 422)
+    assert "does not fit: error" in said(viewer, f"/dead-letters/redrive?{query}", 422)
+
+
+def test_of_one_named_message_it_says_so_and_what_moved_nothing_is_not_listed(
+    viewer: FlaskClient, service: Service
+) -> None:
+    named = {"service": "carrito", "event_ids": ["event-1"]}
+    tell(service, redrives=(redrive(letter(1), wanted=named), redrive(id=SAGA, reason="in vain")))
+    page = said(viewer)
+    assert "1 named message" in page
+    assert "1 named messages" not in page
+    assert "in vain" not in page
+    assert "Nothing like that was parked any more." in said(viewer, f"/dead-letters?done={SAGA}")
+
+
 def test_it_says_what_a_redrive_did_and_what_is_parked_again(viewer: FlaskClient, service: Service) -> None:
     first, second = letter(1), letter(2, service="pagos")
     tell(service, second, redrives=(redrive(first, second), redrive(id=SAGA, finished_at=None)))

@@ -98,6 +98,34 @@ def test_each_operator_is_asked_for_with_his_own_token(viewer: FlaskClient, serv
         assert services["orchestrator"].asked[-1][2]["Authorization"] == f"Bearer {token}"
 
 
+@pytest.mark.parametrize("then", ["/operator", "/operator/", "/operator?x=1", "/operator/end", "//operator"])
+def test_nobody_is_led_to_where_there_is_no_page(viewer: FlaskClient, services: Services, then: str) -> None:
+    assert viewer.post("/operator", data={"token": TOKEN, "next": then}).headers["Location"] == "/"
+
+
+def test_who_logs_out_is_an_operator_no_more_and_is_offered_it_only_until_then(
+    viewer: FlaskClient, services: Services
+) -> None:
+    offer = 'action="/operator/end"'
+    for service, path in zip(services.values(), ASKED.values(), strict=True):
+        service.answers[path.replace("limit=1", "limit=50")] = {"items": [], "next_cursor": None}
+    assert offer not in viewer.get("/operations").text
+    viewer.post("/operator", data={"token": TOKEN})
+    session = kept(viewer)
+    assert offer in viewer.get("/operations").text
+    answer = viewer.post("/operator/end")
+    assert (answer.status_code, answer.headers["Location"], kept(viewer)) == (303, "/", "")
+    viewer.set_cookie(COOKIE, session)
+    viewer.get("/operations")
+    assert "Authorization" not in services["orchestrator"].asked[-1][2], "the session is over here, too"
+
+
+def test_another_site_s_page_logs_nobody_out(viewer: FlaskClient, services: Services) -> None:
+    viewer.post("/operator", data={"token": TOKEN})
+    assert viewer.post("/operator/end", headers={"Origin": "https://evil.example"}).status_code == 403
+    assert kept(viewer) != ""
+
+
 def test_sessions_are_bounded_and_the_one_that_was_not_used_for_longest_is_forgotten() -> None:
     sessions = OperatorSessions(most=2)
     first, second = sessions.begin("first"), sessions.begin("second")
