@@ -132,7 +132,7 @@ def test_both_styles_suffer_the_fault_that_was_chosen(shop: Shop) -> None:
 
 def test_a_load_of_both_styles_is_started_and_stopped_and_all_its_checkouts_end(shop: Shop) -> None:
     address = f"{shop.system.url(DASHBOARD)}/load"
-    form = {"do": "run", "rate": "10", "declined": "25", "method": "wallet", "products": "hot"}
+    form = {"do": "run", "rate": "10", "choreographed": "50", "declined": "25", "method": "wallet", "products": "hot"}
     with requests.Session() as browser:
         assert browser.post(address, data=form, timeout=PATIENCE).status_code == 401
         browser.post(f"{shop.system.url(DASHBOARD)}/operator", data={"token": TOKEN, "next": "/load"}, timeout=PATIENCE)
