@@ -110,6 +110,15 @@ def ping(url: str) -> None:
         channel.basic_qos(prefetch_count=1)
 
 
+def can_connect(url: str, seconds: float) -> bool:
+    """Whether a connection to the broker, with its user and virtual host, opens within so many seconds."""
+    try:
+        with _channel(url, seconds=seconds):
+            return True
+    except (ConnectionError, LookupError):
+        return False
+
+
 def _declare(channel: BlockingChannel | Channel, services: Iterable[str]) -> None:
     """Declare the exchange, and these services' queues with their bindings; existing ones stay as they are.
 
@@ -454,10 +463,12 @@ def _properties(message: Message) -> BasicProperties:
 
 
 @contextmanager
-def _channel(url: str, blocked_seconds: float = ANSWER_SECONDS) -> Iterator[BlockingChannel]:
+def _channel(
+    url: str, blocked_seconds: float = ANSWER_SECONDS, seconds: float = ANSWER_SECONDS
+) -> Iterator[BlockingChannel]:
     """Open a channel for the block; raises `ConnectionError` when the broker does not answer in time."""
     parameters = _parameters(url)
-    parameters.socket_timeout = parameters.stack_timeout = ANSWER_SECONDS
+    parameters.socket_timeout = parameters.stack_timeout = seconds
     parameters.blocked_connection_timeout = blocked_seconds
     try:
         connection = pika.BlockingConnection(parameters)

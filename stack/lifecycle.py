@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stack import amqp, health, owned, postgres, process_log, rabbitmq, settings
+from stack import health, owned, postgres, process_log, rabbitmq, settings
 from stack.errors import StackError
 from stack.health import Info
 from stack.home import ROOT, Home
@@ -65,7 +65,7 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
     """Wait until a server answers, whether it is ours or not."""
     setting, is_ready = {
         "postgres": ("DATABASE_URL", postgres.is_ready),
-        "rabbitmq": ("RABBITMQ_URL", amqp.is_ready),
+        "rabbitmq": ("RABBITMQ_URL", rabbitmq.is_ready),
     }[name]
     url = told[setting]
     if name in Supervisor(home).states():

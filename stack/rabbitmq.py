@@ -4,6 +4,7 @@ An installed RabbitMQ is used, or else the one unpacked from the distribution's 
 and the node has a name, cookie, plugins and data of its own: another RabbitMQ on this machine isn't touched.
 """
 
+import logging
 import os
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ log.file = false
 # Of quorum queues' messages, this much is kept in memory before it is written out; the default is 512 MB.
 raft.wal_max_size_bytes = 64000000
 """
+ANSWER_SECONDS = 10  # a machine that is busy starting others takes a while
 LOOPBACK_ONLY = f"-kernel inet_dist_use_interface {{{HOST.replace('.', ',')}}}"
 # Erlang's schedulers spin for a while when they have nothing to do; others need the processors then.
 NO_BUSY_WAIT = "+sbwt none +sbwtdcpu none +sbwtdio none"
@@ -37,6 +39,17 @@ NO_BUSY_WAIT = "+sbwt none +sbwtdcpu none +sbwtdio none"
 def url(_home: Home, port: int) -> str:
     """How the services reach the private node."""
     return f"amqp://guest:guest@{HOST}:{port}/%2F"
+
+
+def is_ready(url: str) -> bool:
+    """Whether a broker accepts connections at this URL.
+
+    Imports the client here, since `make down` works without the project's libraries.
+    """
+    from shared.rabbitmq import can_connect  # noqa: PLC0415
+
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # each failed try would take it ten lines
+    return can_connect(url, ANSWER_SECONDS)
 
 
 def provide() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import amqp, health, lifecycle, settings
+from stack import health, lifecycle, rabbitmq, settings
 from stack.audit import run as audit
 from stack.errors import StackError
 from stack.home import ROOT, Home
@@ -41,7 +41,7 @@ class PrivateStack:
     def _works(self, name: str) -> bool:
         """Whether it answers, or its loops go round. supervisord itself calls it running only seconds later."""
         if name == "rabbitmq":
-            return amqp.is_ready(self.told["RABBITMQ_URL"])
+            return rabbitmq.is_ready(self.told["RABBITMQ_URL"])
         info = {**Supervisor(self.home).info(name), "statename": "RUNNING"}
         return health.condition(self.home, PROCESSES[name], self.told, name, info) == health.RUNNING
 

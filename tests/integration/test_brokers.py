@@ -7,7 +7,7 @@ import pytest
 from pika.exceptions import AMQPError
 
 from shared.testing import wait_until
-from stack import amqp
+from stack import rabbitmq
 from tests.system.brokers import Broker, OwnBroker
 from tests.system.queues import Message, Queues
 
@@ -28,7 +28,7 @@ def test_a_virtual_host_goes_with_all_that_is_in_it(broker: Broker) -> None:
     broker.drop(url)
     with pytest.raises(AMQPError):
         connection.process_data_events(time_limit=30)
-    assert not amqp.is_ready(url)
+    assert not rabbitmq.is_ready(url)
 
 
 def test_messages_are_taken_as_they_were_published(rabbitmq_url: str) -> None:
@@ -48,7 +48,7 @@ def test_a_stopped_broker_refuses_connections_and_keeps_its_messages(own_rabbitm
     Queues(url).tap("all")
     Queues(url).publish("payment.failed", Message(b"one"))
     own_rabbitmq.stop()
-    assert not amqp.is_ready(url)
+    assert not rabbitmq.is_ready(url)
     own_rabbitmq.start()
     assert [message.body for message in Queues(url).take("all")] == [b"one"]
 
@@ -60,7 +60,7 @@ def test_a_killed_broker_drops_its_connections_and_comes_back(own_rabbitmq: OwnB
     with pytest.raises(AMQPError):
         connection.process_data_events(time_limit=30)
     own_rabbitmq.start()
-    assert amqp.is_ready(url)
+    assert rabbitmq.is_ready(url)
 
 
 def test_a_frozen_broker_answers_when_it_is_thawed(own_rabbitmq: OwnBroker) -> None:

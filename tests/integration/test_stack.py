@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.testing import wait_until
-from stack import amqp, lifecycle, owned, ports, postgres, servers, settings
+from stack import lifecycle, owned, ports, postgres, rabbitmq, servers, settings
 from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES, Process
@@ -162,11 +162,11 @@ def test_down_finds_everything_when_the_supervisor_and_its_records_are_gone(fres
 @needs_rabbitmq
 def test_rabbitmq_starts_privately_and_comes_back_when_it_is_killed(fresh: Path) -> None:
     told = servers.start(fresh)
-    assert amqp.is_ready(told["RABBITMQ_URL"])
-    assert not amqp.is_ready(told["RABBITMQ_URL"].replace("guest:guest", "guest:wrong"))
+    assert rabbitmq.is_ready(told["RABBITMQ_URL"])
+    assert not rabbitmq.is_ready(told["RABBITMQ_URL"].replace("guest:guest", "guest:wrong"))
     assert listening_beyond_loopback(fresh) == set()
     servers.kill(fresh, "rabbitmq")
-    wait_until(lambda: amqp.is_ready(told["RABBITMQ_URL"]), "RabbitMQ is back", 60)
+    wait_until(lambda: rabbitmq.is_ready(told["RABBITMQ_URL"]), "RabbitMQ is back", 60)
     servers.stop(fresh)
     assert owned.processes(Home.at(fresh)) == set()  # nor is Erlang's port mapper left, which runs by itself
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stack import amqp, debian, rabbitmq
+from stack import debian, rabbitmq
 from stack.errors import StackError
 from stack.home import Home
 from stack.ports import any_free
@@ -49,7 +49,7 @@ def test_where_there_is_none_and_none_can_be_unpacked_the_message_says_what_to_d
 
 
 def test_nothing_there_is_not_ready() -> None:
-    assert not amqp.is_ready(f"amqp://127.0.0.1:{any_free()}/")
+    assert not rabbitmq.is_ready(f"amqp://127.0.0.1:{any_free()}/")
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x00\x09\x01"])
@@ -64,5 +64,5 @@ def test_something_else_there_is_not_ready(answer: bytes) -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        assert not amqp.is_ready(f"amqp://127.0.0.1:{server.getsockname()[1]}/")
+        assert not rabbitmq.is_ready(f"amqp://127.0.0.1:{server.getsockname()[1]}/")
         thread.join()
