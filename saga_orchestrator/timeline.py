@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.orchestrator import CHECKOUT, CheckoutSaga
-from saga_orchestrator.runtime.definition import Endpoint
+from saga_orchestrator.orchestrator import VERSIONS, CheckoutSaga
+from saga_orchestrator.runtime.definition import Endpoint, Saga
 from saga_orchestrator.runtime.engine import Direction
 from saga_orchestrator.runtime.serialization import instance_from_row
 from shared.database.connections import Row
@@ -15,31 +15,31 @@ from shared.json_codec import loads
 from shared.saga.timeline import with_undone
 from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 
-# Steps that an older version had are not here.
-_ENDPOINTS = {
-    (step.name, direction.value): endpoint
-    for step in CHECKOUT.tasks
-    for direction, endpoint in ((Direction.ACTION, step.action), (Direction.COMPENSATION, step.compensation))
-    if endpoint is not None
-}
 NOT_SHOWN = "(not shown)"  # who looks at a saga need not know where somebody lives
 
 
 def timeline_out(saga: Row, rows: Sequence[Row]) -> list[TimelineEntryOut]:
     """Its entries, in the order of the rows."""
-    checkout = instance_from_row(CHECKOUT, saga)
+    definition = VERSIONS[saga["version"]]
+    checkout = instance_from_row(definition, saga)
     checkout = replace(checkout, data=replace(checkout.data, billing_address=NOT_SHOWN))
-    return with_undone(with_untold([_entry_out(checkout, row) for row in rows]))
+    return with_undone(with_untold([_entry_out(definition, checkout, row) for row in rows]))
 
 
-def _entry_out(checkout: CheckoutSaga, row: Row) -> TimelineEntryOut:
-    endpoint = _ENDPOINTS.get((row["step"], row["direction"]))
+def _entry_out(definition: Saga[Checkout], checkout: CheckoutSaga, row: Row) -> TimelineEntryOut:
+    endpoint = _endpoint(definition, row["step"], row["direction"])
     return TimelineEntryOut(
         **{name: value for name, value in row.items() if name != "answer"},
         service=None if endpoint is None else endpoint.service.name,
         request=None if endpoint is None else _request_out(endpoint, checkout),
         response=_response_out(row) if row["kind"] == "attempt" else None,
     )
+
+
+def _endpoint(definition: Saga[Checkout], step: str | None, direction: str | None) -> Endpoint[Checkout] | None:
+    if step is None:
+        return None
+    return definition[step].action if direction == Direction.ACTION else definition[step].compensation
 
 
 def _request_out(endpoint: Endpoint[Checkout], checkout: CheckoutSaga) -> RequestOut:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from saga_orchestrator.app import create_app
 from saga_orchestrator.config import Settings
 from saga_orchestrator.models import audit_log, db
-from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.orchestrator import VERSIONS
 from saga_orchestrator.purges import PURGES
 from saga_orchestrator.runtime.executor import Executor
 from shared.database.listen import ShutdownSignal
@@ -20,7 +20,7 @@ from shared.purging import purge
 
 def executor(app: Flask, settings: Settings, stop: ShutdownSignal) -> Executor:
     """An executor of checkouts, on the app's pool of connections."""
-    return Executor(partial(_transaction, app), CHECKOUT, settings, stop)
+    return Executor(partial(_transaction, app), VERSIONS, settings, stop)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a saga is made of; a definition is checked when it is built."""
+"""What a saga is made of, in each of its versions; a definition is checked when it is built."""
 
 import string
 from collections.abc import Callable, Iterator, Mapping
@@ -99,6 +99,8 @@ class Step(Generic[Data]):
 class Saga(Generic[Data]):
     """Compensatable steps, one pivot that decides, retryable steps after it; `data` is the dataclass it is about.
 
+    A definition that differs in anything has another `version`.
+
     The classes of steps are those of Garcia-Molina and Salem (1987) as Richardson uses them ("Microservices
     Patterns", 4.3). `closing` is the last thing that a compensated saga does; it is no step that people see.
     """
@@ -109,6 +111,7 @@ class Saga(Generic[Data]):
     pivot: Step[Data] | None
     retryable: tuple[Step[Data], ...]
     closing: Step[Data]
+    version: int = 1
     _by_name: dict[str, Step[Data]] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -158,3 +161,34 @@ class Saga(Generic[Data]):
 
     def __getitem__(self, name: str) -> Step[Data]:
         return self._by_name[name]
+
+
+class Versions(Generic[Data]):
+    """The versions of one saga that this process runs: each saga goes on by the one that it began with.
+
+    An earlier version is needed for as long as sagas that began with it are kept, since a completed one can be undone.
+    """
+
+    def __init__(self, current: Saga[Data], *earlier: Saga[Data]) -> None:
+        self.current = current
+        self._by_number: dict[int, Saga[Data]] = {}
+        for definition in (current, *earlier):
+            if definition.version in self._by_number:
+                raise InvalidSaga(f"{current.name}: two versions are {definition.version}")
+            self._by_number[definition.version] = definition
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the versions."""
+        return tuple(self._by_number)
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """The participants of all versions."""
+        return tuple(dict.fromkeys(service for definition in self for service in definition.services))
+
+    def __iter__(self) -> Iterator[Saga[Data]]:
+        return iter(self._by_number.values())
+
+    def __getitem__(self, version: int) -> Saga[Data]:
+        return self._by_number[version]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Saga, SagaInstance
+from saga_orchestrator.runtime.definition import Saga, SagaInstance, Versions
 from saga_orchestrator.runtime.engine import SagaState
 from saga_orchestrator.runtime.serialization import instance_from_row, state_from_json
 from shared.database.connections import Row
@@ -66,18 +66,21 @@ class Claimed:
 _CLAIM = prepared("""
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS (
-        SELECT saga_id FROM sagas WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        SELECT saga_id FROM sagas WHERE due_at <= now() AND version = ANY (CAST(:versions AS integer[]))
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ),
     taken AS (
         UPDATE sagas SET fencing_token = fencing_token + 1, owner = :owner, executor_id = :executor_id,
             due_at = now() + :seconds * interval '1 second'
         FROM lazily
         WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM picked))
-        RETURNING saga_id, data, ids, fault, state, fencing_token,
+        RETURNING saga_id, version, data, ids, fault, state, fencing_token,
             extract(epoch FROM deadline_at - now()) AS deadline_seconds
     ),
     next AS (
-        SELECT min(due_at) AS due_at FROM sagas WHERE due_at IS NOT NULL AND saga_id NOT IN (SELECT saga_id FROM picked)
+        SELECT min(due_at) AS due_at FROM sagas
+        WHERE due_at IS NOT NULL AND version = ANY (CAST(:versions AS integer[]))
+            AND saga_id NOT IN (SELECT saga_id FROM picked)
     )
     SELECT taken.*, extract(epoch FROM least(next.due_at, taken_until) - now()) AS next_in,
         EXISTS (SELECT FROM sagas WHERE executor_id IS NOT NULL AND executor_id <> :executor_id) AS others
@@ -122,14 +125,14 @@ def free_abandoned(connection: Connection) -> int:
 
 
 def claim(
-    connection: Connection, definition: Saga[Any], claimant: Claimant, limit: int, lease_seconds: float
+    connection: Connection, versions: Versions[Any], claimant: Claimant, limit: int, lease_seconds: float
 ) -> Claimed:
-    """Lease up to `limit` sagas that are due; none is leased twice."""
-    values = {**vars(claimant), "limit": limit, "seconds": lease_seconds}
+    """Lease up to `limit` sagas of these versions that are due; none is leased twice."""
+    values = {**vars(claimant), "versions": list(versions.numbers), "limit": limit, "seconds": lease_seconds}
     rows = connection.execute(_CLAIM, values).mappings().all()
     next_in = rows[0]["next_in"]
     return Claimed(
-        [_lease(definition, row, claimant.owner) for row in rows if row["saga_id"] is not None],
+        [_lease(versions[row["version"]], row, claimant.owner) for row in rows if row["saga_id"] is not None],
         None if next_in is None else max(0.0, float(next_in)),
         rows[0]["others"],
     )

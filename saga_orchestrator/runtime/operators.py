@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Saga
+from saga_orchestrator.runtime.definition import Versions
 from saga_orchestrator.runtime.engine import SagaState, reset_retries, turn_back
 from saga_orchestrator.runtime.errors import SagaEnded, SagaNotFound
 from saga_orchestrator.runtime.leases import DUE
@@ -15,7 +15,7 @@ from shared.database.connections import Row
 from shared.database.listen import notify
 from shared.purging.retention import check_undoable
 
-_LOCK = text("SELECT saga_id, status, state FROM sagas WHERE saga_id = :saga_id FOR NO KEY UPDATE")
+_LOCK = text("SELECT saga_id, version, status, state FROM sagas WHERE saga_id = :saga_id FOR NO KEY UPDATE")
 
 # The new fencing token ends the lease of an executor that may have the saga, so that whatever it did is compensated.
 _TURN = text("""
@@ -33,7 +33,7 @@ _NOTE = text("""
 """)
 
 
-def compensate(connection: Connection, definition: Saga[Any], saga_id: UUID, reason: str, by: str) -> None:
+def compensate(connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str) -> None:
     """Turn a saga back, also a completed one; of one that turned back before, only note who requested it again.
 
     Raises `SagaNotFound`, and `TooOld` for a completed saga whose participants may have forgotten its steps.
@@ -42,7 +42,7 @@ def compensate(connection: Connection, definition: Saga[Any], saga_id: UUID, rea
     state = state_from_json(row["state"])
     if not state.backward:
         check_undoable(connection, saga_id)
-        _turn(connection, saga_id, turn_back(definition, state, reason))
+        _turn(connection, saga_id, turn_back(versions[row["version"]], state, reason))
     _note(connection, timeline_entry(saga_id, "compensation_asked", by=by, reason=reason))
 
 

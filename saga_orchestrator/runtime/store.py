@@ -59,8 +59,8 @@ _ACCEPT = prepared(f"""
         )
     ),
     accepted AS (
-        INSERT INTO sagas (saga_id, data, ids, fault, state, deadline_at)
-        SELECT saga_id, data, ids, fault, state, now() + :seconds * interval '1 second'
+        INSERT INTO sagas (saga_id, version, data, ids, fault, state, deadline_at)
+        SELECT saga_id, :version, data, ids, fault, state, now() + :seconds * interval '1 second'
         FROM new
         WHERE NOT {too_old_sql("saga_id", ":kept_seconds")}
         ON CONFLICT DO NOTHING
@@ -136,7 +136,7 @@ def accept(
     state = state_to_json(begin(definition))
     rows = [{**instance_to_row(definition, saga), "state": state, "note_id": new_id()} for saga in sagas]
     rows.sort(key=lambda row: row["saga_id"])  # locked in one order
-    values = {"sagas": as_json(rows), "seconds": forward_seconds, "due": DUE}
+    values = {"sagas": as_json(rows), "version": definition.version, "seconds": forward_seconds, "due": DUE}
     return set(connection.scalars(_ACCEPT, {**values, "kept_seconds": retention_of(connection).sagas}))
 
 

@@ -47,6 +47,7 @@ def sagas_table(metadata: MetaData, searched: Iterable[Column[Any]], indexes: It
         "sagas",
         metadata,
         Column("saga_id", Uuid, primary_key=True),
+        Column("version", Integer, nullable=False),  # of the definition, for as long as the saga lives
         Column("data", JSON, nullable=False),  # what the saga is about
         Column("ids", JSON, nullable=False),  # chosen for its steps
         Column("fault", String(200)),  # what it is to suffer on purpose

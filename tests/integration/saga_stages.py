@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from saga_orchestrator import service
 from saga_orchestrator.models import db
-from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS
 from saga_orchestrator.runtime import leases, store
 from saga_orchestrator.runtime.active_saga import ActiveSaga
 from saga_orchestrator.runtime.engine import (
@@ -128,7 +128,7 @@ class Orchestrated(Stage):
     def drive(self, outcome_of: Callable[[Command], Outcome], commands: int = 20) -> None:
         """Take the sagas that are due and send so many commands of each; then release it, or end it."""
         with self.transaction() as connection:
-            claimed = leases.claim(connection, CHECKOUT, Claimant("test", 1), 10, LONG)
+            claimed = leases.claim(connection, VERSIONS, Claimant("test", 1), 10, LONG)
         for saga in map(ActiveSaga, claimed.leases):
             for _ in range(commands):
                 command = next_command(CHECKOUT, saga.state)

@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from saga_orchestrator import service
 from saga_orchestrator.models import db
-from saga_orchestrator.orchestrator import CHECKOUT, CheckoutSaga
+from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime import leases, store
 from saga_orchestrator.runtime.active_saga import KEPT_ATTEMPTS, ActiveSaga
 from saga_orchestrator.runtime.engine import (
@@ -66,7 +66,7 @@ class Sagas:
 
     def claim(self, owner: str, limit: int = 10, seconds: float = LONG, executor_id: int = 1) -> list[Lease]:
         with self.transaction() as connection:
-            return leases.claim(connection, CHECKOUT, Claimant(owner, executor_id), limit, seconds).leases
+            return leases.claim(connection, VERSIONS, Claimant(owner, executor_id), limit, seconds).leases
 
     def free_abandoned(self) -> int:
         with self.transaction() as connection:
@@ -250,7 +250,7 @@ def test_the_database_itself_refuses_to_forget_a_saga(sagas: Sagas) -> None:
 def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     def seconds() -> float | None:
         with sagas.transaction() as connection:
-            claimed = leases.claim(connection, CHECKOUT, Claimant("another", 2), 10, LONG)
+            claimed = leases.claim(connection, VERSIONS, Claimant("another", 2), 10, LONG)
         assert claimed.leases == []
         return claimed.next_in
 
@@ -272,7 +272,7 @@ def test_what_was_taken_is_due_again_when_its_lease_is_over(sagas: Sagas) -> Non
     """For whoever took it, too: it may be left to its lease."""
     sagas.accept()
     with sagas.transaction() as connection:
-        claimed = leases.claim(connection, CHECKOUT, Claimant("first", 1), 10, 50)
+        claimed = leases.claim(connection, VERSIONS, Claimant("first", 1), 10, 50)
     assert len(claimed.leases) == 1
     assert claimed.next_in == 50
 
@@ -282,9 +282,9 @@ def test_what_is_due_and_was_not_taken_is_due_at_once(sagas: Sagas) -> None:
     for _ in range(2):
         sagas.accept()
     with sagas.transaction() as connection:
-        first = leases.claim(connection, CHECKOUT, Claimant("first", 1), 1, LONG)
+        first = leases.claim(connection, VERSIONS, Claimant("first", 1), 1, LONG)
         with sagas.transaction() as another:
-            rest = leases.claim(another, CHECKOUT, Claimant("second", 2), 10, LONG)
+            rest = leases.claim(another, VERSIONS, Claimant("second", 2), 10, LONG)
     assert [len(first.leases), first.next_in] == [1, 0]
     assert [len(rest.leases), rest.next_in] == [1, 0]
 
@@ -338,7 +338,7 @@ def test_a_saga_that_waits_for_its_next_attempt_is_nobodys_and_goes_on_waiting(s
 def test_an_executor_knows_whether_others_have_leases(sagas: Sagas) -> None:
     def others(executor_id: int) -> bool:
         with sagas.transaction() as connection:
-            return leases.claim(connection, CHECKOUT, Claimant("another", executor_id), 10, LONG).others
+            return leases.claim(connection, VERSIONS, Claimant("another", executor_id), 10, LONG).others
 
     assert [others(1), others(2)] == [False, False]
     sagas.accept()

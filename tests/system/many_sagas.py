@@ -84,9 +84,9 @@ _ROWS = {
         FROM generate_series(1, :count) AS numbers (n) JOIN carrito.orders ON saga_id = pg_temp.id_of(n, 'saga')""",
     "saga_orchestrator.sagas": """
         INSERT INTO saga_orchestrator.sagas (
-            saga_id, data, ids, status, state, retrying, first_effect_at, due_at, deadline_at, ended_at
+            saga_id, version, data, ids, status, state, retrying, first_effect_at, due_at, deadline_at, ended_at
         )
-        SELECT saga_id,
+        SELECT saga_id, {version},
             json_build_object(
                 'cart_id', cart_id, 'user_id', user_id, 'payment_method', payment_method,
                 'billing_address', billing_address, 'items', CAST('[]' AS json), 'total_minor', total_minor
@@ -146,7 +146,9 @@ def store(connection: Connection, count: int, *, told: bool = False) -> None:
     connection.execute(text(_FUNCTIONS))
     for table, statement in _ROWS.items():
         began = time.perf_counter()
-        connection.execute(text(statement.format(products=PRODUCTS, live=LIVE)), {"count": count, **_STATES})
+        connection.execute(
+            text(statement.format(products=PRODUCTS, live=LIVE, version=CHECKOUT.version)), {"count": count, **_STATES}
+        )
         connection.execute(text(f"ANALYZE {table}"))
         if told:
             sys.stderr.write(f"{table}: {time.perf_counter() - began:.1f} s\n")

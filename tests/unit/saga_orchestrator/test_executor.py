@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from saga_orchestrator.config import Settings
-from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.orchestrator import VERSIONS
 from saga_orchestrator.runtime import executor
 from saga_orchestrator.runtime.executor import Executor
 from saga_orchestrator.runtime.leases import Claimed
@@ -30,7 +30,7 @@ class Fakes:
         self.claimed = Claimed([], None)
         told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": "postgresql://nowhere"}
         settings = Settings(_env_file=None, executor_sagas=3, **told)
-        self.executor = Executor(_no_transaction, CHECKOUT, settings, self.stop)
+        self.executor = Executor(_no_transaction, VERSIONS, settings, self.stop)
         monkeypatch.setattr(self.executor, "_claim", self._claim)
         monkeypatch.setattr(self.executor._listener, "wait", lambda seconds, _: self.waited.append(seconds))
 

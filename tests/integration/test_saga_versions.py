@@ -1,0 +1,232 @@
+"""A deploy that changes the steps of the checkout under sagas in flight, on a real PostgreSQL and over real HTTP."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Connection
+
+from saga_orchestrator.config import Settings
+from saga_orchestrator.domain import Checkout
+from saga_orchestrator.models import db
+from saga_orchestrator.orchestrator import CARRITO, CHECKOUT, CheckoutSaga
+from saga_orchestrator.runtime import operators, store
+from saga_orchestrator.runtime.definition import InvalidSaga, Saga, Step, Versions, post
+from saga_orchestrator.runtime.executor import Executor
+from shared.database.listen import ShutdownSignal
+from shared.testing import wait_until
+from tests.integration.orchestrated import new_checkout
+
+LONG = 60.0
+RESERVE, PAY, ORDER = CHECKOUT.compensatable
+GIFT: Step[Checkout] = Step(
+    "wrap_gift",
+    action=post(CARRITO, "/gifts", lambda saga: {"gift_id": saga.ids["gift_id"]}),
+    compensation=post(CARRITO, "/gifts/{gift_id}/cancel", lambda _: {}),
+    id="gift_id",
+)
+# What a deploy makes of the steps, all of them with the same pivot and the same steps after it.
+DEPLOYS = {
+    "adds one before those that were done": (GIFT, RESERVE, PAY, ORDER),
+    "adds one behind": (RESERVE, PAY, ORDER, GIFT),
+    "removes one": (PAY, ORDER),
+    "reorders them": (ORDER, PAY, RESERVE),
+}
+PATHS = {
+    RESERVE: "/api/products/reserve",
+    PAY: "/api/v1/payments/saga",
+    ORDER: "/orders",
+    GIFT: "/gifts",
+}
+deploys = pytest.mark.parametrize("steps", DEPLOYS.values(), ids=DEPLOYS.keys())
+
+
+def version(number: int, *steps: Step[Any]) -> Saga[Any]:
+    return replace(CHECKOUT, version=number, compensatable=steps)
+
+
+class Participants:
+    """All participants at one address: they do what is asked, but for orders while they are closed, or refuse those."""
+
+    def __init__(self) -> None:
+        self.requested: list[str] = []
+        self.orders = 201  # the status that an order is answered with
+        participants = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                participants.requested.append(self.path)
+                self.send_response(participants.orders if self.path == "/orders" else 200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_: object) -> None:
+                """Not to the test's output."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def participants() -> Iterator[Participants]:
+    participants = Participants()
+    thread = threading.Thread(target=participants.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield participants
+    participants.server.shutdown()
+    thread.join()
+    participants.server.server_close()
+
+
+class Deployment:
+    """The orchestrator's database, and executors of any versions."""
+
+    def __init__(self, app: Flask, database_url: str, participants: Participants) -> None:
+        self._app = app
+        told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": database_url}
+        told |= {f"{service.name}_service_url": participants.url for service in CHECKOUT.services}
+        self._settings = Settings(_env_file=None, tries_per_attempt=1, retry_most_seconds=0.2, **told)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with self._app.app_context(), db.transaction() as connection:
+            yield connection
+
+    def accept(self, definition: Saga[Any]) -> CheckoutSaga:
+        checkout = new_checkout()
+        saga: CheckoutSaga = store.new_instance(definition, checkout.saga_id, checkout.data, {})
+        with self.transaction() as connection:
+            assert store.accept(connection, definition, [saga], LONG) == {saga.saga_id}
+        return saga
+
+    @contextmanager
+    def running(self, *definitions: Saga[Any]) -> Iterator[None]:
+        """An executor of these versions, the first of which is the current one."""
+        stop = ShutdownSignal()
+        executor = Executor(self.transaction, Versions(*definitions), self._settings, stop)
+        thread = threading.Thread(target=executor.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.request()
+            thread.join(LONG)
+
+    def status(self, saga_id: UUID) -> str:
+        statement = "SELECT status FROM sagas WHERE saga_id = %(id)s"
+        with self.transaction() as connection:
+            return str(connection.exec_driver_sql(statement, {"id": saga_id}).scalar_one())
+
+    def until(self, saga_id: UUID, status: str) -> None:
+        wait_until(lambda: self.status(saga_id) == status, f"it is {status}", LONG)
+
+
+@pytest.fixture
+def deployment(
+    service_client: Callable[..., FlaskClient], fresh_database_url: str, participants: Participants
+) -> Deployment:
+    app = service_client("saga_orchestrator", database_url=fresh_database_url).application
+    return Deployment(app, fresh_database_url, participants)
+
+
+def paths_of(saga: CheckoutSaga) -> dict[str, str]:
+    """What is requested forward after the steps before the pivot."""
+    return {"commit": "/api/products/commit", "confirm": f"/orders/{saga.ids['order_id']}/confirm"}
+
+
+@pytest.fixture
+def in_flight(deployment: Deployment, participants: Participants) -> CheckoutSaga:
+    """A saga that began with the first version, and waits for its order: its money is taken."""
+    participants.orders = 503
+    with deployment.running(CHECKOUT):
+        saga = deployment.accept(CHECKOUT)
+        wait_until(lambda: "/orders" in participants.requested, "its order was requested", LONG)
+    participants.requested.clear()
+    return saga
+
+
+@deploys
+def test_a_saga_in_flight_goes_forward_by_the_version_that_it_began_with(
+    deployment: Deployment, participants: Participants, in_flight: CheckoutSaga, steps: tuple[Step[Any], ...]
+) -> None:
+    participants.orders = 201
+    with deployment.running(version(2, *steps), CHECKOUT):
+        deployment.until(in_flight.saga_id, "completed")
+    assert participants.requested == ["/orders", *paths_of(in_flight).values()]
+
+
+@deploys
+def test_a_saga_in_flight_is_compensated_by_the_version_that_it_began_with(
+    deployment: Deployment, participants: Participants, in_flight: CheckoutSaga, steps: tuple[Step[Any], ...]
+) -> None:
+    participants.orders = 409
+    with deployment.running(version(2, *steps), CHECKOUT):
+        deployment.until(in_flight.saga_id, "compensated")
+    ids = in_flight.ids
+    assert participants.requested == [
+        "/orders",
+        f"/orders/{ids['order_id']}/cancel",
+        f"/api/v1/payments/saga/{ids['payment_id']}/refund",
+        "/api/products/unreserve",
+        f"/carts/{in_flight.data.cart_id}/release",
+    ]
+
+
+@deploys
+def test_a_completed_saga_is_undone_by_the_version_that_it_began_with(
+    deployment: Deployment, participants: Participants, steps: tuple[Step[Any], ...]
+) -> None:
+    with deployment.running(CHECKOUT):
+        saga = deployment.accept(CHECKOUT)
+        deployment.until(saga.saga_id, "completed")
+    participants.requested.clear()
+    after = Versions(version(2, *steps), CHECKOUT)
+    with deployment.transaction() as connection:
+        operators.compensate(connection, after, saga.saga_id, "why", "me")
+    with deployment.running(*after):
+        deployment.until(saga.saga_id, "compensated")
+    assert participants.requested[:2] == ["/api/products/unreserve", f"/orders/{saga.ids['order_id']}/cancel"]
+
+
+@deploys
+def test_a_saga_that_begins_after_the_deploy_runs_the_new_steps(
+    deployment: Deployment, participants: Participants, steps: tuple[Step[Any], ...]
+) -> None:
+    new = version(2, *steps)
+    with deployment.running(new, CHECKOUT):
+        saga = deployment.accept(new)
+        deployment.until(saga.saga_id, "completed")
+    assert participants.requested[: len(steps)] == [PATHS[step] for step in steps]
+    assert participants.requested[-2:] == list(paths_of(saga).values())
+
+
+def test_a_process_leaves_sagas_alone_whose_version_it_does_not_know(
+    deployment: Deployment, participants: Participants
+) -> None:
+    """As one of before the deploy, while those of after it run already."""
+    new = version(2, RESERVE, GIFT, PAY, ORDER)
+    unknown = deployment.accept(new)
+    with deployment.running(CHECKOUT):
+        known = deployment.accept(CHECKOUT)
+        deployment.until(known.saga_id, "completed")
+        assert deployment.status(unknown.saga_id) == "pending"
+        assert "/gifts" not in participants.requested
+    with deployment.running(new, CHECKOUT):
+        deployment.until(unknown.saga_id, "completed")
+
+
+def test_two_versions_cannot_have_one_number() -> None:
+    with pytest.raises(InvalidSaga, match="two versions are 1"):
+        Versions(CHECKOUT, replace(CHECKOUT, compensatable=(RESERVE, ORDER)))
