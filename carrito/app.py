@@ -19,7 +19,7 @@ from shared.fault_switches.setup import add_faults
 from shared.http.service_app import ServiceApp, create_service_app
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
-from shared.saga.commands import command_routes
+from shared.saga.command_routes import command_routes
 
 if TYPE_CHECKING:
     app: ServiceApp
@@ -33,7 +33,6 @@ def create_app(settings: Settings) -> ServiceApp:
     if settings.faults:
         add_faults(service_app, db, fault_store)
     service_app.register_api(command_routes(commands))
-    service_app.extensions["settings"] = settings
     places = settings.waiting_places
     service_app.extensions["inventario_client"] = InventarioClient(
         settings.inventario_service_url, settings.service_token, places

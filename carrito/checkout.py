@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from carrito import carts
 from carrito.config import Settings
-from carrito.domain import CheckoutRequest, PatternNotAvailable, total_minor
+from carrito.domain import CheckoutRequest, FrozenCart, PatternNotAvailable, total_minor
 from carrito.models import outbox
 from shared.batching.partition import map_accepted
 from shared.errors import DomainError
@@ -20,7 +20,7 @@ from shared.event_bus import CheckoutInitiated, Event, Item
 
 def begin(
     connection: Connection, requests: Sequence[CheckoutRequest], settings: Settings, *, by_saga_service: bool
-) -> list[carts.FrozenCart | DomainError]:
+) -> list[FrozenCart | DomainError]:
     """Freeze each cart for a new saga. Refusals: `PatternNotAvailable` and those of `carts.freeze`.
 
     `by_saga_service`: whether the request came by the service that shows these sagas, which then knows the saga.
@@ -33,7 +33,7 @@ def begin(
     events = [
         Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
         for cart in frozen
-        if isinstance(cart, carts.FrozenCart) and cart.freeze.saga_pattern == "choreographed"
+        if isinstance(cart, FrozenCart) and cart.freeze.saga_pattern == "choreographed"
     ]
     if events:
         outbox.stage(connection, events)
@@ -52,15 +52,16 @@ def _handover_seconds(request: CheckoutRequest, settings: Settings, *, by_saga_s
     return None if is_known else settings.handover_seconds
 
 
-def _initiated(cart: carts.FrozenCart, currency: str) -> CheckoutInitiated:
+def _initiated(frozen: FrozenCart, currency: str) -> CheckoutInitiated:
+    cart = frozen.cart
     return CheckoutInitiated(
-        saga_id=cart.row["saga_id"],
-        cart_id=cart.row["id"],
-        user_id=cart.row["user_id"],
-        payment_method=cart.freeze.payment_method,
-        payment_id=cart.freeze.payment_id,
-        order_id=cart.freeze.order_id,
-        total_minor=total_minor(cart.items),
+        saga_id=frozen.freeze.saga_id,
+        cart_id=cart.id,
+        user_id=cart.user_id,
+        payment_method=frozen.freeze.payment_method,
+        payment_id=frozen.freeze.payment_id,
+        order_id=frozen.freeze.order_id,
+        total_minor=total_minor(cart.lines),
         currency=currency,
-        items=tuple(Item(product_id=item["product_id"], quantity=item["quantity"]) for item in cart.items),
+        items=tuple(Item(product_id=line.product_id, quantity=line.quantity) for line in cart.lines),
     )

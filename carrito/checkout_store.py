@@ -4,15 +4,12 @@ What is looked up comes as arrays, whose length PostgreSQL knows when it plans.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection
 
-from carrito.domain import CartFreeze
+from carrito.domain import Cart, CartFreeze, Checkout, CheckoutHandover
 from carrito.models import carts, checkouts
-from shared.database.connections import Row
 from shared.database.listen import notify
 from shared.database.prepared import columns_of, prepared
 from shared.fault_switches.header import current_fault
@@ -65,16 +62,29 @@ _FIND = prepared(f"SELECT {columns_of(checkouts)} FROM checkouts WHERE saga_id =
 _HANDED_OVER = prepared("""
     UPDATE checkouts SET handover_due_at = NULL WHERE saga_id = ANY(CAST(:saga_ids AS uuid[]))
 """)
+_HAND_OVER_NOW = prepared("UPDATE checkouts SET handover_due_at = now() WHERE saga_id = :saga_id")
+_TAKE_OVERDUE = prepared("""
+    WITH overdue AS (
+        SELECT saga_id FROM checkouts WHERE saga_pattern = :pattern AND handover_due_at <= now()
+        ORDER BY handover_due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE checkouts SET handover_due_at = now() + make_interval(secs => :again_seconds)
+    FROM overdue WHERE checkouts.saga_id = overdue.saga_id
+    RETURNING checkouts.saga_id, cart_id, user_id, payment_method, billing_address, saga_pattern, trace, fault
+""")
+_NEXT_OVERDUE = prepared("""
+    SELECT extract(epoch FROM min(handover_due_at) - now()) FROM checkouts WHERE saga_pattern = :pattern
+""")
 
 
-def freeze(connection: Connection, freezes: Sequence[CartFreeze], currency: str) -> dict[UUID, Row]:
+def freeze(connection: Connection, freezes: Sequence[CartFreeze], currency: str) -> dict[UUID, Cart]:
     """Give these carts to their sagas, and keep what each saga is about; the carts, by id, that have lines."""
     if not freezes:
         return {}
     columns = {name: [getattr(each, name) for each in freezes] for name in CartFreeze.__dataclass_fields__}
     columns["billing_address"] = [each.billing_address and dumps(each.billing_address) for each in freezes]
     frozen = connection.execute(_FREEZE, {**columns, "currency": currency, "fault": current_fault()}).mappings()
-    return {row["id"]: row for row in frozen}
+    return {row["id"]: Cart(**row) for row in frozen}
 
 
 def unfreeze(connection: Connection, saga_ids: Sequence[UUID]) -> None:
@@ -83,36 +93,24 @@ def unfreeze(connection: Connection, saga_ids: Sequence[UUID]) -> None:
         connection.execute(_UNFREEZE, {"saga_ids": list(saga_ids)})
 
 
-def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, Row]:
+def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, Checkout]:
     """What these sagas are about, of those that ever froze a cart."""
     if not saga_ids:
         return {}
-    return {row["saga_id"]: row for row in connection.execute(_FIND, {"saga_ids": list(saga_ids)}).mappings()}
+    found = connection.execute(_FIND, {"saga_ids": list(saga_ids)}).mappings()
+    return {row["saga_id"]: Checkout(**row) for row in found}
 
 
 def hand_over_now(connection: Connection, saga_id: UUID) -> None:
     """Have the worker hand the checkout over as soon as this transaction commits."""
-    connection.execute(update(checkouts).where(checkouts.c.saga_id == saga_id).values(handover_due_at=func.now()))
+    connection.execute(_HAND_OVER_NOW, {"saga_id": saga_id})
     notify(connection, HANDOVER)
 
 
-def take_overdue(connection: Connection, pattern: str, limit: int, again_seconds: float) -> Sequence[Row]:
+def take_overdue(connection: Connection, pattern: str, limit: int, again_seconds: float) -> list[CheckoutHandover]:
     """Checkouts whose saga may not be known yet; each is due again later. Several processes may do it at once."""
-    overdue = (
-        select(checkouts.c.saga_id)
-        .where(checkouts.c.saga_pattern == pattern, checkouts.c.handover_due_at <= func.now())
-        .order_by(checkouts.c.handover_due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("overdue")
-    )
-    statement = (
-        update(checkouts)
-        .where(checkouts.c.saga_id == overdue.c.saga_id)
-        .values(handover_due_at=func.now() + timedelta(seconds=again_seconds))
-        .returning(checkouts)
-    )
-    return connection.execute(statement).mappings().all()
+    values = {"pattern": pattern, "limit": limit, "again_seconds": again_seconds}
+    return [CheckoutHandover(**row) for row in connection.execute(_TAKE_OVERDUE, values).mappings()]
 
 
 def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
@@ -126,7 +124,5 @@ def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
 
 def seconds_to_next_overdue(connection: Connection, pattern: str) -> float | None:
     """Seconds until the first handover is overdue (not negative); None when none is awaited."""
-    of_pattern = checkouts.c.saga_pattern == pattern
-    first: Any = select(func.min(checkouts.c.handover_due_at)).where(of_pattern).scalar_subquery()
-    seconds = connection.scalar(select(func.extract("epoch", first - func.now())))
+    seconds = connection.scalar(_NEXT_OVERDUE, {"pattern": pattern})
     return None if seconds is None else max(0.0, float(seconds))

@@ -1,21 +1,27 @@
-"""What sagas ask of carrito, for many sagas at once; each endpoint of its own asks for one."""
+"""The commands of sagas to carrito: each is an endpoint of its own, and may be sent with others."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import TypeVar
 from uuid import UUID
 
 from flask import current_app, request
 from sqlalchemy import Connection
 
-from carrito import carts, checkout_store, service
+from carrito import cart_store, carts, checkout_store, service
 from carrito.checkout import begin
 from carrito.config import Settings
 from carrito.domain import OrderOfSaga, Release
 from carrito.handover import Handover
 from carrito.models import db
 from carrito.schemas import (
+    NO_CART,
+    NO_ORDER,
+    NO_PATTERN,
+    NOT_CHECKED_OUT,
     BeginCheckoutIn,
+    CancelledOut,
     CartOut,
     CartPath,
     FrozenCartOut,
@@ -24,35 +30,49 @@ from carrito.schemas import (
     OrderIn,
     OrderOut,
     OrderPath,
-    VoidOut,
 )
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
 from shared.http.answers import Answer, Outcome
+from shared.http.openapi import problem
 from shared.http.schemas import NoBody
-from shared.saga.commands import Command, Commands
+from shared.saga.barrier import Done
+from shared.saga.commands import Command, Commands, Idempotency, answers
 from shared.trace import traceparent
 
+T = TypeVar("T")
 commands = Commands(db)
 
 
-@commands.register("/orders", OrderIn, key=lambda command: command.body.saga)
-def create_orders(connection: Connection, requests: Sequence[Command[OrderIn, NoBody]]) -> list[Outcome]:
-    """Pending orders."""
-    settings: Settings = current_app.extensions["settings"]
-    created = service.create_order(connection, [command.body.command() for command in requests], settings.currency)
-    return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row), 201) for each in created]
+@commands.action(
+    "/orders",
+    OrderIn,
+    key=lambda command: command.body.saga,
+    summary="Create a saga's order",
+    responses={201: OrderOut, 404: NO_CART, 409: problem("Compensated, or the cart or order id is another saga's")},
+    idempotency=Idempotency(),
+)
+def create_order(connection: Connection, requests: Sequence[Command[OrderIn, NoBody]]) -> list[Outcome]:
+    """Pending, of the cart's lines and total; repeated, it answers the same, a refusal too.
+
+    After a cancellation it is refused.
+    """
+    currency = Settings.current().currency
+    created = service.create_order(connection, [command.body.command() for command in requests], currency)
+    return answers(created, OrderOut.of, 201)
 
 
-@commands.register(
+@commands.action(
     "/orders/{order_id}/confirm",
     MaybeOfSagaIn,
     OrderPath,
     key=lambda command: command.body.saga_id or command.path.order_id,
+    summary="Confirm an order",
+    responses={200: OrderOut, 404: NO_ORDER, 409: problem("It was cancelled, or belongs to another saga")},
 )
-def confirm_orders(connection: Connection, requests: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
-    """Confirmed orders."""
-    return _with_sagas(connection, requests, _confirmed)
+def confirm_order(connection: Connection, requests: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
+    """And its cart is checked out, in one commit."""
+    return answers(_by_saga(connection, requests, partial(service.confirm_order, connection)), OrderOut.of)
 
 
 def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
@@ -62,53 +82,85 @@ def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
     return [saga_id for saga_id, checkout in found.items() if handover.has_turned_back(checkout)]
 
 
-@commands.register_compensation(
+@commands.compensation(
     "/orders/{order_id}/cancel",
     MaybeOfSagaIn,
     OrderPath,
     key=lambda command: command.body.saga_id or command.path.order_id,
     may_be_compensated=_turned_back,
+    summary="Cancel an order",
+    responses={
+        200: CancelledOut,
+        404: NO_ORDER,
+        409: problem("The order belongs to another saga, or its own did not turn back"),
+    },
 )
-def cancel_orders(
+def cancel_order(
     connection: Connection, requests: Sequence[Command[MaybeOfSagaIn, OrderPath]], proven: Collection[UUID]
 ) -> list[Outcome]:
-    """Cancelled orders, or those that now never come to be."""
-    return _with_sagas(connection, requests, partial(_cancelled, proven=proven))
+    """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will.
+
+    The order of a checkout, once made, is cancelled only when the service that runs its saga says that it turned back.
+    """
+    cancel = partial(service.cancel_order, connection, proven=proven)
+    return answers(_by_saga(connection, requests, cancel), CancelledOut.of)
 
 
-@commands.register("/carts/{cart_id}/release", OfSagaIn, CartPath, key=lambda command: command.path.cart_id)
-def release_carts(connection: Connection, requests: Sequence[Command[OfSagaIn, CartPath]]) -> list[Outcome]:
-    """Carts that their sagas do not have any more."""
+@commands.action(
+    "/carts/{cart_id}/release",
+    OfSagaIn,
+    CartPath,
+    key=lambda command: command.path.cart_id,
+    summary="Open a cart again",
+    responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled, or the saga never had it")},
+)
+def release_cart(connection: Connection, requests: Sequence[Command[OfSagaIn, CartPath]]) -> list[Outcome]:
+    """The last thing that a compensated saga does: it can make no order any more.
+
+    Changes nothing when the saga does not have the cart any more.
+    """
     released = carts.release(connection, [Release(command.path.cart_id, command.body.saga_id) for command in requests])
-    open_ones = carts.with_items(connection, [each for each in released if not isinstance(each, DomainError)])
-    views = {cart.row["id"]: CartOut.of(cart) for cart in open_ones}
-    return [each if isinstance(each, DomainError) else Answer(views[each["id"]]) for each in released]
+    filled = cart_store.with_lines(connection, [each.value for each in released if isinstance(each, Done)])
+    by_id = {cart.id: cart for cart in filled}
+    return answers(released, lambda cart: CartOut.of(by_id[cart.id]))
 
 
-@commands.register("/carts/{cart_id}/checkout", BeginCheckoutIn, CartPath, key=lambda command: command.path.cart_id)
-def begin_checkouts(connection: Connection, requests: Sequence[Command[BeginCheckoutIn, CartPath]]) -> list[Outcome]:
-    """Carts, each frozen for a new saga."""
-    settings: Settings = current_app.extensions["settings"]
+@commands.action(
+    "/carts/{cart_id}/checkout",
+    BeginCheckoutIn,
+    CartPath,
+    key=lambda command: command.path.cart_id,
+    summary="Freeze a cart for a new saga",
+    responses={201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
+    # The services pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
+    idempotency=Idempotency(any_path=True, keep_refusals=False),
+)
+def begin_checkout(connection: Connection, requests: Sequence[Command[BeginCheckoutIn, CartPath]]) -> list[Outcome]:
+    """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer.
+
+    They pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
+    """
     header = request.headers.get("traceparent")
     checkouts = [
         command.body.request(command.path.cart_id, traceparent(command.body.traceparent or header))
         for command in requests
     ]
-    begun = begin(connection, checkouts, settings, by_saga_service=True)
+    begun = begin(connection, checkouts, Settings.current(), by_saga_service=True)
     return [each if isinstance(each, DomainError) else Answer(FrozenCartOut.frozen(each), 201) for each in begun]
 
 
-def _with_sagas(
+def _by_saga(
     connection: Connection,
     requests: Sequence[Command[MaybeOfSagaIn, OrderPath]],
-    act: Callable[[Connection, Sequence[OrderOfSaga]], list[Outcome]],
-) -> list[Outcome]:
-    """The outcomes of `act`; a saga that is not named is found by its order."""
-    sagas = service.sagas_of(
-        connection, [command.path.order_id for command in requests if command.body.saga_id is None]
+    use_case: Callable[[Sequence[OrderOfSaga]], list[Done[T] | DomainError]],
+) -> list[Done[T] | DomainError]:
+    """The outcomes of the use case, which takes each saga once; a saga that is not named is that of the order."""
+    unnamed = [command.path.order_id for command in requests if command.body.saga_id is None]
+    sagas = service.sagas_of(connection, unnamed)
+    return map_accepted(
+        [_of_saga(command, sagas) for command in requests],
+        lambda orders: in_unique_batches(orders, attrgetter("saga_id"), use_case),
     )
-    of_sagas = [_of_saga(command, sagas) for command in requests]
-    return map_accepted(of_sagas, lambda fit: in_unique_batches(fit, attrgetter("saga_id"), partial(act, connection)))
 
 
 def _of_saga(
@@ -116,20 +168,3 @@ def _of_saga(
 ) -> OrderOfSaga | DomainError:
     saga_id = command.body.saga_id or sagas[command.path.order_id]
     return saga_id if isinstance(saga_id, DomainError) else OrderOfSaga(saga_id, command.path.order_id)
-
-
-def _confirmed(connection: Connection, requests: Sequence[OrderOfSaga]) -> list[Outcome]:
-    confirmed = service.confirm_order(connection, requests)
-    return [each if isinstance(each, DomainError) else Answer(OrderOut.of(each.row)) for each in confirmed]
-
-
-def _cancelled(connection: Connection, requests: Sequence[OrderOfSaga], proven: Collection[UUID]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    for each, done in zip(requests, service.cancel_order(connection, requests, proven), strict=True):
-        if isinstance(done, DomainError):
-            outcomes.append(done)
-        elif done.row is None:
-            outcomes.append(Answer(VoidOut(id=each.order_id, saga_id=each.saga_id)))
-        else:
-            outcomes.append(Answer(OrderOut.of(done.row)))
-    return outcomes

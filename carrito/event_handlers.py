@@ -7,7 +7,6 @@ before: the inbox removes copies of an event, so one that comes here is waited f
 from collections.abc import Sequence
 from functools import partial
 
-from flask import current_app
 from sqlalchemy import Connection
 
 from carrito import carts, service
@@ -16,6 +15,7 @@ from carrito.domain import (
     CartEmpty,
     CartNotFound,
     CartNotOpen,
+    Order,
     OrderOfAnotherSaga,
     OrderOfSaga,
     OrderRequest,
@@ -43,13 +43,12 @@ from shared.event_bus import (
 )
 from shared.messaging.event_worker import Subscription
 from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
-from shared.saga.barrier import Suspended
+from shared.saga.barrier import Done, Suspended
 from shared.saga.repetition import agreed
 
 
 def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Published:
     """Make the order of the frozen cart, or say why not."""
-    settings: Settings = current_app.extensions["settings"]
     requests = [
         OrderRequest(
             each.saga_id,
@@ -61,7 +60,7 @@ def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Pu
         )
         for each in paid
     ]
-    outcomes = agreed(service.create_order(connection, requests, settings.currency))
+    outcomes = agreed(service.create_order(connection, requests, Settings.current().currency))
     return [_created(event, outcome) for event, outcome in zip(paid, outcomes, strict=True)]
 
 
@@ -101,7 +100,7 @@ def _cancel(connection: Connection, events: Sequence[Backward]) -> None:
             raise outcome
 
 
-def _created(event: PaymentProcessed, outcome: service.Order | DomainError) -> Sequence[Payload]:
+def _created(event: PaymentProcessed, outcome: Done[Order] | DomainError) -> Sequence[Payload]:
     ids = {"order_id": event.order_id, "payment_id": event.payment_id}
     requested = OrderCreateRequested(**event.about(), **ids)
     if not isinstance(outcome, DomainError):
@@ -114,7 +113,7 @@ def _created(event: PaymentProcessed, outcome: service.Order | DomainError) -> S
     raise outcome
 
 
-def _confirmed(event: InventoryCommitted, outcome: service.Order | DomainError) -> Sequence[Payload]:
+def _confirmed(event: InventoryCommitted, outcome: Done[Order] | DomainError) -> Sequence[Payload]:
     if not isinstance(outcome, DomainError):
         return [CheckoutCompleted(**event.about(), order_id=event.order_id)]
     if isinstance(outcome, OrderWasCancelled):

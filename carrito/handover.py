@@ -11,14 +11,13 @@ as long as there are places for that; for the rest of the orchestrated ones the 
 harm: the saga's id is the key.
 """
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
 
 import structlog
 
 from carrito.config import Settings
-from shared.fault_switches.header import current_fault, headers_of
+from carrito.domain import Checkout, CheckoutHandover
+from shared.fault_switches.header import headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, Reply
 from shared.saga.states import SagaStatus, StepStatus
@@ -56,38 +55,38 @@ class Handover:
         """A place to deliver from; False when all are taken."""
         return self._bulkhead.enter_if_free()
 
-    def has_turned_back(self, checkout: Mapping[Any, Any]) -> bool:
+    def has_turned_back(self, checkout: Checkout) -> bool:
         """Whether the service that runs the checkout's saga says that it turned back; once it did, it stays so.
 
         Never for a choreographed one: those that undo its steps are told by events, and ask for nothing. Raises one of
         `PEER_FAILED` when the service does not say.
         """
-        if checkout["saga_pattern"] != "orchestrated":
+        if checkout.saga_pattern != "orchestrated":
             return False
         orchestrator, _ = self._ways_in["orchestrated"]
         with self._bulkhead.enter():
-            saga = orchestrator.get(f"/saga/{checkout['saga_id']}").success_body_if_found()
+            saga = orchestrator.get(f"/saga/{checkout.saga_id}").success_body_if_found()
         if saga is None:
             return False
         undone = {StepStatus.COMPENSATING, StepStatus.COMPENSATED}
         return saga["status"] in TURNED_BACK or any(step["status"] in undone for step in saga["steps"])
 
-    def deliver(self, checkout: Mapping[Any, Any], prefer: str = "") -> Reply | None:
+    def deliver(self, checkout: CheckoutHandover, prefer: str = "") -> Reply | None:
         """What the saga's service answered; None when it wasn't there, and the worker will try again.
 
         `prefer` is the caller's Prefer header.
         """
-        peer, path = self._ways_in[checkout["saga_pattern"]]
-        body = {name: checkout[name] for name in TOLD}
-        headers = {"traceparent": checkout["trace"], **({"Prefer": prefer} if prefer else {})}
-        headers |= headers_of(checkout["fault"] if "fault" in checkout else current_fault())
+        peer, path = self._ways_in[checkout.saga_pattern]
+        body = {name: getattr(checkout, name) for name in TOLD}
+        headers = {"traceparent": checkout.trace, **({"Prefer": prefer} if prefer else {})}
+        headers |= headers_of(checkout.fault)
         wait = MOST_WAIT if prefer else 0.0
         try:
             reply = peer.request("POST", path, body, headers, wait)
         except PEER_FAILED as error:
-            log.warning("checkout not handed over", saga_id=str(checkout["saga_id"]), error=error.detail)
+            log.warning("checkout not handed over", saga_id=str(checkout.saga_id), error=error.detail)
             return None
         if reply.status >= 400:
-            log.warning("checkout not taken", saga_id=str(checkout["saga_id"]), status=reply.status)
+            log.warning("checkout not taken", saga_id=str(checkout.saga_id), status=reply.status)
             return None
         return reply

@@ -6,11 +6,10 @@ What is looked up comes as arrays, whose length PostgreSQL knows when it plans. 
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, TextClause, Uuid, any_, bindparam, or_, select
+from sqlalchemy import Connection, TextClause
 
-from carrito.domain import OrderOfSaga, OrderRequest
+from carrito.domain import Order, OrderOfSaga, OrderRequest
 from carrito.models import orders
-from shared.database.connections import Row
 from shared.database.prepared import columns_of, prepared
 from shared.ids import new_id
 from shared.json_codec import dumps
@@ -63,15 +62,16 @@ _CANCEL = prepared(f"""
     UPDATE orders SET status = 'cancelled' FROM found WHERE orders.id = found.id AND status IN ('pending', 'confirmed')
     RETURNING {columns_of(orders)}
 """)  # noqa: S608  (our own)
-_RELATED = select(orders).where(
-    or_(
-        orders.c.saga_id == any_(bindparam("saga_ids", type_=ARRAY(Uuid))),
-        orders.c.id == any_(bindparam("order_ids", type_=ARRAY(Uuid))),
-    )
-)
+_FIND = prepared(f"""
+    SELECT {columns_of(orders)} FROM orders
+    WHERE saga_id = ANY(CAST(:saga_ids AS uuid[])) OR id = ANY(CAST(:order_ids AS uuid[]))
+""")  # noqa: S608  (our own)
+_OF_CART = prepared(f"""
+    SELECT {columns_of(orders)} FROM orders WHERE cart_id = :cart_id ORDER BY created_at, id
+""")  # noqa: S608  (our own)
 
 
-def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID, Row]:
+def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID, Order]:
     """Make pending orders of carts that are frozen for their sagas; the orders, by saga, that could be made."""
     if not requests:
         return {}
@@ -81,29 +81,35 @@ def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID
         "payment_ids": [each.payment_id for each in requests],
         "billing_addresses": [each.billing_address and dumps(each.billing_address) for each in requests],
     }
-    return {row["saga_id"]: row for row in connection.execute(_PLACE, values).mappings()}
+    return {row["saga_id"]: Order(**row) for row in connection.execute(_PLACE, values).mappings()}
 
 
-def confirm(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def confirm(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Order]:
     """Confirm pending orders and check their carts out; those, by saga, that were confirmed just now."""
     return _changed(connection, _CONFIRM, commands)
 
 
-def cancel(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def cancel(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Order]:
     """Cancel orders that stand; those, by saga, that were cancelled just now."""
     return _changed(connection, _CANCEL, commands)
 
 
-def related(connection: Connection, saga_ids: Sequence[UUID], order_ids: Sequence[UUID | None]) -> Sequence[Row]:
+def find(connection: Connection, saga_ids: Sequence[UUID], order_ids: Sequence[UUID | None]) -> list[Order]:
     """The orders of these sagas, and those with these ids."""
     known = [order_id for order_id in order_ids if order_id is not None]
     if not saga_ids and not known:
         return []
-    return connection.execute(_RELATED, {"saga_ids": saga_ids, "order_ids": known}).mappings().all()
+    ids = {"saga_ids": list(saga_ids), "order_ids": known}
+    return [Order(**row) for row in connection.execute(_FIND, ids).mappings()]
 
 
-def _changed(connection: Connection, statement: TextClause, commands: Sequence[OrderOfSaga]) -> dict[UUID, Row]:
+def of_cart(connection: Connection, cart_id: UUID) -> list[Order]:
+    """The orders that a cart ever had, oldest first."""
+    return [Order(**row) for row in connection.execute(_OF_CART, {"cart_id": cart_id}).mappings()]
+
+
+def _changed(connection: Connection, statement: TextClause, commands: Sequence[OrderOfSaga]) -> dict[UUID, Order]:
     if not commands:
         return {}
     ids = {"saga_ids": [each.saga_id for each in commands], "order_ids": [each.order_id for each in commands]}
-    return {row["saga_id"]: row for row in connection.execute(statement, ids).mappings()}
+    return {row["saga_id"]: Order(**row) for row in connection.execute(statement, ids).mappings()}

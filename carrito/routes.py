@@ -11,52 +11,41 @@ from sqlalchemy import Connection
 
 from carrito import carts, checkout_store, service
 from carrito.checkout import begin
-from carrito.commands import begin_checkouts, cancel_orders, confirm_orders, create_orders, release_carts
 from carrito.config import Settings
+from carrito.domain import CheckoutHandover
 from carrito.handover import Handover
 from carrito.inventario_client import InventarioClient
 from carrito.models import db
 from carrito.schemas import (
-    BeginCheckoutIn,
+    NO_CART,
+    NO_ORDER,
+    NO_PATTERN,
+    NOT_CHECKED_OUT,
     CartIn,
     CartOut,
     CartPath,
     CheckoutDetailsOut,
     CheckoutIn,
     CheckoutOut,
-    FrozenCartOut,
     ItemIn,
     ItemPath,
-    MaybeOfSagaIn,
-    OfSagaIn,
-    OrderIn,
     OrderOut,
     OrderPath,
     OrdersOut,
     SagaPath,
     StandingOut,
-    VoidOut,
 )
 from shared.batching.coalescer import Coalescer
 from shared.batching.policy import BatchPolicy
+from shared.fault_switches.header import current_fault
 from shared.http.access import public, services_only
 from shared.http.answers import Answer, done, respond
-from shared.http.idempotency import answer, answer_once, answered_before
+from shared.http.idempotency import answer_once, answered_before
 from shared.http.openapi import begins_saga, idempotent, problem
 from shared.json_codec import loads
-from shared.saga.commands import Command
 from shared.trace import traceparent
 
 routes = APIBlueprint("carrito", __name__)
-
-NO_CART = problem("No such cart")
-NO_PATTERN = problem("Choreographed checkouts need a broker, and none is set")
-NO_ORDER = problem("No such order")
-NOT_CHECKED_OUT = problem("The cart is empty, being checked out (by the saga named) or checked out")
-
-
-class CancelledOut(RootModel[OrderOut | VoidOut]):
-    """The cancelled order, or one that never came to be."""
 
 
 class StartedOut(RootModel[CheckoutOut | dict[str, Any]]):
@@ -116,37 +105,6 @@ def remove_item(path: ItemPath) -> Response:
         return respond(Answer(CartOut.of(carts.remove_item(connection, path.cart_id, path.product_id))))
 
 
-@routes.post(
-    "/carts/<cart_id>/checkout",
-    summary="Freeze a cart for a new saga",
-    responses={201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
-    openapi_extensions=idempotent(),
-)
-@services_only
-def begin_checkout(path: CartPath, body: BeginCheckoutIn) -> Response:
-    """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer.
-
-    They pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
-    """
-    return answer_once(
-        db, lambda connection: done(begin_checkouts(connection, [Command(body, path)])[0]), any_path=True
-    )
-
-
-@routes.post(
-    "/carts/<cart_id>/release",
-    summary="Open a cart again",
-    responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled, or the saga never had it")},
-)
-@services_only
-def release_cart(path: CartPath, body: OfSagaIn) -> Response:
-    """The last thing that a compensated saga does: it can make no order any more.
-
-    Changes nothing when the saga does not have the cart any more.
-    """
-    return answer(db, lambda connection: release_carts(connection, [Command(body, path)])[0])
-
-
 @routes.get(
     "/checkouts/<saga_id>",
     summary="What a saga is about",
@@ -201,31 +159,17 @@ def checkout(body: CheckoutIn) -> Response:
 
 def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Response:
     started: Mapping[str, Any] = loads(accepted.get_data())
-    checkout = {"saga_id": started["saga_id"], **vars(body.request(body.cart_id, _trace()))}
+    told = vars(body.request(body.cart_id, _trace()))
+    checkout = CheckoutHandover(saga_id=UUID(started["saga_id"]), **told, fault=current_fault())
     reply = handover.deliver(checkout, request.headers.get("Prefer", ""))
     if reply is None:
         return accepted
-    _handed_over(UUID(started["saga_id"]))
+    _handed_over(checkout.saga_id)
     answer = {**reply.body, "saga_pattern": body.saga_pattern}
     kept = {"Location": accepted.headers["Location"]}
     if "Preference-Applied" in reply.headers:
         kept["Preference-Applied"] = reply.headers["Preference-Applied"]
     return respond(Answer(answer, reply.status, kept))
-
-
-@routes.post(
-    "/orders",
-    summary="Create a saga's order",
-    responses={201: OrderOut, 404: NO_CART, 409: problem("Compensated, or the cart or order id is another saga's")},
-    openapi_extensions=idempotent(),
-)
-@services_only
-def create_order(body: OrderIn) -> Response:
-    """Pending, of the cart's lines and total; repeated, it answers the same, a refusal too.
-
-    After a cancellation it is refused.
-    """
-    return answer_once(db, lambda connection: create_orders(connection, [Command(body)])[0])
 
 
 @routes.get("/orders/<order_id>", summary="Read an order", responses={200: OrderOut, 404: NO_ORDER})
@@ -236,43 +180,13 @@ def get_order(path: OrderPath) -> Response:
         return respond(Answer(OrderOut.of(service.get_order(connection, path.order_id))))
 
 
-@routes.post(
-    "/orders/<order_id>/confirm",
-    summary="Confirm an order",
-    responses={200: OrderOut, 404: NO_ORDER, 409: problem("It was cancelled, or belongs to another saga")},
-)
-@services_only
-def confirm_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
-    """And its cart is checked out, in one commit."""
-    return answer(db, lambda connection: confirm_orders(connection, [Command(body, path)])[0])
-
-
-@routes.post(
-    "/orders/<order_id>/cancel",
-    summary="Cancel an order",
-    responses={
-        200: CancelledOut,
-        404: NO_ORDER,
-        409: problem("The order belongs to another saga, or its own did not turn back"),
-    },
-)
-@services_only
-def cancel_order(path: OrderPath, body: MaybeOfSagaIn) -> Response:
-    """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will.
-
-    The order of a checkout, once made, is cancelled only when the service that runs its saga says that it turned back.
-    """
-    [outcome] = cancel_orders([Command(body, path)])
-    return respond(outcome)
-
-
 @routes.get("/orders/saga/<cart_id>", summary="A cart's orders", responses={200: OrdersOut})
 @public
 def orders_of_cart(path: CartPath) -> Response:
     """Every one that it ever had, oldest first."""
     with db.transaction() as connection:
-        rows = service.orders_of_cart(connection, path.cart_id)
-    return respond(Answer(OrdersOut(items=[OrderOut.of(row) for row in rows])))
+        orders = service.orders_of_cart(connection, path.cart_id)
+    return respond(Answer(OrdersOut(items=[OrderOut.of(order) for order in orders])))
 
 
 def _mark_handed_over(saga_ids: Sequence[UUID]) -> Sequence[None]:
@@ -287,14 +201,15 @@ _handed_over: Coalescer[UUID, None] = Coalescer(_mark_handed_over, BatchPolicy()
 
 def _accept(connection: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
     """Begin, and have the worker hand the checkout over when this request won't: at once if that starts the saga."""
-    settings: Settings = current_app.extensions["settings"]
+    settings = Settings.current()
     requests = [body.request(body.cart_id, _trace())]
-    cart = done(begin(connection, requests, settings, by_saga_service=False)[0])
+    frozen = done(begin(connection, requests, settings, by_saga_service=False)[0])
+    saga_id = frozen.freeze.saga_id
     if at_once and body.saga_pattern == "orchestrated":
-        checkout_store.hand_over_now(connection, cart.row["saga_id"])
+        checkout_store.hand_over_now(connection, saga_id)
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
-    location = {"Location": f"{_saga_url(settings, body.saga_pattern)}/{cart.row['saga_id']}"}
-    return Answer(CheckoutOut(saga_id=cart.row["saga_id"], **columns), 202, location)
+    location = {"Location": f"{_saga_url(settings, body.saga_pattern)}/{saga_id}"}
+    return Answer(CheckoutOut(saga_id=saga_id, **columns), 202, location)
 
 
 def _trace() -> str:

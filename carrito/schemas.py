@@ -3,11 +3,21 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
-from carrito.carts import Cart, FrozenCart
-from carrito.domain import CartStatus, CheckoutRequest, OrderRequest, OrderStatus, total_minor
-from shared.database.connections import Row
+from carrito.domain import (
+    Cart,
+    CartStatus,
+    Checkout,
+    CheckoutRequest,
+    FrozenCart,
+    Order,
+    OrderRequest,
+    OrderStatus,
+    VoidOrder,
+    total_minor,
+)
+from shared.http.openapi import problem
 from shared.http.schemas import (
     STORABLE,
     Address,
@@ -25,6 +35,10 @@ from shared.json_codec import loads
 from shared.money import to_decimal
 
 Pattern = Literal["orchestrated", "choreographed"]
+NO_CART = problem("No such cart")
+NO_PATTERN = problem("Choreographed checkouts need a broker, and none is set")
+NO_ORDER = problem("No such order")
+NOT_CHECKED_OUT = problem("The cart is empty, being checked out (by the saga named) or checked out")
 
 
 class CartIn(Body):
@@ -163,16 +177,15 @@ class CartOut(View):
         """The view of a cart."""
         items = [
             ItemOut(
-                product_id=item["product_id"],
-                name=item["name"],
-                quantity=item["quantity"],
-                unit_price=to_decimal(item["unit_price_minor"]),
-                subtotal=to_decimal(item["unit_price_minor"] * item["quantity"]),
+                product_id=line.product_id,
+                name=line.name,
+                quantity=line.quantity,
+                unit_price=to_decimal(line.unit_price_minor),
+                subtotal=to_decimal(line.unit_price_minor * line.quantity),
             )
-            for item in cart.items
+            for line in cart.lines
         ]
-        columns = {name: cart.row[name] for name in ("id", "user_id", "status", "saga_id")}
-        return cls(**columns, items=items, total=to_decimal(total_minor(cart.items)))
+        return cls(**vars(cart), items=items, total=to_decimal(total_minor(cart.lines)))
 
 
 class FrozenCartOut(CartOut):
@@ -182,13 +195,10 @@ class FrozenCartOut(CartOut):
     order_id: UUID
 
     @classmethod
-    def frozen(cls, cart: FrozenCart) -> "FrozenCartOut":
+    def frozen(cls, frozen: FrozenCart) -> "FrozenCartOut":
         """The view of a frozen cart."""
-        return cls(
-            **vars(CartOut.of(cart)),
-            payment_id=cart.freeze.payment_id,
-            order_id=cart.freeze.order_id,
-        )
+        ids = {"payment_id": frozen.freeze.payment_id, "order_id": frozen.freeze.order_id}
+        return cls(**vars(CartOut.of(frozen.cart)), **ids)
 
 
 class CheckoutDetailsOut(View):
@@ -210,10 +220,10 @@ class CheckoutDetailsOut(View):
     currency: str
 
     @classmethod
-    def of(cls, row: Row) -> "CheckoutDetailsOut":
-        """The view of a row."""
-        items: list[Any] = loads(row["items"])
-        return cls(**{**row, "items": items}, total=to_decimal(row["total_minor"]))
+    def of(cls, checkout: Checkout) -> "CheckoutDetailsOut":
+        """The view of a checkout."""
+        items: list[Any] = loads(checkout.items)
+        return cls(**{**vars(checkout), "items": items}, total=to_decimal(checkout.total_minor))
 
 
 class StandingOut(View):
@@ -259,10 +269,10 @@ class OrderOut(View):
     created_at: Time
 
     @classmethod
-    def of(cls, row: Row) -> "OrderOut":
-        """The view of a row."""
-        items: list[Any] = loads(row["items"])
-        return cls(**{**row, "items": items}, total=to_decimal(row["total_minor"]))
+    def of(cls, order: Order) -> "OrderOut":
+        """The view of an order."""
+        items: list[Any] = loads(order.items)
+        return cls(**{**vars(order), "items": items}, total=to_decimal(order.total_minor))
 
 
 class VoidOut(View):
@@ -271,6 +281,17 @@ class VoidOut(View):
     id: UUID
     saga_id: UUID
     status: Literal[OrderStatus.VOID] = OrderStatus.VOID
+
+
+class CancelledOut(RootModel[OrderOut | VoidOut]):
+    """The cancelled order, or one that never came to be."""
+
+    @classmethod
+    def of(cls, order: Order | VoidOrder) -> OrderOut | VoidOut:
+        """The view of a cancelled order."""
+        if isinstance(order, Order):
+            return OrderOut.of(order)
+        return VoidOut(id=order.order_id, saga_id=order.saga_id)
 
 
 class OrdersOut(View):

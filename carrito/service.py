@@ -1,25 +1,27 @@
 """The use cases of orders; every one runs inside the caller's transaction. Those of carts are in `carts.py`.
 
-Those of sagas take what many sagas ask for, each saga once, and return an outcome for each, in their order.
+Those of sagas take the commands of many sagas, each saga once, and return an outcome for each, in their order.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from carrito import carts, checkout_store, order_store
+from carrito import cart_store, checkout_store, order_store
 from carrito.domain import (
     CREATE_ORDER,
+    Checkout,
     CheckoutNotFound,
+    Order,
     OrderCancelled,
     OrderNotFound,
     OrderOfSaga,
     OrderRequest,
     OrderStatus,
+    VoidOrder,
     begun_by_a_checkout,
     differs,
     freeze_for,
@@ -27,55 +29,72 @@ from carrito.domain import (
     no_lines,
     no_order,
     of_another,
+    other_order,
     unusable,
 )
-from carrito.models import barrier, orders
-from shared.batching.partition import in_unique_batches
-from shared.database.connections import Row
+from carrito.models import barrier
+from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
-from shared.saga.barrier import ActionEntry, CompensationEntry
-from shared.saga.repetition import contradiction
+from shared.saga.barrier import BySaga, Done
 from shared.saga.standing import SagaStands
 
 
-@dataclass(frozen=True)
-class Order:
-    """A saga's order, and whether what was asked for was done just now."""
-
-    row: Row
-    first: bool
-
-
-@dataclass(frozen=True)
-class Cancelled:
-    """A saga's order, None if it never came to be; and whether the cancellation is new, also of none."""
-
-    row: Row | None
-    first: bool
-
-
-def create_order(connection: Connection, requests: Sequence[OrderRequest], currency: str) -> list[Order | DomainError]:
+def create_order(
+    connection: Connection, requests: Sequence[OrderRequest], currency: str
+) -> list[Done[Order] | DomainError]:
     """Each saga's pending order, as its checkout was frozen; an open cart is frozen. Answers a repetition as before.
 
     Refusals: `RepeatedOtherwise` for a request that differs from the saga's checkout, what was paid included, or from
     its first request; `Suspended`, `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that
     has it, `CartEmpty`, and `OrderOfAnotherSaga` for an order id that is taken.
     """
-    about = checkout_store.find(connection, [each.saga_id for each in requests])
-    outcomes: dict[UUID, Order | DomainError] = {
-        each.saga_id: wrong for each in requests if (wrong := differs(each, about.get(each.saga_id))) is not None
-    }
-    fit = [each for each in requests if each.saga_id not in outcomes]
-    entries = barrier.enter_action(connection, CREATE_ORDER, {each.saga_id: each.named for each in fit})
-    outcomes |= {saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)}
-    first = [each for each in fit if entries[each.saga_id] is ActionEntry.FIRST]
-    outcomes |= _create_first(connection, first, about.keys(), currency)
-    repeated = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.REPEATED]
-    outcomes |= {row["saga_id"]: Order(row, first=False) for row in order_store.related(connection, repeated, [])}
-    return [outcomes[each.saga_id] for each in requests]
+    checkouts = checkout_store.find(connection, [each.saga_id for each in requests])
+    return map_accepted(
+        [differs(each, checkouts.get(each.saga_id)) or each for each in requests],
+        lambda accepted: barrier.once(
+            connection,
+            CREATE_ORDER,
+            accepted,
+            first=partial(_create, connection, checkouts, currency),
+            repeated=partial(_created_before, connection),
+        ),
+    )
 
 
-def get_checkout(connection: Connection, saga_id: UUID) -> Row:
+def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> list[Done[Order] | DomainError]:
+    """Each saga's pending order is confirmed and its cart checked out, in one commit; a confirmed one stays so.
+
+    Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderCancelled`.
+    """
+    confirmed = order_store.confirm(connection, commands)
+    pending = [each for each in commands if each.saga_id not in confirmed]
+    found = order_store.find(connection, [each.saga_id for each in pending], [each.order_id for each in pending])
+    return [
+        Done(confirmed[each.saga_id], first=True) if each.saga_id in confirmed else _not_confirmed(each, found)
+        for each in commands
+    ]
+
+
+def cancel_order(
+    connection: Connection, commands: Sequence[OrderOfSaga], proven: Collection[UUID] | None = None
+) -> list[Done[Order | VoidOrder] | DomainError]:
+    """The compensation of `create_order`, also of a confirmed one; never twice. Its cart stays with the saga.
+
+    An order that never came to be is void, and from now on it is refused. Refusals: `OrderOfAnotherSaga`;
+    `RepeatedOtherwise` when the saga's checkout chose another order id; and `SagaStands` for an order that stands, of
+    another saga than those of which it is `proven` that they turned back (None: all have).
+    """
+    checkouts = checkout_store.find(connection, [each.saga_id for each in commands])
+    agreeing = [other_order(each, checkouts.get(each.saga_id)) or each for each in commands]
+    cancel = partial(_cancel, connection, checkouts, proven)
+
+    def compensate(accepted: Sequence[OrderOfSaga]) -> list[Done[Order | VoidOrder] | DomainError]:
+        return barrier.compensate(connection, CREATE_ORDER, accepted, cancel)
+
+    return map_accepted(agreeing, compensate)
+
+
+def get_checkout(connection: Connection, saga_id: UUID) -> Checkout:
     """What a saga is about; raises `CheckoutNotFound`."""
     found = checkout_store.find(connection, [saga_id])
     if saga_id not in found:
@@ -85,110 +104,59 @@ def get_checkout(connection: Connection, saga_id: UUID) -> Row:
 
 def order_is_gone(connection: Connection, saga_id: UUID) -> bool:
     """Whether a saga's order was cancelled, or never will be made: it does not stand, and never will again."""
-    for row in order_store.related(connection, [saga_id], []):
-        return bool(row["status"] == OrderStatus.CANCELLED)
+    for order in order_store.find(connection, [saga_id], []):
+        return order.status == OrderStatus.CANCELLED
     return barrier.closed(connection, CREATE_ORDER, saga_id)
 
 
-def get_order(connection: Connection, order_id: UUID) -> Row:
+def get_order(connection: Connection, order_id: UUID) -> Order:
     """One order; raises `OrderNotFound`."""
-    row = connection.execute(select(orders).where(orders.c.id == order_id)).mappings().first()
-    if row is None:
-        raise no_order(order_id)
-    return row
+    for order in order_store.find(connection, [], [order_id]):
+        return order
+    raise no_order(order_id)
 
 
-def orders_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Row]:
+def orders_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Order]:
     """The orders that a cart ever had, oldest first."""
-    statement = select(orders).where(orders.c.cart_id == cart_id).order_by(orders.c.created_at, orders.c.id)
-    return connection.execute(statement).mappings().all()
+    return order_store.of_cart(connection, cart_id)
 
 
 def sagas_of(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
     """The saga of each order, or `OrderNotFound`."""
-    found = {row["id"]: row["saga_id"] for row in order_store.related(connection, [], order_ids)}
+    found = {order.id: order.saga_id for order in order_store.find(connection, [], order_ids)}
     return {order_id: found.get(order_id) or no_order(order_id) for order_id in order_ids}
 
 
-def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> list[Order | DomainError]:
-    """Each saga's pending order is confirmed and its cart checked out, in one commit; a confirmed one stays so.
-
-    Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderCancelled`.
-    """
-    confirmed = order_store.confirm(connection, commands)
-    rest = [each for each in commands if each.saga_id not in confirmed]
-    related = order_store.related(connection, [each.saga_id for each in rest], [each.order_id for each in rest])
-    of_saga, of_id = {row["saga_id"]: row for row in related}, {row["id"]: row for row in related}
-    return [
-        Order(confirmed[each.saga_id], first=True)
-        if each.saga_id in confirmed
-        else _not_confirmed(each, of_saga, of_id)
-        for each in commands
-    ]
+def _created_before(connection: Connection, requests: Sequence[OrderRequest]) -> BySaga[Order]:
+    return {order.saga_id: order for order in order_store.find(connection, [each.saga_id for each in requests], [])}
 
 
-def cancel_order(
-    connection: Connection, commands: Sequence[OrderOfSaga], proven: Collection[UUID] | None = None
-) -> list[Cancelled | DomainError]:
-    """The compensation of `create_order`, also of a confirmed one; never twice. Its cart stays with the saga.
-
-    An order that never came to be is None, and from now on it is refused. Refusals: `OrderOfAnotherSaga`;
-    `RepeatedOtherwise` when the saga's checkout chose another order id; and `SagaStands` for an order that stands, of
-    another saga than those of which it is `proven` that they turned back (None: all have).
-    """
-    about = checkout_store.find(connection, [each.saga_id for each in commands])
-    outcomes: dict[UUID, Cancelled | DomainError] = {
-        each.saga_id: wrong
-        for each in commands
-        if (wrong := contradiction(each.saga_id, "the checkout", about.get(each.saga_id, {}), each.named)) is not None
-    }
-    fit = [each for each in commands if each.saga_id not in outcomes]
-    undos = barrier.enter_compensation(connection, CREATE_ORDER, {each.saga_id: {} for each in fit})
-    first = [each for each in fit if undos[each.saga_id] is CompensationEntry.FIRST]
-    if proven is not None:
-        begun = [each.saga_id for each in first if begun_by_a_checkout(about.get(each.saga_id))]
-        outcomes |= _standing(connection, [saga_id for saga_id in begun if saga_id not in proven], undos)
-    changed = order_store.cancel(connection, [each for each in first if each.saga_id not in outcomes])
-    outcomes |= {saga_id: Cancelled(row, first=True) for saga_id, row in changed.items()}
-    outcomes |= _nothing_cancelled(connection, [each for each in commands if each.saga_id not in outcomes], undos)
-    return [outcomes[each.saga_id] for each in commands]
-
-
-def _create_first(
-    connection: Connection, requests: Sequence[OrderRequest], known: Collection[UUID], currency: str
-) -> dict[UUID, Order | DomainError]:
-    """Orders that were never requested; what is refused now is refused for ever. `known` sagas have a checkout."""
-    frozen = [each for each in requests if each.saga_id in known]
+def _create(
+    connection: Connection, checkouts: Mapping[UUID, Checkout], currency: str, requests: Sequence[OrderRequest]
+) -> BySaga[Order]:
+    frozen = [each for each in requests if each.saga_id in checkouts]
     placed = order_store.place(connection, frozen)
-    outcomes: dict[UUID, Row | DomainError] = {
+    outcomes: dict[UUID, Order | DomainError] = {
         each.saga_id: placed.get(each.saga_id) or of_another(each.order_id) for each in frozen
     }
-    unknown = [each for each in requests if each.saga_id not in known]
+    unknown = [each for each in requests if each.saga_id not in checkouts]
     create = partial(_create_without_checkout, connection, currency=currency)
-    outcomes |= zip(
-        (each.saga_id for each in unknown), in_unique_batches(unknown, attrgetter("cart_id"), create), strict=True
-    )
-    barrier.refuse(
-        connection, CREATE_ORDER, {each: found for each, found in outcomes.items() if isinstance(found, DomainError)}
-    )
-    return {
-        saga_id: found if isinstance(found, DomainError) else Order(found, first=True)
-        for saga_id, found in outcomes.items()
-    }
+    created = in_unique_batches(unknown, attrgetter("cart_id"), create)
+    return outcomes | dict(zip((each.saga_id for each in unknown), created, strict=True))
 
 
 def _create_without_checkout(
     connection: Connection, requests: Sequence[OrderRequest], currency: str
-) -> list[Row | DomainError]:
+) -> list[Order | DomainError]:
     """Orders of open carts, each of another cart, which are frozen for them; nothing is kept of what is refused."""
-    locked = carts.lock(connection, [each.cart_id for each in requests])
+    locked = cart_store.lock(connection, [each.cart_id for each in requests])
     refused = {
         each.saga_id: why_not for each in requests if (why_not := unusable(each, locked.get(each.cart_id))) is not None
     }
-    fit = [each for each in requests if each.saga_id not in refused]
-    frozen = checkout_store.freeze(connection, [freeze_for(each) for each in fit], currency)
-    refused |= {each.saga_id: no_lines(each.cart_id) for each in fit if each.cart_id not in frozen}
-    full = [each for each in fit if each.saga_id not in refused]
+    usable = [each for each in requests if each.saga_id not in refused]
+    frozen = checkout_store.freeze(connection, [freeze_for(each) for each in usable], currency)
+    refused |= {each.saga_id: no_lines(each.cart_id) for each in usable if each.cart_id not in frozen}
+    full = [each for each in usable if each.saga_id not in refused]
     placed = order_store.place(connection, full)
     taken = [each for each in full if each.saga_id not in placed]
     checkout_store.unfreeze(connection, [each.saga_id for each in taken])
@@ -196,44 +164,45 @@ def _create_without_checkout(
     return [refused.get(each.saga_id) or placed[each.saga_id] for each in requests]
 
 
-def _not_confirmed(command: OrderOfSaga, of_saga: Mapping[UUID, Row], of_id: Mapping[UUID, Row]) -> Order | DomainError:
-    row = of_saga.get(command.saga_id) if command.order_id is None else of_id.get(command.order_id)
-    if row is None:
+def _not_confirmed(command: OrderOfSaga, found: Sequence[Order]) -> Done[Order] | DomainError:
+    by_saga, by_id = {order.saga_id: order for order in found}, {order.id: order for order in found}
+    order = by_saga.get(command.saga_id) if command.order_id is None else by_id.get(command.order_id)
+    if order is None:
         what = f"of saga {command.saga_id}" if command.order_id is None else str(command.order_id)
         return OrderNotFound(f"there is no order {what}", saga_id=command.saga_id)
-    wrong = mismatch(command, [row])
+    wrong = mismatch(command, [order])
     if wrong is not None:
         return wrong
-    if row["status"] == OrderStatus.CONFIRMED:
-        return Order(row, first=False)
-    return OrderCancelled(f"order {row['id']} was cancelled", order_id=row["id"])
+    if order.status == OrderStatus.CONFIRMED:
+        return Done(order, first=False)
+    return OrderCancelled(f"order {order.id} was cancelled", order_id=order.id)
 
 
-def _standing(
-    connection: Connection, saga_ids: Sequence[UUID], undos: Mapping[UUID, CompensationEntry | DomainError]
-) -> dict[UUID, SagaStands]:
-    """The refusals for those of these sagas whose order stands; they leave no trace."""
-    standing = [
-        row["saga_id"]
-        for row in order_store.related(connection, saga_ids, [])
-        if row["status"] != OrderStatus.CANCELLED
-    ]
-    barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in standing})
-    return {saga_id: SagaStands(saga_id, "the order") for saga_id in standing}
+def _cancel(
+    connection: Connection,
+    checkouts: Mapping[UUID, Checkout],
+    proven: Collection[UUID] | None,
+    first: Sequence[OrderOfSaga],
+    others: Sequence[OrderOfSaga],
+) -> BySaga[Order | VoidOrder]:
+    begun = [each.saga_id for each in first if begun_by_a_checkout(checkouts.get(each.saga_id))]
+    doubtful = [] if proven is None else [saga_id for saga_id in begun if saga_id not in proven]
+    standing = {
+        order.saga_id: SagaStands(order.saga_id, "the order")
+        for order in order_store.find(connection, doubtful, [])
+        if order.status != OrderStatus.CANCELLED
+    }
+    cancelled = order_store.cancel(connection, [each for each in first if each.saga_id not in standing])
+    unchanged = [each for each in (*first, *others) if each.saga_id not in standing and each.saga_id not in cancelled]
+    return {**standing, **cancelled, **_nothing_cancelled(connection, unchanged)}
 
 
-def _nothing_cancelled(
-    connection: Connection, commands: Sequence[OrderOfSaga], undos: Mapping[UUID, CompensationEntry | DomainError]
-) -> dict[UUID, Cancelled | DomainError]:
-    """Cancellations of what was never made, was cancelled before, or is not the saga's: that leaves no trace."""
-    related = order_store.related(connection, [each.saga_id for each in commands], [each.order_id for each in commands])
-    outcomes: dict[UUID, Cancelled | DomainError] = {}
+def _nothing_cancelled(connection: Connection, commands: Sequence[OrderOfSaga]) -> BySaga[Order | VoidOrder]:
+    """Cancellations of what was never made, or cancelled before; refusals for what is another saga's."""
+    found = order_store.find(connection, [each.saga_id for each in commands], [each.order_id for each in commands])
+    outcomes: dict[UUID, Order | VoidOrder | DomainError] = {}
     for each in commands:
-        own = next((row for row in related if row["saga_id"] == each.saga_id), None)
-        concerned = [row for row in related if row is own or row["id"] == each.order_id]
-        outcomes[each.saga_id] = mismatch(each, concerned) or Cancelled(
-            own, undos[each.saga_id] is not CompensationEntry.REPEATED
-        )
-    mistaken = [saga_id for saga_id, outcome in outcomes.items() if isinstance(outcome, DomainError)]
-    barrier.withdraw(connection, CREATE_ORDER, {saga_id: undos[saga_id] for saga_id in mistaken})
+        own = next((order for order in found if order.saga_id == each.saga_id), None)
+        concerned = [order for order in found if order is own or order.id == each.order_id]
+        outcomes[each.saga_id] = mismatch(each, concerned) or own or VoidOrder(each.saga_id, each.order_id)
     return outcomes

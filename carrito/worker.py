@@ -32,7 +32,7 @@ def run_once(pattern: str, again_seconds: float) -> int:
     for checkout in overdue:
         heartbeat.beat()
         if handover.deliver(checkout) is not None:
-            delivered.append(checkout["saga_id"])
+            delivered.append(checkout.saga_id)
     if delivered:
         with db.transaction() as connection:
             handed_over(connection, delivered)

@@ -8,15 +8,16 @@ if not __package__:  # imported from inside this folder: `cd inventario && pytho
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from inventario.audit import audit
+from inventario.commands import commands
 from inventario.config import Settings
 from inventario.models import db, fault_store
 from inventario.purges import PURGES
-from inventario.routes import commands, routes
+from inventario.routes import routes
 from shared.fault_switches.setup import add_faults
 from shared.http.service_app import ServiceApp, create_service_app
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
-from shared.saga.commands import command_routes
+from shared.saga.command_routes import command_routes
 from shared.saga.standing import Standing
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def create_app(settings: Settings) -> ServiceApp:
     if settings.faults:
         add_faults(service_app, db, fault_store)
     service_app.register_api(command_routes(commands))
-    service_app.config["HOLD_SECONDS"] = settings.hold_seconds
     service_app.extensions["standing"] = Standing(settings.carrito_service_url, settings.service_token)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app

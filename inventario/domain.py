@@ -1,7 +1,8 @@
 """What inventario promises about stock: states, rules and named errors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, StrEnum
 from uuid import UUID
 
@@ -78,6 +79,56 @@ class NewProduct:
     quantity: int
     category: str
     sku: str
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product and where its stock is; price in minor units."""
+
+    id: int
+    sku: str
+    name: str
+    description: str
+    category: str
+    price_minor: int
+    available: int
+    held: int
+    sold: int
+    seeded: int
+    restocked: int
+
+
+@dataclass(frozen=True)
+class ReservationLine:
+    """So many of one product, reserved; the price was frozen then, in minor units."""
+
+    product_id: int
+    quantity: int
+    unit_price_minor: int
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A saga's reservation, its lines in the order of products. One that was never made is released, without lines."""
+
+    saga_id: UUID
+    cart_id: UUID | None
+    status: ReservationStatus
+    expires_at: datetime | None
+    lines: Sequence[ReservationLine]
+
+
+@dataclass(frozen=True)
+class ReservationHistory:
+    """A reservation and when it was made, sold and given back; None for what never happened.
+
+    Also None for what happened before these times were kept.
+    """
+
+    reservation: Reservation
+    created_at: datetime
+    committed_at: datetime | None
+    returned_at: datetime | None
 
 
 @dataclass(frozen=True)

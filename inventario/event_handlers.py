@@ -9,15 +9,16 @@ before: the inbox removes copies of an event, so one that comes here is waited f
 from collections.abc import Sequence
 from functools import partial
 
-from flask import current_app
 from sqlalchemy import Connection
 
 from inventario import service
+from inventario.config import Settings
 from inventario.domain import (
     Cancel,
     InsufficientStock,
     Line,
     ProductNotFound,
+    Reservation,
     ReservationNotFound,
     ReservationNotHeld,
     ReservationRequest,
@@ -48,14 +49,14 @@ from shared.event_bus import (
 )
 from shared.messaging.event_worker import Subscription
 from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
-from shared.saga.barrier import Suspended
+from shared.saga.barrier import Done, Suspended
 from shared.saga.repetition import agreed
 
 
 def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
     """Hold the cart's lines, and pass on what is to be paid; or say why not."""
     requests = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
-    outcomes = agreed(service.reserve(connection, requests, current_app.config["HOLD_SECONDS"]))
+    outcomes = agreed(service.reserve(connection, requests, Settings.current().hold_seconds))
     return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
 
 
@@ -77,7 +78,7 @@ def cancel(connection: Connection, requests: Sequence[CheckoutCancelRequested]) 
     return [_turned_back(request, verdict) for request, verdict in zip(requests, verdicts, strict=True)]
 
 
-def _reserved(checkout: CheckoutInitiated, outcome: service.Reservation | DomainError) -> Sequence[Payload]:
+def _reserved(checkout: CheckoutInitiated, outcome: Done[Reservation] | DomainError) -> Sequence[Payload]:
     requested = InventoryReserveRequested(**checkout.about(), items=checkout.items)
     if not isinstance(outcome, DomainError):
         return [requested, InventoryReserved(**{name: getattr(checkout, name) for name in Bill.model_fields})]
@@ -89,7 +90,7 @@ def _reserved(checkout: CheckoutInitiated, outcome: service.Reservation | Domain
     raise outcome
 
 
-def _committed(order: OrderCreated, outcome: service.Reservation | DomainError) -> Sequence[Payload]:
+def _committed(order: OrderCreated, outcome: Done[Reservation] | DomainError) -> Sequence[Payload]:
     requested = InventoryCommitRequested(**order.about(), order_id=order.order_id)
     if not isinstance(outcome, DomainError):
         return [requested, InventoryCommitted(**order.about(), order_id=order.order_id)]

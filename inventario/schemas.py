@@ -5,9 +5,16 @@ from uuid import UUID
 
 from pydantic import Field
 
-from inventario.domain import Line, NewProduct, ReservationRequest, Reserve, merged
-from inventario.stock_store import Lines
-from shared.database.connections import Row
+from inventario.domain import (
+    Line,
+    NewProduct,
+    Product,
+    Reservation,
+    ReservationRequest,
+    ReservationStatus,
+    Reserve,
+    merged,
+)
 from shared.http.schemas import (
     MAX_PRODUCT_ID,
     STORABLE,
@@ -127,9 +134,9 @@ class ProductOut(View):
     sold: int
 
     @classmethod
-    def of(cls, row: Row) -> "ProductOut":
-        """The view of a row."""
-        return cls(**dict(row), price=to_decimal(row["price_minor"]), quantity=row["available"])
+    def of(cls, product: Product) -> "ProductOut":
+        """The view of a product."""
+        return cls(**vars(product), price=to_decimal(product.price_minor), quantity=product.available)
 
 
 class ProductsOut(View):
@@ -160,15 +167,14 @@ class ReservationOut(View):
     reservations: list[ReservationLineOut]
 
     @classmethod
-    def of(cls, request: ReserveIn | ReservationIn, rows: Lines) -> "ReservationOut":
-        """The view of a reservation's lines; one that was never made counts as released."""
-        status = rows[0]["status"] if rows else "released"
+    def of(cls, reservation: Reservation) -> "ReservationOut":
+        """The view of a reservation."""
         return cls(
-            saga_id=request.saga,
-            cart_id=rows[0]["cart_id"] if rows else request.cart_id,
-            status=status,
-            expires_at=rows[0]["expires_at"] if status == "held" else None,
-            reservations=lines_of(rows),
+            saga_id=reservation.saga_id,
+            cart_id=reservation.cart_id,
+            status=reservation.status,
+            expires_at=reservation.expires_at if reservation.status is ReservationStatus.HELD else None,
+            reservations=lines_of(reservation),
         )
 
 
@@ -178,6 +184,10 @@ class ReservationsOut(View):
     items: list[ReservationLineOut]
 
 
-def lines_of(rows: Lines) -> list[ReservationLineOut]:
-    """The views of reservation lines."""
-    return [ReservationLineOut(**dict(row), unit_price=to_decimal(row["unit_price_minor"])) for row in rows]
+def lines_of(reservation: Reservation) -> list[ReservationLineOut]:
+    """The views of a reservation's lines."""
+    common = {name: getattr(reservation, name) for name in ("saga_id", "status", "expires_at")}
+    return [
+        ReservationLineOut(**common, **vars(line), unit_price=to_decimal(line.unit_price_minor))
+        for line in reservation.lines
+    ]

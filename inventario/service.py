@@ -1,15 +1,15 @@
-"""The use cases of reservations; every one runs inside the caller's transaction. Those of products: `catalogue.py`.
+"""The use cases of inventario, one function each; every one runs inside the caller's transaction.
 
-Those of a saga's steps take many sagas at once, each once at most, and return an outcome for each, in order.
+Those of a saga's steps take the commands of many sagas, each saga once, and return an outcome for each, in order.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
-from inventario import stock_store
+from inventario import product_store, reservation_store, stock_store
 from inventario.domain import (
     COMMIT,
     EXPIRE,
@@ -21,79 +21,86 @@ from inventario.domain import (
     TURN_BACK,
     TURN_BACK_SOLD,
     Cancel,
+    NewProduct,
+    Product,
+    Reservation,
+    ReservationHistory,
     ReservationNotFound,
     ReservationRequest,
     ReservationStatus,
     Reserve,
-    Transitions,
+    SkuTaken,
     Verdict,
     allocate,
     cancelled,
+    no_product,
     not_held,
 )
-from inventario.models import barrier, reservation_lines, reservations
-from inventario.stock_store import Changed, Lines
-from shared.database.connections import Row
+from inventario.models import barrier
+from inventario.stock_store import Changed
 from shared.errors import DomainError, RepeatedRefusal
-from shared.saga.barrier import ActionEntry, CompensationEntry
+from shared.saga.barrier import ActionEntry, BySaga, Done
 from shared.saga.standing import SagaStands
 
 
-@dataclass(frozen=True)
-class Reservation:
-    """A saga's reservation: its lines, each with what they have in common; and whether the step was new."""
+def create_product(connection: Connection, new: NewProduct) -> Product:
+    """A new product with its first stock; raises `SkuTaken`."""
+    product = product_store.insert(connection, new)
+    if product is None:
+        raise SkuTaken(f"there is a product with sku {new.sku}", sku=new.sku)
+    return product
 
-    lines: Lines
-    first: bool
+
+def get_product(connection: Connection, product_id: int) -> Product:
+    """One product; raises `ProductNotFound`."""
+    product = product_store.get(connection, product_id)
+    if product is None:
+        raise no_product(product_id)
+    return product
+
+
+def list_products(connection: Connection, after: int, limit: int) -> Sequence[Product]:
+    """Up to `limit` products with an id beyond `after`, in the order of their ids."""
+    return product_store.page(connection, after, limit)
+
+
+def restock(connection: Connection, product_id: int, quantity: int) -> Product:
+    """Add stock; raises `ProductNotFound`."""
+    product = product_store.restock(connection, product_id, quantity)
+    if product is None:
+        raise no_product(product_id)
+    return product
 
 
 def reserve(
     connection: Connection, requests: Sequence[Reserve], hold_seconds: float
-) -> list[Reservation | DomainError]:
+) -> list[Done[Reservation] | DomainError]:
     """Hold all lines of each saga, or none; of two that want the same, the one that is named first has it.
 
     Answers a repeated request as before. `ProductNotFound`, `InsufficientStock`, `CheckoutCancelled`, `Suspended`;
     `ReservationNotHeld` when the hold is over, and `RepeatedOtherwise` when the saga reserved something else.
     """
-    entries = barrier.enter_action(connection, RESERVE, {each.saga_id: each.named for each in requests})
-    outcomes: dict[UUID, Reservation | DomainError] = {
-        saga_id: entry for saga_id, entry in entries.items() if isinstance(entry, DomainError)
-    }
-    # In this order, since it locks reservations, and whoever has locked products must not wait for one.
-    outcomes |= _held_before(connection, [each for each in requests if entries[each.saga_id] is ActionEntry.REPEATED])
-    outcomes |= _hold(
-        connection, [each for each in requests if entries[each.saga_id] is ActionEntry.FIRST], hold_seconds
+    return barrier.once(
+        connection,
+        RESERVE,
+        requests,
+        first=partial(_hold, connection, hold_seconds),  # locks products, after `repeated` has locked reservations
+        repeated=partial(_held_before, connection),
     )
-    return [outcomes[each.saga_id] for each in requests]
 
 
 def unreserve(
     connection: Connection, requests: Sequence[ReservationRequest], proven: Collection[UUID] | None = None
-) -> list[Reservation | DomainError]:
+) -> list[Done[Reservation] | DomainError]:
     """Give back what each saga holds or bought, never twice. One that has nothing has no lines, and never will.
 
     `RepeatedOtherwise` for a request that names another cart or other items than the saga's; `SagaStands` for what was
     sold to another saga than those of which it is `proven` that they turned back (None: all have).
     """
-    undos = barrier.enter_compensation(connection, RESERVE, {each.saga_id: each.named for each in requests})
-    transitions = {
-        saga_id: _to_undo(undo, turned_back=proven is None or saga_id in proven)
-        for saga_id, undo in undos.items()
-        if isinstance(undo, CompensationEntry)
-    }
-    found = stock_store.change(connection, transitions)
-    standing = [saga_id for saga_id, each in found.items() if each.status is ReservationStatus.COMMITTED]
-    barrier.withdraw(connection, RESERVE, {saga_id: undos[saga_id] for saga_id in standing})
-    outcomes: dict[UUID, Reservation | DomainError] = {}
-    for saga_id, undo in undos.items():
-        lines = found[saga_id].lines if saga_id in found else ()
-        given_back = Reservation(lines, first=undo is not CompensationEntry.REPEATED)
-        outcomes[saga_id] = undo if isinstance(undo, DomainError) else given_back
-    outcomes |= {saga_id: SagaStands(saga_id, "the sale") for saga_id in standing}
-    return [outcomes[each.saga_id] for each in requests]
+    return barrier.compensate(connection, RESERVE, requests, partial(_release, connection, proven))
 
 
-def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Reservation | DomainError]:
+def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Done[Reservation] | DomainError]:
     """Sell what each saga holds: the pivot. `ReservationNotFound`, `ReservationNotHeld`.
 
     `RepeatedOtherwise` for a request that names another cart or other items than the saga reserved. A hold that is over
@@ -108,7 +115,7 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
 def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Verdict]:
     """The arbiter: the one conditional update that decides between a sale and turning back, whoever else tries.
 
-    Asked again, or after the reservation was undone otherwise, it says again what was decided.
+    Repeated, or after the reservation was given back otherwise, it says again what was decided.
     """
     entries = barrier.enter_action(connection, RESERVE, {each.saga_id: {} for each in requests})
     new = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.FIRST]
@@ -126,67 +133,64 @@ def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Verdict]:
 
 def expire_holds(connection: Connection, limit: int) -> int:
     """Return up to `limit` holds past their time to the shelves; how many. Several processes may do it at once."""
-    overdue = (
-        select(reservations.c.saga_id)
-        .where(reservations.c.status == ReservationStatus.HELD, reservations.c.expires_at <= func.now())
-        .order_by(reservations.c.expires_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return len(stock_store.change(connection, dict.fromkeys(connection.scalars(overdue), EXPIRE)))
+    overdue = reservation_store.lock_overdue(connection, limit)
+    return len(stock_store.change(connection, dict.fromkeys(overdue, EXPIRE)))
 
 
 def seconds_to_next_expiry(connection: Connection) -> float | None:
     """Seconds until the first of the holds is over (not negative); None when nothing is held."""
-    first = select(func.min(reservations.c.expires_at)).where(reservations.c.status == ReservationStatus.HELD)
-    seconds = connection.scalar(select(func.extract("epoch", first.scalar_subquery() - func.now())))
-    return None if seconds is None else max(0.0, float(seconds))
+    seconds = reservation_store.seconds_to_next_expiry(connection)
+    return None if seconds is None else max(0.0, seconds)
 
 
-def reservations_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Row]:
-    """The lines of all reservations that a cart ever had, oldest first, each with what they have in common."""
-    lines = reservation_lines.c
-    statement = (
-        select(reservations, lines.product_id, lines.quantity, lines.unit_price_minor)
-        .join(reservation_lines)
-        .where(reservations.c.cart_id == cart_id)
-        .order_by(reservations.c.created_at, reservations.c.saga_id, lines.product_id)
-    )
-    return connection.execute(statement).mappings().all()
+def reservations_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Reservation]:
+    """All reservations that a cart ever had, oldest first."""
+    return reservation_store.of_cart(connection, cart_id)
 
 
-def _to_undo(undo: CompensationEntry, *, turned_back: bool) -> Transitions:
-    """What becomes of a reservation; what was sold is undone only when its saga turned back."""
-    if undo is CompensationEntry.REPEATED:
-        return STAY
-    return RELEASE if turned_back else RELEASE_HELD
+def history_of_saga(connection: Connection, saga_id: UUID) -> ReservationHistory | None:
+    """A saga's reservation with the times of its transitions; None if it reserved nothing."""
+    return reservation_store.history(connection, saga_id)
 
 
-def _hold(
-    connection: Connection, requests: Sequence[Reserve], hold_seconds: float
-) -> dict[UUID, Reservation | DomainError]:
-    """What comes of reserves that are new."""
-    if not requests:
-        return {}
+def _hold(connection: Connection, hold_seconds: float, requests: Sequence[Reserve]) -> BySaga[Reservation]:
     shelves = stock_store.lock_shelves(connection, {product_id for each in requests for product_id in each.wanted})
     refused = allocate(requests, {product_id: shelf.available for product_id, shelf in shelves.items()})
-    barrier.refuse(connection, RESERVE, refused)
-    held = stock_store.hold(
-        connection, [each for each in requests if each.saga_id not in refused], shelves, hold_seconds
-    )
-    return {**refused, **{saga_id: Reservation(lines, first=True) for saga_id, lines in held.items()}}
+    accepted = [each for each in requests if each.saga_id not in refused]
+    return {**refused, **stock_store.hold(connection, accepted, shelves, hold_seconds)}
 
 
-def _held_before(connection: Connection, requests: Sequence[Reserve]) -> dict[UUID, Reservation | DomainError]:
-    """What comes of reserves that were done before."""
+def _held_before(connection: Connection, requests: Sequence[Reserve]) -> BySaga[Reservation]:
     found = stock_store.change(connection, {each.saga_id: STAY for each in requests})
-    return {each.saga_id: _repeated(each, found[each.saga_id]) for each in requests}
+    return {
+        saga_id: each.reservation if each.status in LIVE else not_held(saga_id, each.status)
+        for saga_id, each in found.items()
+    }
 
 
-def _repeated(request: Reserve, found: Changed) -> Reservation | DomainError:
-    if found.status not in LIVE:
-        return not_held(request.saga_id, found.status)
-    return Reservation(found.lines, first=False)
+def _release(
+    connection: Connection,
+    proven: Collection[UUID] | None,
+    first: Sequence[ReservationRequest],
+    others: Sequence[ReservationRequest],
+) -> BySaga[Reservation]:
+    """What was sold is given back only if its saga turned back."""
+    found = stock_store.change(
+        connection,
+        {
+            **{each.saga_id: STAY for each in others},
+            **{each.saga_id: RELEASE if proven is None or each.saga_id in proven else RELEASE_HELD for each in first},
+        },
+    )
+    return {each.saga_id: _released(each, found.get(each.saga_id)) for each in (*first, *others)}
+
+
+def _released(request: ReservationRequest, found: Changed | None) -> Reservation | DomainError:
+    if found is None:
+        return Reservation(request.saga_id, request.cart_id, ReservationStatus.RELEASED, None, ())
+    if found.status is ReservationStatus.COMMITTED:
+        return SagaStands(request.saga_id, "the sale")
+    return found.reservation
 
 
 def _verdict(entry: ActionEntry | DomainError, found: Changed | None) -> Verdict:
@@ -196,9 +200,9 @@ def _verdict(entry: ActionEntry | DomainError, found: Changed | None) -> Verdict
     return Verdict.STANDS if sold else Verdict.TURNED_BACK
 
 
-def _sale(saga_id: UUID, found: Changed | None) -> Reservation | DomainError:
+def _sale(saga_id: UUID, found: Changed | None) -> Done[Reservation] | DomainError:
     if found is None:
         return ReservationNotFound(f"nothing is reserved for saga {saga_id}", saga_id=saga_id)
     if found.status is ReservationStatus.COMMITTED:
-        return Reservation(found.lines, first=found.before is ReservationStatus.HELD)
+        return Done(found.reservation, first=found.before is ReservationStatus.HELD)
     return not_held(saga_id, found.before)

@@ -6,14 +6,14 @@ That order is: reservations by saga, then products by id. A product's row is cha
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from inventario.domain import ReservationStatus, Reserve, Transitions
+from inventario import reservation_store
+from inventario.domain import Reservation, ReservationLine, ReservationStatus, Reserve, Transitions
+from shared.database.connections import Row
 from shared.database.prepared import prepared
 
 _LOCK = prepared("""
@@ -84,8 +84,7 @@ SET held = products.held + moved.held,
 FROM moved WHERE products.id = moved.id
 """)
 
-_STAYS = {"held": None, "committed": None, "expired": None}
-Lines = Sequence[Mapping[Any, Any]]  # of one reservation, each with what they have in common
+_STAYS: Mapping[str, Any] = {"held": None, "committed": None, "expired": None}
 
 
 class Shelf(NamedTuple):
@@ -99,13 +98,13 @@ class Shelf(NamedTuple):
 class Changed:
     """A reservation as it is now, and what its status was before."""
 
-    lines: Lines
+    reservation: Reservation
     before: ReservationStatus
 
     @property
     def status(self) -> ReservationStatus:
         """What it is now."""
-        return ReservationStatus(self.lines[0]["status"])
+        return self.reservation.status
 
 
 def lock_shelves(connection: Connection, product_ids: Iterable[int]) -> dict[int, Shelf]:
@@ -116,25 +115,22 @@ def lock_shelves(connection: Connection, product_ids: Iterable[int]) -> dict[int
 
 def hold(
     connection: Connection, requests: Sequence[Reserve], shelves: Mapping[int, Shelf], hold_seconds: float
-) -> dict[UUID, Lines]:
-    """Reserve what these sagas want of locked products, which must be available; the lines by saga."""
+) -> dict[UUID, Reservation]:
+    """Reserve what these sagas want of locked products, which must be available; the reservations by saga."""
     if not requests:
         return {}
-    lines = {each.saga_id: [_line(each, item, shelves) for item in each.wanted] for each in requests}
-    columns = _columns([line for each in lines.values() for line in each])
+    lines = {each.saga_id: _lines(each, shelves) for each in requests}
+    columns = _columns(
+        [
+            {"saga_id": each.saga_id, "cart_id": each.cart_id, **vars(line)}
+            for each in requests
+            for line in lines[each.saga_id]
+        ]
+    )
     expires_at = connection.scalar(_HOLD, {**columns, "hold_seconds": hold_seconds})
-    common = {"status": ReservationStatus.HELD, "expires_at": expires_at}
-    return {saga_id: [{**line, **common} for line in each] for saga_id, each in lines.items()}
-
-
-def _line(reserve: Reserve, product_id: int, shelves: Mapping[int, Shelf]) -> dict[str, Any]:
-    """One line as the tables have it, its price frozen."""
     return {
-        "saga_id": reserve.saga_id,
-        "cart_id": reserve.cart_id,
-        "product_id": product_id,
-        "quantity": reserve.wanted[product_id],
-        "unit_price_minor": shelves[product_id].price_minor,
+        each.saga_id: Reservation(each.saga_id, each.cart_id, ReservationStatus.HELD, expires_at, lines[each.saga_id])
+        for each in requests
     }
 
 
@@ -142,16 +138,29 @@ def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> d
     """Move these sagas' reservations on, and their stock with them; those that there are, also if they stay as is."""
     if not transitions:
         return {}
-    rows = [{"saga_id": saga_id, **_STAYS, **changes} for saga_id, changes in transitions.items()]
-    lines = connection.execute(_CHANGE, _columns(rows)).mappings().all()
-    moved = _moved(lines)
+    columns = _columns(
+        [
+            {"saga_id": saga_id, **_STAYS, **{before.value: after for before, after in changes.items()}}
+            for saga_id, changes in transitions.items()
+        ]
+    )
+    rows = connection.execute(_CHANGE, columns).mappings().all()
+    moved = _moved(rows)
     if moved:
         connection.execute(_MOVE, _columns(moved))
-    by_saga = {saga_id: list(of_saga) for saga_id, of_saga in groupby(lines, itemgetter("saga_id"))}
-    return {saga_id: Changed(each, ReservationStatus(each[0]["before"])) for saga_id, each in by_saga.items()}
+    before = {row["saga_id"]: ReservationStatus(row["before"]) for row in rows}
+    return {each.saga_id: Changed(each, before[each.saga_id]) for each in reservation_store.from_rows(rows)}
 
 
-def _moved(lines: Lines) -> list[dict[str, int]]:
+def _lines(request: Reserve, shelves: Mapping[int, Shelf]) -> list[ReservationLine]:
+    """The lines of a new reservation, with the prices of now."""
+    return [
+        ReservationLine(product_id, quantity, shelves[product_id].price_minor)
+        for product_id, quantity in request.wanted.items()
+    ]
+
+
+def _moved(lines: Sequence[Row]) -> list[dict[str, int]]:
     """How many more, or less, are held and sold of each product: where stock is follows from the status."""
     held, sold = Counter[int](), Counter[int]()
     for line in lines:

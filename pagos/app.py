@@ -8,15 +8,16 @@ if not __package__:  # imported from inside this folder: `cd pagos && python -c 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from pagos.audit import audit
+from pagos.commands import commands
 from pagos.config import Settings
 from pagos.models import db, fault_store
 from pagos.purges import PURGES
-from pagos.routes import commands, routes
+from pagos.routes import routes
 from shared.fault_switches.setup import add_faults
 from shared.http.service_app import ServiceApp, create_service_app
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
-from shared.saga.commands import command_routes
+from shared.saga.command_routes import command_routes
 from shared.saga.standing import Standing
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ def create_app(settings: Settings) -> ServiceApp:
     if settings.faults:
         add_faults(service_app, db, fault_store)
     service_app.register_api(command_routes(commands))
-    service_app.config["CURRENCY"] = settings.currency
     service_app.extensions["standing"] = Standing(settings.carrito_service_url, settings.service_token)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app

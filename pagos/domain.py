@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from shared.errors import Conflict, NotFound, PaymentRequired
@@ -120,6 +120,61 @@ class Refund:
     payment_id: UUID | None = None
     reason: str | None = None
 
+    @property
+    def named(self) -> Request:
+        """What it says of its saga."""
+        return {"payment_id": self.payment_id}
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A stored payment, of a saga or of a merchant. Money is in minor units."""
+
+    id: UUID
+    saga_id: UUID | None
+    cart_id: UUID | None
+    merchant_id: str | None
+    order_id: str | None
+    user_id: str | None
+    amount_minor: int
+    refunded_minor: int
+    currency: str
+    payment_method: str
+    status: str
+    reason: str | None  # why it was declined or refunded
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class VoidPayment:
+    """A saga's payment that was refunded before it was made, so that it never is; it is stored nowhere."""
+
+    saga_id: UUID
+    payment_id: UUID | None
+    refunded_minor: int = 0
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """A user's wallet; the balance is in minor units."""
+
+    user_id: str
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A movement of money in the ledger, from the debit account to the credit account, in minor units."""
+
+    payment_id: UUID | None
+    kind: str
+    debit_account: str
+    credit_account: str
+    amount_minor: int
+    currency: str
+    created_at: datetime
+
 
 def wallet_account(user_id: str | None) -> str:
     """The ledger's account of a user's wallet."""
@@ -139,14 +194,14 @@ def declined(charge: Charge, why: Decline) -> PaymentDeclined:
     return PaymentDeclined(IN_WORDS[why], reason=why.value, payment_id=charge.id, **saga)
 
 
-def mismatch(refund: Refund, related: Iterable[Mapping[Any, Any]]) -> OtherSaga | None:
+def mismatch(refund: Refund, related: Iterable[Payment]) -> OtherSaga | None:
     """The refusal unless all these payments have both of the refund's ids: it acts for its own saga only."""
     saga_id, payment_id = refund.saga_id, refund.payment_id
     for payment in related:
-        if payment_id not in {None, payment["id"]}:
-            other = {"saga_id": saga_id, "payment_id": payment["id"], "field": "payment_id"}
+        if payment_id not in {None, payment.id}:
+            other = {"saga_id": saga_id, "payment_id": payment.id, "field": "payment_id"}
             return OtherSaga(f"saga {saga_id} has another payment", **other)
-        if payment["saga_id"] != saga_id:
+        if payment.saga_id != saga_id:
             other = {"saga_id": saga_id, "payment_id": payment_id, "field": "saga_id"}
             return OtherSaga(f"payment {payment_id} is not of saga {saga_id}", **other)
     return None

@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from pagos import service
-from pagos.domain import Method, PaymentDeclined, PaymentIdTaken, Refund, SagaCharge
+from pagos.domain import Method, Payment, PaymentDeclined, PaymentIdTaken, Refund, SagaCharge, VoidPayment
 from pagos.models import inbox, outbox
 from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
@@ -27,7 +27,7 @@ from shared.event_bus import (
 )
 from shared.messaging.event_worker import Subscription
 from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
-from shared.saga.barrier import Suspended
+from shared.saga.barrier import Done, Suspended
 from shared.saga.repetition import agreed
 
 
@@ -55,7 +55,7 @@ def _charge(event: InventoryReserved) -> SagaCharge:
     )
 
 
-def _paid(event: InventoryReserved, outcome: service.Paid | DomainError) -> Sequence[Payload]:
+def _paid(event: InventoryReserved, outcome: Done[Payment] | DomainError) -> Sequence[Payload]:
     requested = PaymentRequested(
         **event.about(),
         payment_id=event.payment_id,
@@ -83,10 +83,10 @@ def _processed(event: InventoryReserved) -> PaymentProcessed:
     )
 
 
-def _refunded(event: Backward, outcome: service.Refunded | DomainError) -> Sequence[Payload]:
+def _refunded(event: Backward, outcome: Done[Payment | VoidPayment] | DomainError) -> Sequence[Payload]:
     if isinstance(outcome, DomainError):
         raise outcome
-    amount = 0 if outcome.row is None else outcome.row["refunded_minor"]
+    amount = outcome.value.refunded_minor
     return [PaymentRefunded(**event.about(), reason=event.reason, amount_minor=amount)]
 
 

@@ -3,7 +3,7 @@
 from typing import Literal
 from uuid import UUID
 
-from shared.database.connections import Row
+from pagos.domain import Transfer
 from shared.http.schemas import Money, Time, View
 from shared.money import to_decimal
 
@@ -20,9 +20,9 @@ class LedgerLineOut(View):
     created_at: Time
 
     @classmethod
-    def of(cls, row: Row) -> "LedgerLineOut":
-        """The view of a row."""
-        return cls(**dict(row), amount=to_decimal(row["amount_minor"]))
+    def of(cls, transfer: Transfer) -> "LedgerLineOut":
+        """The view of a transfer."""
+        return cls(**vars(transfer), amount=to_decimal(transfer.amount_minor))
 
 
 class LedgerOut(View):

@@ -8,25 +8,27 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from uuid import UUID
 
-from sqlalchemy import Connection, exists, insert, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection
 
+from pagos import wallet_store
 from pagos.domain import (
     ALWAYS_DECLINED,
     CASH,
     Charge,
     Decline,
     Method,
+    Payment,
     PaymentIdTaken,
     PaymentStatus,
     Refund,
+    Transfer,
+    Wallet,
     declined,
     funding_account,
     wallet_account,
 )
-from pagos.models import payments, transfers, wallets
+from pagos.models import payments
 from shared.batching.partition import in_unique_batches
-from shared.database.connections import Row
 from shared.database.prepared import columns_of, prepared
 from shared.errors import DomainError
 from shared.json_codec import dumps
@@ -74,44 +76,54 @@ _GIVE_BACK = prepared(f"""
     )
     SELECT * FROM refunded
 """)  # noqa: S608  (our own)
+_DEPOSIT = prepared("""
+    INSERT INTO ledger_transfers (kind, debit_account, credit_account, amount_minor, currency)
+    VALUES ('deposit', :debit_account, :credit_account, :amount_minor, CAST(:currency AS text))
+""")
+_OF_SAGA = prepared("""
+    SELECT payment_id, kind, debit_account, credit_account, transfers.amount_minor, transfers.currency,
+        transfers.created_at
+    FROM payments JOIN ledger_transfers AS transfers ON transfers.payment_id = payments.id
+    WHERE payments.saga_id = :saga_id ORDER BY transfers.id
+""")
 
 
-def charge(connection: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
+def charge(connection: Connection, charges: Sequence[Charge]) -> list[Payment | DomainError]:
     """Take money: the payments, captured and booked, or `PaymentDeclined`; such a payment is stored as well.
 
     `PaymentIdTaken` when there is another payment with that id, or was by an earlier one of these charges.
     """
-    return in_unique_batches(charges, attrgetter("id"), lambda part: _charge(connection, part))
+    return in_unique_batches(charges, attrgetter("id"), lambda batch: _charge(connection, batch))
 
 
-def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, Row]:
+def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, Payment]:
     """Refund captured payments by booking their reverse; the payments by saga, those that were there."""
+    if not refunds:
+        return {}
     columns = {
         "saga_ids": [each.saga_id for each in refunds],
         "payment_ids": [each.payment_id for each in refunds],
         "reasons": [each.reason for each in refunds],
     }
-    return {row["saga_id"]: row for row in connection.execute(_GIVE_BACK, columns).mappings()}
+    return {row["saga_id"]: Payment(**row) for row in connection.execute(_GIVE_BACK, columns).mappings()}
 
 
-def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Row:
-    """Pay cash into a wallet, which is made when there is none."""
-    connection.execute(
-        insert(transfers).values(
-            kind="deposit",
-            debit_account=CASH,
-            credit_account=wallet_account(user_id),
-            amount_minor=amount_minor,
-            currency=currency,
-        )
-    )
-    return _fill(connection, user_id, currency, amount_minor)
+def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Wallet:
+    """Pay cash into a wallet, which is made if there is none."""
+    accounts = {"debit_account": CASH, "credit_account": wallet_account(user_id)}
+    connection.execute(_DEPOSIT, {**accounts, "amount_minor": amount_minor, "currency": currency})
+    return wallet_store.fill(connection, user_id, currency, amount_minor)
 
 
-def _charge(connection: Connection, charges: Sequence[Charge]) -> list[Row | DomainError]:
+def of_saga(connection: Connection, saga_id: UUID) -> list[Transfer]:
+    """The transfers that were booked for a saga's payment, oldest first."""
+    return [Transfer(**row) for row in connection.execute(_OF_SAGA, {"saga_id": saga_id}).mappings()]
+
+
+def _charge(connection: Connection, charges: Sequence[Charge]) -> list[Payment | DomainError]:
     declines = _declines(connection, charges)
     stored = _store(connection, charges, declines)
-    outcomes: list[Row | DomainError] = []
+    outcomes: list[Payment | DomainError] = []
     for charge in charges:
         if charge.id not in stored:
             _put_back(connection, charge, declines)
@@ -122,35 +134,20 @@ def _charge(connection: Connection, charges: Sequence[Charge]) -> list[Row | Dom
 
 
 def _declines(connection: Connection, charges: Sequence[Charge]) -> dict[UUID, Decline]:
-    """Which are declined and why. Of the others, those from wallets are drawn, in the order of users."""
+    """The charges that are declined, and why. The other ones from wallets are drawn, in the order of users."""
     methods = {charge.id: charge.payment_method for charge in charges}
     declines = {
         payment_id: ALWAYS_DECLINED[method] for payment_id, method in methods.items() if method in ALWAYS_DECLINED
     }
     from_wallets = [charge for charge in charges if charge.payment_method is Method.WALLET]
     for charge in sorted(from_wallets, key=lambda each: str(each.user_id)):
-        if not _draw(connection, charge):
+        if not wallet_store.draw(connection, charge):
             declines[charge.id] = Decline.WALLET_SHORT
     return declines
 
 
-def _draw(connection: Connection, charge: Charge) -> bool:
-    """Take the money from the charge's wallet, if it holds enough, and not for a payment that will not be stored."""
-    statement = (
-        update(wallets)
-        .where(
-            wallets.c.user_id == charge.user_id,
-            wallets.c.currency == charge.currency,
-            wallets.c.balance_minor >= charge.amount_minor,
-            ~exists().where(payments.c.id == charge.id),
-        )
-        .values(balance_minor=wallets.c.balance_minor - charge.amount_minor)
-    )
-    return connection.execute(statement).rowcount == 1
-
-
-def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[UUID, Decline]) -> dict[UUID, Row]:
-    """The payments of which the id was not taken, by id."""
+def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[UUID, Decline]) -> dict[UUID, Payment]:
+    """Store the payments; those of which the id was not taken, by id."""
     rows = [
         {
             **vars(charge),
@@ -160,19 +157,10 @@ def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[
         }
         for charge in charges
     ]
-    return {row["id"]: row for row in connection.execute(_STORE, {"charges": dumps(rows)}).mappings()}
+    return {row["id"]: Payment(**row) for row in connection.execute(_STORE, {"charges": dumps(rows)}).mappings()}
 
 
 def _put_back(connection: Connection, charge: Charge, declines: Mapping[UUID, Decline]) -> None:
-    """What was drawn for a payment whose id somebody else took at the same moment."""
+    """Return what was drawn for a payment whose id another transaction took at the same moment."""
     if charge.payment_method is Method.WALLET and charge.id not in declines:
-        _fill(connection, charge.user_id, charge.currency, charge.amount_minor)
-
-
-def _fill(connection: Connection, user_id: str | None, currency: str, amount_minor: int) -> Row:
-    new = upsert(wallets).values(user_id=user_id, currency=currency, balance_minor=amount_minor)
-    statement = new.on_conflict_do_update(
-        index_elements=[wallets.c.user_id, wallets.c.currency],
-        set_={"balance_minor": wallets.c.balance_minor + new.excluded.balance_minor},
-    ).returning(wallets)
-    return connection.execute(statement).mappings().one()
+        wallet_store.put_back(connection, charge)

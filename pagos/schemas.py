@@ -1,16 +1,17 @@
 """Request and response bodies of pagos."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from pagos.domain import MerchantCharge, Method, PaymentStatus, SagaCharge
-from shared.database.connections import Row
+from pagos.domain import MerchantCharge, Method, Payment, PaymentStatus, SagaCharge, VoidPayment, Wallet
+from shared.http.openapi import problem
 from shared.http.schemas import STORABLE, Amount, Body, Money, Time, UserId, View
 from shared.ids import new_id
 from shared.money import to_decimal
 
+DECLINED = problem("Declined; the problem's `reason` says why")
 Reference = Annotated[
     str, Field(min_length=1, max_length=64, description="the caller's own", examples=["shop-42"]), STORABLE
 ]
@@ -130,9 +131,9 @@ class PaymentOut(View):
     created_at: Time
 
     @classmethod
-    def of(cls, row: Row) -> "PaymentOut":
-        """The view of a row."""
-        return cls(**dict(row), **_shown(row))
+    def of(cls, payment: Payment) -> "PaymentOut":
+        """The view of a payment."""
+        return cls(**vars(payment), **_shown(payment))
 
 
 class SagaPaymentOut(View):
@@ -152,17 +153,19 @@ class SagaPaymentOut(View):
     created_at: Time | None = Field(description="null for a void payment")
 
     @classmethod
-    def of(cls, row: Row) -> "SagaPaymentOut":
-        """The view of a row."""
-        return cls(**dict(row), **_shown(row))
+    def of(cls, payment: Payment) -> "SagaPaymentOut":
+        """The view of a payment."""
+        return cls(**vars(payment), **_shown(payment))
 
     @classmethod
-    def void(cls, payment_id: UUID, saga_id: UUID, currency: str) -> "SagaPaymentOut":
-        """A payment that was refunded before it was made, so that it never is."""
+    def of_refunded(cls, payment: Payment | VoidPayment, currency: str) -> "SagaPaymentOut":
+        """The view of a payment that was refunded, perhaps before it was made."""
+        if isinstance(payment, Payment):
+            return cls.of(payment)
         return cls(
-            id=payment_id,
-            payment_id=payment_id,
-            saga_id=saga_id,
+            id=payment.payment_id,
+            payment_id=payment.payment_id,
+            saga_id=payment.saga_id,
             cart_id=None,
             user_id=None,
             amount=to_decimal(0),
@@ -189,15 +192,15 @@ class WalletOut(View):
     currency: str
 
     @classmethod
-    def of(cls, row: Row) -> "WalletOut":
-        """The view of a row."""
-        return cls(**dict(row), balance=to_decimal(row["balance_minor"]))
+    def of(cls, wallet: Wallet) -> "WalletOut":
+        """The view of a wallet."""
+        return cls(**vars(wallet), balance=to_decimal(wallet.balance_minor))
 
 
-def _shown(row: Row) -> dict[str, object]:
-    """What a payment's row has under another name or form."""
+def _shown(payment: Payment) -> dict[str, Any]:
+    """What the views of a payment show under another name or in another form."""
     return {
-        "payment_id": row["id"],
-        "amount": to_decimal(row["amount_minor"]),
-        "refunded": to_decimal(row["refunded_minor"]),
+        "payment_id": payment.id,
+        "amount": to_decimal(payment.amount_minor),
+        "refunded": to_decimal(payment.refunded_minor),
     }

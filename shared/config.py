@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Self
 
+from flask import current_app
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -87,6 +88,12 @@ class ServiceSettings(BaseSettings):
         if self.step_retention_days < least:
             raise ValueError(f"STEP_RETENTION_DAYS must be at least SAGA_RETENTION_DAYS + {MESSAGE_DAYS:g} = {least:g}")
         return self
+
+    @classmethod
+    def current(cls) -> Self:
+        """The settings of the app that handles the present request or event."""
+        settings: Self = current_app.extensions["settings"]
+        return settings
 
     @property
     def retention(self) -> Retention:

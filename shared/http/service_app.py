@@ -88,6 +88,7 @@ def create_service_app(
         validation_error_model=Problem,
         validation_error_callback=invalid_fields,
     )
+    app.extensions["settings"] = settings
     app.extensions["framework_endpoints"] = frozenset(app.view_functions)  # those added so far
     app.openapi_version = "3.1.0"
     app.config["SWAGGER_CONFIG"] = {"validatorUrl": None}  # or the page loads a badge from another site

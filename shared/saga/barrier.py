@@ -4,32 +4,25 @@ A row for each (saga, step, direction), written in the transaction of the effect
 absorbs duplicates, compensations that come before their action (null rollback) and actions that come after
 their compensation (suspension). The idea and the two terms are those of the sub-transaction barrier of DTM.
 
-Rows are purged by the age of their saga. Of a saga that is so old that rows of it may be gone, no row is written any
-more, and what is not known already is refused (`TooOld`): nothing late is taken for a first request.
+Rows are purged by the age of their saga. For a saga so old that its rows may be gone, no row is written, and what is
+not known already is refused (`TooOld`): nothing late is taken for a first request.
 
-The row keeps the request's fields. A repetition that names another value for one of them is no repetition: it is
-refused, and leaves no trace. A field that one of the two does not name is not compared.
-
-All take many sagas at once, and write their rows in the order of the sagas' ids, so that no two wait for each other.
+A row keeps the fields of its request. A repetition that names another value for one of them is refused, and leaves no
+trace. A field that one of the two does not name is not compared.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, Uuid, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy import Connection, MetaData
 
-from shared.database.prepared import prepared
 from shared.errors import Conflict, DomainError, RepeatedRefusal
-from shared.http.answers import problem_of
-from shared.json_codec import dumps, loads
-from shared.purging.retention import TooOld, retention_of, too_old_sql
-from shared.saga.repetition import RepeatedOtherwise, Request, contradiction
-
-ACTION, COMPENSATION = "action", "compensation"
+from shared.purging.retention import TooOld
+from shared.saga.barrier_store import ACTION, COMPENSATION, BarrierStore, Known
+from shared.saga.repetition import Request
 
 
 class Suspended(Conflict):
@@ -51,46 +44,98 @@ class CompensationEntry(Enum):
     REPEATED = "it was compensated before"
 
 
-_WRITTEN = {
-    CompensationEntry.FIRST: [COMPENSATION],
-    CompensationEntry.NULL: [ACTION, COMPENSATION],
-    CompensationEntry.REPEATED: [],
+_WRITTEN: Mapping[CompensationEntry, tuple[str, ...]] = {
+    CompensationEntry.FIRST: (COMPENSATION,),
+    CompensationEntry.NULL: (ACTION, COMPENSATION),
+    CompensationEntry.REPEATED: (),
 }
 
 
+class StepCommand(Protocol):
+    """A request for a step, or for its compensation."""
+
+    @property
+    def saga_id(self) -> UUID:
+        """The saga that requests it."""
+
+    @property
+    def named(self) -> Request:
+        """The fields that a repetition must agree in."""
+
+
+CommandT = TypeVar("CommandT", bound=StepCommand)
+T = TypeVar("T")
+Result_co = TypeVar("Result_co", covariant=True)
+BySaga = Mapping[UUID, T | DomainError]  # a value or a refusal for each saga
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result_co]):
+    """A step or a compensation that took effect, its result, and whether it took effect just now."""
+
+    value: Result_co
+    first: bool
+
+
 class Barrier:
-    """The barrier of one participant, over its own table."""
+    """The barrier of one participant. Its methods take many sagas at once, each saga once."""
 
     def __init__(self, metadata: MetaData) -> None:
-        self.table = Table(
-            "barrier",
-            metadata,
-            Column("saga_id", Uuid, primary_key=True),
-            Column("step", String(40), primary_key=True),
-            Column("direction", String(12), primary_key=True),
-            Column("request", JSON(none_as_null=True)),
-            Column("refusal", JSON),
-            Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        self._store = BarrierStore(metadata)
+        self.table = self._store.table
+        self.closed = self._store.closed
+        self.refuse = self._store.refuse
+
+    def once(
+        self,
+        connection: Connection,
+        step: str,
+        commands: Sequence[CommandT],
+        *,
+        first: Callable[[Sequence[CommandT]], BySaga[T]],
+        repeated: Callable[[Sequence[CommandT]], BySaga[T]],
+    ) -> list[Done[T] | DomainError]:
+        """Do a step once for each command's saga; the outcomes, in the order of the commands.
+
+        `first` does it for commands that are new, and what it refuses is kept, to be refused alike for ever.
+        `repeated` finds what was done before; it is called before `first`. Neither is called without commands.
+        Refusals: those of `first`, `repeated` and `enter_action`.
+        """
+        entries = self.enter_action(connection, step, {each.saga_id: each.named for each in commands})
+        new, known = (
+            [each for each in commands if entries[each.saga_id] is entry]
+            for entry in (ActionEntry.FIRST, ActionEntry.REPEATED)
         )
-        name = self.table.fullname
-        self._insert = prepared(
-            f"INSERT INTO {name} (saga_id, step, direction, request)"  # noqa: S608  (our own)
-            " SELECT saga_id, :step, direction, request"
-            " FROM unnest(:saga_ids, CAST(:directions AS text[]), CAST(:requests AS json[]))"
-            " AS entry (saga_id, direction, request)"
-            f" WHERE NOT {too_old_sql('saga_id', ':kept_seconds')}"
-            " ON CONFLICT DO NOTHING RETURNING saga_id, direction"
-        ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
-        self._refuse = prepared(
-            f"UPDATE {name} AS entry SET refusal = refused.problem"  # noqa: S608  (our own)
-            " FROM unnest(:saga_ids, CAST(:problems AS json[])) AS refused (saga_id, problem)"
-            " WHERE entry.saga_id = refused.saga_id AND step = :step AND direction = 'action'"
-        ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
-        self._withdraw = prepared(
-            f"DELETE FROM {name} AS entry"  # noqa: S608  (our own)
-            " USING unnest(:saga_ids, CAST(:directions AS text[])) AS written (saga_id, direction)"
-            " WHERE entry.saga_id = written.saga_id AND step = :step AND entry.direction = written.direction"
-        ).bindparams(bindparam("saga_ids", type_=ARRAY(Uuid)))
+        found = repeated(known) if known else {}
+        made = first(new) if new else {}
+        self.refuse(connection, step, _refusals(made))
+        results = {**_refusals(entries), **_done(found, first=False), **_done(made, first=True)}
+        return [results[each.saga_id] for each in commands]
+
+    def compensate(
+        self,
+        connection: Connection,
+        step: str,
+        commands: Sequence[CommandT],
+        undo: Callable[[Sequence[CommandT], Sequence[CommandT]], BySaga[T]],
+    ) -> list[Done[T] | DomainError]:
+        """Compensate a step once for each command's saga; the outcomes, in the order of the commands.
+
+        From then on the step's action is refused. `undo` is called with the commands whose action ran or was refused,
+        which it is to compensate, and with those for which there is nothing to do: the action never came, or was
+        compensated before. What it refuses leaves no trace. Refusals: those of `undo` and `enter_compensation`.
+        """
+        entries = self.enter_compensation(connection, step, {each.saga_id: each.named for each in commands})
+        accepted = [each for each in commands if isinstance(entries[each.saga_id], CompensationEntry)]
+        first = [each for each in accepted if entries[each.saga_id] is CompensationEntry.FIRST]
+        others = [each for each in accepted if entries[each.saga_id] is not CompensationEntry.FIRST]
+        undone = undo(first, others) if accepted else {}
+        self._withdraw(connection, step, {saga_id: entries[saga_id] for saga_id in _refusals(undone)})
+        results: dict[UUID, Done[T] | DomainError] = {**_refusals(entries)}
+        for saga_id, each in undone.items():
+            is_first = entries[saga_id] is not CompensationEntry.REPEATED
+            results[saga_id] = each if isinstance(each, DomainError) else Done(each, is_first)
+        return [results[each.saga_id] for each in commands]
 
     def enter_action(
         self, connection: Connection, step: str, requests: Mapping[UUID, Request]
@@ -100,9 +145,10 @@ class Barrier:
         `Suspended` when the step was compensated, `RepeatedOtherwise` for a request that differs from the first, and
         the refusal that the first got, if it got one. Raises `TooOld`.
         """
-        first = self._write(connection, step, {(saga_id, ACTION): request for saga_id, request in requests.items()})
+        rows = {(saga_id, ACTION): request for saga_id, request in requests.items()}
+        first = self._store.insert(connection, step, rows)
         before = {saga_id: request for saga_id, request in requests.items() if saga_id not in first}
-        found = self._known(connection, step, before)
+        found = self._store.find(connection, step, before)
         _check_known(step, before, found)
         return {
             saga_id: ActionEntry.FIRST if saga_id in first else _action_entry(found[saga_id]) for saga_id in requests
@@ -118,90 +164,37 @@ class Barrier:
         rows: dict[tuple[UUID, str], Request | None] = {}
         for saga_id, request in requests.items():
             rows |= {(saga_id, ACTION): None, (saga_id, COMPENSATION): request}
-        written = self._write(connection, step, rows)
+        inserted = self._store.insert(connection, step, rows)
         entries: dict[UUID, CompensationEntry | DomainError] = {
-            saga_id: _compensation_entry(written.get(saga_id, set())) for saga_id in requests
+            saga_id: _compensation_entry(inserted.get(saga_id, set())) for saga_id in requests
         }
         repeated = [saga_id for saga_id, entry in entries.items() if entry is CompensationEntry.REPEATED]
-        named = [
-            saga_id
-            for saga_id, entry in entries.items()
-            if entry is CompensationEntry.FIRST and any(requests[saga_id].values())
-        ]
-        known = self._known(connection, step, {saga_id: requests[saga_id] for saga_id in (*repeated, *named)})
-        _check_known(step, repeated, {saga_id for saga_id, entry in known.items() if entry.compensated})
-        wrong = {saga_id: entry.wrong for saga_id, entry in known.items() if entry.wrong is not None}
-        self.withdraw(connection, step, {each: entry for each, entry in entries.items() if each in wrong})
+        first = [saga_id for saga_id, entry in entries.items() if entry is CompensationEntry.FIRST]
+        naming = [saga_id for saga_id in first if any(requests[saga_id].values())]
+        found = self._store.find(connection, step, {saga_id: requests[saga_id] for saga_id in (*repeated, *naming)})
+        _check_known(step, repeated, {saga_id for saga_id, known in found.items() if known.compensated})
+        wrong = {saga_id: known.contradiction for saga_id, known in found.items() if known.contradiction is not None}
+        self._withdraw(connection, step, {saga_id: entries[saga_id] for saga_id in wrong})
         return entries | wrong
 
     def contradictions(
         self, connection: Connection, step: str, requests: Mapping[UUID, Request]
     ) -> dict[UUID, DomainError]:
         """`RepeatedOtherwise` for each saga whose step, or its compensation, was requested with another field."""
-        found = self._known(connection, step, requests)
-        return {saga_id: known.wrong for saga_id, known in found.items() if known.wrong is not None}
+        found = self._store.find(connection, step, requests)
+        return {saga_id: known.contradiction for saga_id, known in found.items() if known.contradiction is not None}
 
-    def closed(self, connection: Connection, step: str, saga_id: UUID) -> bool:
-        """Whether the step was compensated, or refused: it has no effect, and never will have one."""
-        entries = self.table.c
-        over = (entries.direction == COMPENSATION) | entries.refusal.is_not(None)
-        statement = select(entries.saga_id).where(entries.saga_id == saga_id, entries.step == step, over).limit(1)
-        return connection.scalar(statement) is not None
-
-    def refuse(self, connection: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
-        """Keep these refusals of a step that was entered, to be given again word for word."""
-        if refusals:
-            problems = [dumps(problem_of(error)) for error in refusals.values()]
-            connection.execute(self._refuse, {"step": step, "saga_ids": list(refusals), "problems": problems})
-
-    def withdraw(
+    def _withdraw(
         self, connection: Connection, step: str, entries: Mapping[UUID, CompensationEntry | DomainError]
     ) -> None:
         """Delete what `enter_compensation` wrote in this transaction, for compensations that are refused."""
-        rows = [
+        written = [
             (saga_id, direction)
             for saga_id, entry in entries.items()
             if isinstance(entry, CompensationEntry)
             for direction in _WRITTEN[entry]
         ]
-        if rows:
-            keys = {"saga_ids": [row[0] for row in rows], "directions": [row[1] for row in rows]}
-            connection.execute(self._withdraw, {"step": step, **keys})
-
-    def _write(
-        self, connection: Connection, step: str, rows: Mapping[tuple[UUID, str], Request | None]
-    ) -> dict[UUID, set[str]]:
-        """The directions that were written, by saga; rows that were there, or are being written, stay as they are."""
-        keys = sorted(rows)
-        values = {
-            "saga_ids": [saga_id for saga_id, _ in keys],
-            "directions": [direction for _, direction in keys],
-            "kept_seconds": retention_of(connection).steps,
-            "requests": [dumps(rows[key]) if rows[key] else None for key in keys],
-        }
-        written = defaultdict[UUID, set[str]](set)
-        for saga_id, direction in connection.execute(self._insert, {"step": step, **values}):
-            written[saga_id].add(direction)
-        return written
-
-    def _known(self, connection: Connection, step: str, requests: Mapping[UUID, Request]) -> dict[UUID, "_Known"]:
-        """What the rows say of these sagas that were there before, beside what is requested now."""
-        if not requests:
-            return {}
-        entries = self.table.c
-        statement = (
-            select(entries.saga_id, entries.direction, entries.request, entries.refusal)
-            .where(entries.saga_id == func.any(bindparam("saga_ids", list(requests), ARRAY(Uuid))))
-            .where(entries.step == step)
-        )
-        found: dict[UUID, _Known] = {}
-        for saga_id, direction, request, refusal in connection.execute(statement):
-            known = found.setdefault(saga_id, _Known(saga_id, step))
-            known.compensated = known.compensated or direction == COMPENSATION
-            known.refusal = refusal or known.refusal
-            repeated = loads(dumps(requests[saga_id]))
-            known.wrong = known.wrong or contradiction(saga_id, step, request or {}, repeated)
-        return found
+        self._store.delete(connection, step, written)
 
 
 def _check_known(step: str, not_written: Collection[UUID], known: Collection[UUID]) -> None:
@@ -212,26 +205,23 @@ def _check_known(step: str, not_written: Collection[UUID], known: Collection[UUI
         raise TooOld(f"too old to tell whether {step} came before: saga {named}", step=step, saga_ids=too_old)
 
 
-@dataclass
-class _Known:
-    """What a step's rows say of one saga."""
-
-    saga_id: UUID
-    step: str
-    compensated: bool = False
-    refusal: Request | None = None
-    wrong: RepeatedOtherwise | None = None  # with what is requested now
-
-
-def _action_entry(known: _Known) -> ActionEntry | DomainError:
+def _action_entry(known: Known) -> ActionEntry | DomainError:
     if known.compensated:
         return Suspended(
             f"{known.step} of saga {known.saga_id} was compensated", saga_id=known.saga_id, step=known.step
         )
-    return known.wrong or (ActionEntry.REPEATED if known.refusal is None else RepeatedRefusal(known.refusal))
+    return known.contradiction or (ActionEntry.REPEATED if known.refusal is None else RepeatedRefusal(known.refusal))
 
 
 def _compensation_entry(written: set[str]) -> CompensationEntry:
     if COMPENSATION not in written:
         return CompensationEntry.REPEATED
     return CompensationEntry.NULL if ACTION in written else CompensationEntry.FIRST
+
+
+def _refusals(outcomes: Mapping[UUID, T | DomainError]) -> dict[UUID, DomainError]:
+    return {saga_id: each for saga_id, each in outcomes.items() if isinstance(each, DomainError)}
+
+
+def _done(outcomes: BySaga[T], *, first: bool) -> dict[UUID, Done[T] | DomainError]:
+    return {saga_id: each if isinstance(each, DomainError) else Done(each, first) for saga_id, each in outcomes.items()}

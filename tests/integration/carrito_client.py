@@ -1,13 +1,12 @@
 """carrito in the words of its tests, with a catalogue of its own in inventario's place."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from carrito.domain import Product
+from carrito.domain import Checkout, Product
 from carrito.handover import Handover
 from shared.http.client import PeerRefused
 from shared.ids import new_id
@@ -30,7 +29,7 @@ class Catalogue:
 class TurnedBack(Handover):
     """To the orchestrator, who would say of every saga that it turned back."""
 
-    def has_turned_back(self, checkout: Mapping[Any, Any]) -> bool:  # noqa: ARG002  (of every saga)
+    def has_turned_back(self, checkout: Checkout) -> bool:  # noqa: ARG002  (of every saga)
         return True
 
 

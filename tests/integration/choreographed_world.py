@@ -199,7 +199,7 @@ class History:
     def wallet_minor(self) -> int:
         """What the wallet holds."""
         with self._world.money.transaction() as connection:
-            return int(money.get_wallet(connection, self.user, CURRENCY)["balance_minor"])
+            return int(money.get_wallet(connection, self.user, CURRENCY).balance_minor)
 
     def _of_sagas(self, service: Reacting, what: str) -> dict[UUID, Any]:
         question = text(f"SELECT saga_id, {what} WHERE saga_id = ANY(CAST(:ids AS uuid[]))")

@@ -106,8 +106,8 @@ class Carts(Reacting):
         product = Product(product_id, "a thing", PRICE_MINOR, quantity)
         with self.transaction() as connection:
             cart = carts.create_cart(connection, user_id)
-            carts.add_item(connection, cart.row["id"], product, quantity)
-        return UUID(str(cart.row["id"]))
+            carts.add_item(connection, cart.id, product, quantity)
+        return UUID(str(cart.id))
 
     def begin(self, cart_id: UUID, payment_method: str = "paypal", user_id: str = "ana") -> Event:
         """The event that begins the cart's checkout, as it is in the outbox after that. Raises `CartNotOpen`."""
@@ -122,6 +122,6 @@ class Carts(Reacting):
         settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
         with self.transaction() as connection:
             cart = done(checkout.begin(connection, [request], settings, by_saga_service=False)[0])
-            staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.row["saga_id"]).returning(outbox.table)
+            staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.freeze.saga_id).returning(outbox.table)
             row = connection.execute(staged).mappings().one()
         return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])

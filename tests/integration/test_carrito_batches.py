@@ -20,6 +20,7 @@ from carrito.domain import OrderOfSaga, OrderRequest
 from shared.errors import DomainError
 from shared.ids import new_id
 from shared.json_codec import dumps
+from shared.saga.barrier import Done
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, problem_of, wait_for_blocked
 from tests.integration.carrito_client import USER, Carrito, Saga
@@ -43,7 +44,7 @@ def fresh(service_client: ServiceClient, fresh_database_url: str) -> Carrito:
 def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is right because it was tried again one by one is not right yet."""
     log = CapturingLogger()
-    monkeypatch.setattr("shared.saga.commands.log", log)
+    monkeypatch.setattr("shared.saga.command_batch.log", log)
     yield
     failed = [call for call in log.calls if "failed together" in call.args[0]]
     assert bool(failed) == ("poison" in request.fixturenames)
@@ -240,7 +241,7 @@ def test_a_step_says_of_each_saga_whether_it_was_new(carrito: Carrito) -> None:
     before, new = begun(carrito, 2)
     never = new_id()
 
-    def firsts(found: Sequence[service.Order | service.Cancelled | DomainError]) -> list[bool]:
+    def firsts(found: Sequence[Done[Any] | DomainError]) -> list[bool]:
         return [not isinstance(each, DomainError) and each.first for each in found]
 
     with carrito.transaction() as connection:

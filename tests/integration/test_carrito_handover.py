@@ -1,13 +1,13 @@
 """An accepted checkout is handed over to its saga's service: by its request, or else by carrito's worker."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from carrito.checkout_store import take_overdue
+from carrito.domain import CheckoutHandover
 from carrito.worker import BATCH, run_once
 from shared.http.client import Reply
 from shared.testing import concurrently
@@ -32,10 +32,10 @@ class Sagas:
     def place(self) -> Iterator[bool]:
         yield self._place
 
-    def deliver(self, checkout: Mapping[str, Any], _prefer: str = "") -> Reply | None:
+    def deliver(self, checkout: CheckoutHandover, _prefer: str = "") -> Reply | None:
         if self.away:
             return None
-        self.told.append(str(checkout["saga_id"]))
+        self.told.append(str(checkout.saga_id))
         return Reply(202, {"saga_id": self.told[-1]}, {})
 
 
@@ -116,7 +116,7 @@ def test_a_worker_passes_over_what_another_is_just_taking(carrito: Carrito) -> N
     saga_ids = [accepted(carrito, Sagas()) for _ in range(2)]
     with carrito.transaction() as one, carrito.transaction() as other:
         taken = [*take_overdue(one, ORCHESTRATED, 1, LATER), *take_overdue(other, ORCHESTRATED, 1, LATER)]
-    assert sorted(str(row["saga_id"]) for row in taken) == sorted(saga_ids)
+    assert sorted(str(row.saga_id) for row in taken) == sorted(saga_ids)
 
 
 def test_workers_that_look_at_the_same_moment_tell_of_each_checkout_once(carrito: Carrito) -> None:

@@ -12,6 +12,7 @@ from inventario import service
 from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Verdict
 from shared.http.answers import done
 from shared.ids import new_id
+from shared.saga.barrier import Done
 from shared.testing import concurrently
 from tests.integration.api_client import outcome, problem_of, wait_for_blocked
 from tests.integration.inventario_client import Inventario, Saga
@@ -40,7 +41,7 @@ def commit(inventario: Inventario, saga: Saga) -> bool | str:
     """Whether the sale was new; or what became of what was held."""
     with inventario.transaction() as connection:
         [found] = service.commit(connection, [ReservationRequest(saga.saga_id)])
-    if isinstance(found, service.Reservation):
+    if isinstance(found, Done):
         return found.first
     assert isinstance(found, ReservationNotHeld)
     return str(found.fields["reservation"])
@@ -274,7 +275,7 @@ def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventari
             [found] = service.commit(connection, [ReservationRequest(saga.saga_id)])
             under_way.set()
             wait_for_blocked(connection)
-        return isinstance(found, service.Reservation)
+        return isinstance(found, Done)
 
     def turn_back() -> bool:
         under_way.wait()

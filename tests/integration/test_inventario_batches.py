@@ -11,11 +11,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from inventario import service
-from inventario.domain import Cancel, ReservationRequest, Reserve
+from inventario.domain import Cancel, Reservation, ReservationRequest, Reserve
 from inventario.worker import run_once
 from shared.errors import DomainError
 from shared.ids import new_id
 from shared.json_codec import dumps
+from shared.saga.barrier import Done
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, problem_of
 from tests.integration.inventario_client import COMMIT, RESERVE, UNRESERVE, Inventario, Saga
@@ -141,8 +142,8 @@ def test_a_step_says_of_each_saga_whether_it_was_new(inventario: Inventario) -> 
     """By this whoever asks knows what to publish: never the same twice."""
     product, before, new = inventario.add(10), Saga(), Saga()
 
-    def firsts(found: Sequence[service.Reservation | DomainError]) -> list[bool]:
-        return [isinstance(each, service.Reservation) and each.first for each in found]
+    def firsts(found: Sequence[Done[Reservation] | DomainError]) -> list[bool]:
+        return [isinstance(each, Done) and each.first for each in found]
 
     with inventario.transaction() as connection:
         asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in (before, new)]

@@ -19,6 +19,7 @@ from pagos import service
 from pagos.domain import Method, OtherSaga, Refund
 from shared.errors import DomainError
 from shared.json_codec import dumps
+from shared.saga.barrier import Done
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, problem_of, wait_for_blocked
 from tests.integration.pagos_client import PAYMENTS, Pagos, Saga, domain_charge, new_user
@@ -42,7 +43,7 @@ def fresh(service_client: ServiceClient, fresh_database_url: str) -> Pagos:
 def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is right because it was tried again one by one is not right yet."""
     log = CapturingLogger()
-    monkeypatch.setattr("shared.saga.commands.log", log)
+    monkeypatch.setattr("shared.saga.command_batch.log", log)
     yield
     failed = [call for call in log.calls if "failed together" in call.args[0]]
     assert bool(failed) == ("poison" in request.fixturenames)
@@ -171,7 +172,7 @@ def test_a_step_says_of_each_saga_whether_it_was_new(pagos: Pagos) -> None:
     """By this whoever asks knows what to publish: never the same twice."""
     before, new, never = Saga(), Saga(), Saga()
 
-    def firsts(found: Sequence[service.Paid | service.Refunded | DomainError]) -> list[bool]:
+    def firsts(found: Sequence[Done[Any] | DomainError]) -> list[bool]:
         return [not isinstance(each, DomainError) and each.first for each in found]
 
     with pagos.transaction() as connection:

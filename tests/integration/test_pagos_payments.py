@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 from flask.testing import FlaskClient
 
-from pagos.service import Paid, pay_for_saga
+from pagos.service import pay_for_saga
 from shared.ids import new_id
 from shared.money import MAX_MINOR
+from shared.saga.barrier import Done
 from shared.testing import concurrently
 from tests.integration.api_client import outcome, wait_for_blocked
 from tests.integration.pagos_client import Pagos, Saga, domain_charge, new_user
@@ -134,7 +135,7 @@ def test_of_two_draws_at_once_on_a_wallet_that_covers_one_the_second_is_declined
     def draw() -> int:
         with pagos.transaction() as connection:
             [outcome] = pay_for_saga(connection, [domain_charge(first)])
-            assert isinstance(outcome, Paid)
+            assert isinstance(outcome, Done)
             drawn.set()
             wait_for_blocked(connection)
         return 201

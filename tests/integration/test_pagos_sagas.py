@@ -9,9 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from pagos import service
-from pagos.domain import Refund
-from pagos.service import Refunded
+from pagos.domain import Refund, VoidPayment
 from shared.ids import new_id
+from shared.saga.barrier import Done
 from shared.testing import concurrently
 from tests.integration.api_client import outcome, wait_for_blocked
 from tests.integration.pagos_client import Pagos, Saga, domain_charge, new_user
@@ -332,7 +332,8 @@ def test_a_charge_waits_for_the_refund_under_way_and_is_refused(pagos: Pagos) ->
 
     def refund() -> int:
         with pagos.transaction() as connection:
-            assert service.refund(connection, [Refund(saga.saga_id)]) == [Refunded(None, first=True)]
+            void = VoidPayment(saga.saga_id, None)
+            assert service.refund(connection, [Refund(saga.saga_id)]) == [Done(void, first=True)]
             started.release()
             wait_for_blocked(connection)
         return 200

@@ -1,13 +1,13 @@
 """A step that stands is undone only when its saga has turned back, and who asks too early leaves no trace."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
+from carrito.domain import Checkout
 from shared.http.client import PeerUnavailable
 from shared.saga.standing import Standing
 from tests.integration.api_client import body_of
@@ -124,7 +124,7 @@ def test_what_is_held_goes_back_at_once_and_what_is_sold_with_its_saga(inventari
 class Forward(TurnedBack):
     """To the orchestrator: no saga turned back."""
 
-    def has_turned_back(self, checkout: Mapping[Any, Any]) -> bool:  # noqa: ARG002  (of every saga)
+    def has_turned_back(self, checkout: Checkout) -> bool:  # noqa: ARG002  (of every saga)
         return False
 
 

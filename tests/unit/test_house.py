@@ -19,7 +19,7 @@ PURE_MODULES = (
     *("shared.errors", "shared.money", "shared.saga.repetition", "shared.saga.states"),
     "saga_orchestrator.runtime.definition",
 )
-ROOMS = {"__init__", "app", "audit", "config", "domain", "event_handlers", "init_db", "models", "purges"}
+ROOMS = {"__init__", "app", "audit", "commands", "config", "domain", "event_handlers", "init_db", "models", "purges"}
 ROOMS |= {"routes", "schemas", "service", "worker"}
 
 SERVICES = tuple(sorted(path.parent.name for path in ROOT.glob("*/app.py")))

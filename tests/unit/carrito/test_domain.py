@@ -1,16 +1,14 @@
 """carrito's rules, without a database."""
 
-from typing import Any
-
 import pytest
 
-from carrito.domain import CartFull, NotEnoughStock, Product, check_room, check_stock, total_minor
+from carrito.domain import CartFull, CartLine, NotEnoughStock, Product, check_room, check_stock, total_minor
 
 PRODUCT = Product(7, "tea", 499, 5)
 
 
-def line(quantity: int = 1, unit_price_minor: int = 1) -> dict[str, Any]:
-    return {"quantity": quantity, "unit_price_minor": unit_price_minor}
+def line(quantity: int = 1, unit_price_minor: int = 1) -> CartLine:
+    return CartLine(7, "tea", quantity, unit_price_minor)
 
 
 def test_the_total_is_the_sum_of_the_lines() -> None:
@@ -32,7 +30,7 @@ def test_one_more_is_refused_with_the_figures() -> None:
     [[line()] * 101, [line(quantity=1_000_001)], [line(1_000_000, 10**11)]],
     ids=["too many products", "too many of one", "too expensive"],
 )
-def test_a_cart_that_nobody_could_reserve_or_pay_for_is_refused(items: list[dict[str, Any]]) -> None:
+def test_a_cart_that_nobody_could_reserve_or_pay_for_is_refused(items: list[CartLine]) -> None:
     with pytest.raises(CartFull):
         check_room(items)
 

@@ -1,5 +1,6 @@
 """The rules of pagos, without a database."""
 
+from datetime import UTC, datetime
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from pagos.domain import (
     MerchantCharge,
     Method,
     OtherSaga,
+    Payment,
     Refund,
     SagaCharge,
     declined,
@@ -118,17 +120,36 @@ def test_a_payment_id_that_nobody_chose_is_not_compared() -> None:
     assert contradiction(SAGA, "a charge", saga_charge().named, unchosen.named) is None
 
 
+def payment(**fields: Any) -> Payment:
+    charge = saga_charge(**fields)
+    return Payment(
+        id=charge.id,
+        saga_id=charge.saga_id,
+        cart_id=charge.cart_id,
+        merchant_id=None,
+        order_id=None,
+        user_id=charge.user_id,
+        amount_minor=charge.amount_minor,
+        refunded_minor=0,
+        currency=charge.currency,
+        payment_method=charge.payment_method,
+        status="captured",
+        reason=None,
+        created_at=datetime.now(UTC),
+    )
+
+
 @pytest.mark.parametrize("payment_id", [PAYMENT, None])
 def test_a_refund_acts_on_its_own_payment_whether_that_is_named_or_not(payment_id: UUID | None) -> None:
-    assert mismatch(Refund(SAGA, payment_id), [vars(saga_charge())]) is None
+    assert mismatch(Refund(SAGA, payment_id), [payment()]) is None
     assert mismatch(Refund(SAGA, payment_id), []) is None
 
 
 @pytest.mark.parametrize(("payment_id", "saga_id"), [(PAYMENT, uuid4()), (uuid4(), SAGA), (uuid4(), uuid4())])
 def test_a_payment_and_another_saga_do_not_belong_together(payment_id: UUID, saga_id: UUID) -> None:
-    assert isinstance(mismatch(Refund(saga_id, payment_id), [vars(saga_charge())]), OtherSaga)
+    assert isinstance(mismatch(Refund(saga_id, payment_id), [payment()]), OtherSaga)
 
 
 def test_a_refund_of_two_sagas_payments_is_of_neither() -> None:
-    own, other = vars(saga_charge()), vars(saga_charge(id=uuid4(), saga_id=uuid4()))
-    assert isinstance(mismatch(Refund(SAGA, other["id"]), [own, other]), OtherSaga)
+    own, other = payment(), payment(id=uuid4(), saga_id=uuid4())
+    assert isinstance(mismatch(Refund(SAGA, other.id), [own, other]), OtherSaga)

@@ -14,7 +14,8 @@ from shared.errors import Conflict, Unavailable
 from shared.http.answers import Answer, Outcome
 from shared.http.schemas import Body, NoBody
 from shared.ids import new_id
-from shared.saga.commands import Command, CommandIn, Commands
+from shared.saga.command_batch import CommandIn, run
+from shared.saga.commands import Command, Commands
 
 
 class Full(Conflict):
@@ -58,12 +59,12 @@ def shelf() -> Shelf:
 def commands(shelf: Shelf) -> Commands:
     commands = Commands(cast("Database", shelf))
 
-    @commands.register("/things/put", PutIn, key=lambda command: command.body.saga)
+    @commands.action("/things/put", PutIn, key=lambda command: command.body.saga)
     def put(connection: Connection, asked: Sequence[Put]) -> list[Outcome]:
         assert len({command.body.saga for command in asked}) == len(asked)
         return [_put(connection, command.body) for command in asked]
 
-    @commands.register("/things/{thing_id}/take", NoBody, TakePath, key=lambda command: command.path)
+    @commands.action("/things/{thing_id}/take", NoBody, TakePath, key=lambda command: command.path)
     def take(connection: Connection, asked: Sequence[Take]) -> list[Outcome]:
         for command in asked:
             cast("list[str]", connection).append(f"take {command.path.thing_id}")
@@ -103,24 +104,24 @@ def statuses(outcomes: Sequence[Any]) -> list[int]:
 
 def test_outcomes_come_in_the_order_of_the_commands(commands: Commands) -> None:
     thing, other = new_id(), new_id()
-    outcomes = commands.run([put("a"), take(thing), put("b"), take(other)])
+    outcomes = run(commands, [put("a"), take(thing), put("b"), take(other)])
     taken = [{"status": 200, "body": {"taken": each}} for each in (thing, other)]
     assert outcomes == [done("a"), taken[0], done("b"), taken[1]]
 
 
 def test_commands_of_one_endpoint_share_a_transaction_and_those_of_two_do_not(commands: Commands, shelf: Shelf) -> None:
     thing = new_id()
-    commands.run([put("a"), take(thing), put("b")])
+    run(commands, [put("a"), take(thing), put("b")])
     assert shelf.committed == [["put a book", "put b book"], [f"take {thing}"]]
 
 
 def test_the_commands_of_one_saga_are_done_one_after_the_other(commands: Commands, shelf: Shelf) -> None:
-    assert commands.run([put("a", "pen"), put("b"), put("a", "ink")]) == [done("a"), done("b"), done("a")]
+    assert run(commands, [put("a", "pen"), put("b"), put("a", "ink")]) == [done("a"), done("b"), done("a")]
     assert shelf.committed == [["put a pen", "put b book"], ["put a ink"]]
 
 
 def test_a_refusal_touches_no_other_command(commands: Commands, shelf: Shelf) -> None:
-    refused, accepted = commands.run([put("a", "piano"), put("b")])
+    refused, accepted = run(commands, [put("a", "piano"), put("b")])
     assert refused["status"] == refused["body"]["status"] == 409
     assert (refused["body"]["type"], refused["body"]["saga"]) == ("/problems/full", "a")
     assert accepted == done("b")
@@ -129,7 +130,7 @@ def test_a_refusal_touches_no_other_command(commands: Commands, shelf: Shelf) ->
 
 def test_what_does_not_fit_is_told_of_each_command_alone(commands: Commands) -> None:
     bad_body = CommandIn(path="/things/put", body={"sage": "a"})
-    outcomes = commands.run([bad_body, take("no-id"), put("b")])
+    outcomes = run(commands, [bad_body, take("no-id"), put("b")])
     assert statuses(outcomes) == [422, 422, 201]
     fields = [[error["field"] for error in outcome["body"]["errors"]] for outcome in outcomes[:2]]
     assert fields == [["saga", "sage"], ["thing_id"]]
@@ -137,13 +138,13 @@ def test_what_does_not_fit_is_told_of_each_command_alone(commands: Commands) -> 
 
 @pytest.mark.parametrize("path", ["/things", "/things/put/", "/things/1/2/take", "things/put", ""])
 def test_a_path_that_is_no_command_is_not_found(commands: Commands, path: str) -> None:
-    unknown, known = commands.run([CommandIn(path=path, body={"saga": "a"}), put("b")])
+    unknown, known = run(commands, [CommandIn(path=path, body={"saga": "a"}), put("b")])
     assert (unknown["status"], unknown["body"]["type"]) == (404, "/problems/unknown-command")
     assert known == done("b")
 
 
 def test_when_a_transaction_fails_its_commands_are_tried_one_by_one(commands: Commands, shelf: Shelf) -> None:
-    outcomes = commands.run([put("a"), put("b", "ghost"), put("c", "piano"), put("d", "later"), put("e")])
+    outcomes = run(commands, [put("a"), put("b", "ghost"), put("c", "piano"), put("d", "later"), put("e")])
     assert statuses(outcomes) == [201, 500, 409, 503, 201]
     assert outcomes[1]["body"]["type"] == "/problems/internal-server-error"
     assert shelf.committed == [["put a book"], [], ["put e book"]]
@@ -152,5 +153,5 @@ def test_when_a_transaction_fails_its_commands_are_tried_one_by_one(commands: Co
 @pytest.mark.parametrize("number", [1, 2])
 def test_without_its_database_a_service_answers_for_none(commands: Commands, shelf: Shelf, number: int) -> None:
     with pytest.raises(psycopg2.OperationalError):
-        commands.run([put(str(each), "lightning") for each in range(number)])
+        run(commands, [put(str(each), "lightning") for each in range(number)])
     assert shelf.committed == []

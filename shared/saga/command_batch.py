@@ -1,0 +1,106 @@
+"""Many commands in one request, each as if it had come alone."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import structlog
+from pydantic import Field, ValidationError
+
+from shared.batching.partition import partition_unique
+from shared.database.connections import is_unavailable
+from shared.errors import DomainError, NotFound
+from shared.fault_switches.model import MAX_LENGTH
+from shared.http.answers import Outcome, body_of, http_problem, invalid_problem, problem_of
+from shared.http.schemas import Body, Text
+from shared.saga.commands import Command, Commands, StepEndpoint
+
+PlainOutcome = Mapping[str, Any]  # `status` and `body`
+log = structlog.get_logger()
+
+
+class UnknownCommand(NotFound):
+    """Not a command of this service."""
+
+
+class CommandIn(Body):
+    """What would be posted to this path, had it come alone; `fault` would be its `X-Fault`."""
+
+    path: Text = Field(max_length=200, examples=["/path/of/a/command"])
+    body: dict[str, Any]
+    fault: Annotated[Text, Field(max_length=MAX_LENGTH)] | None = None
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    number: int  # in the request
+    endpoint: StepEndpoint
+    command: Command[Any, Any]
+
+    def key(self) -> Hashable:
+        return self.endpoint.key(self.command)
+
+
+def run(commands: Commands, requests: Sequence[CommandIn]) -> list[PlainOutcome]:
+    """An outcome for each, in order; raises only what keeps all from being done, as a database that is away."""
+    outcomes: dict[int, PlainOutcome] = {}
+    accepted = defaultdict[str, list[_Parsed]](list)
+    for number, request in enumerate(requests):
+        try:
+            parsed = _parse(commands, number, request)
+        except ValidationError as error:
+            outcomes[number] = _refused(invalid_problem(error))
+        except UnknownCommand as error:
+            outcomes[number] = _refused(problem_of(error))
+        else:
+            accepted[parsed.endpoint.template].append(parsed)
+    for of_endpoint in accepted.values():
+        for batch in partition_unique(of_endpoint, _Parsed.key):
+            found = _run_batch(batch[0].endpoint, [each.command for each in batch])
+            outcomes |= {each.number: outcome for each, outcome in zip(batch, found, strict=True)}
+    return [outcomes[number] for number in range(len(requests))]
+
+
+def _parse(commands: Commands, number: int, request: CommandIn) -> _Parsed:
+    for endpoint in commands.endpoints:
+        match = endpoint.pattern.fullmatch(request.path)
+        if match is not None:
+            path = endpoint.path.model_validate(match.groupdict())
+            return _Parsed(number, endpoint, Command(endpoint.body.model_validate(request.body), path))
+    raise UnknownCommand(f"{request.path} is no command of {commands.service}", path=request.path)
+
+
+def _run_batch(endpoint: StepEndpoint, commands: Sequence[Command[Any, Any]]) -> Sequence[PlainOutcome]:
+    """In one transaction; should that fail, each in one of its own, so that none fails for another's reasons."""
+    if len(commands) > 1:
+        try:
+            return [_plain(outcome) for outcome in endpoint.run(commands)]
+        except Exception as error:
+            if is_unavailable(error):
+                raise
+            log.warning("commands failed together", count=len(commands), error=str(error))
+    return [_run_alone(endpoint, command) for command in commands]
+
+
+def _run_alone(endpoint: StepEndpoint, command: Command[Any, Any]) -> PlainOutcome:
+    try:
+        [outcome] = endpoint.run([command])
+        return _plain(outcome)
+    except DomainError as error:
+        return _plain(error)
+    except Exception as error:
+        if is_unavailable(error):
+            raise
+        log.exception("unexpected error", command=type(command.body).__name__)
+        return _refused(http_problem(500, "unexpected error; see the service's log"))
+
+
+def _plain(outcome: Outcome) -> PlainOutcome:
+    if isinstance(outcome, DomainError):
+        return _refused(problem_of(outcome))
+    return {"status": outcome.status, "body": body_of(outcome)}
+
+
+def _refused(problem: Mapping[str, Any]) -> PlainOutcome:
+    return {"status": problem["status"], "body": problem}
