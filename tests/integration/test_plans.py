@@ -192,7 +192,7 @@ def test_a_read_takes_few_rows_of_many(
 OF_THE_BROKER = {"/saga/choreography/dead-letters"}
 # These read the latest of many; see below.
 OF_THE_LATEST = {"saga_orchestrator": "/saga/stats", "saga_choreography": "/saga/choreography/stats"}
-WITHOUT_DATABASE = {"/saga/definition", "/saga/choreography/definition"}
+WITHOUT_DATABASE = {"/", "/saga/definition", "/saga/choreography/definition"}
 
 
 @pytest.mark.parametrize("query", COMBINED)
