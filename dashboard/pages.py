@@ -13,6 +13,7 @@ from dashboard.banner import banner, first_trouble
 from dashboard.books import LOOK_SECONDS, BooksView
 from dashboard.choices import FAULTS, Choices
 from dashboard.comparison import differences, mismatches
+from dashboard.evidence import Evidence, links
 from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
 from dashboard.flow import rails, sequence
 from dashboard.letter_filter import AGES
@@ -111,6 +112,7 @@ class Shown(NamedTuple):
     possible: Sequence[str] = ()  # what an operator can ask for
     first: int | None = None  # of many entries, the part that has this one, counted from 1
     after: str = ""  # the id of the last change that was known before the saga was read
+    evidence: Evidence = Evidence()  # what else is known of one that did not go on
 
 
 ALONE = Shown()
@@ -129,6 +131,7 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
         state=OF_STATUS[saga["status"]],
         figures=_figures(story, reading),
         banner=banner(story, outcome),
+        evidence=links(str(saga["saga_id"]), shown.evidence),
         nodes=rails(story) if story.is_orchestrated else [],
         sequence=None if story.is_orchestrated else sequence(story),
         swimlane=swimlane(story),

@@ -1,7 +1,9 @@
 """What is read of the services, and asked of them."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -9,9 +11,13 @@ from urllib.parse import urlencode
 from flask import current_app
 
 from dashboard.asking import Asking, Failure, Read, Refused, TokenNeeded, Unreachable, answered, bearer, known, refusal
+from dashboard.config import Settings
+from dashboard.evidence import Evidence, is_wanted
+from dashboard.faults import PARTICIPANTS
 from dashboard.listing import ENDED_SECONDS, PAGE, STATS_SECONDS, Filters, StyleReading
 from dashboard.outcome import Reading
 from dashboard.receipt import Receipt, receipt_of
+from dashboard.shared_readings import SharedReadings
 from shared.http.client import Reply
 
 Json = Mapping[str, Any]
@@ -19,6 +25,8 @@ Json = Mapping[str, Any]
 CHANGES = 200  # sagas in one answer of a change feed, the most that it gives
 MOST_PRODUCTS = 200  # as many as one request lists
 MOST_LETTERS = 200  # of each service; as many as one request lists
+LETTERS_SECONDS = 10.0  # how long who looks at a saga shares a look at its letters, which holds them all back
+EVIDENCE_SECONDS = 1.0  # how long a saga's page waits for what it can do without
 REDRIVE_SECONDS = 20  # beyond what a read may take: thousands of messages are moved one by one
 DEAD_LETTERS = "/saga/choreography/dead-letters"
 ADDRESS = "1 High Street"  # no more than what a checkout wants of one
@@ -46,6 +54,10 @@ STYLES = {
 class Services(Asking):
     """The services as the dashboard sees them."""
 
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._letters: SharedReadings[tuple[str, str], Json] = SharedReadings()
+
     def saga(self, style: Style, saga_id: str) -> tuple[Json, list[Json], Reading] | None:
         """A saga, the items of its timeline, and what became of it; None when there is none. Raises `Unreachable`."""
         until = self._deadline()
@@ -65,6 +77,33 @@ class Services(Asking):
     def saga_alone(self, style: Style, saga_id: str) -> Json | None:
         """A saga without its timeline; None when there is none. Raises `Unreachable`."""
         return self._needed(style.service, f"{style.base}/{saga_id}")
+
+    def evidence(self, saga: Json, now: datetime, token: str) -> Evidence:
+        """What else is known of a saga that did not go on; nothing is read of any other, or waited for long."""
+        if not is_wanted(saga, now):
+            return Evidence()
+        saga_id = str(saga["saga_id"])
+        look = partial(self._letters.get, (saga_id, token), partial(self._letters_of, saga_id, token), LETTERS_SECONDS)
+        reads: list[Read[Json]] = [("saga_choreography", look), *self._fired_at(saga_id, token)]
+        letters, *fired = self._tried(*reads, until=time.monotonic() + EVIDENCE_SECONDS)
+        told = [page for page in fired if not isinstance(page, Failure)]
+        rows = [row for page in told for row in page["fired"]] if told else None
+        hidden = isinstance(letters, Refused) and letters.status == 401
+        return Evidence(_items(known(letters)), rows, is_wanted=True, is_for_operators=hidden)
+
+    def _letters_of(self, saga_id: str, token: str) -> Json:
+        return self._if_allowed("saga_choreography", f"{DEAD_LETTERS}?saga_id={saga_id}&limit={MOST_LETTERS}", token)
+
+    def _fired_at(self, saga_id: str, token: str) -> list[Read[Json]]:
+        path = f"/faults?saga_id={saga_id}"
+        return [(name, partial(self._if_allowed, name, path, token)) for name in PARTICIPANTS]
+
+    def _if_allowed(self, service: str, path: str, token: str) -> Json:
+        """The answer; who may not see it is refused like any other. Raises `Unreachable`, or `Refused`."""
+        try:
+            return self._as_operator(service, path, token)
+        except TokenNeeded:
+            raise Refused(401, f"{service}: this is for operators") from None
 
     def changes(self, style: Style, after: str, wait: int) -> Json:
         """What changed after this cursor (empty: where the feed is now), waited for so many seconds.

@@ -12,6 +12,7 @@ from dashboard import pages
 from dashboard.acting import possible
 from dashboard.asking import Refused
 from dashboard.listing import Filters, StyleReading, listing
+from dashboard.operator_form import token
 from dashboard.reading import STYLES, Style, services
 from dashboard.shared_readings import SHARED_SECONDS, SharedReadings
 from dashboard.streams import streams
@@ -38,8 +39,10 @@ def saga(style: str, saga_id: UUID) -> Response:
     found = services().saga(_style(style), str(saga_id))
     if found is None:
         abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
-    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int), after)
-    return html(pages.saga_page(*found, now(), shown))
+    at = now()
+    evidence = services().evidence(found[0], at, token())
+    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int), after, evidence)
+    return html(pages.saga_page(*found, at, shown))
 
 
 @routes.get("/search")

@@ -129,6 +129,7 @@ def test_an_event_is_told_with_the_one_that_it_follows_from(
     assert told["checkout.initiated"]["request"] is None
     request, response = told["payment.failed"]["request"], told["payment.failed"]["response"]
     (cause,) = [entry for entry in told.values() if entry["id"] == told["payment.failed"]["cause"]]
+    assert (told["inventory.reserved"]["handled_by"], told["payment.requested"]["handled_by"]) == ("pagos", None)
     assert (request["event"], request["method"], request["path"]) == (cause["event"], None, None)
     assert request["body"] == cause["response"]["body"]
     assert told["inventory.reserve.requested"]["request"]["body"]["payment_method"]

@@ -1,0 +1,55 @@
+"""What else is known of a choreographed saga that did not go on: its parked messages, and the faults that fired on it.
+
+An event that fails at its consumer leaves no trace in the saga's timeline; these are where it does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from dashboard.letter_filter import LetterFilter
+from dashboard.words import counted, step_name
+
+Json = Mapping[str, Any]
+Link = tuple[str, str, str]  # name, text, where it leads
+
+SILENT = timedelta(seconds=2)  # ten times what a service takes to react under load
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """None is what was not read: only operators may, or a service did not answer."""
+
+    letters: Sequence[Json] | None = None
+    fired: Sequence[Json] | None = None
+    is_wanted: bool = False
+    is_for_operators: bool = False  # why letters were not read
+
+
+def is_wanted(saga: Json, now: datetime) -> bool:
+    """Whether the saga is choreographed, did not complete, and nothing has happened to it for a while."""
+    silent = now - datetime.fromisoformat(str(saga["updated_at"])) > SILENT
+    return silent and saga["saga_pattern"] == "choreographed" and saga["status"] != "completed"
+
+
+def links(saga_id: str, found: Evidence) -> list[Link]:
+    """What a banner says of them: nothing where there are none."""
+    if not found.is_wanted:
+        return []
+    unread = "shown to operators only" if found.is_for_operators else "could not be read"
+    letters = unread if found.letters is None else ", ".join(map(_letter, found.letters))
+    fired = "" if found.fired is None else ", ".join(map(_fired, found.fired))
+    parked = f"/dead-letters{LetterFilter(saga=saga_id).query()}"
+    told = [("Dead letters", letters, parked), ("Faults that fired", fired, "/faults")]
+    return [link for link in told if link[1]]
+
+
+def _letter(letter: Json) -> str:
+    error = f": {letter['error']}" if letter["error"] else ""
+    return f"{letter['event'] or 'a message'} parked by {letter['service']}{error}"
+
+
+def _fired(row: Json) -> str:
+    where = step_name(row["step"]) if row["step"] else "its messages"
+    return f"{row['name']} at {where}, {counted(row['fired'], 'time')}"
