@@ -17,7 +17,12 @@ SAGA_DAYS, STEP_DAYS = 90.0, 180.0  # the defaults
 UNDOABLE_DAYS = STEP_DAYS - MESSAGE_DAYS
 # What a row that may go must say, beside its age, where the tables' defaults say something else.
 ENDED: dict[str, dict[str, Any]] = {
-    "saga_orchestrator.sagas": {"status": "completed", "due_at": None},
+    "saga_orchestrator.sagas": {
+        "status": "completed",
+        "due_at": None,
+        "data": {"cart_id": str(UUID(int=0)), "user_id": "ana", "payment_method": "paypal"},
+        "ids": {"order_id": str(UUID(int=0))},
+    },
     "saga_choreography.sagas": {"status": "completed", "due_at": None},
 }
 
