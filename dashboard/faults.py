@@ -22,6 +22,8 @@ EFFECTS = {
     "pause_consumer": "the service takes no event until it is switched off; it is for no step",
 }
 OF_MESSAGES = frozenset({"deliver_twice", "delay_message"})
+# Fields that the form shows for these faults only; what an earlier choice left in them is not meant.
+OF_FAULTS = {"milliseconds": {"slow", "delay_message"}, "point": {"kill"}}
 NUMBERS = ("times", "milliseconds")
 # How the services call what a form lets a fault be only for.
 MATCHED = {"user": "user_id", "cart": "cart_id", "method": "payment_method"}
@@ -49,8 +51,10 @@ class Participant:
 
 def request_of(form: Mapping[str, str]) -> Json:
     """The body that switches a fault on, of what was filled in; raises `ValueError` for numbers that are none."""
-    numbers = {name: int(form[name]) for name in NUMBERS if form.get(name, "").strip()}
-    texts = {name: form[name] for name in ("step", "point") if form.get(name)}
+    fault = form.get("name", "")
+    told = {name: value for name, value in form.items() if fault in OF_FAULTS.get(name, {fault})}
+    numbers = {name: int(told[name]) for name in NUMBERS if told.get(name, "").strip()}
+    texts = {name: told[name] for name in ("step", "point") if told.get(name)}
     match = {field: form[name].strip() for name, field in MATCHED.items() if form.get(name, "").strip()}
     return {**texts, **numbers, **({"match": match} if match else {})}
 

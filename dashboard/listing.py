@@ -139,4 +139,4 @@ def _figures(stats: Json | None) -> list[tuple[str, str]]:
         for name, of in (("Took", took), ("Books open", open_for))
         for percentile in ("p50", "p95")
     ]
-    return [("Per second", UNKNOWN if stats is None else f"{stats['per_second']:.1f}"), *times]
+    return [("Ended per second", UNKNOWN if stats is None else f"{stats['per_second']:.1f}"), *times]

@@ -112,8 +112,11 @@ def receipt_of(
 
 
 def _in_order(lines: list[Any]) -> list[Any]:
-    """Oldest first; what has no time comes last, in the order in which it is told."""
-    return sorted(lines, key=lambda line: (line.at is None, line.at or ""))
+    """The order first, since all else is because of it, though it is made late in its saga; then by time.
+
+    What has no time comes last, in the order in which it is told.
+    """
+    return sorted(lines, key=lambda line: (line.entry != "order", line.at is None, line.at or ""))
 
 
 def _owed(order: Json) -> Iterator[MoneyLine]:

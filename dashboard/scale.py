@@ -10,6 +10,7 @@ from dashboard.words import duration
 FOLD_OVER = 350.0  # ms without anything; what a checkout takes when all is well
 FOLDED_TO = 0.55  # of that, so that a fold stays narrower than the least that is folded
 TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000, 120_000, 300_000, 600_000, 3_600_000)
+UNITS = ((3_600_000.0, "h"), (60_000.0, "min"), (1000.0, "s"), (1.0, "ms"))  # the largest that a step has is used
 MOST_TICKS = 7  # more would touch each other at 390 px
 
 
@@ -59,7 +60,10 @@ class Scale:
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """Round times along a true scale."""
+        """Round times along a true scale, all in one unit."""
         step = next((step for step in TICKS if self.end / step <= MOST_TICKS), self.end / MOST_TICKS)
         times = (index * step for index in range(int(self.end / step) + 1))
-        return [(self.at(time), duration(time) if time else "0") for time in times]
+        size, unit = next(each for each in UNITS if step >= each[0] or each[0] == 1.0)
+        if size == 1.0 and self.end >= 1000:
+            size, unit = 1000.0, "s"
+        return [(self.at(time), f"{round(time / size, 2):g} {unit}" if time else "0") for time in times]

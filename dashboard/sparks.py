@@ -46,7 +46,7 @@ def sparks(samples: Sequence[Sample], style: str, now: float) -> list[Spark]:
     """The curves of a style, of what was read within the last `SECONDS`."""
     told = [(sample.at, sample.stats.get(style)) for sample in samples if sample.at >= now - SECONDS]
     return [
-        _spark("Per second", {"": _points(told, "per_second")}, now, lambda value: f"{value:.1f}"),
+        _spark("Ended per second", {"": _points(told, "per_second")}, now, lambda value: f"{value:.1f}"),
         _spark("Took", _both(told, "latency_ms"), now, duration),
         _spark("Books open", _both(told, "books_open_ms"), now, duration),
     ]

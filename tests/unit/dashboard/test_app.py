@@ -152,8 +152,8 @@ def test_rate_and_times_of_both_styles_are_shown_and_what_is_not_known_is_a_dash
     times = {"latency_ms": {"p50": 84.2, "p95": 1310.0}, "books_open_ms": {"p50": None, "p95": 99.9}}
     services["orchestrator"].answers["/saga/stats?seconds=60"] = {**stats(60), "per_second": 12.345, **times}
     page = said(viewer, "/")
-    known = "Per second 12.3 Took p50 84 ms Took p95 1.3 s Books open p50 \u2013 Books open p95 100 ms"
-    unknown = "Per second \u2013 Took p50 \u2013 Took p95 \u2013 Books open p50 \u2013 Books open p95 \u2013"
+    known = "Ended per second 12.3 Took p50 84 ms Took p95 1.3 s Books open p50 \u2013 Books open p95 100 ms"
+    unknown = "Ended per second \u2013 Took p50 \u2013 Took p95 \u2013 Books open p50 \u2013 Books open p95 \u2013"
     assert page.index(known) < page.index(unknown)
 
 

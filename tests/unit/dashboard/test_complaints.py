@@ -233,7 +233,7 @@ def test_compensations_that_ran_are_told_from_what_had_nothing_to_undo() -> None
 def test_figures_that_are_not_to_be_had_keep_no_page_back() -> None:
     """camunda#32881: statistics timed out, and with them the page."""
     page = said(list_of(summary(), stats=None))
-    assert "Per second –" in page  # noqa: RUF001
+    assert "Ended per second –" in page  # noqa: RUF001
     assert "compensated" in page
 
 

@@ -59,7 +59,7 @@ def test_what_is_on_and_what_happened_to_which_saga_is_shown(viewer: FlaskClient
     assert "&lt;b&gt;ana" in page
     assert f'href="/search?id={SAGA}"' in page
     assert "slow Create order, 50 ms, every time, only user_id <b>ana" in Text(page).text
-    assert "Create order at carrito 3" in Text(page).text
+    assert "Create order at carrito times 3" in Text(page).text
 
 
 def test_every_fault_that_there_is_can_be_switched_and_is_explained() -> None:
@@ -81,6 +81,16 @@ def test_a_fault_can_be_for_one_cart_or_one_way_to_pay(viewer: FlaskClient, serv
     viewer.post("/faults/carrito", data={**FORM, "user": "", "cart": f" {SAGA} ", "method": "paypal"})
     [(*_, body)] = services["carrito"].asked
     assert body["match"] == {"cart_id": SAGA, "payment_method": "paypal"}
+
+
+def test_a_fault_gets_no_argument_that_its_form_does_not_show(viewer: FlaskClient, services: Services) -> None:
+    services["carrito"].answers |= {"/faults/refuse": faults(), "/faults/kill": faults()}
+    for name in ("refuse", "kill"):
+        answer = viewer.post("/faults/carrito", data={**FORM, "name": name, "point": "after"})
+        assert answer.status_code == 303
+    refuse, kill = (body for *_, body in services["carrito"].asked)
+    assert refuse.keys() & {"milliseconds", "point"} == set()
+    assert (kill.get("milliseconds"), kill["point"]) == (None, "after")
 
 
 def test_it_says_that_they_are_off_and_how_to_have_them(viewer: FlaskClient, services: Services) -> None:

@@ -132,7 +132,7 @@ def test_json_has_every_line_and_the_sums(viewer: FlaskClient) -> None:
     assert told["sums"]["money"] == [{"currency": "EUR", "amount": Decimal("0.00")}]
     assert told["sums"]["stock"] == [{"product_id": each, "owed": 0, "held": 0} for each in (7, 9)]
     assert sum(line["amount"] for line in told["money"]) == 0
-    assert [line["entry"] for line in told["money"]] == ["capture", "order", "order"]
+    assert [line["entry"] for line in told["money"]] == ["order", "order", "capture"]
 
 
 def test_csv_has_every_line_and_the_sums(viewer: FlaskClient) -> None:
@@ -213,3 +213,9 @@ def test_a_saga_that_no_service_knows_any_more_has_a_receipt_all_the_same(
     page = viewer.get(PATH).text
     assert "It adds up to zero" in Text(page).text
     assert f'href="/search?id={SAGA}"' in page
+
+
+def test_the_order_comes_first_though_it_is_made_after_it_was_paid() -> None:
+    receipt = receipt_of(order(), [booked(second=1)], [*RESERVED, *SOLD], saga("completed"))
+    assert [line.entry for line in receipt.money] == ["order", "order", "capture"]
+    assert [line.entry for line in receipt.stock][:3] == ["order", "order", "reserve"]

@@ -64,7 +64,7 @@ def test_the_page_has_a_place_for_curves_before_there_are_any_and_says_them_in_w
         heights = [attrs.get("height") for _, attrs in page.tags if attrs.get("class") == "spark"]
         assert heights == ["36"] * 6, "nothing moves when they come"
     labels = [attrs["aria-label"] for _, attrs in after.tags if attrs.get("class") == "spark"]
-    assert labels[0] == "Per second of the last five minutes: now 2.5, at most 2.5"
+    assert labels[0] == "Ended per second of the last five minutes: now 2.5, at most 2.5"
 
 
 def test_one_reader_serves_all_who_look_and_ends_when_nobody_does(monkeypatch: pytest.MonkeyPatch) -> None:
