@@ -7,11 +7,17 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from shared.errors import Unavailable
+
 Data = TypeVar("Data")
 
 
 class InvalidSaga(ValueError):
     """The definition could not keep its promises."""
+
+
+class UnknownVersion(Unavailable):
+    """This process does not run the version of the definition that the saga began with."""
 
 
 @dataclass(frozen=True)
@@ -190,5 +196,13 @@ class Versions(Generic[Data]):
     def __iter__(self) -> Iterator[Saga[Data]]:
         return iter(self._by_number.values())
 
+    def get(self, version: int) -> Saga[Data] | None:
+        """The definition with this number, if this process runs it."""
+        return self._by_number.get(version)
+
     def __getitem__(self, version: int) -> Saga[Data]:
-        return self._by_number[version]
+        """The definition with this number; raises `UnknownVersion`, as during a deploy that adds one."""
+        definition = self.get(version)
+        if definition is None:
+            raise UnknownVersion(f"version {version} of {self.current.name} is not run here", version=version)
+        return definition

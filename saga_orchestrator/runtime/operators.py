@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Versions
+from saga_orchestrator.runtime.definition import Saga, Versions
 from saga_orchestrator.runtime.engine import SagaState, reset_retries, turn_back
 from saga_orchestrator.runtime.errors import SagaEnded, SagaNotFound
 from saga_orchestrator.runtime.leases import DUE
@@ -36,19 +36,23 @@ _NOTE = text("""
 def compensate(connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str) -> None:
     """Turn a saga back, also a completed one; of one that turned back before, only note who requested it again.
 
-    Raises `SagaNotFound`, and `TooOld` for a completed saga whose participants may have forgotten its steps.
+    Raises `SagaNotFound`, `UnknownVersion`, and `TooOld` for a completed saga whose participants may have forgotten
+    its steps.
     """
-    row = _locked(connection, saga_id)
+    row, definition = _locked(connection, saga_id, versions)
     state = state_from_json(row["state"])
     if not state.backward:
         check_undoable(connection, saga_id)
-        _turn(connection, saga_id, turn_back(versions[row["version"]], state, reason))
+        _turn(connection, saga_id, turn_back(definition, state, reason))
     _note(connection, timeline_entry(saga_id, "compensation_asked", by=by, reason=reason))
 
 
-def retry(connection: Connection, saga_id: UUID, reason: str, by: str) -> None:
-    """Have a waiting or stuck saga retried now, under another lease; raises `SagaNotFound`, `SagaEnded`."""
-    row = _locked(connection, saga_id)
+def retry(connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str) -> None:
+    """Have a waiting or stuck saga retried now, under another lease.
+
+    Raises `SagaNotFound`, `SagaEnded`, and `UnknownVersion`, since a process of that version has to show it.
+    """
+    row, _ = _locked(connection, saga_id, versions)
     state = state_from_json(row["state"])
     if state.ended:
         raise SagaEnded(f"saga {saga_id} is {row['status']}", saga_id=saga_id, saga_status=row["status"])
@@ -56,11 +60,11 @@ def retry(connection: Connection, saga_id: UUID, reason: str, by: str) -> None:
     _note(connection, timeline_entry(saga_id, "retry_asked", by=by, reason=reason))
 
 
-def _locked(connection: Connection, saga_id: UUID) -> Row:
+def _locked(connection: Connection, saga_id: UUID, versions: Versions[Any]) -> tuple[Row, Saga[Any]]:
     row = connection.execute(_LOCK, {"saga_id": saga_id}).mappings().first()
     if row is None:
         raise SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)
-    return row
+    return row, versions[row["version"]]
 
 
 def _turn(connection: Connection, saga_id: UUID, state: SagaState) -> None:

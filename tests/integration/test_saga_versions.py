@@ -227,6 +227,23 @@ def test_a_process_leaves_sagas_alone_whose_version_it_does_not_know(
         deployment.until(unknown.saga_id, "completed")
 
 
+def test_a_process_lists_sagas_of_a_version_that_it_does_not_know_and_says_so_of_each(
+    service_client: Callable[..., FlaskClient], deployment: Deployment, fresh_database_url: str
+) -> None:
+    client = service_client("saga_orchestrator", database_url=fresh_database_url)
+    saga = deployment.accept(version(2, GIFT, RESERVE, PAY, ORDER))
+    (listed,) = client.get("/saga").get_json()["items"]
+    assert (listed["saga_id"], listed["status"], listed["step"]) == (str(saga.saga_id), "pending", None)
+    for path in (f"/saga/{saga.saga_id}", f"/saga/{saga.saga_id}/timeline"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.get_json()["version"]) == (503, 2), path
+    for action in ("compensate", "retry"):
+        answer = client.post(f"/saga/{saga.saga_id}/{action}", json={"reason": "why", "by": "me"})
+        assert answer.status_code == 503, action
+    assert client.get("/saga/operations").get_json()["items"] == []
+    assert deployment.status(saga.saga_id) == "pending"
+
+
 def test_two_versions_cannot_have_one_number() -> None:
     with pytest.raises(InvalidSaga, match="two versions are 1"):
         Versions(CHECKOUT, replace(CHECKOUT, compensatable=(RESERVE, ORDER)))
