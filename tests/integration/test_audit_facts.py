@@ -31,7 +31,7 @@ OTHERWISE = {
     "character": "'xyz'",  # as long as a currency
     "character varying": "'xyz'",
     "text": "'[]'",
-    "json": "'[]'",
+    "json": """CAST(CAST({column} AS jsonb) || '{{"other": 1}}' AS json)""",  # what columns are made of stays
     "integer": "1000000 + {column}",
     "bigint": "1000000 + {column}",
     "timestamp with time zone": "now()",
