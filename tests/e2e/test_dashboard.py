@@ -183,7 +183,7 @@ def test_the_receipt_of_an_order_adds_up_to_zero_when_it_is_confirmed_and_when_i
     assert "It adds up to zero" in said
     assert "Paid clearing:credit_card → revenue pagos just now -49.80 EUR" in said
     told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=PATIENCE).json()
-    assert [line["entry"] for line in told["stock"]] == ["reserve", "order", "commit"]
+    assert [line["entry"] for line in told["stock"]] == ["order", "reserve", "commit"]
     operator = {"Authorization": f"Bearer {TOKEN}"}
     undo = shop.system.url(f"saga_{'orchestrator' if pattern == ORCHESTRATED else 'choreography'}")
     base = "/saga" if pattern == ORCHESTRATED else "/saga/choreography"

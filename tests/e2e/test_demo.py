@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def demo(home: Path) -> Demo:
     def run(home: Path = home, **env: str) -> Done:
-        return python("stack.demo.run", "--home", str(home), **env)
+        return python("stack.demo", "--home", str(home), **env)
 
     return run
 
@@ -58,7 +58,7 @@ def demo(home: Path) -> Demo:
 @pytest.fixture(scope="module")
 def told(home: Path) -> str:
     """What it said when it was run on a new stack."""
-    done = python("stack.demo.run", "--home", str(home), **BEHIND_A_PROXY)
+    done = python("stack.demo", "--home", str(home), **BEHIND_A_PROXY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return done.stdout
