@@ -82,6 +82,12 @@ def database(shop: Shop, fresh_database_url: str) -> Iterator[Connection]:
     engine.dispose()
 
 
+WRITABLE = """
+SELECT quote_ident(attname) FROM pg_attribute
+ WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+"""
+
+
 @contextmanager
 def tampered(database: Connection, statement: str) -> Iterator[None]:
     """One table changed by a statement, and restored."""
@@ -90,7 +96,8 @@ def tampered(database: Connection, statement: str) -> Iterator[None]:
     assert database.execute(text(statement)).rowcount > 0, statement
     yield
     database.execute(text(f"DELETE FROM {table}"))
-    database.execute(text(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE kept"))
+    columns = ", ".join(database.scalars(text(WRITABLE), {"table": table}))
+    database.execute(text(f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM kept"))
     database.execute(text("DROP TABLE kept"))
 
 
