@@ -17,6 +17,7 @@ from bench import cpu
 from bench.client import Client, Json
 from bench.load import drive
 from bench.patterns import PATTERNS
+from bench.rounds import HELPERS
 from bench.wishes import Mix, Wish, make_wishes, stock_up
 from stack.audit.run import urls_of
 from stack.demo.shop import Shop
@@ -76,7 +77,7 @@ def compare(sides: tuple[Side, Side], style: str, concurrency: int, groups: int)
 
 def _turn(sides: tuple[Side, Side], style: str, concurrency: int, groups: int) -> None:
     size = 1 if concurrency == 1 else concurrency * PER_CLIENT
-    carts = [make_wishes(side.clients[:8], side.products, groups * size, Mix()) for side in sides]
+    carts = [make_wishes(side.clients[:HELPERS], side.products, groups * size, Mix()) for side in sides]
     before = [side.used() for side in sides]
     for number in range(groups):
         both = list(zip(sides, carts, strict=True))

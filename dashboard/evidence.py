@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from dashboard.hindrance import SILENT
 from dashboard.letter_filter import LetterFilter
 from dashboard.words import counted, step_name
 
 Json = Mapping[str, Any]
 Link = tuple[str, str, str]  # name, text, where it leads
-
-SILENT = timedelta(seconds=2)  # ten times what a service takes to react under load
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Evidence:
 
 def is_wanted(saga: Json, now: datetime) -> bool:
     """Whether the saga is choreographed, did not complete, and nothing has happened to it for a while."""
-    silent = now - datetime.fromisoformat(str(saga["updated_at"])) > SILENT
+    silent = now - datetime.fromisoformat(str(saga["updated_at"])) > timedelta(milliseconds=SILENT)
     return silent and saga["saga_pattern"] == "choreographed" and saga["status"] != "completed"
 
 
