@@ -1,9 +1,7 @@
 """What many sagas ask of a service at once: an outcome for each, whatever the service makes of the request."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,53 +11,16 @@ from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.runtime.definition import Request
 from saga_orchestrator.runtime.engine import Outcome, Refused, Succeeded, Unknown
 from saga_orchestrator.runtime.participants import Participants
+from tests.integration.answering_service import OK, Json, Service, answering_service
 
-Json = dict[str, Any]
 BATCH_PATH = "/saga-commands"
-OK, NO, LATER = (201, {"id": 1}), (402, {"detail": "declined"}), (503, {"detail": "not now"})
-
-
-class Service:
-    """Answers as the test says, and remembers what it was asked; None closes the connection without an answer."""
-
-    def __init__(self) -> None:
-        self.answer: Callable[[str, Json], tuple[int, Any] | None] = lambda _, __: OK
-        self.requested: list[str] = []
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                service.requested.append(self.path)
-                answer = service.answer(self.path, body)
-                if answer is None:
-                    self.close_connection = True
-                    return
-                data = json.dumps(answer[1]).encode()
-                self.send_response(answer[0])
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                """Not to the test's output."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+NO, LATER = (402, {"detail": "declined"}), (503, {"detail": "not now"})
 
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    service = Service()
-    thread = threading.Thread(target=service.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield service
-    service.server.shutdown()
-    thread.join()
-    service.server.server_close()
+    with answering_service() as service:
+        yield service
 
 
 @pytest.fixture

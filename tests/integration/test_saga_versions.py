@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from saga_orchestrator.runtime.definition import InvalidSaga, Saga, Step, Versio
 from saga_orchestrator.runtime.executor import Executor
 from shared.database.listen import ShutdownSignal
 from shared.testing import wait_until
+from tests.integration.answering_service import Service, answering_service
 from tests.integration.orchestrated import new_checkout
 
 LONG = 60.0
@@ -55,39 +55,16 @@ def version(number: int, *steps: Step[Any]) -> Saga[Any]:
 class Participants:
     """All participants at one address: they do what is asked, but for orders while they are closed, or refuse those."""
 
-    def __init__(self) -> None:
-        self.requested: list[str] = []
+    def __init__(self, service: Service) -> None:
         self.orders = 201  # the status that an order is answered with
-        participants = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                participants.requested.append(self.path)
-                self.send_response(participants.orders if self.path == "/orders" else 200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *_: object) -> None:
-                """Not to the test's output."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.url, self.requested = service.url, service.requested
+        service.answer = lambda path, _: (self.orders if path == "/orders" else 200, {})
 
 
 @pytest.fixture
 def participants() -> Iterator[Participants]:
-    participants = Participants()
-    thread = threading.Thread(target=participants.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield participants
-    participants.server.shutdown()
-    thread.join()
-    participants.server.server_close()
+    with answering_service() as service:
+        yield Participants(service)
 
 
 class Deployment:
