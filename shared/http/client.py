@@ -93,11 +93,12 @@ class Peer:
         connect, read = self._timeout
         try:
             response = self._connections.send(request, timeout=(connect, read + wait))
+            content = response.content  # read here: who dies may have sent a part
         except requests.RequestException as error:
             failed = PeerUnavailable if _was_not_sent(error) else PeerSilent
             raise failed(f"{self.name}: {_reason(error)}", service=self.name) from error
         try:
-            answer = loads(response.content)
+            answer = loads(content)
         except ValueError as error:
             raise PeerSilent(f"{self.name}: HTTP {response.status_code} without JSON", service=self.name) from error
         return Reply(response.status_code, answer, response.headers)

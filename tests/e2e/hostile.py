@@ -172,7 +172,7 @@ class Shopper:
         if quantity:
             self.ask(CARRITO, path, {"product_id": product, "quantity": quantity})
         else:
-            with suppress(requests.ConnectionError):
+            with suppress(requests.RequestException):
                 requests.delete(f"{self.shop.urls[CARRITO]}{path}/{product}", timeout=PATIENCE)
 
     # What only he does

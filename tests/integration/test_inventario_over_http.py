@@ -125,7 +125,7 @@ def begun_restock(product: str, length: int) -> Iterator[http.client.HTTPConnect
 def answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=0.2).ok
-    except (requests.ConnectionError, requests.Timeout):
+    except requests.RequestException:
         return False
 
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -49,7 +50,7 @@ class Service(ThreadingHTTPServer):
 @pytest.fixture
 def service() -> Iterator[Service]:
     with Service() as service:
-        thread = threading.Thread(target=service.serve_forever)
+        thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield service
         service.shutdown()
@@ -117,6 +118,32 @@ def test_a_connection_is_kept_for_the_next_call(peer: Peer, service: Service) ->
 def test_an_answer_that_is_no_json_is_none(peer: Peer) -> None:
     with pytest.raises(PeerSilent, match="demo: HTTP 200 without JSON"):
         peer.get("/prose")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 176\r\n\r\n",
+        b'HTTP/1.1 201 Created\r\nContent-Length: 176\r\n\r\n{"id": 1',
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+@pytest.mark.parametrize("then", ["dies", "is silent"])
+def test_who_answers_a_part_only_may_have_done_it(part: bytes, then: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+        peer = Peer("demo", f"http://127.0.0.1:{listening.getsockname()[1]}", None, read_seconds=0.2)
+        calling = pool.submit(peer.post, "/x", {})
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(part)
+            if then == "dies":
+                connection.shutdown(socket.SHUT_RDWR)
+            with pytest.raises(PeerSilent, match="demo: "):
+                calling.result()
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
