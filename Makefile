@@ -33,7 +33,7 @@ ports:
 	$(CHECK_PYTHON)
 	@printf '%s' 'Installing libraries in .venv ... '; began=$$(date +%s); \
 	  $(PYTHON) -m venv .venv && \
-	  $(VENV) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(VENV) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 	  echo "done ($$(( $$(date +%s) - began )) s)"
 	@# Importable from everywhere, as an editable install makes it, without a build.
 	@$(VENV) -c 'import os, sysconfig; open(sysconfig.get_path("purelib") + "/checkout.pth", "w").write(os.getcwd() + "\n")'

@@ -1,5 +1,6 @@
 """Starting and stopping a stack's processes, in order, and waiting for them."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stack import health, owned, postgres, process_log, rabbitmq, settings
-from stack.errors import StackError
+from stack.errors import NotReadyError, StackError
 from stack.health import Info
 from stack.home import ROOT, Home
 from stack.processes import Process
@@ -73,12 +74,23 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
         return
     where = urlsplit(url)
     try:
-        await_ready(f"{name} at {where.hostname}", lambda: is_ready(url), THEIRS_SECONDS)
-    except StackError as error:
+        await_ready(f"{name} at {where.hostname}", lambda: is_ready(url) or _missing(setting, url), THEIRS_SECONDS)
+    except NotReadyError as error:
         raise StackError(
             f"{setting} is set, but no {name} lets us in there ({where.hostname}:{where.port}). "
             "Unset it to have a private one."
         ) from error
+
+
+def _missing(setting: str, url: str) -> bool:
+    """StackError when PostgreSQL answers and has no such database, for which no wait would help."""
+    database = postgres.missing_database(url) if setting == "DATABASE_URL" else None
+    if database is not None:
+        raise StackError(
+            f'PostgreSQL at {urlsplit(url).hostname} has no database "{database}", which DATABASE_URL names. '
+            f"Make it (createdb {shlex.quote(database)}), or name another."
+        )
+    return False
 
 
 def migrate(home: Home, processes: Iterable[Process], environment: Mapping[str, str]) -> None:

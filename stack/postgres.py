@@ -7,6 +7,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stack.home import Home, write_private
 from stack.ports import HOST
 
 ROLE = "saga"
+CONNECT_SECONDS = 10
 OLDEST = 14  # the oldest that its makers still support
 # The services may create roles and schemas of their own with it, and tests databases; it is no superuser.
 BOOTSTRAP = f"""\
@@ -47,13 +49,31 @@ def is_ready(database_url: str) -> bool:
     import psycopg2  # noqa: PLC0415  `make down` has to work without it
 
     try:
-        connection = psycopg2.connect(
-            re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", database_url), connect_timeout=10
-        )
+        psycopg2.connect(_for_libpq(database_url), connect_timeout=CONNECT_SECONDS).close()
     except psycopg2.OperationalError:
         return False
-    connection.close()
     return True
+
+
+def missing_database(database_url: str) -> str | None:
+    """The name of the URL's database when the server has none of that name; None when it has, or can't be asked."""
+    import psycopg2  # noqa: PLC0415  `make down` has to work without it
+    from psycopg2.extensions import parse_dsn  # noqa: PLC0415
+
+    parts = parse_dsn(_for_libpq(database_url))
+    name = parts.get("dbname") or parts.get("user", "")
+    try:
+        connection = psycopg2.connect(**{**parts, "dbname": "postgres"}, connect_timeout=CONNECT_SECONDS)
+    except psycopg2.OperationalError:
+        return None
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", (name,))
+        return name if cursor.fetchone() is None else None
+
+
+def _for_libpq(database_url: str) -> str:
+    """The URL without SQLAlchemy's name of a driver."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", database_url)
 
 
 def binaries(data: Path) -> Path:

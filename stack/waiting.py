@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from stack.errors import StackError
+from stack.errors import NotReadyError, StackError
 
 # Short enough that nobody notices it, long enough to leave the processor to what is starting.
 POLL_SECONDS = 0.05
@@ -25,7 +25,7 @@ def wait_until(check: Callable[[], bool], seconds: float) -> bool:
 def await_ready(
     what: str, check: Callable[[], bool], seconds: float = HANGING_SECONDS, state: Callable[[], str] = str
 ) -> None:
-    """Wait for `what`, telling so, and now and then its `state()`; StackError when it isn't ready in time."""
+    """Wait for `what`, telling so, and now and then its `state()`; NotReadyError when it isn't ready in time."""
     wait = _Wait(what, state)
     try:
         ready = wait_until(lambda: wait.told(check()), seconds)
@@ -34,7 +34,7 @@ def await_ready(
         raise
     if not ready:
         wait.end("not ready")
-        raise StackError(f"{what} was not ready after {seconds:.0f} seconds. {state()}".rstrip())
+        raise NotReadyError(f"{what} was not ready after {seconds:.0f} seconds. {state()}".rstrip())
     wait.end(f"ready ({wait.seconds:.1f} s)")
 
 

@@ -20,12 +20,13 @@ WORDS = {
 def follow(shop: Shop, pattern: Pattern, saga_id: str) -> Json:
     """Tell what happens to a saga until it has ended, and return it. `ShopError` when that takes too long."""
     until = time.monotonic() + MOST_SECONDS
-    told: list[Json] = []
+    narration = _Narration()
     while True:
         saga = shop.saga(pattern, saga_id)  # first, so that an ended one's timeline is whole
         if saga is not None:
-            _tell_news(shop.timeline(pattern, saga_id), told)
+            narration.tell(shop.timeline(pattern, saga_id))
             if saga["status"] in ENDED:
+                narration.end()
                 return saga
         if time.monotonic() > until:
             status = "unknown" if saga is None else saga["status"]
@@ -38,16 +39,50 @@ def seconds(began: str, ended: str) -> float:
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
-def _tell_news(items: Sequence[Json], told: list[Json]) -> None:
-    """A fault of which no answer told becomes known later; its entry is told once."""
-    for entry in items:
-        if not any({**entry, "fault": None} == {**each, "fault": None} for each in told):
-            told.append(entry)
-            print(_line(entry, items, told), flush=True)
+class _Narration:
+    """What was printed of one saga."""
+
+    def __init__(self) -> None:
+        self._told: list[Json] = []
+        self._folded: list[Json] = []  # attempts like the last one printed
+
+    def tell(self, items: Sequence[Json]) -> None:
+        """Print each entry once; a fault that becomes known later does not make it another one.
+
+        Attempts that fail in the same way, one after another, are printed as one line and their number.
+        """
+        for entry in items:
+            if any({**entry, "fault": None} == {**each, "fault": None} for each in self._told):
+                continue
+            if self._told and _attempted(entry) is not None and _attempted(entry) == _attempted(self._told[-1]):
+                self._folded.append(entry)
+                self._told.append(entry)
+                continue
+            self.end()
+            self._told.append(entry)
+            print(_line(entry, items, self._told), flush=True)
+
+    def end(self) -> None:
+        """Print the number of attempts that were not printed."""
+        if self._folded:
+            number = len(self._folded)
+            print(f"{_at(self._folded[-1], self._told)}   {number} more {'try' if number == 1 else 'tries'} like this")
+        self._folded = []
+
+
+def _attempted(entry: Json) -> tuple[str, ...] | None:
+    """What attempts that fail in the same way have in common."""
+    if entry["kind"] != "attempt" or entry["outcome"] == "succeeded":
+        return None
+    return tuple(entry[name] for name in ("step", "direction", "outcome", "detail"))
+
+
+def _at(entry: Json, told: Sequence[Json]) -> str:
+    return f"  {seconds(told[0]['started_at'], entry['finished_at']) * 1000:6.0f} ms  "
 
 
 def _line(entry: Json, items: Sequence[Json], told: Sequence[Json]) -> str:
-    at = f"  {seconds(told[0]['started_at'], entry['finished_at']) * 1000:6.0f} ms  "
+    at = _at(entry, told)
     if entry["kind"] == "attempt":
         return at + _attempt(entry, told)
     if entry["kind"] == "event":

@@ -126,6 +126,12 @@ def test_a_stopped_postgres_stays_away_until_it_is_started(home: Path) -> None:
     assert postgres.is_ready(database_url(home))
 
 
+def test_a_database_that_one_s_own_server_does_not_have_is_named_at_once(home: Path, tmp_path: Path) -> None:
+    missing = database_url(home).rpartition("/")[0] + "/no%20shop"
+    with pytest.raises(StackError, match=r'has no database "no shop", which .*createdb \'no shop\''):
+        lifecycle.await_server(Home.at(tmp_path), "postgres", {"DATABASE_URL": missing})
+
+
 def test_two_homes_run_at_once_and_end_alone(home: Path, fresh: Path) -> None:
     told = servers.start(fresh, only=["postgres"])
     assert told["DATABASE_URL"] != database_url(home)

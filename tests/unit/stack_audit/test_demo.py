@@ -122,6 +122,28 @@ def test_a_saga_is_told_once_line_by_line(capsys: pytest.CaptureFixture[str]) ->
     ]
 
 
+def test_tries_that_fail_alike_are_one_line_and_their_number(capsys: pytest.CaptureFixture[str]) -> None:
+    lost = [step(ms, "process_payment", "unknown", detail="pagos: connection refused") for ms in (5, 20, 60, 140)]
+    slow = step(300, "process_payment", "unknown", detail="pagos: no answer in time")
+    follow(
+        Told(
+            ("running", lost[:1]),
+            ("running", lost[:3]),
+            ("running", [*lost, slow]),
+            ("completed", [*lost, slow, step(400, "process_payment", "succeeded"), entry(401, "completed")]),
+        ),
+        ORCHESTRATED,
+        "id",
+    )
+    assert lines_of(capsys) == [
+        "0 ms -> process_payment no answer 0.0 ms pagos: connection refused",
+        "135 ms 3 more tries like this",
+        "295 ms -> process_payment no answer 0.0 ms try 5, pagos: no answer in time",
+        "395 ms -> process_payment done 0.0 ms try 6",
+        "396 ms completed",
+    ]
+
+
 def event(ms: int, name: str, publisher: str, cause: str | None = None, **columns: Any) -> Json:
     return entry(ms, "event", event=name, event_id=name, publisher=publisher, cause=cause, **columns)
 
