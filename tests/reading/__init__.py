@@ -1,0 +1,1 @@
+"""How much of the code somebody has to read."""

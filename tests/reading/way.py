@@ -1,0 +1,125 @@
+"""The way of one checkout through the code, as measured: which functions run between its request and its end."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.e2e.shop import CHOREOGRAPHED, EXECUTOR, ORCHESTRATED, Shop
+from tests.reading.sizes import Function, function_at
+from tests.system.brokers import broker_of_run
+from tests.system.running import RunningSystem, Spawner
+from tests.system.servers import Databases, TestRun
+
+STYLES = (ORCHESTRATED, CHOREOGRAPHED)
+NOTHING = "nothing"
+IDLE_SECONDS = 6.0  # longer than most intervals in which the processes do something by themselves
+Window = tuple[float, float]
+Call = tuple[str, int, str, list[float]]  # file, line, caller's file, times
+
+
+@dataclass(frozen=True)
+class Way:
+    """The functions that one checkout runs; `entered` are those of a library that a service calls by name."""
+
+    functions: frozenset[Function]
+    entered: frozenset[Function]
+
+    @property
+    def files(self) -> set[str]:
+        """The files of all functions."""
+        return {each.file for each in self.functions}
+
+    @property
+    def own(self) -> frozenset[Function]:
+        """The functions of the services."""
+        return frozenset(each for each in self.functions if not library_of(each.file))
+
+    @property
+    def libraries(self) -> set[str]:
+        """The libraries that the services call."""
+        return {library_of(each.file) for each in self.entered}
+
+
+def library_of(file: str) -> str:
+    """The library that a file belongs to, which is read as one by its README; empty for a file of a service."""
+    path = Path(file)
+    if path.parts[0] == "shared":
+        return str(path.parent if len(path.parts) > 2 else path)
+    return str(path.parent) if "runtime" in path.parts else ""
+
+
+def measure() -> dict[str, Way]:
+    """Start every service on private servers, check out once in each style, and tell what ran meanwhile."""
+    with ExitStack() as stack:
+        run = TestRun()
+        stack.callback(run.end)
+        spawner = _RecordingSpawner(run.home / "calls")
+        stack.callback(spawner.close)
+        database_url, rabbitmq_url = Databases().create(), broker_of_run().create()
+        copies = {EXECUTOR: 1}
+        with RunningSystem(spawner, database_url, run.home, rabbitmq_url=rabbitmq_url, copies=copies) as system:
+            windows = _check_out(Shop(system, database_url))
+            for name in system.names:
+                system.stop(name)
+        calls = list(_read(spawner.folder))
+    background = _called(calls, windows.pop(NOTHING)).functions
+    ways = {style: _called(calls, window) for style, window in windows.items()}
+    return {style: Way(way.functions - background, way.entered - background) for style, way in ways.items()}
+
+
+class _RecordingSpawner(Spawner):
+    """Has each process record its calls in this folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        folder.mkdir()
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> int:
+        """Start the process under the recorder."""
+        recorded = [sys.executable, "-m", "tests.reading.recorder", str(self.folder), *argv[2:]]
+        return super().start(recorded, env, log)
+
+
+def _check_out(shop: Shop) -> dict[str, Window]:
+    """When each style's checkout ran, and when nothing did."""
+    product = shop.product()
+    for style in STYLES:  # what is done once in a process's life is no part of a checkout
+        shop.ended(shop.buy(product, pattern=style))
+    shop.until_quiet()
+    windows = {NOTHING: _timed(lambda: time.sleep(IDLE_SECONDS))}
+    for style in STYLES:
+        cart_id = shop.cart((product, 1))
+        time.sleep(IDLE_SECONDS)  # until nothing is left to do of what was before
+        windows[style] = _timed(partial(shop.checkout, cart_id, pattern=style, Prefer="wait=30"))
+    return windows
+
+
+def _timed(action: Callable[[], object]) -> Window:
+    began = time.monotonic()
+    action()
+    return began, time.monotonic()
+
+
+def _read(folder: Path) -> Iterator[Call]:
+    for path in folder.glob("*.json"):
+        yield from map(tuple, json.loads(path.read_text()))
+
+
+def _called(calls: Sequence[Call], window: Window) -> Way:
+    """What was called in this time."""
+    began, ended = window
+    functions, entered = set[Function](), set[Function]()
+    for file, line, caller, times in calls:
+        function = function_at(file, line)
+        if function is None or not any(began <= each <= ended for each in times):
+            continue
+        functions.add(function)
+        if library_of(file) and caller and not library_of(caller):
+            entered.add(function)
+    return Way(frozenset(functions), frozenset(entered))
