@@ -37,7 +37,7 @@ class Audit:
     facts: TextClause  # a statement: one row for each saga of `ids`
 
 
-class ChangesQuery(View):
+class ChangesQuery(Body):
     """Where to read on: after this saga of this transaction. Without, only where the log is."""
 
     xid: int | None = Field(None, ge=0, le=2**63 - 1)
@@ -62,7 +62,7 @@ class ChangesOut(View):
     more: PositionOut | None
 
 
-class IdsQuery(View):
+class IdsQuery(Body):
     """A page of ids."""
 
     after: UUID = NIL

@@ -4,6 +4,8 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
+from inspect import signature
 from typing import Any
 
 import structlog
@@ -105,6 +107,7 @@ def create_service_app(
         header.install(app)
     add_front_page(app, db.service, about)
     _add_windows(app, db, {"database": lambda: _ping(db), **checks})
+    _refuse_unread_queries(app)
     return app
 
 
@@ -112,6 +115,25 @@ def _about(service: str) -> str:
     """What its package says of the service."""
     text = inspect.getdoc(sys.modules.get(service)) or service
     return text.removeprefix(f"{service}: ")
+
+
+def _refuse_unread_queries(app: ServiceApp) -> None:
+    """Answer 422 to a query at an endpoint that reads none; the others check theirs by its schema."""
+
+    @app.before_request
+    def refuse() -> Response | None:
+        endpoint = request.endpoint
+        if not request.query_string or endpoint is None or endpoint in app.extensions["framework_endpoints"]:
+            return None
+        if request.path in browsers.PROBED or _reads_query(app.view_functions[endpoint]):
+            return None
+        errors = [{"field": name, "detail": "this endpoint reads no query"} for name in request.args]
+        return problem_response(http_problem(422, f"does not fit: {', '.join(request.args)}", errors=errors))
+
+
+@cache
+def _reads_query(view: Callable[..., Any]) -> bool:
+    return "query" in signature(view).parameters
 
 
 def _ping(db: Database) -> None:
