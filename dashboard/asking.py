@@ -1,7 +1,7 @@
 """How services are asked: over HTTP, side by side, with what can go wrong as three errors."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -31,11 +31,12 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """A service refused what it was asked for, with this status and detail."""
+    """A service refused what it was asked for, with this status and detail; `fields` are those that do not fit."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, fields: Collection[str] = ()) -> None:
         super().__init__(detail)
         self.status = status
+        self.fields = frozenset(fields)
 
 
 class TokenNeeded(Exception):
@@ -144,8 +145,10 @@ def known(found: T | Failure) -> T | None:
 
 
 def refusal(service: str, reply: Reply) -> Refused:
-    """The error for an answer that refuses."""
-    return Refused(reply.status, f"{service}: {reply.body.get('detail', 'no reason given')}")
+    """The error for an answer that refuses, with what it says of each field."""
+    detail = f"{service}: {reply.body.get('detail', 'no reason given')}"
+    errors = {str(each["field"]): str(each["detail"]) for each in reply.body.get("errors", ())}
+    return Refused(reply.status, f"{detail} ({', '.join(errors.values())})" if errors else detail, errors)
 
 
 def fits_header(text: str) -> bool:

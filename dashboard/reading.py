@@ -127,7 +127,10 @@ class Services(Asking):
         return Reading(_items(orders), _items(payments), _items(reservations), cart)
 
     def sagas(self, filters: Filters) -> list[StyleReading]:
-        """Of each style how it does, and a page of the sagas that fit. Raises `Refused` (422) for senseless filters."""
+        """Of each style how it does, and a page of the sagas that fit; none of a style that has no such step.
+
+        Raises `Refused` (422) for other senseless filters, and for a step that none of these styles has.
+        """
         reads: dict[tuple[str, str], Read[Json | None]] = {}
         for style in STYLES.values():
             reads[style.name, "stats"] = self._stats(style, STATS_SECONDS)
@@ -136,9 +139,10 @@ class Services(Asking):
                 query = urlencode({**filters.asked, "limit": PAGE})
                 reads[style.name, "page"] = self._read(style.service, f"{style.list}?{query}")
         found = dict(zip(reads, self._tried(*reads.values()), strict=True))
-        for each in found.values():
-            if isinstance(each, Refused) and each.status == 422:
-                raise each
+        refused = [each for each in found.values() if isinstance(each, Refused) and each.status == 422]
+        lists = [name for name, part in found if part == "page"]
+        if len(refused) == len(lists) or any(not _has_no_such_step(each) for each in refused):
+            raise refused[0]
         return [_style_reading(style, found) for style in STYLES.values()]
 
     def stats(self, seconds: int) -> dict[str, Json | None]:
@@ -310,10 +314,17 @@ def _style_reading(style: Style, found: Mapping[tuple[str, str], Json | Failure 
     if (style.name, "page") not in found:
         return reading
     page = found[style.name, "page"]
+    if _has_no_such_step(page):
+        return replace(reading, fitting=[])
     if page is None or isinstance(page, Failure):
         refused = str(page) if isinstance(page, Refused) else ""
         return replace(reading, failure=refused or f"{style.service} cannot be reached")
     return replace(reading, fitting=page["items"], next=str(page["next_cursor"] or ""))
+
+
+def _has_no_such_step(found: Json | Failure | None) -> bool:
+    """Whether a service refused to list the sagas that failed at a step, since its sagas have none of this name."""
+    return isinstance(found, Refused) and found.fields == {"failed_step"}
 
 
 def _items(page: Json | None) -> list[Json] | None:

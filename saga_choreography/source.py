@@ -59,4 +59,6 @@ _OPERATIONS = union_all(
     ),
 ).subquery()
 
-SOURCE = SagaSource(db, "/status", _definition(), sagas, audit_log, summary_of, _OPERATIONS)
+_FAILING_STEPS = tuple(step.name for step in CHECKOUT.steps)
+
+SOURCE = SagaSource(db, "/status", _definition(), _FAILING_STEPS, sagas, audit_log, summary_of, _OPERATIONS)

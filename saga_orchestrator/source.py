@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import audit_log, db, sagas, timeline
-from saga_orchestrator.orchestrator import CHECKOUT
+from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS
 from saga_orchestrator.runtime.definition import Step
 from saga_orchestrator.schemas import summary_of
 from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
@@ -47,4 +47,6 @@ _OPERATIONS = (
     .subquery()
 )
 
-SOURCE = SagaSource(db, "", _definition(), sagas, audit_log, summary_of, _OPERATIONS)
+_FAILING_STEPS = tuple(dict.fromkeys(step.name for version in VERSIONS for step in version.steps))
+
+SOURCE = SagaSource(db, "", _definition(), _FAILING_STEPS, sagas, audit_log, summary_of, _OPERATIONS)

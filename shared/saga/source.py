@@ -1,6 +1,6 @@
 """What the shared API needs to know of a saga service."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Subquery, Table
@@ -15,13 +15,15 @@ from shared.saga.views import SagaSummary
 class SagaSource:
     """A saga service as `api.py` sees it.
 
-    `list_path` is the path of its list, under the blueprint's prefix. `sagas` has a row for each saga, and the columns
-    by which `listing.py` filters; `audit_log` logs their changes; `operations` has the columns of `OperationOut`.
+    `list_path` is the path of its list, under the blueprint's prefix. `failing_steps` are the steps because of which a
+    saga may turn back. `sagas` has a row for each saga, and the columns by which `listing.py` filters; `audit_log` logs
+    their changes; `operations` has the columns of `OperationOut`.
     """
 
     database: Database
     list_path: str
     definition: DefinitionOut
+    failing_steps: Sequence[str]
     sagas: Table
     audit_log: AuditLog
     summary: Callable[[Row], SagaSummary]

@@ -1,14 +1,13 @@
 """What people are shown of sagas, and ask of them: the same in either style."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, create_model
 
-from shared.http.schemas import STORABLE, Address, Body, Money, OneLine, PaymentMethod, Time, UserId, View
+from shared.http.schemas import Address, Body, Money, OneLine, PaymentMethod, Time, UserId, View
 from shared.saga.states import SagaStatus, StepStatus
-
-StepName = Annotated[str, Field(min_length=1, max_length=40), STORABLE]
 
 
 class CheckoutIn(Body):
@@ -51,11 +50,20 @@ class ListQuery(Body):
     order_id: UUID | None = None
     payment_method: PaymentMethod | None = None
     retrying: Annotated[bool | None, BeforeValidator(_flag)] = Field(
-        default=None, description="whether it waits for another attempt at what did not succeed"
+        default=None,
+        description="whether it waits for another attempt at what did not succeed; of a choreographed saga, whether "
+        "its events were sent again and nothing was heard since",
     )
-    failed_step: StepName | None = Field(default=None, description="the step because of which it turned back")
+    failed_step: str | None = None
     cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before")
     limit: int = Field(default=50, ge=1, le=200)
+
+
+def list_query_of(steps: Sequence[str]) -> type[ListQuery]:
+    """`ListQuery` for sagas that turn back because of one of these steps: it refuses any other name."""
+    name: Any = Literal[tuple(steps)]
+    field: Any = (name | None, Field(default=None, description="the step because of which it turned back"))
+    return create_model("ListQuery", __base__=ListQuery, __doc__=ListQuery.__doc__, failed_step=field)
 
 
 class AcceptedOut(View):

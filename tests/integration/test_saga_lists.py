@@ -125,3 +125,11 @@ def test_a_page_that_has_tried_enough_ends_early_and_another_goes_on_from_there(
 @pytest.mark.parametrize("query", ["retrying=1", "retrying=", "failed_step=", "user_id=%20", "payment_method=gold"])
 def test_a_filter_that_can_not_be_is_refused(stage: Stage, query: str) -> None:
     assert problem_of(stage.get(f"{stage.listed}?{query}"))["status"] == 422
+
+
+@pytest.mark.parametrize("name", ["x", "confirm_order", "release_cart"])
+def test_a_step_that_can_fail_no_saga_is_refused_with_those_that_can(stage: Stage, name: str) -> None:
+    problem = problem_of(stage.get(f"{stage.listed}?failed_step={name}"))
+    assert (problem["status"], problem["errors"][0]["field"]) == (422, "failed_step")
+    for step in ("reserve_inventory", "process_payment", "create_order", "commit_inventory"):
+        assert f"'{step}'" in problem["errors"][0]["detail"]

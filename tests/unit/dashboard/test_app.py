@@ -192,6 +192,27 @@ def test_a_filter_that_means_nothing_is_refused(viewer: FlaskClient, query: str)
     said(viewer, f"/?{query}", 404)
 
 
+STEP_REFUSED = (422, {"detail": "does not fit: failed_step", "errors": [{"field": "failed_step", "detail": "a or b"}]})
+
+
+def test_a_step_that_one_style_alone_has_leaves_the_sagas_of_that_style(
+    viewer: FlaskClient, services: Services
+) -> None:
+    page = {"items": [ORCHESTRATED["saga"]], "next_cursor": None}
+    services["orchestrator"].answers["/saga?failed_step=book_shipment&limit=50"] = page
+    services["choreography"].answers["/saga/choreography/status?failed_step=book_shipment&limit=50"] = STEP_REFUSED
+    shown = said(viewer, "/?step=book_shipment")
+    assert "compensated" in shown
+    assert "missing here" not in shown
+
+
+def test_a_step_that_no_style_has_is_refused_with_those_that_there_are(viewer: FlaskClient, services: Services) -> None:
+    services["orchestrator"].answers["/saga?failed_step=x&limit=50"] = STEP_REFUSED
+    services["choreography"].answers["/saga/choreography/status?failed_step=x&limit=50"] = STEP_REFUSED
+    assert "saga_orchestrator: does not fit: failed_step (a or b)" in said(viewer, "/?step=x", 422)
+    assert "saga_choreography: does not fit: failed_step (a or b)" in said(viewer, "/?style=choreographed&step=x", 422)
+
+
 def test_one_style_s_list_is_shown_when_the_other_s_service_is_away(viewer: FlaskClient, services: Services) -> None:
     services["choreography"].answers["/saga/choreography/status?limit=50"] = (503, {"detail": "no"})
     page = said(viewer, "/")
