@@ -64,8 +64,7 @@ reservations = Table(
     Column("status", String(10), nullable=False, server_default="held"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("expires_at", DateTime(timezone=True), nullable=False),
-    # When it was sold, and when its stock came back: null for what never happened, and for what happened before these
-    # columns were there.
+    # When it was sold, and when its stock came back; null until then.
     Column("committed_at", DateTime(timezone=True)),
     Column("returned_at", DateTime(timezone=True)),
     CheckConstraint("status IN ('held', 'committed', 'released', 'expired')", name="status"),
