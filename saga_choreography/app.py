@@ -8,20 +8,15 @@ if not __package__:  # imported from inside this folder: `cd saga_choreography &
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from saga_choreography.audit import audit
-from saga_choreography.coalesced_service import CoalescedService
 from saga_choreography.config import Settings
-from saga_choreography.metrics import LiveSagas
 from saga_choreography.models import db
 from saga_choreography.purges import PURGES
-from saga_choreography.recording import ENDS
 from saga_choreography.routes import routes
-from saga_choreography.source import SOURCE
-from shared.http.carrito_client import CarritoClient
-from shared.http.long_poll import CompletionNotifier
+from saga_choreography.sagas import SAGAS
 from shared.http.service_app import ServiceApp, create_service_app
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
-from shared.saga.changes import ChangeFeed
+from shared.saga.setup import add_sagas
 
 if TYPE_CHECKING:
     app: ServiceApp
@@ -32,16 +27,7 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
-    service_app.config["LIMITS"] = settings.limits
-    service_app.config["RABBITMQ_URL"] = settings.rabbitmq_url
-    service_app.config["MOST_WAIT"] = settings.most_wait_seconds
-    service_app.extensions["coalesced_service"] = CoalescedService(settings.limits)
-    service_app.extensions["carrito_client"] = CarritoClient(
-        settings.carrito_service_url, settings.service_token, "choreographed", settings.carrito_places
-    )
-    service_app.extensions["completions"] = CompletionNotifier(settings.database_url, ENDS, settings.waiting_places)
-    service_app.extensions["changes"] = ChangeFeed(SOURCE, settings.watching_places, settings.most_wait_seconds)
-    service_app.extensions["metrics"].register(LiveSagas())
+    add_sagas(service_app, SAGAS, settings, settings.carrito_service_url)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 

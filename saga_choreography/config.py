@@ -19,7 +19,6 @@ class Settings(SagaServiceSettings):
     resend_seconds: float = Field(
         default=30, gt=0
     )  # half a deadline: what was lost on its way is sent again before its saga is undone for it
-    most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`
 
     @property
     def limits(self) -> Limits:

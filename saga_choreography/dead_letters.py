@@ -5,9 +5,10 @@ in, across all processes. A redrive is stored before it is done (who, why, which
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,12 +16,11 @@ from psycopg2.errors import LockNotAvailable
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from saga_choreography import service
+from saga_choreography import saga_store
 from saga_choreography.domain import BeingLookedAt, NoBroker
 from saga_choreography.letter_filter import LetterFilter
 from saga_choreography.models import db, redrives
 from shared.config import LOCK_SECONDS
-from shared.database.connections import Row
 from shared.ids import new_id
 from shared.messaging.dead_letters import Letter, find, redrive
 
@@ -39,6 +39,19 @@ class Redrive(LetterFilter):
     by: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredRedrive:
+    """A redrive as it is stored: what was requested (`wanted`), which letters were moved, and when it was done."""
+
+    id: UUID
+    asked_at: datetime
+    by: str
+    reason: str
+    wanted: Mapping[str, Any]
+    moved: Sequence[Mapping[str, Any]]
+    finished_at: datetime | None
+
+
 def list_letters(url: str | None, which: LetterFilter, limit: int) -> list[Letter]:
     """Up to `limit` dead letters that fit, of each service; raises `NoBroker`, `BeingLookedAt`."""
     fits = None if which.takes_all else which.fits
@@ -46,13 +59,14 @@ def list_letters(url: str | None, which: LetterFilter, limit: int) -> list[Lette
         return [letter for service in which.services for letter in find(there, service, limit, fits)]
 
 
-def latest_redrives(limit: int) -> Sequence[Row]:
+def latest_redrives(limit: int) -> list[StoredRedrive]:
     """The latest redrives, the last one first."""
+    statement = select(redrives).order_by(redrives.c.id.desc()).limit(limit)
     with db.transaction() as connection:
-        return connection.execute(select(redrives).order_by(redrives.c.id.desc()).limit(limit)).mappings().all()
+        return [StoredRedrive(**row) for row in connection.execute(statement).mappings()]
 
 
-def try_again(url: str | None, request: Redrive) -> Row:
+def try_again(url: str | None, request: Redrive) -> StoredRedrive:
     """Redeliver the letters that fit; the stored redrive, with what was moved.
 
     Raises `NoBroker` and `BeingLookedAt`. If the process dies in between, the stored redrive has no `finished_at`.
@@ -79,15 +93,15 @@ def _add(connection: Connection, redrive_id: UUID, request: Redrive, moved: Sequ
     for letter in moved:
         if letter.saga_id is not None:
             detail = f"{letter.event} to {letter.service}: {request.reason}"
-            service.note(connection, [letter.saga_id], "redriven", request.by, detail=detail, reason=request.reason)
+            saga_store.note(connection, [letter.saga_id], "redriven", request.by, detail=detail, reason=request.reason)
     so_far = connection.scalar(select(redrives.c.moved).where(redrives.c.id == redrive_id)) or []
     found = [*so_far, *(_named(letter) for letter in moved)]
     connection.execute(update(redrives).where(redrives.c.id == redrive_id).values(moved=found))
 
 
-def _finish(connection: Connection, redrive_id: UUID) -> Row:
+def _finish(connection: Connection, redrive_id: UUID) -> StoredRedrive:
     statement = update(redrives).where(redrives.c.id == redrive_id).values(finished_at=func.now()).returning(redrives)
-    return connection.execute(statement).mappings().one()
+    return StoredRedrive(**connection.execute(statement).mappings().one())
 
 
 def _named(letter: Letter) -> dict[str, Any]:

@@ -3,19 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound, Unavailable
-
-
-class SagaNotFound(NotFound):
-    """No such saga."""
-
-
-class SagaEnded(Conflict):
-    """The saga has ended."""
-
-
-class CartRefused(Conflict):
-    """The cart cannot be checked out."""
+from shared.errors import Unavailable
 
 
 class NoBroker(Unavailable):

@@ -6,14 +6,14 @@ their ids, so that any number of processes can do this at once.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Limits
-from saga_choreography.models import events as stored
 from saga_choreography.projection import (
     Facts,
     bill_of,
@@ -24,7 +24,7 @@ from saga_choreography.projection import (
     status_of,
     times_of,
 )
-from shared.database.connections import Row
+from saga_choreography.saga_store import StoredEvent, events_of
 from shared.database.prepared import prepared
 from shared.event_bus import CONTRACT, Event
 from shared.json_codec import dumps
@@ -83,6 +83,15 @@ SELECT pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) FROM saved WHERE
 """)
 
 
+@dataclass(frozen=True)
+class LockedSaga:
+    """A saga's facts and status before the events of this transaction."""
+
+    saga_id: UUID
+    facts: Facts
+    status: str
+
+
 def record(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
     """Store those that are new, show what they tell, and wake who waits for a saga that ended. Nothing follows.
 
@@ -90,11 +99,11 @@ def record(connection: Connection, events: Sequence[Event], limits: Limits) -> l
     """
     of_saga = _by_saga(_stored(connection, events, limits))
     if of_saga:
-        rows = _locked(connection, of_saga)
-        forgotten = of_saga.keys() - {row["saga_id"] for row in rows}
+        sagas = _locked(connection, of_saga)
+        forgotten = of_saga.keys() - {saga.saga_id for saga in sagas}
         if forgotten:
             raise TooOld(f"too old to be known: {', '.join(map(str, forgotten))}", saga_ids=sorted(map(str, forgotten)))
-        _save(connection, [(row, merge(row["facts"], of_saga[row["saga_id"]])) for row in rows], limits)
+        _save(connection, [(saga, merge(saga.facts, of_saga[saga.saga_id])) for saga in sagas], limits)
     return []
 
 
@@ -103,10 +112,9 @@ def remake(connection: Connection, saga_ids: Sequence[UUID], limits: Limits) -> 
 
     Their rows are locked before their events are read, so that none is missed that comes in at the same time.
     """
-    rows = _locked(connection, saga_ids)
-    found = connection.execute(select(stored).where(stored.c.saga_id.in_(saga_ids))).mappings()
-    of_saga = _by_saga([_event(row) for row in found])
-    _save(connection, [(row, merge({}, of_saga[row["saga_id"]])) for row in rows], limits)
+    sagas = _locked(connection, saga_ids)
+    of_saga = _by_saga([_event(stored) for stored in events_of(connection, saga_ids)])
+    _save(connection, [(saga, merge({}, of_saga[saga.saga_id])) for saga in sagas], limits)
 
 
 def _stored(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
@@ -125,12 +133,12 @@ def _by_saga(events: Sequence[Event]) -> Mapping[UUID, list[Event]]:
     return of_saga
 
 
-def _locked(connection: Connection, saga_ids: Iterable[UUID]) -> Sequence[Row]:
-    return connection.execute(LOCK, {"ids": list(saga_ids)}).mappings().all()
+def _locked(connection: Connection, saga_ids: Iterable[UUID]) -> list[LockedSaga]:
+    return [LockedSaga(*row) for row in connection.execute(LOCK, {"ids": list(saga_ids)})]
 
 
-def _save(connection: Connection, merged: Sequence[tuple[Row, Facts]], limits: Limits) -> None:
-    rows = [_saga_row(row, facts) for row, facts in merged]
+def _save(connection: Connection, merged: Sequence[tuple[LockedSaga, Facts]], limits: Limits) -> None:
+    rows = [_saga_row(saga, facts) for saga, facts in merged]
     connection.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS})
 
 
@@ -150,20 +158,22 @@ def _event_row(event: Event) -> dict[str, Any]:
     }
 
 
-def _event(row: Row) -> Event:
-    payload = CONTRACT[row["type"]].payload.model_validate_json(row["payload"])
-    return Event(payload, row["id"], row["occurred_at"], row["cause"], row["trace"], row["fault"], row["taken_at"])
+def _event(stored: StoredEvent) -> Event:
+    payload = CONTRACT[stored.type].payload.model_validate_json(stored.payload)
+    return Event(
+        payload, stored.id, stored.occurred_at, stored.cause, stored.trace, stored.fault, taken_at=stored.taken_at
+    )
 
 
-def _saga_row(row: Row, facts: Facts) -> dict[str, Any]:
+def _saga_row(saga: LockedSaga, facts: Facts) -> dict[str, Any]:
     first, last = times_of(facts)
     bill = bill_of(facts)
     status = status_of(facts)
     return {
-        "saga_id": row["saga_id"],
+        "saga_id": saga.saga_id,
         "facts": facts,
         "status": status,
-        "ends": status in ENDED and status != row["status"],
+        "ends": status in ENDED and status != saga.status,
         "user_id": bill["user_id"],
         "payment_method": bill["payment_method"],
         "order_id": bill["order_id"],

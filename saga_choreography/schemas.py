@@ -9,11 +9,12 @@ from pydantic import Field
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Checkout
 from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of
-from shared.database.connections import Row
+from saga_choreography.saga_store import StoredSaga
 from shared.http.schemas import STORABLE, Body, OneLine, Time, TimeIn, View
 from shared.money import to_decimal
-from shared.saga.states import ENDED, StepStatus
-from shared.saga.views import CheckoutIn, SagaOut, SagaSummary, StepOut
+from shared.saga.frozen import FrozenCheckout
+from shared.saga.states import ENDED, SagaStatus, StepStatus
+from shared.saga.views import SagaOut, SagaSummary, StepOut
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
 EventId = Annotated[
@@ -97,54 +98,70 @@ class DeadLettersOut(View):
     redrives: list[RedriveOut]
 
 
-def checkout_of(body: CheckoutIn, saga_id: UUID) -> Checkout:
-    """The checkout that the body names."""
-    return Checkout(saga_id, body.cart_id, body.user_id, body.payment_method)
+def checkout_of(frozen: FrozenCheckout) -> Checkout:
+    """What the request for a checkout says of its saga."""
+    request = frozen.request
+    return Checkout(frozen.saga_id, request.cart_id, request.user_id, request.payment_method)
 
 
-def saga_out(row: Row) -> SagaOut:
-    """The view of a saga's row."""
-    facts = row["facts"]
+def saga_out(saga: StoredSaga) -> SagaOut:
+    """The view of a saga."""
+    facts = saga.facts
     bill = bill_of(facts)
     steps = [StepOut.model_validate(step) for step in steps_of(CHECKOUT, facts)]
     requested = {step.name for step in steps if step.attempts > 0}
     return SagaOut(
-        **{name: row[name] for name in ("saga_id", "status", "cart_id", "user_id", "payment_method")},
-        **{name: row[name] for name in ("created_at", "updated_at", "ended_at")},
+        saga_id=saga.saga_id,
+        status=SagaStatus(saga.status),
         saga_pattern="choreographed",
+        cart_id=saga.cart_id,
+        user_id=saga.user_id,
+        payment_method=saga.payment_method,
         total=None if bill["total_minor"] is None else to_decimal(bill["total_minor"]),
         order_id=bill["order_id"] if "create_order" in requested else None,
         payment_id=bill["payment_id"] if "process_payment" in requested else None,
         error=error_of(CHECKOUT, facts),
         fault=fault_of(facts),
         steps=steps,
+        created_at=saga.created_at,
+        updated_at=saga.updated_at,
+        ended_at=saga.ended_at,
     )
 
 
-def summary_of(row: Row) -> SagaSummary:
-    """A saga in a list, as its row says."""
-    facts = row["facts"]
+def summary_of(saga: StoredSaga) -> SagaSummary:
+    """A saga in a list."""
+    facts = saga.facts
     bill = bill_of(facts)
     steps = steps_of(CHECKOUT, facts)
-    step = _where(row, steps)
+    step = _where(saga, steps)
     return SagaSummary(
-        **{name: row[name] for name in ("saga_id", "status", "cart_id", "user_id", "payment_method", "retrying")},
-        **{name: row[name] for name in ("failed_step", "first_effect_at", "created_at", "updated_at", "ended_at")},
+        saga_id=saga.saga_id,
+        status=SagaStatus(saga.status),
         saga_pattern="choreographed",
+        cart_id=saga.cart_id,
+        user_id=saga.user_id,
+        payment_method=saga.payment_method,
         total=None if bill["total_minor"] is None else to_decimal(bill["total_minor"]),
         order_id=bill["order_id"] if any(each.name == "create_order" and each.attempts for each in steps) else None,
         error=error_of(CHECKOUT, facts),
         step=None if step is None else step.name,
         attempts=0 if step is None else _attempts(step),
-        next_try_at=row["due_at"] if row["retrying"] else None,
+        retrying=saga.retrying,
+        next_try_at=saga.due_at if saga.retrying else None,
+        failed_step=saga.failed_step,
+        first_effect_at=saga.first_effect_at,
         fault=fault_of(facts),
+        created_at=saga.created_at,
+        updated_at=saga.updated_at,
+        ended_at=saga.ended_at,
     )
 
 
-def _where(row: Row, steps: Sequence[StepView]) -> StepView | None:
+def _where(saga: StoredSaga, steps: Sequence[StepView]) -> StepView | None:
     """The step that a saga is at; of one that has ended, the one because of which it did."""
-    if row["status"] in ENDED:
-        return next((step for step in steps if step.name == row["failed_step"]), None)
+    if saga.status in ENDED:
+        return next((step for step in steps if step.name == saga.failed_step), None)
     going = [step for step in steps if step.status in {StepStatus.RUNNING, StepStatus.COMPENSATING}]
     return next(iter(going or [step for step in steps if step.status is StepStatus.PENDING]), None)
 

@@ -1,11 +1,11 @@
 """The timeline of a choreographed saga, of its events and of what was done about it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact
 from saga_choreography.projection import COMPLETED
-from shared.database.connections import Row
+from saga_choreography.saga_store import Note, SagaHistory, StoredEvent
 from shared.event_bus import CONTRACT, Backward, entry_of
 from shared.json_codec import loads
 from shared.saga.timeline import with_undone
@@ -16,65 +16,68 @@ _HANDLERS = {reaction.fact: reaction.by for reaction in CHECKOUT.reactions if re
 About = tuple[str | None, str | None, str | None]  # step, direction, outcome
 
 
-def timeline_out(events: Sequence[Row], notes: Sequence[Row]) -> list[TimelineEntryOut]:
+def timeline_out(history: SagaHistory) -> list[TimelineEntryOut]:
     """Events and what was done about the saga, in order."""
-    by_id = {row["id"]: row for row in events}
-    known = {row["type"] for row in events}
-    entries = [(row["occurred_at"], row["id"], _event_out(row, by_id.get(row["cause"]), known)) for row in events]
-    entries += [(row["at"], row["id"], _note_out(row)) for row in notes]
+    by_id = {event.id: event for event in history.events}
+    known = {event.type for event in history.events}
+    entries = [
+        (event.occurred_at, event.id, _event_out(event, by_id.get(event.cause) if event.cause else None, known))
+        for event in history.events
+    ]
+    entries += [(note.at, note.id, _note_out(note)) for note in history.notes]
     return with_undone([entry for _, __, entry in sorted(entries, key=lambda each: each[:2])])
 
 
-def _event_out(row: Row, cause: Row | None, known: Collection[str]) -> TimelineEntryOut:
-    entry = CONTRACT[row["type"]]
-    payload = entry.payload.model_validate_json(row["payload"])
+def _event_out(event: StoredEvent, cause: StoredEvent | None, known: Collection[str]) -> TimelineEntryOut:
+    entry = CONTRACT[event.type]
+    payload = entry.payload.model_validate_json(event.payload)
     step, direction, outcome = _about(entry.payload, known)
     return TimelineEntryOut(
-        id=row["id"],
+        id=event.id,
         kind="event",
         service=entry.publisher,
         step=step,
         direction=direction,
         attempt=None,
         outcome=outcome,
-        started_at=row["occurred_at"],
-        finished_at=row["occurred_at"],
+        started_at=event.occurred_at,
+        finished_at=event.occurred_at,
         detail=payload.reason if isinstance(payload, Backward) else None,
         executor=None,
-        event_id=row["id"],
-        event=row["type"],
+        event_id=event.id,
+        event=event.type,
         publisher=entry.publisher,
-        cause=row["cause"],
-        received_at=row["received_at"],
-        taken_at=row["taken_at"],
+        cause=event.cause,
+        received_at=event.received_at,
+        taken_at=event.taken_at,
         handled_by=_HANDLERS.get(entry.payload),
-        fault=None if direction == "compensation" and entry.payload in _REFUSALS else row["injected"],
+        fault=None if direction == "compensation" and entry.payload in _REFUSALS else event.injected,
         by=getattr(payload, "by", None),
         reason=getattr(payload, "reason", None),
-        request=None if cause is None else RequestOut(event=cause["type"], body=loads(cause["payload"])),
-        response=_response_out(row, getattr(payload, "reason", None) if outcome == "refused" else None),
+        request=None if cause is None else RequestOut(event=cause.type, body=loads(cause.payload)),
+        response=_response_out(event, getattr(payload, "reason", None) if outcome == "refused" else None),
     )
 
 
-def _response_out(row: Row, error: str | None) -> ResponseOut:
-    return ResponseOut(event=row["type"], body=loads(row["payload"]), error=error)
+def _response_out(event: StoredEvent, error: str | None) -> ResponseOut:
+    return ResponseOut(event=event.type, body=loads(event.payload), error=error)
 
 
-def _note_out(row: Row) -> TimelineEntryOut:
+def _note_out(note: Note) -> TimelineEntryOut:
     return TimelineEntryOut(
-        id=row["id"],
-        kind=row["kind"],
+        id=note.id,
+        kind=note.kind,
         service=None,
         step=None,
         direction=None,
         attempt=None,
         outcome=None,
-        started_at=row["at"],
-        finished_at=row["at"],
-        detail=row["detail"],
+        started_at=note.at,
+        finished_at=note.at,
+        detail=note.detail,
         executor=None,
-        by=row["by"],
-        reason=row["reason"],
+        by=note.by,
+        reason=note.reason,
     )
 
 

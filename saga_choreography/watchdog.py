@@ -5,15 +5,16 @@ It decides nothing: inventario, the arbiter, decides whether a saga past its dea
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from saga_choreography import service
+from saga_choreography import saga_store, service
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Cancellation, Limits, Resend
 from saga_choreography.models import db
 from saga_choreography.projection import may_be_late
-from shared.database.connections import Row
+from saga_choreography.saga_store import SagaFacts
 from shared.json_codec import dumps
 from shared.saga.states import SagaStatus
 
@@ -45,14 +46,23 @@ UPDATE saga_choreography.sagas AS saga
 NEXT = text("SELECT extract(epoch FROM min(due_at) - now()) FROM saga_choreography.sagas WHERE due_at IS NOT NULL")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DueSaga(SagaFacts):
+    """A saga to look at: past its deadline (`late`), or unheard of for longer than one of the limits."""
+
+    late: bool
+    silent: bool  # its events are to be sent again
+    still: bool  # it is stuck
+
+
 def run_once(limits: Limits) -> int:
     """Look at sagas that are due to be looked at; how many were."""
     with db.transaction() as connection:
         times = {"resend": limits.resend_seconds, "stuck": limits.stuck_seconds}
-        rows = connection.execute(DUE, {**times, "limit": BATCH}).mappings().all()
-        if rows:
-            _watch(connection, rows, limits)
-    return len(rows)
+        sagas = [DueSaga(**row) for row in connection.execute(DUE, {**times, "limit": BATCH}).mappings()]
+        if sagas:
+            _watch(connection, sagas, limits)
+    return len(sagas)
 
 
 def idle_seconds(limits: Limits) -> float:
@@ -63,30 +73,30 @@ def idle_seconds(limits: Limits) -> float:
     return most if seconds is None else min(max(0.0, float(seconds)), most)
 
 
-def _watch(connection: Connection, rows: Sequence[Row], limits: Limits) -> None:
+def _watch(connection: Connection, sagas: Sequence[DueSaga], limits: Limits) -> None:
     """Cancel, resend or flag each saga. A saga is cancelled once at most: its facts tell, and its row is locked."""
-    has_deadline = {row["saga_id"] for row in rows if may_be_late(CHECKOUT, row["facts"])}
-    late = [row for row in rows if row["late"] and row["saga_id"] in has_deadline]
-    cancelled = {row["saga_id"] for row in late}
+    has_deadline = {saga.saga_id for saga in sagas if may_be_late(CHECKOUT, saga.facts)}
+    late = [saga for saga in sagas if saga.late and saga.saga_id in has_deadline]
+    cancelled = {saga.saga_id for saga in late}
     if late:
         reason = f"not completed within {limits.forward_seconds:g} s"
         service.cancel(connection, late, Cancellation(reason, BY, only_before_pivot=True), limits)
-    silent = [row for row in rows if row["silent"] and row["saga_id"] not in cancelled]
+    silent = [saga for saga in sagas if saga.silent and saga.saga_id not in cancelled]
     if silent:
         reason = f"nothing has happened for {limits.resend_seconds:g} s or more"
         service.resend(connection, silent, Resend(reason, BY))
-        service.note(connection, [row["saga_id"] for row in silent], "retry_asked", BY, reason=reason)
-    still = [row for row in rows if row["still"] and row["saga_id"] not in cancelled]
-    newly = [row["saga_id"] for row in still if row["status"] != SagaStatus.STUCK]
-    service.note(connection, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")
-    resent, stuck = {row["saga_id"] for row in silent}, {row["saga_id"] for row in still}
+        saga_store.note(connection, [saga.saga_id for saga in silent], "retry_asked", BY, reason=reason)
+    still = [saga for saga in sagas if saga.still and saga.saga_id not in cancelled]
+    newly = [saga.saga_id for saga in still if saga.status != SagaStatus.STUCK]
+    saga_store.note(connection, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")
+    resent, stuck = {saga.saga_id for saga in silent}, {saga.saga_id for saga in still}
     seen = [
         {
-            "saga_id": row["saga_id"],
-            "resent": row["saga_id"] in resent,
-            "stuck": row["saga_id"] in stuck,
-            "has_deadline": row["saga_id"] in has_deadline - cancelled,
+            "saga_id": saga.saga_id,
+            "resent": saga.saga_id in resent,
+            "stuck": saga.saga_id in stuck,
+            "has_deadline": saga.saga_id in has_deadline - cancelled,
         }
-        for row in rows
+        for saga in sagas
     ]
     connection.execute(WATCH, {"rows": dumps(seen), "resend": limits.resend_seconds, "stuck": limits.stuck_seconds})

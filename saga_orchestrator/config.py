@@ -1,7 +1,5 @@
 """Settings of the orchestrator."""
 
-from pydantic import Field
-
 from saga_orchestrator.orchestrator import VERSIONS
 from saga_orchestrator.runtime.settings import RuntimeSettings, service_urls
 from shared.config import DatabaseUrl, database_url
@@ -11,4 +9,3 @@ class Settings(RuntimeSettings, service_urls(VERSIONS.services)):  # type: ignor
     """Those of the runtime, a `<SERVICE>_SERVICE_URL` for each participant, and these. Times are in seconds."""
 
     database_url: DatabaseUrl = database_url("saga_orchestrator")
-    most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`

@@ -8,7 +8,7 @@ from saga_orchestrator.orchestrator import VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime.definition import Endpoint, Saga
 from saga_orchestrator.runtime.engine import Direction
 from saga_orchestrator.runtime.serialization import instance_from_row
-from shared.database.connections import Row
+from saga_orchestrator.saga_store import SagaHistory, TimelineEntry
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.model import BEFORE
 from shared.json_codec import loads
@@ -18,21 +18,21 @@ from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 NOT_SHOWN = "(not shown)"  # who looks at a saga need not know where somebody lives
 
 
-def timeline_out(saga: Row, rows: Sequence[Row]) -> list[TimelineEntryOut]:
-    """Its entries, in the order of the rows."""
-    definition = VERSIONS[saga["version"]]
-    checkout = instance_from_row(definition, saga)
+def timeline_out(history: SagaHistory) -> list[TimelineEntryOut]:
+    """Its entries, in the stored order."""
+    definition = VERSIONS[history.saga.version]
+    checkout = instance_from_row(definition, vars(history.saga))
     checkout = replace(checkout, data=replace(checkout.data, billing_address=NOT_SHOWN))
-    return with_undone(with_untold([_entry_out(definition, checkout, row) for row in rows]))
+    return with_undone(with_untold([_entry_out(definition, checkout, entry) for entry in history.entries]))
 
 
-def _entry_out(definition: Saga[Checkout], checkout: CheckoutSaga, row: Row) -> TimelineEntryOut:
-    endpoint = _endpoint(definition, row["step"], row["direction"])
+def _entry_out(definition: Saga[Checkout], checkout: CheckoutSaga, entry: TimelineEntry) -> TimelineEntryOut:
+    endpoint = _endpoint(definition, entry.step, entry.direction)
     return TimelineEntryOut(
-        **{name: value for name, value in row.items() if name != "answer"},
+        **{name: value for name, value in vars(entry).items() if name != "answer"},
         service=None if endpoint is None else endpoint.service.name,
         request=None if endpoint is None else _request_out(endpoint, checkout),
-        response=_response_out(row) if row["kind"] == "attempt" else None,
+        response=_response_out(entry) if entry.kind == "attempt" else None,
     )
 
 
@@ -48,9 +48,9 @@ def _request_out(endpoint: Endpoint[Checkout], checkout: CheckoutSaga) -> Reques
     return RequestOut(method=request.method, path=request.path, body=dict(request.body or {}))
 
 
-def _response_out(row: Row) -> ResponseOut:
-    body = None if row["answer"] is None else loads(row["answer"])
-    return ResponseOut(status=row["status_code"], body=body, error=row["detail"])
+def _response_out(entry: TimelineEntry) -> ResponseOut:
+    body = None if entry.answer is None else loads(entry.answer)
+    return ResponseOut(status=entry.status_code, body=body, error=entry.detail)
 
 
 def with_untold(entries: Sequence[TimelineEntryOut]) -> list[TimelineEntryOut]:

@@ -140,6 +140,8 @@ class WaitingServiceSettings(ServiceSettings):
 class SagaServiceSettings(WaitingServiceSettings):
     """Settings of a saga service."""
 
+    most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`
+
     @property
     def threads(self) -> int:
         """Threads of the web process, with those that wait for changes of sagas."""

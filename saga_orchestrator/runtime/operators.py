@@ -8,12 +8,12 @@ from sqlalchemy import Connection, text
 
 from saga_orchestrator.runtime.definition import Saga, Versions
 from saga_orchestrator.runtime.engine import SagaState, reset_retries, turn_back
-from saga_orchestrator.runtime.errors import SagaEnded, SagaNotFound
 from saga_orchestrator.runtime.leases import DUE
 from saga_orchestrator.runtime.serialization import as_json, state_from_json, state_to_json, timeline_entry
 from shared.database.connections import Row
 from shared.database.listen import notify
 from shared.purging.retention import check_undoable
+from shared.saga.errors import SagaEnded, SagaNotFound
 
 _LOCK = text("SELECT saga_id, version, status, state FROM sagas WHERE saga_id = :saga_id FOR NO KEY UPDATE")
 
@@ -55,7 +55,7 @@ def retry(connection: Connection, versions: Versions[Any], saga_id: UUID, reason
     row, _ = _locked(connection, saga_id, versions)
     state = state_from_json(row["state"])
     if state.ended:
-        raise SagaEnded(f"saga {saga_id} is {row['status']}", saga_id=saga_id, saga_status=row["status"])
+        raise SagaEnded(saga_id, row["status"])
     _turn(connection, saga_id, reset_retries(state))
     _note(connection, timeline_entry(saga_id, "retry_asked", by=by, reason=reason))
 
@@ -63,7 +63,7 @@ def retry(connection: Connection, versions: Versions[Any], saga_id: UUID, reason
 def _locked(connection: Connection, saga_id: UUID, versions: Versions[Any]) -> tuple[Row, Saga[Any]]:
     row = connection.execute(_LOCK, {"saga_id": saga_id}).mappings().first()
     if row is None:
-        raise SagaNotFound(f"there is no saga {saga_id}", saga_id=saga_id)
+        raise SagaNotFound(saga_id)
     return row, versions[row["version"]]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -12,12 +12,12 @@ from shared.errors import DomainError
 from shared.fault_switches.header import current_fault, headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply
+from shared.saga.frozen import FrozenCart, FrozenCheckout
 from shared.saga.repetition import contradiction
 from shared.saga.views import CheckoutIn
 from shared.trace import traceparent
 
 MAX_CARTS = 50  # in one request
-FrozenCart = Mapping[str, Any]  # carrito's answer: the frozen cart and the ids of its saga
 
 
 @dataclass(frozen=True)
@@ -44,31 +44,33 @@ class CarritoClient:
             self._freeze_all, replace(REQUESTS, max_size=MAX_CARTS)
         )
 
-    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCart:
+    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCheckout:
         """Freeze the cart for a new saga, which carrito names; under the same Idempotency-Key, for the same saga.
 
         `key` and `trace` are headers of the request. Raises `PeerRefused` with carrito's own problem when it refuses,
         one of `PEER_FAILED` when it does not answer.
         """
+        fault = current_fault()
         path = f"/carts/{body.cart_id}/checkout"
         freeze = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
         with self._bulkhead.enter():
             if key is None:
-                return self._freeze(
-                    _CheckoutRequest(path, {**freeze, "traceparent": traceparent(trace)}, current_fault())
-                )
-            headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
-            headers |= headers_of(current_fault())
-            return self._carrito.post(path, freeze, headers).success_body()
+                request = _CheckoutRequest(path, {**freeze, "traceparent": traceparent(trace)}, fault)
+                cart = self._freeze(request)
+            else:
+                headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
+                cart = _frozen_cart(self._carrito.post(path, freeze, {**headers, **headers_of(fault)}))
+        return FrozenCheckout(UUID(cart["saga_id"]), body, cart, fault)
 
-    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCart:
+    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
         """Return what carrito froze for this saga, and check that the request agrees with it.
 
         Raises `RepeatedOtherwise` when it does not agree, `PeerRefused` when carrito froze nothing for this saga, one
         of `PEER_FAILED` when carrito does not answer.
         """
         with self._bulkhead.enter():
-            frozen = self._carrito.get(f"/checkouts/{saga_id}").success_body()
+            reply = self._carrito.get(f"/checkouts/{saga_id}")
+        frozen = reply.success_body()
         requested = {
             **body.model_dump(exclude={"saga_id"}),
             "cart_id": str(body.cart_id),
@@ -78,7 +80,7 @@ class CarritoClient:
         wrong = contradiction(saga_id, "the checkout", known, requested)
         if wrong is not None:
             raise wrong
-        return frozen
+        return FrozenCheckout(saga_id, body, _frozen_cart(reply), current_fault())
 
     def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[FrozenCart | DomainError]:
         """Freeze all of these by one request; when it gets no answer, each may be frozen, and none is repeated."""
@@ -93,8 +95,12 @@ class CarritoClient:
             return [error] * len(requests)
 
 
+def _frozen_cart(reply: Reply) -> FrozenCart:
+    return cast("FrozenCart", reply.success_body())
+
+
 def _result_of(reply: Reply) -> FrozenCart | DomainError:
     try:
-        return reply.success_body()
+        return _frozen_cart(reply)
     except (PeerRefused, *PEER_FAILED) as error:
         return error

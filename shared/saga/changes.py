@@ -13,14 +13,15 @@ PostgreSQL wakes every connection that listens to anything for it
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from time import monotonic, sleep
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Connection, Select, func, literal, select, text, true, tuple_
+from sqlalchemy import Connection, Select, Table, func, literal, select, text, true, tuple_
 
 from shared.auditing.log import NEXT, PLACE, AuditLog
 from shared.http.schemas import Body, View
-from shared.saga.source import SagaSource
+from shared.saga.port import Sagas
 from shared.saga.views import SagaSummary
 
 POLL_SECONDS = 0.2  # soon enough for a viewer; a poll costs a millisecond
@@ -70,12 +71,21 @@ class Position:
         return cls(place, int(changed), UUID(saga_id))
 
 
+@dataclass(frozen=True)
+class Page:
+    """See `SagaChangesOut`."""
+
+    items: list[SagaSummary]
+    next: Position
+    reset: bool = False
+
+
 class ChangeFeed:
     """One service's feed. A waiting request holds no database connection."""
 
-    def __init__(self, source: SagaSource, places: int, most_seconds: float) -> None:
+    def __init__(self, sagas: Sagas[Any, Any], places: int, most_seconds: float) -> None:
         """At most `places` requests wait at once, none longer than `most_seconds`; others are answered at once."""
-        self._source, self._most_seconds = source, most_seconds
+        self._sagas, self._most_seconds = sagas, most_seconds
         self.places = BoundedSemaphore(places)
 
     def read(self, query: SagaChangesQuery) -> SagaChangesOut:
@@ -83,37 +93,36 @@ class ChangeFeed:
         until = monotonic() + min(query.wait, self._most_seconds)
         after = None if query.after is None else Position.parse(query.after)
         page = self._look(after, query.limit)
-        if after is None or not query.wait or not self.places.acquire(blocking=False):
-            return page
-        try:
-            while not (page.items or page.reset) and (left := until - monotonic()) > 0:
-                sleep(min(left, POLL_SECONDS))
-                page = self._look(Position.parse(page.next), query.limit)
-        finally:
-            self.places.release()
-        return page
+        if after is not None and query.wait and self.places.acquire(blocking=False):
+            try:
+                while not (page.items or page.reset) and (left := until - monotonic()) > 0:
+                    sleep(min(left, POLL_SECONDS))
+                    page = self._look(page.next, query.limit)
+            finally:
+                self.places.release()
+        return SagaChangesOut(items=page.items, next=str(page.next), reset=page.reset)
 
-    def _look(self, after: Position | None, limit: int) -> SagaChangesOut:
-        with self._source.database.transaction() as connection:
-            return page_of(connection, self._source, after, limit)
+    def _look(self, after: Position | None, limit: int) -> Page:
+        with self._sagas.tables.database.transaction() as connection:
+            return page_of(connection, self._sagas, after, limit)
 
 
-def page_of(connection: Connection, source: SagaSource, after: Position | None, limit: int) -> SagaChangesOut:
+def page_of(connection: Connection, sagas: Sagas[Any, Any], after: Position | None, limit: int) -> Page:
     """Return up to `limit` sagas that changed after the position, in log rows below the lowest running transaction."""
     place, horizon = connection.execute(_HERE).one()
-    begins = source.audit_log.begins(connection)  # may be higher than a running transaction
+    begins = sagas.tables.audit_log.begins(connection)  # may be higher than a running transaction
     here = Position(place, max(horizon, begins), LOWEST)
     if after is None or after.place != place or not begins <= after.changed <= here.changed:
-        return SagaChangesOut(items=[], next=str(here), reset=after is not None)
-    logged = _logged(source.audit_log, after, horizon)
-    rows = connection.execute(_changed(source, logged).limit(limit)).mappings().all()
-    items = [source.summary(row) for row in rows]
+        return Page([], here, reset=after is not None)
+    logged = _logged(sagas.tables.audit_log, after, horizon)
+    rows = connection.execute(_changed(sagas.tables.sagas, logged).limit(limit)).mappings().all()
+    items = [sagas.summary(row) for row in rows]
     if len(rows) == limit:
         end = Position(place, rows[-1]["xid"], rows[-1]["saga_id"])
     else:
         last_read = connection.execute(logged.offset(MOST_READ - 1).limit(1)).one_or_none()
         end = here if last_read is None else Position(place, last_read.xid, last_read.saga_id)
-    return SagaChangesOut(items=items, next=str(end), reset=False)
+    return Page(items, end)
 
 
 def _logged(audit_log: AuditLog, after: Position, horizon: int) -> Select[tuple[int, UUID]]:
@@ -122,12 +131,11 @@ def _logged(audit_log: AuditLog, after: Position, horizon: int) -> Select[tuple[
     return select(xid, saga_id).where(beyond, xid < horizon).order_by(xid, saga_id)
 
 
-def _changed(source: SagaSource, logged: Select[tuple[int, UUID]]) -> Select[tuple[object, ...]]:
+def _changed(sagas: Table, logged: Select[tuple[int, UUID]]) -> Select[tuple[object, ...]]:
     """Select each saga at its last row among those read, unless it has a later one; in the order of the log."""
     read = logged.limit(MOST_READ).subquery()
     xid = func.max(read.c.xid).label("xid")
     last = select(read.c.saga_id, xid).group_by(read.c.saga_id).order_by(xid, read.c.saga_id).subquery()
-    sagas = source.sagas
     there = sagas.c.saga_id == last.c.saga_id, sagas.c.changed <= last.c.xid
     saga = select(sagas).where(*there).limit(1).lateral()
     return select(saga, last.c.xid).select_from(last).join(saga, true()).order_by(last.c.xid, last.c.saga_id)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
 
-from shared.saga.source import SagaSource
+from shared.saga.port import Sagas
 from shared.saga.views import ListQuery, SagasOut
 
 # The most selective filter goes first: its index is read, and the others are checked on the rows that it finds. Each
@@ -15,16 +15,16 @@ BY_SELECTIVITY = ("order_id", "cart_id", "retrying", "failed_step", "user_id", "
 MOST_TRIED = 5000
 
 
-def page_of(connection: Connection, source: SagaSource, query: ListQuery) -> SagasOut:
+def page_of(connection: Connection, sagas: Sagas[Any, Any], query: ListQuery) -> SagasOut:
     """Return up to `limit` sagas that pass every filter, older than the cursor."""
     first, others = _filters(query)
-    newest = _newest(source.sagas, first, query.cursor)
+    newest = _newest(sagas.tables.sagas, first, query.cursor)
     wanted = newest
     if others:
         tried = newest.limit(MOST_TRIED).subquery()
         wanted = select(tried).where(_all_of(tried, others)).order_by(tried.c.saga_id.desc())
     rows = connection.execute(wanted.limit(query.limit)).mappings().all()
-    items = [source.summary(row) for row in rows]
+    items = [sagas.summary(row) for row in rows]
     if len(items) == query.limit:
         return SagasOut(items=items, next_cursor=items[-1].saga_id)
     return SagasOut(items=items, next_cursor=_last_tried(connection, newest) if others else None)

@@ -2,7 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,12 +11,12 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
-from saga_choreography.coalesced_service import CoalescedService
 from saga_choreography.domain import Limits
 from saga_choreography.recording import LOCK
 from shared.event_bus import CheckoutCancelRequested, SagaResendRequested
 from shared.http.client import PeerRefused
 from shared.ids import new_id
+from shared.saga.frozen import FrozenCart, FrozenCheckout
 from shared.saga.views import CheckoutIn
 from shared.testing import concurrently, wait_until
 from tests.integration.api_client import body_of, problem_of
@@ -32,21 +33,25 @@ class FrozenCarts:
         self._open = open_cart
         self._sagas: dict[str | None, UUID] = {}
 
-    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> Mapping[str, Any]:
+    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCheckout:
         del trace
         if body.cart_id != self._open or (self._sagas and key not in self._sagas):
             raise PeerRefused(
                 {"type": "/problems/cart-not-open", "title": "no", "status": 409, "detail": "it is not open"}
             )
-        return {"saga_id": str(self._sagas.setdefault(key, new_id()))}
+        return frozen(body, self._sagas.setdefault(key, new_id()))
 
 
 class AnyCheckout:
     """carrito, as one that froze just what it is asked about."""
 
-    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> Mapping[str, Any]:
-        del saga_id
-        return body.model_dump()
+    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
+        return frozen(body, saga_id)
+
+
+def frozen(body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
+    cart: FrozenCart = {"saga_id": str(saga_id), "items": [], "total": Decimal(0), "payment_id": None, "order_id": None}
+    return FrozenCheckout(saga_id, body, cart, None)
 
 
 @pytest.fixture
@@ -273,7 +278,9 @@ def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_p
 ) -> None:
     window.limits = Limits(AT_ONCE, NEVER, NEVER)
     story = Story()
-    window.client.application.extensions["coalesced_service"] = CoalescedService(window.limits)
+    limits = {"forward_deadline_seconds": AT_ONCE, "stuck_seconds": NEVER, "resend_seconds": NEVER}
+    settings = window.client.application.extensions["settings"]
+    window.client.application.extensions["settings"] = settings.model_copy(update=limits)
     window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
     window.record(story.events(*names))
     concurrently(*[window.watch] * 4)

@@ -9,11 +9,12 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 from sqlalchemy.pool import NullPool
 
 from saga_orchestrator import service
 from saga_orchestrator.models import db
+from saga_orchestrator.models import sagas as sagas_table
 from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime import leases, store
 from saga_orchestrator.runtime.active_saga import KEPT_ATTEMPTS, ActiveSaga
@@ -89,7 +90,7 @@ class Sagas:
 
     def row(self, saga_id: UUID) -> Any:
         with self.transaction() as connection:
-            return service.get(connection, saga_id)
+            return connection.execute(select(sagas_table).where(sagas_table.c.saga_id == saga_id)).mappings().one()
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
     for _ in range(2):
         assert sagas.save(CheckpointKind.DECISION, lease) == set()
     with sagas.transaction() as connection:
-        assert [entry["kind"] for entry in service.get_timeline(connection, checkout.saga_id)[1]] == [
+        assert [entry.kind for entry in service.get_history(connection, checkout.saga_id).entries] == [
             "accepted",
             "stuck",
         ]
@@ -200,10 +201,10 @@ def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and
     try_three_times(Succeeded())
     sagas.save(CheckpointKind.PROGRESS, saga.snapshot())
     with sagas.transaction() as connection:
-        entries = [entry for entry in service.get_timeline(connection, saga_id)[1] if entry["kind"] == "attempt"]
+        entries = [entry for entry in service.get_history(connection, saga_id).entries if entry.kind == "attempt"]
     kept = [number for number in range(1, KEPT_ATTEMPTS + 1) for _ in range(3)]
-    assert [entry["attempt"] for entry in entries] == [*kept, 100, 101, 101, 101]
-    assert entries[len(kept)]["detail"] == "away for the 100th time"
+    assert [entry.attempt for entry in entries] == [*kept, 100, 101, 101, 101]
+    assert entries[len(kept)].detail == "away for the 100th time"
 
 
 def test_a_saga_turned_back_by_an_operator_ends_the_lease_on_it(sagas: Sagas) -> None:

@@ -1,0 +1,144 @@
+"""The statements over sagas and what was done about them. `recording.py` has those that write what events say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select, text
+
+from saga_choreography.domain import Checkout, Limits
+from saga_choreography.models import events, notes
+from shared.database.connections import Row
+from shared.database.prepared import prepared
+from shared.ids import new_id
+from shared.json_codec import dumps
+from shared.purging.retention import retention_of, too_old_sql
+
+
+@dataclass(frozen=True, kw_only=True)
+class SagaFacts:
+    """What is known of a saga by its events; `facts` is JSON (`projection.py`)."""
+
+    saga_id: UUID
+    cart_id: UUID
+    facts: Mapping[str, Any]
+    status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSaga(SagaFacts):
+    """A saga's row, as far as people see it. User and method are unknown until the saga's beginning is."""
+
+    user_id: str | None
+    payment_method: str | None
+    retrying: bool
+    failed_step: str | None
+    first_effect_at: datetime | None
+    due_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row) -> "StoredSaga":
+        """From a row with these columns, and perhaps others."""
+        return cls(**{name: row[name] for name in _COLUMNS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredEvent:
+    """An event as it was stored; `models.py` explains the columns."""
+
+    id: UUID
+    saga_id: UUID
+    type: str
+    payload: str
+    occurred_at: datetime
+    cause: UUID | None
+    trace: str | None
+    fault: str | None
+    injected: str | None
+    taken_at: datetime | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What an operator or the watchdog did about a saga."""
+
+    id: UUID
+    saga_id: UUID
+    kind: str
+    at: datetime
+    by: str
+    detail: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class SagaHistory:
+    """All events of a saga, and all that was done about it."""
+
+    events: Sequence[StoredEvent]
+    notes: Sequence[Note]
+
+
+_COLUMNS = tuple(each.name for each in fields(StoredSaga))
+# Nothing that is known is changed, nor locked: `recording.py` makes rows and then locks older ones, so who locked older
+# ones here and then made rows would be in a deadlock with it.
+_REGISTER = prepared(f"""
+INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
+SELECT saga_id, cart_id, CAST('{{}}' AS json), user_id, payment_method,
+       now() + make_interval(secs => CAST(:forward AS float8)),
+       now() + make_interval(secs => CAST(:first AS float8))
+  FROM json_to_recordset(CAST(:rows AS json))
+    AS checkout (saga_id uuid, cart_id uuid, user_id text, payment_method text)
+ WHERE NOT {too_old_sql("saga_id", ":kept")}
+ ORDER BY saga_id
+ON CONFLICT DO NOTHING
+RETURNING saga_id
+""")  # noqa: S608  (our own)
+_FIND = f"SELECT {', '.join(_COLUMNS)} FROM saga_choreography.sagas"  # noqa: S608  (our own)
+_FIND_ALL = prepared(f"{_FIND} WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
+_LOCK = text(f"{_FIND} WHERE saga_id = :saga_id FOR NO KEY UPDATE")
+
+
+def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> set[UUID]:
+    """Insert a row for each of these sagas that is neither known nor too old; the ids of those."""
+    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}
+    rows = dumps([vars(each) for each in checkouts])
+    return set(connection.scalars(_REGISTER, {"rows": rows, **times}))
+
+
+def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
+    """Those of these sagas that there are, by id."""
+    rows = connection.execute(_FIND_ALL, {"ids": list(saga_ids)}).mappings()
+    return {row["saga_id"]: StoredSaga(**row) for row in rows}
+
+
+def lock(connection: Connection, saga_id: UUID) -> StoredSaga | None:
+    """A saga, which no one else changes during this transaction."""
+    row = connection.execute(_LOCK, {"saga_id": saga_id}).mappings().first()
+    return None if row is None else StoredSaga(**row)
+
+
+def history_of(connection: Connection, saga_id: UUID) -> SagaHistory:
+    """All events of a saga, and all that was done about it, in no order."""
+    happened = connection.execute(select(events).where(events.c.saga_id == saga_id)).mappings()
+    done = connection.execute(select(notes).where(notes.c.saga_id == saga_id)).mappings()
+    return SagaHistory([StoredEvent(**row) for row in happened], [Note(**row) for row in done])
+
+
+def events_of(connection: Connection, saga_ids: Sequence[UUID]) -> list[StoredEvent]:
+    """All events of these sagas, in no order."""
+    rows = connection.execute(select(events).where(events.c.saga_id.in_(saga_ids))).mappings()
+    return [StoredEvent(**row) for row in rows]
+
+
+def note(connection: Connection, saga_ids: Sequence[UUID], kind: str, by: str, **said: str) -> None:
+    """Keep what was done about sagas, and by whom; with `detail`, or a `reason`."""
+    common = {"kind": kind, "by": by, "detail": None, "reason": None, **said}
+    if saga_ids:
+        connection.execute(insert(notes), [{"id": new_id(), "saga_id": saga_id, **common} for saga_id in saga_ids])

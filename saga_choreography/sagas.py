@@ -1,0 +1,123 @@
+"""The sagas of the read model, for the API that both saga services share (`shared/saga/port.py`)."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, String, Uuid, func, literal, null, select, union_all
+
+from saga_choreography import schemas, service
+from saga_choreography.choreography import CHECKOUT
+from saga_choreography.config import Settings
+from saga_choreography.definition import Fact, Reaction, Step
+from saga_choreography.domain import Cancellation, Resend
+from saga_choreography.models import audit_log, db, notes, outbox, redrives, sagas
+from saga_choreography.recording import ENDS
+from saga_choreography.saga_store import SagaHistory, StoredSaga
+from saga_choreography.timeline import timeline_out
+from shared.database.connections import Row
+from shared.errors import Conflict
+from shared.event_bus import entry_of
+from shared.saga.definition import DefinitionOut, HandlerDefinition, StepDefinition, StepKind
+from shared.saga.errors import SagaNotFound
+from shared.saga.frozen import FrozenCheckout
+from shared.saga.port import OperatorRequest, SagaTables
+from shared.saga.states import ENDED
+from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
+
+
+def _definition() -> DefinitionOut:
+    *before, pivot = CHECKOUT.steps
+    steps = [*(_step(step, StepKind.COMPENSATABLE) for step in before), _step(pivot, StepKind.PIVOT)]
+    handlers = [_handler(reaction) for reaction in CHECKOUT.reactions]
+    return DefinitionOut(saga_pattern="choreographed", name=CHECKOUT.name, steps=steps, handlers=handlers)
+
+
+def _step(step: Step, kind: StepKind) -> StepDefinition:
+    return StepDefinition(
+        name=step.name,
+        kind=kind,
+        service=entry_of(step.ends).publisher,
+        action=entry_of(step.begins).name,
+        compensation=entry_of(step.undone).name,
+        events=_names(step.facts),
+    )
+
+
+def _handler(reaction: Reaction) -> HandlerDefinition:
+    return HandlerDefinition(
+        event=entry_of(reaction.fact).name,
+        service=reaction.by,
+        then=_names(reaction.then),
+        otherwise=_names(reaction.otherwise),
+    )
+
+
+def _names(facts: tuple[Fact, ...]) -> list[str]:
+    return [entry_of(fact).name for fact in facts]
+
+
+# Of people only: what the watchdog did is in each saga's timeline. A redrive is one operation, however many letters of
+# however many sagas it moved.
+_OPERATIONS = union_all(
+    select(notes.c.id, notes.c.at, notes.c.kind, notes.c.by, notes.c.reason, notes.c.saga_id, notes.c.detail).where(
+        notes.c.by != "watchdog", notes.c.kind != "redriven"
+    ),
+    select(
+        redrives.c.id,
+        redrives.c.asked_at,
+        literal("redriven", String(20)),
+        redrives.c.by,
+        redrives.c.reason,
+        null().cast(Uuid),
+        func.json_array_length(redrives.c.moved).concat(" messages"),
+    ),
+).subquery()
+
+FAILING_STEPS = tuple(step.name for step in CHECKOUT.steps)
+
+
+class ChoreographedSagas:
+    """Implements the port `Sagas`."""
+
+    path = "/saga/choreography"
+    definition = _definition()
+    tables = SagaTables(db, sagas, sagas.c.status.not_in(sorted(ENDED)), audit_log, _OPERATIONS, outbox)
+    ends = ENDS
+
+    def accept(self, connection: Connection, checkouts: Sequence[FrozenCheckout]) -> list[bool | Conflict]:
+        """Have each checkout's saga seen; True for those of which nothing says that they have ended."""
+        requests = [schemas.checkout_of(each) for each in checkouts]
+        registered = service.register(connection, requests, Settings.current().limits)
+        return [each if isinstance(each, Conflict) else each not in ENDED for each in registered]
+
+    def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> list[StoredSaga | SagaNotFound]:
+        """Each of these sagas, as far as its events have come."""
+        return service.get_all(connection, saga_ids)
+
+    def get_history(self, connection: Connection, saga_id: UUID) -> SagaHistory:
+        """The events of a saga, and what was done about it; raises `SagaNotFound`."""
+        return service.get_history(connection, saga_id)
+
+    def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> StoredSaga:
+        """Have inventario turn a saga back; raises `SagaNotFound`, `TooOld`."""
+        cancellation = Cancellation(request.reason, request.by, trace=request.trace)
+        return service.compensate(connection, saga_id, cancellation, Settings.current().limits)
+
+    def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> StoredSaga:
+        """Have a saga's events sent again; raises `SagaNotFound`, `SagaEnded`."""
+        return service.retry(connection, saga_id, Resend(request.reason, request.by, request.trace))
+
+    def view(self, saga: StoredSaga) -> SagaOut:
+        """The saga as the API shows it."""
+        return schemas.saga_out(saga)
+
+    def timeline(self, history: SagaHistory) -> list[TimelineEntryOut]:
+        """Every event, and what was done about the saga, as the API shows it."""
+        return timeline_out(history)
+
+    def summary(self, row: Row) -> SagaSummary:
+        """A saga's row as the API lists it."""
+        return schemas.summary_of(StoredSaga.of(row))
+
+
+SAGAS = ChoreographedSagas()

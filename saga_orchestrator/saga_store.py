@@ -1,0 +1,111 @@
+"""What is read of sagas to be shown. `runtime/store.py` has what is written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from saga_orchestrator.models import timeline
+from shared.database.connections import Row
+from shared.database.prepared import prepared
+
+StepTimes = Mapping[str, tuple[datetime, datetime]]  # of each step's action: the first request's start, the last's end
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSaga:
+    """A saga's row, as far as people see it; `data`, `ids` and `state` are JSON (`runtime/serialization.py`)."""
+
+    saga_id: UUID
+    version: int
+    data: Mapping[str, Any]
+    ids: Mapping[str, str]
+    fault: str | None
+    cart_id: UUID
+    user_id: str
+    payment_method: str
+    status: str
+    state: Mapping[str, Any]
+    executor_id: int | None
+    first_effect_at: datetime | None
+    due_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Row) -> "StoredSaga":
+        """From a row with these columns, and perhaps others."""
+        return cls(**{name: row[name] for name in _COLUMNS})
+
+
+@dataclass(frozen=True)
+class SagaWithTimes:
+    """A saga and the times of its steps."""
+
+    saga: StoredSaga
+    step_times: StepTimes
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimelineEntry:
+    """Something that happened to a saga; from `together` to `answer`, of one request (`runtime/tables.py`)."""
+
+    id: UUID
+    saga_id: UUID
+    kind: str
+    step: str | None
+    direction: str | None
+    attempt: int | None
+    outcome: str | None
+    started_at: datetime
+    finished_at: datetime
+    detail: str | None
+    executor: str | None
+    together: int | None
+    status_code: int | None
+    fault: str | None
+    answer: str | None
+    by: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class SagaHistory:
+    """A saga and all that happened to it, in order."""
+
+    saga: StoredSaga
+    entries: Sequence[TimelineEntry]
+
+
+_COLUMNS = tuple(each.name for each in fields(StoredSaga))
+_SAGAS = prepared(f"SELECT {', '.join(_COLUMNS)} FROM sagas WHERE saga_id = ANY (CAST(:ids AS uuid[]))")  # noqa: S608  (our own)
+_STEP_TIMES = prepared("""
+    SELECT saga_id, step, min(started_at), max(finished_at) FROM timeline
+    WHERE saga_id = ANY (CAST(:ids AS uuid[])) AND direction = 'action'
+    GROUP BY saga_id, step
+""")
+
+
+def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
+    """Those of these sagas that there are, by id."""
+    rows = connection.execute(_SAGAS, {"ids": list(saga_ids)}).mappings()
+    return {row["saga_id"]: StoredSaga(**row) for row in rows}
+
+
+def find_with_times(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, SagaWithTimes]:
+    """Those of these sagas that there are with the times of their steps, by id."""
+    found = find(connection, saga_ids)
+    times: dict[UUID, dict[str, tuple[datetime, datetime]]] = {saga_id: {} for saga_id in found}
+    for saga_id, step, first, last in connection.execute(_STEP_TIMES, {"ids": list(found)}):
+        times[saga_id][step] = (first, last)
+    return {saga_id: SagaWithTimes(saga, times[saga_id]) for saga_id, saga in found.items()}
+
+
+def timeline_of(connection: Connection, saga_id: UUID) -> list[TimelineEntry]:
+    """All that happened to a saga, in order."""
+    statement = select(timeline).where(timeline.c.saga_id == saga_id).order_by(timeline.c.started_at, timeline.c.id)
+    return [TimelineEntry(**row) for row in connection.execute(statement).mappings()]

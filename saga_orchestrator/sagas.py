@@ -1,0 +1,107 @@
+"""The sagas that the built-in runtime runs, for the API that both saga services share (`shared/saga/port.py`)."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+
+from saga_orchestrator import schemas, service
+from saga_orchestrator.config import Settings
+from saga_orchestrator.domain import Checkout
+from saga_orchestrator.models import audit_log, db, sagas, timeline
+from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS
+from saga_orchestrator.runtime.definition import Step
+from saga_orchestrator.runtime.store import ENDS
+from saga_orchestrator.saga_store import SagaHistory, SagaWithTimes, StoredSaga
+from saga_orchestrator.timeline import timeline_out
+from shared.database.connections import Row
+from shared.errors import Conflict
+from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
+from shared.saga.errors import SagaNotFound
+from shared.saga.frozen import FrozenCheckout
+from shared.saga.port import OperatorRequest, SagaTables
+from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
+
+
+def _definition() -> DefinitionOut:
+    kinds = [
+        *((step, StepKind.COMPENSATABLE) for step in CHECKOUT.compensatable),
+        *((step, StepKind.PIVOT) for step in CHECKOUT.steps[len(CHECKOUT.compensatable) :]),
+        *((step, StepKind.RETRYABLE) for step in CHECKOUT.retryable),
+        (CHECKOUT.closing, StepKind.CLOSING),
+    ]
+    steps = [_step(step, kind) for step, kind in kinds]
+    return DefinitionOut(saga_pattern="orchestrated", name=CHECKOUT.name, steps=steps, handlers=[])
+
+
+def _step(step: Step[Checkout], kind: StepKind) -> StepDefinition:
+    return StepDefinition(
+        name=step.name,
+        kind=kind,
+        service=step.action.service.name,
+        action=str(step.action),
+        compensation=None if step.compensation is None else str(step.compensation),
+        events=[],
+    )
+
+
+_OPERATIONS = (
+    select(
+        timeline.c.id,
+        timeline.c.started_at.label("at"),
+        timeline.c.kind,
+        timeline.c.by,
+        timeline.c.reason,
+        timeline.c.saga_id,
+        timeline.c.detail,
+    )
+    .where(timeline.c.by.is_not(None))
+    .subquery()
+)
+
+FAILING_STEPS = tuple(dict.fromkeys(step.name for version in VERSIONS for step in version.steps))
+
+
+class OrchestratedSagas:
+    """Implements the port `Sagas`."""
+
+    path = "/saga"
+    definition = _definition()
+    tables = SagaTables(db, sagas, sagas.c.due_at.is_not(None), audit_log, _OPERATIONS)
+    ends = ENDS
+
+    def accept(self, connection: Connection, checkouts: Sequence[FrozenCheckout]) -> list[bool | Conflict]:
+        """Accept a saga for each checkout; True for those that are new, which have not ended."""
+        forward_seconds = Settings.current().forward_deadline_seconds
+        return service.accept(connection, [schemas.checkout_of(each) for each in checkouts], forward_seconds)
+
+    def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> list[SagaWithTimes | SagaNotFound]:
+        """Each of these sagas with the times of its steps."""
+        return service.get_all(connection, saga_ids)
+
+    def get_history(self, connection: Connection, saga_id: UUID) -> SagaHistory:
+        """A saga and its timeline; raises `SagaNotFound`."""
+        return service.get_history(connection, saga_id)
+
+    def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaWithTimes:
+        """Turn a saga back; raises `SagaNotFound`, `TooOld`."""
+        return service.compensate(connection, saga_id, request.reason, request.by)
+
+    def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaWithTimes:
+        """Have a waiting or stuck saga retried now; raises `SagaNotFound`, `SagaEnded`."""
+        return service.retry(connection, saga_id, request.reason, request.by)
+
+    def view(self, saga: SagaWithTimes) -> SagaOut:
+        """The saga as the API shows it."""
+        return schemas.saga_out(saga.saga, saga.step_times)
+
+    def timeline(self, history: SagaHistory) -> list[TimelineEntryOut]:
+        """Every request and every decision as the API shows it."""
+        return timeline_out(history)
+
+    def summary(self, row: Row) -> SagaSummary:
+        """A saga's row as the API lists it."""
+        return schemas.summary_of(StoredSaga.of(row))
+
+
+SAGAS = OrchestratedSagas()

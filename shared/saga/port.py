@@ -1,0 +1,87 @@
+"""The port between the API that both saga services share and the sagas of one style, which implement it.
+
+`service.py` calls it. `saga_orchestrator/sagas.py` implements it by the built-in runtime, `saga_choreography/sagas.py`
+by the read model that is built from events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Subquery, Table
+
+from shared.auditing.log import AuditLog
+from shared.database.connections import Database, Row
+from shared.errors import Conflict
+from shared.messaging.outbox import Outbox
+from shared.saga.definition import DefinitionOut
+from shared.saga.errors import SagaNotFound
+from shared.saga.frozen import FrozenCheckout
+from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
+
+SagaT = TypeVar("SagaT")  # a saga as the style stores it
+HistoryT = TypeVar("HistoryT")  # what happened to a saga, as the style stores it
+
+
+@dataclass(frozen=True)
+class OperatorRequest:
+    """Why an operator wants a saga compensated or retried, who that is, and the `traceparent` of the HTTP request."""
+
+    reason: str
+    by: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class SagaTables:
+    """Where a style stores its sagas, for the queries that are the same in both.
+
+    `sagas` has a row for each saga, and the columns by which `listing.py` filters; `live` is the condition, of which
+    there is an index, that a saga has not ended; `audit_log` logs their changes; `operations` has the columns of
+    `OperationOut`. A service that publishes events has an `outbox`.
+    """
+
+    database: Database
+    sagas: Table
+    live: ColumnElement[bool]
+    audit_log: AuditLog
+    operations: Subquery
+    outbox: Outbox | None = None
+
+
+class Sagas(Protocol[SagaT, HistoryT]):
+    """The sagas of one style. Methods that take a connection run in the caller's transaction; the others do no I/O."""
+
+    path: str  # of the API, under which each saga has its own
+    definition: DefinitionOut
+    tables: SagaTables
+    ends: str  # the channel on which PostgreSQL notifies of the sagas that end
+
+    def accept(self, connection: Connection, checkouts: Sequence[FrozenCheckout]) -> Sequence[bool | Conflict]:
+        """Accept a saga for each checkout; repeated, it changes nothing. Durable once it is committed.
+
+        True stands for a saga that has not ended, False for one that may have; `CartRefused` for one that is known as
+        another checkout's, `TooOld` for one that may have been purged.
+        """
+
+    def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:
+        """Each of these sagas, or that there is none."""
+
+    def get_history(self, connection: Connection, saga_id: UUID) -> HistoryT:
+        """All that happened to a saga; raises `SagaNotFound`."""
+
+    def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaT:
+        """Turn a saga back, also a completed one; raises `SagaNotFound`, `TooOld`."""
+
+    def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaT:
+        """Have a saga that does not go on tried again now; raises `SagaNotFound`, `SagaEnded`."""
+
+    def view(self, saga: SagaT) -> SagaOut:
+        """The saga as the API shows it."""
+
+    def timeline(self, history: HistoryT) -> list[TimelineEntryOut]:
+        """What happened to a saga as the API shows it, in order."""
+
+    def summary(self, row: Row) -> SagaSummary:
+        """A row of `tables.sagas` as the API lists it."""

@@ -1,0 +1,220 @@
+"""The endpoints of both saga services: parse, call the use case of `service.py`, shape the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from flask import Response, current_app, request
+from flask_openapi import APIBlueprint
+
+from shared.config import SagaServiceSettings
+from shared.http.access import Who, admin_only, public, require
+from shared.http.answers import Answer, respond
+from shared.http.carrito_client import CarritoClient
+from shared.http.idempotency import request_key
+from shared.http.long_poll import CompletionNotifier, Waiter, preferred_wait
+from shared.http.openapi import begins_saga, problem
+from shared.saga.changes import ChangeFeed, SagaChangesOut, SagaChangesQuery
+from shared.saga.definition import DefinitionOut
+from shared.saga.frozen import FrozenCheckout
+from shared.saga.operations import OperationsOut, OperationsQuery
+from shared.saga.port import OperatorRequest
+from shared.saga.service import CoalescedService
+from shared.saga.states import ENDED
+from shared.saga.stats import StatsOut, StatsQuery
+from shared.saga.views import (
+    AcceptedOut,
+    CheckoutIn,
+    ListQuery,
+    OperatorIn,
+    SagaOut,
+    SagaPath,
+    SagasOut,
+    TimelineOut,
+    list_query_of,
+)
+from shared.trace import traceparent
+
+_Responses = dict[str | int | HTTPStatus, Any]
+_CHECKOUT_ANSWERS: _Responses = {
+    200: SagaOut,
+    202: AcceptedOut,
+    401: problem("A `saga_id` without the token of a service"),
+    404: problem("No such cart, or no such saga"),
+    409: problem("The cart is empty, being checked out (by the saga named) or checked out; or the saga's differs"),
+    504: problem("No answer from carrito in time; ask again, under the same Idempotency-Key"),
+}
+_NO_SAGA: _Responses = {404: problem("No such saga")}
+_COMPENSATE_ANSWERS: _Responses = {202: SagaOut, **_NO_SAGA, 409: problem("The saga is too old to be undone")}
+_RETRY_ANSWERS: _Responses = {202: SagaOut, **_NO_SAGA, 409: problem("The saga has ended")}
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """What the OpenAPI document says of endpoints that mean different things in the two styles."""
+
+    get_saga: str
+    get_timeline: str
+    compensate: str
+    retry_summary: str
+    retry: str
+
+
+def add_routes_of_all_sagas(routes: APIBlueprint, list_path: str, failing_steps: Sequence[str]) -> None:
+    """Add the endpoints that name no saga to a blueprint, whose prefix is the path of sagas.
+
+    `failing_steps` are the steps because of which a saga may turn back.
+    """
+    _add_list(routes, list_path, list_query_of(failing_steps))
+    routes.get("/changes", summary="Sagas that changed", responses={200: SagaChangesOut})(list_changes)
+    routes.get("/stats", summary="How sagas are doing", responses={200: StatsOut})(get_stats)
+    routes.get("/definition", summary="What a saga is made of", responses={200: DefinitionOut})(get_definition)
+    routes.get("/operations", summary="What operators did", responses={200: OperationsOut})(list_operations)
+    routes.post("/checkout", summary="Check a cart out", responses=_CHECKOUT_ANSWERS, openapi_extensions=begins_saga())(
+        checkout
+    )
+
+
+def add_routes_of_one_saga(routes: APIBlueprint, about: Descriptions, own_words: tuple[str, ...] = ()) -> None:
+    """Add the endpoints that name a saga; `own_words` begin paths that the service itself has beside those above."""
+    words = ",".join(("changes", "checkout", "definition", "operations", "stats", *own_words))
+    routes.get(
+        f"/<other_than({words}):saga_id>",
+        summary="Read a saga",
+        description=about.get_saga,
+        responses={200: SagaOut, **_NO_SAGA},
+    )(get_saga)
+    routes.get(
+        "/<saga_id>/timeline",
+        summary="All that happened to a saga",
+        description=about.get_timeline,
+        responses={200: TimelineOut, **_NO_SAGA},
+    )(get_timeline)
+    routes.post(
+        "/<saga_id>/compensate",
+        summary="Undo a saga",
+        description=about.compensate,
+        responses=_COMPENSATE_ANSWERS,
+    )(compensate)
+    routes.post("/<saga_id>/retry", summary=about.retry_summary, description=about.retry, responses=_RETRY_ANSWERS)(
+        retry
+    )
+
+
+def _add_list(routes: APIBlueprint, list_path: str, list_query: type[ListQuery]) -> None:
+    @routes.get(list_path, summary="List sagas", responses={200: SagasOut})
+    @public
+    def list_sagas(query: list_query) -> Response:  # type: ignore[valid-type]  # made for this service's steps
+        """Newest first: those that pass every filter."""
+        return respond(Answer(_service().list_sagas(query)))
+
+
+@public
+def checkout(body: CheckoutIn) -> Response:
+    """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
+    frozen = _freeze(body)
+    headers = {"Location": _path_of(frozen.saga_id)}
+    with _completions().waiter(frozen.saga_id, _preferred_seconds()) as waiter:
+        goes_on = _service().accept(frozen)
+        if waiter is None:
+            accepted = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method")}
+            return respond(Answer(AcceptedOut(saga_id=frozen.saga_id, **accepted), 202, headers))
+        if goes_on:
+            waiter.wait()
+        saga = _until_ended(waiter, frozen.saga_id)
+    headers["Preference-Applied"] = f"wait={waiter.seconds:g}"
+    return respond(Answer(saga, 200 if saga.status in ENDED else 202, headers))
+
+
+@public
+def list_changes(query: SagaChangesQuery) -> Response:
+    """Those that changed after a position, none left out; with `wait`, as soon as there are any."""
+    feed: ChangeFeed = current_app.extensions["changes"]
+    return respond(Answer(feed.read(query)))
+
+
+@public
+def get_stats(query: StatsQuery) -> Response:
+    """What is live now; what ended in the last seconds, how many a second, and how long they took."""
+    return respond(Answer(_service().get_stats(query.seconds)))
+
+
+@public
+def get_definition() -> Response:
+    """The declaration that runs: its steps, and who reacts to which event."""
+    return respond(Answer(_service().definition))
+
+
+@admin_only
+def list_operations(query: OperationsQuery) -> Response:
+    """Who asked for what, why and when, of all sagas; the latest first."""
+    return respond(Answer(_service().list_operations(query)))
+
+
+@public
+def get_saga(path: SagaPath) -> Response:
+    """Its status and its steps'."""
+    return respond(Answer(_service().get(path.saga_id)))
+
+
+@public
+def get_timeline(path: SagaPath) -> Response:
+    """All that is stored of what happened to it, in order."""
+    return respond(Answer(_service().get_timeline(path.saga_id)))
+
+
+@admin_only
+def compensate(path: SagaPath, body: OperatorIn) -> Response:
+    """A running saga turns back, a completed one is undone in full; with `Prefer: wait=N`, answers once it ended."""
+    saga = _service().compensate(path.saga_id, _operator_request(body))
+    with _completions().waiter(path.saga_id, _preferred_seconds()) as waiter:
+        if waiter is not None:
+            saga = _until_ended(waiter, path.saga_id)
+    return respond(Answer(saga, 202, {"Location": _path_of(path.saga_id)}))
+
+
+@admin_only
+def retry(path: SagaPath, body: OperatorIn) -> Response:
+    """For a saga that does not go on, when its cause is known to be gone."""
+    saga = _service().retry(path.saga_id, _operator_request(body))
+    return respond(Answer(saga, 202, {"Location": _path_of(path.saga_id)}))
+
+
+def _freeze(body: CheckoutIn) -> FrozenCheckout:
+    """The checkout that carrito began, or begins now for us; what it is about is carrito's to say."""
+    request_key()  # refused if it is none, also where it isn't needed
+    carrito: CarritoClient = current_app.extensions["carrito_client"]
+    if body.saga_id is not None:
+        require(Who.SERVICES)
+        return carrito.find_checkout(body, body.saga_id)
+    return carrito.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
+
+
+def _operator_request(body: OperatorIn) -> OperatorRequest:
+    return OperatorRequest(body.reason, body.by, traceparent(request.headers.get("traceparent")))
+
+
+def _until_ended(waiter: Waiter, saga_id: UUID) -> SagaOut:
+    """The saga once it has ended, or at the waiter's deadline."""
+    while True:
+        saga = _service().get(saga_id)
+        if saga.status in ENDED or not waiter.wait():
+            return saga
+
+
+def _preferred_seconds() -> float:
+    return preferred_wait(request.headers.get("Prefer", ""), SagaServiceSettings.current().most_wait_seconds)
+
+
+def _path_of(saga_id: UUID) -> str:
+    return f"{_service().path}/{saga_id}"
+
+
+def _completions() -> CompletionNotifier:
+    return current_app.extensions["completions"]  # type: ignore[no-any-return]
+
+
+def _service() -> CoalescedService[Any, Any]:
+    return current_app.extensions["saga_service"]  # type: ignore[no-any-return]

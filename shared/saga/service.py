@@ -1,0 +1,78 @@
+"""The use cases of the API that both saga services share, over the sagas of one style (`port.py`)."""
+
+from collections.abc import Sequence
+from typing import Generic
+from uuid import UUID
+
+from shared.batching.coalescer import Coalescer
+from shared.errors import Conflict
+from shared.saga import listing, operations
+from shared.saga.errors import SagaNotFound
+from shared.saga.frozen import FrozenCheckout
+from shared.saga.operations import OperationsOut, OperationsQuery
+from shared.saga.port import HistoryT, OperatorRequest, Sagas, SagaT
+from shared.saga.stats import StatsOut, stats_of
+from shared.saga.views import ListQuery, SagaOut, SagasOut, TimelineOut
+
+
+class CoalescedService(Generic[SagaT, HistoryT]):
+    """One transaction for each use case; those of a checkout's request are coalesced: concurrent ones share one.
+
+    Thread-safe; call it in the app's context.
+    """
+
+    def __init__(self, sagas: Sagas[SagaT, HistoryT]) -> None:
+        self._sagas = sagas
+        self.path, self.definition = sagas.path, sagas.definition
+        self._transaction = sagas.tables.database.transaction
+        self._accept: Coalescer[FrozenCheckout, bool] = Coalescer(self._accept_all)
+        self._get: Coalescer[UUID, SagaT] = Coalescer(self._get_all)
+
+    def accept(self, checkout: FrozenCheckout) -> bool:
+        """Accept the checkout's saga; False when it may have ended. Raises `CartRefused`, `TooOld`."""
+        return self._accept(checkout)
+
+    def get(self, saga_id: UUID) -> SagaOut:
+        """One saga; raises `SagaNotFound`."""
+        return self._sagas.view(self._get(saga_id))
+
+    def list_sagas(self, query: ListQuery) -> SagasOut:
+        """A page of sagas."""
+        with self._transaction() as connection:
+            return listing.page_of(connection, self._sagas, query)
+
+    def get_timeline(self, saga_id: UUID) -> TimelineOut:
+        """All that happened to a saga; raises `SagaNotFound`."""
+        with self._transaction() as connection:
+            history = self._sagas.get_history(connection, saga_id)
+        return TimelineOut(saga_id=saga_id, items=self._sagas.timeline(history))
+
+    def compensate(self, saga_id: UUID, request: OperatorRequest) -> SagaOut:
+        """Turn a saga back, also a completed one; raises `SagaNotFound`, `TooOld`."""
+        with self._transaction() as connection:
+            saga = self._sagas.compensate(connection, saga_id, request)
+        return self._sagas.view(saga)
+
+    def retry(self, saga_id: UUID, request: OperatorRequest) -> SagaOut:
+        """Have a saga that does not go on tried again now; raises `SagaNotFound`, `SagaEnded`."""
+        with self._transaction() as connection:
+            saga = self._sagas.retry(connection, saga_id, request)
+        return self._sagas.view(saga)
+
+    def get_stats(self, seconds: int) -> StatsOut:
+        """Statistics of the last `seconds` seconds."""
+        with self._transaction() as connection:
+            return stats_of(connection, self._sagas.tables.sagas, seconds)
+
+    def list_operations(self, query: OperationsQuery) -> OperationsOut:
+        """A page of what operators did."""
+        with self._transaction() as connection:
+            return operations.page_of(connection, self._sagas.tables.operations, query)
+
+    def _accept_all(self, checkouts: Sequence[FrozenCheckout]) -> Sequence[bool | Conflict]:
+        with self._transaction() as connection:
+            return self._sagas.accept(connection, checkouts)
+
+    def _get_all(self, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:
+        with self._transaction() as connection:
+            return self._sagas.get_all(connection, saga_ids)
