@@ -1,11 +1,12 @@
 """What all OpenAPI documents have in common: tags, problems, examples of bodies, and the Idempotency-Key header."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.http.examples import example_of
+from shared.http.examples import ID, example_of
 
 OPERATIONAL = frozenset({"audit", "faults", "health", "metrics"})  # first words of paths that are not for shoppers
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -75,6 +76,11 @@ def begins_saga() -> dict[str, Any]:
     return {**idempotent(), "x-begins-saga": True}
 
 
+def batch_of(paths: Sequence[str]) -> dict[str, Any]:
+    """Mark an operation whose body is a list of commands, each a path of these and the body for it (see `complete`)."""
+    return {"x-batch-of": list(paths)}
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add a tag to each operation, an example to its body, and the answers and headers that all of its kind share."""
     tags = {path: _tag(path) for path in document["paths"]}
@@ -90,11 +96,9 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
             for status, description in shared.items():
                 operation["responses"].setdefault(status, problem(description))
             operation["responses"]["422"] = problem("Fields that do not fit, each named")
-            body = operation.get("requestBody")
-            if body is not None:
-                schema = _schema_of(document, body)
-                body["required"] = bool(schema.get("required"))
-                body["content"]["application/json"]["example"] = example_of(schema, document)
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = bool(_schema_of(document, operation).get("required"))
+                operation["requestBody"]["content"]["application/json"]["example"] = _example(document, operation)
             if operation.get("x-idempotent"):
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
                 operation["responses"].setdefault("409", problem("The first request with this key still runs"))
@@ -109,8 +113,19 @@ def _tag(path: str) -> str:
     return "operations" if not words or words[0] in OPERATIONAL else words[0]
 
 
-def _schema_of(document: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a request body."""
-    name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+def _example(document: dict[str, Any], operation: dict[str, Any]) -> Any:
+    """An example of an operation's request body; of a batch, one command for each of its paths."""
+    if "x-batch-of" not in operation:
+        return example_of(_schema_of(document, operation), document)
+    commands = [
+        {"path": re.sub(r"\{\w+\}", ID, path), "body": _example(document, document["paths"][path]["post"])}
+        for path in operation["x-batch-of"]
+    ]
+    return {"commands": commands}
+
+
+def _schema_of(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an operation's request body."""
+    name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     schema: dict[str, Any] = document["components"]["schemas"][name]
     return schema

@@ -27,7 +27,7 @@ class UnknownCommand(NotFound):
 class CommandIn(Body):
     """What would be posted to this path, had it come alone; `fault` would be its `X-Fault`."""
 
-    path: Text = Field(max_length=200, examples=["/path/of/a/command"])
+    path: Text = Field(max_length=200)
     body: dict[str, Any]
     fault: Annotated[Text, Field(max_length=MAX_LENGTH)] | None = None
 

@@ -10,29 +10,29 @@ from pydantic import BaseModel, Field
 from shared.fault_switches.commands import EXTENSION, CommandFaults
 from shared.http.access import services_only
 from shared.http.answers import Answer, respond
-from shared.http.openapi import idempotent
+from shared.http.openapi import batch_of, idempotent
 from shared.http.schemas import Body, NoBody, View
 from shared.saga.command_batch import CommandIn, run
 from shared.saga.commands import NO_IDS, Command, Commands, StepEndpoint
 
-MAX_COMMANDS = 100  # in one request: beyond this nothing is saved, and others wait longer
+MAX_COMMANDS = 100  # in one request; more save nothing, and make other requests wait longer
 
 
 class CommandsIn(Body):
-    """Commands that do not depend on each other: they are done in any order."""
+    """Commands that do not depend on each other; they are done in any order."""
 
     commands: list[CommandIn] = Field(min_length=1, max_length=MAX_COMMANDS)
 
 
 class OutcomeOut(View):
-    """What the command's own endpoint would answer."""
+    """The answer that the command's own endpoint would give."""
 
     status: int
     body: dict[str, Any]
 
 
 class OutcomesOut(View):
-    """One for each command, in their order."""
+    """An outcome for each command, in their order."""
 
     outcomes: list[OutcomeOut]
 
@@ -43,12 +43,16 @@ def command_routes(commands: Commands) -> APIBlueprint:
     for endpoint in commands.endpoints:
         _add_endpoint(routes, endpoint)
     description = (
-        "Each has the path and the body that its own endpoint takes, and that endpoint's answer. One that is refused,"
-        f" or does not fit, touches no other. May be repeated. Paths: {', '.join(commands.templates)}."
+        "Each command has the path and the body that its own endpoint takes, and gets that endpoint's answer. A command"
+        f" that is refused or invalid affects no other. May be repeated. Paths: {', '.join(commands.templates)}."
     )
 
     @routes.post(
-        "/saga-commands", summary="Do what many sagas ask for", description=description, responses={200: OutcomesOut}
+        "/saga-commands",
+        summary="Do the commands of many sagas",
+        description=description,
+        responses={200: OutcomesOut},
+        openapi_extensions=batch_of(commands.templates),
     )
     @services_only
     def do_commands(body: CommandsIn) -> Response:

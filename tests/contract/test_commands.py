@@ -1,4 +1,4 @@
-"""Every step of a participant may be asked for together with others, and then answers as its own endpoint does."""
+"""Each step of a participant may be requested in a batch with others, and then answers as its own endpoint does."""
 
 import importlib
 import json
@@ -23,7 +23,7 @@ def templates_of(service: str) -> set[str]:
 
 
 @pytest.mark.parametrize("service", STEPS)
-def test_every_step_and_its_compensation_may_be_asked_for_with_others(service: str) -> None:
+def test_each_step_and_its_compensation_may_be_requested_in_a_batch(service: str) -> None:
     assert templates_of(service) >= set(STEPS[service])
 
 
@@ -33,6 +33,18 @@ def test_each_is_an_endpoint_of_its_own_and_the_document_names_it(service: str) 
     for template in STEPS[service]:
         assert "post" in paths[template]
         assert template in paths["/saga-commands"]["post"]["description"]
+
+
+@pytest.mark.parametrize("service", STEPS)
+def test_the_example_of_a_batch_has_a_command_of_each_endpoint_that_fits_it(service: str) -> None:
+    operation = document_of(service)["paths"]["/saga-commands"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    commands: Commands = importlib.import_module(f"{service}.app").commands
+    for endpoint, command in zip(commands.endpoints, example["commands"], strict=True):
+        match = endpoint.pattern.fullmatch(command["path"])
+        assert match is not None
+        endpoint.path.model_validate(match.groupdict())
+        endpoint.body.model_validate(command["body"])
 
 
 @pytest.mark.parametrize(("service", "template"), [(name, step) for name, steps in STEPS.items() for step in steps])
