@@ -33,11 +33,11 @@ from carrito.schemas import (
 )
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
-from shared.http.answers import Answer, Outcome
+from shared.http.answers import Answer, HttpOutcome
 from shared.http.openapi import problem
 from shared.http.schemas import NoBody
 from shared.saga.barrier import Done
-from shared.saga.commands import Command, Commands, Idempotency, answers
+from shared.saga.commands import CommandRequest, Commands, Idempotency, answers
 from shared.trace import traceparent
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ commands = Commands(db)
     responses={201: OrderOut, 404: NO_CART, 409: problem("Compensated, or the cart or order id is another saga's")},
     idempotency=Idempotency(),
 )
-def create_order(connection: Connection, requests: Sequence[Command[OrderIn, NoBody]]) -> list[Outcome]:
+def create_order(connection: Connection, requests: Sequence[CommandRequest[OrderIn, NoBody]]) -> list[HttpOutcome]:
     """Pending, of the cart's lines and total; repeated, it answers the same, a refusal too.
 
     After a cancellation it is refused.
@@ -70,7 +70,9 @@ def create_order(connection: Connection, requests: Sequence[Command[OrderIn, NoB
     summary="Confirm an order",
     responses={200: OrderOut, 404: NO_ORDER, 409: problem("It was cancelled, or belongs to another saga")},
 )
-def confirm_order(connection: Connection, requests: Sequence[Command[MaybeOfSagaIn, OrderPath]]) -> list[Outcome]:
+def confirm_order(
+    connection: Connection, requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]]
+) -> list[HttpOutcome]:
     """And its cart is checked out, in one commit."""
     return answers(_by_saga(connection, requests, partial(service.confirm_order, connection)), OrderOut.of)
 
@@ -96,8 +98,8 @@ def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
     },
 )
 def cancel_order(
-    connection: Connection, requests: Sequence[Command[MaybeOfSagaIn, OrderPath]], proven: Collection[UUID]
-) -> list[Outcome]:
+    connection: Connection, requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]], proven: Collection[UUID]
+) -> list[HttpOutcome]:
     """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will.
 
     The order of a checkout, once made, is cancelled only when the service that runs its saga says that it turned back.
@@ -114,7 +116,7 @@ def cancel_order(
     summary="Open a cart again",
     responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled, or the saga never had it")},
 )
-def release_cart(connection: Connection, requests: Sequence[Command[OfSagaIn, CartPath]]) -> list[Outcome]:
+def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSagaIn, CartPath]]) -> list[HttpOutcome]:
     """The last thing that a compensated saga does: it can make no order any more.
 
     Changes nothing when the saga does not have the cart any more.
@@ -135,7 +137,9 @@ def release_cart(connection: Connection, requests: Sequence[Command[OfSagaIn, Ca
     # The services pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
     idempotency=Idempotency(any_path=True, keep_refusals=False),
 )
-def begin_checkout(connection: Connection, requests: Sequence[Command[BeginCheckoutIn, CartPath]]) -> list[Outcome]:
+def begin_checkout(
+    connection: Connection, requests: Sequence[CommandRequest[BeginCheckoutIn, CartPath]]
+) -> list[HttpOutcome]:
     """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer.
 
     They pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
@@ -151,7 +155,7 @@ def begin_checkout(connection: Connection, requests: Sequence[Command[BeginCheck
 
 def _by_saga(
     connection: Connection,
-    requests: Sequence[Command[MaybeOfSagaIn, OrderPath]],
+    requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]],
     use_case: Callable[[Sequence[OrderOfSaga]], list[Done[T] | DomainError]],
 ) -> list[Done[T] | DomainError]:
     """The outcomes of the use case, which takes each saga once; a saga that is not named is that of the order."""
@@ -164,7 +168,7 @@ def _by_saga(
 
 
 def _of_saga(
-    command: Command[MaybeOfSagaIn, OrderPath], sagas: Mapping[UUID, UUID | DomainError]
+    command: CommandRequest[MaybeOfSagaIn, OrderPath], sagas: Mapping[UUID, UUID | DomainError]
 ) -> OrderOfSaga | DomainError:
     saga_id = command.body.saga_id or sagas[command.path.order_id]
     return saga_id if isinstance(saga_id, DomainError) else OrderOfSaga(saga_id, command.path.order_id)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from shared.auditing.changes import Notes
 from shared.auditing.check import check
 from shared.auditing.findings import Findings
-from shared.auditing.services import Services, Unreadable
+from shared.auditing.services import AuditUnreadable, Services
 
 AGAIN_SECONDS = 5.0  # between two audits while somebody looks; one that finds nothing new takes some 50 ms
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class Auditor:
         began = time.monotonic()
         try:
             findings, notes = self._check(token)
-        except Unreadable as error:
+        except AuditUnreadable as error:
             self._end(replace(self._known, running=None, failure=str(error)))
         except Exception:
             log.exception("audit failed")

@@ -9,10 +9,10 @@ from inventario import service
 from inventario.config import Settings
 from inventario.models import db
 from inventario.schemas import ReservationIn, ReservationOut, ReserveIn
-from shared.http.answers import Outcome
+from shared.http.answers import HttpOutcome
 from shared.http.openapi import problem
 from shared.http.schemas import NoBody
-from shared.saga.commands import Command, Commands, Idempotency, answers
+from shared.saga.commands import CommandRequest, Commands, Idempotency, answers
 from shared.saga.standing import turned_back
 
 commands = Commands(db)
@@ -30,7 +30,7 @@ commands = Commands(db)
     },
     idempotency=Idempotency(),
 )
-def reserve(connection: Connection, requests: Sequence[Command[ReserveIn, NoBody]]) -> list[Outcome]:
+def reserve(connection: Connection, requests: Sequence[CommandRequest[ReserveIn, NoBody]]) -> list[HttpOutcome]:
     """All lines or none; repeated, it answers the same, a refusal too; after `unreserve` it is refused."""
     hold_seconds = Settings.current().hold_seconds
     reserved = service.reserve(connection, [each.body.command() for each in requests], hold_seconds)
@@ -49,8 +49,8 @@ def reserve(connection: Connection, requests: Sequence[Command[ReserveIn, NoBody
     },
 )
 def unreserve(
-    connection: Connection, requests: Sequence[Command[ReservationIn, NoBody]], proven: Collection[UUID]
-) -> list[Outcome]:
+    connection: Connection, requests: Sequence[CommandRequest[ReservationIn, NoBody]], proven: Collection[UUID]
+) -> list[HttpOutcome]:
     """The compensation of `reserve` and of `commit`; before its `reserve` came, it keeps that from happening.
 
     What was sold comes back once carrito says that the saga turned back.
@@ -70,6 +70,6 @@ def unreserve(
         409: problem("The hold is over, or of another cart or other items"),
     },
 )
-def commit(connection: Connection, requests: Sequence[Command[ReservationIn, NoBody]]) -> list[Outcome]:
+def commit(connection: Connection, requests: Sequence[CommandRequest[ReservationIn, NoBody]]) -> list[HttpOutcome]:
     """The pivot of the saga: from here on it goes forward."""
     return answers(service.commit(connection, [each.body.command() for each in requests]), ReservationOut.of)

@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 from uuid import UUID
 
 from shared.errors import Conflict, DomainError, NotFound, Refusal
-from shared.saga.repetition import Request
+from shared.saga.repetition import NamedFields
 
 RESERVE = "reserve_inventory"
 
@@ -140,7 +140,7 @@ class Reserve:
     wanted: Mapping[int, int]
 
     @property
-    def named(self) -> Request:
+    def named(self) -> NamedFields:
         """What it says of its saga."""
         return {"cart_id": self.cart_id, "items": self.wanted}
 
@@ -154,7 +154,7 @@ class ReservationRequest:
     wanted: Mapping[int, int] | None = None
 
     @property
-    def named(self) -> Request:
+    def named(self) -> NamedFields:
         """What it says of its saga."""
         return {"cart_id": self.cart_id, "items": self.wanted}
 

@@ -37,7 +37,7 @@ from inventario.domain import (
     not_held,
 )
 from inventario.models import barrier
-from inventario.stock_store import Changed
+from inventario.stock_store import ReservationChange
 from shared.errors import DomainError, RepeatedRefusal
 from shared.saga.barrier import ActionEntry, BySaga, Done
 from shared.saga.standing import SagaStands
@@ -185,7 +185,7 @@ def _release(
     return {each.saga_id: _released(each, found.get(each.saga_id)) for each in (*first, *others)}
 
 
-def _released(request: ReservationRequest, found: Changed | None) -> Reservation | DomainError:
+def _released(request: ReservationRequest, found: ReservationChange | None) -> Reservation | DomainError:
     if found is None:
         return Reservation(request.saga_id, request.cart_id, ReservationStatus.RELEASED, None, ())
     if found.status is ReservationStatus.COMMITTED:
@@ -193,14 +193,14 @@ def _released(request: ReservationRequest, found: Changed | None) -> Reservation
     return found.reservation
 
 
-def _verdict(entry: ActionEntry | DomainError, found: Changed | None) -> Verdict:
+def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) -> Verdict:
     if entry is ActionEntry.FIRST or isinstance(entry, RepeatedRefusal):
         return Verdict.RESERVE_REFUSED
     sold = found is not None and found.status is ReservationStatus.COMMITTED
     return Verdict.STANDS if sold else Verdict.TURNED_BACK
 
 
-def _sale(saga_id: UUID, found: Changed | None) -> Done[Reservation] | DomainError:
+def _sale(saga_id: UUID, found: ReservationChange | None) -> Done[Reservation] | DomainError:
     if found is None:
         return ReservationNotFound(f"nothing is reserved for saga {saga_id}", saga_id=saga_id)
     if found.status is ReservationStatus.COMMITTED:

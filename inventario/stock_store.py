@@ -95,7 +95,7 @@ class Shelf(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Changed:
+class ReservationChange:
     """A reservation as it is now, and what its status was before."""
 
     reservation: Reservation
@@ -134,7 +134,7 @@ def hold(
     }
 
 
-def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> dict[UUID, Changed]:
+def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> dict[UUID, ReservationChange]:
     """Move these sagas' reservations on, and their stock with them; those that there are, also if they stay as is."""
     if not transitions:
         return {}
@@ -149,7 +149,7 @@ def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> d
     if moved:
         connection.execute(_MOVE, _columns(moved))
     before = {row["saga_id"]: ReservationStatus(row["before"]) for row in rows}
-    return {each.saga_id: Changed(each, before[each.saga_id]) for each in reservation_store.from_rows(rows)}
+    return {each.saga_id: ReservationChange(each, before[each.saga_id]) for each in reservation_store.from_rows(rows)}
 
 
 def _lines(request: Reserve, shelves: Mapping[int, Shelf]) -> list[ReservationLine]:

@@ -13,10 +13,10 @@ from pagos.models import db
 from pagos.schemas import DECLINED, PaymentPath, RefundIn, SagaPaymentIn, SagaPaymentOut
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
-from shared.http.answers import Outcome
+from shared.http.answers import HttpOutcome
 from shared.http.openapi import problem
 from shared.http.schemas import NoBody
-from shared.saga.commands import Command, Commands, Idempotency, answers
+from shared.saga.commands import CommandRequest, Commands, Idempotency, answers
 from shared.saga.standing import turned_back
 
 commands = Commands(db)
@@ -34,7 +34,9 @@ commands = Commands(db)
     },
     idempotency=Idempotency(),
 )
-def pay_for_saga(connection: Connection, requests: Sequence[Command[SagaPaymentIn, NoBody]]) -> list[Outcome]:
+def pay_for_saga(
+    connection: Connection, requests: Sequence[CommandRequest[SagaPaymentIn, NoBody]]
+) -> list[HttpOutcome]:
     """Once; repeated, it answers the same, a refusal too; after a refund it is refused."""
     currency = Settings.current().currency
     paid = service.pay_for_saga(connection, [command.body.charge(currency) for command in requests])
@@ -55,8 +57,8 @@ def pay_for_saga(connection: Connection, requests: Sequence[Command[SagaPaymentI
     },
 )
 def refund(
-    connection: Connection, requests: Sequence[Command[RefundIn, PaymentPath]], proven: Collection[UUID]
-) -> list[Outcome]:
+    connection: Connection, requests: Sequence[CommandRequest[RefundIn, PaymentPath]], proven: Collection[UUID]
+) -> list[HttpOutcome]:
     """The compensation of the saga's payment.
 
     Nothing moves when it was declined (status `declined`), or has not come yet and now never will (`void`). Money that
@@ -74,7 +76,9 @@ def refund(
     return answers(refunded, lambda payment: SagaPaymentOut.of_refunded(payment, currency))
 
 
-def _refund(command: Command[RefundIn, PaymentPath], sagas: Mapping[UUID, UUID | DomainError]) -> Refund | DomainError:
+def _refund(
+    command: CommandRequest[RefundIn, PaymentPath], sagas: Mapping[UUID, UUID | DomainError]
+) -> Refund | DomainError:
     """A saga that is not named is that of the payment."""
     saga_id = command.body.saga_id or sagas[command.path.payment_id]
     if isinstance(saga_id, DomainError):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from shared.errors import Conflict, NotFound, PaymentRequired
-from shared.saga.repetition import Request
+from shared.saga.repetition import NamedFields
 
 CHARGE = "process_payment"
 
@@ -106,7 +106,7 @@ class SagaCharge(Charge):
     id_chosen: bool = True
 
     @property
-    def named(self) -> Request:
+    def named(self) -> NamedFields:
         """What it says of its saga."""
         fields = ("cart_id", "user_id", "amount_minor", "currency", "payment_method")
         return {**{name: getattr(self, name) for name in fields}, "payment_id": self.id if self.id_chosen else None}
@@ -121,7 +121,7 @@ class Refund:
     reason: str | None = None
 
     @property
-    def named(self) -> Request:
+    def named(self) -> NamedFields:
         """What it says of its saga."""
         return {"payment_id": self.payment_id}
 

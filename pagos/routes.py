@@ -22,7 +22,7 @@ from pagos.schemas import (
 )
 from shared.errors import DomainError
 from shared.http.access import public, services_only, services_or_admin
-from shared.http.answers import Answer, Outcome, respond
+from shared.http.answers import Answer, HttpOutcome, respond
 from shared.http.idempotency import answer_once
 from shared.http.openapi import idempotent, problem
 
@@ -40,7 +40,7 @@ def pay(body: PaymentIn) -> Response:
     """Send an Idempotency-Key, so that a repeated request does not pay twice."""
     charge = body.charge(Settings.current().currency)
 
-    def paid(connection: Connection) -> Outcome:
+    def paid(connection: Connection) -> HttpOutcome:
         payment = service.pay(connection, charge)
         return payment if isinstance(payment, DomainError) else Answer(PaymentOut.of(payment), 201)
 

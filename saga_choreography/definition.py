@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from shared.event_bus import CONTRACT, Backward, Payload, entry_of
+from shared.event_bus import CONTRACT, Backward, Payload, event_type_of
 
 Fact = type[Payload]
 
@@ -63,24 +63,24 @@ class Choreography:
         """For each event, the facts from which it may follow."""
         return {
             fact: frozenset(each.fact for each in self.reactions if any(fact in outcome for outcome in each.outcomes))
-            for fact in (entry.payload for entry in CONTRACT.values())
+            for fact in (event_type.payload for event_type in CONTRACT.values())
         }
 
     def _check_who_reacts(self) -> None:
         here = [(each.fact, each.by) for each in self.reactions]
-        contract = {(entry.payload, service) for entry in CONTRACT.values() for service in entry.reacts}
+        contract = {(each.payload, service) for each in CONTRACT.values() for service in each.handled_by}
         self._insist(len(here) == len(set(here)), "somebody reacts to a fact in two ways")
         self._insist(set(here) == contract, f"who reacts is not as in the contract: {_words(set(here) ^ contract)}")
 
     def _check_who_publishes(self) -> None:
         told = {(fact, reaction.by) for reaction in self.reactions for outcome in reaction.outcomes for fact in outcome}
-        told |= {(fact, entry_of(fact).publisher) for fact in self.beginnings}
-        contract = {(entry.payload, entry.publisher) for entry in CONTRACT.values()}
+        told |= {(fact, event_type_of(fact).publisher) for fact in self.beginnings}
+        contract = {(each.payload, each.publisher) for each in CONTRACT.values()}
         self._insist(told == contract, f"who publishes is not as in the contract: {_words(told ^ contract)}")
 
     def _check_ends(self) -> None:
         """From every fact that somebody reacts to, however it goes, an end is reached."""
-        ending = {entry.payload for entry in CONTRACT.values() if entry.ends}
+        ending = {event_type.payload for event_type in CONTRACT.values() if event_type.ends}
         marks = {step.begins for step in self.steps}  # nobody reacts to these
         while more := {
             each.fact
@@ -88,8 +88,8 @@ class Choreography:
             if each.fact not in ending and all(any(fact in ending for fact in outcome) for outcome in each.outcomes)
         }:
             ending |= more
-        lost = {entry.payload for entry in CONTRACT.values() if entry.tells} - ending - marks
-        self._insist(not lost, f"these lead to no end: {', '.join(sorted(entry_of(each).name for each in lost))}")
+        lost = {event_type.payload for event_type in CONTRACT.values() if event_type.is_fact} - ending - marks
+        self._insist(not lost, f"these lead to no end: {', '.join(sorted(event_type_of(each).name for each in lost))}")
 
     def _insist(self, holds: bool, complaint: str) -> None:
         if not holds:
@@ -97,4 +97,4 @@ class Choreography:
 
 
 def _words(pairs: Iterable[tuple[Fact, str]]) -> str:
-    return ", ".join(sorted(f"{entry_of(fact).name} by {service}" for fact, service in pairs))
+    return ", ".join(sorted(f"{event_type_of(fact).name} by {service}" for fact, service in pairs))

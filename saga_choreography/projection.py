@@ -18,7 +18,7 @@ from shared.event_bus import (
     CheckoutFailed,
     CheckoutInitiated,
     Event,
-    entry_of,
+    event_type_of,
 )
 from shared.saga.states import SagaStatus, StepStatus
 
@@ -29,7 +29,7 @@ Facts = Mapping[
 BILL = ("user_id", "payment_method", "payment_id", "order_id", "total_minor")
 BACKWARD = frozenset(entry.name for entry in CONTRACT.values() if issubclass(entry.payload, Backward))
 BEGUN, COMPLETED, FAILED, CANCEL = (
-    entry_of(each).name for each in (CheckoutInitiated, CheckoutCompleted, CheckoutFailed, CheckoutCancelRequested)
+    event_type_of(each).name for each in (CheckoutInitiated, CheckoutCompleted, CheckoutFailed, CheckoutCancelRequested)
 )
 
 
@@ -50,7 +50,7 @@ def merge(facts: Facts, events: Iterable[Event]) -> Facts:
     """The facts with those of these events: of two of one type, the first that happened."""
     merged = dict(facts)
     for event in events:
-        name, fact = event.entry.name, _fact(event)
+        name, fact = event.event_type.name, _fact(event)
         if name not in merged or _rank(fact) < _rank(merged[name]):
             merged[name] = fact
     return merged
@@ -75,7 +75,7 @@ def turned_back(facts: Facts) -> bool:
 
 def may_be_late(choreography: Choreography, facts: Facts) -> bool:
     """Whether a deadline still concerns the saga: before the pivot, going forward, and no cancellation requested."""
-    pivot = entry_of(choreography.steps[-1].ends).name
+    pivot = event_type_of(choreography.steps[-1].ends).name
     return not facts.keys() & {pivot, COMPLETED, CANCEL} and not turned_back(facts)
 
 
@@ -83,7 +83,7 @@ def error_of(choreography: Choreography, facts: Facts) -> str | None:
     """Why the saga turned back; begins with the step's name when one was refused."""
     if not turned_back(facts):
         return None
-    refused = {entry_of(step.fails).name: step for step in choreography.steps}
+    refused = {event_type_of(step.fails).name: step for step in choreography.steps}
     decisive = facts.keys() & {*refused, CANCEL} or facts.keys() & BACKWARD
     name = min(decisive, key=lambda each: (*_rank(facts[each]), each))
     reason = str(facts[name]["reason"])
@@ -125,7 +125,7 @@ def failed_step(choreography: Choreography, facts: Facts) -> str | None:
 
 def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None:
     """When the first step took effect; of a saga that was undone after its end, when that began."""
-    names = {entry_of(step.ends).name for step in choreography.steps}
+    names = {event_type_of(step.ends).name for step in choreography.steps}
     if COMPLETED in facts and turned_back(facts):
         names = {name for name in BACKWARD if not _only_before_pivot(facts.get(name, {}))}
     times = [facts[name]["at"] for name in names & facts.keys()]
@@ -146,7 +146,7 @@ def fault_of(facts: Facts) -> str | None:
 
 def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bool) -> StepStatus:
     turned, closed = turned_back(facts), FAILED in facts
-    begins, ends, undone = (entry_of(each).name for each in (step.begins, step.ends, step.undone))
+    begins, ends, undone = (event_type_of(each).name for each in (step.begins, step.ends, step.undone))
     done = ends in facts or went_on
     taken_up = done or begins in facts
     if _was_refused(step, facts) and not done:
@@ -157,7 +157,7 @@ def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bo
         causes = choreography.causes[step.undone] - choreography.causes[step.begins]
         undoing = [fact for fact in causes if issubclass(fact, Backward)]
         return StepStatus.COMPENSATING if turned and _known(undoing, facts) else StepStatus.SUCCEEDED
-    if entry_of(step.fails).name in facts:  # refused before it was requested
+    if event_type_of(step.fails).name in facts:  # refused before it was requested
         return StepStatus.SKIPPED
     if taken_up or _known(choreography.causes[step.begins], facts):
         return StepStatus.RUNNING
@@ -167,7 +167,7 @@ def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bo
 def _view(choreography: Choreography, step: Step, facts: Facts, status: StepStatus) -> StepView:
     requested = status not in {StepStatus.PENDING, StepStatus.SKIPPED}
     begun = [*_names(step.begins, *choreography.causes[step.begins]) & facts.keys()]
-    outcome = entry_of(step.fails if status is StepStatus.FAILED else step.ends).name
+    outcome = event_type_of(step.fails if status is StepStatus.FAILED else step.ends).name
     finished = requested and status is not StepStatus.RUNNING and outcome in facts
     return StepView(
         name=step.name,
@@ -183,7 +183,7 @@ def _view(choreography: Choreography, step: Step, facts: Facts, status: StepStat
 def _was_refused(step: Step, facts: Facts) -> bool:
     """Whether the step was tried and could not be done; without `begins` somebody turned the saga back before it."""
     names = _names(step.begins, step.fails)
-    return names <= facts.keys() and entry_of(step.ends).name not in facts
+    return names <= facts.keys() and event_type_of(step.ends).name not in facts
 
 
 def _known(any_of: Iterable[Fact], facts: Facts) -> bool:
@@ -211,7 +211,7 @@ def _only_before_pivot(fact: Mapping[str, Any]) -> bool:
 
 
 def _names(*facts: Fact) -> set[str]:
-    return {entry_of(each).name for each in facts}
+    return {event_type_of(each).name for each in facts}
 
 
 def _time(text: str) -> datetime:

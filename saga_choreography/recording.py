@@ -147,7 +147,7 @@ def _event_row(event: Event) -> dict[str, Any]:
     return {
         "id": texts.id,
         "saga_id": texts.saga_id,
-        "type": event.entry.name,
+        "type": event.event_type.name,
         "payload": event.data,
         "occurred_at": texts.time,
         "cause": texts.cause,

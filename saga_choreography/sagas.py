@@ -16,7 +16,7 @@ from saga_choreography.saga_store import SagaHistory, StoredSaga
 from saga_choreography.timeline import timeline_out
 from shared.database.connections import Row
 from shared.errors import Conflict
-from shared.event_bus import entry_of
+from shared.event_bus import event_type_of
 from shared.saga.definition import DefinitionOut, HandlerDefinition, StepDefinition, StepKind
 from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
@@ -36,16 +36,16 @@ def _step(step: Step, kind: StepKind) -> StepDefinition:
     return StepDefinition(
         name=step.name,
         kind=kind,
-        service=entry_of(step.ends).publisher,
-        action=entry_of(step.begins).name,
-        compensation=entry_of(step.undone).name,
+        service=event_type_of(step.ends).publisher,
+        action=event_type_of(step.begins).name,
+        compensation=event_type_of(step.undone).name,
         events=_names(step.facts),
     )
 
 
 def _handler(reaction: Reaction) -> HandlerDefinition:
     return HandlerDefinition(
-        event=entry_of(reaction.fact).name,
+        event=event_type_of(reaction.fact).name,
         service=reaction.by,
         then=_names(reaction.then),
         otherwise=_names(reaction.otherwise),
@@ -53,7 +53,7 @@ def _handler(reaction: Reaction) -> HandlerDefinition:
 
 
 def _names(facts: tuple[Fact, ...]) -> list[str]:
-    return [entry_of(fact).name for fact in facts]
+    return [event_type_of(fact).name for fact in facts]
 
 
 # Of people only: what the watchdog did is in each saga's timeline. A redrive is one operation, however many letters of

@@ -6,7 +6,7 @@ from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Fact
 from saga_choreography.projection import COMPLETED
 from saga_choreography.saga_store import Note, SagaHistory, StoredEvent
-from shared.event_bus import CONTRACT, Backward, entry_of
+from shared.event_bus import CONTRACT, Backward, event_type_of
 from shared.json_codec import loads
 from shared.saga.timeline import with_undone
 from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
@@ -87,7 +87,7 @@ def _about(fact: Fact, known: Collection[str]) -> About:
     One event tells both of a commit that was refused and of one that was undone: the latter if it had been done.
     """
     for step in CHECKOUT.steps:
-        done = not {entry_of(step.ends).name, COMPLETED}.isdisjoint(known)
+        done = not {event_type_of(step.ends).name, COMPLETED}.isdisjoint(known)
         if fact is step.undone and (done or fact is not step.fails):
             return step.name, "compensation", "succeeded"
         if fact is step.fails:

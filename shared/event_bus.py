@@ -24,7 +24,7 @@ CONSUMERS = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
 class Payload(BaseModel):
     """What every event says: which saga it belongs to, and which cart that checks out. Money is in minor units."""
 
-    tells: ClassVar[bool] = True  # of the checkout; False for a request about events
+    is_fact: ClassVar[bool] = True  # of the checkout; False for a request about events
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -40,29 +40,29 @@ P = TypeVar("P", bound=type[Payload])
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One event type. saga_choreography consumes every type that tells of a checkout.
+class EventType:
+    """One event type. saga_choreography consumes every type that is a fact of a checkout.
 
-    `ends` marks the last event of a saga, without another consumer; a type that does not `tell` is a request about
-    events, not part of a saga.
+    `ends` marks the last event of a saga, which no other service handles. A type that is no fact asks a service to do
+    something with events; it is no part of a saga.
     """
 
     name: str
     payload: type[Payload]
     version: int
     publisher: str
-    reacts: tuple[str, ...]
+    handled_by: tuple[str, ...]
     ends: bool
 
     @property
-    def tells(self) -> bool:
-        """Whether it reports something that happened to a saga."""
-        return self.payload.tells
+    def is_fact(self) -> bool:
+        """Whether its events report what happened to a saga."""
+        return self.payload.is_fact
 
     @property
     def consumers(self) -> tuple[str, ...]:
         """The services whose queues receive it."""
-        return (*self.reacts, CHOREOGRAPHY) if self.tells else self.reacts
+        return (*self.handled_by, CHOREOGRAPHY) if self.is_fact else self.handled_by
 
     @property
     def schema(self) -> str:
@@ -70,8 +70,8 @@ class Entry:
         return f"urn:checkout:{self.name}:{self.version}"
 
 
-CONTRACT: dict[str, Entry] = {}
-_BY_PAYLOAD: dict[type[Payload], Entry] = {}
+CONTRACT: dict[str, EventType] = {}
+_BY_PAYLOAD: dict[type[Payload], EventType] = {}
 
 
 def event(name: str, *, by: str, to: tuple[str, ...] = (), version: int = 1, ends: bool = False) -> Callable[[P], P]:
@@ -80,13 +80,13 @@ def event(name: str, *, by: str, to: tuple[str, ...] = (), version: int = 1, end
     def enter(payload: P) -> P:
         if name in CONTRACT:
             raise ValueError(f"two event types are called {name}")
-        CONTRACT[name] = _BY_PAYLOAD[payload] = Entry(name, payload, version, by, to, ends)
+        CONTRACT[name] = _BY_PAYLOAD[payload] = EventType(name, payload, version, by, to, ends)
         return payload
 
     return enter
 
 
-def entry_of(payload: Payload | type[Payload]) -> Entry:
+def event_type_of(payload: Payload | type[Payload]) -> EventType:
     """Return the event type of a payload."""
     return _BY_PAYLOAD[payload if isinstance(payload, type) else type(payload)]
 
@@ -121,7 +121,7 @@ class Event:
     received_at: datetime | None = field(default=None, compare=False)
 
     @property
-    def entry(self) -> Entry:
+    def event_type(self) -> EventType:
         """Its event type."""
         return _BY_PAYLOAD[type(self.payload)]
 
@@ -149,7 +149,10 @@ class Event:
 
 def bindings() -> Mapping[str, list[str]]:
     """Return the event types that each service's queue is bound to."""
-    return {service: [entry.name for entry in CONTRACT.values() if service in entry.consumers] for service in CONSUMERS}
+    return {
+        service: [event_type.name for event_type in CONTRACT.values() if service in event_type.consumers]
+        for service in CONSUMERS
+    }
 
 
 class Item(BaseModel):
@@ -325,7 +328,7 @@ class SagaResendRequested(Payload):
     Who has an event drops its copy (the inbox); who has not reacts to it.
     """
 
-    tells = False
+    is_fact = False
 
     reason: str
     by: str

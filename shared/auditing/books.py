@@ -72,7 +72,7 @@ class Books:
 
 
 def read_books(services: Services) -> Books:
-    """Read all books. Raises `Unreadable`."""
+    """Read all books. Raises `AuditUnreadable`."""
     kinds: dict[str, type[_Audit]] = {"carrito": CarritoAudit, "inventario": InventarioAudit, "pagos": PagosAudit}
     kinds |= {service: SagasAudit for service in SAGA_SERVICES if service in services}
     with ThreadPoolExecutor(len(kinds)) as pool:

@@ -18,7 +18,7 @@ from shared.auditing.services import Services
 
 
 @dataclass(frozen=True)
-class Position:
+class LogPosition:
     """How far a service's log was read; `place` identifies the database, and differs after a restore."""
 
     place: str
@@ -29,7 +29,7 @@ class Position:
 class Notes:
     """The notes of an audit for the next one."""
 
-    positions: Mapping[str, Position] = field(default_factory=dict)
+    positions: Mapping[str, LogPosition] = field(default_factory=dict)
     open: frozenset[str] = frozenset()  # sagas that were not found in order
 
     @classmethod
@@ -73,27 +73,30 @@ class _Ids(BaseModel):
 
 
 @dataclass(frozen=True)
-class Changed:
+class SagasToExamine:
     """The sagas to examine; whether these are all sagas; and where the next audit continues."""
 
     saga_ids: list[str]
     full: bool
-    positions: Mapping[str, Position]
+    positions: Mapping[str, LogPosition]
 
 
-def read_changed(services: Services, notes: Notes, pool: Executor) -> Changed:
-    """Read the sagas that changed in any service since these notes, or that they left open. Raises `Unreadable`."""
+def read_changed(services: Services, notes: Notes, pool: Executor) -> SagasToExamine:
+    """Read the sagas that changed in any service since these notes, or that the notes left open.
+
+    Raises `AuditUnreadable`.
+    """
     logs = dict(zip(services, pool.map(lambda service: _read(services, service, {}), services), strict=True))
-    positions = {service: Position(log.place, log.next_xid) for service, log in logs.items()}
+    positions = {service: LogPosition(log.place, log.next_xid) for service, log in logs.items()}
     full = not all(_continues(notes.positions.get(service), log) for service, log in logs.items())
     if full:
         found = pool.map(lambda service: _all(services, service), services)
     else:
         found = pool.map(lambda service: _since(services, service, notes.positions[service].xid), services)
-    return Changed(sorted(notes.open.union(*found)), full, positions)
+    return SagasToExamine(sorted(notes.open.union(*found)), full, positions)
 
 
-def _continues(known: Position | None, log: _Log) -> bool:
+def _continues(known: LogPosition | None, log: _Log) -> bool:
     """Whether the log still has all changes since this position."""
     return known is not None and known.place == log.place and log.begins <= known.xid <= log.next_xid
 

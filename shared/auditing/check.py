@@ -37,7 +37,7 @@ def check(
     settle_seconds: float = SETTLE_SECONDS,
     examined_so_far: Callable[[int, int], None] = _ignore,
 ) -> tuple[Findings, Notes]:
-    """Check every rule on the running services: what was found, and notes for the next audit. Raises `Unreadable`.
+    """Check every rule on the running services: what was found, and notes for the next audit. Raises `AuditUnreadable`.
 
     Examines the sagas that changed since the audit that left these notes, and those that it left open; with empty
     notes, all. Waits at most `wait_seconds` for running sagas to end; later ones are for the next audit.

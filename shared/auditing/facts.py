@@ -73,7 +73,7 @@ class StatusFact(_Fact):
 
 
 @dataclass(frozen=True)
-class Saga:
+class AuditedSaga:
     """One saga as all services see it. `statuses` are read from the saga services before and after all other facts."""
 
     id: str
@@ -149,13 +149,13 @@ _PARTICIPANTS: Mapping[str, type[BaseModel]] = {
 }
 
 
-def read_sagas(services: Services, saga_ids: Sequence[str], pool: Executor) -> Iterator[list[Saga]]:
-    """Read all of these sagas, some at a time. Raises `Unreadable`."""
+def read_sagas(services: Services, saga_ids: Sequence[str], pool: Executor) -> Iterator[list[AuditedSaga]]:
+    """Read all of these sagas, some at a time. Raises `AuditUnreadable`."""
     for first in range(0, len(saga_ids), SAGAS_AT_ONCE):
         yield _read_some(services, saga_ids[first : first + SAGAS_AT_ONCE], pool)
 
 
-def _read_some(services: Services, saga_ids: Sequence[str], pool: Executor) -> list[Saga]:
+def _read_some(services: Services, saga_ids: Sequence[str], pool: Executor) -> list[AuditedSaga]:
     saga_services = [service for service in SAGA_SERVICES if service in services]
 
     def statuses() -> list[dict[str, str]]:
@@ -171,7 +171,7 @@ def _read_some(services: Services, saga_ids: Sequence[str], pool: Executor) -> l
     orders, sales, payments = ({each.saga_id: each for each in facts} for facts in told)
     after = statuses()
     return [
-        Saga(each, of(each, before), of(each, after), orders.get(each), sales.get(each), payments.get(each))
+        AuditedSaga(each, of(each, before), of(each, after), orders.get(each), sales.get(each), payments.get(each))
         for each in saga_ids
     ]
 

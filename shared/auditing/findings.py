@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shared.auditing.books import Books
-from shared.auditing.facts import Saga
+from shared.auditing.facts import AuditedSaga
 from shared.auditing.rules import Rule, SagaRule, Verdict, listed
 from shared.saga.states import SagaStatus
 
@@ -22,7 +22,7 @@ class Examined:
     broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by rule
     unchecked: dict[str, str] = field(default_factory=dict)  # with the reason
 
-    def examine(self, sagas: Iterable[Saga], rules: Sequence[SagaRule], kept_since: float) -> None:
+    def examine(self, sagas: Iterable[AuditedSaga], rules: Sequence[SagaRule], kept_since: float) -> None:
         """Check every rule on each of these sagas that has ended; `kept_since` is as of `time.time`."""
         for saga in sagas:
             kept = saga.born >= kept_since

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.auditing.books import Books
-from shared.auditing.facts import Saga
+from shared.auditing.facts import AuditedSaga
 
 SHOWN = 20  # of the items that break a rule
 
@@ -40,7 +40,7 @@ class Rule(_Rule):
 class SagaRule(_Rule):
     """A rule about each saga."""
 
-    holds: Callable[[Saga], bool]
+    holds: Callable[[AuditedSaga], bool]
 
 
 class Topic:
@@ -55,7 +55,7 @@ class Topic:
         self.rules.append(Rule(self.name, _statement(judge), judge.__name__, judge))
         return judge
 
-    def of_each_saga(self, holds: Callable[[Saga], bool]) -> Callable[[Saga], bool]:
+    def of_each_saga(self, holds: Callable[[AuditedSaga], bool]) -> Callable[[AuditedSaga], bool]:
         """Declare a rule about each saga, which holds once it has ended."""
         self.rules.append(SagaRule(self.name, _statement(holds), holds.__name__, holds))
         return holds

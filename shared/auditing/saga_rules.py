@@ -4,7 +4,7 @@ Sagas that no saga service knows were made by hand, or have been purged there: w
 agree, too.
 """
 
-from shared.auditing.facts import Saga
+from shared.auditing.facts import AuditedSaga
 from shared.auditing.rules import Topic
 
 money = Topic("money")
@@ -16,7 +16,7 @@ once = Topic("once")
 
 
 @money.of_each_saga
-def money_is_ordered(saga: Saga) -> bool:
+def money_is_ordered(saga: AuditedSaga) -> bool:
     """Captured - refunded = total of the confirmed order."""
     order, payment = saga.ordered, saga.payment
     if order is None or payment is None:
@@ -25,14 +25,14 @@ def money_is_ordered(saga: Saga) -> bool:
 
 
 @stock.of_each_saga
-def sales_are_ordered(saga: Saga) -> bool:
+def sales_are_ordered(saga: AuditedSaga) -> bool:
     """Sold = ordered, line by line: product, quantity, unit price."""
     sold = saga.sold.lines if saga.sold else None
     return (sold or ()) == ((saga.ordered.lines or ()) if saga.ordered else ())
 
 
 @orders.of_each_saga
-def orders_add_up(saga: Saga) -> bool:
+def orders_add_up(saga: AuditedSaga) -> bool:
     """An order's total is that of its lines."""
     if saga.order is None or saga.order.status is None:
         return True
@@ -40,13 +40,13 @@ def orders_add_up(saga: Saga) -> bool:
 
 
 @orders.of_each_saga
-def orders_are_as_frozen(saga: Saga) -> bool:
+def orders_are_as_frozen(saga: AuditedSaga) -> bool:
     """An order has the lines and the total that were frozen when its checkout began."""
     return saga.order is None or saga.order.as_frozen is not False
 
 
 @orders.of_each_saga
-def orders_are_paid_and_committed(saga: Saga) -> bool:
+def orders_are_paid_and_committed(saga: AuditedSaga) -> bool:
     """What is completed is confirmed, paid and sold; what is compensated is none of it."""
     paid = saga.payment is not None and saga.payment.captured > 0
     done = [saga.ordered is not None, paid, saga.sold is not None]
@@ -54,43 +54,43 @@ def orders_are_paid_and_committed(saga: Saga) -> bool:
 
 
 @orders.of_each_saga
-def orders_are_decided(saga: Saga) -> bool:
+def orders_are_decided(saga: AuditedSaga) -> bool:
     """None is pending once its saga has ended."""
     return saga.order is None or saga.order.status != "pending"
 
 
 @orders.of_each_saga
-def orders_have_carts(saga: Saga) -> bool:
+def orders_have_carts(saga: AuditedSaga) -> bool:
     """Each confirmed order has its cart, checked out; no other saga that has ended keeps a cart."""
     cart = saga.order.cart if saga.order else None
     return cart == ("checked_out" if saga.ordered else None)
 
 
 @holds.of_each_saga
-def holds_are_decided(saga: Saga) -> bool:
+def holds_are_decided(saga: AuditedSaga) -> bool:
     """None is left once its saga has ended."""
     return saga.sale is None or saga.sale.status != "held"
 
 
 @ends.of_each_saga
-def sagas_end(saga: Saga) -> bool:
+def sagas_end(saga: AuditedSaga) -> bool:
     """Every saga ends; none is stuck."""
     return saga.unchecked is None  # the sagas that have not ended are the one thing that this rule is about
 
 
 @money.of_each_saga
-def sagas_pay_once(saga: Saga) -> bool:
+def sagas_pay_once(saga: AuditedSaga) -> bool:
     """No saga is paid twice."""
     return saga.payment is None or saga.payment.payments <= 1
 
 
 @money.of_each_saga
-def refunds_are_final(saga: Saga) -> bool:
+def refunds_are_final(saga: AuditedSaga) -> bool:
     """What was refunded is not kept."""
     return saga.payment is None or not (saga.payment.undone and saga.payment.captured)
 
 
 @once.of_each_saga
-def sagas_have_one_style(saga: Saga) -> bool:
+def sagas_have_one_style(saga: AuditedSaga) -> bool:
     """No saga is run in both patterns."""
     return len(saga.statuses) <= 1

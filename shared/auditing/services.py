@@ -12,7 +12,7 @@ READ_SECONDS = 60.0  # a first audit reads whole tables before it answers
 M = TypeVar("M", bound=BaseModel)
 
 
-class Unreadable(Exception):
+class AuditUnreadable(Exception):
     """A service can't be read; the message says which one, and why."""
 
 
@@ -28,17 +28,17 @@ class Services:
         return iter(self._urls)
 
     def read(self, service: str, path: str, kind: type[M], body: Mapping[str, Any] | None = None) -> M:
-        """GET from a service, or POST when there is a body; raises `Unreadable`."""
+        """GET from a service, or POST when there is a body; raises `AuditUnreadable`."""
         peer, where = self._peers[service], f"{self._urls[service]}{path}"
         try:
             reply = peer.get(path) if body is None else peer.post(path, body)
         except PEER_FAILED as error:
-            raise Unreadable(f"{error.detail} ({where})") from error
+            raise AuditUnreadable(f"{error.detail} ({where})") from error
         if reply.status != 200:
-            raise Unreadable(f"{service}: HTTP {reply.status} ({where})")
+            raise AuditUnreadable(f"{service}: HTTP {reply.status} ({where})")
         try:
             return kind.model_validate(reply.body)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"])) or "the answer"
-            raise Unreadable(f"{service}: this is no audit: {field}: {first['msg']} ({where})") from error
+            raise AuditUnreadable(f"{service}: this is no audit: {field}: {first['msg']} ({where})") from error

@@ -73,7 +73,7 @@ NOTHING: Mapping[str, Sequence[str]] = {}
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedColumns:
     """When a saga counts as changed: a row was inserted or deleted, or one of these columns of a row changed."""
 
     key: str
@@ -84,7 +84,7 @@ def triggers(
     schema: str,
     table: str,
     amounts: Sequence[str],
-    changed: Changed | None,
+    changed: ChangedColumns | None,
     more: Mapping[str, Sequence[str]] = NOTHING,
 ) -> str:
     """SQL: the triggers of one table; `amounts` are queries over `{rows}`, which name other tables with their schema.
@@ -123,7 +123,7 @@ def prefill(schema: str, amounts: Mapping[str, Sequence[str]]) -> str:
     return _PREFILL.format(schema=schema, amounts=" UNION ALL ".join(queries))
 
 
-def _trigger(schema: str, table: str, operation: str, amounts: Sequence[str], changed: Changed | None) -> str:
+def _trigger(schema: str, table: str, operation: str, amounts: Sequence[str], changed: ChangedColumns | None) -> str:
     sides = [
         _SIDE.format(sign=sign, query=query.format(rows=rows)) for rows, sign in _SIDES[operation] for query in amounts
     ]
@@ -138,7 +138,7 @@ def _trigger(schema: str, table: str, operation: str, amounts: Sequence[str], ch
     )
 
 
-def _changed(operation: str, changed: Changed) -> str:
+def _changed(operation: str, changed: ChangedColumns) -> str:
     if operation != "update":
         return _CAME_OR_WENT.format(rows=_SIDES[operation][0][0])
     different = " OR ".join(f"old_rows.{each} IS DISTINCT FROM new_rows.{each}" for each in changed.columns)

@@ -17,8 +17,8 @@ from shared.fault_switches.http import die_if
 from shared.fault_switches.injector import Injected, Injector, prevention, problem
 from shared.fault_switches.model import FaultName, KillPoint
 from shared.fault_switches.steps import Half, StepRequest, step_request
+from shared.http.answers import PlainOutcome
 
-Outcome = Mapping[str, Any]  # `status` and `body`
 EXTENSION = "command_faults"  # the app's extension that holds its `CommandFaults`
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class CommandLike(Protocol):
 
 
 CommandT = TypeVar("CommandT", bound=CommandLike)
-Run = Callable[[Sequence[CommandT]], Sequence[Outcome]]
+Run = Callable[[Sequence[CommandT]], Sequence[PlainOutcome]]
 
 
 class CommandFaults:
@@ -51,7 +51,7 @@ class CommandFaults:
         self._injector = injector
         self._patterns = [(_pattern(template), half) for template, half in endpoints.items()]
 
-    def run(self, run: Run[CommandT], commands: Sequence[CommandT]) -> Sequence[Outcome]:
+    def run(self, run: Run[CommandT], commands: Sequence[CommandT]) -> Sequence[PlainOutcome]:
         """Return an outcome for each command, in order; `run` runs those that no fault prevents."""
         injected = self._plan(commands)
         for each in injected:
@@ -78,9 +78,9 @@ class CommandFaults:
         return None if half is None else step_request(half, command.body, faults_of(command.fault))
 
 
-def _run(run: Run[CommandT], commands: Mapping[int, CommandT]) -> dict[int, Outcome]:
+def _run(run: Run[CommandT], commands: Mapping[int, CommandT]) -> dict[int, PlainOutcome]:
     """Run the commands; one with faults of its own runs alone, so that the saga that it begins gets only those."""
-    outcomes: dict[int, Outcome] = {}
+    outcomes: dict[int, PlainOutcome] = {}
     together = [number for number, command in commands.items() if command.fault is None]
     if together:
         outcomes |= zip(together, run([commands[number] for number in together]), strict=True)
@@ -101,12 +101,12 @@ def _seconds(injected: Injected) -> float:
     return 0.0 if slow is None else slow.seconds
 
 
-def _told(outcome: Outcome, injected: Injected) -> Outcome:
+def _told(outcome: PlainOutcome, injected: Injected) -> PlainOutcome:
     """Change the outcome of a command as its faults demand; one whose answer is lost is in doubt."""
     if injected.get(FaultName.LOSE_ANSWER) is not None:
         return _refused(problem(504, "the answer was lost on purpose", FaultName.LOSE_ANSWER))
     return {**outcome, "body": injected.marked(outcome["body"])}
 
 
-def _refused(told: Mapping[str, Any]) -> Outcome:
+def _refused(told: Mapping[str, Any]) -> PlainOutcome:
     return {"status": told["status"], "body": told}

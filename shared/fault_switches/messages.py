@@ -41,7 +41,7 @@ class MessageFaults:
         keys = [
             (event.saga_id, step, FaultName.PAUSE_CONSUMER.value)
             for event in events
-            if (half := EVENTS.get(event.entry.name)) is not None and half.direction is Direction.ACTION
+            if (half := EVENTS.get(event.event_type.name)) is not None and half.direction is Direction.ACTION
             for step in half.steps
         ]
         if keys:
@@ -58,7 +58,7 @@ class MessageFaults:
         planned = self._injector.plan([_request(event) for event in events], of_messages=of_messages)
         for event, each in zip(events, planned, strict=True):
             if each.faults:
-                log.warning("injected", faults=each.names, type=event.entry.name)
+                log.warning("injected", faults=each.names, type=event.event_type.name)
         return planned
 
 
@@ -67,7 +67,7 @@ def _marks(event: Event, counted: Iterable[Key]) -> str | None:
         name
         for saga_id, step, name in sorted(counted)
         if saga_id == event.saga_id
-        and _is_of(step, (EVENTS if name in OF_MESSAGES else TELLS).get(event.entry.name), name)
+        and _is_of(step, (EVENTS if name in OF_MESSAGES else TELLS).get(event.event_type.name), name)
     ]
     return ", ".join(dict.fromkeys(names)) or None
 
@@ -78,5 +78,5 @@ def _is_of(step: str, half: Half | None, name: str) -> bool:
 
 
 def _request(event: Event) -> StepRequest | None:
-    half = EVENTS.get(event.entry.name)
+    half = EVENTS.get(event.event_type.name)
     return None if half is None else StepRequest(event.saga_id, half, vars(event.payload), faults_of(event.fault))

@@ -54,11 +54,12 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Outcome = Answer | DomainError  # what a use case returns over HTTP
+HttpOutcome = Answer | DomainError  # what a use case returns over HTTP
+PlainOutcome = Mapping[str, Any]  # the same as plain data: `status` and `body`
 T = TypeVar("T")
 
 
-def respond(outcome: Outcome) -> Response:
+def respond(outcome: HttpOutcome) -> Response:
     """Make a response of an answer or a domain error."""
     if isinstance(outcome, DomainError):
         return respond_problem(outcome)

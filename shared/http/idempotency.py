@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from shared.database.connections import Database
 from shared.errors import Conflict, InDoubt, Unavailable, Unprocessable
-from shared.http.answers import Outcome, respond, respond_stored
+from shared.http.answers import HttpOutcome, respond, respond_stored
 
 _KEY = re.compile(r'"([\x21\x23-\x5b\x5d-\x7e]{1,200})"|([\x21\x23-\x5b\x5d-\x7e]{1,200})')
 
@@ -61,14 +61,14 @@ def keys_table(metadata: MetaData) -> Table:
     )
 
 
-def answer(db: Database, use_case: Callable[[Connection], Outcome]) -> Response:
+def answer(db: Database, use_case: Callable[[Connection], HttpOutcome]) -> Response:
     """Run the use case in one transaction and answer. A returned refusal commits; a raised error rolls back."""
     with db.transaction() as connection:
         outcome = use_case(connection)
     return respond(outcome)
 
 
-def answer_once(db: Database, use_case: Callable[[Connection], Outcome], *, any_path: bool = False) -> Response:
+def answer_once(db: Database, use_case: Callable[[Connection], HttpOutcome], *, any_path: bool = False) -> Response:
     """As `answer`, but at most once for each key: repetitions get the stored answer. 503 and 504 are not stored.
 
     A key belongs to its path. With `any_path` it belongs to the endpoint, and another path counts as another body.
@@ -126,7 +126,7 @@ def _stored(connection: Connection, keys: Table, key: str, endpoint: str) -> Res
 
 
 def _under_key(
-    connection: Connection, keys: Table, key: str, use_case: Callable[[Connection], Outcome], endpoint: str
+    connection: Connection, keys: Table, key: str, use_case: Callable[[Connection], HttpOutcome], endpoint: str
 ) -> Response:
     lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
     if not connection.scalar(select(lock)):

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from shared import VERSION
-from shared.event_bus import CONSUMERS, CONTRACT, EXCHANGE, Entry
+from shared.event_bus import CONSUMERS, CONTRACT, EXCHANGE, EventType
 from shared.messaging.cloud_events import Headers
 
 SCHEMAS = "#/components/schemas"
@@ -18,7 +18,7 @@ EXCHANGE_BINDING = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDel
 
 def document() -> dict[str, Any]:
     """Build the document: a channel for each event type; each service sends some, and receives those of its queue."""
-    entries = CONTRACT.values()
+    event_types = CONTRACT.values()
     return {
         "asyncapi": "3.1.0",
         "info": {
@@ -35,19 +35,22 @@ def document() -> dict[str, Any]:
                 "description": "One durable quorum queue for each service, with its dead letters in <service>.dead.",
             }
         },
-        "channels": {entry.name: _channel(entry) for entry in entries},
+        "channels": {event_type.name: _channel(event_type) for event_type in event_types},
         "operations": {
-            **{f"{entry.publisher}.sends.{entry.name}": _operation("send", entry) for entry in entries},
             **{
-                f"{service}.receives.{entry.name}": _operation("receive", entry)
+                f"{event_type.publisher}.sends.{event_type.name}": _operation("send", event_type)
+                for event_type in event_types
+            },
+            **{
+                f"{service}.receives.{event_type.name}": _operation("receive", event_type)
                 for service in CONSUMERS
-                for entry in entries
-                if service in entry.consumers
+                for event_type in event_types
+                if service in event_type.consumers
             },
         },
         "components": {
-            "messages": {entry.name: _message(entry) for entry in entries},
-            "schemas": _schemas([Headers, *(entry.payload for entry in entries)]),
+            "messages": {event_type.name: _message(event_type) for event_type in event_types},
+            "schemas": _schemas([Headers, *(event_type.payload for event_type in event_types)]),
         },
     }
 
@@ -57,30 +60,30 @@ def text() -> str:
     return simplejson.dumps(document(), indent=2) + "\n"
 
 
-def _channel(entry: Entry) -> dict[str, Any]:
+def _channel(event_type: EventType) -> dict[str, Any]:
     return {
-        "address": entry.name,
-        "messages": {entry.name: {"$ref": f"#/components/messages/{entry.name}"}},
+        "address": event_type.name,
+        "messages": {event_type.name: {"$ref": f"#/components/messages/{event_type.name}"}},
         "bindings": {"amqp": {"is": "routingKey", "exchange": EXCHANGE_BINDING, "bindingVersion": "0.3.0"}},
     }
 
 
-def _operation(action: str, entry: Entry) -> dict[str, Any]:
+def _operation(action: str, event_type: EventType) -> dict[str, Any]:
     return {
         "action": action,
-        "channel": {"$ref": f"#/channels/{entry.name}"},
-        "messages": [{"$ref": f"#/channels/{entry.name}/messages/{entry.name}"}],
+        "channel": {"$ref": f"#/channels/{event_type.name}"},
+        "messages": [{"$ref": f"#/channels/{event_type.name}/messages/{event_type.name}"}],
     }
 
 
-def _message(entry: Entry) -> dict[str, Any]:
+def _message(event_type: EventType) -> dict[str, Any]:
     return {
-        "name": entry.name,
-        "title": entry.schema,
-        "summary": inspect.getdoc(entry.payload),
+        "name": event_type.name,
+        "title": event_type.schema,
+        "summary": inspect.getdoc(event_type.payload),
         "contentType": "application/json",
         "headers": {"$ref": f"{SCHEMAS}/{Headers.__name__}"},
-        "payload": {"$ref": f"{SCHEMAS}/{entry.payload.__name__}"},
+        "payload": {"$ref": f"{SCHEMAS}/{event_type.payload.__name__}"},
         "correlationId": {"location": "$message.header#/ce-correlationid", "description": "The saga's id."},
     }
 

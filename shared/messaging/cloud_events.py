@@ -56,15 +56,15 @@ class Message:
 
 def to_message(event: Event) -> Message:
     """Make the message of an event."""
-    entry, texts = event.entry, event.texts
+    event_type, texts = event.event_type, event.texts
     headers = {
         "ce-specversion": "1.0",
         "ce-id": texts.id,
-        "ce-type": entry.name,
-        "ce-source": f"/{entry.publisher}",
+        "ce-type": event_type.name,
+        "ce-source": f"/{event_type.publisher}",
         "ce-subject": texts.saga_id,
         "ce-time": texts.time,
-        "ce-dataschema": entry.schema,
+        "ce-dataschema": event_type.schema,
         "ce-correlationid": texts.saga_id,
     }
     if texts.cause is not None:
@@ -77,19 +77,19 @@ def to_message(event: Event) -> Message:
         headers["ce-takenat"] = texts.taken_at
     if event.injected is not None:
         headers["ce-injected"] = event.injected
-    return Message(texts.id, entry.name, texts.saga_id, headers, event.data.encode())
+    return Message(texts.id, event_type.name, texts.saga_id, headers, event.data.encode())
 
 
 def from_message(headers: Mapping[str, Any], body: bytes) -> Event:
     """Read the event of a message; raises `Unreadable`. Fields that the contract does not know are dropped."""
     try:
         told = Headers.model_validate(headers)
-        entry = CONTRACT.get(told.type)
-        if entry is None:
+        event_type = CONTRACT.get(told.type)
+        if event_type is None:
             raise Unreadable(f"unknown event type {told.type}")
-        if told.dataschema != entry.schema:
-            raise Unreadable(f"schema {told.dataschema} is not {entry.schema}")
-        payload = entry.payload.model_validate_json(body)
+        if told.dataschema != event_type.schema:
+            raise Unreadable(f"schema {told.dataschema} is not {event_type.schema}")
+        payload = event_type.payload.model_validate_json(body)
     except ValidationError as error:
         raise Unreadable(_told(error)) from error
     return Event(

@@ -114,7 +114,7 @@ class Outbox:
 
         All of them, because the publisher can't know which event of a saga was lost on its way.
         """
-        told = [name for name, entry in CONTRACT.items() if entry.tells]
+        told = [name for name, entry in CONTRACT.items() if entry.is_fact]
         connection.execute(self._send_again, {"saga_ids": sorted(map(str, saga_ids)), "types": told})
         notify(connection, self.channel)
 
@@ -145,7 +145,7 @@ def _row(event: Event) -> dict[str, object]:
     texts = event.texts
     return {
         "id": texts.id,
-        "type": event.entry.name,
+        "type": event.event_type.name,
         "saga_id": texts.saga_id,
         "payload": event.data,
         "occurred_at": texts.time,

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, MetaData
 from shared.errors import Conflict, DomainError, RepeatedRefusal
 from shared.purging.retention import TooOld
 from shared.saga.barrier_store import ACTION, COMPENSATION, BarrierStore, Known
-from shared.saga.repetition import Request
+from shared.saga.repetition import NamedFields
 
 
 class Suspended(Conflict):
@@ -59,7 +59,7 @@ class StepCommand(Protocol):
         """The saga that requests it."""
 
     @property
-    def named(self) -> Request:
+    def named(self) -> NamedFields:
         """The fields that a repetition must agree in."""
 
 
@@ -138,7 +138,7 @@ class Barrier:
         return [results[each.saga_id] for each in commands]
 
     def enter_action(
-        self, connection: Connection, step: str, requests: Mapping[UUID, Request]
+        self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]
     ) -> dict[UUID, ActionEntry | DomainError]:
         """For each saga whether the step is requested for the first time; a duplicate waits for the first to end.
 
@@ -155,13 +155,13 @@ class Barrier:
         }
 
     def enter_compensation(
-        self, connection: Connection, step: str, requests: Mapping[UUID, Request]
+        self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]
     ) -> dict[UUID, CompensationEntry | DomainError]:
         """For each saga what there is to compensate; from then on the step's action is refused. Raises `TooOld`.
 
         `RepeatedOtherwise`, without a trace, for a compensation that differs from the action or from an earlier one.
         """
-        rows: dict[tuple[UUID, str], Request | None] = {}
+        rows: dict[tuple[UUID, str], NamedFields | None] = {}
         for saga_id, request in requests.items():
             rows |= {(saga_id, ACTION): None, (saga_id, COMPENSATION): request}
         inserted = self._store.insert(connection, step, rows)
@@ -178,7 +178,7 @@ class Barrier:
         return entries | wrong
 
     def contradictions(
-        self, connection: Connection, step: str, requests: Mapping[UUID, Request]
+        self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]
     ) -> dict[UUID, DomainError]:
         """`RepeatedOtherwise` for each saga whose step, or its compensation, was requested with another field."""
         found = self._store.find(connection, step, requests)

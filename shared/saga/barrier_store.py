@@ -13,7 +13,7 @@ from shared.errors import DomainError
 from shared.http.answers import problem_of
 from shared.json_codec import dumps, loads
 from shared.purging.retention import retention_of, too_old_sql
-from shared.saga.repetition import RepeatedOtherwise, Request, contradiction
+from shared.saga.repetition import NamedFields, RepeatedOtherwise, contradiction
 
 ACTION, COMPENSATION = "action", "compensation"
 
@@ -53,7 +53,7 @@ class Known:
     saga_id: UUID
     step: str
     compensated: bool = False
-    refusal: Request | None = None
+    refusal: NamedFields | None = None
     contradiction: RepeatedOtherwise | None = None
 
 
@@ -77,7 +77,7 @@ class BarrierStore:
         )
 
     def insert(
-        self, connection: Connection, step: str, rows: Mapping[tuple[UUID, str], Request | None]
+        self, connection: Connection, step: str, rows: Mapping[tuple[UUID, str], NamedFields | None]
     ) -> dict[UUID, set[str]]:
         """The directions that were inserted, by saga. A row that another transaction is writing is waited for.
 
@@ -96,7 +96,7 @@ class BarrierStore:
             inserted[saga_id].add(direction)
         return inserted
 
-    def find(self, connection: Connection, step: str, requests: Mapping[UUID, Request]) -> dict[UUID, Known]:
+    def find(self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]) -> dict[UUID, Known]:
         """What is known of those of these sagas that have rows."""
         if not requests:
             return {}

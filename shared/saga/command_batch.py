@@ -12,11 +12,10 @@ from shared.batching.partition import partition_unique
 from shared.database.connections import is_unavailable
 from shared.errors import DomainError, NotFound
 from shared.fault_switches.model import MAX_LENGTH
-from shared.http.answers import Outcome, body_of, http_problem, invalid_problem, problem_of
+from shared.http.answers import HttpOutcome, PlainOutcome, body_of, http_problem, invalid_problem, problem_of
 from shared.http.schemas import Body, Text
-from shared.saga.commands import Command, Commands, StepEndpoint
+from shared.saga.commands import CommandRequest, Commands, StepEndpoint
 
-PlainOutcome = Mapping[str, Any]  # `status` and `body`
 log = structlog.get_logger()
 
 
@@ -36,7 +35,7 @@ class CommandIn(Body):
 class _Parsed:
     number: int  # in the request
     endpoint: StepEndpoint
-    command: Command[Any, Any]
+    command: CommandRequest[Any, Any]
 
     def key(self) -> Hashable:
         return self.endpoint.key(self.command)
@@ -67,11 +66,11 @@ def _parse(commands: Commands, number: int, request: CommandIn) -> _Parsed:
         match = endpoint.pattern.fullmatch(request.path)
         if match is not None:
             path = endpoint.path.model_validate(match.groupdict())
-            return _Parsed(number, endpoint, Command(endpoint.body.model_validate(request.body), path))
+            return _Parsed(number, endpoint, CommandRequest(endpoint.body.model_validate(request.body), path))
     raise UnknownCommand(f"{request.path} is no command of {commands.service}", path=request.path)
 
 
-def _run_batch(endpoint: StepEndpoint, commands: Sequence[Command[Any, Any]]) -> Sequence[PlainOutcome]:
+def _run_batch(endpoint: StepEndpoint, commands: Sequence[CommandRequest[Any, Any]]) -> Sequence[PlainOutcome]:
     """In one transaction; should that fail, each in one of its own, so that none fails for another's reasons."""
     if len(commands) > 1:
         try:
@@ -83,7 +82,7 @@ def _run_batch(endpoint: StepEndpoint, commands: Sequence[Command[Any, Any]]) ->
     return [_run_alone(endpoint, command) for command in commands]
 
 
-def _run_alone(endpoint: StepEndpoint, command: Command[Any, Any]) -> PlainOutcome:
+def _run_alone(endpoint: StepEndpoint, command: CommandRequest[Any, Any]) -> PlainOutcome:
     try:
         [outcome] = endpoint.run([command])
         return _plain(outcome)
@@ -96,7 +95,7 @@ def _run_alone(endpoint: StepEndpoint, command: Command[Any, Any]) -> PlainOutco
         return _refused(http_problem(500, "unexpected error; see the service's log"))
 
 
-def _plain(outcome: Outcome) -> PlainOutcome:
+def _plain(outcome: HttpOutcome) -> PlainOutcome:
     if isinstance(outcome, DomainError):
         return _refused(problem_of(outcome))
     return {"status": outcome.status, "body": body_of(outcome)}

@@ -13,7 +13,7 @@ from shared.http.answers import Answer, respond
 from shared.http.openapi import batch_of, idempotent
 from shared.http.schemas import Body, NoBody, View
 from shared.saga.command_batch import CommandIn, run
-from shared.saga.commands import NO_IDS, Command, Commands, StepEndpoint
+from shared.saga.commands import NO_IDS, CommandRequest, Commands, StepEndpoint
 
 MAX_COMMANDS = 100  # in one request; more save nothing, and make other requests wait longer
 
@@ -66,7 +66,7 @@ def command_routes(commands: Commands) -> APIBlueprint:
 
 def _add_endpoint(routes: APIBlueprint, endpoint: StepEndpoint) -> None:
     def view(body: BaseModel, path: BaseModel = NO_IDS) -> Response:
-        return endpoint.answer(Command(body, path))
+        return endpoint.answer(CommandRequest(body, path))
 
     # The OpenAPI document is made of these.
     view.__name__, view.__doc__ = endpoint.name, endpoint.description

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from shared.database.connections import Database
 from shared.errors import DomainError
-from shared.http.answers import Answer, Outcome, done, respond
+from shared.http.answers import Answer, HttpOutcome, done, respond
 from shared.http.idempotency import answer, answer_once
 from shared.http.schemas import NoBody
 from shared.saga.barrier import Done
@@ -31,7 +31,7 @@ NO_IDS = NoBody()
 
 
 @dataclass(frozen=True)
-class Command(Generic[BodyModel, PathModel]):
+class CommandRequest(Generic[BodyModel, PathModel]):
     """A request to a step's endpoint: its body, and the ids in its path."""
 
     body: BodyModel
@@ -46,10 +46,12 @@ class Idempotency:
     keep_refusals: bool = True  # a refusal is given again under its key; else only a success is
 
 
-UseCase = Callable[[Connection, Sequence[Command[BodyModel, PathModel]]], Sequence[Outcome]]
-# As above; the third argument are the sagas of which it is known that their steps may be compensated.
-Compensation = Callable[[Connection, Sequence[Command[BodyModel, PathModel]], Collection[UUID]], Sequence[Outcome]]
-Key = Callable[[Command[BodyModel, PathModel]], Hashable]
+UseCase = Callable[[Connection, Sequence[CommandRequest[BodyModel, PathModel]]], Sequence[HttpOutcome]]
+# The third argument are the sagas whose steps may be compensated, as far as this is known already.
+Compensation = Callable[
+    [Connection, Sequence[CommandRequest[BodyModel, PathModel]], Collection[UUID]], Sequence[HttpOutcome]
+]
+Key = Callable[[CommandRequest[BodyModel, PathModel]], Hashable]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,10 @@ class StepEndpoint:
     description: str
     responses: Mapping[Any, Any]
     idempotency: Idempotency | None
-    run: Callable[[Sequence[Command[Any, Any]]], Sequence[Outcome]]  # many commands, in their own transaction
-    answer: Callable[[Command[Any, Any]], Response]  # one command, as its own HTTP request
+    run: Callable[
+        [Sequence[CommandRequest[Any, Any]]], Sequence[HttpOutcome]
+    ]  # many commands, in their own transaction
+    answer: Callable[[CommandRequest[Any, Any]], Response]  # one command, as its own HTTP request
 
 
 class Commands:
@@ -118,10 +122,10 @@ class Commands:
         """As `action`, for a compensation. It is run as `standing.compensated` says."""
 
         def register(compensation: Compensation[BodyModel, PathModel]) -> Compensation[BodyModel, PathModel]:
-            def run(commands: Sequence[Command[BodyModel, PathModel]]) -> Sequence[Outcome]:
+            def run(commands: Sequence[CommandRequest[BodyModel, PathModel]]) -> Sequence[HttpOutcome]:
                 return compensated(commands, partial(self._in_transaction, compensation), may_be_compensated)
 
-            def answer_alone(command: Command[BodyModel, PathModel]) -> Response:
+            def answer_alone(command: CommandRequest[BodyModel, PathModel]) -> Response:
                 [outcome] = run([command])
                 return respond(outcome)
 
@@ -136,14 +140,14 @@ class Commands:
         """The paths of the endpoints."""
         return [endpoint.template for endpoint in self.endpoints]
 
-    def _in_transaction(self, use_case: Callable[..., Sequence[Outcome]], *arguments: Any) -> Sequence[Outcome]:
+    def _in_transaction(self, use_case: Callable[..., Sequence[HttpOutcome]], *arguments: Any) -> Sequence[HttpOutcome]:
         with self._db.transaction() as connection:
             return use_case(connection, *arguments)
 
     def _answer(
-        self, use_case: UseCase[Any, Any], idempotency: Idempotency | None, command: Command[Any, Any]
+        self, use_case: UseCase[Any, Any], idempotency: Idempotency | None, command: CommandRequest[Any, Any]
     ) -> Response:
-        def act(connection: Connection) -> Outcome:
+        def act(connection: Connection) -> HttpOutcome:
             [outcome] = use_case(connection, [command])
             return outcome if idempotency is None or idempotency.keep_refusals else done(outcome)
 
@@ -162,6 +166,6 @@ class Commands:
 
 def answers(
     outcomes: Sequence[Done[T] | DomainError], view: Callable[[T], BaseModel], status: int = 200
-) -> list[Outcome]:
+) -> list[HttpOutcome]:
     """The outcomes of a step as answers over HTTP: its results by `view`, refusals as they are."""
     return [each if isinstance(each, DomainError) else Answer(view(each.value), status) for each in outcomes]

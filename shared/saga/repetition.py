@@ -6,15 +6,15 @@ from uuid import UUID
 
 from shared.errors import Conflict
 
-Outcome = TypeVar("Outcome")
-Request = Mapping[Any, Any]  # the fields that a request names; None for one that it does not name
+T = TypeVar("T")
+NamedFields = Mapping[Any, Any]  # the fields that a request names; None for one that it does not name
 
 
 class RepeatedOtherwise(Conflict):
     """The request differs from the saga's first one."""
 
 
-def contradiction(saga_id: UUID, what: str, first: Request, repeated: Request) -> RepeatedOtherwise | None:
+def contradiction(saga_id: UUID, what: str, first: NamedFields, repeated: NamedFields) -> RepeatedOtherwise | None:
     """The refusal, naming the field, unless each field that both requests name has the same value in both."""
     for name, value in repeated.items():
         if None not in (value, first.get(name)) and first[name] != value:
@@ -23,7 +23,7 @@ def contradiction(saga_id: UUID, what: str, first: Request, repeated: Request) -
     return None
 
 
-def agreed(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+def agreed(outcomes: Sequence[T]) -> Sequence[T]:
     """The outcomes of what events ask for; raises the first contradiction, so that its event is parked for people."""
     for outcome in outcomes:
         if isinstance(outcome, RepeatedOtherwise):

@@ -13,7 +13,7 @@ from flask import current_app
 from pydantic import SecretStr
 
 from shared.errors import Conflict
-from shared.http.answers import Outcome
+from shared.http.answers import HttpOutcome
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import Peer
 
@@ -34,9 +34,9 @@ class SagaStands(Conflict):
 
 def compensated(
     commands: Sequence[CommandT],
-    compensate: Callable[[Sequence[CommandT], Collection[UUID]], Sequence[Outcome]],
+    compensate: Callable[[Sequence[CommandT], Collection[UUID]], Sequence[HttpOutcome]],
     may_be_compensated: MayBeCompensated,
-) -> Sequence[Outcome]:
+) -> Sequence[HttpOutcome]:
     """The outcomes of these compensations.
 
     `compensate` runs in a transaction of its own. Its second argument are the sagas of which it is known that they may

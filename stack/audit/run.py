@@ -14,7 +14,7 @@ from shared.auditing.changes import Notes
 from shared.auditing.check import RULES, SETTLE_SECONDS
 from shared.auditing.check import check as check_services
 from shared.auditing.findings import Findings
-from shared.auditing.services import Services, Unreadable
+from shared.auditing.services import AuditUnreadable, Services
 from stack import settings
 from stack.audit.report import report, summary
 from stack.errors import StackError
@@ -38,7 +38,7 @@ def check(
     known = Notes() if full else Notes.load(notes)
     try:
         findings, new = check_services(services, known, wait_seconds, settle_seconds=SETTLE_SECONDS)
-    except Unreadable as error:
+    except AuditUnreadable as error:
         raise StackError(str(error)) from error
     if notes is not None:
         new.save(notes)

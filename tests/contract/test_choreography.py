@@ -34,7 +34,7 @@ def test_the_services_react_to_what_the_declaration_says_and_to_nothing_else() -
 
 def test_every_queue_is_bound_to_what_its_service_reacts_to_and_the_windows_to_all_that_tells_of_a_checkout() -> None:
     bound = dict(bindings())
-    assert set(bound.pop(CHOREOGRAPHY)) == {name for name, entry in CONTRACT.items() if entry.tells}
+    assert set(bound.pop(CHOREOGRAPHY)) == {name for name, entry in CONTRACT.items() if entry.is_fact}
     for service, names in bound.items():
         assert {CONTRACT[name].payload for name in names} == import_module(
             f"{service}.event_handlers"
@@ -46,11 +46,11 @@ def test_every_event_follows_from_another_or_begins_something_and_leads_to_an_en
     marks = {step.begins for step in CHECKOUT.steps}
     for entry in CONTRACT.values():
         assert entry.payload in {*following, *CHECKOUT.beginnings}, f"nobody publishes {entry.name}"
-        assert entry.reacts or entry.ends or entry.payload in marks, f"nobody reacts to {entry.name}"
+        assert entry.handled_by or entry.ends or entry.payload in marks, f"nobody reacts to {entry.name}"
 
 
 def test_only_a_request_to_send_events_again_tells_of_no_checkout_and_leads_to_no_event_of_its_own() -> None:
-    assert [name for name, entry in CONTRACT.items() if not entry.tells] == ["saga.resend.requested"]
+    assert [name for name, entry in CONTRACT.items() if not entry.is_fact] == ["saga.resend.requested"]
     assert {each.fact for each in CHECKOUT.reactions if not each.then} == {SagaResendRequested}
 
 

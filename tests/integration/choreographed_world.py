@@ -165,11 +165,11 @@ class History:
 
     def told(self, saga: Saga) -> Counter[str]:
         """How often each event was published for a saga."""
-        return Counter(each.entry.name for each in self.published if each.saga_id == saga.begun.saga_id)
+        return Counter(each.event_type.name for each in self.published if each.saga_id == saga.begun.saga_id)
 
     def amounts(self, saga: Saga, name: str) -> list[int]:
         """What was told of its money."""
-        told = [each for each in self.published if (each.saga_id, each.entry.name) == (saga.begun.saga_id, name)]
+        told = [each for each in self.published if (each.saga_id, each.event_type.name) == (saga.begun.saga_id, name)]
         return [each.payload.amount_minor for each in told]  # type: ignore[attr-defined]
 
     def became(self) -> list[tuple[Saga, Became]]:

@@ -84,7 +84,7 @@ class Reacting:
     def take(self, events: Sequence[Event], *, dies: bool = False) -> list[Event]:
         """What follows from events that come together; if it dies before each commit, nothing does."""
         following: list[Event] = []
-        deliveries = [Delivery(next(_tags), {}, None, b"", each.entry.name, each) for each in events]
+        deliveries = [Delivery(next(_tags), {}, None, b"", each.event_type.name, each) for each in events]
         for part in self._subscription.split(deliveries):
             with self._app.app_context(), self._app.extensions["sqlalchemy"].engine.connect() as connection:
                 came = self._subscription.handle(connection, [delivery.known for delivery in part])

@@ -47,7 +47,7 @@ def park(queues: Queues, service: str, event: Event, **reasons: str) -> None:
     """As a worker does that could not deal with it; other reasons are written with underscores."""
     message = to_message(event)
     changed = {name.replace("_", "-"): value for name, value in reasons.items()}
-    headers = {**message.headers, **REASONS, **changed, "x-routing-key": event.entry.name}
+    headers = {**message.headers, **REASONS, **changed, "x-routing-key": event.event_type.name}
     properties = pika.BasicProperties(delivery_mode=2, headers=headers, content_type="application/json")
     queues.publish(dead_queue(service), Message(message.body, properties), exchange="")
 
@@ -90,8 +90,8 @@ def test_letters_of_one_event_are_redriven_and_the_others_stay(window: Window, q
     events = Story().events(*PAID)
     for event in events[-2:]:
         park(queues, "carrito", event)
-    done = redrive(window, event=events[-1].entry.name)
-    assert {name: value for name, value in done["wanted"].items() if value} == {"event": events[-1].entry.name}
+    done = redrive(window, event=events[-1].event_type.name)
+    assert {name: value for name, value in done["wanted"].items() if value} == {"event": events[-1].event_type.name}
     assert [moved["event_id"] for moved in done["moved"]] == [str(events[-1].id)]
     assert [each["event_id"] for each in body_of(window.get(LETTERS))["items"]] == [str(events[-2].id)]
 

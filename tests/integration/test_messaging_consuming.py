@@ -65,7 +65,7 @@ def test_what_follows_names_its_cause_and_carries_the_trace_on(room: Room) -> No
     [event] = room.publish(Event(reserved(), trace=trace))
     room.run(PAGOS)
     wait_until(lambda: room.counts(PAGOS), "it is published")
-    [followed] = [each for each in room.published if each.entry.publisher == PAGOS]
+    [followed] = [each for each in room.published if each.event_type.publisher == PAGOS]
     assert (followed.cause, followed.trace, followed.saga_id) == (event.id, trace, event.saga_id)
 
 
@@ -155,7 +155,7 @@ def test_a_trace_that_is_none_is_not_carried_on(room: Room) -> None:
     room.queues.publish("inventory.reserved", raw(body, headers))
     room.run(PAGOS)
     wait_until(lambda: room.counts(PAGOS).total() == 1, "it is reacted to")
-    assert [each.trace for each in room.published if each.entry.publisher == PAGOS] == [None]
+    assert [each.trace for each in room.published if each.event_type.publisher == PAGOS] == [None]
 
 
 def test_workers_side_by_side_share_the_messages_and_each_acts_once(room: Room) -> None:
@@ -206,7 +206,7 @@ def test_messages_put_back_are_told_apart_by_what_they_say(room: Room) -> None:
         wait_until(lambda: room.queues.depth(INVENTARIO) == 0, "the worker has them")
     wait_until(lambda: room[INVENTARIO].acted().total() == 2, "both are reacted to")
     wait_until(lambda: room.counts(INVENTARIO).total() == 2, "both are answered")
-    assert {each.entry.name for each in room.published} == {"inventory.reserved", "inventory.committed"}
+    assert {each.event_type.name for each in room.published} == {"inventory.reserved", "inventory.committed"}
 
 
 def test_dead_letters_can_be_looked_at_any_number_of_times(room: Room) -> None:
@@ -232,9 +232,10 @@ def test_a_whole_saga_runs_with_nobody_in_charge(room: Room) -> None:
     room.run(CARRITO, INVENTARIO, PAGOS)
     [start] = room[CARRITO].stage(initiated())
     wait_until(
-        lambda: room.counts(CARRITO) and [e for e in room.published if e.entry.name == "checkout.completed"], "it ends"
+        lambda: room.counts(CARRITO) and [e for e in room.published if e.event_type.name == "checkout.completed"],
+        "it ends",
     )
-    names = [each.entry.name for each in sorted(room.published, key=lambda each: each.id)]
+    names = [each.event_type.name for each in sorted(room.published, key=lambda each: each.id)]
     assert names == [
         "checkout.initiated",
         "inventory.reserved",

@@ -82,7 +82,7 @@ def _action(step: Json) -> str:
 def _choreographed(handlers: Sequence[Json]) -> Iterator[str]:
     ends = {entry.name for entry in CONTRACT.values() if entry.ends}
     handled = {each["event"] for each in handlers} | ends
-    for name in (each for each in CONTRACT if each in handled and CONTRACT[each].tells):
+    for name in (each for each in CONTRACT if each in handled and CONTRACT[each].is_fact):
         opening, closing = ("([", "])") if name in ends else ("[", "]")
         yield f'{_id(name)}{opening}"{name}"{closing}'
     for each in handlers:

@@ -113,7 +113,7 @@ class Room:
         """How often each event of a publisher was published until now, by saga."""
         for message in self.queues.take(CHOREOGRAPHY):
             self.published.append(from_message(message.properties.headers or {}, message.body))
-        return Counter(event.saga_id for event in self.published if event.entry.publisher == service)
+        return Counter(event.saga_id for event in self.published if event.event_type.publisher == service)
 
     def followed(self, service: str) -> Counter[UUID]:
         """How many events a publisher made until now, by saga, however often each was published.
@@ -121,7 +121,7 @@ class Room:
         On a busy machine one is published again when its confirm takes longer than the lease for it.
         """
         self.counts(service)
-        events = {event.id: event for event in self.published if event.entry.publisher == service}
+        events = {event.id: event for event in self.published if event.event_type.publisher == service}
         return Counter(event.saga_id for event in events.values())
 
     def wait_acted(self, service: str, events: Sequence[Event], seconds: float = 30) -> None:

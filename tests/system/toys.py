@@ -110,7 +110,7 @@ class Toy:
             return self.outbox.waiting(connection)
 
     def _handler(self, payload: type[bus.Payload], follow: Callable[[Any], bus.Payload]) -> EventHandler:
-        name = bus.entry_of(payload).name
+        name = bus.event_type_of(payload).name
         rows = "json_to_recordset(:rows) AS effect (saga_id uuid, type text)"
         note = text(f"INSERT INTO {self.service}.effects SELECT * FROM {rows}")
 

@@ -6,7 +6,7 @@ from alembic import op
 from shared.auditing.triggers import (
     DROP_TABLES,
     TABLES,
-    Changed,
+    ChangedColumns,
     drop_row_triggers,
     drop_triggers,
     prefill,
@@ -25,8 +25,8 @@ ORDERS = [
     "SELECT 'confirmed_minor', currency, total_minor FROM {rows} WHERE status = 'confirmed'",
 ]
 CARTS = ["SELECT 'carts', status, 1 FROM {rows}"]
-SAGA_OF_ORDER = Changed("id", ("saga_id", "cart_id", "status", "items", "total_minor", "currency"))
-SAGA_OF_CART = Changed("id", ("saga_id", "status"))
+SAGA_OF_ORDER = ChangedColumns("id", ("saga_id", "cart_id", "status", "items", "total_minor", "currency"))
+SAGA_OF_CART = ChangedColumns("id", ("saga_id", "status"))
 # The columns of a checkout that an auditor reads. The service never updates them; a change by hand is logged. A new
 # checkout is logged with its cart, and a deleted one is of no interest.
 AUDITED = ("saga_id", "saga_pattern", "items", "total_minor")

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.auditing.triggers import DROP_TABLES, TABLES, Changed, drop_triggers, prefill, triggers
+from shared.auditing.triggers import DROP_TABLES, TABLES, ChangedColumns, drop_triggers, prefill, triggers
 
 revision = "0001"
 down_revision = None
@@ -31,8 +31,8 @@ LINES_OF_RESERVATIONS = [
 ]
 OLD_LINES = [f"{each} AND lines.xmin <> CAST(pg_current_xact_id() AS xid)" for each in LINES_OF_RESERVATIONS]
 OF_RESERVATIONS = {"insert": OLD_LINES, "update": LINES_OF_RESERVATIONS, "delete": LINES_OF_RESERVATIONS}
-SAGA_OF_RESERVATION = Changed("saga_id", ("saga_id", "status"))
-SAGA_OF_LINE = Changed("saga_id", ("product_id", "quantity", "unit_price_minor"))
+SAGA_OF_RESERVATION = ChangedColumns("saga_id", ("saga_id", "status"))
+SAGA_OF_LINE = ChangedColumns("saga_id", ("product_id", "quantity", "unit_price_minor"))
 
 
 def upgrade() -> None:

@@ -6,7 +6,7 @@ from alembic import op
 from shared.auditing.triggers import (
     DROP_TABLES,
     TABLES,
-    Changed,
+    ChangedColumns,
     drop_row_triggers,
     drop_triggers,
     prefill,
@@ -45,7 +45,7 @@ TRANSFERS = [
         CASE 'revenue' WHEN credit_account THEN -amount_minor WHEN debit_account THEN amount_minor ELSE 0 END
     FROM {rows} WHERE payment_id IS NOT NULL""",
 ]
-SAGA_OF_PAYMENT = Changed("id", ("saga_id", "cart_id", "status", "amount_minor", "refunded_minor", "currency"))
+SAGA_OF_PAYMENT = ChangedColumns("id", ("saga_id", "cart_id", "status", "amount_minor", "refunded_minor", "currency"))
 # An auditor reads from the barrier whether a payment was compensated, so a change of that by hand is logged, too. A row
 # that is purged is of no interest.
 UNDONE = "{row}.step = 'process_payment' AND {row}.direction = 'compensation'"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.auditing.triggers import DROP_TABLES, TABLES, Changed, drop_triggers, prefill, triggers
+from shared.auditing.triggers import DROP_TABLES, TABLES, ChangedColumns, drop_triggers, prefill, triggers
 
 revision = "0005"
 down_revision = "0004"
@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 SAGAS = ["SELECT 'sagas', status, 1 FROM {rows}"]
-STATUS = Changed("saga_id", ("saga_id", "status"))
+STATUS = ChangedColumns("saga_id", ("saga_id", "status"))
 
 
 def upgrade() -> None:

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.auditing.triggers import Changed, drop_triggers, triggers
+from shared.auditing.triggers import ChangedColumns, drop_triggers, triggers
 
 revision = "0012"
 down_revision = "0011"
@@ -14,11 +14,13 @@ SAGAS = ["SELECT 'sagas', status, 1 FROM {rows}"]
 
 def upgrade() -> None:
     op.execute(drop_triggers("saga_choreography", "sagas"))
-    op.execute(triggers("saga_choreography", "sagas", SAGAS, Changed("saga_id", ("saga_id", "status", "changed"))))
+    op.execute(
+        triggers("saga_choreography", "sagas", SAGAS, ChangedColumns("saga_id", ("saga_id", "status", "changed")))
+    )
     op.drop_index("ix_sagas_changed", "sagas", schema="saga_choreography")
 
 
 def downgrade() -> None:
     op.create_index("ix_sagas_changed", "sagas", ["changed", "saga_id"], schema="saga_choreography")
     op.execute(drop_triggers("saga_choreography", "sagas"))
-    op.execute(triggers("saga_choreography", "sagas", SAGAS, Changed("saga_id", ("saga_id", "status"))))
+    op.execute(triggers("saga_choreography", "sagas", SAGAS, ChangedColumns("saga_id", ("saga_id", "status"))))

@@ -10,7 +10,7 @@ from dashboard.auditor import Finished, Known, Run
 from dashboard.books import books_of
 from dashboard.pages import books_page
 from shared.auditing.check import RULES, SAGA_RULES
-from shared.auditing.facts import OrderFact, PaymentFact, Saga
+from shared.auditing.facts import AuditedSaga, OrderFact, PaymentFact
 from shared.auditing.findings import Examined, find
 from tests.unit.stack_audit.audits import books_of as books
 from tests.unit.stack_audit.audits import good_audits
@@ -22,7 +22,7 @@ SAGA, LIVE = "01a21726-0000-7000-8000-000000000001", "01a21726-0000-7000-8000-00
 ENDED, BUSY = ({"saga_orchestrator": status} for status in ("compensated", "running"))
 
 
-def finished(*sagas: Saga, **changes: object) -> Finished:
+def finished(*sagas: AuditedSaga, **changes: object) -> Finished:
     """An audit of these sagas, over good books with these changes."""
     examined = Examined()
     examined.examine(sagas, SAGA_RULES, 0.0)
@@ -30,20 +30,19 @@ def finished(*sagas: Saga, **changes: object) -> Finished:
     return Finished(findings, NOW, 0.21, {rule.name: EARLIER for rule in RULES})
 
 
-def kept_money(saga_id: str) -> Saga:
+def kept_money(saga_id: str) -> AuditedSaga:
     """One that was undone, and kept the money."""
     order = OrderFact(saga_id=saga_id, status="cancelled", total_minor=0, lines=())
     money = {"captured_minor": 999, "refunded_minor": 0, "payments": 1, "captured": 1, "undone": False}
-    return Saga(saga_id, ENDED, ENDED, order, None, PaymentFact(saga_id=saga_id, currency="EUR", **money))
+    return AuditedSaga(saga_id, ENDED, ENDED, order, None, PaymentFact(saga_id=saga_id, currency="EUR", **money))
 
 
 GOOD = Known(finished=finished())
+BROKEN = Known(finished=finished(kept_money(SAGA), AuditedSaga(LIVE, BUSY, BUSY), pagos__ledger_sum=5))
 PAGES = {
     "first-audit": books_page(books_of(Known(running=Run(EARLIER, 12_000, 1_000_000)), [], NOW), NOW),
     "in-order": books_page(books_of(GOOD, [], NOW), NOW),
-    "broken": books_page(
-        books_of(Known(finished=finished(kept_money(SAGA), Saga(LIVE, BUSY, BUSY), pagos__ledger_sum=5)), [], NOW), NOW
-    ),
+    "broken": books_page(books_of(BROKEN, [], NOW), NOW),
     "away": books_page(books_of(GOOD, ["pagos"], NOW), NOW),
 }
 

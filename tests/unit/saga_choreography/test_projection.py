@@ -206,4 +206,4 @@ def test_a_refused_step_says_why() -> None:
 
 def test_every_event_type_is_in_some_history() -> None:
     told = {name for names in HISTORIES.values() for name in names}
-    assert told - {"late"} == {name for name, entry in CONTRACT.items() if entry.tells}
+    assert told - {"late"} == {name for name, entry in CONTRACT.items() if entry.is_fact}

@@ -53,7 +53,7 @@ def test_we_read_what_others_write() -> None:
 def test_an_event_comes_as_it_went(event: Event) -> None:
     sent = to_message(event)
     assert from_message(sent.headers, sent.body) == event
-    assert (sent.id, sent.routing_key, sent.saga_id) == (str(event.id), event.entry.name, str(event.saga_id))
+    assert (sent.id, sent.routing_key, sent.saga_id) == (str(event.id), event.event_type.name, str(event.saga_id))
 
 
 @pytest.mark.parametrize("header", ["specversion", "id", "type", "source", "subject", "time", "dataschema"])

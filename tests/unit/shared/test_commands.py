@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 
 from shared.database.connections import Database
 from shared.errors import Conflict, Unavailable
-from shared.http.answers import Answer, Outcome
+from shared.http.answers import Answer, HttpOutcome
 from shared.http.schemas import Body, NoBody
 from shared.ids import new_id
 from shared.saga.command_batch import CommandIn, run
-from shared.saga.commands import Command, Commands
+from shared.saga.commands import CommandRequest, Commands
 
 
 class Full(Conflict):
@@ -46,8 +46,8 @@ class TakePath(Body):
     thing_id: UUID
 
 
-Put = Command[PutIn, NoBody]
-Take = Command[NoBody, TakePath]
+Put = CommandRequest[PutIn, NoBody]
+Take = CommandRequest[NoBody, TakePath]
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def commands(shelf: Shelf) -> Commands:
     commands = Commands(cast("Database", shelf))
 
     @commands.action("/things/put", PutIn, key=lambda command: command.body.saga)
-    def put(connection: Connection, asked: Sequence[Put]) -> list[Outcome]:
+    def put(connection: Connection, asked: Sequence[Put]) -> list[HttpOutcome]:
         assert len({command.body.saga for command in asked}) == len(asked)
         return [_put(connection, command.body) for command in asked]
 
     @commands.action("/things/{thing_id}/take", NoBody, TakePath, key=lambda command: command.path)
-    def take(connection: Connection, asked: Sequence[Take]) -> list[Outcome]:
+    def take(connection: Connection, asked: Sequence[Take]) -> list[HttpOutcome]:
         for command in asked:
             cast("list[str]", connection).append(f"take {command.path.thing_id}")
         return [Answer({"taken": command.path.thing_id}) for command in asked]
@@ -73,7 +73,7 @@ def commands(shelf: Shelf) -> Commands:
     return commands
 
 
-def _put(connection: Connection, body: PutIn) -> Outcome:
+def _put(connection: Connection, body: PutIn) -> HttpOutcome:
     if body.what == "piano":
         return Full("too large", saga=body.saga)
     if body.what == "ghost":

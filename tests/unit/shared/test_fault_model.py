@@ -93,11 +93,11 @@ def test_the_steps_are_those_of_the_declaration() -> None:
 
 def test_the_events_are_those_that_somebody_reacts_to() -> None:
     """But for what asks for a decision, or for what was published before."""
-    reacted_to = {name for name, entry in CONTRACT.items() if entry.reacts}
+    reacted_to = {name for name, entry in CONTRACT.items() if entry.handled_by}
     assert reacted_to - {"checkout.cancel.requested", "saga.resend.requested"} == EVENTS.keys()
     for name, half in EVENTS.items():
         for step in half.steps:
-            told = ENDPOINTS[CONTRACT[name].reacts[0]].values()
+            told = ENDPOINTS[CONTRACT[name].handled_by[0]].values()
             assert any(step in each.steps and each.direction is half.direction for each in told), name
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared.auditing.books import read_books
+from shared.auditing.services import AuditUnreadable
 from shared.auditing.services import Services as AuditedServices
-from shared.auditing.services import Unreadable
 from stack.audit import run as audit
 from stack.errors import StackError
 from stack.processes import PROCESSES
@@ -107,7 +107,7 @@ def test_a_service_that_is_down_is_named(
 )
 def test_what_is_no_audit_is_said(services: Services, answer: tuple[int, bytes], why: str) -> None:
     services["carrito"].raw = answer
-    with pytest.raises(Unreadable, match=why):
+    with pytest.raises(AuditUnreadable, match=why):
         read_books(AuditedServices(urls(services), None))
 
 

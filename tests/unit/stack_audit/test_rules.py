@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.auditing.check import RULES, SAGA_RULES
-from shared.auditing.facts import OrderFact, PaymentFact, Saga, SaleFact
+from shared.auditing.facts import AuditedSaga, OrderFact, PaymentFact, SaleFact
 from shared.auditing.findings import Examined, Findings, find
 from stack.audit.report import report
 from tests.unit.stack_audit.audits import (
@@ -90,7 +90,7 @@ BROKEN_BY: list[tuple[str, str, dict[str, Any]]] = [
 LIVE = ["pending", "running", "compensating", "stuck"]
 
 
-def sagas_of(facts: Facts, **after: Any) -> list[Saga]:
+def sagas_of(facts: Facts, **after: Any) -> list[AuditedSaga]:
     """All sagas that somebody knows; `after` is what the orchestrator says of some when it is asked again."""
 
     def fact(service: str, kind: Any, saga_id: str) -> Any:
@@ -102,7 +102,7 @@ def sagas_of(facts: Facts, **after: Any) -> list[Saga]:
         return {service: facts[service][saga_id]["status"] for service in services if saga_id in facts[service]}
 
     return [
-        Saga(
+        AuditedSaga(
             saga_id,
             statuses(saga_id),
             {**statuses(saga_id), **({"saga_orchestrator": after[saga_id]} if saga_id in after else {})},
