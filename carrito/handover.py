@@ -8,7 +8,7 @@ The checkout's row is the outbox: it says what the saga is about, in the commit 
 saga's service has yet to be told, whatever becomes of the cart meanwhile. The request that began the checkout tells it,
 as long as there are places for that; for the rest of the orchestrated ones the worker is woken. What is left over
 (carrito or the other died in between) is delivered by the worker too, when it is overdue. Delivering twice does no
-harm: the saga's id is the key.
+harm: the saga's id is the key. The message is `CheckoutIn`, the body of both saga services' `POST …/checkout`.
 """
 
 from contextlib import AbstractContextManager
@@ -21,11 +21,11 @@ from shared.fault_switches.header import headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, Reply
 from shared.saga.states import SagaStatus, StepStatus
+from shared.saga.views import CheckoutIn
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
 MOST_WAIT = 30.0
 TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # one that is stuck shows it by its steps
-TOLD = ("saga_id", "cart_id", "user_id", "payment_method", "billing_address")
 log = structlog.get_logger()
 
 
@@ -77,12 +77,12 @@ class Handover:
         `prefer` is the caller's Prefer header.
         """
         peer, path = self._ways_in[checkout.saga_pattern]
-        body = {name: getattr(checkout, name) for name in TOLD}
+        message = CheckoutIn.model_construct(**{name: getattr(checkout, name) for name in CheckoutIn.model_fields})
         headers = {"traceparent": checkout.trace, **({"Prefer": prefer} if prefer else {})}
         headers |= headers_of(checkout.fault)
         wait = MOST_WAIT if prefer else 0.0
         try:
-            reply = peer.request("POST", path, body, headers, wait)
+            reply = peer.request("POST", path, message.model_dump(), headers, wait)
         except PEER_FAILED as error:
             log.warning("checkout not handed over", saga_id=str(checkout.saga_id), error=error.detail)
             return None
