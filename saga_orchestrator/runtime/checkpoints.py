@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import Connection
@@ -16,6 +17,9 @@ from shared.batching.queue import BatchQueue
 from shared.database.connections import is_unavailable
 from shared.process import crash_points as faults
 from shared.process import heartbeat
+
+if TYPE_CHECKING:
+    from saga_orchestrator.runtime.runner import SagaRunner
 
 DATABASE_RETRY_SECONDS = 0.5  # how soon to try again when the database is away
 GROUP_COMMIT = BatchPolicy(max_size=100)  # some milliseconds' work for the database
@@ -47,16 +51,27 @@ class Checkpointer:
         transaction: Transaction,
         active: ActiveSagas,
         stopping: threading.Event,
-        written: Callable[[Pending], None],
+        runner: "SagaRunner",
     ) -> None:
-        """`written` is called with the checkpoints that were written, except those of progress."""
+        """`runner.written` gets the checkpoints that were written, except those of progress."""
         self._transaction = transaction
         self._active = active
         self._stopping = stopping
-        self._written = written
+        self._runner = runner
         self._one_at_a_time = threading.Lock()
         self._queue: BatchQueue[PendingCheckpoint] = BatchQueue("writes", self._write, self._leave, GROUP_COMMIT)
-        self.start, self.close, self.put = self._queue.start, self._queue.close, self._queue.put
+
+    def start(self) -> None:
+        """Start the thread that writes."""
+        self._queue.start()
+
+    def close(self) -> None:
+        """Write what is queued, then end the thread."""
+        self._queue.close()
+
+    def put(self, pending: Pending) -> None:
+        """Queue these checkpoints; returns at once."""
+        self._queue.put(pending)
 
     def write_progress(self, wanted: Callable[[ActiveSaga], bool], lease_seconds: float) -> None:
         """Write the active sagas that `wanted` selects and renew their leases; raises when the database is away."""
@@ -68,7 +83,7 @@ class Checkpointer:
         with self._one_at_a_time:
             written = self._write_until_available(pending)
             self._active.remove([each.saga for each in written if each.kind is not CheckpointKind.DECISION])
-        self._written(written)
+        self._runner.written(written)
 
     def _write_until_available(self, pending: Pending) -> list[PendingCheckpoint]:
         """Retry while the database is away; raises only when told to stop."""

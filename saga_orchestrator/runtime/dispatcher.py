@@ -2,8 +2,9 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from tenacity import (
     Retrying,
@@ -13,7 +14,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from saga_orchestrator.runtime.active_saga import ActiveSaga
+from saga_orchestrator.runtime.active_saga import ActiveSagas
 from saga_orchestrator.runtime.attempt import CommandAttempt
 from saga_orchestrator.runtime.participants import Participants
 from saga_orchestrator.runtime.settings import RuntimeSettings
@@ -21,6 +22,9 @@ from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
 from shared.process import crash_points as faults
 from shared.process import heartbeat
+
+if TYPE_CHECKING:
+    from saga_orchestrator.runtime.runner import SagaRunner
 
 # Beyond 50 commands little is saved, and each waits longer for the others. A usual answer takes a tenth of the 0.1 s;
 # a request that takes longer went to a service that is slow, or to one slow copy of it.
@@ -36,13 +40,16 @@ class CommandDispatcher:
         participants: Participants,
         settings: RuntimeSettings,
         stopping: threading.Event,
-        attempted: Callable[[Attempts], None],
-        failed: Callable[[Sequence[ActiveSaga]], None],
+        active: ActiveSagas,
+        runner: "SagaRunner",
     ) -> None:
-        """`attempted` gets each attempt once, with its outcome; `failed` the sagas that a defect left without one."""
+        """`runner.attempted` gets each attempt once, with its outcome; a saga that a defect left without one ends here.
+
+        Such a saga is removed from `active`, and goes on when its lease is over.
+        """
         self._participants = participants
-        self._attempted = attempted
-        self._failed = failed
+        self._active = active
+        self._runner = runner
         self._batched = {service: self._queue(service, BATCHED) for service in self._participants.services}
         self._single = self._queue("alone", BatchPolicy(max_size=1, threads=settings.executor_threads))
         self._retrying = Retrying(
@@ -68,7 +75,7 @@ class CommandDispatcher:
         by_queue = defaultdict[BatchQueue[CommandAttempt], list[CommandAttempt]](list)
         for attempt in attempts:
             if not attempt.build_request():
-                self._attempted([attempt])
+                self._runner.attempted([attempt])
             elif self._participants.takes_batches(attempt.request):
                 by_queue[self._batched[attempt.request.service]].append(attempt)
             else:
@@ -80,7 +87,7 @@ class CommandDispatcher:
         queue: BatchQueue[CommandAttempt] = BatchQueue(
             name,
             lambda attempts: self._attempt(queue, attempts),
-            lambda attempts: self._failed([attempt.saga for attempt in attempts]),
+            lambda attempts: self._active.remove([attempt.saga for attempt in attempts]),
             policy,
         )
         return queue
@@ -116,4 +123,4 @@ class CommandDispatcher:
         for attempt in attempts:
             faults.reach(f"executor.after_call.{attempt.point}")
         if attempts:
-            self._attempted(attempts)
+            self._runner.attempted(attempts)

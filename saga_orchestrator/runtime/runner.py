@@ -32,8 +32,8 @@ class SagaRunner:
     ) -> None:
         self._settings = settings
         self._stopping = stopping
-        self.checkpointer = Checkpointer(transaction, active, stopping, self._written)
-        self._dispatcher = CommandDispatcher(participants, settings, stopping, self._attempted, active.remove)
+        self.checkpointer = Checkpointer(transaction, active, stopping, self)
+        self._dispatcher = CommandDispatcher(participants, settings, stopping, active, self)
 
     def start(self) -> None:
         """Start the threads."""
@@ -48,6 +48,17 @@ class SagaRunner:
     def run(self, sagas: Sequence[ActiveSaga]) -> None:
         """Begin to run these; each goes on until it has ended, is released to wait for a retry, or is lost."""
         self._do([self._next(saga) for saga in sagas])
+
+    def attempted(self, attempts: Sequence[CommandAttempt]) -> None:
+        """Decide on what comes after these attempts; the dispatcher calls this when it has their outcomes."""
+        self._do([self._after(attempt) for attempt in attempts if not attempt.saga.lost])
+
+    def written(self, checkpoints: Sequence[PendingCheckpoint]) -> None:
+        """Go on after decisions; the checkpointer calls this when these are in the database."""
+        for checkpoint in checkpoints:
+            if checkpoint.kind is CheckpointKind.END:
+                log.info("ended", saga_id=checkpoint.saga.saga_id, status=checkpoint.saga.state.status)
+        self.run([each.saga for each in checkpoints if each.kind is CheckpointKind.DECISION])
 
     def _do(self, work: Sequence[Work]) -> None:
         if checkpoints := [each for each in work if isinstance(each, PendingCheckpoint)]:
@@ -67,9 +78,6 @@ class SagaRunner:
         crosses = crosses_pivot(saga.definition, saga.state, command)
         saga.start(command)
         return self._decision(saga) if crosses else CommandAttempt(saga, command)
-
-    def _attempted(self, attempts: Sequence[CommandAttempt]) -> None:
-        self._do([self._after(attempt) for attempt in attempts if not attempt.saga.lost])
 
     def _after(self, attempt: CommandAttempt) -> Work:
         """What comes after an attempt; the decision to compensate is durable before the first compensation goes out."""
@@ -98,12 +106,6 @@ class SagaRunner:
 
     def _decision(self, saga: ActiveSaga) -> PendingCheckpoint:
         return PendingCheckpoint(saga, CheckpointKind.DECISION, self._settings.lease_seconds)
-
-    def _written(self, written: Sequence[PendingCheckpoint]) -> None:
-        for checkpoint in written:
-            if checkpoint.kind is CheckpointKind.END:
-                log.info("ended", saga_id=checkpoint.saga.saga_id, status=checkpoint.saga.state.status)
-        self.run([each.saga for each in written if each.kind is CheckpointKind.DECISION])
 
     def _back_off(self, saga: ActiveSaga) -> float:
         """Seconds to wait: doubled each time up to a cap, with jitter; not beyond the forward deadline."""
