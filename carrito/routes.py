@@ -1,6 +1,6 @@
 """carrito over HTTP: parse, call the use case, shape the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -40,9 +40,8 @@ from shared.batching.policy import BatchPolicy
 from shared.fault_switches.header import current_fault
 from shared.http.access import public, services_only
 from shared.http.answers import Answer, done, respond
-from shared.http.idempotency import answer_once, answered_before
+from shared.http.idempotency import Served, answer_once, answered_before, serve_once
 from shared.http.openapi import begins_saga, idempotent, problem
-from shared.json_codec import loads
 from shared.trace import traceparent
 
 routes = APIBlueprint("carrito", __name__)
@@ -153,18 +152,28 @@ def checkout(body: CheckoutIn) -> Response:
     """Answers as the pattern's own service does. Should that be away, the saga is handed to it when it is back."""
     handover: Handover = current_app.extensions["handover"]
     with handover.place() as placed:
-        accepted = answer_once(db, lambda connection: _accept(connection, body, at_once=not placed))
-        return _delivered(handover, body, accepted) if placed and accepted.status_code == 202 else accepted
+        served = serve_once(db, lambda connection: _accept(connection, body, at_once=not placed))
+        if not placed or served.response.status_code != 202:
+            return served.response
+        return _delivered(handover, body, _accepted_saga(served), served.response)
 
 
-def _delivered(handover: Handover, body: CheckoutIn, accepted: Response) -> Response:
-    started: Mapping[str, Any] = loads(accepted.get_data())
-    told = vars(body.request(body.cart_id, _trace()))
-    checkout = CheckoutHandover(saga_id=UUID(started["saga_id"]), **told, fault=current_fault())
+def _accepted_saga(served: Served) -> UUID:
+    """The saga that was accepted now; of a repetition, by the first request with its key."""
+    match served.outcome:
+        case Answer(body=CheckoutOut(saga_id=saga_id)):
+            return saga_id
+    return CheckoutOut.model_validate_json(served.response.get_data()).saga_id
+
+
+def _delivered(handover: Handover, body: CheckoutIn, saga_id: UUID, accepted: Response) -> Response:
+    """The answer of the saga's service, which is told of the saga; `accepted` when it does not answer."""
+    request_for_saga = vars(body.request(body.cart_id, _trace()))
+    checkout = CheckoutHandover(saga_id=saga_id, **request_for_saga, fault=current_fault())
     reply = handover.deliver(checkout, request.headers.get("Prefer", ""))
     if reply is None:
         return accepted
-    _handed_over(checkout.saga_id)
+    _handed_over(saga_id)
     answer = {**reply.body, "saga_pattern": body.saga_pattern}
     kept = {"Location": accepted.headers["Location"]}
     if "Preference-Applied" in reply.headers:

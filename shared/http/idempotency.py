@@ -7,6 +7,7 @@ first request still runs is 409. The draft wants a quoted string; the bare form 
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, request
@@ -45,6 +46,14 @@ class InvalidKey(Unprocessable):
     """The Idempotency-Key header is not a string of 1 to 200 visible characters."""
 
 
+@dataclass(frozen=True)
+class Served:
+    """A response, and the outcome that it was made of; None for a repetition, whose response was stored."""
+
+    response: Response
+    outcome: HttpOutcome | None
+
+
 def keys_table(metadata: MetaData) -> Table:
     """Define the table of the answers that a service gave under keys."""
     return Table(
@@ -73,12 +82,18 @@ def answer_once(db: Database, use_case: Callable[[Connection], HttpOutcome], *, 
 
     A key belongs to its path. With `any_path` it belongs to the endpoint, and another path counts as another body.
     """
+    return serve_once(db, use_case, any_path=any_path).response
+
+
+def serve_once(db: Database, use_case: Callable[[Connection], HttpOutcome], *, any_path: bool = False) -> Served:
+    """As `answer_once`, for callers that go on with the outcome."""
     key = request_key()
-    if key is None:
-        return answer(db, use_case)
-    endpoint = _endpoint(str(request.url_rule) if any_path else request.path)
     with db.transaction() as connection:
-        return _under_key(connection, _keys(db), key, use_case, endpoint)
+        if key is not None:
+            endpoint = _endpoint(str(request.url_rule) if any_path else request.path)
+            return _under_key(connection, _keys(db), key, use_case, endpoint)
+        outcome = use_case(connection)
+    return Served(respond(outcome), outcome)
 
 
 def answered_before(db: Database) -> Response | None:
@@ -127,12 +142,12 @@ def _stored(connection: Connection, keys: Table, key: str, endpoint: str) -> Res
 
 def _under_key(
     connection: Connection, keys: Table, key: str, use_case: Callable[[Connection], HttpOutcome], endpoint: str
-) -> Response:
+) -> Served:
     lock = func.pg_try_advisory_xact_lock(func.hashtextextended(f"{endpoint} {key}", 0))
     if not connection.scalar(select(lock)):
         raise KeyInUse("a request with this key is still running", idempotency_key=key)
     if (before := _stored(connection, keys, key, endpoint)) is not None:
-        return before
+        return Served(before, None)
     outcome = use_case(connection)
     if isinstance(outcome, Unavailable | InDoubt):
         raise outcome  # not stored
@@ -147,4 +162,4 @@ def _under_key(
             body=response.get_data(as_text=True),
         )
     )
-    return response
+    return Served(response, outcome)
