@@ -33,7 +33,7 @@ def create_app(settings: Settings) -> ServiceApp:
 
 
 def __getattr__(name: str) -> ServiceApp:
-    """`app` is made when it is first asked for, so that importing this module does nothing."""
+    """Make `app` when it is first used, so that importing this module does nothing."""
     if name != "app":
         raise AttributeError(name)
     globals()["app"] = create_app(Settings())

@@ -18,9 +18,9 @@ class Settings(SagaServiceSettings):
     stuck_seconds: float = Field(default=120, gt=0)  # as long as the orchestrator tries before it says so
     resend_seconds: float = Field(
         default=30, gt=0
-    )  # half a deadline: what was lost on its way is sent again before its saga is undone for it
+    )  # half a deadline, so that a lost event is sent again before its saga is turned back
 
     @property
     def limits(self) -> Limits:
-        """What the watchdog goes by."""
+        """The time limits of the watchdog."""
         return Limits(self.forward_deadline_seconds, self.stuck_seconds, self.resend_seconds)

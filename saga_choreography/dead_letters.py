@@ -111,7 +111,10 @@ def _named(letter: Letter) -> dict[str, Any]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Nobody else looks meanwhile, in any process. Of this one, one thread at most waits with a connection in hand."""
+    """Hold the lock that lets one reader in, across all processes; raise `BeingLookedAt` when it is not to be had.
+
+    At most one thread of a process waits for it with a database connection.
+    """
     if not _IN_PROCESS.acquire(timeout=LOCK_SECONDS):
         raise BeingLookedAt("somebody else looks at the dead letters")
     try:
@@ -126,7 +129,7 @@ def _alone() -> Iterator[None]:
 
 
 def _lock(connection: Connection) -> None:
-    """It is the session's, so that nothing is left open meanwhile; it goes with the session at the latest."""
+    """Take a lock of the session, since a transaction would stay open meanwhile; it is released with the session."""
     try:
         connection.execute(LOCK)
     except OperationalError as error:
@@ -137,7 +140,7 @@ def _lock(connection: Connection) -> None:
 
 @contextmanager
 def _broker(url: str | None) -> Iterator[str]:
-    """Where it is; that it is not is said in the domain's words."""
+    """The broker's URL; raises `NoBroker` when there is none, or when it is not reached in the block."""
     if url is None:
         raise NoBroker("RABBITMQ_URL is not set")
     try:

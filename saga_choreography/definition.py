@@ -24,7 +24,7 @@ class Reaction:
 
     @property
     def outcomes(self) -> tuple[tuple[Fact, ...], ...]:
-        """Each of the ways in which it may go."""
+        """The alternatives: the events on success and, if there are any, those on failure."""
         return (self.then, self.otherwise) if self.otherwise else (self.then,)
 
 
@@ -40,13 +40,13 @@ class Step:
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """All of them."""
+        """The events that tell of the step."""
         return (self.begins, self.ends, self.fails, self.undone)
 
 
 @dataclass(frozen=True)
 class Choreography:
-    """Who reacts to what; no one place runs it. `beginnings` are published for other reasons than a fact."""
+    """Who reacts to which event; nothing runs it as a whole. `beginnings` are events that follow from no other."""
 
     name: str
     beginnings: tuple[Fact, ...]
@@ -60,7 +60,7 @@ class Choreography:
 
     @cached_property
     def causes(self) -> dict[Fact, frozenset[Fact]]:
-        """For each event, the facts from which it may follow."""
+        """For each event, those that it may follow from."""
         return {
             fact: frozenset(each.fact for each in self.reactions if any(fact in outcome for outcome in each.outcomes))
             for fact in (event_type.payload for event_type in CONTRACT.values())
@@ -79,7 +79,7 @@ class Choreography:
         self._insist(told == contract, f"who publishes is not as in the contract: {_words(told ^ contract)}")
 
     def _check_ends(self) -> None:
-        """From every fact that somebody reacts to, however it goes, an end is reached."""
+        """Check that every event that somebody reacts to leads to an end of the saga, whatever the outcomes."""
         ending = {event_type.payload for event_type in CONTRACT.values() if event_type.ends}
         marks = {step.begins for step in self.steps}  # nobody reacts to these
         while more := {

@@ -1,4 +1,4 @@
-"""What the choreography promises about sagas: what one is about, and named errors."""
+"""What a saga is about, what is requested of it, its time limits, and named errors."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -16,7 +16,7 @@ class BeingLookedAt(Unavailable):
 
 @dataclass(frozen=True)
 class Checkout:
-    """What a saga is about. Everything else is carrito's to know and to tell, in `checkout.initiated`."""
+    """What a saga is about, as its request says; the event `checkout.initiated` says the rest."""
 
     saga_id: UUID
     cart_id: UUID
@@ -26,7 +26,7 @@ class Checkout:
 
 @dataclass(frozen=True)
 class Cancellation:
-    """Why sagas are to be undone, who says so, and whether a sale is undone for it."""
+    """A request to compensate sagas: why, by whom, and whether only before the pivot."""
 
     reason: str
     by: str
@@ -36,7 +36,7 @@ class Cancellation:
 
 @dataclass(frozen=True)
 class Resend:
-    """Why the events of sagas are to be sent again, and who says so."""
+    """A request to send the events of sagas again: why, and by whom."""
 
     reason: str
     by: str
@@ -45,8 +45,8 @@ class Resend:
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a saga may go forward before it is turned back; how long it may stand still before its events are sent
-    again, and before it is called stuck."""
+    """Seconds that a saga may go forward before it is turned back, and seconds without an event after which its events
+    are sent again, and after which it is stuck."""
 
     forward_seconds: float
     stuck_seconds: float
@@ -54,10 +54,10 @@ class Limits:
 
     @property
     def still_seconds(self) -> float:
-        """When a saga that stands still is first looked at."""
+        """Seconds without an event after which the watchdog first looks at a saga."""
         return min(self.stuck_seconds, self.resend_seconds)
 
     @property
     def first_seconds(self) -> float:
-        """When a new saga is first looked at, unless it has ended by then."""
+        """Seconds after its beginning when the watchdog first looks at a saga."""
         return min(self.forward_seconds, self.still_seconds)

@@ -1,4 +1,4 @@
-"""Which dead letters somebody means: those to be listed, or to be tried again. No I/O."""
+"""Which dead letters are to be listed or redelivered; pure."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,18 +13,18 @@ from shared.messaging.dead_letters import Letter
 
 @dataclass(frozen=True, kw_only=True)
 class LetterFilter:
-    """All that is not None must fit: the service, the event, the saga, a part of the error, when it was parked."""
+    """A letter fits when it fits every field that is not None."""
 
     event_ids: tuple[str, ...] | None = None
     service: str | None = None
     event: str | None = None
     saga_id: UUID | None = None
-    error: str | None = None  # a part of it, in large or small letters
-    parked_before: datetime | None = None  # what does not say when it was parked does not fit
+    error: str | None = None  # a part of it; upper and lower case are the same
+    parked_before: datetime | None = None  # a letter without this time does not fit
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Whose they are."""
+        """The services whose letters are meant."""
         return CONSUMERS if self.service is None else (self.service,)
 
     @property
@@ -34,7 +34,7 @@ class LetterFilter:
 
     @property
     def told(self) -> Mapping[str, Any]:
-        """The same as JSON."""
+        """The filter as it is stored."""
         return {
             "service": self.service,
             "event_ids": self.event_ids,
@@ -45,7 +45,7 @@ class LetterFilter:
         }
 
     def fits(self, letter: Letter) -> bool:
-        """Whether it is one of them."""
+        """Whether the letter is meant."""
         if self.event_ids is not None and letter.event_id not in self.event_ids:
             return False
         if self.event is not None and letter.event != self.event:
@@ -58,7 +58,7 @@ class LetterFilter:
 
 
 def _is_before(text: str | None, moment: datetime) -> bool:
-    """Whether a message says so; what it says may be anything."""
+    """Whether a text from a message is a time before the moment; the text may be anything."""
     with suppress(ValueError, TypeError):  # no time, or one that does not say of which zone
         return datetime.fromisoformat(text or "") < moment
     return False

@@ -30,19 +30,21 @@ outbox = Outbox(metadata)
 audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
 
-# What people see of a saga, made from its events (`facts` is what they say, merged; see `projection.py`).
-# `due_at` is when the watchdog next has to look at it: never (null) when it has ended.
+# The read model: a saga as its events tell of it. `facts` is what they say, merged (`projection.py`). `due_at` is when
+# the watchdog looks at the saga next; null when it has ended.
 sagas = Table(
     "sagas",
     metadata,
     Column("saga_id", Uuid, primary_key=True),
     Column("cart_id", Uuid, nullable=False),
-    Column("user_id", String(64)),  # these two are unknown until the saga's beginning is
+    Column("user_id", String(64)),  # these two are null until `checkout.initiated` has come
     Column("payment_method", String(32)),
     Column("order_id", Uuid),
     Column("facts", JSON, nullable=False),
     Column("status", String(12), nullable=False, server_default="pending"),
-    Column("retrying", Boolean, nullable=False, server_default=false()),  # sent again, and nothing was heard since
+    Column(
+        "retrying", Boolean, nullable=False, server_default=false()
+    ),  # its events were sent again, and none has come since
     Column("failed_step", String(40)),
     Column("first_effect_at", DateTime(timezone=True)),
     Column("changed", BigInteger, nullable=False, server_default=text(THIS_TRANSACTION)),  # `shared/saga/changes.py`
@@ -54,7 +56,7 @@ sagas = Table(
     Column("ended_at", DateTime(timezone=True)),
     CheckConstraint(
         "(status IN ('completed', 'compensated')) = (due_at IS NULL)",
-        name="watched",  # a saga is watched until it has ended, also when it is stuck
+        name="watched",  # the watchdog looks at a saga until it has ended, also when it is stuck
     ),
     Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_sagas_cart", "cart_id"),
@@ -68,7 +70,7 @@ sagas = Table(
     Index("ix_sagas_live", "status", "cart_id", postgresql_where=text("status NOT IN ('completed', 'compensated')")),
 )
 
-# Every event, once: the inbox, the timeline, and what the sagas can be rebuilt from.
+# Every event, once: it is the inbox, and timelines and rebuilt sagas are made from it.
 events = Table(
     "events",
     metadata,
@@ -79,9 +81,9 @@ events = Table(
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("cause", Uuid),
     Column("trace", String(55)),
-    Column("fault", String(200)),  # what its saga is to suffer on purpose
-    Column("injected", String(200)),  # what of that happened to what it tells of, or to itself
-    Column("taken_at", DateTime(timezone=True)),  # when who published it took its cause
+    Column("fault", String(200)),  # the faults to inject into its saga
+    Column("injected", String(200)),  # the faults that were injected into the step that it tells of, or into itself
+    Column("taken_at", DateTime(timezone=True)),  # when its publisher received its cause
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -96,12 +98,12 @@ notes = Table(
     Column("by", String(200), nullable=False),
     Column("detail", Text),
     Column("reason", String(200)),
-    Index(  # of what people did (`source.py`)
+    Index(  # of what people did (`sagas.py`)
         "ix_notes_operations", "id", postgresql_where=text("\"by\" <> 'watchdog' AND kind <> 'redriven'")
     ),
 )
 
-# Every time that somebody had dead letters tried again: written before it happens, finished when it has.
+# Redrives of dead letters: inserted before the letters are redelivered, completed afterwards.
 redrives = Table(
     "redrives",
     metadata,
@@ -109,7 +111,7 @@ redrives = Table(
     Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("by", String(200), nullable=False),
     Column("reason", String(200), nullable=False),
-    Column("wanted", JSON, nullable=False),  # which service's, which events
-    Column("moved", JSON, nullable=False),  # which it were
+    Column("wanted", JSON, nullable=False),  # the filter
+    Column("moved", JSON, nullable=False),  # the letters
     Column("finished_at", DateTime(timezone=True)),
 )

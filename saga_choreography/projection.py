@@ -1,4 +1,4 @@
-"""Events -> the saga as people see it. Pure, and the same for any order and any number of repetitions.
+"""Computes a saga as people see it from its events; pure. Order and repetition of the events make no difference.
 
 Events are merged into facts, of each type the first that happened; what is shown follows from the facts alone. Since
 one step follows from another, a later fact tells of the earlier ones, should they not have arrived yet.
@@ -47,7 +47,7 @@ class StepView:
 
 
 def merge(facts: Facts, events: Iterable[Event]) -> Facts:
-    """The facts with those of these events: of two of one type, the first that happened."""
+    """Add the facts of these events; of two events of one type, the first that happened is kept."""
     merged = dict(facts)
     for event in events:
         name, fact = event.event_type.name, _fact(event)
@@ -57,7 +57,7 @@ def merge(facts: Facts, events: Iterable[Event]) -> Facts:
 
 
 def status_of(facts: Facts) -> SagaStatus:
-    """The status, as far as events tell: `stuck` is for a watchdog to say."""
+    """The status that follows from the events; `stuck` does not, it is set by the watchdog."""
     if FAILED in facts:
         return SagaStatus.COMPENSATED
     if turned_back(facts):
@@ -68,13 +68,16 @@ def status_of(facts: Facts) -> SagaStatus:
 
 
 def turned_back(facts: Facts) -> bool:
-    """Whether the saga is on its way back, or back. A deadline's request alone does not turn it: the pivot may win."""
+    """Whether the saga is compensating or compensated.
+
+    A cancellation that a deadline requested is not enough: the saga may have passed its pivot before.
+    """
     backward = facts.keys() & BACKWARD
     return bool(backward) and (backward != {CANCEL} or not _only_before_pivot(facts[CANCEL]))
 
 
 def may_be_late(choreography: Choreography, facts: Facts) -> bool:
-    """Whether a deadline still concerns the saga: before the pivot, going forward, and no cancellation requested."""
+    """Whether the deadline applies: the saga goes forward, before its pivot, and no cancellation was requested."""
     pivot = event_type_of(choreography.steps[-1].ends).name
     return not facts.keys() & {pivot, COMPLETED, CANCEL} and not turned_back(facts)
 
@@ -104,27 +107,27 @@ def steps_of(choreography: Choreography, facts: Facts) -> list[StepView]:
 
 
 def times_of(facts: Facts) -> tuple[datetime, datetime]:
-    """When the first and the last thing happened, of those that are known."""
+    """The times of the first and of the last event that is known."""
     times = [fact["at"] for fact in facts.values()]
     return _time(min(times)), _time(max(times))
 
 
 def ended_at(facts: Facts) -> datetime | None:
-    """When it ended; a completed saga that is being undone has not ended any more."""
+    """When the saga ended; None while it has not, which is so again when a completed saga is being compensated."""
     status = status_of(facts)
     end = {SagaStatus.COMPENSATED: FAILED, SagaStatus.COMPLETED: COMPLETED}.get(status)
     return None if end is None else _time(facts[end]["at"])
 
 
 def failed_step(choreography: Choreography, facts: Facts) -> str | None:
-    """The step because of which the saga turned back; none when that was a request, or it has not."""
+    """The refused step because of which the saga turned back; None when it did not, or when somebody requested it."""
     if not turned_back(facts):
         return None
     return next((view.name for view in steps_of(choreography, facts) if view.status is StepStatus.FAILED), None)
 
 
 def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None:
-    """When the first step took effect; of a saga that was undone after its end, when that began."""
+    """When the first step took effect; of a saga that was undone after its completion, when its compensation began."""
     names = {event_type_of(step.ends).name for step in choreography.steps}
     if COMPLETED in facts and turned_back(facts):
         names = {name for name in BACKWARD if not _only_before_pivot(facts.get(name, {}))}
@@ -133,13 +136,13 @@ def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None
 
 
 def bill_of(facts: Facts) -> Mapping[str, Any]:
-    """What is to be paid, by whom and how; everything is null until the saga's beginning is known."""
+    """User, payment method, total and ids, as `checkout.initiated` says; all are None until it has come."""
     begun = facts.get(BEGUN, {})
     return {name: begun.get(name) for name in BILL}
 
 
 def fault_of(facts: Facts) -> str | None:
-    """What the saga is to suffer on purpose; none as long as its beginning is unknown."""
+    """The faults to inject into the saga, as `checkout.initiated` says; None until it has come."""
     fault = facts.get(BEGUN, {}).get("fault")
     return None if fault is None else str(fault)
 
@@ -181,7 +184,7 @@ def _view(choreography: Choreography, step: Step, facts: Facts, status: StepStat
 
 
 def _was_refused(step: Step, facts: Facts) -> bool:
-    """Whether the step was tried and could not be done; without `begins` somebody turned the saga back before it."""
+    """Whether the step was requested and refused; without the request, the saga was turned back before this step."""
     names = _names(step.begins, step.fails)
     return names <= facts.keys() and event_type_of(step.ends).name not in facts
 
@@ -202,7 +205,7 @@ def _fact(event: Event) -> Mapping[str, Any]:
 
 
 def _rank(fact: Mapping[str, Any]) -> tuple[Any, ...]:
-    """By this the first of a type is told: by time, but an operator's request counts before a deadline's."""
+    """The sort key of facts of one type: by time, but a cancellation by an operator before one by a deadline."""
     return _only_before_pivot(fact), fact["at"], fact.get("reason", "")
 
 

@@ -1,4 +1,4 @@
-"""Make every saga anew from the events that were stored: `python -m saga_choreography.rebuild`.
+"""Rebuild every saga from the stored events: `python -m saga_choreography.rebuild`.
 
 For when what is shown should follow from them in another way than before, or rows were lost. Nothing need be stopped.
 """
@@ -26,7 +26,7 @@ ON CONFLICT DO NOTHING
 
 
 def rebuild(limits: Limits) -> int:
-    """Make all sagas anew; how many there are."""
+    """Rebuild all sagas; returns how many there are."""
     count, last = 0, UUID(int=0)
     while True:
         with db.transaction() as connection:

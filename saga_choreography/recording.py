@@ -1,4 +1,4 @@
-"""Events in: each is stored once and shown in its saga, however often and in which order they come.
+"""Records events: each is stored once and merged into its saga, however often and in whatever order it arrives.
 
 Three statements, however many events of however many sagas go together. Rows are written and locked in the order of
 their ids, so that any number of processes can do this at once.
@@ -31,9 +31,9 @@ from shared.json_codec import dumps
 from shared.purging.retention import TooOld, retention_of, too_old_sql
 from shared.saga.states import ENDED
 
-ENDS = "choreography_ended"  # channel: the sagas that ended are named
+ENDS = "choreography_ended"  # the channel of notifications of the sagas that end
 
-# The rows of new sagas are made in passing: each with its cart, and everything else still unknown.
+# Inserts a row for each saga that is new, too: with its cart, since every event names it.
 STORE = prepared(f"""
 WITH stored AS (
     INSERT INTO saga_choreography.events (
@@ -93,7 +93,7 @@ class LockedSaga:
 
 
 def record(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
-    """Store those that are new, show what they tell, and wake who waits for a saga that ended. Nothing follows.
+    """Store the events that are new, update their sagas, and notify of those that end; returns no events to publish.
 
     Raises `TooOld` for events of a saga that was forgotten; nothing may be kept of them then.
     """
@@ -108,7 +108,7 @@ def record(connection: Connection, events: Sequence[Event], limits: Limits) -> l
 
 
 def remake(connection: Connection, saga_ids: Sequence[UUID], limits: Limits) -> None:
-    """Make these sagas anew from all of their events.
+    """Rebuild these sagas from all of their events.
 
     Their rows are locked before their events are read, so that none is missed that comes in at the same time.
     """
@@ -118,7 +118,7 @@ def remake(connection: Connection, saga_ids: Sequence[UUID], limits: Limits) -> 
 
 
 def _stored(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
-    """Those that are new; the rows of their sagas are there from now on."""
+    """Insert the events and the rows of their sagas where there are none; return the events that are new."""
     by_id = {event.id: event for event in events}
     rows = dumps([_event_row(event) for event in by_id.values()])
     times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}

@@ -1,4 +1,4 @@
-"""The statements over sagas and what was done about them. `recording.py` has those that write what events say."""
+"""Reads sagas, their events and notes, and registers sagas. `recording.py` writes what events say."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -29,7 +29,7 @@ class SagaFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSaga(SagaFacts):
-    """A saga's row, as far as people see it. User and method are unknown until the saga's beginning is."""
+    """A saga's row, as far as people see it. User and method are None until `checkout.initiated` has come."""
 
     user_id: str | None
     payment_method: str | None
@@ -43,7 +43,7 @@ class StoredSaga(SagaFacts):
 
     @classmethod
     def of(cls, row: Row) -> "StoredSaga":
-        """From a row with these columns, and perhaps others."""
+        """Build it from a row with these columns, and perhaps others."""
         return cls(**{name: row[name] for name in _COLUMNS})
 
 
@@ -86,8 +86,8 @@ class SagaHistory:
 
 
 _COLUMNS = tuple(each.name for each in fields(StoredSaga))
-# Nothing that is known is changed, nor locked: `recording.py` makes rows and then locks older ones, so who locked older
-# ones here and then made rows would be in a deadlock with it.
+# Rows that exist are neither changed nor locked here: `recording.py` inserts rows and then locks older ones, so the
+# opposite order would lead to deadlocks with it.
 _REGISTER = prepared(f"""
 INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, user_id, payment_method, deadline_at, due_at)
 SELECT saga_id, cart_id, CAST('{{}}' AS json), user_id, payment_method,
@@ -106,39 +106,39 @@ _LOCK = text(f"{_FIND} WHERE saga_id = :saga_id FOR NO KEY UPDATE")
 
 
 def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> set[UUID]:
-    """Insert a row for each of these sagas that is neither known nor too old; the ids of those."""
+    """Insert a row for each of these sagas that is neither known nor too old; returns their ids."""
     times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}
     rows = dumps([vars(each) for each in checkouts])
     return set(connection.scalars(_REGISTER, {"rows": rows, **times}))
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
-    """Those of these sagas that there are, by id."""
+    """Find these sagas; by id, without those that do not exist."""
     rows = connection.execute(_FIND_ALL, {"ids": list(saga_ids)}).mappings()
     return {row["saga_id"]: StoredSaga(**row) for row in rows}
 
 
 def lock(connection: Connection, saga_id: UUID) -> StoredSaga | None:
-    """A saga, which no one else changes during this transaction."""
+    """Find a saga and lock its row, so that nobody else changes it during this transaction; None if there is none."""
     row = connection.execute(_LOCK, {"saga_id": saga_id}).mappings().first()
     return None if row is None else StoredSaga(**row)
 
 
 def history_of(connection: Connection, saga_id: UUID) -> SagaHistory:
-    """All events of a saga, and all that was done about it, in no order."""
+    """Read all events and notes of a saga, in no order."""
     happened = connection.execute(select(events).where(events.c.saga_id == saga_id)).mappings()
     done = connection.execute(select(notes).where(notes.c.saga_id == saga_id)).mappings()
     return SagaHistory([StoredEvent(**row) for row in happened], [Note(**row) for row in done])
 
 
 def events_of(connection: Connection, saga_ids: Sequence[UUID]) -> list[StoredEvent]:
-    """All events of these sagas, in no order."""
+    """Read all events of these sagas, in no order."""
     rows = connection.execute(select(events).where(events.c.saga_id.in_(saga_ids))).mappings()
     return [StoredEvent(**row) for row in rows]
 
 
 def note(connection: Connection, saga_ids: Sequence[UUID], kind: str, by: str, **said: str) -> None:
-    """Keep what was done about sagas, and by whom; with `detail`, or a `reason`."""
+    """Store what was done about sagas, and by whom; with `detail`, or a `reason`."""
     common = {"kind": kind, "by": by, "detail": None, "reason": None, **said}
     if saga_ids:
         connection.execute(insert(notes), [{"id": new_id(), "saga_id": saga_id, **common} for saga_id in saga_ids])

@@ -159,7 +159,7 @@ def summary_of(saga: StoredSaga) -> SagaSummary:
 
 
 def _where(saga: StoredSaga, steps: Sequence[StepView]) -> StepView | None:
-    """The step that a saga is at; of one that has ended, the one because of which it did."""
+    """The step that a saga is at; once it has ended, the step because of which it turned back, if any."""
     if saga.status in ENDED:
         return next((step for step in steps if step.name == saga.failed_step), None)
     going = [step for step in steps if step.status in {StepStatus.RUNNING, StepStatus.COMPENSATING}]

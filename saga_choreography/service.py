@@ -19,11 +19,11 @@ from shared.saga.states import ENDED, SagaStatus
 
 
 def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
-    """Have these sagas seen from now on; the status of each, whose events may be here already.
+    """Store these sagas, so that they are shown and watched; returns the status of each. Repeated, it changes nothing.
 
-    `TooOld` stands for one that may have been forgotten, `CartRefused` for one that is known as another checkout's; of
-    one whose beginning has not come yet, only the cart is known. Repeated, it changes nothing. Durable once it is
-    committed: carrito does not hand the checkout over again then, and the saga's first event may be lost.
+    `TooOld` stands for a saga that may have been purged, `CartRefused` for one that is about another checkout. Events
+    of a saga may have come before it; without its `checkout.initiated`, only its cart is compared. It must be durable
+    when the request is answered: carrito does not hand the checkout over again, and the first event may be lost.
     """
     by_id = {each.saga_id: each for each in checkouts}
     new = saga_store.register(connection, [*by_id.values()], limits)
@@ -56,10 +56,9 @@ def get_history(connection: Connection, saga_id: UUID) -> SagaHistory:
 
 
 def compensate(connection: Connection, saga_id: UUID, request: Cancellation, limits: Limits) -> StoredSaga:
-    """Have a saga turned back, or a completed one undone; of one on its way back, the events are sent again.
+    """Request that a saga turns back, also a completed one; of one that turned back before, send the events again.
 
-    inventario alone decides where it turns: the request goes to it, and to no one else. Raises `SagaNotFound` and
-    `TooOld`.
+    inventario is the arbiter: the request goes to it alone. Raises `SagaNotFound` and `TooOld`.
     """
     saga = _locked(connection, saga_id)
     saga_store.note(connection, [saga_id], "compensation_asked", request.by, reason=request.reason)
@@ -73,7 +72,7 @@ def compensate(connection: Connection, saga_id: UUID, request: Cancellation, lim
 
 
 def retry(connection: Connection, saga_id: UUID, request: Resend) -> StoredSaga:
-    """Have all events of a saga sent again, of which one may have been lost; raises `SagaNotFound`, `SagaEnded`."""
+    """Have all events of a saga sent again, as one may have been lost; raises `SagaNotFound`, `SagaEnded`."""
     saga = _locked(connection, saga_id)
     if saga.status in ENDED:
         raise SagaEnded(saga_id, saga.status)
@@ -83,7 +82,7 @@ def retry(connection: Connection, saga_id: UUID, request: Resend) -> StoredSaga:
 
 
 def resend(connection: Connection, sagas: Sequence[SagaFacts], request: Resend) -> None:
-    """Have every service, this one too, send the events of these sagas again; who has them drops them."""
+    """Have every service, this one too, send the events of these sagas again; receivers drop those that they have."""
     outbox.send_again(connection, [saga.saga_id for saga in sagas])
     said = {"reason": request.reason, "by": request.by}
     payloads = [SagaResendRequested(saga_id=saga.saga_id, cart_id=saga.cart_id, **said) for saga in sagas]
@@ -91,7 +90,7 @@ def resend(connection: Connection, sagas: Sequence[SagaFacts], request: Resend) 
 
 
 def cancel(connection: Connection, sagas: Sequence[SagaFacts], request: Cancellation, limits: Limits) -> None:
-    """Publish the request that inventario turns these sagas back, and show it at once."""
+    """Stage the requests that inventario turns these sagas back, and record them at once, so that they are shown."""
     said = {"reason": request.reason, "by": request.by, "only_before_pivot": request.only_before_pivot}
     payloads = [CheckoutCancelRequested(saga_id=saga.saga_id, cart_id=saga.cart_id, **said) for saga in sagas]
     faults = [fault_of(saga.facts) for saga in sagas]

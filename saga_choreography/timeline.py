@@ -82,7 +82,7 @@ def _note_out(note: Note) -> TimelineEntryOut:
 
 
 def _about(fact: Fact, known: Collection[str]) -> About:
-    """What an event says of which step, of a saga of which events of these types are known.
+    """The step, direction and outcome that an event tells of; `known` are the types of all events of its saga.
 
     One event tells both of a commit that was refused and of one that was undone: the latter if it had been done.
     """

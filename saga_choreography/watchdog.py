@@ -19,7 +19,7 @@ from shared.json_codec import dumps
 from shared.saga.states import SagaStatus
 
 BY = "watchdog"
-BATCH = 100  # enough to go together, few enough to let others through
+BATCH = 100  # sagas in one transaction, which locks their rows
 
 DUE = text("""
 SELECT saga_id, cart_id, facts, status, deadline_at <= now() AS late,
@@ -28,8 +28,8 @@ SELECT saga_id, cart_id, facts, status, deadline_at <= now() AS late,
   FROM saga_choreography.sagas
  WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
-# Events of a silent saga are sent again when it has been silent for twice as long: seldom enough to overload nobody who
-# only has much to do, and a saga whose hindrance is gone after some time ends by itself after twice that time at most.
+# Events of a silent saga are sent again when it has been silent for twice as long: so seldom that a service which is
+# only busy is not overloaded, and a saga that could not go on for some time ends within twice that time.
 WATCH = text("""
 UPDATE saga_choreography.sagas AS saga
    SET status = CASE WHEN seen.stuck THEN 'stuck' ELSE saga.status END,
@@ -48,7 +48,7 @@ NEXT = text("SELECT extract(epoch FROM min(due_at) - now()) FROM saga_choreograp
 
 @dataclass(frozen=True, kw_only=True)
 class DueSaga(SagaFacts):
-    """A saga to look at: past its deadline (`late`), or unheard of for longer than one of the limits."""
+    """A saga that is due: past its deadline (`late`), or without an event for longer than one of the limits."""
 
     late: bool
     silent: bool  # its events are to be sent again
@@ -56,7 +56,7 @@ class DueSaga(SagaFacts):
 
 
 def run_once(limits: Limits) -> int:
-    """Look at sagas that are due to be looked at; how many were."""
+    """Look at the sagas that are due; returns how many."""
     with db.transaction() as connection:
         times = {"resend": limits.resend_seconds, "stuck": limits.stuck_seconds}
         sagas = [DueSaga(**row) for row in connection.execute(DUE, {**times, "limit": BATCH}).mappings()]
@@ -66,7 +66,7 @@ def run_once(limits: Limits) -> int:
 
 
 def idle_seconds(limits: Limits) -> float:
-    """Until the first is due; none to come, and none that moves, is due sooner than the shortest limit."""
+    """Seconds until the first saga is due, at most the shortest limit, since no new saga is due sooner."""
     with db.transaction() as connection:
         seconds = connection.scalar(NEXT)
     most = limits.first_seconds
@@ -74,7 +74,7 @@ def idle_seconds(limits: Limits) -> float:
 
 
 def _watch(connection: Connection, sagas: Sequence[DueSaga], limits: Limits) -> None:
-    """Cancel, resend or flag each saga. A saga is cancelled once at most: its facts tell, and its row is locked."""
+    """Cancel, resend or flag each saga. A saga is cancelled at most once: its row is locked, and its facts say so."""
     has_deadline = {saga.saga_id for saga in sagas if may_be_late(CHECKOUT, saga.facts)}
     late = [saga for saga in sagas if saga.late and saga.saga_id in has_deadline]
     cancelled = {saga.saga_id for saga in late}

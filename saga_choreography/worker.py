@@ -1,6 +1,6 @@
-"""The process that shows what events tell, publishes what was asked for, and watches over deadlines.
+"""The process that records events, publishes its own, and runs the watchdog.
 
-Any number of them may run. Without a broker it only watches.
+Any number of them may run. Without a broker it only runs the watchdog.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from shared.messaging.event_worker import Subscription, all_together, jobs
 from shared.process import worker
 from shared.purging import purge
 
-BATCHES = replace(consumer.BATCHES, max_wait=0.02)  # nobody sees a saga move in less
+BATCHES = replace(consumer.BATCHES, max_wait=0.02)  # seconds; a viewer notices no shorter delay
 ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)
 
 
 def ends_a_saga(waiting: Sequence[Delivery]) -> bool:
-    """Close a batch at the end of a saga, for which clients wait; called after each message, so the last one tells."""
+    """Whether the latest message ends a saga: clients may wait for that, so the batch is closed and recorded."""
     return waiting[-1].routing_key in ENDING
 
 

@@ -1,4 +1,4 @@
-"""What is read of sagas to be shown. `runtime/store.py` has what is written."""
+"""Reads sagas for people to see. `runtime/store.py` writes them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -38,7 +38,7 @@ class StoredSaga:
 
     @classmethod
     def of(cls, row: Row) -> "StoredSaga":
-        """From a row with these columns, and perhaps others."""
+        """Build it from a row with these columns, and perhaps others."""
         return cls(**{name: row[name] for name in _COLUMNS})
 
 
@@ -91,13 +91,13 @@ _STEP_TIMES = prepared("""
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
-    """Those of these sagas that there are, by id."""
+    """Find these sagas; by id, without those that do not exist."""
     rows = connection.execute(_SAGAS, {"ids": list(saga_ids)}).mappings()
     return {row["saga_id"]: StoredSaga(**row) for row in rows}
 
 
 def find_with_times(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, SagaWithTimes]:
-    """Those of these sagas that there are with the times of their steps, by id."""
+    """Find these sagas and the times of their steps; by id, without those that do not exist."""
     found = find(connection, saga_ids)
     times: dict[UUID, dict[str, tuple[datetime, datetime]]] = {saga_id: {} for saga_id in found}
     for saga_id, step, first, last in connection.execute(_STEP_TIMES, {"ids": list(found)}):
@@ -106,6 +106,6 @@ def find_with_times(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UU
 
 
 def timeline_of(connection: Connection, saga_id: UUID) -> list[TimelineEntry]:
-    """All that happened to a saga, in order."""
+    """Read all that happened to a saga, in order."""
     statement = select(timeline).where(timeline.c.saga_id == saga_id).order_by(timeline.c.started_at, timeline.c.id)
     return [TimelineEntry(**row) for row in connection.execute(statement).mappings()]

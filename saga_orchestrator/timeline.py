@@ -54,7 +54,7 @@ def _response_out(entry: TimelineEntry) -> ResponseOut:
 
 
 def with_untold(entries: Sequence[TimelineEntryOut]) -> list[TimelineEntryOut]:
-    """The entries, each fault of which no answer told marked at the first requests that had none.
+    """Add the faults that no answer told of to the first requests that had no answer.
 
     A later answer for the same step says what happened before, and how often.
     """

@@ -10,7 +10,7 @@ from shared.saga.views import CheckoutIn
 
 
 class FrozenLine(TypedDict):
-    """So many of a product."""
+    """A quantity of a product."""
 
     product_id: int
     quantity: int

@@ -1,4 +1,4 @@
-"""What an operator should be woken by: sagas that are stuck, and sagas that pile up."""
+"""Gauges for alarms: sagas that are stuck, and sagas and events that pile up."""
 
 from collections.abc import Iterable, Mapping
 
@@ -18,7 +18,7 @@ class LiveSagas(Collector):
         self._tables = tables
 
     def collect(self) -> Iterable[Metric]:
-        """The gauges; none while the database is unavailable, since the other metrics are wanted all the more then."""
+        """Read the gauges; none while the database is unavailable, so that the other metrics are still served."""
         try:
             return self._counted()
         except Exception as error:
@@ -41,7 +41,7 @@ class LiveSagas(Collector):
 
 
 def _live(counts: Mapping[str, int]) -> GaugeMetricFamily:
-    """A status that no saga has is zero, so that an alarm on it can tell that from silence."""
+    """A status that no saga has is zero, so that an alarm can tell that from a service that does not answer."""
     gauge = GaugeMetricFamily("sagas_live", "Sagas that have not ended", labels=["status"])
     for status in SagaStatus:
         if status not in ENDED:

@@ -183,8 +183,8 @@ def retry(path: SagaPath, body: OperatorIn) -> Response:
 
 
 def _freeze(body: CheckoutIn) -> FrozenCheckout:
-    """The checkout that carrito began, or begins now for us; what it is about is carrito's to say."""
-    request_key()  # refused if it is none, also where it isn't needed
+    """Have carrito freeze the cart for a new saga or, for a saga that carrito handed over, find what it froze."""
+    request_key()  # refuses an invalid key, also where none is needed
     carrito: CarritoClient = current_app.extensions["carrito_client"]
     if body.saga_id is not None:
         require(Who.SERVICES)
