@@ -4,9 +4,8 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -15,7 +14,6 @@ from shared.database.connections import is_unavailable
 from shared.database.listen import Listener, ShutdownSignal
 
 RECONNECT_SECONDS = 0.5  # between two tries to listen while the database is unavailable
-T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -39,12 +37,6 @@ class Waiter:
         self.notified.wait(max(0.0, left))
         self.notified.clear()
         return left > 0
-
-    def poll(self, read: Callable[[], T], has_ended: Callable[[T], bool]) -> T:
-        """Read now and after each notification; return what was read once it has ended, or at the deadline."""
-        while not has_ended(found := read()) and self.wait():
-            pass
-        return found
 
 
 class CompletionNotifier:

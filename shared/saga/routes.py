@@ -117,11 +117,11 @@ def checkout(body: CheckoutIn) -> Response:
     frozen = _freeze(body)
     headers = {"Location": _path_of(frozen.saga_id)}
     with _completions().waiter(frozen.saga_id, _preferred_seconds()) as waiter:
-        goes_on = _service().accept(frozen)
+        under_way = _service().accept(frozen)
         if waiter is None:
             accepted = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method")}
             return respond(Answer(AcceptedOut(saga_id=frozen.saga_id, **accepted), 202, headers))
-        if goes_on:
+        if under_way:
             waiter.wait()
         saga = _until_ended(waiter, frozen.saga_id)
     headers["Preference-Applied"] = f"wait={waiter.seconds:g}"
@@ -197,7 +197,7 @@ def _operator_request(body: OperatorIn) -> OperatorRequest:
 
 
 def _until_ended(waiter: Waiter, saga_id: UUID) -> SagaOut:
-    """The saga once it has ended, or at the waiter's deadline."""
+    """Read the saga now and after each notification, until it has ended or the waiter's deadline has passed."""
     while True:
         saga = _service().get(saga_id)
         if saga.status in ENDED or not waiter.wait():

@@ -74,6 +74,15 @@ def test_pure_modules_import_the_standard_library_and_each_other(module: Path) -
     assert {each for each in foreign if not each.startswith(tuple(f"{name}." for name in allowed))} == set()
 
 
+def test_the_routes_of_saga_services_reach_sagas_by_one_service_over_one_port() -> None:
+    shared = set(imported(Path("shared/saga/routes.py")))
+    assert {each for each in shared if each.startswith(("sqlalchemy", "shared.database"))} == set()
+    for service in ("saga_orchestrator", "saga_choreography"):
+        own = {each for each in imported(Path(service, "routes.py")) if each.startswith(f"{service}.")}
+        assert f"{service}.sagas.SAGAS" in own
+        assert not {each for each in own if each.startswith((f"{service}.service", f"{service}.models"))}
+
+
 @pytest.mark.parametrize("service", [each for each in SERVICES if each in PARTICIPANTS])
 def test_every_participant_has_the_same_rooms(service: str) -> None:
     rooms = {path.stem for path in ROOT.joinpath(service).glob("*.py")}
