@@ -61,6 +61,7 @@ class Asking:
         self._peers = {name: Peer(name, url, None, settings.dashboard_read_seconds) for name, url in self._urls.items()}
         self._readers = {name: ThreadPoolExecutor(READERS, thread_name_prefix=f"reader-{name}") for name in self._urls}
         self._read_seconds = settings.dashboard_read_seconds
+        self.currency = settings.currency
 
     def audited(self, token: SecretStr | None) -> AuditedServices:
         """The services as an audit asks them."""

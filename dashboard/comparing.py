@@ -11,7 +11,6 @@ from dashboard.choices import Choices
 from dashboard.operator_form import token
 from dashboard.reading import STYLES, services
 from dashboard.web import html, now
-from dashboard.words import METHODS
 from shared.ids import made_at
 
 routes = Blueprint("comparing", __name__)
@@ -93,5 +92,6 @@ def _begin(wanted: Choices) -> list[str]:
 
 def _form(wanted: Choices, error: str = "", status: int = 200) -> Response:
     asked = services()
-    markup = pages.compare_form(asked.products(), wanted, METHODS, error, can_fail=asked.have_faults(token()))
+    can_fail = asked.have_faults(token())
+    markup = pages.compare_form(asked.products(), wanted, asked.currency, can_fail=can_fail, error=error)
     return html(markup, status)

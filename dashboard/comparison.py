@@ -52,7 +52,7 @@ def _difference(
 
 
 def _whole(value: float) -> str:
-    return f"{value:.0f}"
+    return f"{value:,.0f}"
 
 
 def _requests(story: Story) -> float:

@@ -20,6 +20,8 @@ class Settings(ServiceSettings):
     # Browsers that are told of changes at once; the pages of any further one ask every few seconds. A thread each.
     dashboard_streams: int = Field(default=128, ge=0)
 
+    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at carrito and pagos
+
     @property
     def threads(self) -> int:
         """Of the web process: those of streams are beside those that make pages."""

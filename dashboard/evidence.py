@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from dashboard.faults import where
 from dashboard.hindrance import SILENT
 from dashboard.letter_filter import LetterFilter
-from dashboard.words import counted, step_name
+from dashboard.words import counted
 
 Json = Mapping[str, Any]
 Link = tuple[str, str, str]  # name, text, where it leads
@@ -50,5 +51,4 @@ def _letter(letter: Json) -> str:
 
 
 def _fired(row: Json) -> str:
-    where = step_name(row["step"]) if row["step"] else "its messages"
-    return f"{row['name']} at {where}, {counted(row['fired'], 'time')}"
+    return f"{row['name']} at {where(row)}, {counted(row['fired'], 'time')}"

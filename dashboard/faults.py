@@ -27,6 +27,7 @@ OF_FAULTS = {"milliseconds": {"slow", "delay_message"}, "point": {"kill"}}
 NUMBERS = ("times", "milliseconds")
 # How the services call what a form lets a fault be only for.
 MATCHED = {"user": "user_id", "cart": "cart_id", "method": "payment_method"}
+NAMED = {"user_id": "user", "cart_id": "cart", "payment_method": "payments with"}
 POINTS = {"": "\u2013", "before": "before the step", "after": "after its commit"}  # of `kill` only
 
 
@@ -59,16 +60,22 @@ def request_of(form: Mapping[str, str]) -> Json:
     return {**texts, **numbers, **({"match": match} if match else {})}
 
 
+def where(fault: Json) -> str:
+    """The step that a fault is for, as it is called: of `fail_undo` its compensation."""
+    step = fault["step"]
+    return step_name(step, compensation=fault["name"] == "fail_undo") if step else "all messages"
+
+
 def how(switch: Json) -> str:
     """Where and how often a fault happens, in words."""
-    parts = [step_name(switch["step"]) if switch["step"] else "all messages"]
+    parts = [where(switch)]
     if switch["point"]:
         parts.append(f"{switch['point']} it")
     if switch["milliseconds"]:
         parts.append(f"{switch['milliseconds']} ms")
     if switch["name"] != "pause_consumer":
         parts.append("every time" if switch["times"] is None else f"{counted(switch['times'], 'time')} for each saga")
-    parts += [f"only {name} {value}" for name, value in switch["match"].items() if value]
+    parts += [f"only {NAMED[name]} {value}" for name, value in switch["match"].items() if value]
     return ", ".join(parts)
 
 

@@ -44,13 +44,13 @@ class Outcome:
     left_over: str
 
 
-def outcome_of(saga: Json, reading: Reading) -> Outcome:
-    """Each service's own word; what does not fit the saga's end is marked."""
+def outcome_of(saga: Json, reading: Reading, currency: str = "") -> Outcome:
+    """Each service's own word; what does not fit the saga's end is marked. `currency` is that of the shop."""
     order, payment = (_own(saga, rows) for rows in (reading.orders, reading.payments))
     lines = [row for row in reading.reservations or () if row["saga_id"] == saga["saga_id"]]
     facts = [
         _unread("Order", "carrito") if reading.orders is None else _order(saga, order),
-        _unread("Money", "pagos") if reading.payments is None else _money(saga, payment),
+        _unread("Money", "pagos") if reading.payments is None else _money(saga, payment, currency),
         _unread("Stock", "inventario") if reading.reservations is None else _stock(saga, lines, reading.cart),
         _unread("Cart", "carrito") if reading.cart is None else _cart(saga, reading.cart),
     ]
@@ -85,12 +85,14 @@ def _order(saga: Json, order: Json | None) -> Fact:
     return Fact("Order", value, str(order["id"]), state, f"/orders/{order['id']}/receipt")
 
 
-def _money(saga: Json, payment: Json | None) -> Fact:
-    taken, back, currency = 0, 0, ""
+def _money(saga: Json, payment: Json | None, currency: str) -> Fact:
+    taken, back = 0, 0
+    if payment is not None:
+        currency = payment["currency"]
     if payment is not None and payment["status"] in {"captured", "refunded"}:
-        taken, back, currency = payment["amount"], payment["refunded"] or 0, payment["currency"]
+        taken, back = payment["amount"], payment["refunded"] or 0
     state = _state(saga, completed=taken > 0 and back == 0, undone=taken == back)
-    detail = f"{money(taken)} taken, {money(back)} given back"
+    detail = f"{money(taken, currency)} taken, {money(back, currency)} given back"
     if payment is not None and payment["status"] == "declined":
         detail = "declined, nothing taken"
     return Fact("Money", f"{money(taken - back, currency)} kept", detail, state)

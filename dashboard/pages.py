@@ -14,7 +14,7 @@ from dashboard.books import LOOK_SECONDS, BooksView
 from dashboard.choices import FAULTS, Choices
 from dashboard.comparison import differences, mismatches
 from dashboard.evidence import Evidence, links
-from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how
+from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how, where
 from dashboard.flow import rails, sequence
 from dashboard.letter_filter import AGES
 from dashboard.listing import STATS_SECONDS, Listing
@@ -34,6 +34,7 @@ from dashboard.words import (
     METHODS,
     OF_STATUS,
     STATUSES,
+    UNKNOWN,
     State,
     ago,
     counted,
@@ -67,13 +68,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"time": _time, "due": _due, "took": _took, "step": step_name, "counted": counted, "how": how}
-    found.filters["duration"] = duration
+    found.filters |= {"duration": duration, "money": money, "present": _present_step, "where": where}
     found.globals |= {
         "ICONS": ICONS,
         "OF_STATUS": OF_STATUS,
         "STATUSES": STATUSES,
         "METHODS": METHODS,
         "STEPS": STEPS,
+        "UNKNOWN": UNKNOWN,
     }
     return found
 
@@ -95,6 +97,12 @@ def _moment(then: datetime, words: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, words)
 
 
+def _present_step(saga: Json) -> str:
+    """What a saga in a list is at: the action of its step, or the compensation once it has turned back."""
+    turned = saga["status"] == "compensating" or saga.get("failed_step") is not None
+    return step_name(str(saga["step"]), compensation=turned)
+
+
 def _took(saga: Json, now: datetime) -> str:
     """From its beginning to its end, or until now."""
     begun = datetime.fromisoformat(str(saga["created_at"]))
@@ -113,6 +121,7 @@ class Shown(NamedTuple):
     first: int | None = None  # of many entries, the part that has this one, counted from 1
     after: str = ""  # the id of the last change that was known before the saga was read
     evidence: Evidence = Evidence()  # what else is known of one that did not go on
+    currency: str = ""  # of the shop, for amounts that no service told with theirs
 
 
 ALONE = Shown()
@@ -120,7 +129,7 @@ ALONE = Shown()
 
 def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime, shown: Shown = ALONE) -> str:
     """The page of one saga, from its three readings."""
-    story, outcome = story_of(saga, timeline, now), outcome_of(saga, reading)
+    story, outcome = story_of(saga, timeline, now), outcome_of(saga, reading, shown.currency)
     trouble, part = first_trouble(story), part_of(story, shown.first)
     jump = start_with(story, trouble)
     return _render(
@@ -129,7 +138,7 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
         saga=saga,
         now=now,
         state=OF_STATUS[saga["status"]],
-        figures=_figures(story, reading),
+        figures=_figures(story, reading, shown.currency),
         banner=banner(story, outcome),
         evidence=links(str(saga["saga_id"]), shown.evidence),
         nodes=rails(story) if story.is_orchestrated else [],
@@ -144,11 +153,11 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
     )
 
 
-def _figures(story: Story, reading: Reading) -> list[tuple[str, str]]:
+def _figures(story: Story, reading: Reading, currency: str) -> list[tuple[str, str]]:
     """Name and value of what one asks for first."""
     messages = Count(sum(moment.kind == "event" for moment in story.moments))
     made = ("HTTP calls", requests(story.moments)) if story.is_orchestrated else ("Messages", messages)
-    currency = next((row["currency"] for rows in (reading.orders, reading.payments) for row in rows or ()), "")
+    currency = next((row["currency"] for rows in (reading.orders, reading.payments) for row in rows or ()), currency)
     return [
         ("Took" if story.has_ended else "Has taken", duration(story.took)),
         ("Books open", duration(story.books_open)),
@@ -179,11 +188,9 @@ def compare_page(
     return _render("compare.html", sides=sides, now=now, pace=ENDED_ONES if over else RUNNING, **values)
 
 
-def compare_form(
-    products: Sequence[Json], wanted: Choices, methods: Sequence[str], error: str, *, can_fail: bool
-) -> str:
+def compare_form(products: Sequence[Json], wanted: Choices, currency: str, *, can_fail: bool, error: str = "") -> str:
     """What to check out in both styles; `can_fail` says whether a checkout can name faults."""
-    values = {"wanted": wanted, "methods": methods, "error": error, "can_fail": can_fail}
+    values = {"wanted": wanted, "currency": currency, "error": error, "can_fail": can_fail}
     return _render("compare_form.html", products=products, **values)
 
 

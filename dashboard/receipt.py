@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from dashboard.words import State
+from dashboard.words import State, money
 from shared.saga.states import ENDED
 
 Json = Mapping[str, Any]
@@ -122,7 +122,7 @@ def _in_order(lines: list[Any]) -> list[Any]:
 def _owed(order: Json) -> Iterator[MoneyLine]:
     currency = str(order["currency"])
     for item in order["items"]:
-        detail = f"{item['quantity']} × {item['name']} at {item['unit_price']}"  # noqa: RUF001
+        detail = f"{item['quantity']} × {item['name']} at {money(_amount(item['unit_price']), currency)}"  # noqa: RUF001
         amount = _amount(item["unit_price"]) * item["quantity"]
         yield MoneyLine(order["created_at"], "carrito", "order", detail, amount, currency)
     if order["status"] == "cancelled":

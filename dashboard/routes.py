@@ -41,7 +41,7 @@ def saga(style: str, saga_id: UUID) -> Response:
         abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
     at = now()
     evidence = services().evidence(found[0], at, token())
-    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int), after, evidence)
+    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int), after, evidence, services().currency)
     return html(pages.saga_page(*found, at, shown))
 
 

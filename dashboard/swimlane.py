@@ -101,17 +101,17 @@ def _attempts(story: Story) -> Iterator[Span]:
     attempts = [moment for moment in story.moments if moment.kind == "attempt"]
     for before, moment in pairwise(attempts):
         if before.key == moment.key and moment.start - before.end > LONG_ENOUGH:
-            yield Span(moment.lane, before.end, moment.start, None, _wait(before, moment))
+            yield Span(moment.lane, before.end, moment.start, None, _wait(moment))
     for moment in attempts:
         label = f"{moment.what}, attempt {moment.entry['attempt']}: {moment.word}{_purpose(moment)}"
         yield Span(moment.lane, moment.start, moment.end, moment.state, label)
 
 
-def _wait(before: Moment, moment: Moment) -> str:
+def _wait(moment: Moment) -> str:
+    """What lies between an attempt and this one at the same."""
     if moment.tries == 1:
-        return f"waits {duration(moment.start - before.end)} before it asks again"
-    until = duration(moment.start - before.end)
-    return f"{until} with attempts {first_attempt(moment)} and later, of which the latest is kept"
+        return f"Waits before the next attempt at {moment.what}"
+    return f"Attempts {first_attempt(moment)} and later at {moment.what}, of which only the latest is kept"
 
 
 def _events(story: Story) -> Iterator[Span]:
@@ -123,23 +123,24 @@ def _events(story: Story) -> Iterator[Span]:
         cause = causes.get(moment.entry["cause"])
         if cause is not None and moment.start > cause.start:
             yield from _wait_and_work(cause, moment)
-        yield Span(moment.lane, moment.start, moment.start, moment.state, moment.what + _purpose(moment))
+        published = f"{moment.who} publishes {moment.what}{_purpose(moment)}"
+        yield Span(moment.lane, moment.start, moment.start, moment.state, published)
 
 
 def _wait_and_work(cause: Moment, moment: Moment) -> Iterator[Span]:
     """From an event to the one that follows from it: told apart where it is known when the former was taken."""
     if moment.taken is None:
-        wait = f"{duration(moment.start - cause.start)} from {cause.what} to {moment.what}: outbox, queue and work"
+        wait = f"{cause.what} waits, or {moment.who} handles it"
         yield Span(moment.lane, cause.start, moment.start, None, wait)
         return
     taken = min(max(moment.taken, cause.start), moment.start)  # clocks of services may differ
-    waited, worked = duration(taken - cause.start), duration(moment.start - taken)
-    yield Span(moment.lane, cause.start, taken, None, f"{cause.what} waits {waited} to be taken: outbox and queue")
-    yield Span(moment.lane, taken, moment.start, moment.state, f"{worked} of work for {moment.what}{_purpose(moment)}")
+    waits, works = f"{cause.what} waits in outbox and queue", f"{moment.who} handles {cause.what}{_purpose(moment)}"
+    yield Span(moment.lane, cause.start, taken, None, waits)
+    yield Span(moment.lane, taken, moment.start, moment.state, works)
 
 
 def _purpose(moment: Moment) -> str:
-    return f", on purpose: {moment.fault}" if moment.fault else ""
+    return f" (fault injected: {moment.fault})" if moment.fault else ""
 
 
 def _under_way(story: Story) -> Iterator[Span]:
@@ -148,9 +149,9 @@ def _under_way(story: Story) -> Iterator[Span]:
         return
     last = story.moments[-1]
     if last.kind == "attempt" and last.state is State.UNANSWERED:
-        yield Span(last.lane, last.end, story.end, None, f"waits before it asks again: {last.what}")
+        yield Span(last.lane, last.end, story.end, None, f"Waits before the next attempt at {last.what}")
     elif story.end > last.end:
-        yield Span(_lane_of_running(story, last), last.end, story.end, State.RUNNING, "under way")
+        yield Span(_lane_of_running(story, last), last.end, story.end, State.RUNNING, "Under way")
 
 
 def _lane_of_running(story: Story, last: Moment) -> str:
@@ -177,15 +178,16 @@ def _drawing(story: Story, spans: list[Span], lanes: list[str], scale: Scale) ->
 
 def _bar(span: Span, y: int, scale: Scale) -> Bar:
     x = scale.at(span.start)
-    took = f" for {duration(span.end - span.start)}" if span.end > span.start else ""
-    label = f"{span.label} · +{duration(span.start)}{took}"
+    took = f", for {duration(span.end - span.start)}" if span.end > span.start else ""
+    label = f"{span.label} · after {duration(span.start)}{took}"
     return Bar(x, y, round(scale.at(span.end) - x, 3), span.state, label, span.start == span.end)
 
 
 def _window(start: float, end: float, scale: Scale) -> Window:
     x, words = scale.at(start), duration(end - start)
     width = round(scale.at(end) - x, 3)
-    return Window(x, width, f"the services' books disagree for {words}", words if width > LABELLED else "")
+    tooltip = f"Books open for {words}: some services had done their part, others not"
+    return Window(x, width, tooltip, words if width > LABELLED else "")
 
 
 def _legend(spans: list[Span]) -> list[tuple[str, str]]:

@@ -124,5 +124,5 @@ def money(amount: Any, currency: str = "") -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 compensation`, `2 compensations`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """`1 compensation`, `2,000 compensations`."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

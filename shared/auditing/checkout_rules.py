@@ -19,7 +19,9 @@ def stock_is_conserved(books: Books) -> Verdict:
     """Available + held + sold = seeded + restocked, none negative."""
     shelves = books.inventario.stock
     there = sum(shelves[shelf] for shelf in ("available", "held", "sold"))
-    figures = "{available} + {held} + {sold} = {seeded} + {restocked}".format_map(shelves)
+    figures = (
+        "{available:,} available + {held:,} held + {sold:,} sold = {seeded:,} seeded + {restocked:,} restocked"
+    ).format_map(shelves)
     return Verdict(there == shelves["seeded"] + shelves["restocked"] and min(shelves.values()) >= 0, figures)
 
 
@@ -33,7 +35,8 @@ def products_match_reservations(books: Books) -> Verdict:
 def holds_end_in_time(books: Books) -> Verdict:
     """None outlives its time."""
     overdue, seconds = books.inventario.overdue_holds, books.inventario.oldest_hold_overdue_seconds
-    return Verdict(not overdue or seconds <= SWEEP_SECONDS, f"{overdue} overdue, by {seconds} s")
+    figures = f"{overdue:,} overdue, by {seconds} s" if overdue else "none overdue"
+    return Verdict(not overdue or seconds <= SWEEP_SECONDS, figures)
 
 
 @ends.of_books

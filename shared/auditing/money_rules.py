@@ -27,7 +27,7 @@ def refunds_are_within_captures(books: Books) -> Verdict:
 def ledger_sums_to_zero(books: Books) -> Verdict:
     """The ledger sums to zero, in every currency."""
     sums = {currency: sum(accounts.values()) for currency, accounts in books.pagos.accounts.items()}
-    return Verdict(not _nonzero(sums) and books.pagos.ledger_sum == 0, f"sum {_money(sums)}")
+    return Verdict(not _nonzero(sums) and books.pagos.ledger_sum == 0, f"sums to {_money(sums)}")
 
 
 @money.of_books
@@ -65,4 +65,4 @@ def _nonzero(sums: Mapping[str, int]) -> dict[str, int]:
 
 
 def _money(sums: Mapping[str, int]) -> str:
-    return ", ".join(f"{to_decimal(minor)} {currency}" for currency, minor in sorted(sums.items())) or "0.00"
+    return ", ".join(f"{to_decimal(minor):,} {currency}" for currency, minor in sorted(sums.items())) or "nothing"

@@ -99,7 +99,7 @@ class Injector:
         pairs = [(request, fault) for request, faults in zip(requests, due, strict=True) for fault in faults]
         refusals = [pair for pair in pairs if pair[1].name is FaultName.REFUSE]
         refused = self._store.refuse(
-            connection, {(request.saga_id, fault.step): refusal_of(request, fault) for request, fault in refusals}
+            connection, {(request.saga_id, fault.step): refusal_of(fault) for request, fault in refusals}
         )
         due_now = [
             (request, fault)
@@ -113,9 +113,9 @@ class Injector:
         ]
 
 
-def refusal_of(request: StepRequest, fault: Fault) -> dict[str, Any]:
+def refusal_of(fault: Fault) -> dict[str, Any]:
     """Return the problem with which a fault refuses a step."""
-    return problem(409, f"{fault.step} of saga {request.saga_id} was refused on purpose", FaultName.REFUSE)
+    return problem(409, f"{fault.step} was refused on purpose", FaultName.REFUSE)
 
 
 def problem(status: int, detail: str, name: str) -> dict[str, Any]:

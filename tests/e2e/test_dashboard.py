@@ -57,7 +57,7 @@ def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop,
     assert shop.became(saga) == COMPLETED
     said = page(shop, f"/sagas/{pattern}/{saga}")
     assert "Order confirmed" in said
-    assert "Money 49.80 EUR kept 49.80 taken, 0.00 given back" in said
+    assert "Money 49.80 EUR kept 49.80 EUR taken, 0.00 EUR given back" in said
     assert "Stock sold 2 × Mug" in said  # noqa: RUF001
     assert saga in requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text
     both = page(shop, "/").split("Choreographed")

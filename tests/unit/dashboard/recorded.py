@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.outcome import Reading
-from dashboard.pages import saga_page
+from dashboard.pages import Shown, saga_page
 
 HERE = Path(__file__).parent / "recorded"
 NAMES = sorted(path.stem for path in HERE.glob("*.json"))
@@ -30,7 +30,7 @@ def reading_of(outcome: dict[str, Any]) -> Reading:
 def page_of(told: dict[str, Any]) -> str:
     """The page, seen when it was recorded; else one of those that were recorded before that was kept."""
     now = datetime.fromisoformat(told.get("now") or "2026-11-26T10:00:00+00:00").astimezone(UTC)
-    return saga_page(told["saga"], told["timeline"]["items"], reading_of(told["outcome"]), now)
+    return saga_page(told["saga"], told["timeline"]["items"], reading_of(told["outcome"]), now, Shown(currency="EUR"))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def said(client: FlaskClient, path: str, status: int = 200) -> str:
 
 def test_a_saga_s_page_is_read_from_five_services_and_needs_no_token(viewer: FlaskClient, services: Services) -> None:
     assert "Undone by" in said(viewer, PAGE)
-    assert "49.80 taken, 49.80 given back" in said(viewer, PAGE)
+    assert "49.80 EUR taken, 49.80 EUR given back" in said(viewer, PAGE)
     asked = [request for service in services.values() for request in service.asked]
     assert {method for method, *_ in asked} == {"GET"}
     assert not [headers for _, _, headers, _ in asked if "Authorization" in headers]

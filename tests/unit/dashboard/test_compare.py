@@ -243,7 +243,7 @@ def test_what_is_no_product_is_asked_of_nobody(viewer: FlaskClient, carrito: Ser
 def test_only_what_is_there_is_offered_and_its_name_is_text(viewer: FlaskClient) -> None:
     page = viewer.get("/compare").text
     assert re.findall(r'<option value="(\d+)"', page) == ["7"] * LINES
-    assert "&lt;i&gt;Mug&lt;/i&gt;, 4.99 (3 there)" in page
+    assert "&lt;i&gt;Mug&lt;/i&gt;, 4.99 EUR (3 in stock)" in page
 
 
 def test_an_empty_shop_says_how_to_fill_it(carrito: Service) -> None:

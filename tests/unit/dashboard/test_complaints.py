@@ -59,6 +59,11 @@ def test_what_is_being_retried_can_be_filtered_and_is_told_in_the_list() -> None
     assert "↻ Take payment, 4 attempts" in said(page)
 
 
+@pytest.mark.parametrize("changed", [{"status": "compensating"}, {"status": "stuck", "failed_step": "create_order"}])
+def test_a_compensation_that_is_being_retried_goes_by_its_own_name_in_the_list(changed: dict[str, Any]) -> None:
+    assert "↻ Refund, 4 attempts" in said(list_of(summary(**{**RETRYING, **changed})))
+
+
 @pytest.mark.parametrize("name", ["orchestrated-retried", "orchestrated-retried-compensated"])
 def test_every_attempt_is_told_and_not_the_last_alone(name: str) -> None:
     """temporalio/web#365."""
@@ -78,7 +83,7 @@ def test_each_retry_and_the_time_between_has_its_place_on_the_scale() -> None:
     page = page_of(told)
     first_drawing = page[page.index('class="drawing scale"') : page.index('class="drawing folded"')]
     assert len(re.findall(r"attempt \d+: no answer", first_drawing)) == len(lost)
-    assert re.search(r"waits [\d.]+ m?s before it asks again", first_drawing)
+    assert re.search(r"Waits before the next attempt at Take payment · after [\d.]+ s, for [\d.]+ m?s", first_drawing)
 
 
 @pytest.mark.parametrize("name", ["orchestrated-declined", "choreographed-declined"])

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from dashboard.app import create_app
 from dashboard.config import Settings
-from dashboard.faults import EFFECTS
+from dashboard.faults import EFFECTS, where
 from shared.fault_switches.model import FaultName
 from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.text import Text
@@ -58,8 +58,14 @@ def test_what_is_on_and_what_happened_to_which_saga_is_shown(viewer: FlaskClient
     page = viewer.get("/faults").text
     assert "&lt;b&gt;ana" in page
     assert f'href="/search?id={SAGA}"' in page
-    assert "slow Create order, 50 ms, every time, only user_id <b>ana" in Text(page).text
-    assert "Create order at carrito times 3" in Text(page).text
+    assert "slow Create order, 50 ms, every time, only user <b>ana" in Text(page).text
+    assert "Create order at carrito 3" in Text(page).text
+
+
+def test_a_compensation_that_is_made_to_fail_goes_by_its_own_name() -> None:
+    assert where({"name": "fail_undo", "step": "process_payment"}) == "Refund"
+    assert where({"name": "refuse", "step": "process_payment"}) == "Take payment"
+    assert where({"name": "deliver_twice", "step": None}) == "all messages"
 
 
 def test_every_fault_that_there_is_can_be_switched_and_is_explained() -> None:

@@ -53,7 +53,7 @@ def test_live_sagas_are_counted_however_many_there_are_and_it_is_said_since_when
     services["orchestrator"].answers["/saga/stats?seconds=3600"] = told
     page = said(viewer, "/")
     assert "Orchestrated live now, and ended within the last 12.5 s" in page
-    for words in ("1234 running", "2 stuck", "4900 completed", "100 compensated"):
+    for words in ("1,234 running", "2 stuck", "4,900 completed", "100 compensated"):
         assert words in page
     listed = [path for _, path, *_ in services["orchestrator"].asked if "stats" not in path]
     assert listed == ["/saga?limit=50"], "nothing is listed to be counted"

@@ -113,6 +113,14 @@ def test_what_a_service_did_not_say_is_not_known_and_nothing_is_made_up() -> Non
     assert outcome.left_over == "not known of order, money, stock, cart"
 
 
+def test_amounts_have_the_unit_of_the_shop_where_nothing_was_paid_or_ordered() -> None:
+    told = load("orchestrated-undone")
+    told["outcome"] |= {"payments": {"items": []}, "orders": {"items": []}}
+    said = Text(page_of(told)).text
+    assert "Total 49.80 EUR" in said
+    assert "0.00 EUR kept 0.00 EUR taken, 0.00 EUR given back" in said
+
+
 def test_what_is_left_over_of_a_compensated_saga_is_named() -> None:
     told = load("orchestrated-undone")
     told["outcome"]["payments"]["items"][0] |= {"status": "captured", "refunded": 0}
@@ -290,7 +298,7 @@ def test_what_happened_on_purpose_is_marked_in_the_banner_the_swimlane_and_the_l
     assert "Completed, with failures injected" in said
     assert "On purpose lose_answer at payment.processed" in said
     assert 'class="mark">on purpose: lose_answer<' in page
-    assert "payment.processed, on purpose: lose_answer" in said
+    assert "pagos publishes payment.processed (fault injected: lose_answer)" in said
     assert "On purpose" not in text_of("choreographed-completed")
 
 
@@ -310,10 +318,10 @@ def test_waiting_in_the_queue_is_told_from_working() -> None:
     paid["started_at"] = paid["finished_at"] = (asked + timedelta(milliseconds=50)).isoformat()
     paid["taken_at"] = (asked + timedelta(milliseconds=30)).isoformat()
     said = Text(page_of(told)).text
-    assert "inventory.reserved waits 30 ms to be taken: outbox and queue" in said
-    assert "20 ms of work for payment.processed" in said
+    assert re.search(r"inventory.reserved waits in outbox and queue · after \d+ ms, for 30 ms", said)
+    assert re.search(r"pagos handles inventory.reserved · after \d+ ms, for 20 ms", said)
     paid["taken_at"] = (asked - timedelta(milliseconds=30)).isoformat()  # by another clock
-    assert "50 ms of work for payment.processed" in Text(page_of(told)).text
+    assert re.search(r"pagos handles inventory.reserved · after \d+ ms, for 50 ms", Text(page_of(told)).text)
 
 
 def noted(told: dict[str, Any], **entry: Any) -> dict[str, Any]:

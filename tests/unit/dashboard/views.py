@@ -19,7 +19,6 @@ from dashboard.load_driver import LoadState
 from dashboard.load_plan import LoadPlan
 from dashboard.parked import parked
 from dashboard.sparks import Sample
-from dashboard.words import METHODS
 from tests.unit.dashboard.recorded import load
 
 HERE = Path(__file__).parent / "views"
@@ -85,9 +84,9 @@ def _dead_letters() -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "comparison": _comparison,
-    "comparison-form": lambda: pages.compare_form(PRODUCTS, CHOSEN, METHODS, "", can_fail=True),
+    "comparison-form": lambda: pages.compare_form(PRODUCTS, CHOSEN, "EUR", can_fail=True),
     "comparison-form-without-faults": lambda: pages.compare_form(
-        PRODUCTS, CHOSEN, METHODS, "sold <u>out", can_fail=False
+        PRODUCTS, CHOSEN, "EUR", can_fail=False, error="sold <u>out"
     ),
     "dead-letters": _dead_letters,
     "front": _front,
