@@ -3,7 +3,7 @@
 database_url        this worker's database, migrated; shared by its tests, which use products and sagas of their own
 fresh_database_url  a database for one test alone, for what looks at totals
 rabbitmq_url        a broker for one test alone: a virtual host of the run's server
-own_rabbitmq        a server for one module, which its tests may stop, kill and freeze
+own_rabbitmq        a server that its module's tests may stop, kill and freeze
 service_client      service_client("inventario", hold_seconds=1) -> a Flask test client on `database_url`
 start_system        start_system(processes=[…], copies={…}, env={…}) -> RunningSystem of real processes; with
                     rabbitmq_url=…, also of those that choreographed checkouts need
@@ -108,13 +108,20 @@ def rabbitmq_url(broker: Broker) -> Iterator[str]:
     broker.drop(url)
 
 
-@pytest.fixture(scope="module")
-def own_rabbitmq() -> Iterator[OwnBroker]:
-    """A server for this module alone; takes seconds to start."""
+@pytest.fixture(scope="session")
+def _own_rabbitmq() -> Iterator[OwnBroker]:
+    """One for each worker of the run, since it takes seconds to start."""
     with _needing_rabbitmq():
         broker = OwnBroker()
     yield broker
     broker.close()
+
+
+@pytest.fixture(scope="module")
+def own_rabbitmq(_own_rabbitmq: OwnBroker) -> OwnBroker:
+    """A server that runs, and that nobody else uses while this module does."""
+    _own_rabbitmq.start()
+    return _own_rabbitmq
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
@@ -102,13 +103,22 @@ def test_a_frozen_broker_holds_workers_up_and_no_more(room: Room, own_rabbitmq: 
     wait_ended(room, first + second)
 
 
+@contextmanager
+def _full(broker: OwnBroker) -> Iterator[None]:
+    """It takes no messages meanwhile."""
+    broker.control("set_vm_memory_high_watermark", "0")
+    try:
+        yield
+    finally:
+        broker.control("set_vm_memory_high_watermark", "0.4")
+
+
 def test_a_broker_that_is_full_takes_what_waited_when_it_has_room_again(room: Room, own_rabbitmq: OwnBroker) -> None:
     room.run(CARRITO, INVENTARIO, PAGOS)
     first = room[CARRITO].stage(initiated())
     wait_ended(room, first)
-    own_rabbitmq.control("set_vm_memory_high_watermark", "0")
-    second = [event for _ in range(10) for event in room[CARRITO].stage(initiated())]
-    own_rabbitmq.control("set_vm_memory_high_watermark", "0.4")
+    with _full(own_rabbitmq):
+        second = [event for _ in range(10) for event in room[CARRITO].stage(initiated())]
     wait_ended(room, first + second)
 
 
@@ -116,10 +126,8 @@ def test_a_worker_that_is_blocked_for_too_long_connects_anew(
     room: Room, own_rabbitmq: OwnBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rabbitmq, "BLOCKED_SECONDS", 0.5)
-    own_rabbitmq.control("set_vm_memory_high_watermark", "0")
-    with capture_logs() as logs:
+    with _full(own_rabbitmq), capture_logs() as logs:
         room.run(CARRITO, INVENTARIO, PAGOS)
         events = room[CARRITO].stage(initiated())
         wait_until(lambda: logs.count(CONNECTED) > 2, "it has connected a few times")
-    own_rabbitmq.control("set_vm_memory_high_watermark", "0.4")
     wait_ended(room, events)

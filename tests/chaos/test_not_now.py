@@ -171,7 +171,9 @@ def test_a_broker_whose_disk_is_full(shop: Shop, own_rabbitmq: OwnBroker) -> Non
     """Checkouts are accepted all the same; the choreographed ones go on when there is room."""
     with load(shop):
         own_rabbitmq.control("set_disk_free_limit", "1000000GB")
-        for service in (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY):
-            wait_until(partial(_unwell, shop, service, "takes no messages"), f"{service} says so", ANSWERED_SECONDS)
-        assert shop.get(ORCHESTRATOR, "/health").status == 200
-        own_rabbitmq.control("set_disk_free_limit", "1MB")
+        try:
+            for service in (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY):
+                wait_until(partial(_unwell, shop, service, "takes no messages"), f"{service} says so", ANSWERED_SECONDS)
+            assert shop.get(ORCHESTRATOR, "/health").status == 200
+        finally:
+            own_rabbitmq.control("set_disk_free_limit", "1MB")

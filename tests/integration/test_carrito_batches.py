@@ -322,7 +322,7 @@ class World:
 
 
 @given(batches=st.lists(st.one_of(ORDERS, OTHERS), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_batches_end_as_if_their_commands_had_come_one_by_one(
     carrito: Carrito, batches: list[tuple[str, list[Any]]]
 ) -> None:

@@ -191,7 +191,7 @@ def world(service_client: Callable[..., FlaskClient], fresh_database_url: str) -
     return World(service_client, fresh_database_url)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), print_blob=True)
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(data=st.data())
 def test_every_saga_ends_with_all_or_nothing(world: World, data: st.DataObject) -> None:
     play = Play(History(world, SHELVES, WALLET_MINOR), data)

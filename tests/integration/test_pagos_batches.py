@@ -261,7 +261,7 @@ class World:
 
 
 @given(batches=st.lists(st.one_of(CHARGES, REFUNDS), min_size=1, max_size=5), wants=WANTS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_batches_end_as_if_their_commands_had_come_one_by_one(
     pagos: Pagos, batches: list[tuple[str, list[Any]]], wants: list[tuple[int, str, int]]
 ) -> None:

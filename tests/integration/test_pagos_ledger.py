@@ -188,7 +188,7 @@ class Expected:
 
 
 @given(steps=st.lists(STEPS, max_size=15), wants=WANTS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_history_answers_as_the_rules_say_and_balances(
     pagos: Pagos, steps: list[tuple[str, int, int]], wants: list[tuple[int, str, int]]
 ) -> None:

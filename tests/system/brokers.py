@@ -87,7 +87,7 @@ class Broker:
 
 
 class OwnBroker(Broker):
-    """A server for one module's tests alone, which may stop, kill and freeze it; it stays at its address."""
+    """A server that tests may stop, kill and freeze; it stays at its address."""
 
     def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="broker-", dir=os.environ[HOME]))

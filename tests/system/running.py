@@ -19,6 +19,7 @@ from shared.testing import wait_until
 from stack.processes import PROCESSES, Process
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of our own environment; settings are not
+NO_FILES = {"SETTINGS_FILES": ""}  # whose settings a user has for himself
 DASHBOARD = "dashboard"  # for people; it does nothing by itself
 CHOREOGRAPHY = ("saga_choreography", "saga_choreography-worker", "pagos-worker")  # of no use without a broker
 LOG_LINES, LOG_WIDTH = 60, 3000  # of each process, shown when a test fails; a traceback is one line
@@ -34,6 +35,7 @@ class Spawner:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
+            env={**os.environ, **NO_FILES},
         )
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> int:
@@ -223,7 +225,7 @@ class RunningSystem:
         env = {name: os.environ[name] for name in KEPT if name in os.environ}
         env["GUNICORN_CMD_ARGS"] = "--reuse-port"  # see _reserve_port
         env["DATABASE_URL"] = database_url
-        env["SETTINGS_FILES"] = ""
+        env |= NO_FILES
         for name, process in PROCESSES.items():
             if process.package:
                 env[f"{process.package.upper()}_DATABASE_URL"] = database_url

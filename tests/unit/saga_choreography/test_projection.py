@@ -58,7 +58,7 @@ def step(name: str, *names: str) -> StepView:
 histories = st.sampled_from(sorted(HISTORIES)).map(lambda name: HISTORIES[name])
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data(), names=histories)
 def test_any_order_and_any_repetition_of_events_gives_the_same_saga(
     data: st.DataObject, names: tuple[str, ...]
@@ -69,7 +69,7 @@ def test_any_order_and_any_repetition_of_events_gives_the_same_saga(
     assert seen(shuffled) == seen(told)
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data(), names=histories)
 def test_events_in_any_batches_give_the_same_saga(data: st.DataObject, names: tuple[str, ...]) -> None:
     told = data.draw(st.permutations(STORY.events(*names)))
@@ -78,7 +78,7 @@ def test_events_in_any_batches_give_the_same_saga(data: st.DataObject, names: tu
     assert merge(merge({}, told[cut:]), told[:cut]) == merge({}, told)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(data=st.data(), first=histories, second=histories)
 def test_so_do_events_that_contradict_each_other(
     data: st.DataObject, first: tuple[str, ...], second: tuple[str, ...]

@@ -138,7 +138,7 @@ def play(refuses: frozenset[str], happenings: list[tuple[str, str]]) -> Run:
     return run
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True)
+@settings(max_examples=1500, deadline=None, derandomize=True)
 @given(
     refuses=st.frozensets(st.sampled_from(STEPS), max_size=1),
     happenings=st.lists(HAPPENINGS, max_size=40),
@@ -157,7 +157,7 @@ def test_every_history_ends_with_all_or_nothing(refuses: frozenset[str], happeni
         assert "release_cart" in run.world.standing, "its cart is open again"
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(refuses=st.frozensets(st.sampled_from(STEPS), max_size=1), happenings=st.lists(HAPPENINGS, max_size=40))
 def test_compensations_run_in_reverse_order(refuses: frozenset[str], happenings: list[tuple[str, str]]) -> None:
     undone = play(refuses, happenings).world.undone
