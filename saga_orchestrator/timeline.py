@@ -6,8 +6,8 @@ from dataclasses import replace
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.orchestrator import VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime.definition import Endpoint, Saga
-from saga_orchestrator.runtime.engine import Direction
 from saga_orchestrator.runtime.serialization import instance_from_row
+from saga_orchestrator.runtime.state import Direction
 from saga_orchestrator.saga_store import SagaHistory, TimelineEntry
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.model import BEFORE

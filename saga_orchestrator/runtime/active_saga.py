@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from saga_orchestrator.runtime.definition import Saga
-from saga_orchestrator.runtime.engine import Command, Direction, Outcome, Refused, SagaState, Succeeded, started
+from saga_orchestrator.runtime.engine import started
 from saga_orchestrator.runtime.leases import Lease
 from saga_orchestrator.runtime.participants import CommandReply
 from saga_orchestrator.runtime.serialization import timeline_entry
+from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, SagaState, Succeeded
 
 # A command that keeps failing gets a timeline entry for each of its first attempts: enough to see how it began, and
 # until it is stuck by default. All later attempts share one entry, which tells the latest, so a timeline is bounded.

@@ -7,8 +7,8 @@ import structlog
 
 from saga_orchestrator.runtime.active_saga import ActiveSaga
 from saga_orchestrator.runtime.definition import Request
-from saga_orchestrator.runtime.engine import Command, Direction, Outcome, Unknown
 from saga_orchestrator.runtime.participants import CommandReply
+from saga_orchestrator.runtime.state import Command, Direction, Outcome, Unknown
 
 log = structlog.get_logger()
 

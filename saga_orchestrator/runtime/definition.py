@@ -7,17 +7,11 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from shared.errors import Unavailable
-
 Data = TypeVar("Data")
 
 
 class InvalidSaga(ValueError):
     """The definition could not keep its promises."""
-
-
-class UnknownVersion(Unavailable):
-    """This process does not run the version of the definition that the saga began with."""
 
 
 @dataclass(frozen=True)
@@ -167,42 +161,3 @@ class Saga(Generic[Data]):
 
     def __getitem__(self, name: str) -> Step[Data]:
         return self._by_name[name]
-
-
-class Versions(Generic[Data]):
-    """The versions of one saga that this process runs: each saga goes on by the one that it began with.
-
-    An earlier version is needed for as long as sagas that began with it are kept, since a completed one can be undone.
-    """
-
-    def __init__(self, current: Saga[Data], *earlier: Saga[Data]) -> None:
-        self.current = current
-        self._by_number: dict[int, Saga[Data]] = {}
-        for definition in (current, *earlier):
-            if definition.version in self._by_number:
-                raise InvalidSaga(f"{current.name}: two versions are {definition.version}")
-            self._by_number[definition.version] = definition
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The numbers of the versions."""
-        return tuple(self._by_number)
-
-    @property
-    def services(self) -> tuple[Service, ...]:
-        """The participants of all versions."""
-        return tuple(dict.fromkeys(service for definition in self for service in definition.services))
-
-    def __iter__(self) -> Iterator[Saga[Data]]:
-        return iter(self._by_number.values())
-
-    def get(self, version: int) -> Saga[Data] | None:
-        """The definition with this number, if this process runs it."""
-        return self._by_number.get(version)
-
-    def __getitem__(self, version: int) -> Saga[Data]:
-        """The definition with this number; raises `UnknownVersion`, as during a deploy that adds one."""
-        definition = self.get(version)
-        if definition is None:
-            raise UnknownVersion(f"version {version} of {self.current.name} is not run here", version=version)
-        return definition

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Saga, SagaInstance, Versions
-from saga_orchestrator.runtime.engine import SagaState
+from saga_orchestrator.runtime.definition import Saga, SagaInstance
 from saga_orchestrator.runtime.serialization import instance_from_row, state_from_json
+from saga_orchestrator.runtime.state import SagaState
+from saga_orchestrator.runtime.versions import Versions
 from shared.database.connections import Row
 from shared.database.listen import notify
 from shared.database.prepared import prepared

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Saga, Versions
-from saga_orchestrator.runtime.engine import SagaState, reset_retries, turn_back
+from saga_orchestrator.runtime.definition import Saga
+from saga_orchestrator.runtime.engine import reset_retries, turn_back
 from saga_orchestrator.runtime.leases import DUE
 from saga_orchestrator.runtime.serialization import as_json, state_from_json, state_to_json, timeline_entry
+from saga_orchestrator.runtime.state import SagaState
+from saga_orchestrator.runtime.versions import Versions
 from shared.database.connections import Row
 from shared.database.listen import notify
 from shared.purging.retention import check_undoable

@@ -10,9 +10,10 @@ from saga_orchestrator.runtime.active_saga import ActiveSaga, ActiveSagas
 from saga_orchestrator.runtime.attempt import CommandAttempt
 from saga_orchestrator.runtime.checkpoints import Checkpointer, PendingCheckpoint, Transaction
 from saga_orchestrator.runtime.dispatcher import CommandDispatcher
-from saga_orchestrator.runtime.engine import Outcome, Succeeded, Unknown, apply, crosses_pivot, next_command
+from saga_orchestrator.runtime.engine import apply, crosses_pivot, next_command
 from saga_orchestrator.runtime.participants import Participants
 from saga_orchestrator.runtime.settings import RuntimeSettings
+from saga_orchestrator.runtime.state import Outcome, Succeeded, Unknown
 from saga_orchestrator.runtime.store import CheckpointKind
 
 log = structlog.get_logger()

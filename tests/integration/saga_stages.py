@@ -15,18 +15,10 @@ from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS
 from saga_orchestrator.runtime import leases, store
 from saga_orchestrator.runtime.active_saga import ActiveSaga
-from saga_orchestrator.runtime.engine import (
-    Command,
-    Direction,
-    Outcome,
-    Refused,
-    Succeeded,
-    Unknown,
-    apply,
-    next_command,
-)
+from saga_orchestrator.runtime.engine import apply, next_command
 from saga_orchestrator.runtime.leases import Claimant
 from saga_orchestrator.runtime.participants import CommandReply
+from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, Succeeded, Unknown
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from tests.integration.api_client import ApiClient, body_of
 from tests.integration.choreography_client import Window

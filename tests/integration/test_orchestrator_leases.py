@@ -18,21 +18,11 @@ from saga_orchestrator.models import sagas as sagas_table
 from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime import leases, store
 from saga_orchestrator.runtime.active_saga import KEPT_ATTEMPTS, ActiveSaga
-from saga_orchestrator.runtime.engine import (
-    Command,
-    Direction,
-    Outcome,
-    SagaState,
-    Succeeded,
-    Unknown,
-    apply,
-    begin,
-    next_command,
-    started,
-)
+from saga_orchestrator.runtime.engine import apply, begin, next_command, started
 from saga_orchestrator.runtime.leases import Claimant, Lease
 from saga_orchestrator.runtime.participants import CommandReply
 from saga_orchestrator.runtime.serialization import timeline_entry
+from saga_orchestrator.runtime.state import Command, Direction, Outcome, SagaState, Succeeded, Unknown
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from shared.saga.states import SagaStatus
 from shared.testing import concurrently

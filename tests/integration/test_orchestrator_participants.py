@@ -9,8 +9,8 @@ import pytest
 from saga_orchestrator.config import Settings
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.runtime.definition import Request
-from saga_orchestrator.runtime.engine import Outcome, Refused, Succeeded, Unknown
 from saga_orchestrator.runtime.participants import Participants
+from saga_orchestrator.runtime.state import Outcome, Refused, Succeeded, Unknown
 from tests.integration.answering_service import OK, Json, Service, answering_service
 
 BATCH_PATH = "/saga-commands"

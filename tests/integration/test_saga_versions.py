@@ -17,8 +17,9 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CARRITO, CHECKOUT, CheckoutSaga
 from saga_orchestrator.runtime import operators, store
-from saga_orchestrator.runtime.definition import InvalidSaga, Saga, Step, Versions, post
+from saga_orchestrator.runtime.definition import InvalidSaga, Saga, Step, post
 from saga_orchestrator.runtime.executor import Executor
+from saga_orchestrator.runtime.versions import Versions
 from shared.database.listen import ShutdownSignal
 from shared.testing import wait_until
 from tests.integration.answering_service import Service, answering_service

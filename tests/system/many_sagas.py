@@ -10,8 +10,9 @@ import time
 from sqlalchemy import Connection, create_engine, text
 
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.runtime.engine import SagaState, Succeeded, apply, begin, next_command, started
+from saga_orchestrator.runtime.engine import apply, begin, next_command, started
 from saga_orchestrator.runtime.serialization import state_to_json
+from saga_orchestrator.runtime.state import SagaState, Succeeded
 from shared.json_codec import dumps
 
 PRODUCTS = 200

@@ -17,7 +17,7 @@ PARTICIPANTS = ("carrito", "inventario", "pagos")
 PURE = ("domain", "engine")  # of a service: rules and decisions, without HTTP, SQL, messages or a clock
 PURE_MODULES = (
     *("shared.errors", "shared.money", "shared.saga.repetition", "shared.saga.states"),
-    "saga_orchestrator.runtime.definition",
+    *("saga_orchestrator.runtime.definition", "saga_orchestrator.runtime.state"),
 )
 ROOMS = {"__init__", "app", "audit", "commands", "config", "domain", "event_handlers", "init_db", "models", "purges"}
 ROOMS |= {"routes", "schemas", "service", "worker"}

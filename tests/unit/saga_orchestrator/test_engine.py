@@ -4,13 +4,6 @@ import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.runtime.engine import (
-    Command,
-    Direction,
-    Outcome,
-    Refused,
-    SagaState,
-    Succeeded,
-    Unknown,
     apply,
     begin,
     crosses_pivot,
@@ -19,6 +12,7 @@ from saga_orchestrator.runtime.engine import (
     started,
     turn_back,
 )
+from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, SagaState, Succeeded, Unknown
 from shared.saga.states import SagaStatus, StepStatus
 
 OK, NO, LOST, LATE = Succeeded(), Refused("no"), Unknown("lost"), Unknown("lost", deadline_passed=True)

@@ -10,21 +10,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.runtime.engine import (
-    Command,
-    Direction,
-    Outcome,
-    Refused,
-    SagaState,
-    Succeeded,
-    Unknown,
-    apply,
-    begin,
-    crosses_pivot,
-    next_command,
-    started,
-    turn_back,
-)
+from saga_orchestrator.runtime.engine import apply, begin, crosses_pivot, next_command, started, turn_back
+from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, SagaState, Succeeded, Unknown
 from shared.saga.states import SagaStatus
 
 STEPS = [step.name for step in CHECKOUT.steps]

@@ -1,0 +1,101 @@
+"""The values that the engine works with: the state of a saga, a command, and the outcome of a command."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.saga.states import SagaStatus, StepStatus
+
+
+class Direction(StrEnum):
+    """Whether a command is a step's action or its compensation."""
+
+    ACTION = "action"
+    COMPENSATION = "compensation"
+
+
+@dataclass(frozen=True)
+class StepState:
+    """The state of one step; the two counts are of attempts at its action and at its compensation.
+
+    A step that failed stays `failed`, also when its compensation has made sure that it left nothing (`compensated`).
+    """
+
+    name: str
+    status: StepStatus = StepStatus.PENDING
+    attempts: int = 0
+    compensation_attempts: int = 0
+    error: str | None = None
+    compensated: bool = False
+
+
+@dataclass(frozen=True)
+class SagaState:
+    """The state of a saga; `unanswered` counts the failed attempts at its present command."""
+
+    tasks: tuple[StepState, ...]
+    backward: bool = False
+    ended: bool = False
+    stuck: bool = False
+    unanswered: int = 0
+    error: str | None = None
+
+    def task(self, name: str) -> StepState:
+        """The state of one task."""
+        return next(task for task in self.tasks if task.name == name)
+
+    @property
+    def retrying(self) -> bool:
+        """Whether the present command was attempted and has not succeeded."""
+        return self.unanswered > 0 and not self.ended
+
+    @property
+    def failed_step(self) -> str | None:
+        """The step because of which the saga turned back; None when an operator turned it back."""
+        return next((task.name for task in self.tasks if task.status is StepStatus.FAILED), None)
+
+    @property
+    def status(self) -> SagaStatus:
+        """The status that people see."""
+        if self.ended:
+            return SagaStatus.COMPENSATED if self.backward else SagaStatus.COMPLETED
+        if self.stuck:
+            return SagaStatus.STUCK
+        if self.backward:
+            return SagaStatus.COMPENSATING
+        begun = any(task.attempts > 0 for task in self.tasks)
+        return SagaStatus.RUNNING if begun else SagaStatus.PENDING
+
+
+@dataclass(frozen=True)
+class Command:
+    """A step's action or its compensation, to be sent to its participant."""
+
+    step: str
+    direction: Direction
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The participant did the command, now or before."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The participant did not do the command and never will.
+
+    `contradicts`: it has the step from another request, which differs from ours; so it did nothing for us.
+    """
+
+    error: str
+    contradicts: bool = False
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The command may or may not have been done. `deadline_passed`: whether the saga's forward deadline is over."""
+
+    error: str
+    deadline_passed: bool = False
+
+
+Outcome = Succeeded | Refused | Unknown
