@@ -39,7 +39,8 @@ from inventario.domain import (
 from inventario.models import barrier
 from inventario.stock_store import ReservationChange
 from shared.errors import DomainError, RepeatedRefusal
-from shared.saga.barrier import ActionEntry, BySaga, Done
+from shared.saga.barrier import BySaga, Done
+from shared.saga.barrier_entries import ActionEntry
 from shared.saga.standing import SagaStands
 
 

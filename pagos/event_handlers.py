@@ -27,7 +27,8 @@ from shared.event_bus import (
 )
 from shared.messaging.event_worker import Subscription
 from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
-from shared.saga.barrier import Done, Suspended
+from shared.saga.barrier import Done
+from shared.saga.barrier_entries import Suspended
 from shared.saga.repetition import agreed
 
 

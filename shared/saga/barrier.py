@@ -1,58 +1,38 @@
 """The barrier: each step of a saga acts once and is compensated once, whatever is repeated, late or out of order.
 
-A row for each (saga, step, direction), written in the transaction of the effect with `ON CONFLICT DO NOTHING`,
-absorbs duplicates, compensations that come before their action (null rollback) and actions that come after
-their compensation (suspension). The idea and the two terms are those of the sub-transaction barrier of DTM.
+The transaction of an effect inserts a row for its (saga, step, direction) with `ON CONFLICT DO NOTHING`. So the barrier
+absorbs duplicates, compensations that come before their action (null rollback), and actions that come after their
+compensation (suspension). The idea and the two terms are those of the sub-transaction barrier of DTM.
 
-Rows are purged by the age of their saga. For a saga so old that its rows may be gone, no row is written, and what is
-not known already is refused (`TooOld`): nothing late is taken for a first request.
+Rows are purged by the age of their saga. For a saga so old that its rows may be gone, no row is inserted, and a request
+without an earlier row is refused (`TooOld`), since it may be a late repetition.
 
-A row keeps the fields of its request. A repetition that names another value for one of them is refused, and leaves no
-trace. A field that one of the two does not name is not compared.
+A row keeps the fields of its request. A repetition with another value for a field is refused, and changes nothing. A
+field that is missing in either request is not compared.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, MetaData
 
-from shared.errors import Conflict, DomainError, RepeatedRefusal
-from shared.purging.retention import TooOld
-from shared.saga.barrier_store import ACTION, COMPENSATION, BarrierStore, Known
+from shared.errors import DomainError
+from shared.saga.barrier_entries import (
+    WRITTEN,
+    ActionEntry,
+    CompensationEntry,
+    action_entry,
+    check_known,
+    compensation_entry,
+)
+from shared.saga.barrier_store import ACTION, COMPENSATION, BarrierStore
 from shared.saga.repetition import NamedFields
 
 
-class Suspended(Conflict):
-    """The step was already compensated."""
-
-
-class ActionEntry(Enum):
-    """What `enter_action` finds for an action that is not refused."""
-
-    FIRST = "it was never requested before"
-    REPEATED = "it was done before"
-
-
-class CompensationEntry(Enum):
-    """What `enter_compensation` finds for a compensation that is not refused."""
-
-    FIRST = "the action ran, or was refused, and was not compensated yet"
-    NULL = "the action never came; from now on it is refused"
-    REPEATED = "it was compensated before"
-
-
-_WRITTEN: Mapping[CompensationEntry, tuple[str, ...]] = {
-    CompensationEntry.FIRST: (COMPENSATION,),
-    CompensationEntry.NULL: (ACTION, COMPENSATION),
-    CompensationEntry.REPEATED: (),
-}
-
-
 class StepCommand(Protocol):
-    """A request for a step, or for its compensation."""
+    """A request to do a step or to compensate it."""
 
     @property
     def saga_id(self) -> UUID:
@@ -60,7 +40,7 @@ class StepCommand(Protocol):
 
     @property
     def named(self) -> NamedFields:
-        """The fields that a repetition must agree in."""
+        """The fields in which a repeated request must be the same."""
 
 
 CommandT = TypeVar("CommandT", bound=StepCommand)
@@ -95,11 +75,11 @@ class Barrier:
         first: Callable[[Sequence[CommandT]], BySaga[T]],
         repeated: Callable[[Sequence[CommandT]], BySaga[T]],
     ) -> list[Done[T] | DomainError]:
-        """Do a step once for each command's saga; the outcomes, in the order of the commands.
+        """Do a step once for the saga of each command; return the outcomes in the order of the commands.
 
-        `first` does it for commands that are new, and what it refuses is kept, to be refused alike for ever.
-        `repeated` finds what was done before; it is called before `first`. Neither is called without commands.
-        Refusals: those of `first`, `repeated` and `enter_action`.
+        `first` does the step for commands that are new; its refusals are stored, and repeated requests get them again.
+        `repeated` finds the result of commands that were done before; it is called before `first`. Neither is called
+        without commands. Refusals: those of `first`, `repeated` and `enter_action`.
         """
         entries = self.enter_action(connection, step, {each.saga_id: each.named for each in commands})
         new, known = (
@@ -119,11 +99,11 @@ class Barrier:
         commands: Sequence[CommandT],
         undo: Callable[[Sequence[CommandT], Sequence[CommandT]], BySaga[T]],
     ) -> list[Done[T] | DomainError]:
-        """Compensate a step once for each command's saga; the outcomes, in the order of the commands.
+        """Compensate a step once for the saga of each command; return the outcomes in the order of the commands.
 
-        From then on the step's action is refused. `undo` is called with the commands whose action ran or was refused,
-        which it is to compensate, and with those for which there is nothing to do: the action never came, or was
-        compensated before. What it refuses leaves no trace. Refusals: those of `undo` and `enter_compensation`.
+        From then on the step's action is refused. `undo` gets the commands whose action ran or was refused, which it
+        compensates, and the commands with nothing to compensate: their action never came, or was compensated before.
+        A command that `undo` refuses changes nothing. Refusals: those of `undo` and `enter_compensation`.
         """
         entries = self.enter_compensation(connection, step, {each.saga_id: each.named for each in commands})
         accepted = [each for each in commands if isinstance(entries[each.saga_id], CompensationEntry)]
@@ -140,39 +120,40 @@ class Barrier:
     def enter_action(
         self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]
     ) -> dict[UUID, ActionEntry | DomainError]:
-        """For each saga whether the step is requested for the first time; a duplicate waits for the first to end.
+        """Return for each saga whether its step is new or was done before; a duplicate waits until the first has ended.
 
-        `Suspended` when the step was compensated, `RepeatedOtherwise` for a request that differs from the first, and
-        the refusal that the first got, if it got one. Raises `TooOld`.
+        Refusals: `Suspended` when the step was compensated, `RepeatedOtherwise` for a request that differs from the
+        first, and the refusal that the first got, if it got one. Raises `TooOld`.
         """
         rows = {(saga_id, ACTION): request for saga_id, request in requests.items()}
         first = self._store.insert(connection, step, rows)
         before = {saga_id: request for saga_id, request in requests.items() if saga_id not in first}
         found = self._store.find(connection, step, before)
-        _check_known(step, before, found)
+        check_known(step, before, found)
         return {
-            saga_id: ActionEntry.FIRST if saga_id in first else _action_entry(found[saga_id]) for saga_id in requests
+            saga_id: ActionEntry.FIRST if saga_id in first else action_entry(found[saga_id]) for saga_id in requests
         }
 
     def enter_compensation(
         self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]
     ) -> dict[UUID, CompensationEntry | DomainError]:
-        """For each saga what there is to compensate; from then on the step's action is refused. Raises `TooOld`.
+        """Return for each saga what there is to compensate; from then on the step's action is refused.
 
-        `RepeatedOtherwise`, without a trace, for a compensation that differs from the action or from an earlier one.
+        Refusal, which changes nothing: `RepeatedOtherwise` for a compensation that differs from the action or from an
+        earlier compensation. Raises `TooOld`.
         """
         rows: dict[tuple[UUID, str], NamedFields | None] = {}
         for saga_id, request in requests.items():
             rows |= {(saga_id, ACTION): None, (saga_id, COMPENSATION): request}
         inserted = self._store.insert(connection, step, rows)
         entries: dict[UUID, CompensationEntry | DomainError] = {
-            saga_id: _compensation_entry(inserted.get(saga_id, set())) for saga_id in requests
+            saga_id: compensation_entry(inserted.get(saga_id, set())) for saga_id in requests
         }
         repeated = [saga_id for saga_id, entry in entries.items() if entry is CompensationEntry.REPEATED]
         first = [saga_id for saga_id, entry in entries.items() if entry is CompensationEntry.FIRST]
         naming = [saga_id for saga_id in first if any(requests[saga_id].values())]
         found = self._store.find(connection, step, {saga_id: requests[saga_id] for saga_id in (*repeated, *naming)})
-        _check_known(step, repeated, {saga_id for saga_id, known in found.items() if known.compensated})
+        check_known(step, repeated, {saga_id for saga_id, known in found.items() if known.compensated})
         wrong = {saga_id: known.contradiction for saga_id, known in found.items() if known.contradiction is not None}
         self._withdraw(connection, step, {saga_id: entries[saga_id] for saga_id in wrong})
         return entries | wrong
@@ -180,43 +161,21 @@ class Barrier:
     def contradictions(
         self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]
     ) -> dict[UUID, DomainError]:
-        """`RepeatedOtherwise` for each saga whose step, or its compensation, was requested with another field."""
+        """Return `RepeatedOtherwise` for each saga whose step or compensation was requested with another value."""
         found = self._store.find(connection, step, requests)
         return {saga_id: known.contradiction for saga_id, known in found.items() if known.contradiction is not None}
 
     def _withdraw(
         self, connection: Connection, step: str, entries: Mapping[UUID, CompensationEntry | DomainError]
     ) -> None:
-        """Delete what `enter_compensation` wrote in this transaction, for compensations that are refused."""
+        """Delete the rows that `enter_compensation` inserted in this transaction for compensations that are refused."""
         written = [
             (saga_id, direction)
             for saga_id, entry in entries.items()
             if isinstance(entry, CompensationEntry)
-            for direction in _WRITTEN[entry]
+            for direction in WRITTEN[entry]
         ]
         self._store.delete(connection, step, written)
-
-
-def _check_known(step: str, not_written: Collection[UUID], known: Collection[UUID]) -> None:
-    """What was not written was there before, unless its saga is too old."""
-    too_old = sorted(set(not_written) - set(known))
-    if too_old:
-        named = ", ".join(map(str, too_old))
-        raise TooOld(f"too old to tell whether {step} came before: saga {named}", step=step, saga_ids=too_old)
-
-
-def _action_entry(known: Known) -> ActionEntry | DomainError:
-    if known.compensated:
-        return Suspended(
-            f"{known.step} of saga {known.saga_id} was compensated", saga_id=known.saga_id, step=known.step
-        )
-    return known.contradiction or (ActionEntry.REPEATED if known.refusal is None else RepeatedRefusal(known.refusal))
-
-
-def _compensation_entry(written: set[str]) -> CompensationEntry:
-    if COMPENSATION not in written:
-        return CompensationEntry.REPEATED
-    return CompensationEntry.NULL if ACTION in written else CompensationEntry.FIRST
 
 
 def _refusals(outcomes: Mapping[UUID, T | DomainError]) -> dict[UUID, DomainError]:

@@ -11,7 +11,7 @@ from inventario.models import barrier
 from shared.errors import Conflict, DomainError, NotFound, RepeatedRefusal
 from shared.http.answers import problem_of
 from shared.ids import new_id
-from shared.saga.barrier import ActionEntry, CompensationEntry, Suspended
+from shared.saga.barrier_entries import ActionEntry, CompensationEntry, Suspended
 from shared.testing import concurrently
 from tests.integration.api_client import ApiClient, wait_for_blocked
 

@@ -16,7 +16,7 @@ from shared.config import ServiceSettings
 from shared.event_bus import CheckoutInitiated, Event
 from shared.ids import new_id
 from shared.purging.retention import OVERLAP_SECONDS, TooOld
-from shared.saga.barrier import ActionEntry, CompensationEntry
+from shared.saga.barrier_entries import ActionEntry, CompensationEntry
 from tests.integration.aging import DAY, SAGA_DAYS, STEP_DAYS, UNDOABLE_DAYS, id_of_age, purges
 from tests.integration.api_client import ApiClient, problem_of
 from tests.integration.choreography_client import LONG, Window
