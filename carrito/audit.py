@@ -1,4 +1,4 @@
-"""carrito's books: which orders stand, what they are worth, and what it knows of each saga."""
+"""carrito's part of the audit: its totals, and its facts of each saga."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _SAGA_IDS = """
         UNION (SELECT saga_id FROM checkouts WHERE saga_id > :after ORDER BY saga_id LIMIT :limit)
     ) AS known ORDER BY saga_id LIMIT :limit
 """
-# Lines are product, quantity and unit price in minor units, in the order of products.
+# A line is product, quantity and unit price in minor units; lines are in the order of products.
 _FACTS = """
     SELECT known.saga_id, orders.status, orders.total_minor, orders.currency, carts.status AS cart,
         checkouts.saga_pattern,
@@ -34,7 +34,7 @@ _FACTS = """
 
 
 def books(connection: Connection) -> Mapping[str, Any]:
-    """Carts and orders by status, confirmed totals by currency, and the checkouts that wait to be handed over."""
+    """Return carts and orders by status, confirmed totals by currency, and how many checkouts await their handover."""
     totals = audit_log.totals(connection)
     late = func.extract("epoch", func.now() - func.min(checkouts.c.handover_due_at))
     overdue = select(cast(func.greatest(0, func.coalesce(late, 0)), Integer)).where(

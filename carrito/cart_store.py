@@ -1,4 +1,4 @@
-"""The statements over carts and their lines. Carts are locked in the order of their ids."""
+"""The SQL statements for carts and their lines. Carts are locked in the order of their ids."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from carrito.domain import Cart, CartLine, Product, Release
+from carrito.checkout_domain import Release
+from carrito.domain import Cart, CartLine, Product
 from carrito.models import carts
 from shared.database.prepared import columns_of, prepared
 from shared.ids import new_id
@@ -43,24 +44,24 @@ _RELEASE = prepared(f"""
 
 
 def insert(connection: Connection, user_id: str) -> Cart:
-    """An empty, open cart."""
+    """Insert an empty, open cart."""
     return Cart(**connection.execute(_INSERT, {"id": new_id(), "user_id": user_id}).mappings().one())
 
 
 def find(connection: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Cart]:
-    """Those of these carts that there are, without their lines."""
+    """Return the carts with these ids, without their lines, by id."""
     if not cart_ids:
         return {}
     return {row["id"]: Cart(**row) for row in connection.execute(_FIND, {"cart_ids": list(cart_ids)}).mappings()}
 
 
 def lock(connection: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Cart]:
-    """As `find`; until this transaction ends no other one changes these carts, or what is in them."""
+    """As `find`; no other transaction changes these carts or their lines until this one ends."""
     return {row["id"]: Cart(**row) for row in connection.execute(_LOCK, {"cart_ids": list(cart_ids)}).mappings()}
 
 
 def with_lines(connection: Connection, carts: Sequence[Cart]) -> list[Cart]:
-    """These carts with their lines."""
+    """Return these carts with their lines."""
     lines = defaultdict[UUID, list[CartLine]](list)
     for cart_id, *line in connection.execute(_LINES, {"cart_ids": [cart.id for cart in carts]}):
         lines[cart_id].append(CartLine(*line))
@@ -68,24 +69,24 @@ def with_lines(connection: Connection, carts: Sequence[Cart]) -> list[Cart]:
 
 
 def put_line(connection: Connection, cart_id: UUID, product: Product, quantity: int) -> int:
-    """Put so many more of a product in, at its present price; how many there are now."""
+    """Add a quantity of a product at its present price; return the cart's new quantity."""
     price = {"name": product.name, "unit_price_minor": product.price_minor}
     values = {"cart_id": cart_id, "product_id": product.product_id, "quantity": quantity, **price}
     return int(connection.execute(_PUT_LINE, values).scalar_one())
 
 
 def remove_line(connection: Connection, cart_id: UUID, product_id: int) -> bool:
-    """Take a product out; False if it was not in."""
+    """Remove a product; False if it was not in the cart."""
     return connection.scalar(_REMOVE_LINE, {"cart_id": cart_id, "product_id": product_id}) is not None
 
 
 def touch(connection: Connection, cart_id: UUID) -> None:
-    """The cart was used just now, and is not abandoned yet."""
+    """Set the time of the cart's last use to now, so that it is not purged as abandoned."""
     connection.execute(_TOUCH, {"cart_id": cart_id})
 
 
 def release(connection: Connection, releases: Sequence[Release]) -> dict[UUID, Cart]:
-    """Open carts again that these sagas have, unless they have an order that stands; those that are open now."""
+    """Open the carts of these sagas, except of those whose order is not cancelled; return the opened ones, by id."""
     if not releases:
         return {}
     ids = {"cart_ids": [each.cart_id for each in releases], "saga_ids": [each.saga_id for each in releases]}

@@ -1,4 +1,4 @@
-"""The use cases of carts; every one runs inside the caller's transaction. Those of orders are in `service.py`."""
+"""The use cases of carts; each runs in the caller's transaction. Those of orders are in `service.py`."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -7,27 +7,19 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from carrito import cart_store, checkout_store
-from carrito.domain import (
-    CREATE_ORDER,
-    Cart,
+from carrito.checkout_domain import (
     CartFreeze,
     CartOfAnotherSaga,
-    CartStatus,
     Checkout,
     CheckoutRequest,
     FrozenCart,
-    ItemNotFound,
     OrderStands,
-    Product,
     Release,
-    check_room,
-    check_stock,
-    no_cart,
-    no_lines,
-    not_open,
     why_not_frozen,
 )
+from carrito.domain import Cart, CartStatus, ItemNotFound, Product, check_room, check_stock, no_cart, no_lines, not_open
 from carrito.models import barrier
+from carrito.order_domain import CREATE_ORDER
 from shared.batching.partition import map_accepted
 from shared.errors import DomainError
 from shared.ids import new_id
@@ -35,12 +27,12 @@ from shared.saga.barrier import BySaga, Done
 
 
 def create_cart(connection: Connection, user_id: str) -> Cart:
-    """An empty, open cart."""
+    """Create an empty, open cart."""
     return cart_store.insert(connection, user_id)
 
 
 def get_cart(connection: Connection, cart_id: UUID) -> Cart:
-    """One cart with its lines; raises `CartNotFound`."""
+    """Return a cart with its lines; raises `CartNotFound`."""
     found = cart_store.find(connection, [cart_id])
     if cart_id not in found:
         raise no_cart(cart_id)
@@ -48,11 +40,11 @@ def get_cart(connection: Connection, cart_id: UUID) -> Cart:
 
 
 def add_item(connection: Connection, cart_id: UUID, product: Product, quantity: int) -> Cart:
-    """Put so many more of a product in, at inventario's present price.
+    """Add a quantity of a product to a cart, at inventario's present price.
 
-    Raises `CartNotFound`, `CartNotOpen`, `CartFull`, and `NotEnoughStock` for what the cart would hold then.
+    Raises `CartNotFound`, `CartNotOpen`, `CartFull`, and `NotEnoughStock` when the new quantity is not available.
     """
-    locked = _touched(connection, cart_id)
+    locked = _lock_open(connection, cart_id)
     check_stock(product, cart_store.put_line(connection, cart_id, product, quantity))
     cart = _with_lines(connection, locked)
     check_room(cart.lines)
@@ -60,8 +52,8 @@ def add_item(connection: Connection, cart_id: UUID, product: Product, quantity: 
 
 
 def remove_item(connection: Connection, cart_id: UUID, product_id: int) -> Cart:
-    """Take a product out; raises `CartNotFound`, `CartNotOpen`, `ItemNotFound`."""
-    locked = _touched(connection, cart_id)
+    """Remove a product from a cart; raises `CartNotFound`, `CartNotOpen`, `ItemNotFound`."""
+    locked = _lock_open(connection, cart_id)
     if not cart_store.remove_line(connection, cart_id, product_id):
         raise ItemNotFound(f"product {product_id} is not in cart {cart_id}", product_id=product_id)
     return _with_lines(connection, locked)
@@ -73,11 +65,11 @@ def freeze(
     handover_seconds: Callable[[CheckoutRequest], float | None],
     currency: str,
 ) -> list[FrozenCart | DomainError]:
-    """Freeze each cart for a new saga; each cart is named once. Of concurrent requests for one cart, one succeeds.
+    """Freeze each cart for a new saga; no two requests name the same cart. Of concurrent ones for a cart, one succeeds.
 
     Refusals: `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that has it, `CartEmpty`.
     """
-    locked = cart_store.lock(connection, [each.cart_id for each in requests])  # so that no line is taken out meanwhile
+    locked = cart_store.lock(connection, [each.cart_id for each in requests])  # so that no line is removed meanwhile
     refused = {
         each.cart_id: why_not
         for each in requests
@@ -94,10 +86,10 @@ def freeze(
 
 
 def release(connection: Connection, releases: Sequence[Release]) -> list[Done[Cart] | DomainError]:
-    """Open the carts of compensated sagas again. A cart that its saga does not have any more stays as it is.
+    """Open the carts of compensated sagas again. A cart that its saga has no longer stays as it is.
 
-    In the same transaction each saga's order is kept from ever being made. Refusals: `CartNotFound`,
-    `CartOfAnotherSaga`, and `OrderStands` while the saga has an order that was not cancelled.
+    From then on `create_order` is refused for each saga. Refusals: `CartNotFound`, `CartOfAnotherSaga`, and
+    `OrderStands` while the saga has an order that was not cancelled.
     """
     checkouts = checkout_store.find(connection, [each.saga_id for each in releases])
     others = [each for each in releases if not _had(each, checkouts.get(each.saga_id))]
@@ -134,7 +126,7 @@ def _of_another(release: Release, cart: Cart | None) -> DomainError:
 
 
 def _freeze_for(request: CheckoutRequest, handover_seconds: float | None) -> CartFreeze:
-    """Chooses the ids of payment and order now, so that each can be compensated although its answer was lost."""
+    """Make the freeze of a cart; the ids of payment and order let both be compensated without an answer."""
     return CartFreeze(
         saga_id=new_id(),
         cart_id=request.cart_id,
@@ -153,8 +145,8 @@ def _with_lines(connection: Connection, cart: Cart) -> Cart:
     return filled
 
 
-def _touched(connection: Connection, cart_id: UUID) -> Cart:
-    """The open cart, locked; it is not abandoned yet."""
+def _lock_open(connection: Connection, cart_id: UUID) -> Cart:
+    """Lock an open cart and mark it as used just now; raises `CartNotFound`, `CartNotOpen`."""
     cart = cart_store.lock(connection, [cart_id]).get(cart_id)
     if cart is None:
         raise no_cart(cart_id)

@@ -1,7 +1,7 @@
-"""The beginning of a checkout: freeze the cart under a new saga id and, if choreographed, stage the first event.
+"""Begins a checkout: freezes the cart under a new saga id and, if choreographed, stages the first event.
 
-The saga's service is told of the checkout, too (`handover.py`). That starts an orchestrated saga. A choreographed saga
-starts with the event; events can be lost, and are sent again for sagas that `saga_choreography` knows.
+Then carrito hands the checkout over to the saga's service (`handover.py`). That starts an orchestrated saga. A
+choreographed saga starts with the event; the handover tells `saga_choreography` of it, which sends lost events again.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from functools import partial
 from sqlalchemy import Connection
 
 from carrito import carts
+from carrito.checkout_domain import CheckoutRequest, FrozenCart, PatternNotAvailable
 from carrito.config import Settings
-from carrito.domain import CheckoutRequest, FrozenCart, PatternNotAvailable, total_minor
+from carrito.domain import total_minor
 from carrito.models import outbox
 from shared.batching.partition import map_accepted
 from shared.errors import DomainError
@@ -23,7 +24,7 @@ def begin(
 ) -> list[FrozenCart | DomainError]:
     """Freeze each cart for a new saga. Refusals: `PatternNotAvailable` and those of `carts.freeze`.
 
-    `by_saga_service`: whether the request came by the service that shows these sagas, which then knows the saga.
+    `by_saga_service`: the request comes from the saga service of the style, which learns the saga's id from the answer.
     """
     handover_seconds = partial(_handover_seconds, settings=settings, by_saga_service=by_saga_service)
     available = [_if_available(each, settings) for each in requests]

@@ -1,6 +1,6 @@
-"""The statements over checkouts: what each saga is about, written once as it freezes its cart, and never changed.
+"""The SQL statements for checkouts. One is inserted when its cart is frozen; what its saga is about never changes.
 
-What is looked up comes as arrays, whose length PostgreSQL knows when it plans.
+Ids are passed as arrays, whose length PostgreSQL knows when it plans.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from carrito.domain import Cart, CartFreeze, Checkout, CheckoutHandover
+from carrito.checkout_domain import CartFreeze, Checkout, CheckoutHandover
+from carrito.domain import Cart
 from carrito.models import carts, checkouts
 from shared.database.listen import notify
 from shared.database.prepared import columns_of, prepared
@@ -78,7 +79,7 @@ _NEXT_OVERDUE = prepared("""
 
 
 def freeze(connection: Connection, freezes: Sequence[CartFreeze], currency: str) -> dict[UUID, Cart]:
-    """Give these carts to their sagas, and keep what each saga is about; the carts, by id, that have lines."""
+    """Freeze these carts for their sagas and insert their checkouts; return the carts that had lines, by id."""
     if not freezes:
         return {}
     columns = {name: [getattr(each, name) for each in freezes] for name in CartFreeze.__dataclass_fields__}
@@ -88,13 +89,13 @@ def freeze(connection: Connection, freezes: Sequence[CartFreeze], currency: str)
 
 
 def unfreeze(connection: Connection, saga_ids: Sequence[UUID]) -> None:
-    """Take back what `freeze` did in this transaction, for sagas that could not have their order."""
+    """Undo what `freeze` did in this transaction, for sagas whose order could not be placed."""
     if saga_ids:
         connection.execute(_UNFREEZE, {"saga_ids": list(saga_ids)})
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, Checkout]:
-    """What these sagas are about, of those that ever froze a cart."""
+    """Return the checkouts of these sagas, by saga; a saga that never froze a cart has none."""
     if not saga_ids:
         return {}
     found = connection.execute(_FIND, {"saga_ids": list(saga_ids)}).mappings()
@@ -108,21 +109,21 @@ def hand_over_now(connection: Connection, saga_id: UUID) -> None:
 
 
 def take_overdue(connection: Connection, pattern: str, limit: int, again_seconds: float) -> list[CheckoutHandover]:
-    """Checkouts whose saga may not be known yet; each is due again later. Several processes may do it at once."""
+    """Claim overdue checkouts; each is due again in `again_seconds`. Several processes may do so at once."""
     values = {"pattern": pattern, "limit": limit, "again_seconds": again_seconds}
     return [CheckoutHandover(**row) for row in connection.execute(_TAKE_OVERDUE, values).mappings()]
 
 
 def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
-    """These sagas are known to their service: there is nothing left to hand over.
+    """Mark the checkouts of these sagas as handed over.
 
-    Waits for no disk: what a crash of the server forgets is handed over again, which does no harm.
+    The commit does not wait for the disk: after a crash of the server some are handed over again, which does no harm.
     """
     lazily(connection)
     connection.execute(_HANDED_OVER, {"saga_ids": sorted(saga_ids)})
 
 
 def seconds_to_next_overdue(connection: Connection, pattern: str) -> float | None:
-    """Seconds until the first handover is overdue (not negative); None when none is awaited."""
+    """Return the seconds until the first handover is due (not negative); None when there is none."""
     seconds = connection.scalar(_NEXT_OVERDUE, {"pattern": pattern})
     return None if seconds is None else max(0.0, float(seconds))

@@ -1,4 +1,4 @@
-"""The commands of sagas to carrito: each is an endpoint of its own, and may be sent with others."""
+"""The commands that sagas send to carrito: each has an endpoint of its own, and may be sent in a batch."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -11,26 +11,14 @@ from sqlalchemy import Connection
 
 from carrito import cart_store, carts, checkout_store, service
 from carrito.checkout import begin
+from carrito.checkout_domain import Release
+from carrito.checkout_schemas import NO_PATTERN, NOT_CHECKED_OUT, BeginCheckoutIn, FrozenCartOut
 from carrito.config import Settings
-from carrito.domain import OrderOfSaga, Release
 from carrito.handover import Handover
 from carrito.models import db
-from carrito.schemas import (
-    NO_CART,
-    NO_ORDER,
-    NO_PATTERN,
-    NOT_CHECKED_OUT,
-    BeginCheckoutIn,
-    CancelledOut,
-    CartOut,
-    CartPath,
-    FrozenCartOut,
-    MaybeOfSagaIn,
-    OfSagaIn,
-    OrderIn,
-    OrderOut,
-    OrderPath,
-)
+from carrito.order_domain import OrderOfSaga
+from carrito.order_schemas import NO_ORDER, CancelledOut, MaybeOfSagaIn, OfSagaIn, OrderIn, OrderOut, OrderPath
+from carrito.schemas import NO_CART, CartOut, CartPath
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
 from shared.http.answers import Answer, HttpOutcome
@@ -53,9 +41,9 @@ commands = Commands(db)
     idempotency=Idempotency(),
 )
 def create_order(connection: Connection, requests: Sequence[CommandRequest[OrderIn, NoBody]]) -> list[HttpOutcome]:
-    """Pending, of the cart's lines and total; repeated, it answers the same, a refusal too.
+    """The order is pending, with the frozen cart's lines and total. A repeated request gets the same answer or refusal.
 
-    After a cancellation it is refused.
+    After a cancellation the request is refused.
     """
     currency = Settings.current().currency
     created = service.create_order(connection, [command.body.command() for command in requests], currency)
@@ -73,7 +61,7 @@ def create_order(connection: Connection, requests: Sequence[CommandRequest[Order
 def confirm_order(
     connection: Connection, requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]]
 ) -> list[HttpOutcome]:
-    """And its cart is checked out, in one commit."""
+    """Confirm the order and check its cart out, in one commit."""
     return answers(_by_saga(connection, requests, partial(service.confirm_order, connection)), OrderOut.of)
 
 
@@ -100,9 +88,9 @@ def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
 def cancel_order(
     connection: Connection, requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]], proven: Collection[UUID]
 ) -> list[HttpOutcome]:
-    """The compensation of its creation; with `saga_id`, also of one that did not come yet, and then never will.
+    """Compensate the creation of an order. With `saga_id` this also refuses an order that has not been requested yet.
 
-    The order of a checkout, once made, is cancelled only when the service that runs its saga says that it turned back.
+    The order of a checkout is cancelled only when the service that runs its saga says that it turned back.
     """
     cancel = partial(service.cancel_order, connection, proven=proven)
     return answers(_by_saga(connection, requests, cancel), CancelledOut.of)
@@ -117,9 +105,9 @@ def cancel_order(
     responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled, or the saga never had it")},
 )
 def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSagaIn, CartPath]]) -> list[HttpOutcome]:
-    """The last thing that a compensated saga does: it can make no order any more.
+    """Open a compensated saga's cart again; its order is refused from then on.
 
-    Changes nothing when the saga does not have the cart any more.
+    Changes nothing when the saga has the cart no longer.
     """
     released = carts.release(connection, [Release(command.path.cart_id, command.body.saga_id) for command in requests])
     filled = cart_store.with_lines(connection, [each.value for each in released if isinstance(each, Done)])
@@ -134,16 +122,13 @@ def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSag
     key=lambda command: command.path.cart_id,
     summary="Freeze a cart for a new saga",
     responses={201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
-    # The services pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
+    # The saga services pass on the key of their own request, which has the cart in its body and not in its path.
     idempotency=Idempotency(any_path=True, keep_refusals=False),
 )
 def begin_checkout(
     connection: Connection, requests: Sequence[CommandRequest[BeginCheckoutIn, CartPath]]
 ) -> list[HttpOutcome]:
-    """For the services that run sagas; of many at once, one gets it. The saga's id is in the answer.
-
-    They pass on the keys of their own requests, in which the cart is part of the body, and not of the path.
-    """
+    """For the saga services. Of concurrent requests for a cart, one succeeds. The answer has the new saga's id."""
     header = request.headers.get("traceparent")
     checkouts = [
         command.body.request(command.path.cart_id, traceparent(command.body.traceparent or header))
@@ -158,7 +143,7 @@ def _by_saga(
     requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]],
     use_case: Callable[[Sequence[OrderOfSaga]], list[Done[T] | DomainError]],
 ) -> list[Done[T] | DomainError]:
-    """The outcomes of the use case, which takes each saga once; a saga that is not named is that of the order."""
+    """Run the use case with one command of each saga at a time. A command without `saga_id` is for its order's saga."""
     unnamed = [command.path.order_id for command in requests if command.body.saga_id is None]
     sagas = service.sagas_of(connection, unnamed)
     return map_accepted(

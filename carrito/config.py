@@ -12,8 +12,10 @@ class Settings(WaitingServiceSettings):
     inventario_service_url: str = "http://127.0.0.1:3001"
     orchestrator_url: str = "http://127.0.0.1:3003"
     choreography_url: str = "http://127.0.0.1:3004"
-    # A checkout is handed to its saga by the request that began it; this is for when carrito or the saga's service
-    # died in between. Longer than such a request usually takes; handing over twice does no harm.
+    # The request that begins a checkout hands it over. The worker does so after this time, in case carrito or the saga
+    # service died in between. It is longer than such a request usually takes; handing over twice does no harm.
     handover_seconds: float = Field(default=10, gt=0)
-    cart_retention_days: float = Field(default=90, gt=0)  # of one that nobody touches: longer than a shopper hesitates
+    cart_retention_days: float = Field(
+        default=90, gt=0
+    )  # of a cart that nobody changes; longer than a shopper hesitates
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at pagos

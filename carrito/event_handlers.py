@@ -1,7 +1,7 @@
-"""carrito's whole part in the choreography: the events it reacts to, and what it publishes then.
+"""The events that carrito handles, and those that it publishes: all that it does in the choreography.
 
-What is published follows from the state that an event finds or makes, also when the step was done, refused or undone
-before: the inbox removes copies of an event, so one that comes here is waited for by the next in line.
+A handler publishes the next event also when the step was done, refused or compensated before. The inbox drops copies of
+an event, so an event that arrives here is one whose successor other services wait for.
 """
 
 from collections.abc import Sequence
@@ -10,20 +10,12 @@ from functools import partial
 from sqlalchemy import Connection
 
 from carrito import carts, service
+from carrito.checkout_domain import OrderStands, Release
 from carrito.config import Settings
-from carrito.domain import (
-    CartEmpty,
-    CartNotFound,
-    CartNotOpen,
-    Order,
-    OrderOfAnotherSaga,
-    OrderOfSaga,
-    OrderRequest,
-    OrderStands,
-    Release,
-)
-from carrito.domain import OrderCancelled as OrderWasCancelled
+from carrito.domain import CartEmpty, CartNotFound, CartNotOpen
 from carrito.models import inbox, outbox
+from carrito.order_domain import Order, OrderOfAnotherSaga, OrderOfSaga, OrderRequest
+from carrito.order_domain import OrderCancelled as OrderWasCancelled
 from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
@@ -49,7 +41,7 @@ from shared.saga.repetition import agreed
 
 
 def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Published:
-    """Make the order of the frozen cart, or say why not."""
+    """Create the order of the frozen cart; publish whether that succeeded."""
     requests = [
         OrderRequest(
             each.saga_id,
@@ -66,21 +58,21 @@ def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Pu
 
 
 def confirm(connection: Connection, sold: Sequence[InventoryCommitted]) -> Published:
-    """Confirm the order and close its cart: the end. An order that was cancelled meanwhile has the sale undone."""
+    """Confirm the order and check its cart out, which ends the saga; an order cancelled meanwhile is compensated."""
     outcomes = service.confirm_order(connection, [OrderOfSaga(each.saga_id, each.order_id) for each in sold])
     return [_confirmed(event, outcome) for event, outcome in zip(sold, outcomes, strict=True)]
 
 
 def cancel(connection: Connection, unsold: Sequence[InventoryCommitFailed | InventoryReserveFailed]) -> Published:
-    """Cancel the order, or keep it from being made."""
+    """Cancel the order, or refuse it from now on."""
     _cancel(connection, unsold)
     return [[OrderCancelled(**event.about(), reason=event.reason)] for event in unsold]
 
 
 def release(connection: Connection, undone: Sequence[InventoryReleased]) -> Published:
-    """Open the cart again, unless somebody did: all is undone. An order that stands, made by hand, goes with it.
+    """Open the cart again, which ends the compensation. An order that was made by hand meanwhile is cancelled first.
 
-    Raises what keeps the cart closed: a person has to look.
+    Raises any other refusal to open the cart, so that the event becomes a dead letter.
     """
     releases = {event.saga_id: Release(event.cart_id, event.saga_id) for event in undone}
     outcomes = dict(zip(releases, carts.release(connection, list(releases.values())), strict=True))
@@ -108,7 +100,7 @@ def _created(event: PaymentProcessed, outcome: Done[Order] | DomainError) -> Seq
         return [requested, OrderCreated(**event.about(), **ids)]
     failed = OrderCreateFailed(**event.about(), reason=outcome.detail)
     if isinstance(outcome, RepeatedRefusal | Suspended):
-        return [failed]  # it was refused or cancelled before the event came
+        return [failed]  # it was refused or cancelled before the event arrived
     if isinstance(outcome, CartNotFound | CartNotOpen | CartEmpty | OrderOfAnotherSaga):
         return [requested, failed]
     raise outcome

@@ -1,22 +1,22 @@
-"""Telling the service of a pattern about a checkout.
+"""Hands an accepted checkout over to the saga service of its style.
 
-For an orchestrated one it is what starts the saga. A choreographed saga begins with an event, whoever is there; its
-window is told so that the caller finds the saga there at once, so that a preference to wait for the end is honoured,
-and so that it is watched: should the saga's first event be lost, it is sent again for a saga that the window knows.
+The handover starts an orchestrated saga. A choreographed saga starts with its first event; the handover registers it
+with `saga_choreography`, so that a client finds it there at once and can wait for its end, and so that its events are
+sent again if they are lost.
 
-The checkout's row is the outbox: it says what the saga is about, in the commit that froze the cart, and whether the
-saga's service has yet to be told, whatever becomes of the cart meanwhile. The request that began the checkout tells it,
-as long as there are places for that; for the rest of the orchestrated ones the worker is woken. What is left over
-(carrito or the other died in between) is delivered by the worker too, when it is overdue. Delivering twice does no
-harm: the saga's id is the key. The message is `CheckoutIn`, the body of both saga services' `POST …/checkout`.
+The checkout's row is also the outbox of its handover: it is committed with the frozen cart, and has a due time until
+the handover is done. The request that began the checkout delivers it, unless too many requests do so at the moment; an
+orchestrated checkout is then delivered by the worker at once. The worker also delivers overdue ones, after carrito or
+the saga service has died in between. Delivering twice does no harm, since the saga's id is the key.
+The message is `CheckoutIn`, the body of both saga services' `POST …/checkout`.
 """
 
 from contextlib import AbstractContextManager
 
 import structlog
 
+from carrito.checkout_domain import Checkout, CheckoutHandover
 from carrito.config import Settings
-from carrito.domain import Checkout, CheckoutHandover
 from shared.fault_switches.header import headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, Reply
@@ -25,21 +25,21 @@ from shared.saga.views import CheckoutIn
 
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
 MOST_WAIT = 30.0
-TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # one that is stuck shows it by its steps
+TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # of a stuck saga its steps show it
 log = structlog.get_logger()
 
 
 class Handover:
-    """The ways in to the services of the patterns."""
+    """HTTP clients of the two saga services."""
 
     def __init__(self, settings: Settings, places: int) -> None:
-        """At most `places` requests deliver at once, and wait for their saga's end if they prefer to.
+        """At most `places` requests deliver at once, and wait for the end of their saga if their client wishes.
 
-        The others' threads stay free for the sagas, which ask carrito for their steps: two services whose threads
-        all wait for each other would wait for ever.
+        The other threads stay free for the steps that sagas request from carrito. Without them, carrito's threads would
+        wait for sagas that wait for carrito.
         """
         token = settings.service_token
-        self._ways_in = {
+        self._peers = {
             "orchestrated": (
                 Peer("saga_orchestrator", settings.orchestrator_url, token, ANSWER_SECONDS),
                 "/saga/checkout",
@@ -52,31 +52,31 @@ class Handover:
         self._bulkhead = Bulkhead("saga_orchestrator", places)
 
     def place(self) -> AbstractContextManager[bool]:
-        """A place to deliver from; False when all are taken."""
+        """Take a place to deliver from for the block; False when all places are taken."""
         return self._bulkhead.enter_if_free()
 
     def has_turned_back(self, checkout: Checkout) -> bool:
-        """Whether the service that runs the checkout's saga says that it turned back; once it did, it stays so.
+        """Whether the orchestrator says that the checkout's saga turned back, which is final.
 
-        Never for a choreographed one: those that undo its steps are told by events, and ask for nothing. Raises one of
-        `PEER_FAILED` when the service does not say.
+        False for a choreographed saga, whose steps are compensated by events. Raises one of `PEER_FAILED` without an
+        answer.
         """
         if checkout.saga_pattern != "orchestrated":
             return False
-        orchestrator, _ = self._ways_in["orchestrated"]
+        orchestrator, _ = self._peers["orchestrated"]
         with self._bulkhead.enter():
             saga = orchestrator.get(f"/saga/{checkout.saga_id}").success_body_if_found()
         if saga is None:
             return False
-        undone = {StepStatus.COMPENSATING, StepStatus.COMPENSATED}
-        return saga["status"] in TURNED_BACK or any(step["status"] in undone for step in saga["steps"])
+        compensated = {StepStatus.COMPENSATING, StepStatus.COMPENSATED}
+        return saga["status"] in TURNED_BACK or any(step["status"] in compensated for step in saga["steps"])
 
     def deliver(self, checkout: CheckoutHandover, prefer: str = "") -> Reply | None:
-        """What the saga's service answered; None when it wasn't there, and the worker will try again.
+        """Return the answer of the saga service; None when it did not accept, and the worker will try again.
 
-        `prefer` is the caller's Prefer header.
+        `prefer` is the client's Prefer header.
         """
-        peer, path = self._ways_in[checkout.saga_pattern]
+        peer, path = self._peers[checkout.saga_pattern]
         message = CheckoutIn.model_construct(**{name: getattr(checkout, name) for name in CheckoutIn.model_fields})
         headers = {"traceparent": checkout.trace, **({"Prefer": prefer} if prefer else {})}
         headers |= headers_of(checkout.fault)
@@ -87,6 +87,6 @@ class Handover:
             log.warning("checkout not handed over", saga_id=str(checkout.saga_id), error=error.detail)
             return None
         if reply.status >= 400:
-            log.warning("checkout not taken", saga_id=str(checkout.saga_id), status=reply.status)
+            log.warning("checkout not accepted", saga_id=str(checkout.saga_id), status=reply.status)
             return None
         return reply

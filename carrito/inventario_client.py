@@ -1,4 +1,4 @@
-"""inventario, as carts need it: what a product is called, costs, and how many there are."""
+"""HTTP client of inventario, for the name, price and available quantity of a product."""
 
 from pydantic import SecretStr
 
@@ -9,15 +9,15 @@ from shared.money import to_minor
 
 
 class InventarioClient:
-    """inventario's catalogue."""
+    """Reads products from inventario."""
 
     def __init__(self, base_url: str, service_token: SecretStr | None, places: int) -> None:
-        """At most `places` requests wait for its answers at once; the others' threads stay free for other requests."""
+        """At most `places` threads wait for its answers at once; the others stay free for other requests."""
         self._inventario = Peer("inventario", base_url, service_token)
         self._bulkhead = Bulkhead("inventario", places)
 
     def get_product(self, product_id: int) -> Product:
-        """One product; raises `PeerRefused` (no such product) or one of `PEER_FAILED`."""
+        """Return a product; raises `PeerRefused` (no such product) or one of `PEER_FAILED`."""
         with self._bulkhead.enter():
             body = self._inventario.get(f"/api/products/{product_id}").success_body()
         return Product(body["id"], body["name"], to_minor(body["price"]), body["available"])

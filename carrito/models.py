@@ -37,8 +37,8 @@ audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
 fault_store = FaultStore(metadata)
 
-# `saga_id` is set while a saga has the cart, and stays when it is checked out: one cart, one live saga. `idle_since` is
-# when something was last put in or taken out; null once a saga had the cart: until then it may be purged.
+# `saga_id` is set while a saga has the cart, and stays when the cart is checked out: a cart has at most one live saga.
+# `idle_since` is when a line was last added or removed, for the purge; null once a saga has had the cart.
 carts = Table(
     "carts",
     metadata,
@@ -54,7 +54,7 @@ carts = Table(
     Index("ix_carts_idle", "idle_since", postgresql_where=text("idle_since IS NOT NULL")),
 )
 
-# The price is inventario's, as it was when the product was last put in; a cart that is not open is frozen.
+# The price is inventario's when the product was last added. The lines of a cart that is not open do not change.
 cart_items = Table(
     "cart_items",
     metadata,
@@ -66,9 +66,9 @@ cart_items = Table(
     CheckConstraint("quantity > 0", name="some"),
 )
 
-# What a saga is about, as it was when the saga froze its cart: one row a saga, which stays as it is when the cart is
-# opened again. Pattern and method are null for an order that was made without a checkout; a payment id or an order id
-# is null when whoever froze the cart chose none. `handover_due_at` is set until the saga's service has the saga.
+# What a saga is about, fixed when its cart was frozen; the row stays when the cart is opened again. Pattern and method
+# are null for an order that was made without a checkout, and so are ids that its client did not choose.
+# `handover_due_at` is set until the checkout was handed over to its saga service.
 checkouts = Table(
     "checkouts",
     metadata,
@@ -84,7 +84,7 @@ checkouts = Table(
     Column("total_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("trace", String(55)),
-    Column("fault", String(200)),  # what its saga is to suffer on purpose
+    Column("fault", String(200)),  # the faults to inject into its saga
     Column("handover_due_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index(

@@ -1,6 +1,6 @@
-"""The statements that make orders and decide their fate, each for many sagas.
+"""The SQL statements for orders, each for many sagas.
 
-What is looked up comes as arrays, whose length PostgreSQL knows when it plans. Rows are locked in the order of ids.
+Ids are passed as arrays, whose length PostgreSQL knows when it plans. Rows are locked in the order of ids.
 """
 
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, TextClause
 
-from carrito.domain import Order, OrderOfSaga, OrderRequest
 from carrito.models import orders
+from carrito.order_domain import Order, OrderOfSaga, OrderRequest
 from shared.database.prepared import columns_of, prepared
 from shared.ids import new_id
 from shared.json_codec import dumps
 
-# The order is what the saga's checkout says. The cart is locked, and still the saga's.
+# The order is a copy of the saga's checkout. The statement locks the cart, which must still be the saga's.
 _PLACE = prepared(f"""
     WITH frozen AS (
         SELECT coalesce(checkouts.order_id, requests.order_id) AS id, checkouts.saga_id, cart_id, checkouts.user_id,
@@ -72,7 +72,7 @@ _OF_CART = prepared(f"""
 
 
 def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID, Order]:
-    """Make pending orders of carts that are frozen for their sagas; the orders, by saga, that could be made."""
+    """Insert pending orders from the sagas' checkouts, while their carts are frozen; return those inserted, by saga."""
     if not requests:
         return {}
     values = {
@@ -85,17 +85,17 @@ def place(connection: Connection, requests: Sequence[OrderRequest]) -> dict[UUID
 
 
 def confirm(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Order]:
-    """Confirm pending orders and check their carts out; those, by saga, that were confirmed just now."""
+    """Confirm pending orders and check their carts out; return those confirmed just now, by saga."""
     return _changed(connection, _CONFIRM, commands)
 
 
 def cancel(connection: Connection, commands: Sequence[OrderOfSaga]) -> dict[UUID, Order]:
-    """Cancel orders that stand; those, by saga, that were cancelled just now."""
+    """Cancel pending and confirmed orders; return those cancelled just now, by saga."""
     return _changed(connection, _CANCEL, commands)
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID], order_ids: Sequence[UUID | None]) -> list[Order]:
-    """The orders of these sagas, and those with these ids."""
+    """Return the orders of these sagas and those with these ids."""
     known = [order_id for order_id in order_ids if order_id is not None]
     if not saga_ids and not known:
         return []
@@ -104,7 +104,7 @@ def find(connection: Connection, saga_ids: Sequence[UUID], order_ids: Sequence[U
 
 
 def of_cart(connection: Connection, cart_id: UUID) -> list[Order]:
-    """The orders that a cart ever had, oldest first."""
+    """Return all orders that a cart ever had, oldest first."""
     return [Order(**row) for row in connection.execute(_OF_CART, {"cart_id": cart_id}).mappings()]
 
 

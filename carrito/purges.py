@@ -1,9 +1,9 @@
-"""What carrito forgets, and when. What it did for whom stays: that is its business."""
+"""What carrito purges, and when. Orders and the carts of sagas are kept for good."""
 
 from carrito.models import barrier, cart_items, carts, checkouts, fault_store, idempotency_keys, inbox, outbox
 from shared.purging.purge import Purge
 
-# A checkout's row is needed as long as its saga may be handed over, or make its order.
+# A checkout's row is needed until it was handed over and its saga can make no order any more.
 _LIVE = (
     "handover_due_at IS NOT NULL OR EXISTS (SELECT FROM carrito.carts"
     " WHERE carts.saga_id = checkouts.saga_id AND carts.status = 'checking_out')"

@@ -11,30 +11,22 @@ from sqlalchemy import Connection
 
 from carrito import carts, checkout_store, service
 from carrito.checkout import begin
-from carrito.config import Settings
-from carrito.domain import CheckoutHandover
-from carrito.handover import Handover
-from carrito.inventario_client import InventarioClient
-from carrito.models import db
-from carrito.schemas import (
-    NO_CART,
-    NO_ORDER,
+from carrito.checkout_domain import CheckoutHandover
+from carrito.checkout_schemas import (
     NO_PATTERN,
     NOT_CHECKED_OUT,
-    CartIn,
-    CartOut,
-    CartPath,
     CheckoutDetailsOut,
     CheckoutIn,
     CheckoutOut,
-    ItemIn,
-    ItemPath,
-    OrderOut,
-    OrderPath,
-    OrdersOut,
     SagaPath,
     StandingOut,
 )
+from carrito.config import Settings
+from carrito.handover import Handover
+from carrito.inventario_client import InventarioClient
+from carrito.models import db
+from carrito.order_schemas import NO_ORDER, OrderOut, OrderPath, OrdersOut
+from carrito.schemas import NO_CART, CartIn, CartOut, CartPath, ItemIn, ItemPath
 from shared.batching.coalescer import Coalescer
 from shared.batching.policy import BatchPolicy
 from shared.fault_switches.header import current_fault
@@ -48,27 +40,27 @@ routes = APIBlueprint("carrito", __name__)
 
 
 class StartedOut(RootModel[CheckoutOut | dict[str, Any]]):
-    """The accepted checkout, or the saga when it was waited for."""
+    """The accepted checkout, or, after a wait, the saga."""
 
 
 @routes.post("/carts", summary="Open a cart", responses={201: CartOut}, openapi_extensions=idempotent())
 @public
 def create_cart(body: CartIn) -> Response:
-    """Empty, for a user."""
+    """The cart is empty and belongs to the user."""
     return answer_once(db, lambda connection: Answer(CartOut.of(carts.create_cart(connection, body.user_id)), 201))
 
 
 @routes.get("/carts/<cart_id>", summary="Read a cart", responses={200: CartOut, 404: NO_CART})
 @public
 def get_cart(path: CartPath) -> Response:
-    """With its lines and their total."""
+    """The cart with its lines and their total."""
     with db.transaction() as connection:
         return respond(Answer(CartOut.of(carts.get_cart(connection, path.cart_id))))
 
 
 @routes.post(
     "/carts/<cart_id>/items",
-    summary="Put a product in",
+    summary="Add a product to a cart",
     responses={
         201: CartOut,
         404: problem("No such cart or product"),
@@ -79,7 +71,7 @@ def get_cart(path: CartPath) -> Response:
 )
 @public
 def add_item(path: CartPath, body: ItemIn) -> Response:
-    """At the price that inventario gives; more of what is in already is added to it."""
+    """The price is inventario's. The quantity is added to what the cart has of the product."""
     before = answered_before(db)
     if before is not None:
         return before
@@ -94,38 +86,42 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
 
 @routes.delete(
     "/carts/<cart_id>/items/<product_id>",
-    summary="Take a product out",
-    responses={200: CartOut, 404: problem("No such cart, or not in it"), 409: problem("The cart is not open")},
+    summary="Remove a product from a cart",
+    responses={
+        200: CartOut,
+        404: problem("No such cart, or it does not have the product"),
+        409: problem("The cart is not open"),
+    },
 )
 @public
 def remove_item(path: ItemPath) -> Response:
-    """All of it."""
+    """The whole quantity is removed."""
     with db.transaction() as connection:
         return respond(Answer(CartOut.of(carts.remove_item(connection, path.cart_id, path.product_id))))
 
 
 @routes.get(
     "/checkouts/<saga_id>",
-    summary="What a saga is about",
+    summary="Read the checkout of a saga",
     responses={200: CheckoutDetailsOut, 404: problem("No cart was ever frozen for this saga")},
 )
 @services_only
 def get_checkout(path: SagaPath) -> Response:
-    """For the services that run sagas: cart, lines, total, who pays and how, as frozen when the checkout began."""
+    """For the saga services: cart, lines, total, user and payment method, fixed when the checkout began."""
     with db.transaction() as connection:
         return respond(Answer(CheckoutDetailsOut.of(service.get_checkout(connection, path.saga_id))))
 
 
 @routes.get(
     "/checkouts/<saga_id>/standing",
-    summary="Whether a saga stands",
+    summary="Read whether a saga stands",
     responses={200: StandingOut, 404: problem("No cart was ever frozen for this saga")},
 )
 @services_only
 def get_standing(path: SagaPath) -> Response:
-    """For the services that undo its steps. It stands until its order is gone, or its service says that it turned back.
+    """For participants, before they compensate a step. A saga stands until its order is cancelled or it turned back.
 
-    Once it does not stand, it never does again.
+    Once a saga does not stand, it never stands again.
     """
     handover: Handover = current_app.extensions["handover"]
     with db.transaction() as connection:
@@ -149,7 +145,7 @@ def get_standing(path: SagaPath) -> Response:
 )
 @public
 def checkout(body: CheckoutIn) -> Response:
-    """Answers as the pattern's own service does. Should that be away, the saga is handed to it when it is back."""
+    """Answers as the saga service of the style does. If that is away, the checkout is handed over when it is back."""
     handover: Handover = current_app.extensions["handover"]
     with handover.place() as placed:
         served = serve_once(db, lambda connection: _accept(connection, body, at_once=not placed))
@@ -184,15 +180,15 @@ def _delivered(handover: Handover, body: CheckoutIn, saga_id: UUID, accepted: Re
 @routes.get("/orders/<order_id>", summary="Read an order", responses={200: OrderOut, 404: NO_ORDER})
 @public
 def get_order(path: OrderPath) -> Response:
-    """With its lines and total, as frozen at the checkout."""
+    """The order with its lines and total, fixed when its cart was frozen."""
     with db.transaction() as connection:
         return respond(Answer(OrderOut.of(service.get_order(connection, path.order_id))))
 
 
-@routes.get("/orders/saga/<cart_id>", summary="A cart's orders", responses={200: OrdersOut})
+@routes.get("/orders/saga/<cart_id>", summary="List the orders of a cart", responses={200: OrdersOut})
 @public
 def orders_of_cart(path: CartPath) -> Response:
-    """Every one that it ever had, oldest first."""
+    """All orders that the cart ever had, oldest first."""
     with db.transaction() as connection:
         orders = service.orders_of_cart(connection, path.cart_id)
     return respond(Answer(OrdersOut(items=[OrderOut.of(order) for order in orders])))
@@ -204,12 +200,12 @@ def _mark_handed_over(saga_ids: Sequence[UUID]) -> Sequence[None]:
     return [None] * len(saga_ids)
 
 
-# Requests that come while others write share the next transaction; none waits for others to come.
+# Requests that arrive during a write share the next transaction; no request waits for others to arrive.
 _handed_over: Coalescer[UUID, None] = Coalescer(_mark_handed_over, BatchPolicy())
 
 
 def _accept(connection: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
-    """Begin, and have the worker hand the checkout over when this request won't: at once if that starts the saga."""
+    """Begin the checkout. `at_once`: the worker, not this request, delivers it, and at once if that starts the saga."""
     settings = Settings.current()
     requests = [body.request(body.cart_id, _trace())]
     frozen = done(begin(connection, requests, settings, by_saga_service=False)[0])
@@ -222,7 +218,7 @@ def _accept(connection: Connection, body: CheckoutIn, *, at_once: bool) -> Answe
 
 
 def _trace() -> str:
-    """The request's trace; the same one all through the request."""
+    """The `traceparent` of this request; the same one at each call."""
     if "trace" not in g:
         g.trace = traceparent(request.headers.get("traceparent"))
     trace: str = g.trace
@@ -230,7 +226,7 @@ def _trace() -> str:
 
 
 def _saga_url(settings: Settings, pattern: str) -> str:
-    """Where a saga of this pattern is to be seen."""
+    """The URL of the sagas of this pattern."""
     if pattern == "orchestrated":
         return f"{settings.orchestrator_url.rstrip('/')}/saga"
     return f"{settings.choreography_url.rstrip('/')}/saga/choreography"

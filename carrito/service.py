@@ -1,6 +1,6 @@
-"""The use cases of orders; every one runs inside the caller's transaction. Those of carts are in `carts.py`.
+"""The use cases of orders; each runs in the caller's transaction. Those of carts are in `carts.py`.
 
-Those of sagas take the commands of many sagas, each saga once, and return an outcome for each, in their order.
+The steps of sagas take one command of each of many sagas, and return an outcome for each, in the order of the commands.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,10 +11,11 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from carrito import cart_store, checkout_store, order_store
-from carrito.domain import (
+from carrito.checkout_domain import Checkout, CheckoutNotFound, begun_by_a_checkout
+from carrito.domain import no_lines
+from carrito.models import barrier
+from carrito.order_domain import (
     CREATE_ORDER,
-    Checkout,
-    CheckoutNotFound,
     Order,
     OrderCancelled,
     OrderNotFound,
@@ -22,17 +23,14 @@ from carrito.domain import (
     OrderRequest,
     OrderStatus,
     VoidOrder,
-    begun_by_a_checkout,
     differs,
     freeze_for,
     mismatch,
-    no_lines,
     no_order,
     of_another,
     other_order,
     unusable,
 )
-from carrito.models import barrier
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
 from shared.saga.barrier import BySaga, Done
@@ -42,9 +40,9 @@ from shared.saga.standing import SagaStands
 def create_order(
     connection: Connection, requests: Sequence[OrderRequest], currency: str
 ) -> list[Done[Order] | DomainError]:
-    """Each saga's pending order, as its checkout was frozen; an open cart is frozen. Answers a repetition as before.
+    """Create each saga's pending order from its checkout; without a checkout, freeze the open cart for it.
 
-    Refusals: `RepeatedOtherwise` for a request that differs from the saga's checkout, what was paid included, or from
+    Refusals: `RepeatedOtherwise` for a request that differs from the saga's checkout (the paid amount included) or from
     its first request; `Suspended`, `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that
     has it, `CartEmpty`, and `OrderOfAnotherSaga` for an order id that is taken.
     """
@@ -62,7 +60,7 @@ def create_order(
 
 
 def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> list[Done[Order] | DomainError]:
-    """Each saga's pending order is confirmed and its cart checked out, in one commit; a confirmed one stays so.
+    """Confirm each saga's pending order and check its cart out, in one commit; a confirmed order stays confirmed.
 
     Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderCancelled`.
     """
@@ -78,11 +76,13 @@ def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> li
 def cancel_order(
     connection: Connection, commands: Sequence[OrderOfSaga], proven: Collection[UUID] | None = None
 ) -> list[Done[Order | VoidOrder] | DomainError]:
-    """The compensation of `create_order`, also of a confirmed one; never twice. Its cart stays with the saga.
+    """Compensate `create_order`: cancel each saga's order, also a confirmed one. The cart stays with the saga.
 
-    An order that never came to be is void, and from now on it is refused. Refusals: `OrderOfAnotherSaga`;
-    `RepeatedOtherwise` when the saga's checkout chose another order id; and `SagaStands` for an order that stands, of
-    another saga than those of which it is `proven` that they turned back (None: all have).
+    A saga without an order gets a void one, and its `create_order` is refused from now on. `proven` has the sagas
+    that are known to have turned back; None: all of them.
+
+    Refusals: `OrderOfAnotherSaga`; `RepeatedOtherwise` when the saga's checkout chose another order id; `SagaStands`
+    for the order of a checkout whose saga is not in `proven`.
     """
     checkouts = checkout_store.find(connection, [each.saga_id for each in commands])
     agreeing = [other_order(each, checkouts.get(each.saga_id)) or each for each in commands]
@@ -95,7 +95,7 @@ def cancel_order(
 
 
 def get_checkout(connection: Connection, saga_id: UUID) -> Checkout:
-    """What a saga is about; raises `CheckoutNotFound`."""
+    """Return the checkout of a saga; raises `CheckoutNotFound`."""
     found = checkout_store.find(connection, [saga_id])
     if saga_id not in found:
         raise CheckoutNotFound(f"no cart was ever frozen for saga {saga_id}", saga_id=saga_id)
@@ -103,26 +103,26 @@ def get_checkout(connection: Connection, saga_id: UUID) -> Checkout:
 
 
 def order_is_gone(connection: Connection, saga_id: UUID) -> bool:
-    """Whether a saga's order was cancelled, or never will be made: it does not stand, and never will again."""
+    """Whether a saga has no order and never will have one again: it was cancelled, or it is refused from now on."""
     for order in order_store.find(connection, [saga_id], []):
         return order.status == OrderStatus.CANCELLED
     return barrier.closed(connection, CREATE_ORDER, saga_id)
 
 
 def get_order(connection: Connection, order_id: UUID) -> Order:
-    """One order; raises `OrderNotFound`."""
+    """Return an order; raises `OrderNotFound`."""
     for order in order_store.find(connection, [], [order_id]):
         return order
     raise no_order(order_id)
 
 
 def orders_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Order]:
-    """The orders that a cart ever had, oldest first."""
+    """Return all orders that a cart ever had, oldest first."""
     return order_store.of_cart(connection, cart_id)
 
 
 def sagas_of(connection: Connection, order_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
-    """The saga of each order, or `OrderNotFound`."""
+    """Return the saga of each order, or `OrderNotFound`."""
     found = {order.id: order.saga_id for order in order_store.find(connection, [], order_ids)}
     return {order_id: found.get(order_id) or no_order(order_id) for order_id in order_ids}
 
@@ -148,7 +148,7 @@ def _create(
 def _create_without_checkout(
     connection: Connection, requests: Sequence[OrderRequest], currency: str
 ) -> list[Order | DomainError]:
-    """Orders of open carts, each of another cart, which are frozen for them; nothing is kept of what is refused."""
+    """Freeze an open cart for each request and place its order. Each names another cart; a refusal changes nothing."""
     locked = cart_store.lock(connection, [each.cart_id for each in requests])
     refused = {
         each.saga_id: why_not for each in requests if (why_not := unusable(each, locked.get(each.cart_id))) is not None
@@ -186,10 +186,10 @@ def _cancel(
     others: Sequence[OrderOfSaga],
 ) -> BySaga[Order | VoidOrder]:
     begun = [each.saga_id for each in first if begun_by_a_checkout(checkouts.get(each.saga_id))]
-    doubtful = [] if proven is None else [saga_id for saga_id in begun if saga_id not in proven]
+    unproven = [] if proven is None else [saga_id for saga_id in begun if saga_id not in proven]
     standing = {
         order.saga_id: SagaStands(order.saga_id, "the order")
-        for order in order_store.find(connection, doubtful, [])
+        for order in order_store.find(connection, unproven, [])
         if order.status != OrderStatus.CANCELLED
     }
     cancelled = order_store.cancel(connection, [each for each in first if each.saga_id not in standing])
@@ -198,7 +198,7 @@ def _cancel(
 
 
 def _nothing_cancelled(connection: Connection, commands: Sequence[OrderOfSaga]) -> BySaga[Order | VoidOrder]:
-    """Cancellations of what was never made, or cancelled before; refusals for what is another saga's."""
+    """The outcomes of cancellations that changed nothing: void orders, orders cancelled before, or refusals."""
     found = order_store.find(connection, [each.saga_id for each in commands], [each.order_id for each in commands])
     outcomes: dict[UUID, Order | VoidOrder | DomainError] = {}
     for each in commands:

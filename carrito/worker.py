@@ -1,6 +1,6 @@
-"""The process that reacts to events, publishes what follows, and hands over checkouts that were left over.
+"""The process that handles events, publishes carrito's own, and hands overdue checkouts over.
 
-Any number of them may run. Without a broker it only hands over.
+Any number of these processes may run. Without a broker they only hand checkouts over.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from shared.messaging.event_worker import jobs
 from shared.process import heartbeat, worker
 from shared.purging import purge
 
-BATCH = 20  # each is a request; one that is tried twice, since others took too long, does no harm
+BATCH = 20  # one HTTP request each; a checkout that another worker delivers, too, does no harm
 
 
 def run_once(pattern: str, again_seconds: float) -> int:
-    """Hand over what is overdue of a pattern; how many were tried. One that fails is due again later."""
+    """Deliver the overdue checkouts of a pattern; return how many were tried. One that fails is due again later."""
     handover: Handover = current_app.extensions["handover"]
     with db.transaction() as connection:
         overdue = take_overdue(connection, pattern, BATCH, again_seconds)
@@ -40,16 +40,16 @@ def run_once(pattern: str, again_seconds: float) -> int:
 
 
 def idle_seconds(pattern: str, handover_seconds: float) -> float:
-    """Until the first is overdue; no checkout to come is overdue sooner than this."""
+    """Return the seconds until the first checkout may be overdue."""
     with db.transaction() as connection:
         seconds = seconds_to_next_overdue(connection, pattern)
     return handover_seconds if seconds is None else min(seconds, handover_seconds)
 
 
 def handovers(settings: Settings, stop: ShutdownSignal) -> list[Callable[[], None]]:
-    """A loop for each pattern, so that a service that is away keeps no checkout from the other pattern's.
+    """Make a loop for each pattern, so that a saga service that is away does not delay the other one's checkouts.
 
-    Only orchestrated ones are to be handed over at once: choreographed ones have begun by then.
+    Only the orchestrated loop is woken for a new checkout, since its saga waits for the handover.
     """
     patterns = ["orchestrated"] if settings.rabbitmq_url is None else ["orchestrated", "choreographed"]
     return [

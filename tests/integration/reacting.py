@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, delete
 
 from carrito import carts, checkout
-from carrito.domain import CheckoutRequest, Product
+from carrito.checkout_domain import CheckoutRequest
+from carrito.domain import Product
 from carrito.models import outbox
 from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiated, Event, Item, Payload
 from shared.http.answers import done

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, text
 from structlog.testing import CapturingLogger
 
 from carrito import carts, service
-from carrito.domain import OrderOfSaga, OrderRequest
+from carrito.order_domain import OrderOfSaga, OrderRequest
 from shared.errors import DomainError
 from shared.ids import new_id
 from shared.json_codec import dumps

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 from flask.testing import FlaskClient
 
+from carrito.checkout_domain import CheckoutHandover
 from carrito.checkout_store import take_overdue
-from carrito.domain import CheckoutHandover
 from carrito.worker import BATCH, run_once
 from shared.http.client import Reply
 from shared.testing import concurrently

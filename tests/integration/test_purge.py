@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import MetaData, Uuid, func, insert, select, text
 
 from carrito import carts
-from carrito.domain import Product, Release
+from carrito.checkout_domain import Release
+from carrito.domain import Product
 from shared.config import ServiceSettings
 from shared.http.answers import done
 from shared.ids import made_at, new_id

@@ -1,0 +1,126 @@
+"""The rules of checkouts: what a saga is about from the moment at which its cart is frozen."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from carrito.domain import Address, Cart, CartNotFound, CartStatus, no_cart, not_open
+from shared.errors import Conflict, DomainError, NotFound, Unsupported
+
+
+class PatternNotAvailable(Unsupported):
+    """This pattern is not available here."""
+
+
+class CheckoutNotFound(NotFound):
+    """No such checkout."""
+
+
+class CartOfAnotherSaga(Conflict):
+    """The saga never had this cart."""
+
+
+class OrderStands(Conflict):
+    """The cart's order was not cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckoutRequest:
+    """A user's request to check a cart out; `trace` is the `traceparent` of the HTTP request."""
+
+    cart_id: UUID
+    user_id: str
+    payment_method: str
+    billing_address: Address
+    saga_pattern: str
+    trace: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CartFreeze:
+    """A cart to freeze for a saga, and the fields of the saga's checkout that the cart does not have.
+
+    The worker hands the checkout over when `handover_seconds` have passed without a handover; None: none is needed. An
+    order that is made without a checkout names no pattern, no method, and perhaps no ids.
+    """
+
+    saga_id: UUID
+    cart_id: UUID
+    payment_id: UUID | None
+    order_id: UUID | None
+    billing_address: Address | None
+    saga_pattern: str | None = None
+    payment_method: str | None = None
+    trace: str | None = None
+    handover_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class FrozenCart:
+    """A cart with its lines that was frozen just now."""
+
+    cart: Cart
+    freeze: CartFreeze
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What a saga is about, fixed when its cart was frozen; `saga_pattern` is None if only an order was made."""
+
+    saga_id: UUID
+    cart_id: UUID
+    user_id: str
+    saga_pattern: str | None
+    payment_method: str | None
+    billing_address: Address | None
+    payment_id: UUID | None
+    order_id: UUID | None
+    items: str  # JSON of our own making, in which prices stay exact
+    total_minor: int
+    currency: str
+    trace: str | None
+    fault: str | None
+    handover_due_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckoutHandover:
+    """A checkout as it is handed over to its saga service, with the faults to inject into its saga."""
+
+    saga_id: UUID
+    cart_id: UUID
+    user_id: str
+    payment_method: str | None
+    billing_address: Address | None
+    saga_pattern: str
+    trace: str
+    fault: str | None
+
+
+@dataclass(frozen=True)
+class Release:
+    """A request to open a cart again, if this saga has it."""
+
+    cart_id: UUID
+    saga_id: UUID
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """No fields: the cart's id is compared with the saga's checkout."""
+        return {}
+
+
+def begun_by_a_checkout(checkout: Checkout | None) -> bool:
+    """Whether a saga service runs the saga. The steps of other sagas are requested by hand."""
+    return checkout is not None and checkout.saga_pattern is not None
+
+
+def why_not_frozen(request: CheckoutRequest, cart: Cart | None) -> DomainError | None:
+    """Return the refusal of a checkout; None if the cart is the user's, and open."""
+    if cart is None:
+        return no_cart(request.cart_id)
+    if cart.user_id != request.user_id:
+        return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
+    return None if cart.status == CartStatus.OPEN else not_open(cart)
