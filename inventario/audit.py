@@ -1,4 +1,4 @@
-"""inventario's books: totals that must balance in every snapshot, and what it knows of each saga."""
+"""inventario's part of the audit: totals that balance in every snapshot, and its facts of each saga."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from sqlalchemy import Connection, Integer, cast, func, or_, select
 from inventario.models import audit_log, outbox, products, reservations
 from shared.auditing.endpoint import Audit, facts_statement
 
-SHOWN = 20  # of what is broken: enough to start looking
+SHOWN = 20  # broken products at most; enough to begin a search
 SHELVES = ("available", "held", "sold", "seeded", "restocked")
 _SAGA_IDS = "SELECT saga_id FROM reservations WHERE saga_id > :after ORDER BY saga_id LIMIT :limit"
-# Lines are product, quantity and unit price in minor units, in the order of products.
+# A line is product, quantity and unit price in minor units; lines are in the order of products.
 _FACTS = """
     SELECT reservations.saga_id, status, (
         SELECT json_agg(json_build_array(product_id, quantity, unit_price_minor) ORDER BY product_id)
@@ -22,7 +22,7 @@ _FACTS = """
 
 
 def books(connection: Connection) -> Mapping[str, Any]:
-    """Stock by shelf, what reservations say of the same, overdue holds, and the products that don't add up."""
+    """Return stock by shelf, reservations by status, overdue holds, and the products that do not add up."""
     totals = audit_log.totals(connection)
     sums = connection.execute(select(*[_sum(products.c[shelf]).label(shelf) for shelf in SHELVES])).mappings().one()
     overdue = (reservations.c.status == "held") & (reservations.c.expires_at < func.now())
@@ -42,7 +42,7 @@ def books(connection: Connection) -> Mapping[str, Any]:
 
 
 def _broken_products(connection: Connection, held: Mapping[str, int], sold: Mapping[str, int]) -> list[int]:
-    """Products that do not add up, or of which reservations hold or sold something else than their shelves say."""
+    """The products that do not add up, or whose held or sold quantity differs from that of their reservations."""
     shelves = products.c
     unbalanced = or_(
         shelves.available + shelves.held + shelves.sold != shelves.seeded + shelves.restocked,

@@ -1,4 +1,4 @@
-"""The commands of sagas to inventario: each is an endpoint of its own, and may be sent with others."""
+"""The commands that sagas send to inventario: each has an endpoint of its own, and may be sent in a batch."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -31,7 +31,7 @@ commands = Commands(db)
     idempotency=Idempotency(),
 )
 def reserve(connection: Connection, requests: Sequence[CommandRequest[ReserveIn, NoBody]]) -> list[HttpOutcome]:
-    """All lines or none; repeated, it answers the same, a refusal too; after `unreserve` it is refused."""
+    """Hold all lines or none. A repeated request gets the same answer or refusal; after `unreserve` it is refused."""
     hold_seconds = Settings.current().hold_seconds
     reserved = service.reserve(connection, [each.body.command() for each in requests], hold_seconds)
     return answers(reserved, ReservationOut.of, 201)
@@ -42,18 +42,18 @@ def reserve(connection: Connection, requests: Sequence[CommandRequest[ReserveIn,
     ReservationIn,
     key=lambda command: command.body.saga,
     may_be_compensated=turned_back,
-    summary="Give back what a saga holds or bought",
+    summary="Return what a saga holds or bought",
     responses={
         200: ReservationOut,
-        409: problem("Of another cart or other items, the saga did not turn back, or the saga is too old"),
+        409: problem("The request names another cart or other items, the saga did not turn back, or it is too old"),
     },
 )
 def unreserve(
     connection: Connection, requests: Sequence[CommandRequest[ReservationIn, NoBody]], proven: Collection[UUID]
 ) -> list[HttpOutcome]:
-    """The compensation of `reserve` and of `commit`; before its `reserve` came, it keeps that from happening.
+    """Compensate `reserve` and `commit`. If `reserve` has not come yet, it will be refused.
 
-    What was sold comes back once carrito says that the saga turned back.
+    A sale is compensated only when carrito says that the saga turned back.
     """
     released = service.unreserve(connection, [each.body.command() for each in requests], proven)
     return answers(released, ReservationOut.of)
@@ -67,9 +67,9 @@ def unreserve(
     responses={
         200: ReservationOut,
         404: problem("Nothing is reserved for this saga"),
-        409: problem("The hold is over, or of another cart or other items"),
+        409: problem("The hold has ended, or the request names another cart or other items"),
     },
 )
 def commit(connection: Connection, requests: Sequence[CommandRequest[ReservationIn, NoBody]]) -> list[HttpOutcome]:
-    """The pivot of the saga: from here on it goes forward."""
+    """The pivot: from here on the saga only goes forward."""
     return answers(service.commit(connection, [each.body.command() for each in requests]), ReservationOut.of)

@@ -10,6 +10,6 @@ class Settings(ServiceSettings):
 
     database_url: DatabaseUrl = database_url("inventario")
     carrito_service_url: str = ""  # tells whether a saga turned back; empty: every saga counts as turned back
-    # Longer than the forward deadline of a saga (60 s) with room for a service that is being restarted; a
-    # shopper who is not coming back does not keep the last one from others for more than a quarter of an hour.
+    # Longer than the forward deadline of a saga (60 s), with time for the restart of a service. An abandoned saga keeps
+    # stock from other shoppers for a quarter of an hour at most.
     hold_seconds: float = Field(default=900, gt=0)

@@ -1,4 +1,4 @@
-"""What inventario promises about stock: states, rules and named errors."""
+"""The rules of stock: states, transitions and named errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ RESERVE = "reserve_inventory"
 
 
 class ReservationStatus(StrEnum):
-    """held -> committed | released | expired; committed -> released (the sale is undone, stock comes back).
+    """held -> committed | released | expired; committed -> released (the sale is compensated, the stock returns).
 
-    expired -> released, by a commit that came too late or by the arbiter: the saga has been told to turn back.
+    expired -> released, by a commit that comes too late or by the arbiter: the saga turns back.
     """
 
     HELD = "held"
@@ -63,7 +63,7 @@ class InsufficientStock(Refusal):
 
 @dataclass(frozen=True)
 class Line:
-    """So many of one product."""
+    """A quantity of one product."""
 
     product_id: int
     quantity: int
@@ -71,7 +71,7 @@ class Line:
 
 @dataclass(frozen=True)
 class NewProduct:
-    """A product to be; price in minor units."""
+    """A request for a new product; price in minor units."""
 
     name: str
     description: str
@@ -83,7 +83,7 @@ class NewProduct:
 
 @dataclass(frozen=True)
 class Product:
-    """A product and where its stock is; price in minor units."""
+    """A product with its stock; price in minor units."""
 
     id: int
     sku: str
@@ -100,7 +100,7 @@ class Product:
 
 @dataclass(frozen=True)
 class ReservationLine:
-    """So many of one product, reserved; the price was frozen then, in minor units."""
+    """A reserved quantity of one product; its price, in minor units, is that of the reservation's time."""
 
     product_id: int
     quantity: int
@@ -109,7 +109,7 @@ class ReservationLine:
 
 @dataclass(frozen=True)
 class Reservation:
-    """A saga's reservation, its lines in the order of products. One that was never made is released, without lines."""
+    """A saga's reservation, with its lines in the order of products; a released one may never have been made."""
 
     saga_id: UUID
     cart_id: UUID | None
@@ -120,10 +120,7 @@ class Reservation:
 
 @dataclass(frozen=True)
 class ReservationHistory:
-    """A reservation and when it was made, sold and given back; None for what never happened.
-
-    Also None for what happened before these times were kept.
-    """
+    """A reservation, and when it was made, sold and returned; None for what did not happen."""
 
     reservation: Reservation
     created_at: datetime
@@ -133,7 +130,7 @@ class ReservationHistory:
 
 @dataclass(frozen=True)
 class Reserve:
-    """What a saga wants held: the quantity of each product, in the order of their ids."""
+    """A request to hold stock: the quantity of each product, in the order of product ids."""
 
     saga_id: UUID
     cart_id: UUID
@@ -141,13 +138,13 @@ class Reserve:
 
     @property
     def named(self) -> NamedFields:
-        """What it says of its saga."""
+        """The fields in which a repeated request must be the same."""
         return {"cart_id": self.cart_id, "items": self.wanted}
 
 
 @dataclass(frozen=True)
 class ReservationRequest:
-    """What a saga reserved is to be sold or given back; what else is named must be what was reserved."""
+    """A request to sell or return what a saga reserved; a cart or items that it names must be the reserved ones."""
 
     saga_id: UUID
     cart_id: UUID | None = None
@@ -155,28 +152,28 @@ class ReservationRequest:
 
     @property
     def named(self) -> NamedFields:
-        """What it says of its saga."""
+        """The fields in which a repeated request must be the same."""
         return {"cart_id": self.cart_id, "items": self.wanted}
 
 
 @dataclass(frozen=True)
 class Cancel:
-    """That a saga is to turn back; a sale is undone too, unless it's only a deadline that asks for it."""
+    """A request to turn a saga back; `only_before_pivot`, as after a deadline, a sale stands."""
 
     saga_id: UUID
     only_before_pivot: bool
 
 
 class Verdict(Enum):
-    """What the arbiter made of a `Cancel`."""
+    """What the arbiter decided about a `Cancel`."""
 
-    RESERVE_REFUSED = "nothing was reserved, and from now on it is refused"
-    TURNED_BACK = "nothing is held or sold any more; all that the saga did must be undone"
-    STANDS = "it is sold, and only a deadline asks"
+    RESERVE_REFUSED = "nothing was reserved, and a reserve is refused from now on"
+    TURNED_BACK = "nothing is held or sold any longer; the saga's other steps must be compensated"
+    STANDS = "the stock is sold, and only a deadline passed"
 
 
 def merged(lines: Iterable[Line]) -> dict[int, int]:
-    """Wanted quantity by product, in the order in which rows are locked: by product id."""
+    """Return the wanted quantity of each product, in the order in which rows are locked: by product id."""
     wanted: dict[int, int] = {}
     for line in lines:
         wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
@@ -184,7 +181,7 @@ def merged(lines: Iterable[Line]) -> dict[int, int]:
 
 
 def allocate(requests: Iterable[Reserve], available: Mapping[int, int]) -> dict[UUID, DomainError]:
-    """Who is refused, by saga: each in its turn takes all lines from what those before it left, or none."""
+    """Return the refusals by saga. In their order, each request takes all its lines from what is left, or none."""
     left = dict(available)
     refused: dict[UUID, DomainError] = {}
     for reserve in requests:
@@ -198,7 +195,7 @@ def allocate(requests: Iterable[Reserve], available: Mapping[int, int]) -> dict[
 
 
 def _refusal(wanted: Mapping[int, int], available: Mapping[int, int]) -> DomainError | None:
-    """That there is no such product, before all shortages; of either, the first."""
+    """Return the first missing product, or else the first shortage; None if everything is available."""
     for product_id in wanted:
         if product_id not in available:
             return no_product(product_id)
@@ -214,15 +211,15 @@ def _refusal(wanted: Mapping[int, int], available: Mapping[int, int]) -> DomainE
 
 
 def no_product(product_id: int) -> ProductNotFound:
-    """The error for a product that there is not."""
+    """Make the error for a product that does not exist."""
     return ProductNotFound(f"there is no product {product_id}", product_id=product_id)
 
 
 def cancelled(saga_id: UUID) -> CheckoutCancelled:
-    """The error for a reserve that comes after its saga was cancelled."""
+    """Make the refusal of a reserve that comes after its saga was cancelled."""
     return CheckoutCancelled(f"saga {saga_id} was cancelled before it reserved anything", saga_id=saga_id)
 
 
 def not_held(saga_id: UUID, status: str) -> ReservationNotHeld:
-    """The error for a reservation that went another way."""
+    """Make the refusal for a reservation that is not held."""
     return ReservationNotHeld(f"the reservation of saga {saga_id} is {status}", saga_id=saga_id, reservation=status)

@@ -1,9 +1,9 @@
-"""inventario's whole part in the choreography: the events it reacts to, and what it publishes then.
+"""The events that inventario handles, and those that it publishes: all that it does in the choreography.
 
-It is the arbiter: one conditional update here decides whether a saga's stock is sold or goes back.
+inventario is the arbiter: one conditional update decides whether a saga's stock is sold or returned.
 
-What is published follows from the state that an event finds or makes, also when the step was done, refused or undone
-before: the inbox removes copies of an event, so one that comes here is waited for by the next in line.
+A handler publishes the next event also when the step was done, refused or compensated before. The inbox drops copies of
+an event, so an event that arrives here is one whose successor other services wait for.
 """
 
 from collections.abc import Sequence
@@ -55,26 +55,26 @@ from shared.saga.repetition import agreed
 
 
 def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
-    """Hold the cart's lines, and pass on what is to be paid; or say why not."""
+    """Hold the cart's lines; publish the bill for pagos, or why they are not held."""
     requests = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
     outcomes = agreed(service.reserve(connection, requests, Settings.current().hold_seconds))
     return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
 
 
 def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
-    """Sell what is held, or say that it can't be sold any more."""
+    """Sell what is held; publish whether that succeeded."""
     outcomes = agreed(service.commit(connection, [ReservationRequest(each.saga_id, each.cart_id) for each in orders]))
     return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 
 def release(connection: Connection, undone: Sequence[Backward]) -> Published:
-    """Put back on the shelf what is held, or was sold."""
+    """Return what is held or was sold."""
     service.unreserve(connection, [ReservationRequest(each.saga_id) for each in undone])  # whatever it is
     return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 
 def cancel(connection: Connection, requests: Sequence[CheckoutCancelRequested]) -> Published:
-    """Decide whether the saga turns back; if it does, begin with what it did last."""
+    """Decide whether the saga turns back; if it does, publish the event that compensates its last step."""
     verdicts = service.cancel(connection, [Cancel(each.saga_id, each.only_before_pivot) for each in requests])
     return [_turned_back(request, verdict) for request, verdict in zip(requests, verdicts, strict=True)]
 
@@ -87,7 +87,7 @@ def _reserved(checkout: CheckoutInitiated, outcome: Done[Reservation] | DomainEr
     if isinstance(outcome, ProductNotFound | InsufficientStock):
         return [requested, failed]
     if isinstance(outcome, RepeatedRefusal | Suspended | ReservationNotHeld):
-        return [failed]  # it was refused, undone or over before the event came
+        return [failed]  # it was refused, compensated or expired before the event arrived
     raise outcome
 
 
@@ -97,7 +97,7 @@ def _committed(order: OrderCreated, outcome: Done[Reservation] | DomainError) ->
         return [requested, InventoryCommitted(**order.about(), order_id=order.order_id)]
     failed = InventoryCommitFailed(**order.about(), reason=outcome.detail)
     if isinstance(outcome, ReservationNotHeld) and outcome.fields["reservation"] == ReservationStatus.RELEASED:
-        return [failed]  # it was turned back before the event came
+        return [failed]  # the saga turned back before the event arrived
     if isinstance(outcome, ReservationNotHeld | ReservationNotFound):
         return [requested, failed]
     raise outcome
@@ -108,7 +108,7 @@ def _turned_back(request: CheckoutCancelRequested, verdict: Verdict) -> Sequence
         return [InventoryReserveFailed(**request.about(), reason=request.reason)]
     if verdict is Verdict.TURNED_BACK:
         return [InventoryCommitFailed(**request.about(), reason=request.reason)]
-    return []  # sold, and only a deadline asks: `inventory.committed` was published with the sale
+    return []  # the stock is sold, and only a deadline passed; `inventory.committed` was published with the sale
 
 
 def _wanted(checkout: CheckoutInitiated) -> dict[int, int]:

@@ -55,7 +55,7 @@ products = Table(
     CheckConstraint("available + held + sold = seeded + restocked", name="none_lost"),
 )
 
-# One row a saga: the arbiter. Whoever moves its status first decides between sale, release and expiry.
+# One row for each saga: the arbiter. The first update of its status decides between sale, release and expiry.
 reservations = Table(
     "reservations",
     metadata,

@@ -9,7 +9,7 @@ from shared.money import to_decimal
 
 
 class MovementOut(View):
-    """So many of one product, moved from one shelf to another; the price was frozen when it was reserved."""
+    """A quantity of one product, moved from one shelf to another; the price is that of the reservation's time."""
 
     kind: Kind
     product_id: int
@@ -21,19 +21,19 @@ class MovementOut(View):
 
     @classmethod
     def of(cls, movement: Movement, line: ReservationLine) -> "MovementOut":
-        """The view of one line that moved."""
+        """Make the view of one line of a movement."""
         price = to_decimal(line.unit_price_minor)
         return cls(**vars(movement), **vars(line), unit_price=price, moved_at=movement.at)
 
 
 class MovementsOut(View):
-    """The movements of a saga's stock, oldest first, and of one moment in the order of products."""
+    """The stock movements of a saga, oldest first; those of one moment in the order of products."""
 
     items: list[MovementOut]
 
     @classmethod
     def of(cls, history: ReservationHistory | None) -> "MovementsOut":
-        """The view of a reservation's movements; nothing for a saga that reserved nothing."""
+        """Make the view of a reservation's movements; empty for a saga that reserved nothing."""
         if history is None:
             return cls(items=[])
         lines = history.reservation.lines

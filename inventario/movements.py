@@ -1,4 +1,4 @@
-"""What stock a saga moved between shelves, as the history of its reservation tells."""
+"""The stock movements of a saga, derived from the times of its reservation."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,10 +12,10 @@ Place = Literal["available", "held", "sold"]  # the shelves, as `ProductOut` nam
 
 @dataclass(frozen=True)
 class Movement:
-    """All lines of a reservation moving at once.
+    """A movement of all lines of a reservation.
 
-    `at` is None when it happened before times were kept; `from_shelf` is None when it was not kept either whether what
-    came back had been sold or only held.
+    `at` is None when an older version did not keep the time; `from_shelf` is None when it did not keep, either, whether
+    the returned stock had been sold or held.
     """
 
     kind: Kind
@@ -25,7 +25,7 @@ class Movement:
 
 
 def movements_of(history: ReservationHistory) -> list[Movement]:
-    """What a reservation moved, oldest first."""
+    """Return the movements of a reservation, oldest first."""
     status, committed_at, returned_at = history.reservation.status, history.committed_at, history.returned_at
     found = [Movement("reserve", "available", "held", history.created_at)]
     if status is ReservationStatus.COMMITTED or committed_at is not None:

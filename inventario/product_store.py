@@ -1,4 +1,4 @@
-"""The statements over products, one product each."""
+"""The SQL statements for products, one product each."""
 
 from sqlalchemy import Connection
 
@@ -23,23 +23,23 @@ _RESTOCK = prepared(f"""
 
 
 def insert(connection: Connection, new: NewProduct) -> Product | None:
-    """A new product with its first stock; None if another product has its sku."""
+    """Insert a product with its first stock; None if another product has its sku."""
     row = connection.execute(_INSERT, vars(new)).mappings().first()
     return None if row is None else Product(**row)
 
 
 def get(connection: Connection, product_id: int) -> Product | None:
-    """One product, if it is there."""
+    """Return a product; None if it does not exist."""
     row = connection.execute(_GET, {"product_id": product_id}).mappings().first()
     return None if row is None else Product(**row)
 
 
 def page(connection: Connection, after: int, limit: int) -> list[Product]:
-    """Up to `limit` products with an id beyond `after`, in the order of their ids."""
+    """Return up to `limit` products with ids above `after`, in the order of ids."""
     return [Product(**row) for row in connection.execute(_PAGE, {"after": after, "limit": limit}).mappings()]
 
 
 def restock(connection: Connection, product_id: int, quantity: int) -> Product | None:
-    """Add stock to a product, if it is there."""
+    """Add stock to a product and return it; None if it does not exist."""
     row = connection.execute(_RESTOCK, {"product_id": product_id, "quantity": quantity}).mappings().first()
     return None if row is None else Product(**row)

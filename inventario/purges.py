@@ -1,4 +1,4 @@
-"""What inventario forgets, and when. What it did for whom stays: that is its business."""
+"""What inventario purges, and when. Products and reservations are kept for good."""
 
 from inventario.models import barrier, fault_store, idempotency_keys, inbox, outbox
 from shared.purging.purge import Purge

@@ -1,4 +1,4 @@
-"""The statements that read reservations, and lock those whose hold is over."""
+"""The SQL statements that read reservations, and that lock expired holds."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -30,17 +30,17 @@ _NEXT_EXPIRY = prepared("SELECT extract(epoch FROM min(expires_at) - now()) FROM
 
 
 def from_rows(rows: Iterable[Row]) -> list[Reservation]:
-    """The reservations whose lines these rows are; the lines of one come one after the other."""
+    """Make reservations of rows of lines; the lines of a reservation are adjacent."""
     return [_reservation(list(lines)) for _, lines in groupby(rows, itemgetter("saga_id"))]
 
 
 def of_cart(connection: Connection, cart_id: UUID) -> list[Reservation]:
-    """All reservations that a cart ever had, oldest first."""
+    """Return all reservations that a cart ever had, oldest first."""
     return from_rows(connection.execute(_OF_CART, {"cart_id": cart_id}).mappings())
 
 
 def history(connection: Connection, saga_id: UUID) -> ReservationHistory | None:
-    """A saga's reservation with the times of its transitions; None if it reserved nothing."""
+    """Return a saga's reservation with the times of its transitions; None if it reserved nothing."""
     rows = connection.execute(_HISTORY, {"saga_id": saga_id}).mappings().all()
     if not rows:
         return None
@@ -49,12 +49,12 @@ def history(connection: Connection, saga_id: UUID) -> ReservationHistory | None:
 
 
 def lock_overdue(connection: Connection, limit: int) -> list[UUID]:
-    """Lock up to `limit` holds that are over; their sagas. Those that another process has locked are left to it."""
+    """Lock up to `limit` holds whose time is over, except those locked by others; return their sagas."""
     return list(connection.scalars(_LOCK_OVERDUE, {"limit": limit}))
 
 
 def seconds_to_next_expiry(connection: Connection) -> float | None:
-    """Seconds until the first of the holds is over, negative if it is; None when nothing is held."""
+    """Return the seconds until the next hold expires, negative if it should have; None when nothing is held."""
     seconds = connection.scalar(_NEXT_EXPIRY)
     return None if seconds is None else float(seconds)
 

@@ -36,7 +36,7 @@ NO_PRODUCT = problem("No such product")
 )
 @services_or_admin
 def create_product(body: ProductIn) -> Response:
-    """Its quantity is the stock to begin with."""
+    """The quantity is the product's first stock."""
     return answer_once(
         db, lambda connection: Answer(ProductOut.of(service.create_product(connection, body.command())), 201)
     )
@@ -45,7 +45,7 @@ def create_product(body: ProductIn) -> Response:
 @routes.get("", summary="List products", responses={200: ProductsOut})
 @public
 def list_products(query: PageQuery) -> Response:
-    """In the order of their ids."""
+    """A page of products, in the order of ids."""
     with db.transaction() as connection:
         products = service.list_products(connection, query.after, query.limit)
     items = [ProductOut.of(product) for product in products]
@@ -59,7 +59,7 @@ def list_products(query: PageQuery) -> Response:
 )
 @public
 def get_product(path: ProductPath) -> Response:
-    """With its stock: available, held by sagas under way, sold."""
+    """The product with its stock: available, held by live sagas, sold."""
     with db.transaction() as connection:
         return respond(Answer(ProductOut.of(service.get_product(connection, path.product_id))))
 
@@ -78,19 +78,19 @@ def restock(path: ProductPath, body: RestockIn) -> Response:
     )
 
 
-@routes.get("/reservations/<cart_id>", summary="A cart's reservations", responses={200: ReservationsOut})
+@routes.get("/reservations/<cart_id>", summary="List the reservations of a cart", responses={200: ReservationsOut})
 @public
 def reservations_of_cart(path: CartPath) -> Response:
-    """Every one that it ever had, line by line, oldest first."""
+    """The lines of all reservations that the cart ever had, oldest first."""
     with db.transaction() as connection:
         reservations = service.reservations_of_cart(connection, path.cart_id)
     return respond(Answer(ReservationsOut(items=[line for each in reservations for line in lines_of(each)])))
 
 
-@routes.get("/movements/<saga_id>", summary="What stock a saga moved", responses={200: MovementsOut})
+@routes.get("/movements/<saga_id>", summary="List the stock movements of a saga", responses={200: MovementsOut})
 @public
 def movements_of_saga(path: SagaPath) -> Response:
-    """From shelf to shelf, line by line, oldest first; nothing for a saga that reserved nothing."""
+    """The movements of each line, oldest first; none for a saga that reserved nothing."""
     with db.transaction() as connection:
         history = service.history_of_saga(connection, path.saga_id)
     return respond(Answer(MovementsOut.of(history)))

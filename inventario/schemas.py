@@ -37,30 +37,30 @@ class ProductIn(Body):
     name: OneLine = Field(examples=["Tea"])
     description: Annotated[str, Field(max_length=2000), STORABLE] = ""
     price: Amount
-    quantity: Stock = Field(description="stock to begin with")
+    quantity: Stock = Field(description="the first stock")
     category: Annotated[str, Field(max_length=200), STORABLE] = ""
     sku: Annotated[str, Field(min_length=1, max_length=64, examples=["tea-1"]), STORABLE]
 
     def command(self) -> NewProduct:
-        """The same in the domain's words."""
+        """The request as a value of the domain."""
         return NewProduct(self.name, self.description, self.price, self.quantity, self.category, self.sku)
 
 
 class RestockIn(Body):
-    """How many came in."""
+    """The quantity to add."""
 
     quantity: Quantity
 
 
 class LineIn(Body):
-    """So many of one product."""
+    """A quantity of one product."""
 
     product_id: ProductId
     quantity: Quantity
 
 
 class ReserveIn(Body):
-    """What to hold; without `saga_id` the cart's id stands for it."""
+    """The lines to hold; without `saga_id` the cart's id is used."""
 
     saga_id: UUID | None = None
     cart_id: UUID
@@ -68,16 +68,16 @@ class ReserveIn(Body):
 
     @property
     def saga(self) -> UUID:
-        """Whose it is."""
+        """The saga of the reservation."""
         return self.saga_id or self.cart_id
 
     def command(self) -> Reserve:
-        """The same in the domain's words."""
+        """The request as a value of the domain."""
         return Reserve(self.saga, self.cart_id, merged(Line(item.product_id, item.quantity) for item in self.items))
 
 
 class ReservationIn(Body):
-    """Which reservation; without `saga_id` the cart's id stands for it, and `items` are those reserved."""
+    """The reservation; without `saga_id` the cart's id is used, without `items` the reserved ones."""
 
     saga_id: UUID | None = None
     cart_id: UUID
@@ -85,11 +85,11 @@ class ReservationIn(Body):
 
     @property
     def saga(self) -> UUID:
-        """Whose it is."""
+        """The saga of the reservation."""
         return self.saga_id or self.cart_id
 
     def command(self) -> ReservationRequest:
-        """The same in the domain's words."""
+        """The request as a value of the domain."""
         wanted = self.items and merged(Line(item.product_id, item.quantity) for item in self.items)
         return ReservationRequest(self.saga, self.cart_id, wanted or None)
 
@@ -120,7 +120,7 @@ class PageQuery(Body):
 
 
 class ProductOut(View):
-    """A product and where its stock is."""
+    """A product with its stock."""
 
     id: int
     name: str
@@ -135,19 +135,19 @@ class ProductOut(View):
 
     @classmethod
     def of(cls, product: Product) -> "ProductOut":
-        """The view of a product."""
+        """Make the view of a product."""
         return cls(**vars(product), price=to_decimal(product.price_minor), quantity=product.available)
 
 
 class ProductsOut(View):
-    """A page of products; `next_after` is null on the last one."""
+    """A page of products; `next_after` is null on the last page."""
 
     items: list[ProductOut]
     next_after: int | None
 
 
 class ReservationLineOut(View):
-    """One product of a reservation; the price was frozen when it was reserved."""
+    """A line of a reservation; the price is that of the reservation's time."""
 
     saga_id: UUID
     product_id: int
@@ -168,7 +168,7 @@ class ReservationOut(View):
 
     @classmethod
     def of(cls, reservation: Reservation) -> "ReservationOut":
-        """The view of a reservation."""
+        """Make the view of a reservation."""
         return cls(
             saga_id=reservation.saga_id,
             cart_id=reservation.cart_id,
@@ -179,13 +179,13 @@ class ReservationOut(View):
 
 
 class ReservationsOut(View):
-    """All reservations of a cart, line by line, oldest first."""
+    """The lines of all reservations of a cart, oldest first."""
 
     items: list[ReservationLineOut]
 
 
 def lines_of(reservation: Reservation) -> list[ReservationLineOut]:
-    """The views of a reservation's lines."""
+    """Make the views of a reservation's lines."""
     common = {name: getattr(reservation, name) for name in ("saga_id", "status", "expires_at")}
     return [
         ReservationLineOut(**common, **vars(line), unit_price=to_decimal(line.unit_price_minor))

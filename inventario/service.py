@@ -1,6 +1,6 @@
-"""The use cases of inventario, one function each; every one runs inside the caller's transaction.
+"""The use cases of inventario, one function each; each runs in the caller's transaction.
 
-Those of a saga's steps take the commands of many sagas, each saga once, and return an outcome for each, in order.
+The steps of sagas take one command of each of many sagas, and return an outcome for each, in the order of the commands.
 """
 
 from collections.abc import Collection, Sequence
@@ -45,7 +45,7 @@ from shared.saga.standing import SagaStands
 
 
 def create_product(connection: Connection, new: NewProduct) -> Product:
-    """A new product with its first stock; raises `SkuTaken`."""
+    """Create a product with its first stock; raises `SkuTaken`."""
     product = product_store.insert(connection, new)
     if product is None:
         raise SkuTaken(f"there is a product with sku {new.sku}", sku=new.sku)
@@ -53,7 +53,7 @@ def create_product(connection: Connection, new: NewProduct) -> Product:
 
 
 def get_product(connection: Connection, product_id: int) -> Product:
-    """One product; raises `ProductNotFound`."""
+    """Return a product; raises `ProductNotFound`."""
     product = product_store.get(connection, product_id)
     if product is None:
         raise no_product(product_id)
@@ -61,12 +61,12 @@ def get_product(connection: Connection, product_id: int) -> Product:
 
 
 def list_products(connection: Connection, after: int, limit: int) -> Sequence[Product]:
-    """Up to `limit` products with an id beyond `after`, in the order of their ids."""
+    """Return up to `limit` products with ids above `after`, in the order of ids."""
     return product_store.page(connection, after, limit)
 
 
 def restock(connection: Connection, product_id: int, quantity: int) -> Product:
-    """Add stock; raises `ProductNotFound`."""
+    """Add stock to a product; raises `ProductNotFound`."""
     product = product_store.restock(connection, product_id, quantity)
     if product is None:
         raise no_product(product_id)
@@ -76,10 +76,10 @@ def restock(connection: Connection, product_id: int, quantity: int) -> Product:
 def reserve(
     connection: Connection, requests: Sequence[Reserve], hold_seconds: float
 ) -> list[Done[Reservation] | DomainError]:
-    """Hold all lines of each saga, or none; of two that want the same, the one that is named first has it.
+    """Hold all lines of each saga, or none of them; earlier requests in the list come first.
 
-    Answers a repeated request as before. `ProductNotFound`, `InsufficientStock`, `CheckoutCancelled`, `Suspended`;
-    `ReservationNotHeld` when the hold is over, and `RepeatedOtherwise` when the saga reserved something else.
+    Refusals: `ProductNotFound`, `InsufficientStock`, `CheckoutCancelled`, `Suspended`; for a repeated request also
+    `ReservationNotHeld` when the hold has ended, and `RepeatedOtherwise` when the saga reserved something else.
     """
     return barrier.once(
         connection,
@@ -93,19 +93,19 @@ def reserve(
 def unreserve(
     connection: Connection, requests: Sequence[ReservationRequest], proven: Collection[UUID] | None = None
 ) -> list[Done[Reservation] | DomainError]:
-    """Give back what each saga holds or bought, never twice. One that has nothing has no lines, and never will.
+    """Return the stock that each saga holds or bought, once. A saga that has none can reserve none from now on.
 
-    `RepeatedOtherwise` for a request that names another cart or other items than the saga's; `SagaStands` for what was
-    sold to another saga than those of which it is `proven` that they turned back (None: all have).
+    `proven` has the sagas that are known to have turned back; None: all of them. Refusals: `RepeatedOtherwise` for
+    another cart or other items than the saga's; `SagaStands` for a sale to a saga that is not in `proven`.
     """
     return barrier.compensate(connection, RESERVE, requests, partial(_release, connection, proven))
 
 
 def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Done[Reservation] | DomainError]:
-    """Sell what each saga holds: the pivot. `ReservationNotFound`, `ReservationNotHeld`.
+    """Sell what each saga holds: the pivot.
 
-    `RepeatedOtherwise` for a request that names another cart or other items than the saga reserved. A hold that is over
-    is released for good, which is told as `expired` once, and as `released` from then on.
+    Refusals: `ReservationNotFound`; `RepeatedOtherwise` for another cart or other items than the saga reserved;
+    `ReservationNotHeld`. An expired hold is released by its first commit, whose refusal still names it `expired`.
     """
     wrong = barrier.contradictions(connection, RESERVE, {each.saga_id: each.named for each in requests})
     agreed = [each.saga_id for each in requests if each.saga_id not in wrong]
@@ -114,9 +114,9 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
 
 
 def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Verdict]:
-    """The arbiter: the one conditional update that decides between a sale and turning back, whoever else tries.
+    """Decide for each saga whether it turns back. One conditional update is the arbiter between that and a sale.
 
-    Repeated, or after the reservation was given back otherwise, it says again what was decided.
+    A repeated request, or one after the stock was returned otherwise, gets the same verdict.
     """
     entries = barrier.enter_action(connection, RESERVE, {each.saga_id: {} for each in requests})
     new = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.FIRST]
@@ -133,24 +133,24 @@ def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Verdict]:
 
 
 def expire_holds(connection: Connection, limit: int) -> int:
-    """Return up to `limit` holds past their time to the shelves; how many. Several processes may do it at once."""
+    """Expire up to `limit` holds whose time is over; return how many. Several processes may do so at once."""
     overdue = reservation_store.lock_overdue(connection, limit)
     return len(stock_store.change(connection, dict.fromkeys(overdue, EXPIRE)))
 
 
 def seconds_to_next_expiry(connection: Connection) -> float | None:
-    """Seconds until the first of the holds is over (not negative); None when nothing is held."""
+    """Return the seconds until the next hold expires (not negative); None when nothing is held."""
     seconds = reservation_store.seconds_to_next_expiry(connection)
     return None if seconds is None else max(0.0, seconds)
 
 
 def reservations_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Reservation]:
-    """All reservations that a cart ever had, oldest first."""
+    """Return all reservations that a cart ever had, oldest first."""
     return reservation_store.of_cart(connection, cart_id)
 
 
 def history_of_saga(connection: Connection, saga_id: UUID) -> ReservationHistory | None:
-    """A saga's reservation with the times of its transitions; None if it reserved nothing."""
+    """Return a saga's reservation with the times of its transitions; None if it reserved nothing."""
     return reservation_store.history(connection, saga_id)
 
 
@@ -175,7 +175,7 @@ def _release(
     first: Sequence[ReservationRequest],
     others: Sequence[ReservationRequest],
 ) -> BySaga[Reservation]:
-    """What was sold is given back only if its saga turned back."""
+    """Release what these sagas hold; release a sale only if its saga turned back."""
     found = stock_store.change(
         connection,
         {

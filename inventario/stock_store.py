@@ -1,6 +1,7 @@
-"""The statements that move stock: many sagas in one, counts by increments, rows locked in one order.
+"""The SQL statements that move stock, each for many sagas. Counts change by increments.
 
-That order is: reservations by saga, then products by id. A product's row is changed last, for others wait for it.
+Rows are locked in one order: reservations by saga, then products by id. A product's row is updated last, since other
+sagas wait for it.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ _LOCK = prepared("""
 SELECT id, available, price_minor FROM products WHERE id = ANY(CAST(:ids AS integer[])) ORDER BY id FOR NO KEY UPDATE
 """)
 
-# Both inserts and the products' counts in one statement; its answer is when the holds are over.
+# Both inserts and the update of the products in one statement; it returns when the holds expire.
 _HOLD = prepared("""
 WITH requested AS (
     SELECT * FROM unnest(CAST(:saga_id AS uuid[]), CAST(:cart_id AS uuid[]), CAST(:product_id AS integer[]),
@@ -42,8 +43,8 @@ WITH requested AS (
 SELECT max(expires_at) FROM made
 """)
 
-# Each reservation goes where its saga's transitions say. `before` is what its status was, and decided all, once the
-# row was locked.
+# Each reservation gets the status that its saga's transitions name for its present one. `before` is its status when the
+# row was locked; it decides the transition.
 _CHANGE = prepared("""
 WITH found AS (
     SELECT reservations.saga_id, cart_id, expires_at, status AS before,
@@ -67,8 +68,8 @@ SELECT found.*, product_id, quantity, unit_price_minor FROM found JOIN reservati
 ORDER BY saga_id, product_id
 """)
 
-# A statement of its own: PostgreSQL checks a row's constraints before it looks for a newer version of the row, so
-# counts as they were before a reservation was waited for must not be seen here.
+# This is a statement of its own, because PostgreSQL checks a row's constraints before it looks for a newer version of
+# the row: it must not see counts from before the wait for a reservation.
 _MOVE = prepared("""
 WITH moved AS (
     SELECT id, change.held, change.sold
@@ -88,7 +89,7 @@ _STAYS: Mapping[str, Any] = {"held": None, "committed": None, "expired": None}
 
 
 class Shelf(NamedTuple):
-    """A locked product: how many are available, and its price in minor units."""
+    """A locked product: its available quantity, and its price in minor units."""
 
     available: int
     price_minor: int
@@ -96,19 +97,19 @@ class Shelf(NamedTuple):
 
 @dataclass(frozen=True)
 class ReservationChange:
-    """A reservation as it is now, and what its status was before."""
+    """A reservation, and its status before the transition."""
 
     reservation: Reservation
     before: ReservationStatus
 
     @property
     def status(self) -> ReservationStatus:
-        """What it is now."""
+        """Its status after the transition."""
         return self.reservation.status
 
 
 def lock_shelves(connection: Connection, product_ids: Iterable[int]) -> dict[int, Shelf]:
-    """Lock these products, those that there are, by id."""
+    """Lock the products with these ids; return those that exist, by id."""
     rows = connection.execute(_LOCK, {"ids": list(product_ids)})
     return {product_id: Shelf(available, price_minor) for product_id, available, price_minor in rows}
 
@@ -116,7 +117,7 @@ def lock_shelves(connection: Connection, product_ids: Iterable[int]) -> dict[int
 def hold(
     connection: Connection, requests: Sequence[Reserve], shelves: Mapping[int, Shelf], hold_seconds: float
 ) -> dict[UUID, Reservation]:
-    """Reserve what these sagas want of locked products, which must be available; the reservations by saga."""
+    """Insert the reservations of these sagas, whose products are locked and available; return them by saga."""
     if not requests:
         return {}
     lines = {each.saga_id: _lines(each, shelves) for each in requests}
@@ -135,7 +136,7 @@ def hold(
 
 
 def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> dict[UUID, ReservationChange]:
-    """Move these sagas' reservations on, and their stock with them; those that there are, also if they stay as is."""
+    """Apply transitions to reservations and move their stock; return all that exist, changed or not, by saga."""
     if not transitions:
         return {}
     columns = _columns(
@@ -153,7 +154,7 @@ def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> d
 
 
 def _lines(request: Reserve, shelves: Mapping[int, Shelf]) -> list[ReservationLine]:
-    """The lines of a new reservation, with the prices of now."""
+    """The lines of a new reservation, at present prices."""
     return [
         ReservationLine(product_id, quantity, shelves[product_id].price_minor)
         for product_id, quantity in request.wanted.items()
@@ -161,7 +162,7 @@ def _lines(request: Reserve, shelves: Mapping[int, Shelf]) -> list[ReservationLi
 
 
 def _moved(lines: Sequence[Row]) -> list[dict[str, int]]:
-    """How many more, or less, are held and sold of each product: where stock is follows from the status."""
+    """The changes of the held and the sold quantity of each product, from the statuses before and after."""
     held, sold = Counter[int](), Counter[int]()
     for line in lines:
         for shelf, status in ((held, ReservationStatus.HELD), (sold, ReservationStatus.COMMITTED)):
@@ -171,5 +172,5 @@ def _moved(lines: Sequence[Row]) -> list[dict[str, int]]:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Rows as the arrays that a statement takes; there is at least one."""
+    """At least one row, as the arrays that a statement takes."""
     return {name: [row[name] for row in rows] for name in rows[0]}

@@ -1,6 +1,6 @@
-"""The process that reacts to events, publishes what follows, and returns expired holds to the shelves.
+"""The process that handles events, publishes inventario's own, and expires holds.
 
-Any number of them may run. Without a broker it only returns holds.
+Any number of these processes may run. Without a broker they only expire holds.
 """
 
 from functools import partial
@@ -18,12 +18,12 @@ from shared.messaging.event_worker import jobs
 from shared.process import worker
 from shared.purging import purge
 
-BATCH = 100  # holds in one transaction: enough to go together, few enough to let others through
+BATCH = 100  # holds in one transaction: enough to share a commit, few enough not to block sagas for long
 log = structlog.get_logger()
 
 
 def run_once() -> int:
-    """Return holds that are over; how many."""
+    """Expire holds whose time is over; return how many."""
     with db.transaction() as connection:
         expired = expire_holds(connection, BATCH)
     if expired:
@@ -32,7 +32,7 @@ def run_once() -> int:
 
 
 def idle_seconds(hold_seconds: float) -> float:
-    """Until the first hold is over; no hold to come is over sooner than its lifetime."""
+    """Return the seconds until the next hold may expire."""
     with db.transaction() as connection:
         seconds = seconds_to_next_expiry(connection)
     return hold_seconds if seconds is None else min(seconds, hold_seconds)

@@ -27,7 +27,7 @@ __all__ = ["app", "create_app", "db"]
 
 
 def create_app(settings: Settings) -> ServiceApp:
-    """The app for these settings; connects to nothing until it is used."""
+    """Make the app for these settings; it connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
     if settings.faults:
         add_faults(service_app, db, fault_store)

@@ -1,4 +1,4 @@
-"""pagos's books: payments, wallets and the ledger, which must agree in every snapshot, and each saga's payment."""
+"""pagos's part of the audit: payments, wallets and ledger, which must agree, and its facts of each saga."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from sqlalchemy import Connection, select
 from pagos.models import audit_log, outbox, payments
 from shared.auditing.endpoint import Audit, facts_statement
 
-SHOWN = 20  # of what is broken: enough to start looking
+SHOWN = 20  # broken payments or wallets at most; enough to begin a search
 _SAGA_IDS = "SELECT DISTINCT saga_id FROM payments WHERE saga_id > :after ORDER BY saga_id LIMIT :limit"
-# Several payments only where the table's constraints are gone. `undone` is whether it was compensated.
+# A saga has several payments only if the table's constraints are gone. `undone`: the payment was compensated.
 _FACTS = """
     SELECT saga_id, min(currency) AS currency,
         CAST(sum(CASE WHEN status = 'declined' THEN 0 ELSE amount_minor END) AS bigint) AS captured_minor,
@@ -28,7 +28,7 @@ Sums = Mapping[str, int]
 
 
 def books(connection: Connection) -> Mapping[str, Any]:
-    """Money by currency, in minor units, and whatever payments, wallets and ledger do not agree on."""
+    """Return money by currency, in minor units, and the payments and wallets that differ from the ledger."""
     totals = audit_log.totals(connection)
     accounts = defaultdict[str, dict[str, int]](dict)
     for key, minor in totals["accounts"].items():
@@ -51,7 +51,7 @@ def books(connection: Connection) -> Mapping[str, Any]:
 
 
 def _money(captured: Sums, refunded: Sums) -> dict[str, dict[str, int]]:
-    """By currency: captured, refunded, and what is left."""
+    """By currency: captured, refunded, and their difference."""
     return {
         currency: {
             "captured_minor": captured.get(currency, 0),
@@ -63,7 +63,7 @@ def _money(captured: Sums, refunded: Sums) -> dict[str, dict[str, int]]:
 
 
 def _wallets(held: Sums, accounts: Mapping[str, Sums]) -> dict[str, dict[str, int]]:
-    """By currency: what the wallets hold, and what the ledger says they do."""
+    """By currency: the balance of the wallets, and the same according to the ledger."""
     booked = {currency: -sums["wallets"] for currency, sums in accounts.items() if "wallets" in sums}
     return {
         currency: {"balance_minor": held.get(currency, 0), "ledger_minor": booked.get(currency, 0)}
@@ -72,7 +72,7 @@ def _wallets(held: Sums, accounts: Mapping[str, Sums]) -> dict[str, dict[str, in
 
 
 def _sagas(connection: Connection, payment_ids: Sequence[str]) -> list[str]:
-    """The sagas of these payments, of those that there still are and that are of a saga."""
+    """The sagas of these payments, as far as they still exist and are of a saga."""
     if not payment_ids:
         return []
     statement = select(payments.c.saga_id).where(payments.c.id.in_(payment_ids), payments.c.saga_id.is_not(None))
@@ -80,7 +80,7 @@ def _sagas(connection: Connection, payment_ids: Sequence[str]) -> list[str]:
 
 
 def _without_currency(differences: Sums) -> list[str]:
-    """Which payments or wallets differ from the ledger, a few of them."""
+    """The payments or wallets that differ from the ledger, up to `SHOWN`."""
     return sorted({key.rpartition(" ")[0] for key in differences})[:SHOWN]
 
 

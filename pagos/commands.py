@@ -1,4 +1,4 @@
-"""The commands of sagas to pagos: each is an endpoint of its own, and may be sent with others."""
+"""The commands that sagas send to pagos: each has an endpoint of its own, and may be sent in a batch."""
 
 from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
@@ -26,7 +26,7 @@ commands = Commands(db)
     "/api/v1/payments/saga",
     SagaPaymentIn,
     key=lambda command: command.body.saga,
-    summary="Take a saga's money",
+    summary="Take the payment of a saga",
     responses={
         201: SagaPaymentOut,
         402: DECLINED,
@@ -37,7 +37,7 @@ commands = Commands(db)
 def pay_for_saga(
     connection: Connection, requests: Sequence[CommandRequest[SagaPaymentIn, NoBody]]
 ) -> list[HttpOutcome]:
-    """Once; repeated, it answers the same, a refusal too; after a refund it is refused."""
+    """A repeated request gets the same answer or refusal. After a refund the request is refused."""
     currency = Settings.current().currency
     paid = service.pay_for_saga(connection, [command.body.charge(currency) for command in requests])
     return answers(paid, SagaPaymentOut.of, 201)
@@ -49,20 +49,20 @@ def pay_for_saga(
     PaymentPath,
     key=lambda command: command.body.saga_id or command.path.payment_id,
     may_be_compensated=turned_back,
-    summary="Give a saga's money back",
+    summary="Refund the payment of a saga",
     responses={
         200: SagaPaymentOut,
-        404: problem("No such payment; name its saga to keep it from coming"),
+        404: problem("No such payment; with `saga_id` it would be refused from now on"),
         409: problem("The payment is not this saga's, or the saga did not turn back"),
     },
 )
 def refund(
     connection: Connection, requests: Sequence[CommandRequest[RefundIn, PaymentPath]], proven: Collection[UUID]
 ) -> list[HttpOutcome]:
-    """The compensation of the saga's payment.
+    """Compensate the saga's payment.
 
-    Nothing moves when it was declined (status `declined`), or has not come yet and now never will (`void`). Money that
-    was captured goes back once carrito says that the saga turned back.
+    No money moves when the payment was declined (status `declined`), or was not requested yet and is refused from now
+    on (`void`). A captured payment is refunded only when carrito says that the saga turned back.
     """
     unnamed = [command.path.payment_id for command in requests if command.body.saga_id is None]
     sagas = service.sagas_of(connection, unnamed)
@@ -79,7 +79,7 @@ def refund(
 def _refund(
     command: CommandRequest[RefundIn, PaymentPath], sagas: Mapping[UUID, UUID | DomainError]
 ) -> Refund | DomainError:
-    """A saga that is not named is that of the payment."""
+    """The refund that a command requests; without `saga_id` it is for the payment's saga."""
     saga_id = command.body.saga_id or sagas[command.path.payment_id]
     if isinstance(saga_id, DomainError):
         return saga_id

@@ -10,5 +10,5 @@ class Settings(ServiceSettings):
 
     database_url: DatabaseUrl = database_url("pagos")
     carrito_service_url: str = ""  # tells whether a saga turned back; empty: every saga counts as turned back
-    # One with two decimal places: money is counted in hundredths everywhere.
+    # Its minor unit must be a hundredth, as everywhere in the project.
     currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")

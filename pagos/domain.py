@@ -1,4 +1,4 @@
-"""What pagos promises about money: methods, states, accounts and named errors."""
+"""The rules of payments: methods, states, accounts and named errors."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from shared.saga.repetition import NamedFields
 
 CHARGE = "process_payment"
 
-CASH = "cash"  # what was paid into wallets
-REVENUE = "revenue"  # what was earned
+CASH = "cash"  # money paid into wallets
+REVENUE = "revenue"  # money earned
 
 
 class PaymentStatus(StrEnum):
-    """captured -> refunded; declined. A void payment was undone before it was made, and is stored nowhere."""
+    """captured -> refunded; declined. A void payment was compensated before it was made; no row is stored for it."""
 
     CAPTURED = "captured"
     DECLINED = "declined"
@@ -25,7 +25,7 @@ class PaymentStatus(StrEnum):
 
 
 class Method(StrEnum):
-    """How somebody pays; the last three are always declined, so that failure can be had at will."""
+    """How a user pays; the last three are always declined, to show and test failures."""
 
     CREDIT_CARD = "credit_card"
     DEBIT_CARD = "debit_card"
@@ -80,7 +80,7 @@ class PaymentDeclined(PaymentRequired):
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """Money to be taken, in minor units. The fields are named as the columns that keep them."""
+    """A request to take money, in minor units. The fields are named like their columns."""
 
     id: UUID
     amount_minor: int
@@ -91,7 +91,7 @@ class Charge:
 
 @dataclass(frozen=True, kw_only=True)
 class MerchantCharge(Charge):
-    """A charge of its own; merchant and order are known to the caller only."""
+    """A charge outside of any saga; merchant and order are the client's own names."""
 
     merchant_id: str
     order_id: str
@@ -99,7 +99,7 @@ class MerchantCharge(Charge):
 
 @dataclass(frozen=True, kw_only=True)
 class SagaCharge(Charge):
-    """A saga's charge; `id_chosen` says whether whoever asks for it has chosen the payment's id."""
+    """A saga's charge; `id_chosen`: the request named the payment's id."""
 
     saga_id: UUID
     cart_id: UUID
@@ -107,14 +107,14 @@ class SagaCharge(Charge):
 
     @property
     def named(self) -> NamedFields:
-        """What it says of its saga."""
+        """The fields in which a repeated request must be the same."""
         fields = ("cart_id", "user_id", "amount_minor", "currency", "payment_method")
         return {**{name: getattr(self, name) for name in fields}, "payment_id": self.id if self.id_chosen else None}
 
 
 @dataclass(frozen=True)
 class Refund:
-    """A saga's money to be given back; its payment must be the one that is named, if one is."""
+    """A request to refund a saga's payment; a `payment_id` that is given must be that payment's."""
 
     saga_id: UUID
     payment_id: UUID | None = None
@@ -122,7 +122,7 @@ class Refund:
 
     @property
     def named(self) -> NamedFields:
-        """What it says of its saga."""
+        """The fields in which a repeated request must be the same."""
         return {"payment_id": self.payment_id}
 
 
@@ -147,7 +147,7 @@ class Payment:
 
 @dataclass(frozen=True)
 class VoidPayment:
-    """A saga's payment that was refunded before it was made, so that it never is; it is stored nowhere."""
+    """A saga's payment that was refunded before it was made, and never will be; no row is stored for it."""
 
     saga_id: UUID
     payment_id: UUID | None
@@ -177,25 +177,25 @@ class Transfer:
 
 
 def wallet_account(user_id: str | None) -> str:
-    """The ledger's account of a user's wallet."""
+    """Return the ledger's account of a user's wallet."""
     return f"wallet:{user_id}"
 
 
 def funding_account(charge: Charge) -> str:
-    """The account that a charge draws on."""
+    """Return the account that a charge takes money from."""
     if charge.payment_method is Method.WALLET:
         return wallet_account(charge.user_id)
     return f"clearing:{charge.payment_method}"
 
 
 def declined(charge: Charge, why: Decline) -> PaymentDeclined:
-    """The refusal of a charge."""
+    """Make the refusal of a charge."""
     saga = {"saga_id": charge.saga_id} if isinstance(charge, SagaCharge) else {}
     return PaymentDeclined(IN_WORDS[why], reason=why.value, payment_id=charge.id, **saga)
 
 
 def mismatch(refund: Refund, related: Iterable[Payment]) -> OtherSaga | None:
-    """The refusal unless all these payments have both of the refund's ids: it acts for its own saga only."""
+    """Return the refusal of a refund unless all these payments have its saga and, if it names one, its payment id."""
     saga_id, payment_id = refund.saga_id, refund.payment_id
     for payment in related:
         if payment_id not in {None, payment.id}:

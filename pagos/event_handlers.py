@@ -1,7 +1,7 @@
-"""pagos's whole part in the choreography: the events it reacts to, and what it publishes then.
+"""The events that pagos handles, and those that it publishes: all that it does in the choreography.
 
-What is published follows from the state that an event finds or makes, also when the step was done, refused or undone
-before: the inbox removes copies of an event, so one that comes here is waited for by the next in line.
+A handler publishes the next event also when the step was done, refused or compensated before. The inbox drops copies of
+an event, so an event that arrives here is one whose successor other services wait for.
 """
 
 from collections.abc import Sequence
@@ -33,13 +33,13 @@ from shared.saga.repetition import agreed
 
 
 def pay(connection: Connection, reserved: Sequence[InventoryReserved]) -> Published:
-    """Take the money, or say why not."""
+    """Take the payment; publish whether that succeeded."""
     outcomes = agreed(service.pay_for_saga(connection, [_charge(each) for each in reserved]))
     return [_paid(event, outcome) for event, outcome in zip(reserved, outcomes, strict=True)]
 
 
 def refund(connection: Connection, undone: Sequence[Backward]) -> Published:
-    """Give the money back, and take none any more."""
+    """Refund the payment, or refuse it from now on."""
     outcomes = service.refund(connection, [Refund(each.saga_id, reason=each.reason) for each in undone])
     return [_refunded(event, outcome) for event, outcome in zip(undone, outcomes, strict=True)]
 
@@ -70,7 +70,7 @@ def _paid(event: InventoryReserved, outcome: Done[Payment] | DomainError) -> Seq
     if isinstance(outcome, PaymentDeclined | PaymentIdTaken):
         return [requested, failed]
     if isinstance(outcome, RepeatedRefusal | Suspended):
-        return [failed]  # it was refused or undone before the event came
+        return [failed]  # it was refused or compensated before the event arrived
     raise outcome
 
 

@@ -9,7 +9,7 @@ from shared.money import to_decimal
 
 
 class LedgerLineOut(View):
-    """One movement of money: `amount` goes from the debit account to the credit account."""
+    """A movement of money: `amount` goes from the debit account to the credit account."""
 
     payment_id: UUID
     kind: Literal["capture", "refund"]
@@ -21,7 +21,7 @@ class LedgerLineOut(View):
 
     @classmethod
     def of(cls, transfer: Transfer) -> "LedgerLineOut":
-        """The view of a transfer."""
+        """Make the view of a transfer."""
         return cls(**vars(transfer), amount=to_decimal(transfer.amount_minor))
 
 

@@ -1,7 +1,7 @@
-"""The statements that move money: each changes payments or wallets and books the transfers, in one go.
+"""The SQL statements that move money. Each changes payments or wallets and books the transfers, for many sagas.
 
-They take the money of many sagas at once. What is looked up comes as arrays, whose length PostgreSQL knows when it
-plans; of JSON it expects a hundred rows, and would rather read a whole table than look up that many.
+Ids to look up are passed as arrays, whose length PostgreSQL knows when it plans. Of JSON it expects a hundred rows, for
+which it may plan to read a whole table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,15 +89,16 @@ _OF_SAGA = prepared("""
 
 
 def charge(connection: Connection, charges: Sequence[Charge]) -> list[Payment | DomainError]:
-    """Take money: the payments, captured and booked, or `PaymentDeclined`; such a payment is stored as well.
+    """Capture and book payments.
 
-    `PaymentIdTaken` when there is another payment with that id, or was by an earlier one of these charges.
+    Refusals: `PaymentDeclined`, which is stored as a declined payment; `PaymentIdTaken` when another payment has that
+    id, also one of an earlier charge in the list.
     """
     return in_unique_batches(charges, attrgetter("id"), lambda batch: _charge(connection, batch))
 
 
 def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, Payment]:
-    """Refund captured payments by booking their reverse; the payments by saga, those that were there."""
+    """Refund captured payments and book the reverse of their captures; return those refunded just now, by saga."""
     if not refunds:
         return {}
     columns = {
@@ -109,14 +110,14 @@ def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, P
 
 
 def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Wallet:
-    """Pay cash into a wallet, which is made if there is none."""
+    """Pay cash into a wallet, which is created if there is none."""
     accounts = {"debit_account": CASH, "credit_account": wallet_account(user_id)}
     connection.execute(_DEPOSIT, {**accounts, "amount_minor": amount_minor, "currency": currency})
     return wallet_store.fill(connection, user_id, currency, amount_minor)
 
 
 def of_saga(connection: Connection, saga_id: UUID) -> list[Transfer]:
-    """The transfers that were booked for a saga's payment, oldest first."""
+    """Return the transfers of a saga's payment, oldest first."""
     return [Transfer(**row) for row in connection.execute(_OF_SAGA, {"saga_id": saga_id}).mappings()]
 
 
@@ -134,7 +135,7 @@ def _charge(connection: Connection, charges: Sequence[Charge]) -> list[Payment |
 
 
 def _declines(connection: Connection, charges: Sequence[Charge]) -> dict[UUID, Decline]:
-    """The charges that are declined, and why. The other ones from wallets are drawn, in the order of users."""
+    """Draw charges on wallets, in the order of users; return why charges are declined, by payment."""
     methods = {charge.id: charge.payment_method for charge in charges}
     declines = {
         payment_id: ALWAYS_DECLINED[method] for payment_id, method in methods.items() if method in ALWAYS_DECLINED
@@ -147,7 +148,7 @@ def _declines(connection: Connection, charges: Sequence[Charge]) -> dict[UUID, D
 
 
 def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[UUID, Decline]) -> dict[UUID, Payment]:
-    """Store the payments; those of which the id was not taken, by id."""
+    """Insert the payments; return those whose id was not taken, by id."""
     rows = [
         {
             **vars(charge),
@@ -161,6 +162,6 @@ def _store(connection: Connection, charges: Sequence[Charge], declines: Mapping[
 
 
 def _put_back(connection: Connection, charge: Charge, declines: Mapping[UUID, Decline]) -> None:
-    """Return what was drawn for a payment whose id another transaction took at the same moment."""
+    """Return the drawn money of a payment whose id another transaction took at the same moment."""
     if charge.payment_method is Method.WALLET and charge.id not in declines:
         wallet_store.put_back(connection, charge)

@@ -78,8 +78,8 @@ wallets = Table(
     CheckConstraint("balance_minor >= 0", name="never_short"),
 )
 
-# Double entry by construction: one row is both sides of a movement, so none can fail to balance. A payment
-# is booked once and unbooked once, whatever the code does.
+# Double entry: a row is both sides of a movement, so every movement balances. A constraint allows one capture and one
+# refund for each payment.
 transfers = Table(
     "ledger_transfers",
     metadata,

@@ -1,4 +1,4 @@
-"""The statements that look payments up. Ids come as arrays, whose length PostgreSQL knows when it plans."""
+"""The SQL statements that find payments. Ids are passed as arrays, whose length PostgreSQL knows when it plans."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -19,7 +19,7 @@ _OF_CART = prepared(f"""
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID], payment_ids: Sequence[UUID]) -> list[Payment]:
-    """The payments of these sagas, and those with these ids."""
+    """Return the payments of these sagas and those with these ids."""
     if not saga_ids and not payment_ids:
         return []
     ids = {"saga_ids": list(saga_ids), "payment_ids": list(payment_ids)}
@@ -27,5 +27,5 @@ def find(connection: Connection, saga_ids: Sequence[UUID], payment_ids: Sequence
 
 
 def of_cart(connection: Connection, cart_id: UUID) -> list[Payment]:
-    """The saga payments that a cart ever had, declined ones too, oldest first."""
+    """Return all saga payments that a cart ever had, also declined ones, oldest first."""
     return [Payment(**row) for row in connection.execute(_OF_CART, {"cart_id": cart_id}).mappings()]

@@ -1,4 +1,4 @@
-"""What pagos forgets, and when. What it did for whom stays: that is its business."""
+"""What pagos purges, and when. Payments, wallets and the ledger are kept for good."""
 
 from pagos.models import barrier, fault_store, idempotency_keys, inbox, outbox
 from shared.purging.purge import Purge

@@ -47,19 +47,19 @@ def pay(body: PaymentIn) -> Response:
     return answer_once(db, paid)
 
 
-@routes.get("/payments/saga/<cart_id>", summary="A cart's saga payments", responses={200: SagaPaymentsOut})
+@routes.get("/payments/saga/<cart_id>", summary="List the saga payments of a cart", responses={200: SagaPaymentsOut})
 @public
 def payments_of_cart(path: CartPath) -> Response:
-    """Every one that it ever had, declined ones too, oldest first."""
+    """All saga payments that the cart ever had, also declined ones, oldest first."""
     with db.transaction() as connection:
         payments = service.payments_of_cart(connection, path.cart_id)
     return respond(Answer(SagaPaymentsOut(items=[SagaPaymentOut.of(payment) for payment in payments])))
 
 
-@routes.get("/ledger/sagas/<saga_id>", summary="The ledger lines of a saga", responses={200: LedgerOut})
+@routes.get("/ledger/sagas/<saga_id>", summary="List the ledger lines of a saga", responses={200: LedgerOut})
 @public
 def ledger_of_saga(path: SagaPath) -> Response:
-    """What was booked for its payment, oldest first; nothing for a payment that was declined or never asked for."""
+    """The transfers of the saga's payment, oldest first; none for a payment that was declined or never requested."""
     with db.transaction() as connection:
         transfers = service.ledger_of_saga(connection, path.saga_id)
     return respond(Answer(LedgerOut(items=[LedgerLineOut.of(transfer) for transfer in transfers])))
@@ -73,7 +73,7 @@ def ledger_of_saga(path: SagaPath) -> Response:
 )
 @services_or_admin
 def deposit(path: UserPath, body: DepositIn) -> Response:
-    """The first deposit makes the wallet. Send an Idempotency-Key, so that a repeated request adds nothing."""
+    """The first deposit creates the wallet. Send an Idempotency-Key, so that a repeated request adds nothing."""
     currency = Settings.current().currency
     return answer_once(
         db,
@@ -88,6 +88,6 @@ def deposit(path: UserPath, body: DepositIn) -> Response:
 )
 @public
 def get_wallet(path: UserPath) -> Response:
-    """What it holds."""
+    """The wallet with its balance."""
     with db.transaction() as connection:
         return respond(Answer(WalletOut.of(service.get_wallet(connection, path.user_id, Settings.current().currency))))

@@ -13,12 +13,12 @@ from shared.money import to_decimal
 
 DECLINED = problem("Declined; the problem's `reason` says why")
 Reference = Annotated[
-    str, Field(min_length=1, max_length=64, description="the caller's own", examples=["shop-42"]), STORABLE
+    str, Field(min_length=1, max_length=64, description="the client's own name for it", examples=["shop-42"]), STORABLE
 ]
 
 
 class PaymentIn(Body):
-    """A payment of its own; `user_id` is needed for a wallet."""
+    """A payment outside of any saga; `user_id` is needed to pay from a wallet."""
 
     merchant_id: Reference
     order_id: Reference
@@ -34,7 +34,7 @@ class PaymentIn(Body):
         return user_id
 
     def charge(self, currency: str) -> MerchantCharge:
-        """The same in the domain's words."""
+        """The request as a value of the domain."""
         return MerchantCharge(
             id=new_id(),
             amount_minor=self.amount,
@@ -47,9 +47,9 @@ class PaymentIn(Body):
 
 
 class SagaPaymentIn(Body):
-    """A saga's payment; without `saga_id` the cart's id stands for it.
+    """A saga's payment; without `saga_id` the cart's id is used.
 
-    Who chooses `payment_id` can ask for a refund without having seen the answer.
+    A client that chooses `payment_id` can request a refund without an answer to this request.
     """
 
     saga_id: UUID | None = None
@@ -61,11 +61,11 @@ class SagaPaymentIn(Body):
 
     @property
     def saga(self) -> UUID:
-        """Whose payment it is."""
+        """The saga of the payment."""
         return self.saga_id or self.cart_id
 
     def charge(self, currency: str) -> SagaCharge:
-        """The same in the domain's words."""
+        """The request as a value of the domain."""
         return SagaCharge(
             id=self.payment_id or new_id(),
             amount_minor=self.amount,
@@ -79,14 +79,14 @@ class SagaPaymentIn(Body):
 
 
 class RefundIn(Body):
-    """Whose money; with `saga_id`, a payment that has not come yet is kept from coming."""
+    """The saga whose payment to refund; if it is named, a payment that was not requested yet is refused from now on."""
 
     saga_id: UUID | None = None
     reason: Annotated[str, Field(max_length=500), STORABLE] | None = None
 
 
 class DepositIn(Body):
-    """What is paid in."""
+    """The amount to pay in."""
 
     amount: Amount
 
@@ -116,7 +116,7 @@ class UserPath(Body):
 
 
 class PaymentOut(View):
-    """A payment of its own; `id` and `payment_id` are the same."""
+    """A payment outside of any saga; `id` and `payment_id` are the same."""
 
     id: UUID
     payment_id: UUID
@@ -132,7 +132,7 @@ class PaymentOut(View):
 
     @classmethod
     def of(cls, payment: Payment) -> "PaymentOut":
-        """The view of a payment."""
+        """Make the view of a payment."""
         return cls(**vars(payment), **_shown(payment))
 
 
@@ -154,12 +154,12 @@ class SagaPaymentOut(View):
 
     @classmethod
     def of(cls, payment: Payment) -> "SagaPaymentOut":
-        """The view of a payment."""
+        """Make the view of a payment."""
         return cls(**vars(payment), **_shown(payment))
 
     @classmethod
     def of_refunded(cls, payment: Payment | VoidPayment, currency: str) -> "SagaPaymentOut":
-        """The view of a payment that was refunded, perhaps before it was made."""
+        """Make the view of a refunded or void payment."""
         if isinstance(payment, Payment):
             return cls.of(payment)
         return cls(
@@ -193,12 +193,12 @@ class WalletOut(View):
 
     @classmethod
     def of(cls, wallet: Wallet) -> "WalletOut":
-        """The view of a wallet."""
+        """Make the view of a wallet."""
         return cls(**vars(wallet), balance=to_decimal(wallet.balance_minor))
 
 
 def _shown(payment: Payment) -> dict[str, Any]:
-    """What the views of a payment show under another name or in another form."""
+    """The fields of a payment whose name or form differs in its views."""
     return {
         "payment_id": payment.id,
         "amount": to_decimal(payment.amount_minor),

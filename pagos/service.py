@@ -1,6 +1,6 @@
-"""The use cases of pagos, one function each; every one runs inside the caller's transaction.
+"""The use cases of pagos, one function each; each runs in the caller's transaction.
 
-Those of sagas take the commands of many sagas, each saga once, and return an outcome for each, in their order.
+The steps of sagas take one command of each of many sagas, and return an outcome for each, in the order of the commands.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,13 +33,13 @@ from shared.saga.standing import SagaStands
 
 
 def pay(connection: Connection, charge: MerchantCharge) -> Payment | DomainError:
-    """A payment outside of any saga, or `PaymentDeclined`; then it is stored as declined."""
+    """Take a payment outside of any saga; refusal: `PaymentDeclined`, which is stored as a declined payment."""
     [outcome] = ledger_store.charge(connection, [charge])
     return outcome
 
 
 def pay_for_saga(connection: Connection, charges: Sequence[SagaCharge]) -> list[Done[Payment] | DomainError]:
-    """Take each saga's money, once; the payments. Answers a repeated request as before.
+    """Take each saga's payment, once. A repeated request gets the same outcome.
 
     Refusals: `PaymentDeclined`, `PaymentIdTaken`, `Suspended` after a refund, and `RepeatedOtherwise` when the saga
     was charged for something else.
@@ -56,16 +56,16 @@ def pay_for_saga(connection: Connection, charges: Sequence[SagaCharge]) -> list[
 def refund(
     connection: Connection, refunds: Sequence[Refund], proven: Collection[UUID] | None = None
 ) -> list[Done[Payment | VoidPayment] | DomainError]:
-    """Give each saga's money back, once; the payments. One that was never requested is void, and is refused now.
+    """Refund each saga's payment, once. A payment that was never requested is void, and is refused from now on.
 
-    Refusals: `OtherSaga` when payment and saga do not belong together, and `SagaStands` for money that was captured by
-    another saga than those of which it is `proven` that they turned back (None: all have).
+    `proven` has the sagas that are known to have turned back; None: all of them. Refusals: `OtherSaga` when payment and
+    saga do not belong together; `SagaStands` for a captured payment of a saga that is not in `proven`.
     """
     return barrier.compensate(connection, CHARGE, refunds, partial(_refund, connection, proven))
 
 
 def sagas_of(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
-    """The saga of each payment, `PaymentNotFound`, or `OtherSaga` for one that is a merchant's."""
+    """Return the saga of each payment, `PaymentNotFound`, or `OtherSaga` for a merchant's payment."""
     found = {payment.id: payment.saga_id for payment in payment_store.find(connection, [], payment_ids)}
 
     def saga_of(payment_id: UUID) -> UUID | DomainError:
@@ -77,22 +77,22 @@ def sagas_of(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, 
 
 
 def payments_of_cart(connection: Connection, cart_id: UUID) -> Sequence[Payment]:
-    """The saga payments that a cart ever had, declined ones too, oldest first."""
+    """Return all saga payments that a cart ever had, also declined ones, oldest first."""
     return payment_store.of_cart(connection, cart_id)
 
 
 def ledger_of_saga(connection: Connection, saga_id: UUID) -> Sequence[Transfer]:
-    """What the ledger has of a saga's payment, oldest first."""
+    """Return the ledger's transfers of a saga's payment, oldest first."""
     return ledger_store.of_saga(connection, saga_id)
 
 
 def deposit(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Wallet:
-    """Pay into a user's wallet; the wallet."""
+    """Pay into a user's wallet and return it."""
     return ledger_store.deposit(connection, user_id, currency, amount_minor)
 
 
 def get_wallet(connection: Connection, user_id: str, currency: str) -> Wallet:
-    """A user's wallet; raises `WalletNotFound`."""
+    """Return a user's wallet; raises `WalletNotFound`."""
     wallet = wallet_store.get(connection, user_id, currency)
     if wallet is None:
         raise WalletNotFound(f"user {user_id} has no wallet", user_id=user_id)
@@ -105,7 +105,7 @@ def _pay_first(connection: Connection, charges: Sequence[SagaCharge]) -> BySaga[
 
 
 def _paid_before(connection: Connection, charges: Sequence[SagaCharge]) -> BySaga[Payment]:
-    """Payments that were captured before. A request may name a payment id although the first one named none."""
+    """The payments that were captured before. A repeated request may name an id although the first one named none."""
     found = payment_store.find(connection, [charge.saga_id for charge in charges], [])
     paid = {payment.saga_id: payment for payment in found}
     made = {saga_id: {"payment_id": payment.id} for saga_id, payment in paid.items()}
@@ -128,19 +128,19 @@ def _refund(
 def _standing(
     connection: Connection, refunds: Sequence[Refund], proven: Collection[UUID] | None
 ) -> dict[UUID, SagaStands]:
-    """The refusals of refunds of captured money that may be what an order was paid with."""
+    """The refusals of refunds of captured payments whose saga may stand."""
     if proven is None:
         return {}
-    doubtful = [each.saga_id for each in refunds if each.saga_id not in proven]
+    unproven = [each.saga_id for each in refunds if each.saga_id not in proven]
     return {
         payment.saga_id: SagaStands(payment.saga_id, "the payment")
-        for payment in payment_store.find(connection, doubtful, [])
+        for payment in payment_store.find(connection, unproven, [])
         if payment.status == PaymentStatus.CAPTURED and payment.saga_id is not None
     }
 
 
 def _nothing_refunded(connection: Connection, refunds: Sequence[Refund]) -> BySaga[Payment | VoidPayment]:
-    """Refunds of what was declined, never requested, or refunded before; refusals for what is another saga's."""
+    """The outcomes of refunds that changed nothing: declined, void or refunded payments, or refusals."""
     named = [each.payment_id for each in refunds if each.payment_id is not None]
     found = payment_store.find(connection, [each.saga_id for each in refunds], named)
     by_saga, by_id = {payment.saga_id: payment for payment in found}, {payment.id: payment for payment in found}

@@ -1,4 +1,4 @@
-"""The statements that read and change wallets, one wallet each. Money is in minor units."""
+"""The SQL statements for wallets, one wallet each. Money is in minor units."""
 
 from sqlalchemy import Connection
 
@@ -23,24 +23,24 @@ _FILL = prepared("""
 
 
 def get(connection: Connection, user_id: str, currency: str) -> Wallet | None:
-    """A user's wallet, if there is one."""
+    """Return a user's wallet; None if there is none."""
     row = connection.execute(_GET, {"user_id": user_id, "currency": currency}).mappings().first()
     return None if row is None else Wallet(**row)
 
 
 def draw(connection: Connection, charge: Charge) -> bool:
-    """Take a charge's money from its wallet. False if the wallet holds less, or the payment's id is taken already."""
+    """Take a charge's amount from its wallet; False if the wallet holds less, or the payment's id is taken."""
     values = {"payment_id": charge.id, **_of(charge)}
     return connection.execute(_DRAW, values).first() is not None
 
 
 def put_back(connection: Connection, charge: Charge) -> None:
-    """Return what was drawn for a charge."""
+    """Return a charge's amount to its wallet."""
     connection.execute(_FILL, _of(charge))
 
 
 def fill(connection: Connection, user_id: str, currency: str, amount_minor: int) -> Wallet:
-    """Add money to a wallet, which is made if there is none."""
+    """Add money to a wallet, which is created if there is none."""
     values = {"user_id": user_id, "currency": currency, "amount_minor": amount_minor}
     return Wallet(**connection.execute(_FILL, values).mappings().one())
 

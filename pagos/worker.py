@@ -1,6 +1,6 @@
-"""The process that reacts to events, publishes what follows, and purges; any number of them may run.
+"""The process that handles events, publishes pagos's own, and purges.
 
-Without a broker it only purges.
+Any number of these processes may run. Without a broker they only purge.
 """
 
 import sys
