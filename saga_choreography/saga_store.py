@@ -1,7 +1,7 @@
 """Reads sagas, their events and notes, and registers sagas. `recording.py` writes what events say."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,11 +10,11 @@ from sqlalchemy import Connection, insert, select, text
 
 from saga_choreography.domain import Checkout, Limits
 from saga_choreography.models import events, notes
-from shared.database.connections import Row
 from shared.database.prepared import prepared
 from shared.ids import new_id
 from shared.json_codec import dumps
 from shared.purging.retention import retention_of, too_old_sql
+from shared.saga.rows import SagaRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,23 +28,11 @@ class SagaFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredSaga(SagaFacts):
-    """A saga's row, as far as people see it. User and method are None until `checkout.initiated` has come."""
+class StoredSaga(SagaRow, SagaFacts):
+    """A saga's row, as far as people see it."""
 
-    user_id: str | None
-    payment_method: str | None
     retrying: bool
     failed_step: str | None
-    first_effect_at: datetime | None
-    due_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    ended_at: datetime | None
-
-    @classmethod
-    def of(cls, row: Row) -> "StoredSaga":
-        """Build it from a row with these columns, and perhaps others."""
-        return cls(**{name: row[name] for name in _COLUMNS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +73,6 @@ class SagaHistory:
     notes: Sequence[Note]
 
 
-_COLUMNS = tuple(each.name for each in fields(StoredSaga))
 # Rows that exist are neither changed nor locked here: `recording.py` inserts rows and then locks older ones, so the
 # opposite order would lead to deadlocks with it.
 _REGISTER = prepared(f"""
@@ -100,7 +87,7 @@ SELECT saga_id, cart_id, CAST('{{}}' AS json), user_id, payment_method,
 ON CONFLICT DO NOTHING
 RETURNING saga_id
 """)  # noqa: S608  (our own)
-_FIND = f"SELECT {', '.join(_COLUMNS)} FROM saga_choreography.sagas"  # noqa: S608  (our own)
+_FIND = f"SELECT {StoredSaga.columns()} FROM saga_choreography.sagas"  # noqa: S608  (our own)
 _FIND_ALL = prepared(f"{_FIND} WHERE saga_id = ANY(CAST(:ids AS uuid[]))")
 _LOCK = text(f"{_FIND} WHERE saga_id = :saga_id FOR NO KEY UPDATE")
 

@@ -13,7 +13,8 @@ from saga_choreography.saga_store import StoredSaga
 from shared.http.schemas import STORABLE, Body, OneLine, Time, TimeIn, View
 from shared.money import to_decimal
 from shared.saga.frozen import FrozenCheckout
-from shared.saga.states import ENDED, SagaStatus, StepStatus
+from shared.saga.rows import shown_columns
+from shared.saga.states import ENDED, StepStatus
 from shared.saga.views import SagaOut, SagaSummary, StepOut
 
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
@@ -111,21 +112,14 @@ def saga_out(saga: StoredSaga) -> SagaOut:
     steps = [StepOut.model_validate(step) for step in steps_of(CHECKOUT, facts)]
     requested = {step.name for step in steps if step.attempts > 0}
     return SagaOut(
-        saga_id=saga.saga_id,
-        status=SagaStatus(saga.status),
+        **shown_columns(saga),
         saga_pattern="choreographed",
-        cart_id=saga.cart_id,
-        user_id=saga.user_id,
-        payment_method=saga.payment_method,
         total=None if bill["total_minor"] is None else to_decimal(bill["total_minor"]),
         order_id=bill["order_id"] if "create_order" in requested else None,
         payment_id=bill["payment_id"] if "process_payment" in requested else None,
         error=error_of(CHECKOUT, facts),
         fault=fault_of(facts),
         steps=steps,
-        created_at=saga.created_at,
-        updated_at=saga.updated_at,
-        ended_at=saga.ended_at,
     )
 
 
@@ -136,12 +130,8 @@ def summary_of(saga: StoredSaga) -> SagaSummary:
     steps = steps_of(CHECKOUT, facts)
     step = _where(saga, steps)
     return SagaSummary(
-        saga_id=saga.saga_id,
-        status=SagaStatus(saga.status),
+        **shown_columns(saga),
         saga_pattern="choreographed",
-        cart_id=saga.cart_id,
-        user_id=saga.user_id,
-        payment_method=saga.payment_method,
         total=None if bill["total_minor"] is None else to_decimal(bill["total_minor"]),
         order_id=bill["order_id"] if any(each.name == "create_order" and each.attempts for each in steps) else None,
         error=error_of(CHECKOUT, facts),
@@ -152,9 +142,6 @@ def summary_of(saga: StoredSaga) -> SagaSummary:
         failed_step=saga.failed_step,
         first_effect_at=saga.first_effect_at,
         fault=fault_of(facts),
-        created_at=saga.created_at,
-        updated_at=saga.updated_at,
-        ended_at=saga.ended_at,
     )
 
 

@@ -1,7 +1,7 @@
 """Reads sagas for people to see. `runtime/store.py` writes them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,37 +9,22 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from saga_orchestrator.models import timeline
-from shared.database.connections import Row
 from shared.database.prepared import prepared
+from shared.saga.rows import SagaRow
 
 StepTimes = Mapping[str, tuple[datetime, datetime]]  # of each step's action: the first request's start, the last's end
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredSaga:
+class StoredSaga(SagaRow):
     """A saga's row, as far as people see it; `data`, `ids` and `state` are JSON (`runtime/serialization.py`)."""
 
-    saga_id: UUID
     version: int
     data: Mapping[str, Any]
     ids: Mapping[str, str]
-    fault: str | None
-    cart_id: UUID
-    user_id: str
-    payment_method: str
-    status: str
     state: Mapping[str, Any]
+    fault: str | None
     executor_id: int | None
-    first_effect_at: datetime | None
-    due_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    ended_at: datetime | None
-
-    @classmethod
-    def of(cls, row: Row) -> "StoredSaga":
-        """Build it from a row with these columns, and perhaps others."""
-        return cls(**{name: row[name] for name in _COLUMNS})
 
 
 @dataclass(frozen=True)
@@ -81,8 +66,7 @@ class SagaHistory:
     entries: Sequence[TimelineEntry]
 
 
-_COLUMNS = tuple(each.name for each in fields(StoredSaga))
-_SAGAS = prepared(f"SELECT {', '.join(_COLUMNS)} FROM sagas WHERE saga_id = ANY (CAST(:ids AS uuid[]))")  # noqa: S608  (our own)
+_SAGAS = prepared(f"SELECT {StoredSaga.columns()} FROM sagas WHERE saga_id = ANY (CAST(:ids AS uuid[]))")  # noqa: S608  (our own)
 _STEP_TIMES = prepared("""
     SELECT saga_id, step, min(started_at), max(finished_at) FROM timeline
     WHERE saga_id = ANY (CAST(:ids AS uuid[])) AND direction = 'action'
