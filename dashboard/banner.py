@@ -41,7 +41,7 @@ def _on_purpose(story: Story) -> str:
         for name in filter(None, moment.fault.split(", ")):
             suffered.setdefault((name, moment.what), []).append(moment)
     times = {where: marked(moments) for where, moments in suffered.items()}
-    return ", ".join(
+    return "; ".join(
         f"{name} at {what}{f', {count} times' if count.number > 1 else ''}" for (name, what), count in times.items()
     )
 

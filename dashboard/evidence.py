@@ -38,8 +38,8 @@ def links(saga_id: str, found: Evidence) -> list[Link]:
     if not found.is_wanted:
         return []
     unread = "shown to operators only" if found.is_for_operators else "could not be read"
-    letters = unread if found.letters is None else ", ".join(map(_letter, found.letters))
-    fired = "" if found.fired is None else ", ".join(map(_fired, found.fired))
+    letters = unread if found.letters is None else "; ".join(map(_letter, found.letters))
+    fired = "" if found.fired is None else "; ".join(map(_fired, found.fired))
     parked = f"/dead-letters{LetterFilter(saga=saga_id).query()}"
     told = [("Dead letters", letters, parked), ("Faults that fired", fired, "/faults")]
     return [link for link in told if link[1]]

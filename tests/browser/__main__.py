@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import requests
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from shared.config import ROOT
@@ -67,6 +68,7 @@ def _private_shop() -> Iterator[Shop]:
 
 def _paths(shop: Shop) -> Mapping[str, str]:
     """Where each picture is taken, once its sagas are as they are to be seen."""
+    requests.get(shop.system.url(DASHBOARD), timeout=30)  # its curves show what it reads once somebody has looked
     for user, method, faults in STORIES:
         for style in STYLES:
             shop.until_status(begun(shop, style, user, method, faults), *ENDED)
