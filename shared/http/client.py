@@ -17,7 +17,9 @@ from shared.json_codec import dumps, loads
 CONNECT_SECONDS = 1.0  # a service on the same network answers at once or not at all
 READ_SECONDS = 5.0  # ten times the slowest answer under full load
 KEPT = 256  # connections to one service: more than a process has threads
-NOT_LET_IN = frozenset({401, 403, 421})  # about this service and not its client: its token, or a host name
+# Client errors that mean "not now" rather than "no": timeout, too early, too many requests; and those of a service that
+# does not accept our token or the name that we call it by, and so has not looked at the request.
+NOT_NOW = frozenset({401, 403, 421, 408, 425, 429})
 
 
 class PeerUnavailable(Unavailable):
@@ -47,7 +49,7 @@ class Reply:
         """Return the body of a success; raise `PeerRefused` for a refusal, one of `PEER_FAILED` for a failure."""
         if self.status < 400:
             return self.body
-        if self.status < 500 and self.status not in NOT_LET_IN:
+        if self.status < 500 and self.status not in NOT_NOW:
             raise PeerRefused({**self.body, "status": self.status})
         failed = PeerSilent if self.status >= 500 and self.status != 503 else PeerUnavailable
         raise failed(f"HTTP {self.status}: {self.body.get('detail', '')}")

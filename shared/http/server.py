@@ -32,6 +32,7 @@ MAX_BUFFERED = 64_000_000  # bytes, of all connections; beyond it those with the
 MAX_AT_WORK = MAX_BUFFERED // 2  # bytes of complete requests, in a thread or waiting for one
 UNSEEN_BYTES = MAX_BUFFERED // 8  # may arrive between two checks of the bound
 BUSY = "more requests wait already than can be answered soon"
+STOPPING = "the service stops, and the request is not all there"
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 PARSE_STATUS = {
     errors.LimitRequestLine: 414,
@@ -229,10 +230,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(connection)
 
     def _expire(self, connection: Connection) -> None:
-        if connection.buffer and not connection.sock.unsent:
-            self._refuse(connection, 408, f"the request did not come within {self.limits.seconds:g} s")
-        else:
+        if not connection.buffer or connection.sock.unsent:
             self._drop(connection)
+        elif not self.alive:
+            self._refuse(connection, 503, STOPPING)
+        else:
+            self._refuse(connection, 408, f"the request did not come within {self.limits.seconds:g} s")
 
     def _make_room(self) -> None:
         oldest = next(iter(self._waiting), None)

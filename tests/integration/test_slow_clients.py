@@ -294,6 +294,19 @@ def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Star
     assert 'route="/audit"' in requests.get(f"{system.url('inventario')}/metrics", timeout=HANGING).text, "a new worker"
 
 
+def test_whose_request_is_not_all_there_when_it_stops_is_told_to_come_again(
+    start_system: Start, clients: Connect
+) -> None:
+    system = inventario(start_system, **FOR_EVER)
+    client = clients(system)
+    client.send(HEAD + b"Content-Length: 100\r\n\r\n")
+    assert is_served(system, clients)
+    assert system.stop("inventario", HANGING) == 0
+    status, headers, body = client.answer()
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert b"the service stops" in body
+
+
 def test_it_stops_at_once_whoever_is_connected(start_system: Start, clients: Connect) -> None:
     system = inventario(start_system, **FOR_EVER)
     for sent in SLOW.values():

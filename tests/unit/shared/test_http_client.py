@@ -96,6 +96,13 @@ def test_a_refusal_is_an_answer_with_its_headers(peer: Peer) -> None:
     assert (reply.status, reply.body, reply.headers["location"]) == (409, {"detail": "no"}, "/elsewhere")
 
 
+@pytest.mark.parametrize("status", [401, 403, 408, 421, 425, 429, 503])
+def test_what_may_be_done_later_was_not_done_and_is_no_refusal(peer: Peer, service: Service, status: int) -> None:
+    service.answers["later"] = (status, b'{"detail": "not now"}')
+    with pytest.raises(PeerUnavailable, match=f"HTTP {status}: not now"):
+        peer.post("/later", {}).success_body()
+
+
 def test_nobody_is_sent_elsewhere(peer: Peer, service: Service) -> None:
     assert peer.post("/moved", {}).status == 302
     assert len(service.asked) == 1
