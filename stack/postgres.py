@@ -61,7 +61,9 @@ def missing_database(database_url: str) -> str | None:
     from psycopg2.extensions import parse_dsn  # noqa: PLC0415
 
     parts = parse_dsn(_for_libpq(database_url))
-    name = parts.get("dbname") or parts.get("user", "")
+    name = parts.get("dbname") or parts.get("user")
+    if name is None:
+        return None
     try:
         connection = psycopg2.connect(**{**parts, "dbname": "postgres"}, connect_timeout=CONNECT_SECONDS)
     except psycopg2.OperationalError:

@@ -5,6 +5,7 @@ from pathlib import Path
 import tenacity
 from alembic import command, context
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, create_engine, text
 from sqlalchemy.exc import IntegrityError, InternalError, ProgrammingError
 
@@ -20,8 +21,15 @@ _together = tenacity.retry(
 )
 
 
+class OtherMigrations(Exception):
+    """The tables were made by a version whose migrations these do not continue."""
+
+
 def upgrade(service: str, database_url: str) -> None:
-    """Create the service's role and schema when they are missing, then apply its migrations."""
+    """Create the service's role and schema when they are missing, then apply its migrations.
+
+    Raises `OtherMigrations`.
+    """
     engine = create_engine(database_url, connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:
@@ -32,7 +40,13 @@ def upgrade(service: str, database_url: str) -> None:
             connection.execute(text(f"SET LOCAL search_path TO {service}"))
             config = alembic_config(service)
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise OtherMigrations(
+                    f"{service}: its tables were made by a version with other migrations ({error}); "
+                    "start with an empty database (the stack's own: make clean)"
+                ) from error
     finally:
         engine.dispose()
 

@@ -26,9 +26,10 @@ def follow(shop: Shop, pattern: Pattern, saga_id: str) -> Json:
         if saga is not None:
             narration.tell(shop.timeline(pattern, saga_id))
             if saga["status"] in ENDED:
-                narration.end()
+                narration.unfold()
                 return saga
         if time.monotonic() > until:
+            narration.unfold()
             status = "unknown" if saga is None else saga["status"]
             raise ShopError(f"Saga {saga_id} is still {status} after {MOST_SECONDS} seconds: make logs")
         time.sleep(POLL_SECONDS)
@@ -58,11 +59,11 @@ class _Narration:
                 self._folded.append(entry)
                 self._told.append(entry)
                 continue
-            self.end()
+            self.unfold()
             self._told.append(entry)
             print(_line(entry, items, self._told), flush=True)
 
-    def end(self) -> None:
+    def unfold(self) -> None:
         """Print the number of attempts that were not printed."""
         if self._folded:
             number = len(self._folded)

@@ -95,11 +95,10 @@ def test_a_frozen_broker_holds_workers_up_and_no_more(room: Room, own_rabbitmq: 
     room.run(CARRITO, INVENTARIO, PAGOS)
     first = room[CARRITO].stage(initiated())
     wait_ended(room, first)
-    own_rabbitmq.freeze()
-    second = room[CARRITO].stage(*(initiated() for _ in range(10)))
-    stopping.stop()
-    assert stopping.wait_dead(60) == 0
-    own_rabbitmq.thaw()
+    with own_rabbitmq.frozen():
+        second = room[CARRITO].stage(*(initiated() for _ in range(10)))
+        stopping.stop()
+        assert stopping.wait_dead(60) == 0
     wait_ended(room, first + second)
 
 

@@ -66,11 +66,10 @@ def test_a_killed_broker_drops_its_connections_and_comes_back(own_rabbitmq: OwnB
 def test_a_frozen_broker_answers_when_it_is_thawed(own_rabbitmq: OwnBroker) -> None:
     url = own_rabbitmq.create()
     Queues(url).tap("all")
-    own_rabbitmq.freeze()
     publishing = threading.Thread(target=Queues(url).publish, args=("payment.failed", Message(b"one")))
-    publishing.start()
-    publishing.join(0.3)
-    assert publishing.is_alive()
-    own_rabbitmq.thaw()
+    with own_rabbitmq.frozen():
+        publishing.start()
+        publishing.join(0.3)
+        assert publishing.is_alive()
     publishing.join(30)
     wait_until(lambda: Queues(url).depth("all") == 1, "it was published")

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, make_url, text
 
 from shared.config import ROOT
-from shared.database.migrations import _ensure_home, upgrade
+from shared.database.migrations import OtherMigrations, _ensure_home, upgrade
 from shared.ids import new_id
 from shared.testing import concurrently
 from tests.system.servers import SERVICES
@@ -74,10 +74,17 @@ def test_a_known_command_may_be_repeated_and_keeps_what_is_there(service: str, f
     assert tables_in(fresh_database_url) == before
 
 
-def test_those_of_all_services_at_once_and_one_of_them_four_times_set_each_up_once(empty_database_url: str) -> None:
-    services = [*SERVICES, *["inventario"] * 3]
-    concurrently(*(partial(run, f"cd {each} && python init_db.py", empty_database_url) for each in services))
+def test_those_of_all_services_twice_at_once_set_each_up_once(empty_database_url: str) -> None:
+    concurrently(*(partial(run, f"cd {each} && python init_db.py", empty_database_url) for each in [*SERVICES] * 2))
     assert tables_in(empty_database_url) == {each: tables_of(each) for each in SERVICES}
+
+
+def test_tables_of_other_migrations_are_left_as_they_are(fresh_database_url: str) -> None:
+    with connected(fresh_database_url) as connection:
+        connection.execute(text("UPDATE pagos.alembic_version SET version_num = '0010'"))
+        connection.commit()
+    with pytest.raises(OtherMigrations, match=r"pagos: its tables were made by a version .*0010"):
+        upgrade("pagos", fresh_database_url)
 
 
 def test_a_role_made_from_many_databases_at_once_is_made_once(empty_database_url: str, fresh_database_url: str) -> None:

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
@@ -121,6 +122,15 @@ class OwnBroker(Broker):
     def thaw(self) -> None:
         """Let it go on, as if no time had passed for it."""
         os.kill(servers.pid_of(self._home, RABBITMQ), signal.SIGCONT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Frozen meanwhile."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
 
     def control(self, *command: str) -> None:
         """Call rabbitmqctl, in the server's own environment."""

@@ -1,7 +1,8 @@
 """Starts the services' processes quickly: what they import is imported once, and each process is forked from there.
 
 It does what `python -m gunicorn …` would, in a tenth of the time. That is possible since the modules do nothing when
-they are imported; the one that looks at the environment does so again in each process.
+they are imported. Of the two that look at the environment, `crash_points` does so again in each process; the files of
+settings that `shared.config` reads are none, here and in each of them.
 
 `python -m tests.system.spawner` takes one JSON request a line on its standard input and answers each with a line; when
 the input is closed it kills everything that it started.

@@ -68,7 +68,7 @@ def goes_round(over: threading.Event) -> None:
         heartbeat.beat()
 
 
-def rewritten(file: Path, times: int = 5) -> list[str]:
+def rewritten(file: Path, times: int = 12) -> list[str]:
     """What is written in the next rounds."""
     seen: dict[int, str] = {}
 
