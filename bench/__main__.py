@@ -8,13 +8,13 @@ import json
 import sys
 from pathlib import Path
 
+from bench.checkouts import stock_up
 from bench.cpu import components
 from bench.patterns import PATTERNS
 from bench.plan import LOADS, PER_CLIENT, Plan
 from bench.progress import Progress
 from bench.report import Results
 from bench.rounds import Bench
-from bench.wishes import stock_up
 from stack import settings
 from stack.audit import run as audit
 from stack.demo.shop import Shop

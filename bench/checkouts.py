@@ -1,4 +1,4 @@
-"""What is checked out: carts, made before the clock starts, each of one line."""
+"""The checkouts of a round: carts of one line each, filled before the time is measured."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,14 @@ from bench.client import Client
 from shared.ids import new_id
 from stack.demo.shop import Json, Shop
 
-PRODUCTS = 64  # of the spread load: twice as many as checkouts are usually in flight
+PRODUCTS = 64  # of the spread load; twice the usual number of checkouts in flight
 ENOUGH = 500_000  # of each product, for a hot one too
 GOOD, DECLINED = "credit_card", "declined_card"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A cart, and how it is to be paid. The last three are for the baseline, which has nobody to name them."""
+class Checkout:
+    """A filled cart and its payment method. The last three ids are for the baseline, which chooses its own."""
 
     cart_id: str
     user_id: str
@@ -31,38 +31,38 @@ class Wish:
 
     @property
     def declined(self) -> bool:
-        """Whether its payment will be."""
+        """Whether its payment will be declined."""
         return self.payment_method == DECLINED
 
 
 def stock_up(shop: Shop) -> dict[str, list[Json]]:
-    """The products by load: many for `spread`, one of its own for `hot`."""
+    """Return the products of each load: many for `spread`, another single one for `hot`."""
     spread = [shop.stock_up(f"BENCH-{n:03}", f"Mug {n}", "12.50", at_least=ENOUGH) for n in range(PRODUCTS)]
     return {"spread": spread, "hot": [shop.stock_up("BENCH-HOT", "The mug", "12.50", at_least=ENOUGH)]}
 
 
 def is_chosen(number: int, share: float) -> bool:
-    """Whether the wish with this number is of the share, so that it is spread evenly."""
+    """Whether the checkout with this number belongs to the share; the share is spread evenly over all."""
     return int((number + 1) * share) > int(number * share)
 
 
 @dataclass(frozen=True)
 class Mix:
-    """Whose carts are checked out, and how they are paid: a share of them by `method`, the others by a good card."""
+    """The user of the carts, and their payment methods: `method` for a share of them, a good card for the others."""
 
     share: float = 0.0
     method: str = DECLINED
     user_id: str = "bench"
 
 
-def make_wishes(clients: Sequence[Client], products: Sequence[Json], count: int, mix: Mix) -> list[Wish]:
-    """So many carts, over these products in turn, made by these clients at once."""
+def make_checkouts(clients: Sequence[Client], products: Sequence[Json], count: int, mix: Mix) -> list[Checkout]:
+    """Fill `count` carts, with these products in turn; the clients do so in parallel."""
 
-    def make(client: Client, number: int) -> Wish:
+    def make(client: Client, number: int) -> Checkout:
         product_id = products[number % len(products)]["id"]
         return _make(client, mix.user_id, product_id, mix.method if is_chosen(number, mix.share) else GOOD)
 
-    def make_all(client: Client, numbers: Sequence[int]) -> list[Wish]:
+    def make_all(client: Client, numbers: Sequence[int]) -> list[Checkout]:
         return [make(client, number) for number in numbers]
 
     with ThreadPoolExecutor(len(clients)) as threads:
@@ -71,8 +71,8 @@ def make_wishes(clients: Sequence[Client], products: Sequence[Json], count: int,
     return [made[n % len(clients)][n // len(clients)] for n in range(count)]
 
 
-def _make(client: Client, user_id: str, product_id: int, payment_method: str) -> Wish:
+def _make(client: Client, user_id: str, product_id: int, payment_method: str) -> Checkout:
     cart = client.post("carrito", "/carts", {"user_id": user_id}, 201).body
     item = {"product_id": product_id, "quantity": 1}
     cart = client.post("carrito", f"/carts/{cart['id']}/items", item, 201).body
-    return Wish(cart["id"], user_id, product_id, 1, cart["total"], payment_method)
+    return Checkout(cart["id"], user_id, product_id, 1, cart["total"], payment_method)

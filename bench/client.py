@@ -10,17 +10,17 @@ from shared.json_codec import dumps, loads
 from stack import local_http, settings
 from stack.errors import StackError
 
-TIMEOUT = (1.0, 60.0)  # seconds to connect, and to answer: twice the longest wait that is asked for
+TIMEOUT = (1.0, 60.0)  # seconds to connect, and to answer: twice the longest wait that is requested
 Json = dict[str, Any]
 
 
 class UnexpectedAnswer(StackError):
-    """A service was not there, or answered something else than it should have; a figure would mean nothing."""
+    """A service did not answer, or not as expected, so the measurement is worthless."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a service answered."""
+    """The answer of a service."""
 
     status: int
     body: Json
@@ -28,10 +28,10 @@ class Reply:
 
 
 class Client:
-    """One session; for one thread at a time."""
+    """One session, for one thread at a time."""
 
     def __init__(self, urls: Mapping[str, str]) -> None:
-        """`urls` are those of the services, by name."""
+        """`urls` are the services' URLs by name."""
         self._urls = urls
         self._session = local_http.session()
         self._session.headers.update(

@@ -13,7 +13,7 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds; /proc counts in these
 
 
 def components(home: Home) -> dict[int, str]:
-    """The component of each process that one begins with; a server that the stack didn't start is not among them.
+    """Return the component of each process; a server that the stack did not start has none.
 
     The copies of a process are one component. The supervisor's work is to write the logs.
     """
@@ -26,7 +26,7 @@ def components(home: Home) -> dict[int, str]:
 
 
 def cpu_seconds(roots: Mapping[int, str]) -> dict[str, float]:
-    """CPU seconds until now of these processes, by component: their own, their children's, and of those that ended."""
+    """Return the CPU seconds so far of these processes and their children, also ended ones, by component."""
     stats = {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdecimal()}
     seconds = dict.fromkeys(roots.values(), 0.0)
     for pid, (_, ticks) in stats.items():
@@ -45,9 +45,9 @@ def _component(pid: int, roots: Mapping[int, str], stats: Mapping[int, tuple[int
 
 
 def _stat(pid: int) -> tuple[int, int]:
-    """A process's parent, and the clock ticks that it and its children that ended have used; zeros when it is gone.
+    """Return a process's parent, and the clock ticks of it and its ended children; zeros when it does not exist.
 
-    See proc_pid_stat(5): the name in brackets may hold anything, so what counts is behind the last one.
+    See proc_pid_stat(5): the name in brackets may contain anything, so the fields begin after the last bracket.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()

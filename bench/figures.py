@@ -1,4 +1,4 @@
-"""The arithmetic: from what was measured in a round to figures per saga, and their medians over the rounds."""
+"""Computes figures per saga from the measurements of a round, and their medians over the rounds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ ALL = "all"  # components together
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one pattern under one load. Times in ms; CPU by component, `all` for their sum; all but the rate per saga."""
+    """The figures of one pattern under one load. Times are in ms, CPU by component (`all`: the sum), both per saga."""
 
     sagas_per_second: float
     p50_ms: float
@@ -24,12 +24,12 @@ class Figures:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest of these that is no less than so many percent of them (nearest rank)."""
+    """Return the percentile by the nearest-rank method."""
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def figures_of(seconds: float, latencies: Sequence[float], cpu: Mapping[str, float], written: Written) -> Figures:
-    """The figures of one round, in which every saga has a latency. Seconds in, milliseconds out."""
+    """Return the figures of one round, in which every saga has a latency. Seconds in, milliseconds out."""
     sagas = len(latencies)
     cpu_ms = {component: used * 1000 / sagas for component, used in cpu.items()}
     return Figures(
@@ -44,12 +44,12 @@ def figures_of(seconds: float, latencies: Sequence[float], cpu: Mapping[str, flo
 
 
 def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """What each component used in between."""
+    """Return the CPU time that each component used in between."""
     return {component: after[component] - seconds for component, seconds in before.items()}
 
 
 def medians(rounds: Iterable[Figures]) -> Figures:
-    """The median of each figure, on its own, over the rounds."""
+    """Return the median of each figure over the rounds."""
     rounds = list(rounds)
 
     def of(name: str) -> float:

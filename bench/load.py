@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from bench.checkouts import Checkout
 from bench.client import Client
 from bench.patterns import Way
-from bench.wishes import Wish
 
 
 @dataclass(frozen=True)
 class Drive:
-    """How long all checkouts took together, and each of them to its end; in seconds."""
+    """The seconds that all checkouts took, and the latency of each to its end, in seconds."""
 
     seconds: float
     latencies: Sequence[float]
 
 
-def drive(wishes: Sequence[Wish], clients: Sequence[Client], way: Way) -> Drive:
-    """Check all wishes out, as many at once as there are clients. What goes wrong in one of them is raised."""
-    left, latencies = deque(wishes), list[float]()
+def drive(checkouts: Sequence[Checkout], clients: Sequence[Client], way: Way) -> Drive:
+    """Run all checkouts, one at a time for each client. Raises the error of a checkout that fails."""
+    left, latencies = deque(checkouts), list[float]()
     start = threading.Barrier(len(clients) + 1)
 
     def work(client: Client) -> None:
         start.wait()
         try:
-            while wish := _next(left):
+            while checkout := _next(left):
                 began = time.perf_counter()
-                way(client, wish)
+                way(client, checkout)
                 latencies.append(time.perf_counter() - began)
         finally:
-            left.clear()  # after an error, the others begin nothing more
+            left.clear()  # after an error, the other clients begin no more checkouts
 
     with ThreadPoolExecutor(len(clients)) as threads:
         working = [threads.submit(work, client) for client in clients]
@@ -44,7 +44,7 @@ def drive(wishes: Sequence[Wish], clients: Sequence[Client], way: Way) -> Drive:
     return Drive(time.perf_counter() - began, latencies)
 
 
-def _next(left: deque[Wish]) -> Wish | None:
+def _next(left: deque[Checkout]) -> Checkout | None:
     try:
         return left.popleft()
     except IndexError:

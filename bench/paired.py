@@ -1,8 +1,8 @@
 """What a change costs: `python -m bench.paired OTHER` drives two running stacks in turns, checkout by checkout.
 
 A machine's speed drifts within minutes, by more than most changes cost. So the stack of this checkout and that of
-another one (before the change) get the same load a moment after each other, and only ratios are told: of this stack's
-figure to the other's. CPU is counted for each stack's own processes. Run it on stacks that were started alike.
+another one (before the change) get the same load in short turns, and only ratios of this stack's figures to the other's
+are printed. CPU is counted for each stack's own processes. Run it on stacks that were started alike.
 """
 
 import argparse
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import cpu
+from bench.checkouts import Checkout, Mix, make_checkouts, stock_up
 from bench.client import Client, Json
 from bench.load import drive
 from bench.patterns import PATTERNS
 from bench.rounds import HELPERS
-from bench.wishes import Mix, Wish, make_wishes, stock_up
 from stack.audit.run import urls_of
 from stack.demo.shop import Shop
 from stack.errors import StackError
@@ -33,7 +33,7 @@ PER_CLIENT = 3  # checkouts of a group, when there are several clients
 
 @dataclass
 class Side:
-    """One of the two stacks, and what was measured of it in the present case."""
+    """One of the two stacks, and its measurements in the present case."""
 
     urls: dict[str, str]
     components: dict[int, str]
@@ -42,13 +42,13 @@ class Side:
     cpu_seconds: float = 0.0
     group_seconds: list[float] = field(default_factory=list)
 
-    def drive(self, wishes: Sequence[Wish], style: str, concurrency: int) -> None:
-        """Check one group out."""
+    def drive(self, checkouts: Sequence[Checkout], style: str, concurrency: int) -> None:
+        """Run one group of checkouts."""
         way, _ = PATTERNS[style]
-        self.group_seconds.append(drive(wishes, self.clients[:concurrency], way).seconds)
+        self.group_seconds.append(drive(checkouts, self.clients[:concurrency], way).seconds)
 
     def used(self) -> float:
-        """CPU seconds that its processes have used until now, without those of the driver."""
+        """Return the CPU seconds that its processes have used so far, without the driver's."""
         seconds = cpu.cpu_seconds(self.components)
         return sum(value for component, value in seconds.items() if component != cpu.DRIVER)
 
@@ -65,7 +65,7 @@ def _side(home: Home) -> Iterator[Side]:
 
 
 def compare(sides: tuple[Side, Side], style: str, concurrency: int, groups: int) -> tuple[float, float]:
-    """The ratios of CPU per checkout and of the median group's time, of the first side to the second."""
+    """Return the ratios, first side to second, of CPU per checkout and of the median time of a group."""
     for side in sides:
         side.cpu_seconds, side.group_seconds = 0.0, []
     for first in range(0, groups, GROUPS_PER_TURN):
@@ -77,12 +77,12 @@ def compare(sides: tuple[Side, Side], style: str, concurrency: int, groups: int)
 
 def _turn(sides: tuple[Side, Side], style: str, concurrency: int, groups: int) -> None:
     size = 1 if concurrency == 1 else concurrency * PER_CLIENT
-    carts = [make_wishes(side.clients[:HELPERS], side.products, groups * size, Mix()) for side in sides]
+    carts = [make_checkouts(side.clients[:HELPERS], side.products, groups * size, Mix()) for side in sides]
     before = [side.used() for side in sides]
     for number in range(groups):
         both = list(zip(sides, carts, strict=True))
-        for side, wishes in both if number % 2 else reversed(both):  # whoever is second finds a warmer machine
-            side.drive(wishes[number * size : (number + 1) * size], style, concurrency)
+        for side, checkouts in both if number % 2 else reversed(both):  # the second one finds a warmer machine
+            side.drive(checkouts[number * size : (number + 1) * size], style, concurrency)
     for side, seconds in zip(sides, before, strict=True):
         side.cpu_seconds += side.used() - seconds
 

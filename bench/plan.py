@@ -1,4 +1,4 @@
-"""What is to be measured."""
+"""The plan of the measurements."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ PER_CLIENT = 80  # one after the other are enough to tell; with one in flight, m
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """One pattern under one load; so many checkouts in flight."""
+    """One pattern under one load, with a number of checkouts in flight."""
 
     load: str
     concurrency: int
@@ -21,7 +21,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Plan:
-    """`sagas` are those of one round, at most; `declines` is the share of declined payments."""
+    """`sagas` is the greatest number in a round; `declines` is the share of declined payments."""
 
     patterns: tuple[str, ...]
     loads: tuple[str, ...]
@@ -31,11 +31,11 @@ class Plan:
     declines: float
 
     def sagas_at(self, concurrency: int) -> int:
-        """Of one round with so many in flight."""
+        """Return the number of sagas of a round with this concurrency."""
         return min(self.sagas, PER_CLIENT * concurrency)
 
     def cases(self) -> Iterator[Case]:
-        """All rounds in their order: the patterns take turns, and another one is first each time."""
+        """Return all rounds in order: the patterns take turns, and another one is first each time."""
         for load in self.loads:
             for concurrency in self.concurrencies:
                 for number in range(self.rounds):

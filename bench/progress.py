@@ -7,7 +7,7 @@ WIDTH = 30
 
 
 class Progress:
-    """So many things to do, one after the other."""
+    """The progress of a known number of tasks."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -16,7 +16,7 @@ class Progress:
         self._shown = sys.stderr.isatty()
 
     def show(self, doing: str) -> None:
-        """What is being done now."""
+        """Show the present task."""
         if self._shown:
             filled = WIDTH * self._done // self._total
             bar = "#" * filled + "." * (WIDTH - filled)
@@ -28,11 +28,11 @@ class Progress:
             )
 
     def advance(self) -> None:
-        """One more is done."""
+        """Count one more task as done."""
         self._done += 1
 
     def clear(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 

@@ -36,16 +36,16 @@ class Results:
     messages: Mapping[str, float]
 
     def ratio(self, case: Case, name: str) -> float | None:
-        """A figure in relation to the baseline's under the same load.
+        """Return the ratio of a figure to the baseline's under the same load.
 
-        None where that was not measured, or was too small to be: CPU time is counted in ticks, often of 10 ms.
+        None where the baseline's was not measured, or is too small: CPU time is counted in ticks, often of 10 ms.
         """
         base = self.figures.get(Case(case.load, case.concurrency, "baseline"))
         of_base = base and _value(base, name)
         return _value(self.figures[case], name) / of_base if of_base else None
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, with the names of `Figures`."""
+        """Return all results as JSON, with the names of `Figures`."""
         return {
             "plan": asdict(self.plan),
             "results": [

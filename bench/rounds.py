@@ -1,4 +1,4 @@
-"""Running the plan: for each round, carts are made, the clock runs, and what the baseline did is undone."""
+"""Runs the plan: each round fills carts, measures their checkouts, and compensates those of the baseline."""
 
 import time
 from collections import defaultdict
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench import cpu
+from bench.checkouts import Checkout, Mix, make_checkouts
 from bench.client import Client, Json
 from bench.figures import Figures, figures_of, medians, used
 from bench.load import drive
@@ -13,17 +14,16 @@ from bench.patterns import PATTERNS
 from bench.plan import Case, Plan
 from bench.progress import Progress
 from bench.undo import undo
-from bench.wishes import Mix, Wish, make_wishes
 from stack.meters import Postgres, RabbitMQ
 
 HELPERS = 8  # threads that make carts
 WARM_UP_CONCURRENCY = 8
-QUIET_SECONDS = 0.5  # after a round: what is written lazily belongs to it
+QUIET_SECONDS = 0.5  # after a round, so that its delayed writes are counted with it
 
 
 @dataclass
 class Bench:
-    """The running stack, and the means to measure it; without a `rabbitmq` of ours messages are not counted."""
+    """The running stack, measured; messages are counted only with a `rabbitmq` that the stack started."""
 
     urls: Mapping[str, str]
     components: Mapping[int, str]
@@ -33,7 +33,7 @@ class Bench:
     clients: list[Client] = field(default_factory=list)
 
     def run(self, plan: Plan, progress: Progress) -> dict[Case, Figures]:
-        """Every case of the plan, in so many rounds; the median of each figure."""
+        """Run every case of the plan; return the median of each figure over its rounds."""
         rounds: defaultdict[Case, list[Figures]] = defaultdict(list)
         for case in plan.cases():
             progress.show(str(case))
@@ -42,9 +42,9 @@ class Bench:
         return {case: medians(figures) for case, figures in rounds.items()}
 
     def warm_up(self, plan: Plan, progress: Progress) -> dict[str, float]:
-        """A round of each pattern that is not measured, but for its messages: how many does not depend on the load.
+        """Run a round of each pattern without measuring it; return the messages published per saga, by pattern.
 
-        Messages published per saga, by pattern.
+        Their number does not depend on the load.
         """
         counted = {}
         before = self.rabbitmq and self.rabbitmq.messages()
@@ -59,20 +59,20 @@ class Bench:
         return counted
 
     def round(self, case: Case, plan: Plan) -> Figures:
-        """One round, from carts to figures."""
+        """Run one round and return its figures."""
         sagas = plan.sagas_at(case.concurrency)
-        wishes = make_wishes(self._clients(HELPERS), self.products[case.load], sagas, Mix(plan.declines))
+        checkouts = make_checkouts(self._clients(HELPERS), self.products[case.load], sagas, Mix(plan.declines))
         try:
-            return self._measured(case, wishes)
+            return self._measured(case, checkouts)
         finally:
             if case.pattern == "baseline":
-                undo(wishes, self.clients[0])
+                undo(checkouts, self.clients[0])
 
-    def _measured(self, case: Case, wishes: Sequence[Wish]) -> Figures:
+    def _measured(self, case: Case, checkouts: Sequence[Checkout]) -> Figures:
         way, _ = PATTERNS[case.pattern]
         clients = self._clients(case.concurrency)
         cpu_before, written_before = cpu.cpu_seconds(self.components), self.postgres.written()
-        driven = drive(wishes, clients, way)
+        driven = drive(checkouts, clients, way)
         time.sleep(QUIET_SECONDS)
         written, cpu_after = self.postgres.written() - written_before, cpu.cpu_seconds(self.components)
         return figures_of(driven.seconds, driven.latencies, used(cpu_before, cpu_after), written)
@@ -84,6 +84,6 @@ class Bench:
             client.close()
 
     def _clients(self, count: int) -> list[Client]:
-        """So many clients; their connections are kept from one round to the next."""
+        """Return this many clients; their connections are kept for later rounds."""
         self.clients += [Client(self.urls) for _ in range(count - len(self.clients))]
         return self.clients[:count]

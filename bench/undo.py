@@ -1,32 +1,38 @@
-"""What baseline checkouts did is undone after their round, off the clock: no saga stands behind them.
+"""Compensates the steps of baseline checkouts after their round, which is not measured.
 
-Without it the books would not balance: goods would be sold that nobody ordered by a saga.
+Without this the audit would find sales, payments and orders that belong to no saga.
 """
 
 from collections.abc import Sequence
 
+from bench.checkouts import Checkout
 from bench.client import Client, Json, UnexpectedAnswer
-from bench.wishes import Wish
 
 TOGETHER = 100  # the most commands that a service takes in one request
 
 
-def undo(wishes: Sequence[Wish], client: Client) -> None:
-    """Cancel, refund, give back and release, as a saga would; whatever of it was done."""
-    for first in range(0, len(wishes), TOGETHER):
-        some = wishes[first : first + TOGETHER]
-        _command(client, "carrito", [_of_saga(wish, f"/orders/{wish.order_id}/cancel") for wish in some])
-        _command(client, "pagos", [_of_saga(wish, f"/api/v1/payments/saga/{wish.payment_id}/refund") for wish in some])
+def undo(checkouts: Sequence[Checkout], client: Client) -> None:
+    """Cancel orders, refund payments, return stock and release carts, as a saga would."""
+    for first in range(0, len(checkouts), TOGETHER):
+        some = checkouts[first : first + TOGETHER]
+        _command(client, "carrito", [_of_saga(each, f"/orders/{each.order_id}/cancel") for each in some])
         _command(
-            client, "inventario", [_of_saga(wish, "/api/products/unreserve", cart_id=wish.cart_id) for wish in some]
+            client,
+            "pagos",
+            [_of_saga(each, f"/api/v1/payments/saga/{each.payment_id}/refund") for each in some],
         )
-        # A declined one never came to its order, which is what freezes the cart of a baseline checkout.
-        ordered = [wish for wish in some if not wish.declined]
-        _command(client, "carrito", [_of_saga(wish, f"/carts/{wish.cart_id}/release") for wish in ordered])
+        _command(
+            client,
+            "inventario",
+            [_of_saga(each, "/api/products/unreserve", cart_id=each.cart_id) for each in some],
+        )
+        # The cart of a baseline checkout is frozen by its order, which a declined checkout does not have.
+        ordered = [each for each in some if not each.declined]
+        _command(client, "carrito", [_of_saga(each, f"/carts/{each.cart_id}/release") for each in ordered])
 
 
-def _of_saga(wish: Wish, path: str, **fields: str) -> Json:
-    return {"path": path, "body": {"saga_id": wish.saga_id, **fields}}
+def _of_saga(checkout: Checkout, path: str, **fields: str) -> Json:
+    return {"path": path, "body": {"saga_id": checkout.saga_id, **fields}}
 
 
 def _command(client: Client, service: str, commands: Sequence[Json]) -> None:

@@ -11,6 +11,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.checkouts import stock_up
 from bench.compare import page, results, summary
 from bench.compare.measure import Measurement
 from bench.compare.pictures import write_pictures
@@ -18,7 +19,6 @@ from bench.compare.private_stack import PrivateStack, private_stack
 from bench.compare.results import Comparison
 from bench.compare.scenarios import FULL, QUICK, SCENARIOS, Extent
 from bench.progress import Progress
-from bench.wishes import stock_up
 from stack.audit import run as audit
 from stack.demo.shop import Shop
 from stack.errors import StackError

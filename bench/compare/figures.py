@@ -77,7 +77,7 @@ def outage_figures_of(rounds: Sequence[Round]) -> OutageFigures:
 
 def most_waiting(course: Course) -> int:
     """The most checkouts that had come and not ended at one time."""
-    steps = sorted([*((time, 1) for time in course.asked), *((time, -1) for time in course.ended)])
+    steps = sorted([*((time, 1) for time in course.arrived), *((time, -1) for time in course.ended)])
     waiting = most = 0
     for _, step in steps:
         waiting += step
@@ -87,7 +87,7 @@ def most_waiting(course: Course) -> int:
 
 def caught_up(course: Course) -> float:
     """How many seconds after the outage all were ended that had come before its end; at least 0."""
-    ended = [end for start, end in zip(course.asked, course.ended, strict=True) if start <= course.up]
+    ended = [end for start, end in zip(course.arrived, course.ended, strict=True) if start <= course.up]
     return max(0.0, max(ended, default=course.up) - course.up)
 
 
@@ -104,7 +104,7 @@ def _course(each: Round) -> Course:
 
 
 def _ended_meanwhile(course: Course) -> float:
-    there = sum(time < course.up for time in course.asked) - sum(time < course.down for time in course.ended)
+    there = sum(time < course.up for time in course.arrived) - sum(time < course.down for time in course.ended)
     return sum(course.down <= time < course.up for time in course.ended) / max(1, there)
 
 

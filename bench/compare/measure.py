@@ -1,4 +1,4 @@
-"""Running the scenarios: for each round carts are made, the load runs, and the saga services are asked what became."""
+"""Runs the scenarios: each round fills carts, runs the load, and reads from the saga services how the sagas ended."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bench import cpu
+from bench.checkouts import Checkout, Mix, make_checkouts
 from bench.client import Client, Json
 from bench.compare.arrivals import Arrivals
 from bench.compare.private_stack import PrivateStack
@@ -17,7 +18,6 @@ from bench.load import drive
 from bench.patterns import PATTERNS
 from bench.progress import Progress
 from bench.rounds import HELPERS, QUIET_SECONDS
-from bench.wishes import Mix, Wish, make_wishes
 from shared.ids import new_id
 from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Pattern
 
@@ -51,36 +51,36 @@ class Measurement:
             client.close()
 
     def _calm(self, scenario: Scenario, style: Pattern) -> Round:
-        wishes = self._wishes(scenario, self.extent.sagas)
+        checkouts = self._checkouts(scenario, self.extent.sagas)
         clients = self._clients(self.extent.in_flight)
         self._switch(scenario)
         components = cpu.components(self.stack.home)
         before = cpu.cpu_seconds(components)
-        driven = drive(wishes, clients, PATTERNS[style.name][0])
+        driven = drive(checkouts, clients, PATTERNS[style.name][0])
         time.sleep(QUIET_SECONDS)
         spent = used(before, cpu.cpu_seconds(components))
         spent.pop(cpu.DRIVER)
         self._lift(scenario)
-        sagas = ended_sagas(clients[0], style, wishes[0].user_id, len(wishes))
+        sagas = ended_sagas(clients[0], style, checkouts[0].user_id, len(checkouts))
         ends = ends_of(clients[0], style, sagas)
         return Round(scenario.name, style.name, driven.seconds, tuple(driven.latencies), ends, spent)
 
     def _with_outage(self, scenario: Scenario, style: Pattern) -> Round:
         extent = self.extent
-        wishes = self._wishes(scenario, round(extent.per_second * extent.seconds))
+        checkouts = self._checkouts(scenario, round(extent.per_second * extent.seconds))
         clients = self._clients(ARRIVING)
-        arrivals = Arrivals(wishes, style, extent.per_second)
+        arrivals = Arrivals(checkouts, style, extent.per_second)
         began = arrivals.began
         with ThreadPoolExecutor(1) as thread:
             served = thread.submit(arrivals.serve, clients)
             down, up = self._outage(scenario, began)
             served.result()
-        sagas = ended_sagas(clients[0], style, wishes[0].user_id, len(wishes))
-        sagas.sort(key=lambda saga: arrivals.asked[saga["saga_id"]])
-        asked = tuple(arrivals.asked[saga["saga_id"]] - began for saga in sagas)
+        sagas = ended_sagas(clients[0], style, checkouts[0].user_id, len(checkouts))
+        sagas.sort(key=lambda saga: arrivals.arrived[saga["saga_id"]])
+        arrived = tuple(arrivals.arrived[saga["saga_id"]] - began for saga in sagas)
         ended = tuple(at(saga["ended_at"]) - began for saga in sagas)
-        latencies = tuple(end - start for start, end in zip(asked, ended, strict=True))
-        course = Course(down - began, up - began, asked, ended, arrivals.turned_away)
+        latencies = tuple(end - start for start, end in zip(arrived, ended, strict=True))
+        course = Course(down - began, up - began, arrived, ended, arrivals.turned_away)
         ends = ends_of(clients[0], style, sagas)
         return Round(scenario.name, style.name, max(ended), latencies, ends, {}, course)
 
@@ -93,9 +93,9 @@ class Measurement:
         self.stack.start(scenario.down)
         return down, time.time()
 
-    def _wishes(self, scenario: Scenario, count: int) -> list[Wish]:
+    def _checkouts(self, scenario: Scenario, count: int) -> list[Checkout]:
         mix = Mix(scenario.share, scenario.method, user_id=f"compare-{new_id()}")  # by which its sagas are found again
-        return make_wishes(self._clients(HELPERS), self.products[scenario.load], count, mix)
+        return make_checkouts(self._clients(HELPERS), self.products[scenario.load], count, mix)
 
     def _switch(self, scenario: Scenario) -> None:
         if scenario.loses_answers:

@@ -11,9 +11,9 @@ from bench.compare.svg import Plot, Point, across, legend, short, upwards
 from bench.cpu import SUPERVISOR
 from bench.figures import percentile
 
-SHOWN = 0.995  # of a distribution; the few that are slower would leave no room for the others
+SHOWN = 0.995  # of a distribution; the few slower ones would leave no room for the others
 LEGEND = tuple((style, style) for style in STYLES)
-# Whose CPU time it is, from what is asked by others to what everything needs.
+# The owners of CPU time: from the services that others call to the servers that all need.
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "sagas": ("saga_orchestrator", "saga_orchestrator-worker", "saga_choreography", "saga_choreography-worker"),
     "participants": ("carrito", "inventario", "pagos", "carrito-worker", "inventario-worker", "pagos-worker"),
@@ -50,14 +50,14 @@ def outage(scenario: Scenario, comparison: Comparison) -> str:
     plot = Plot(
         f"{scenario.title}: checkouts that had come and that had ended, by seconds",
         across(0, end * 1.02),
-        upwards(0, len(first.asked) * 1.15),
+        upwards(0, len(first.arrived) * 1.15),
         "seconds since the first checkout came",
     )
-    plot.line(_counted(first.asked), "asked")
+    plot.line(_counted(first.arrived), "arrived")
     for place, (style, course) in enumerate(courses.items()):
         plot.strip(course.down, course.up, style, place)
         plot.line(_counted(sorted(course.ended)), style)
-    plot.parts += legend([("asked", "came"), *LEGEND])
+    plot.parts += legend([("arrived", "came"), *LEGEND])
     return str(plot)
 
 

@@ -11,14 +11,15 @@ from stack.errors import StackError
 
 @dataclass(frozen=True)
 class Course:
-    """What became of checkouts that came one after the other while something was down. Seconds since the first came.
+    """The checkouts of a round with an outage. Times are in seconds since the first one arrived.
 
-    `down` is when it had ended, `up` when it worked again; `ended` is when each checkout had, in the order of `asked`.
+    `down` and `up` are the begin and the end of the outage; `ended` is when each checkout ended, in the order of
+    `arrived`.
     """
 
     down: float
     up: float
-    asked: tuple[float, ...]
+    arrived: tuple[float, ...]
     ended: tuple[float, ...]
     turned_away: int
 

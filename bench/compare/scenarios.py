@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.wishes import DECLINED
+from bench.checkouts import DECLINED
 
 LOST = "paypal"  # the payments whose answer is lost, as a switch can tell them from others
 STYLES = ("orchestrated", "choreographed")

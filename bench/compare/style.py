@@ -10,9 +10,9 @@ PLOTS = """
 svg{display:block;width:100%;height:auto;font:13px var(--sans);font-variant-numeric:tabular-nums;overflow:visible}
 text{fill:var(--ink)}text.note{fill:var(--soft)}text.middle{text-anchor:middle}text.end{text-anchor:end;fill:var(--soft)}
 text.strong{font-weight:650}
-.orchestrated{--c:var(--running)}.choreographed{--c:var(--undone)}.asked{--c:var(--soft)}
+.orchestrated{--c:var(--running)}.choreographed{--c:var(--undone)}.arrived{--c:var(--soft)}
 .part0{--c:var(--done)}.part1{--c:var(--unanswered)}.part2{--c:var(--failed)}.part3{--c:var(--soft)}.part4{--c:var(--idle)}
-.line{fill:none;stroke:var(--c);stroke-width:2.4;stroke-linejoin:round}.line.asked{stroke-width:1.4}
+.line{fill:none;stroke:var(--c);stroke-width:2.4;stroke-linejoin:round}.line.arrived{stroke-width:1.4}
 .line.choreographed{stroke-dasharray:7 3.5}.key{stroke:var(--c);stroke-width:3}.key.choreographed{stroke-dasharray:7 2}
 .key[class*=part]{stroke-width:10}
 .bar{fill:var(--c)}.bar[class*=part]{stroke:var(--card)}.round{fill:var(--card);stroke:var(--ink)}

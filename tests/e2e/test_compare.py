@@ -76,7 +76,7 @@ def test_no_checkout_that_comes_while_pagos_is_down_ends_before_it_is_started_ag
         assert course is not None
         started = course.down + QUICK.down_for
         assert course.up > started
-        came = [(start, end) for start, end in zip(course.asked, course.ended, strict=True) if start > course.down]
+        came = [(start, end) for start, end in zip(course.arrived, course.ended, strict=True) if start > course.down]
         assert [(start, end) for start, end in came if start < started and end < started] == []
 
 

@@ -127,7 +127,7 @@ def test_a_report_is_well_formed_and_shows_every_scenario_and_style() -> None:
     assert len(drawings) == 2 + 4 + 4 + 2
     assert all(each["role"] == "img" and each["aria-label"] for each in drawings)
     classes = {name for _, attributes in page.tags for name in (attributes.get("class") or "").split()}
-    assert classes >= {*STYLES, "asked", "clean"}
+    assert classes >= {*STYLES, "arrived", "clean"}
 
 
 def test_every_drawing_is_xml_with_numbers_within_its_frame() -> None:

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
+from bench.checkouts import is_chosen
 from bench.figures import Figures, figures_of, medians, percentile, used
 from bench.plan import Case, Plan
 from bench.report import Results
-from bench.wishes import is_chosen
 from stack.meters import Written
 
 PLAN = Plan(("baseline", "orchestrated"), ("spread",), (1, 8), sagas=10, rounds=3, declines=0.1)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bench.checkouts import Checkout
 from bench.paired import Side, compare
-from bench.wishes import Wish
 
 
 class Stack(Side):
@@ -17,10 +17,10 @@ class Stack(Side):
         self.name, self.seconds, self.cpu, self.turns = name, seconds, cpu, turns
         self.used_until_now = 100.0
 
-    def drive(self, wishes: Sequence[Wish], style: str, concurrency: int) -> None:  # noqa: ARG002  (as a side has it)
-        self.turns.append((self.name, len(wishes)))
-        self.group_seconds.append(self.seconds * len(wishes))
-        self.used_until_now += self.cpu * len(wishes)
+    def drive(self, checkouts: Sequence[Checkout], style: str, concurrency: int) -> None:  # noqa: ARG002  (as a side has it)
+        self.turns.append((self.name, len(checkouts)))
+        self.group_seconds.append(self.seconds * len(checkouts))
+        self.used_until_now += self.cpu * len(checkouts)
 
     def used(self) -> float:
         return self.used_until_now
@@ -31,7 +31,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     def carts(clients: Any, products: Any, count: int, mix: Any) -> list[None]:
         return [None] * count
 
-    monkeypatch.setattr("bench.paired.make_wishes", carts)
+    monkeypatch.setattr("bench.paired.make_checkouts", carts)
     return []
 
 
