@@ -34,7 +34,7 @@ _STATES = (State.UNDONE, State.SKIPPED)
 
 
 def _of_requests(story: Story) -> dict[str, State]:
-    """The latest first in the declaration comes back first."""
+    """The latest first in the definition comes back first."""
     return {node.name: node.state for node in reversed(rails(story)) if node.row == 2}
 
 

@@ -1,4 +1,4 @@
-"""What the choreography's window forgets, and when: ended sagas, with their events and all that was done about them."""
+"""What saga_choreography purges: ended sagas, with their events, notes and redrives, and its sent events."""
 
 from saga_choreography.models import events, notes, outbox, redrives, sagas
 from shared.purging.purge import Purge

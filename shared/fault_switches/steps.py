@@ -1,4 +1,4 @@
-"""Maps requests and events to the steps of a saga; a test compares this with the declarations of both styles."""
+"""Maps requests and events to the steps of a saga; a test compares this with the definitions of both styles."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The declaration of a saga as the API shows it: the same form for both styles."""
+"""The definition of a saga as the API shows it: the same form for both styles."""
 
 from enum import StrEnum
 

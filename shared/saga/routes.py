@@ -143,7 +143,7 @@ def get_stats(query: StatsQuery) -> Response:
 
 @public
 def get_definition() -> Response:
-    """The declaration that runs: its steps, and who reacts to which event."""
+    """The definition of a saga: its steps, and who reacts to which event."""
     return respond(Answer(_service().definition))
 
 

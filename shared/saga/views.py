@@ -155,7 +155,7 @@ class SagasOut(View):
 class RequestOut(View):
     """What a service was asked for: a request (`method`, `path`), or the `event` that it reacted to; and its body.
 
-    It is not stored: a request follows from the saga and its declaration, an event from the timeline. The billing
+    It is not stored: a request follows from the saga and its definition, an event from the timeline. The billing
     address is left out of it.
     """
 

@@ -139,7 +139,7 @@ def test_a_successor_knows_that_the_pivot_was_asked_for(shop: Shop, successor: s
 
 
 def test_every_point_is_died_at() -> None:
-    """A step that is added to the declaration is killed at, too; a write that is added must be named here."""
+    """A step that is added to the definition is killed at, too; a write that is added must be named here."""
     marks = [
         mark
         for test in (

@@ -1,4 +1,4 @@
-"""The declaration of the choreography, the event contract and the services' reactions say the same."""
+"""The definition of the choreography, the event contract and the services' reactions say the same."""
 
 from dataclasses import replace
 from importlib import import_module
@@ -25,7 +25,7 @@ from shared.event_bus import (
 REACTING = (CARRITO, INVENTARIO, PAGOS)
 
 
-def test_the_services_react_to_what_the_declaration_says_and_to_nothing_else() -> None:
+def test_the_services_react_to_what_the_definition_says_and_to_nothing_else() -> None:
     reactions = {
         (fact, service) for service in REACTING for fact in import_module(f"{service}.event_handlers").EVENT_HANDLERS
     }
@@ -58,12 +58,12 @@ def test_both_patterns_have_the_same_steps_in_the_same_order() -> None:
     assert [step.name for step in CHECKOUT.steps] == [step.name for step in ORCHESTRATED.steps]
 
 
-def test_a_declaration_without_a_reaction_that_the_contract_has_is_refused() -> None:
+def test_a_definition_without_a_reaction_that_the_contract_has_is_refused() -> None:
     with pytest.raises(InvalidChoreography, match=r"who reacts"):
         replace(CHECKOUT, reactions=CHECKOUT.reactions[1:])
 
 
-def test_a_declaration_in_which_another_service_publishes_is_refused() -> None:
+def test_a_definition_in_which_another_service_publishes_is_refused() -> None:
     wrong = [
         replace(each, then=(PaymentProcessed,)) if each.fact is PaymentProcessed else each
         for each in CHECKOUT.reactions
@@ -74,7 +74,7 @@ def test_a_declaration_in_which_another_service_publishes_is_refused() -> None:
         replace(CHECKOUT, reactions=tuple(wrong))
 
 
-def test_a_declaration_in_which_a_saga_could_go_round_for_ever_is_refused() -> None:
+def test_a_definition_in_which_a_saga_could_go_round_for_ever_is_refused() -> None:
     """Were a release now and then to cancel the order again, which is refunded and released again."""
     wrong = [
         replace(each, otherwise=(OrderCancelled,)) if each.fact is InventoryReleased else each

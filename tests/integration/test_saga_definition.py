@@ -1,4 +1,4 @@
-"""What both saga services tell of their declarations."""
+"""What both saga services tell of their definitions."""
 
 from collections.abc import Callable
 

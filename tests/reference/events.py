@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from shared.event_bus import CONTRACT, EXCHANGE
-from tests.reference.declarations import Json, declaration_of
+from tests.reference.definitions import Json, definition_of
 from tests.reference.markdown import code, page_of, table
 
 INTRODUCTION = f"""\
@@ -21,7 +21,7 @@ given here). "or" separates what it publishes on success from what it publishes 
 
 def page() -> str:
     """The whole page."""
-    handlers = declaration_of("saga_choreography")["handlers"]
+    handlers = definition_of("saga_choreography")["handlers"]
     rows = [
         (f"`{entry.name}`", _meaning(entry.payload), entry.publisher, _handling(entry.name, entry.ends, handlers))
         for entry in CONTRACT.values()

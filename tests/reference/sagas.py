@@ -1,22 +1,22 @@
-"""`docs/reference/sagas.md`: both declarations, as tables and as Mermaid diagrams."""
+"""`docs/reference/sagas.md`: both definitions, as tables and as Mermaid diagrams."""
 
 from collections.abc import Iterator, Sequence
 
 from shared.event_bus import CONTRACT
-from tests.reference.declarations import Json, declaration_of
+from tests.reference.definitions import Json, definition_of
 from tests.reference.markdown import code, page_of, table
 
 ORCHESTRATED = """\
 ## Orchestrated
 
-Declared in `saga_orchestrator/orchestrator.py`. The orchestrator sends each action to the step's service, in this
+Defined in `saga_orchestrator/orchestrator.py`. The orchestrator sends each action to the step's service, in this
 order. When a step is refused, it sends the compensations of all steps that may have run, in reverse order, and last
-the `closing` step. After the **pivot** nothing is refused any more: the saga only goes forward.
+the `closing` step. Once the **pivot** has succeeded, only an operator turns the saga back.
 """
 CHOREOGRAPHED = """\
 ## Choreographed
 
-Declared in `saga_choreography/choreography.py`, and carried out by the event handlers of each service. A solid arrow
+Defined in `saga_choreography/choreography.py`, and carried out by the event handlers of each service. A solid arrow
 is what the service on it publishes on success, a dotted one what it publishes on refusal. The events with which a
 service records that it was asked for a step (`*.requested`) are left out; no service handles them.
 [events.md](events.md) has all of them.
@@ -32,7 +32,7 @@ needs a person to look at it. Step: `pending`, `running`, `succeeded`, `failed`,
 
 def page() -> str:
     """The whole page."""
-    orchestrated, choreographed = map(declaration_of, ("saga_orchestrator", "saga_choreography"))
+    orchestrated, choreographed = map(definition_of, ("saga_orchestrator", "saga_choreography"))
     return page_of(
         "Both sagas",
         ORCHESTRATED,

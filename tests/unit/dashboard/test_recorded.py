@@ -132,7 +132,7 @@ def hostile(told: Any) -> Any:
     """The same with every text that somebody chose replaced."""
     chosen = {"user_id", "detail", "reason", "by", "error", "payment_method", "name"}
     if isinstance(told, dict):
-        known = told.get("kind") or told.get("attempts") is not None  # names of steps are the declaration's
+        known = told.get("kind") or told.get("attempts") is not None  # names of steps are the definition's
         return {
             key: HOSTILE if key in chosen - ({"name"} if known else set()) and value is not None else hostile(value)
             for key, value in told.items()

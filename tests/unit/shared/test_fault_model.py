@@ -86,7 +86,7 @@ def test_a_request_without_a_saga_is_left_alone_and_a_cart_may_stand_for_it() ->
     assert found.saga_id == cart_id
 
 
-def test_the_steps_are_those_of_the_declaration() -> None:
+def test_the_steps_are_those_of_the_definition() -> None:
     assert tuple(step.name for step in CHECKOUT.tasks) == STEPS
     assert tuple(step.name for step in CHECKOUT.steps) == UNDOABLE
 
@@ -101,7 +101,7 @@ def test_the_events_are_those_that_somebody_reacts_to() -> None:
             assert any(step in each.steps and each.direction is half.direction for each in told), name
 
 
-def test_the_endpoints_are_those_that_the_declaration_asks() -> None:
+def test_the_endpoints_are_those_that_the_definition_names() -> None:
     told = {
         (name, service, path)
         for service, halves in ENDPOINTS.items()

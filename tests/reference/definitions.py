@@ -1,4 +1,4 @@
-"""Both declarations, as the services themselves show them (`GET …/definition`)."""
+"""Both definitions, as the services themselves show them (`GET …/definition`)."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ Json = dict[str, Any]
 PATHS = {"saga_orchestrator": "/saga/definition", "saga_choreography": "/saga/choreography/definition"}
 
 
-def declaration_of(service: str) -> Json:
+def definition_of(service: str) -> Json:
     """Steps and handlers of the saga that this service runs or shows."""
     found: Json = json.loads(app_of(service).test_client().get(PATHS[service]).data)
     return found
