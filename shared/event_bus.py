@@ -22,7 +22,7 @@ CONSUMERS = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
 
 
 class Payload(BaseModel):
-    """What every event says: which saga it belongs to, and which cart that checks out. Money is in minor units."""
+    """The fields of every event: its saga, and the cart that the saga checks out. Money is in minor units."""
 
     is_fact: ClassVar[bool] = True  # of the checkout; False for a request about events
 
@@ -156,7 +156,7 @@ def bindings() -> Mapping[str, list[str]]:
 
 
 class Item(BaseModel):
-    """A line of the cart as frozen."""
+    """A line of the frozen cart."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -165,7 +165,7 @@ class Item(BaseModel):
 
 
 class Bill(Payload):
-    """What is to be paid, by whom and how. Ids of payment and order are chosen when the checkout begins."""
+    """The amount to pay, with user and payment method. Ids of payment and order are chosen when the checkout begins."""
 
     user_id: str
     payment_method: str
@@ -176,7 +176,7 @@ class Bill(Payload):
 
 
 class Backward(Payload):
-    """A step of the way back; `reason` is why the saga turned, and is passed on to the end."""
+    """An event of the compensation; `reason` is why the saga turned back, and is passed on to the last event."""
 
     reason: str
 
@@ -193,19 +193,19 @@ class CheckoutInitiated(Bill):
 
 @event("inventory.reserve.requested", by=INVENTARIO)
 class InventoryReserveRequested(Payload):
-    """Stock is asked for."""
+    """A reservation of stock is requested."""
 
     items: tuple[Item, ...]
 
 
 @event("inventory.reserved", by=INVENTARIO, to=(PAGOS,))
 class InventoryReserved(Bill):
-    """All lines are held; what is to be paid is passed on."""
+    """All lines are held; the event passes the bill on to pagos."""
 
 
 @event("payment.requested", by=PAGOS)
 class PaymentRequested(Payload):
-    """Money is asked for."""
+    """A payment is requested."""
 
     payment_id: UUID
     amount_minor: int
@@ -215,7 +215,7 @@ class PaymentRequested(Payload):
 
 @event("payment.processed", by=PAGOS, to=(CARRITO,))
 class PaymentProcessed(Payload):
-    """The money was taken."""
+    """The payment was captured."""
 
     payment_id: UUID
     order_id: UUID
@@ -225,7 +225,7 @@ class PaymentProcessed(Payload):
 
 @event("order.create.requested", by=CARRITO)
 class OrderCreateRequested(Payload):
-    """An order is asked for."""
+    """An order is requested."""
 
     order_id: UUID
     payment_id: UUID
@@ -233,7 +233,7 @@ class OrderCreateRequested(Payload):
 
 @event("order.created", by=CARRITO, to=(INVENTARIO,))
 class OrderCreated(Payload):
-    """The order is there, and pending."""
+    """The order was created, and is pending."""
 
     order_id: UUID
     payment_id: UUID
@@ -241,14 +241,14 @@ class OrderCreated(Payload):
 
 @event("inventory.commit.requested", by=INVENTARIO)
 class InventoryCommitRequested(Payload):
-    """The sale is asked for."""
+    """The sale of the held stock is requested."""
 
     order_id: UUID
 
 
 @event("inventory.committed", by=INVENTARIO, to=(CARRITO,))
 class InventoryCommitted(Payload):
-    """What was held is sold: from here on there is only forward."""
+    """The held stock is sold: the pivot, after which the saga only goes forward."""
 
     order_id: UUID
 
@@ -270,7 +270,7 @@ class InventoryReserveFailed(Backward):
 
 @event("payment.failed", by=PAGOS, to=(INVENTARIO,))
 class PaymentFailed(Backward):
-    """The money was not taken, and never will be for this saga."""
+    """No payment was captured, and none will be for this saga."""
 
     payment_id: UUID
 
@@ -282,12 +282,12 @@ class OrderCreateFailed(Backward):
 
 @event("inventory.commit.failed", by=INVENTARIO, to=(CARRITO,))
 class InventoryCommitFailed(Backward):
-    """What was held is not sold, or not any more: its time was over, or the saga was turned back."""
+    """The held stock is not sold, or no longer: the hold expired, or the saga turned back."""
 
 
 @event("checkout.cancel.requested", by=CHOREOGRAPHY, to=(INVENTARIO,))
 class CheckoutCancelRequested(Backward):
-    """Somebody wants the saga undone. inventario alone decides; a deadline (`only_before_pivot`) undoes no sale."""
+    """The saga is to turn back. inventario alone decides; after a deadline (`only_before_pivot`) a sale stands."""
 
     only_before_pivot: bool
     by: str
@@ -303,29 +303,29 @@ class OrderCancelled(Backward):
 
 @event("payment.refunded", by=PAGOS, to=(INVENTARIO,))
 class PaymentRefunded(Backward):
-    """The money is back (`amount_minor`, 0 when none was taken), and can no longer be taken."""
+    """The payment is refunded (`amount_minor`, 0 when none was captured), and can no longer be made."""
 
     amount_minor: int
 
 
 @event("inventory.released", by=INVENTARIO, to=(CARRITO,))
 class InventoryReleased(Backward):
-    """The stock is back on the shelf."""
+    """The stock is available again."""
 
 
 @event("checkout.failed", by=CARRITO, ends=True)
 class CheckoutFailed(Backward):
-    """All is undone, and the cart is open again."""
+    """All steps are compensated, and the cart is open again."""
 
 
-# ---- when one may have been lost ----
+# ---- when an event may have been lost ----
 
 
 @event("saga.resend.requested", by=CHOREOGRAPHY, to=(CARRITO, INVENTARIO, PAGOS))
 class SagaResendRequested(Payload):
-    """All events of the saga are to be sent again: one may have been lost after the broker had confirmed it.
+    """The participants are to send all events of the saga again: one may have been lost after its confirm.
 
-    Who has an event drops its copy (the inbox); who has not reacts to it.
+    A service that has handled an event drops the copy (inbox); another one handles it.
     """
 
     is_fact = False

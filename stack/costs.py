@@ -1,4 +1,4 @@
-"""What one checkout costs, measured on a quiet stack: what its services and PostgreSQL count before and after it."""
+"""Measures what one checkout costs, on a quiet stack: the counters of services and PostgreSQL before and after it."""
 
 import re
 import time
@@ -12,15 +12,15 @@ from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, TIMEOUT, Json, Shop, Sh
 from stack.meters import Postgres
 
 REQUESTS = re.compile(r'^http_requests_total\{method="(\w+)",route="([^"]+)".*\} (\S+)$', re.MULTILINE)
-WINDOWS = {"/health", "/metrics", "/audit"}  # whoever looks through these does no checkout
-SHOWN = {ORCHESTRATED.service, CHOREOGRAPHED.service}  # what is read there is read by whoever watches
-# What need not be durable at once is written down within this time; then nothing more is written.
+WINDOWS = {"/health", "/metrics", "/audit"}  # those that only show sagas take part in no checkout
+SHOWN = {ORCHESTRATED.service, CHOREOGRAPHED.service}  # requests to these come from those who watch
+# Delayed writes are done within this time; then nothing more is written.
 QUIET_SECONDS, MOST_SECONDS = 0.4, 5.0
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Requests answered, the client's included; events published; transactions that wrote, None if not measured."""
+    """Answered requests, with the client's; published events; transactions that wrote, None if not measured."""
 
     http_calls: int
     messages: int
@@ -29,7 +29,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Counts:
-    """Until some moment: requests that each service has answered, and transactions that wrote."""
+    """The requests that each service has answered so far, and the transactions that wrote."""
 
     answered: Mapping[str, int]
     transactions: int | None
@@ -44,7 +44,7 @@ class Meter:
         self._postgres = None if database_url is None else Postgres(database_url)
 
     def counts(self) -> Counts:
-        """Once nothing more is written."""
+        """Wait until nothing more is written, and return the counts."""
         transactions = self._transactions()
         until = time.monotonic() + MOST_SECONDS
         while time.monotonic() < until:
@@ -55,7 +55,7 @@ class Meter:
         return Counts({service: self._answered(service) for service in self._shop.urls}, transactions)
 
     def costs(self, before: Counts, timeline: Collection[Json], restarted: Collection[str]) -> Costs:
-        """Since then, of the saga with this timeline. A service that was `restarted` counts from 0 again."""
+        """Return the costs of the saga with this timeline since then. A `restarted` service counts from 0 again."""
         after = self.counts()
         calls = sum(
             count - (0 if name in restarted else before.answered[name]) for name, count in after.answered.items()
@@ -66,7 +66,7 @@ class Meter:
         return Costs(calls, sum(entry["kind"] == "event" for entry in timeline), commits)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection to the database."""
         if self._postgres is not None:
             self._postgres.close()
 

@@ -26,12 +26,12 @@ exec "$BINDIR/erlexec" "$@"
 
 
 def is_debian() -> bool:
-    """Whether this system has the tools for it."""
+    """Whether this system has apt's tools."""
     return all(shutil.which(tool) for tool in ("apt-get", "dpkg-deb", "dpkg-query"))
 
 
 def unpack_rabbitmq(folder: Path) -> None:
-    """Download and unpack it into `folder`, all or nothing; does nothing when that has been done."""
+    """Download and unpack RabbitMQ into `folder`, completely or not at all; does nothing if it is there."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with lock(folder.with_name(folder.name + ".lock")):
         if folder.exists():

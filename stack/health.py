@@ -1,4 +1,4 @@
-"""Whether a process is well: by `/health` of a web process, by the heartbeat of a worker."""
+"""Tells whether a process is well: by `/health` of a web process, by the heartbeat of a worker."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ Info = Mapping[str, Any]  # what supervisord knows of a process
 
 @dataclass(frozen=True)
 class Condition:
-    """What people are told of a process: one word, and the reason if it is not well."""
+    """The condition of a process for people: one word, and the reason if it is not well."""
 
     state: str
     reason: str = ""
@@ -31,9 +31,9 @@ RUNNING, STARTING = Condition("running"), Condition("starting")
 
 
 def condition(home: Home, process: Process, told: Mapping[str, str], instance: str, info: Info) -> Condition:
-    """How a process is: `running` when it is well, `unwell` when it says that it isn't, `hung` when it says nothing.
+    """Return a process's condition: `running` (it is well), `unwell` (it reports a reason) or `hung` (it is silent).
 
-    Of one that does not run it is supervisord's word.
+    Of a process that does not run it is supervisord's state.
     """
     if info["statename"] != "RUNNING":
         return Condition(str(info["statename"]).lower())
@@ -69,7 +69,7 @@ def _of_web(port: int) -> Condition:
 
 
 def _reason(body: bytes) -> str:
-    """What /health says of the dependency that is missing."""
+    """The reason that /health gives for a missing dependency."""
     try:
         return str(json.loads(body)["detail"])
     except (ValueError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""Where one stack keeps all its files, and how its processes are told from everybody else's."""
+"""The folder of a stack's files, and the mark by which its processes are recognized."""
 
 import contextlib
 import fcntl
@@ -31,7 +31,7 @@ class Home:
 
     @property
     def env_file(self) -> Path:
-        """What the services need to know, as KEY=VALUE lines; there while the stack is up."""
+        """The settings of the services, as KEY=VALUE lines; it exists while the stack is up."""
         return self.path / "stack.env"
 
     @property
@@ -44,7 +44,7 @@ class Home:
         return self.logs / f"{instance}.log"
 
     def heartbeat(self, instance: str) -> Path:
-        """What a worker keeps fresh as long as its loops go round; see `shared/process/heartbeat.py`."""
+        """The file that a worker updates while its loops make progress; see `shared/process/heartbeat.py`."""
         return self.supervisor / f"{instance}.heartbeat"
 
     @property
@@ -69,7 +69,7 @@ class Home:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner only."""
+    """Replace a file atomically; only its owner may read it."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -81,7 +81,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Do something alone: others that want the same wait until it is done. A killed holder lets go, too."""
+    """Hold the lock of this home for the block; others wait. The lock of a killed process is released."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -24,7 +24,7 @@ FAILED_STARTS = 2  # the first may fail for what is over in a second, such as th
 def launch(
     home: Home, processes: Iterable[Process], user: Mapping[str, str], ports: Mapping[str, int]
 ) -> dict[str, str]:
-    """Start supervisord for these processes, and the servers among them. Returns what every process is told."""
+    """Start supervisord for these processes, and the servers among them; return the environment of all processes."""
     home.make()
     processes = list(processes)
     started = settings.ours(processes, user)
@@ -45,7 +45,7 @@ def launch(
 def add_missing(
     home: Home, processes: Iterable[Process], user: Mapping[str, str], told: Mapping[str, str], *, private: bool
 ) -> dict[str, str]:
-    """Have a stack that an older version started know the services that came since. Returns what is told now."""
+    """Add services that a stack of an older version lacks; return the environment of all processes."""
     known = Supervisor(home).states()
     missing = [each for each in processes if not each.server and not known.keys() & set(each.instances())]
     if not missing:
@@ -63,7 +63,7 @@ def _url_of_ours(home: Home, server: Process, ports: Mapping[str, int]) -> str:
 
 
 def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
-    """Wait until a server answers, whether it is ours or not."""
+    """Wait until a server answers, whether the stack started it or not."""
     setting, is_ready = {
         "postgres": ("DATABASE_URL", postgres.is_ready),
         "rabbitmq": ("RABBITMQ_URL", rabbitmq.is_ready),
@@ -83,7 +83,7 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
 
 
 def _missing(setting: str, url: str) -> bool:
-    """StackError when PostgreSQL answers and has no such database, for which no wait would help."""
+    """Raise `StackError` when PostgreSQL answers and lacks the database, so that waiting is useless."""
     database = postgres.missing_database(url) if setting == "DATABASE_URL" else None
     if database is not None:
         raise StackError(
@@ -94,7 +94,7 @@ def _missing(setting: str, url: str) -> bool:
 
 
 def migrate(home: Home, processes: Iterable[Process], environment: Mapping[str, str]) -> None:
-    """Bring every service's schema up to date, all at once; StackError with the log of one that fails."""
+    """Migrate the schemas of all services in parallel; raise `StackError` with the log of one that fails."""
     packages = dict.fromkeys(process.package for process in processes if process.package)
     logs = {package: home.log(f"{package}-init_db") for package in packages}
     with ExitStack() as files:
@@ -117,7 +117,7 @@ def migrate(home: Home, processes: Iterable[Process], environment: Mapping[str, 
 
 
 def _all_done(running: Mapping[str, subprocess.Popen[bytes]], logs: Mapping[str, Path]) -> bool:
-    """Whether all have ended well; StackError at once when one has failed."""
+    """Whether all have succeeded; raises `StackError` as soon as one has failed."""
     for package, process in running.items():
         if process.poll():
             raise StackError(f"{package}'s migration failed.\n{process_log.why(logs[package])}")
@@ -129,7 +129,7 @@ def _under_way(running: Mapping[str, subprocess.Popen[bytes]]) -> str:
 
 
 def await_service(home: Home, process: Process, told: Mapping[str, str]) -> None:
-    """Wait until a service answers that it is well, and until a worker's loops go round."""
+    """Wait until a service is healthy, or a worker's loops make progress."""
 
     def trouble(instance: str, info: Info) -> str:
         return health.condition(home, process, told, instance, info).reason
@@ -139,7 +139,7 @@ def await_service(home: Home, process: Process, told: Mapping[str, str]) -> None
 
 
 def is_well(home: Home, process: Process, instance: str, told: Mapping[str, str]) -> bool:
-    """Whether a process runs and does what it is there for."""
+    """Whether a process runs and is well."""
     info = Supervisor(home).states().get(instance)
     return info is not None and health.condition(home, process, told, instance, info) == health.RUNNING
 
@@ -147,9 +147,9 @@ def is_well(home: Home, process: Process, instance: str, told: Mapping[str, str]
 def await_process(
     home: Home, name: str, is_ready: Callable[[], bool], trouble: Callable[[Info], str] = lambda _: ""
 ) -> None:
-    """Wait until it is ready, for as long as it lives and starts.
+    """Wait until a process is ready, as long as it lives.
 
-    StackError, with its first error, when it ended or ends again and again.
+    Raises `StackError` with its first error when it ended, or ends repeatedly.
     """
     supervisor = Supervisor(home)
     starts: set[int] = set()
@@ -178,7 +178,7 @@ def await_process(
 
 
 def stop(home: Home) -> bool:
-    """Stop all that was started in this home, whatever became of the supervisor. False when nothing ran."""
+    """Stop all processes of this home, also without its supervisor; False when none ran."""
     running = bool(owned.processes(home))
     supervisor = Supervisor(home)
     states = supervisor.states()

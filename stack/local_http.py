@@ -1,4 +1,4 @@
-"""HTTP to this machine's own services and servers, past whatever proxy the environment names for others."""
+"""HTTP to services on this machine, without the proxy that the environment may name."""
 
 import os
 
@@ -8,12 +8,12 @@ CURL_PROXIES = ("http_proxy", "all_proxy", "ALL_PROXY")  # what curl looks at fo
 
 
 def session() -> requests.Session:
-    """A session that asks no proxy, and sends no login of the user's `.netrc`."""
+    """Make a session that uses no proxy, and no login from the user's `.netrc`."""
     made = requests.Session()
     made.trust_env = False
     return made
 
 
 def curl_options() -> list[str]:
-    """What curl needs to do the same, here and now."""
+    """Return the options that curl needs in this environment to do the same."""
     return ["--noproxy", "'*'"] if any(map(os.environ.get, CURL_PROXIES)) else []

@@ -1,4 +1,4 @@
-"""What PostgreSQL and RabbitMQ count: transactions that wrote, what they wrote, and messages."""
+"""Reads counters of PostgreSQL and RabbitMQ: transactions that wrote, bytes written, and messages."""
 
 import time
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Written:
 
 
 class Postgres:
-    """The services' server."""
+    """The counters of the services' PostgreSQL."""
 
     def __init__(self, database_url: str) -> None:
         try:
@@ -40,14 +40,14 @@ class Postgres:
         self._connection.autocommit = True
 
     def written(self) -> Written:
-        """Until now."""
+        """Return the counters."""
         with self._connection.cursor() as cursor:
             cursor.execute(COUNTS)
             ((transactions, wal_bytes),) = cursor.fetchall()
         return Written(int(transactions), int(wal_bytes))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self._connection.close()
 
 
@@ -63,14 +63,14 @@ class Messages:
 
 
 class RabbitMQ:
-    """The stack's own, by its management API."""
+    """The counters of the stack's RabbitMQ, from its management API."""
 
     def __init__(self, management_port: str) -> None:
         self._url = f"http://127.0.0.1:{management_port}/api/overview"
         self._session = local_http.session()
 
     def messages(self) -> Messages:
-        """Until now; takes some seconds, until the figures are complete."""
+        """Return the counters; takes some seconds, until they are complete."""
         time.sleep(STATISTICS_SECONDS)
         try:
             overview: Mapping[str, Any] = self._session.get(self._url, auth=("guest", "guest"), timeout=10).json()

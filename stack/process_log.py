@@ -1,4 +1,4 @@
-"""What a process wrote since it was last started, and the first error in it, of which the others mostly follow."""
+"""Reads what a process logged since its last start, and the first error in it, which mostly causes the others."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from textwrap import shorten
 
-MARK = "=== started at "  # written before each start that was asked for
+MARK = "=== started at "  # written before each requested start
 LINES, WIDTH = 12, 160  # of a log that are shown
 # RabbitMQ's levels, PostgreSQL's and our own; what programs say of themselves (`initdb: error: …`); Python's.
 _ERROR = re.compile(
@@ -20,25 +20,25 @@ _EMPTY = re.compile(r"(?:.*\[\w+\] <[\d.]+>)?[\s=]*(?:BOOT FAILED)?\s*$")  # Rab
 
 
 def mark_start(log: Path) -> None:
-    """Note in the log that the process is started now."""
+    """Mark in the log that the process starts now."""
     with log.open("a") as file:
         file.write(f"{MARK}{datetime.now().astimezone().isoformat(timespec='seconds')}\n")
 
 
 def since_start(log: Path) -> list[str]:
-    """The lines since the process was last started."""
+    """Return the lines since the last start of the process."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     marks = [number for number, line in enumerate(lines) if line.startswith(MARK)]
     return lines[marks[-1] + 1 :] if marks else lines
 
 
 def last_line(log: Path) -> str:
-    """What it wrote last, shortened."""
+    """Return its last line, shortened."""
     return shorten("".join(since_start(log)[-1:]), 150)
 
 
 def why(log: Path) -> str:
-    """Why a process failed: its first error and what follows it, else the last lines; the log's name is said."""
+    """Describe why a process failed: the log's name, and its first error with what follows, else its last lines."""
     lines = since_start(log)
     first = next((number for number, line in enumerate(lines) if _ERROR.search(line) and not _EMPTY.match(line)), None)
     if first is None:
@@ -48,7 +48,7 @@ def why(log: Path) -> str:
 
 
 def _error(lines: list[str]) -> str:
-    """The error that these lines begin with, in one."""
+    """The error at the beginning of these lines, as one line."""
     if lines[0].startswith("Traceback"):
         return next((line for line in lines[1:] if line[:1].strip()), lines[0])
     try:

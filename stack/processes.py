@@ -18,7 +18,7 @@ class Process:
     command: tuple[str, ...]
     ports: Mapping[str, int] = field(default_factory=dict)  # setting -> well-known port (0: any free); main one first
     url_setting: str = ""  # the variable by which others find it
-    package: str = ""  # whose migrations run before it starts; none of what keeps no data
+    package: str = ""  # whose migrations run before it starts; empty without data
     copies: int = 1
     server: bool = False  # others need it before they can start
     stop_signal: str = "TERM"
@@ -26,7 +26,7 @@ class Process:
 
     @property
     def worker(self) -> bool:
-        """Whether it is one of ours that nobody calls: it tells by a heartbeat that it is well."""
+        """Whether it is a worker: no other process calls it, and a heartbeat shows that it is well."""
         return not self.server and not self.ports
 
     @property
@@ -35,12 +35,12 @@ class Process:
         return next(iter(self.ports), "")
 
     def argv(self, port: int | None = None) -> list[str]:
-        """The command to run, on this port or on the well-known one."""
+        """Return the command to run, on this port or on the well-known one."""
         port = port or self.ports.get(self.port_setting)
         return [sys.executable, *(word.format(port=port) for word in self.command)]
 
     def instances(self) -> list[str]:
-        """A name for each copy that runs."""
+        """Return a name for each copy."""
         return [self.name] if self.copies == 1 else [f"{self.name}-{n}" for n in range(1, self.copies + 1)]
 
 
@@ -73,7 +73,7 @@ PROCESSES = {
             "rabbitmq",
             "the events between the services; its management page",
             ("-m", "stack.rabbitmq"),
-            # Nobody talks to the last two but RabbitMQ and its tools.
+            # Only RabbitMQ and its tools use the last two.
             {"RABBITMQ_PORT": 5672, "RABBITMQ_MANAGEMENT_PORT": 15672, "RABBITMQ_DIST_PORT": 0, "ERL_EPMD_PORT": 0},
             "RABBITMQ_URL",
             server=True,
@@ -84,7 +84,7 @@ PROCESSES = {
         _web("saga_orchestrator", 3003, "ORCHESTRATOR_URL", "orchestrated checkouts: start, watch, undo"),
         _web("saga_choreography", 3004, "CHOREOGRAPHY_URL", "choreographed checkouts: start, watch, undo"),
         _web("dashboard", 8080, "DASHBOARD_URL", "shows the sagas of both styles to people", keeps_data=False),
-        # Those of the participants react to the events that concern them, and publish their own.
+        # The workers of participants handle the events of their subscription, and publish their own.
         _worker("carrito", "reacts with orders and ends checkouts; hands over those that were left over"),
         _worker("inventario", "reacts with stock; returns expired holds to the shelves"),
         _worker("pagos", "reacts with payments and refunds"),
@@ -95,6 +95,6 @@ PROCESSES = {
 
 
 def select(only: Iterable[str] | None = None) -> list[Process]:
-    """The processes with these names, in the list's order; all of them when no names are given."""
+    """Return the processes with these names, in the list's order; all when no names are given."""
     names = PROCESSES.keys() if only is None else set(only)
     return [process for name, process in PROCESSES.items() if name in names]

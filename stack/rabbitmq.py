@@ -32,12 +32,12 @@ raft.wal_max_size_bytes = 64000000
 """
 ANSWER_SECONDS = 10  # a machine that is busy starting others takes a while
 LOOPBACK_ONLY = f"-kernel inet_dist_use_interface {{{HOST.replace('.', ',')}}}"
-# Erlang's schedulers spin for a while when they have nothing to do; others need the processors then.
+# Idle schedulers of Erlang would spin for a while, and take the processors from other processes.
 NO_BUSY_WAIT = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 def url(_home: Home, port: int) -> str:
-    """How the services reach the private node."""
+    """Return the URL of the private node."""
     return f"amqp://guest:guest@{HOST}:{port}/%2F"
 
 
@@ -53,7 +53,7 @@ def is_ready(url: str) -> bool:
 
 
 def provide() -> None:
-    """Make sure that there is a RabbitMQ to run, downloading it where that is possible."""
+    """Ensure that a RabbitMQ is installed; download it where that is possible."""
     if _scripts():
         return
     if not debian.is_debian():
@@ -65,7 +65,7 @@ def provide() -> None:
 
 
 def _scripts() -> Path | None:
-    """The folder of RabbitMQ's own scripts; those on the PATH are often wrappers that want another user."""
+    """Return the folder of RabbitMQ's own scripts; those on the PATH are often wrappers for another user."""
     on_path = shutil.which("rabbitmq-server")
     installed = [Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), *([Path(on_path)] if on_path else [])]
     unpacked = (UNPACKED / "usr/lib/rabbitmq/lib").glob("*/sbin/rabbitmq-server")
@@ -85,7 +85,7 @@ def configure(home: Home) -> None:
 
 
 def environment(home: Home, scripts: Path) -> dict[str, str]:
-    """What the node reads; whatever RABBITMQ_ variables the user has are meant for another."""
+    """Return the node's environment, without the user's RABBITMQ_ variables, which are for another node."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")}
     if scripts.is_relative_to(UNPACKED):
         mine["PATH"] = f"{UNPACKED / 'usr/lib/erlang/bin'}:{mine['PATH']}"
@@ -109,7 +109,7 @@ def environment(home: Home, scripts: Path) -> dict[str, str]:
 
 
 def refuse_foreign_port_mapper(home: Home) -> None:
-    """StackError when somebody else has the port of Erlang's port mapper: the node would fail, and not say why."""
+    """Raise `StackError` when another process has the port of Erlang's port mapper, and the node would fail."""
     port = int(os.environ["ERL_EPMD_PORT"])
     ours = owned.processes(home)  # such as the one of a node that was killed, which outlives it
     if not ports.is_free(port) and ours.isdisjoint(ports.holders(port)):
@@ -132,7 +132,7 @@ def main() -> None:
     link = Path("server")
     link.unlink(missing_ok=True)
     link.symlink_to(scripts.parent)
-    # Erlang's port mapper, which nodes ask for each other's ports. Left to RabbitMQ it may fail to start.
+    # Erlang's port mapper, which tells nodes each other's ports. If RabbitMQ starts it, that may fail.
     subprocess.run(["epmd", "-daemon"], env=told, check=True)
     os.execve("server/sbin/rabbitmq-server", ["server/sbin/rabbitmq-server"], told)
 

@@ -10,7 +10,7 @@ FILE = "ports.env"
 
 
 def settings_with_ports(home: Home, user: Mapping[str, str]) -> dict[str, str]:
-    """What the user set, and the remembered ports that the user did not set."""
+    """Return the user's settings, with the remembered ports that the user did not set."""
     return {**settings.read_env_file(home.path / FILE), **user}
 
 
@@ -25,7 +25,7 @@ def replace_taken(home: Home, processes: Iterable[Process], user: Mapping[str, s
 
 
 def check(home: Home, *, auto: bool) -> None:
-    """StackError when ports are taken; with `auto`, free ones are remembered instead. Does nothing while it runs."""
+    """Raise `StackError` when ports are taken; with `auto`, remember free ones. Does nothing while the stack runs."""
     if owned.processes(home):
         return
     user = settings.user_settings()

@@ -1,4 +1,4 @@
-"""What the user set (environment, then `.env`), what follows from it, and what every process is told."""
+"""The user's settings (environment, then `.env`), those that follow from them, and the environment of every process."""
 
 import os
 import shlex
@@ -15,14 +15,14 @@ from stack.waiting import wait_until
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-# Setting -> the server that isn't started when the user names one of his own.
+# Setting -> the server that is not started when the user names another one.
 SERVER_OF = {process.url_setting: process.name for process in PROCESSES.values() if process.server}
 
 RELEASE_SECONDS = 2  # a process that was just killed may hold its ports for a moment after it is gone from /proc
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The KEY=VALUE lines of a file, quotes around a value dropped; nothing when there is no such file."""
+    """Return the KEY=VALUE lines of a file, without quotes around values; empty when there is no such file."""
     settings = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         key, equals, value = line.strip().removeprefix("export ").partition("=")
@@ -38,13 +38,13 @@ def _plain(value: str) -> str:
 
 
 def user_settings() -> dict[str, str]:
-    """Everything the user set. A variable of the environment wins over `.env`; if it is empty, nothing is set."""
+    """Return all settings of the user. A variable of the environment wins over `.env`; an empty one unsets it."""
     everything = read_env_file(ROOT / ".env") | os.environ
     return {name: value for name, value in everything.items() if value}
 
 
 def service_token() -> "SecretStr | None":
-    """What services, and whoever does a service's work, send with their requests."""
+    """Return the token that services send with their requests."""
     from pydantic import SecretStr  # noqa: PLC0415  (the command line works before anything is installed)
 
     token = user_settings().get("SERVICE_TOKEN")
@@ -52,13 +52,13 @@ def service_token() -> "SecretStr | None":
 
 
 def credentials() -> dict[str, str]:
-    """The same as a header of a request; no header when there is none."""
+    """Return the token as a header of a request; no header without a token."""
     token = service_token()
     return {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
 
 
 def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Process]:
-    """The processes to start: all but the servers that the user has already."""
+    """Return the processes to start: all except servers that the user provides."""
     theirs = {server for setting, server in SERVER_OF.items() if settings.get(setting)}
     return [process for process in processes if process.name not in theirs]
 
@@ -103,7 +103,7 @@ def _refuse_twins(chosen: Mapping[str, int]) -> None:
 
 
 def service_urls(chosen: Mapping[str, int], settings: Mapping[str, str]) -> dict[str, str]:
-    """By which URL each web service is found: the user's, if he runs one of his own, else where it is started."""
+    """Return the URL of each web service: the one that the user set, else that of the started one."""
     return {
         process.url_setting: settings.get(process.url_setting) or f"http://{ports.HOST}:{chosen[process.port_setting]}"
         for process in PROCESSES.values()
@@ -112,10 +112,10 @@ def service_urls(chosen: Mapping[str, int], settings: Mapping[str, str]) -> dict
 
 
 def environment(home: Home, settings: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
-    """What every process gets: what the user set, what the stack tells, and the mark by which it is found again."""
+    """Return the environment of every process: the user's settings, the stack's, and the stack's mark."""
     return {**settings, **told, MARKER: str(home.path), "PYTHONUNBUFFERED": "1"}
 
 
 def write_env_file(home: Home, told: Mapping[str, str]) -> None:
-    """Let programs that are started by hand find the servers; only their owner may read it: it holds passwords."""
+    """Write the settings for programs that are started by hand; only the owner may read them, because of passwords."""
     write_private(home.env_file, "".join(f"{key}={shlex.quote(value)}\n" for key, value in told.items()))

@@ -1,4 +1,4 @@
-"""What people look at: `make status` and `make logs`."""
+"""`make status` and `make logs`."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def show(home: Home) -> None:
 
 
 def _conditions(home: Home, states: Mapping[str, Info], told: Mapping[str, str]) -> dict[str, Condition]:
-    """How each process is; all are looked at side by side, since one may not answer."""
+    """The condition of each process, read in parallel, since one may not answer."""
     ours = {name: process for process in PROCESSES.values() for name in process.instances() if name in states}
 
     def condition(name: str) -> Condition:
@@ -52,7 +52,7 @@ def _conditions(home: Home, states: Mapping[str, Info], told: Mapping[str, str])
 def _rows(
     process: Process, states: Mapping[str, Info], conditions: Mapping[str, Condition], told: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
-    """A line for each copy, and for each way in."""
+    """A line for each copy and each port."""
     port, url = told.get(process.port_setting, ""), _url(process, told)
     if process.server and process.name not in states:
         return [(process.name, "yours", "", "", url)] if url else []
@@ -67,7 +67,7 @@ def _rows(
 
 
 def _url(process: Process, told: Mapping[str, str]) -> str:
-    """Where it is found, without a password."""
+    """Its URL, without a password."""
     url = told.get(process.url_setting, "")
     password = urlsplit(url).password
     return url.replace(f":{password}@", "@") if password else url

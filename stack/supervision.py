@@ -1,4 +1,4 @@
-"""supervisord: its configuration, made from the declared list, and the calls to it."""
+"""supervisord: its configuration, generated from the list of processes, and calls to it."""
 
 import configparser
 import io
@@ -31,14 +31,14 @@ ALIVE = ("STARTING", "RUNNING", "BACKOFF")  # BACKOFF: waiting to be started aga
 
 
 def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, int]) -> str:
-    """supervisord.conf for these processes. supervisord is reached on loopback, with a password."""
+    """Return supervisord.conf for these processes. supervisord listens on loopback, with a password."""
     parser = configparser.RawConfigParser()
     parser["supervisord"] = {
         "logfile": _escaped(home.logs / "supervisord.log"),
         "pidfile": _escaped(home.supervisor / "supervisord.pid"),
         "childlogdir": _escaped(home.logs),
         "directory": _escaped(ROOT),
-        **({"user": "root"} if os.geteuid() == 0 else {}),  # otherwise it warns of staying what it is
+        **({"user": "root"} if os.geteuid() == 0 else {}),  # without it, supervisord warns that it stays root
     }
     parser["inet_http_server"] = {
         "port": f"{HOST}:{any_free()}",  # a socket's path may not be longer than 107 bytes; a checkout's may
@@ -103,7 +103,7 @@ class Supervisor:
         self._conf = home.supervisor / "supervisord.conf"
 
     def launch(self, processes: Iterable[Process], ports: Mapping[str, int], environment: Mapping[str, str]) -> None:
-        """Start supervisord in the background; it starts nothing yet."""
+        """Start supervisord in the background, without any process yet."""
         write_private(self._conf, configuration(self._home, processes, ports))
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)]
         begun = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)
@@ -111,7 +111,7 @@ class Supervisor:
             raise StackError(f"supervisord did not start.\n{begun.stdout}{begun.stderr}")
 
     def add(self, processes: Iterable[Process], ports: Mapping[str, int]) -> None:
-        """Have a running supervisord know these, too; it starts none of them yet."""
+        """Add these processes to a running supervisord, without starting them yet."""
         processes = list(processes)
         parser = configparser.RawConfigParser()
         parser.read(self._conf)
@@ -123,38 +123,38 @@ class Supervisor:
                 self._call("addProcessGroup", instance)
 
     def is_running(self) -> bool:
-        """Whether it answers."""
+        """Whether supervisord answers."""
         return self._conf.exists() and bool(self._try("getState"))
 
     def hears_beats(self, name: str) -> bool:
-        """Whether it has this process write a heartbeat: one that older code started has not."""
+        """Whether this process writes a heartbeat; one that older code started does not."""
         parser = configparser.RawConfigParser()
         parser.read(self._conf)
         return heartbeat.FILE in parser.get(f"program:{name}", "environment", fallback="")
 
     def is_there(self) -> bool:
-        """Whether it lives, though it may be too busy to answer."""
+        """Whether supervisord lives, although it may be too busy to answer."""
         file = self._home.supervisor / "supervisord.pid"
         return file.exists() and int(file.read_text() or 0) in owned.processes(self._home)
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """Of each process: `statename`, `pid`, `start` and what else supervisord knows; empty when it doesn't run."""
+        """Return what supervisord knows of each process (`statename`, `pid`, …); empty when it does not run."""
         infos: Any = self._try("getAllProcessInfo") if self._conf.exists() else None
         return {info["name"]: info for info in infos or ()}
 
     def info(self, name: str) -> dict[str, Any]:
-        """What it knows of one process; StackError when it runs no such process."""
+        """Return what supervisord knows of a process; raises `StackError` for an unknown one."""
         states = self.states()
         if name not in states:
             raise StackError(f"No {name} was started in {self._home.path}.")
         return states[name]
 
     def state(self, name: str) -> str:
-        """What supervisord calls this process's state."""
+        """Return supervisord's name for this process's state."""
         return str(self.info(name)["statename"])
 
     def start(self, names: Iterable[str]) -> None:
-        """Start those of them that don't run. One that supervisord starts by itself meanwhile is started, too."""
+        """Start those of these processes that do not run."""
         for name in names:
             if self.state(name) not in ALIVE:
                 process_log.mark_start(self._home.log(name))
@@ -162,7 +162,7 @@ class Supervisor:
                     self._call("startProcess", name, False)
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop them, all at once, and wait until they have."""
+        """Stop these processes in parallel, and wait until they have ended."""
         names = set(names)
         for name in names & self._alive():
             self._try("stopProcess", name, False)
@@ -194,7 +194,7 @@ class Supervisor:
 
 
 class _AlreadyStartedError(StackError):
-    """It runs, or is being started."""
+    """The process runs, or is being started."""
 
 
 class _Transport(Transport):

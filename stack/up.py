@@ -1,4 +1,4 @@
-"""`make up`: everything, in order, or nothing but a look when it runs already."""
+"""`make up`: starts everything in order; only checks when it runs already."""
 
 from stack import lifecycle, owned, remembered_ports, settings
 from stack.home import Home, lock

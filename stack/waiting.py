@@ -1,19 +1,19 @@
-"""Waits, with a line of progress for each thing awaited. Their bound is there so that nothing hangs for ever."""
+"""Waits with a line of progress each, and with a time limit, so that nothing hangs for ever."""
 
 import time
 from collections.abc import Callable
 
 from stack.errors import NotReadyError, StackError
 
-# Short enough that nobody notices it, long enough to leave the processor to what is starting.
+# Short enough not to be noticed, long enough to leave the processor to starting processes.
 POLL_SECONDS = 0.05
-# What is alive and still starting is waited for: with fifty others on each processor, seconds become minutes.
+# A process that is alive and starting gets this time: on a machine under load, seconds become minutes.
 HANGING_SECONDS = 600.0
 TELL_SECONDS = 15.0  # how often people are told what is waited for
 
 
 def wait_until(check: Callable[[], bool], seconds: float) -> bool:
-    """True as soon as `check()` is; False when it still isn't after so many seconds."""
+    """Return True as soon as `check()` is true; False after so many seconds."""
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
@@ -25,7 +25,7 @@ def wait_until(check: Callable[[], bool], seconds: float) -> bool:
 def await_ready(
     what: str, check: Callable[[], bool], seconds: float = HANGING_SECONDS, state: Callable[[], str] = str
 ) -> None:
-    """Wait for `what`, telling so, and now and then its `state()`; NotReadyError when it isn't ready in time."""
+    """Wait for `what`; print that, and sometimes its `state()`. Raises `NotReadyError` when it is not ready in time."""
     wait = _Wait(what, state)
     try:
         ready = wait_until(lambda: wait.told(check()), seconds)
@@ -39,7 +39,7 @@ def await_ready(
 
 
 class _Wait:
-    """What is printed of one wait."""
+    """The printed progress of one wait."""
 
     def __init__(self, what: str, state: Callable[[], str]) -> None:
         self._what, self._state = what, state
@@ -49,16 +49,16 @@ class _Wait:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """The seconds since it began."""
         return time.monotonic() - self._began
 
     def told(self, ready: bool) -> bool:
-        """The same, having told what is waited for when it takes long."""
+        """The seconds since it began; prints what is awaited when that takes long."""
         if not ready and self.seconds > self._tell_at:
             self._tell_at += TELL_SECONDS
             print(f"\n    {self.seconds:.0f} s: {self._state() or 'not ready yet'}", end="", flush=True)
         return ready
 
     def end(self, how: str) -> None:
-        """Say how it ended, on a line that says of what when there were others in between."""
+        """Print how the wait ended, with its name when other lines came in between."""
         print(how if self._tell_at == TELL_SECONDS else f"\n  {self._what} ... {how}")

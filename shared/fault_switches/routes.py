@@ -18,7 +18,7 @@ from shared.fault_switches.model import (
     InvalidFault,
     KillPoint,
 )
-from shared.fault_switches.steps import asked_by, steps_of
+from shared.fault_switches.steps import requested_by, steps_of
 from shared.fault_switches.store import FaultStore
 from shared.http.access import admin_only
 from shared.http.answers import Answer, respond
@@ -28,7 +28,7 @@ LATER_BY = "of `slow` and `delay_message`; 1000 if left out"
 
 
 class MatchIn(Body):
-    """What a request must say for the fault to happen to it; one that does not say it is left alone."""
+    """The fields that a request must have for the fault to happen to it."""
 
     user_id: UserId | None = None
     cart_id: UUID | None = None
@@ -52,7 +52,7 @@ class FaultPath(Body):
 
 
 class FaultsQuery(Body):
-    """Whose faults are to be shown."""
+    """The saga whose faults are shown."""
 
     saga_id: UUID | None = None
 
@@ -79,9 +79,9 @@ class FiredOut(View):
 
 
 class FaultsOut(View):
-    """What this service can suffer and does: its steps, and those that its messages ask others for.
+    """The steps that can be made to fail here: the service's own, and those that its messages request.
 
-    Then what is switched on, and what happened lately.
+    Then the faults that are switched on, and those that happened lately.
     """
 
     steps: list[str]
@@ -92,7 +92,7 @@ class FaultsOut(View):
 
 def fault_routes(db: Database, store: FaultStore) -> APIBlueprint:
     """Create a service's `/faults`."""
-    steps, messages = steps_of(db.service), asked_by(db.service)
+    steps, messages = steps_of(db.service), requested_by(db.service)
     routes = APIBlueprint("faults", __name__, url_prefix="/faults")
 
     def shown(connection: Connection, saga_id: UUID | None = None) -> Response:
@@ -103,14 +103,14 @@ def fault_routes(db: Database, store: FaultStore) -> APIBlueprint:
     @routes.get("", summary="What is switched on, and what happened", responses={200: FaultsOut})
     @admin_only
     def get_faults(query: FaultsQuery) -> Response:
-        """Newest first, of one saga if it is named."""
+        """The faults that happened, newest first; with `saga_id`, those of one saga."""
         with db.transaction() as connection:
             return shown(connection, query.saga_id)
 
     @routes.put("/<name>", summary="Switch a fault on", responses={200: FaultsOut})
     @admin_only
     def put_fault(path: FaultPath, body: FaultIn) -> Response:
-        """For all sagas from now on, in place of another fault with this name."""
+        """Switch the fault on for all sagas; it replaces one with the same name."""
         match = {name: str(value) for name, value in body.match if value is not None}
         known = messages if path.name in OF_MESSAGES else steps
         if body.step and body.step not in known:
@@ -123,7 +123,7 @@ def fault_routes(db: Database, store: FaultStore) -> APIBlueprint:
     @routes.delete("/<name>", summary="Switch a fault off", responses={200: FaultsOut})
     @admin_only
     def delete_fault(path: FaultPath) -> Response:
-        """Those of sagas' own stay; one that is off already stays so."""
+        """Switch the fault off. Faults that sagas have of their own stay."""
         with db.transaction() as connection:
             store.lift(connection, [path.name])
             return shown(connection)
@@ -131,7 +131,7 @@ def fault_routes(db: Database, store: FaultStore) -> APIBlueprint:
     @routes.delete("", summary="Switch all faults off", responses={200: FaultsOut})
     @admin_only
     def delete_faults() -> Response:
-        """Those of sagas' own stay."""
+        """Switch all faults off. Faults that sagas have of their own stay."""
         with db.transaction() as connection:
             store.lift(connection, list(FaultName))
             return shown(connection)

@@ -94,8 +94,8 @@ def steps_of(service: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(step for half in ENDPOINTS[service].values() for step in half.steps))
 
 
-def asked_by(service: str) -> tuple[str, ...]:
-    """Return the steps that a service requests of others by its events."""
+def requested_by(service: str) -> tuple[str, ...]:
+    """Return the steps that a service requests from others by its events."""
     return tuple(
         step
         for name, half in EVENTS.items()

@@ -63,7 +63,7 @@ class Connection(TConn):  # type: ignore[misc]
         """Return whether a whole request has arrived, and give it to the parser then. Raises `NotARequest`."""
         self._framing = self._framing or request_length(self.buffer, self._max_body)
         try:
-            while next(self._framing).asked_for:
+            while next(self._framing).continue_expected:
                 self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         except StopIteration as found:
             request = bytes(self.buffer[: found.value])

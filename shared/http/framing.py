@@ -22,12 +22,12 @@ class NotARequest(Exception):
 
 
 class Waiting(NamedTuple):
-    """More bytes are needed; `asked_for` when the client waits for `100 Continue` before it sends them."""
+    """More bytes are needed; `continue_expected` when the client waits for `100 Continue` before it sends them."""
 
-    asked_for: bool = False
+    continue_expected: bool = False
 
 
-MORE, GO_ON = Waiting(), Waiting(asked_for=True)
+MORE, GO_ON = Waiting(), Waiting(continue_expected=True)
 Framing = Generator[Waiting, None, int]
 
 

@@ -85,7 +85,7 @@ class EventWorker:
         """Work until the shutdown signal; call it in the app's context. Raises an error that persists."""
         with heartbeat.loop("events"):
             heartbeat.cannot("not connected to the broker yet")
-            self._loop.add_handler(self._stop.pipe.fileno(), self._asked_to_stop, Loop.READ)
+            self._loop.add_handler(self._stop.pipe.fileno(), self._shutdown_requested, Loop.READ)
             self._beat()
             self._listen()
             self._bus.open()
@@ -202,7 +202,7 @@ class EventWorker:
             self._loop.call_later(AWAY_SECONDS, self._listen)
         self._look()
 
-    def _asked_to_stop(self, fd: int, _: int) -> None:
+    def _shutdown_requested(self, fd: int, _: int) -> None:
         self._loop.remove_handler(fd)
         self._stopping = True
         self._bus.stop_consuming()

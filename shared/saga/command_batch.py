@@ -1,4 +1,4 @@
-"""Many commands in one request, each as if it had come alone."""
+"""Runs the commands of one request; each has the outcome that it would have alone."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -24,7 +24,7 @@ class UnknownCommand(NotFound):
 
 
 class CommandIn(Body):
-    """What would be posted to this path, had it come alone; `fault` would be its `X-Fault`."""
+    """A command: the path and the body of a request to its own endpoint; `fault` stands for the header `X-Fault`."""
 
     path: Text = Field(max_length=200)
     body: dict[str, Any]
@@ -42,7 +42,7 @@ class _Parsed:
 
 
 def run(commands: Commands, requests: Sequence[CommandIn]) -> list[PlainOutcome]:
-    """An outcome for each, in order; raises only what keeps all from being done, as a database that is away."""
+    """Run the commands; return their outcomes in order. Raises only what affects all, such as a missing database."""
     outcomes: dict[int, PlainOutcome] = {}
     accepted = defaultdict[str, list[_Parsed]](list)
     for number, request in enumerate(requests):
@@ -71,7 +71,7 @@ def _parse(commands: Commands, number: int, request: CommandIn) -> _Parsed:
 
 
 def _run_batch(endpoint: StepEndpoint, commands: Sequence[CommandRequest[Any, Any]]) -> Sequence[PlainOutcome]:
-    """In one transaction; should that fail, each in one of its own, so that none fails for another's reasons."""
+    """Run commands in one transaction; if that fails, each in its own, so that none fails because of another."""
     if len(commands) > 1:
         try:
             return [_plain(outcome) for outcome in endpoint.run(commands)]

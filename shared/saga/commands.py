@@ -42,8 +42,8 @@ class CommandRequest(Generic[BodyModel, PathModel]):
 class Idempotency:
     """How an endpoint takes an `Idempotency-Key`."""
 
-    any_path: bool = False  # the key is one of the endpoint, whatever ids the path names
-    keep_refusals: bool = True  # a refusal is given again under its key; else only a success is
+    any_path: bool = False  # the key belongs to the endpoint, and not to its path
+    keep_refusals: bool = True  # a refusal is stored under its key, as a success is
 
 
 UseCase = Callable[[Connection, Sequence[CommandRequest[BodyModel, PathModel]]], Sequence[HttpOutcome]]
@@ -119,7 +119,7 @@ class Commands:
         summary: str = "",
         responses: Mapping[Any, Any] | None = None,
     ) -> Callable[[Compensation[BodyModel, PathModel]], Compensation[BodyModel, PathModel]]:
-        """As `action`, for a compensation. It is run as `standing.compensated` says."""
+        """As `action`, for a compensation, which `standing.compensated` runs."""
 
         def register(compensation: Compensation[BodyModel, PathModel]) -> Compensation[BodyModel, PathModel]:
             def run(commands: Sequence[CommandRequest[BodyModel, PathModel]]) -> Sequence[HttpOutcome]:
@@ -167,5 +167,5 @@ class Commands:
 def answers(
     outcomes: Sequence[Done[T] | DomainError], view: Callable[[T], BaseModel], status: int = 200
 ) -> list[HttpOutcome]:
-    """The outcomes of a step as answers over HTTP: its results by `view`, refusals as they are."""
+    """Make HTTP outcomes of a step's outcomes: an answer with the `view` of each result, and refusals as they are."""
     return [each if isinstance(each, DomainError) else Answer(view(each.value), status) for each in outcomes]

@@ -37,7 +37,7 @@ def compensated(
     compensate: Callable[[Sequence[CommandT], Collection[UUID]], Sequence[HttpOutcome]],
     may_be_compensated: MayBeCompensated,
 ) -> Sequence[HttpOutcome]:
-    """The outcomes of these compensations.
+    """Run compensations; return their outcomes.
 
     `compensate` runs in a transaction of its own. Its second argument are the sagas of which it is known that they may
     be compensated: none in the first call. Commands that it refuses with `SagaStands` are passed to it once more when
@@ -61,7 +61,7 @@ class Standing:
         self._bulkhead = Bulkhead("carrito", PLACES)
 
     def of(self, saga_id: UUID) -> bool:
-        """Whether the saga stands; one that never had a cart does not.
+        """Return whether the saga stands; one that never had a cart does not.
 
         Raises one of `PEER_FAILED` when carrito does not say.
         """
@@ -73,6 +73,6 @@ class Standing:
 
 
 def turned_back(saga_ids: Sequence[UUID]) -> Collection[UUID]:
-    """Those of these sagas that do not stand, as the app's `Standing` says."""
+    """Return those of these sagas that do not stand, according to the app's `Standing`."""
     standing: Standing = current_app.extensions["standing"]
     return [saga_id for saga_id in saga_ids if not standing.of(saga_id)]

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class StepStatus(StrEnum):
-    """Of one step; `running` and `compensating` were asked for and have no answer yet."""
+    """The status of a step; `running` and `compensating` mean requested, without an answer yet."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -16,7 +16,7 @@ class StepStatus(StrEnum):
 
 
 class SagaStatus(StrEnum):
-    """Of the saga; `stuck` goes on being retried, and wants a person to look."""
+    """The status of a saga; a `stuck` one is retried without end, and needs a person."""
 
     PENDING = "pending"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""What an audit found, for people at a terminal."""
+"""The findings of an audit, as text for a terminal."""
 
 from shared.auditing.findings import Finding, Findings
 from shared.auditing.rules import listed
@@ -6,7 +6,7 @@ from stack.table import paint, table
 
 
 def report(findings: Findings) -> str:
-    """A table of all rules, and what it comes to."""
+    """Return a table of all rules, and a summary."""
     lines = table([("", "rule", "", "figures"), *map(_row, findings.findings)])
     coloured = [
         paint(line, "red") if finding.broken else line
@@ -21,7 +21,7 @@ def _row(finding: Finding) -> tuple[str, str, str, str]:
 
 
 def summary(findings: Findings) -> str:
-    """What it comes to, in a few lines."""
+    """Return a summary of a few lines."""
     examined = findings.examined
     which = "all there are" if findings.full else "those that changed since the last audit, or were not in order then"
     lines = [f"Sagas checked: {examined.checked} ({which})."]

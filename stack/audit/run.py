@@ -1,6 +1,6 @@
 """`make audit`: check that no money and no stock is lost, on the books of all services and saga by saga.
 
-Looks at the sagas that changed since the last audit and at those that were not in order then; with --full, at all.
+Examines the sagas that changed since the last audit and those that were not in order then; with --full, all sagas.
 Exit status: 0 when every rule holds for every saga, 1 when one is broken, 2 when a service can't be read, 3 when
 nothing is broken but sagas could not be checked, since they have not ended.
 """
@@ -31,8 +31,8 @@ def check(
 ) -> Findings:
     """Check every rule on the running services, whose `urls` are by name. Raises `StackError` if one can't be read.
 
-    Waits so long at most for the sagas that it found under way to end. `notes` is where what was seen is kept for the
-    next time; without, all sagas are looked at.
+    Waits at most `wait_seconds` for running sagas to end. `notes` is the file that keeps the state for the next audit;
+    without it, all sagas are examined.
     """
     services = Services(urls, settings.service_token())
     known = Notes() if full else Notes.load(notes)
@@ -46,12 +46,12 @@ def check(
 
 
 def notes_of(home: Home) -> Path:
-    """Where the audits of one stack keep what they have seen."""
+    """Return the file of notes of one stack's audits."""
     return home.path / "audit.json"
 
 
 def urls_of(home: Home) -> dict[str, str]:
-    """Where the services are: as the user set it, else as the running stack tells, else at their ports."""
+    """Return the URLs of the services: those that the user set, else the running stack's, else the well-known ports."""
     told = settings.read_env_file(home.env_file) | settings.user_settings()
 
     def port(process: Process) -> str:

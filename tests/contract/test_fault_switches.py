@@ -9,7 +9,7 @@ import schemathesis
 from shared.config import ROOT
 from shared.fault_switches.model import Fault, FaultName
 from shared.fault_switches.routes import FaultIn
-from shared.fault_switches.steps import ENDPOINTS, asked_by, steps_of
+from shared.fault_switches.steps import ENDPOINTS, requested_by, steps_of
 from stack.processes import PROCESSES
 from tests.contract.documents import app_of
 
@@ -25,7 +25,7 @@ def test_there_is_a_line_for_each_fault() -> None:
 @pytest.mark.parametrize(("port", "name", "body"), LINES)
 def test_each_line_is_a_fault_of_the_service_that_it_is_sent_to(port: str, name: str, body: str) -> None:
     told = FaultIn.model_validate(json.loads(body))
-    assert told.step in {"", *steps_of(PORTS[port]), *asked_by(PORTS[port])}
+    assert told.step in {"", *steps_of(PORTS[port]), *requested_by(PORTS[port])}
     Fault(told.step, FaultName(name), told.times, told.milliseconds, told.point)
 
 

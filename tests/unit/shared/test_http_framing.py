@@ -20,7 +20,7 @@ def received(pieces: Sequence[bytes]) -> tuple[int, int]:
     for number, piece in enumerate(pieces, 1):
         buffer += piece
         try:
-            while next(framing).asked_for:
+            while next(framing).continue_expected:
                 pass
         except StopIteration as found:
             length: int = found.value
@@ -102,6 +102,6 @@ def test_a_body_of_very_many_chunks_is_refused() -> None:
 def test_a_client_that_waits_to_be_told_is_told_to_go_on() -> None:
     asking = POST + b"Content-Length: 2\r\nEXPECT: 100-Continue\r\n\r\n"
     framing = request_length(bytearray(asking), MAX_BODY)
-    assert [next(framing).asked_for, next(framing).asked_for] == [True, False]
+    assert [next(framing).continue_expected, next(framing).continue_expected] == [True, False]
     old = request_length(bytearray(asking.replace(b"HTTP/1.1", b"HTTP/1.0")), MAX_BODY)
-    assert not next(old).asked_for
+    assert not next(old).continue_expected
