@@ -68,7 +68,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters |= {"time": _time, "due": _due, "took": _took, "step": step_name, "counted": counted, "how": how}
-    found.filters |= {"duration": duration, "money": money, "present": _present_step, "where": where}
+    found.filters |= {"duration": duration, "money": money, "retried": _retried, "where": where}
     found.globals |= {
         "ICONS": ICONS,
         "OF_STATUS": OF_STATUS,
@@ -97,10 +97,17 @@ def _moment(then: datetime, words: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, words)
 
 
-def _present_step(saga: Json) -> str:
-    """What a saga in a list is at: the action of its step, or the compensation once it has turned back."""
-    turned = saga["status"] == "compensating" or saga.get("failed_step") is not None
-    return step_name(str(saga["step"]), compensation=turned)
+def _retried(saga: Json) -> str:
+    """What is retried of a saga in a list, and how often it was attempted.
+
+    A choreographed saga has no step while all its steps are done and its end is missing; an orchestrated one while its
+    service does not run its version.
+    """
+    if saga["step"] is None:
+        choreographed = saga["saga_pattern"] == "choreographed"
+        return "Its events were sent again" if choreographed else "A step of another version"
+    name = step_name(str(saga["step"]), compensation=saga["direction"] == "compensation")
+    return f"{name}, {counted(saga['attempts'], 'attempt')}"
 
 
 def _took(saga: Json, now: datetime) -> str:

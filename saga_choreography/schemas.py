@@ -136,6 +136,7 @@ def summary_of(saga: StoredSaga) -> SagaSummary:
         order_id=bill["order_id"] if any(each.name == "create_order" and each.attempts for each in steps) else None,
         error=error_of(CHECKOUT, facts),
         step=None if step is None else step.name,
+        direction=None if step is None else _direction(step),
         attempts=0 if step is None else _attempts(step),
         retrying=saga.retrying,
         next_try_at=saga.due_at if saga.retrying else None,
@@ -151,6 +152,10 @@ def _where(saga: StoredSaga, steps: Sequence[StepView]) -> StepView | None:
         return next((step for step in steps if step.name == saga.failed_step), None)
     going = [step for step in steps if step.status in {StepStatus.RUNNING, StepStatus.COMPENSATING}]
     return next(iter(going or [step for step in steps if step.status is StepStatus.PENDING]), None)
+
+
+def _direction(step: StepView) -> str:
+    return "compensation" if step.status is StepStatus.COMPENSATING else "action"
 
 
 def _attempts(step: StepView) -> int:

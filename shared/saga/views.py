@@ -114,10 +114,11 @@ class SagaOut(View):
 class SagaSummary(View):
     """A saga in a list.
 
-    `step` is where it is, and once it has ended the one because of which it turned back; `attempts` are those at it in
-    its present direction. While it is `retrying`, `error` is what the latest attempt came to and `next_try_at` when the
-    next one is due (null while it is being made); else `error` is why it turned back. `first_effect_at` is when its
-    first step took effect, of an undone one when undoing began: until `ended_at` the services disagree about it.
+    `step` is where it is, and once it has ended the one because of which it turned back; `direction` says whether it is
+    at the step's `action` or `compensation`, and `attempts` are those at it. While it is `retrying`, `error` is what
+    the latest attempt came to and `next_try_at` when the next one is due (null while it is being made); else `error` is
+    why it turned back. `first_effect_at` is when its first step took effect, of an undone one when undoing began: until
+    `ended_at` the services disagree about it.
     `fault` is what it is to suffer on purpose, as its checkout's `X-Fault` said.
     """
 
@@ -131,6 +132,7 @@ class SagaSummary(View):
     order_id: UUID | None
     error: str | None
     step: str | None
+    direction: str | None
     attempts: int
     retrying: bool
     next_try_at: Time | None

@@ -30,7 +30,8 @@ def test_a_summary_of_a_completed_saga_says_what_it_was_about_and_when(stage: St
     assert [item[name] for name in same] == [whole[name] for name in same]
     assert (item["status"], item["total"], item["saga_pattern"]) == ("completed", Decimal("19.98"), stage.pattern)
     assert item["order_id"] is not None
-    assert (item["step"], item["attempts"], item["error"], item["failed_step"]) == (None, 0, None, None)
+    assert (item["step"], item["direction"], item["attempts"]) == (None, None, 0)
+    assert (item["error"], item["failed_step"]) == (None, None)
     assert (item["retrying"], item["next_try_at"]) == (False, None)
     assert item["first_effect_at"] < item["ended_at"]
 
@@ -47,7 +48,8 @@ def test_a_summary_of_a_declined_saga_says_where_it_failed_and_why(stage: Stage)
 def test_a_summary_of_a_saga_under_way_says_which_step_it_is_at(stage: Stage) -> None:
     stage.paid()
     (item,) = stage.sagas()["items"]
-    assert (item["status"], item["step"], item["failed_step"]) == ("running", "create_order", None)
+    assert (item["status"], item["step"], item["direction"]) == ("running", "create_order", "action")
+    assert item["failed_step"] is None
     assert (item["ended_at"], item["retrying"], item["next_try_at"]) == (None, False, None)
     assert item["first_effect_at"] is not None
 
@@ -63,9 +65,18 @@ def test_a_saga_that_waits_for_another_attempt_says_at_what_and_until_when(stage
     saga_id = stage.waiting()
     (item,) = stage.sagas(retrying="true")["items"]
     assert (item["saga_id"], item["status"]) == (str(saga_id), "running")
-    assert (item["step"], item["attempts"], item["retrying"]) == ("process_payment", 1, True)
+    assert (item["step"], item["direction"], item["attempts"]) == ("process_payment", "action", 1)
+    assert item["retrying"]
     assert item["next_try_at"] > item["updated_at"]
     assert str(saga_id) not in found(stage, retrying="false")
+
+
+def test_a_saga_that_an_operator_turned_back_says_that_it_is_at_a_compensation(stage: Stage) -> None:
+    """It has no failed step, and when it is stuck its status does not tell either."""
+    saga_id = stage.completed()
+    assert stage.post(f"{stage.base}/{saga_id}/compensate", {"reason": "returned"}).status_code == 202
+    (item,) = stage.sagas()["items"]
+    assert (item["step"], item["direction"], item["failed_step"]) == ("commit_inventory", "compensation", None)
 
 
 def test_the_books_of_a_saga_that_is_undone_after_its_end_are_open_from_then_on(stage: Stage) -> None:

@@ -23,7 +23,11 @@ STATS = {
     "books_open_ms": {"p50": 60.0, "p95": 70.0},
 }
 EMPTY = {"reason": "", "by": "", "error": "", "needs_token": False}
-RETRYING = {"status": "running", "retrying": True, "step": "process_payment", "attempts": 4, "error": "HTTP 503"}
+RETRYING = {
+    "status": "running", "retrying": True, "step": "process_payment", "direction": "action", "attempts": 4,
+    "error": "HTTP 503",
+}  # fmt: skip
+NO_STEP = {**RETRYING, "step": None, "direction": None, "attempts": 0, "error": None}
 
 
 def summary(**changed: Any) -> dict[str, Any]:
@@ -59,9 +63,22 @@ def test_what_is_being_retried_can_be_filtered_and_is_told_in_the_list() -> None
     assert "↻ Take payment, 4 attempts" in said(page)
 
 
-@pytest.mark.parametrize("changed", [{"status": "compensating"}, {"status": "stuck", "failed_step": "create_order"}])
-def test_a_compensation_that_is_being_retried_goes_by_its_own_name_in_the_list(changed: dict[str, Any]) -> None:
-    assert "↻ Refund, 4 attempts" in said(list_of(summary(**{**RETRYING, **changed})))
+@pytest.mark.parametrize("status", ["compensating", "stuck"])
+def test_a_compensation_that_is_being_retried_goes_by_its_own_name_in_the_list(status: str) -> None:
+    """Also of a saga that an operator turned back, which has no failed step, and that is stuck then."""
+    saga = summary(**{**RETRYING, "status": status, "direction": "compensation", "failed_step": None})
+    assert "↻ Refund, 4 attempts" in said(list_of(saga))
+
+
+@pytest.mark.parametrize(
+    ("style", "words"),
+    [("choreographed", "↻ Its events were sent again"), ("orchestrated", "↻ A step of another version")],
+)
+def test_a_saga_that_is_retried_and_at_no_known_step_names_none(style: str, words: str) -> None:
+    """All steps of the choreographed one are done and its end is missing; the other one is of another version."""
+    page = said(list_of(summary(**NO_STEP, saga_pattern=style, next_try_at=(NOW + timedelta(seconds=4)).isoformat())))
+    assert f"{words}, next in 4 s" in page
+    assert "None, " not in page
 
 
 @pytest.mark.parametrize("name", ["orchestrated-retried", "orchestrated-retried-compensated"])
