@@ -29,7 +29,7 @@ def banner(story: Story, outcome: Outcome) -> Banner | None:
     found, purpose = _banner(story, outcome), _on_purpose(story)
     if not purpose:
         return found
-    title = f"{str(story.saga['status']).title()}, with failures injected"
+    title = f"{str(story.saga['status']).title()}, with failures on purpose"
     found = found or Banner(State.DONE, False, title, [], "to the first")
     return replace(found, facts=[*found.facts, ("On purpose", purpose)])
 

@@ -101,14 +101,14 @@ def _attempts(story: Story) -> Iterator[Span]:
     attempts = [moment for moment in story.moments if moment.kind == "attempt"]
     for before, moment in pairwise(attempts):
         if before.key == moment.key and moment.start - before.end > LONG_ENOUGH:
-            yield Span(moment.lane, before.end, moment.start, None, _wait(moment))
+            yield Span(moment.lane, before.end, moment.start, None, _gap_label(moment))
     for moment in attempts:
         label = f"{moment.what}, attempt {moment.entry['attempt']}: {moment.word}{_purpose(moment)}"
         yield Span(moment.lane, moment.start, moment.end, moment.state, label)
 
 
-def _wait(moment: Moment) -> str:
-    """What lies between an attempt and this one at the same."""
+def _gap_label(moment: Moment) -> str:
+    """The label of the time between the previous attempt and this one."""
     if moment.tries == 1:
         return f"Waits before the next attempt at {moment.what}"
     return f"Attempts {first_attempt(moment)} and later at {moment.what}, of which only the latest is kept"
@@ -140,7 +140,7 @@ def _wait_and_work(cause: Moment, moment: Moment) -> Iterator[Span]:
 
 
 def _purpose(moment: Moment) -> str:
-    return f" (fault injected: {moment.fault})" if moment.fault else ""
+    return f" (on purpose: {moment.fault})" if moment.fault else ""
 
 
 def _under_way(story: Story) -> Iterator[Span]:

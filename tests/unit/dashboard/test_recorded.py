@@ -295,10 +295,10 @@ def test_what_happened_on_purpose_is_marked_in_the_banner_the_swimlane_and_the_l
     paid["fault"] = "lose_answer"
     page = page_of(told)
     said = Text(page).text
-    assert "Completed, with failures injected" in said
+    assert "Completed, with failures on purpose" in said
     assert "On purpose lose_answer at payment.processed" in said
     assert 'class="mark">on purpose: lose_answer<' in page
-    assert "pagos publishes payment.processed (fault injected: lose_answer)" in said
+    assert "pagos publishes payment.processed (on purpose: lose_answer)" in said
     assert "On purpose" not in text_of("choreographed-completed")
 
 
