@@ -1,4 +1,4 @@
-"""The barrier's table and its statements. Each takes many sagas, in the order of their ids."""
+"""The barrier's table and its SQL statements, each for many sagas, in the order of their ids."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -48,7 +48,7 @@ DELETE FROM {table} AS entry
 
 @dataclass
 class Known:
-    """What a step's rows say of one saga, compared with what is requested now."""
+    """What the rows of a step say of one saga, compared with the present request."""
 
     saga_id: UUID
     step: str
@@ -79,9 +79,9 @@ class BarrierStore:
     def insert(
         self, connection: Connection, step: str, rows: Mapping[tuple[UUID, str], NamedFields | None]
     ) -> dict[UUID, set[str]]:
-        """The directions that were inserted, by saga. A row that another transaction is writing is waited for.
+        """Insert rows; return the inserted directions by saga. Waits for a transaction that writes such a row.
 
-        A row that is there already stays as it is. No row is inserted of a saga so old that its rows may be purged.
+        An existing row stays as it is. No row is inserted for a saga so old that its rows may have been purged.
         """
         keys = sorted(rows)
         values = {
@@ -97,7 +97,7 @@ class BarrierStore:
         return inserted
 
     def find(self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]) -> dict[UUID, Known]:
-        """What is known of those of these sagas that have rows."""
+        """Return what is known of these sagas, as far as they have rows."""
         if not requests:
             return {}
         found: dict[UUID, Known] = {}

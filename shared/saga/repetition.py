@@ -1,4 +1,4 @@
-"""Whether a request for a saga says the same as the saga's first one. Whoever says otherwise is refused."""
+"""Compares a repeated request for a saga with the saga's first one. A request that differs is refused."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ class RepeatedOtherwise(Conflict):
 
 
 def contradiction(saga_id: UUID, what: str, first: NamedFields, repeated: NamedFields) -> RepeatedOtherwise | None:
-    """The refusal, naming the field, unless each field that both requests name has the same value in both."""
+    """Return the refusal, which names the field, if a field that both requests name has different values; else None."""
     for name, value in repeated.items():
         if None not in (value, first.get(name)) and first[name] != value:
             detail = f"{what} of saga {saga_id} was requested with another {name.removesuffix('_minor')}"
@@ -24,7 +24,7 @@ def contradiction(saga_id: UUID, what: str, first: NamedFields, repeated: NamedF
 
 
 def agreed(outcomes: Sequence[T]) -> Sequence[T]:
-    """The outcomes of what events ask for; raises the first contradiction, so that its event is parked for people."""
+    """Return the outcomes of events; raise the first contradiction, so that its event becomes a dead letter."""
     for outcome in outcomes:
         if isinstance(outcome, RepeatedOtherwise):
             raise outcome

@@ -1,4 +1,4 @@
-"""Telling a saga as it happens: a line for each request that the orchestrator makes, or for each event."""
+"""Prints a saga while it runs: a line for each request of the orchestrator, or for each event."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ WORDS = {
 
 
 def follow(shop: Shop, pattern: Pattern, saga_id: str) -> Json:
-    """Tell what happens to a saga until it has ended, and return it. `ShopError` when that takes too long."""
+    """Print what happens to a saga until it has ended, and return it. Raises `ShopError` when that takes too long."""
     until = time.monotonic() + MOST_SECONDS
     narration = _Narration()
     while True:
@@ -36,12 +36,12 @@ def follow(shop: Shop, pattern: Pattern, saga_id: str) -> Json:
 
 
 def seconds(began: str, ended: str) -> float:
-    """Seconds between two times as the services write them."""
+    """Return the seconds between two times in the services' notation."""
     return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
 
 
 class _Narration:
-    """What was printed of one saga."""
+    """The printed lines of one saga."""
 
     def __init__(self) -> None:
         self._told: list[Json] = []
@@ -72,7 +72,7 @@ class _Narration:
 
 
 def _attempted(entry: Json) -> tuple[str, ...] | None:
-    """What attempts that fail in the same way have in common."""
+    """The fields in which attempts agree that fail in the same way."""
     if entry["kind"] != "attempt" or entry["outcome"] == "succeeded":
         return None
     return tuple(entry[name] for name in ("step", "direction", "outcome", "detail"))
@@ -110,7 +110,7 @@ def _attempt(entry: Json, told: Sequence[Json]) -> str:
 
 
 def _event(entry: Json, items: Sequence[Json]) -> str:
-    """Who published what, and because of which event."""
+    """The publisher, the event, and the event that caused it."""
     name = entry["event"].ljust(28)
     if entry["outcome"] == "refused":
         name = paint(name, "red")

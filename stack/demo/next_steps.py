@@ -1,4 +1,4 @@
-"""Where everything is, and what to try next."""
+"""The end of the demo: where everything is, and what to try next."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ KILL = "kill -9 -$(make -s status | awk '$1 == \"pagos\" { print $3 }')"
 
 
 def text(shop: Shop, home: Home, completed: Mapping[Pattern, str], ready: Request) -> str:
-    """For people: URLs, and commands about a completed saga of each pattern and a cart to be checked out."""
+    """Return URLs, and commands for a completed saga of each pattern and for a filled cart."""
     return "\n".join(
         [
             "",

@@ -1,4 +1,4 @@
-"""`make demo`: the same four checkouts in both styles on the running stack, told as they happen.
+"""`make demo`: the same four checkouts in both styles on the running stack, printed as they happen.
 
 The first example of how to use the API: `stack/demo/shop.py` has the requests. Exit status: 0 when every checkout ended
 as its story says and the audit holds, else 1.
@@ -34,13 +34,13 @@ nobody asks anybody. Each service reacts to the events of the others, forward an
 
 
 class Demo:
-    """One telling of all stories."""
+    """One run of all stories."""
 
     def __init__(self, shop: Shop, meter: Meter, home: Home) -> None:
         self._shop, self._meter, self._home = shop, meter, home
 
     def run(self) -> bool:
-        """The whole of it; whether all went as told."""
+        """Run all stories; return whether every checkout ended as expected."""
         print(INTRODUCTION)
         self._open_shop()
         self._warm_up()
@@ -52,23 +52,23 @@ class Demo:
         return self._report(endings)
 
     def _open_shop(self) -> None:
-        """Put what the stories need on the shelves: mugs in plenty, and a last moka pot."""
+        """Stock the products of the stories: many mugs, and a last moka pot."""
         print(paint("The shop", "bold"))
         for product in map(self._product, (MUG, POT)):
             print(f"  product {product['id']}: {product['name']}, {product['price']}, {product['available']} available")
 
     def _product(self, sku: str) -> Json:
-        """Restocked if it has to be."""
+        """Return the product, restocked if needed."""
         name, price, at_least = SHELF[sku]
         return self._shop.stock_up(sku, name, price, at_least)
 
     def _warm_up(self) -> None:
-        """The first checkout after a start opens connections, which no other waits for; so one goes ahead untold."""
+        """Run one checkout that is not printed: the first one after a start opens connections, and is slower."""
         for pattern in PATTERNS:
             self._buy("gina", self._product(MUG), 1, pattern)
 
     def _tell(self, story: Story, pattern: Pattern) -> Ending:
-        """Fill a cart and check it out, telling what happens."""
+        """Fill a cart and check it out, printing what happens."""
         if pattern is ORCHESTRATED:
             print(f"\n{paint(story.title, 'bold')}: {story.told}")
         product = self._product(story.sku)
@@ -97,14 +97,14 @@ class Demo:
         return follow(self._shop, pattern, self._shop.send(request)["saga_id"])
 
     def _buy(self, user: str, product: Json, quantity: int, pattern: Pattern) -> None:
-        """With one request that is answered when its saga has ended."""
+        """Send one request that is answered when its saga has ended."""
         cart = self._shop.fill_cart(user, product, quantity)
         saga = self._shop.send(self._shop.checkout(cart, "paypal", pattern, wait=WAIT_SECONDS))
         if saga["status"] != "completed":
             raise ShopError(f"{user}'s checkout is {saga['status']}: {saga.get('error')}")
 
     def _report(self, endings: Sequence[Ending]) -> bool:
-        """Print what became of everything, and what to try next; whether all is as it should be."""
+        """Print the outcomes, and what to try next; return whether everything is as expected."""
         _show("What became of them", [OUTCOME, *(ending.outcome() for ending in endings)])
         _show("What it took", [EFFORT, *(ending.effort() for ending in endings)])
         print(f"  {NOTE}")
@@ -123,7 +123,7 @@ def _show(title: str, rows: list[tuple[str, ...]]) -> None:
 
 
 def main() -> int:
-    """Tell the stories; see above for the exit status."""
+    """Run the stories; see above for the exit status."""
     parser = argparse.ArgumentParser(prog="python -m stack.demo", description=__doc__)
     parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")
     home = Home.at(parser.parse_args().home)

@@ -1,4 +1,4 @@
-"""The shop over HTTP: the calls of a checkout, from an empty cart to what became of it."""
+"""The shop over HTTP: the requests of a checkout, from an empty cart to its outcome."""
 
 import shlex
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ CHOREOGRAPHED = Pattern("choreographed", "saga_choreography", "/saga/choreograph
 
 
 class ShopError(StackError):
-    """A service was not there, or answered something else than was hoped for."""
+    """A service did not answer, or not as expected."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ class Shop:
         self._session.headers.update(settings.credentials())
 
     def send(self, request: Request) -> Json:
-        """The answer's JSON; raises `ShopError` when there is none, or it is a problem."""
+        """Send a request; return the answer's JSON. Raises `ShopError` without an answer, or for a problem."""
         return self._ok(request, self._send(request))
 
     def get(self, service: str, path: str) -> Json:
-        """Read something."""
+        """Send a GET request."""
         return self.send(Request("GET", self.urls[service] + path))
 
     def stock_up(self, sku: str, name: str, price: str, at_least: int) -> Json:
-        """A product of which there is at least so much: a new one, or the one with this sku, restocked."""
+        """Return a product with at least this stock: a new one, or the one with this sku, restocked."""
         url = self.urls["inventario"] + "/api/products"
         body = {"sku": sku, "name": name, "price": price, "quantity": at_least}
         request = Request("POST", url, body)
@@ -87,12 +87,12 @@ class Shop:
         return self.send(Request("POST", f"{url}/{product['id']}/restock", {"quantity": missing}))
 
     def stock(self, product: Json) -> tuple[int, int, int]:
-        """How many of it are available, held and sold now."""
+        """Return how many of a product are available, held and sold."""
         now = self.get("inventario", f"/api/products/{product['id']}")
         return now["available"], now["held"], now["sold"]
 
     def fill_cart(self, user: str, product: Json, quantity: int) -> Json:
-        """A new cart that holds so many of one product."""
+        """Create a cart with a quantity of one product."""
         carts = self.urls["carrito"] + "/carts"
         cart = self.send(Request("POST", carts, {"user_id": user}))
         item = {"product_id": product["id"], "quantity": quantity}
@@ -107,7 +107,7 @@ class Shop:
     ) -> Request:
         """The request that checks a cart out; with `wait`, it is answered when the saga has ended.
 
-        `fault` is what the saga is to suffer on purpose.
+        `fault` names the faults to inject into the saga.
 
         The key makes it safe to repeat: the answer is the same, and nothing happens twice.
         """
@@ -123,13 +123,13 @@ class Shop:
         return Request("POST", self.urls["carrito"] + "/checkout/saga", body, headers)
 
     def saga(self, pattern: Pattern, saga_id: str) -> Json | None:
-        """A saga as people see it; None as long as nobody there has heard of it."""
+        """Return a saga; None while its service does not know it yet."""
         request = Request("GET", f"{self.urls[pattern.service]}{pattern.path}/{saga_id}")
         reply = self._send(request)
         return None if reply.status_code == 404 else self._ok(request, reply)
 
     def timeline(self, pattern: Pattern, saga_id: str) -> list[Json]:
-        """All that happened to a saga, in order."""
+        """Return the timeline of a saga."""
         items: list[Json] = self.get(pattern.service, f"{pattern.path}/{saga_id}/timeline")["items"]
         return items
 

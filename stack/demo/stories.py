@@ -12,7 +12,7 @@ Stock = tuple[int, int, int]  # available, held, sold
 
 @dataclass(frozen=True)
 class Story:
-    """A checkout to be, and how it should end. It is told once for each pattern."""
+    """A checkout of the demo and its expected end. It runs once for each pattern."""
 
     title: str
     told: str
@@ -22,8 +22,8 @@ class Story:
     quantity: int
     saga: str  # its status at the end
     order: str  # the order's, or "none"
-    bought_before: str = ""  # by whom all is bought, when the cart is filled already
-    fault: str = ""  # what it is to suffer on purpose, as `X-Fault` has it
+    bought_before: str = ""  # the user who buys the whole stock after the cart was filled
+    fault: str = ""  # the faults to inject, in the notation of `X-Fault`
 
 
 MUG, POT = "DEMO-MUG", "DEMO-POT"
@@ -65,7 +65,7 @@ STORIES = (SUCCESS, DECLINED, SHORTAGE, KILLED)
 
 @dataclass(frozen=True)
 class Result:
-    """What a checkout left behind: its orders' status, or "none", and money."""
+    """The result of a checkout: its order's status, or "none", and money."""
 
     order: str
     captured: Decimal
@@ -74,7 +74,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Ending:
-    """What became of a checkout, as each service tells it, and what it cost."""
+    """The outcome of a checkout according to each service, and its costs."""
 
     story: Story
     pattern: Pattern
@@ -85,7 +85,7 @@ class Ending:
     costs: Costs
 
     def as_told(self) -> bool:
-        """Whether it ended as its story says: everything done and paid, or nothing."""
+        """Whether it ended as its story expects: everything done and paid, or nothing."""
         sold = self.story.quantity if self.story.saga == "completed" else 0
         available, held, sold_before = self.before
         return (
@@ -95,14 +95,14 @@ class Ending:
         )
 
     def outcome(self) -> tuple[str, ...]:
-        """For the table of what became of them."""
+        """A row for the table of outcomes."""
         status = self.saga["status"] if self.as_told() else f"{self.saga['status']} (NOT AS TOLD)"
         stock = f"{'/'.join(map(str, self.before))} -> {'/'.join(map(str, self.after))}"
         money = f"{self.result.captured} / {self.result.refunded}"
         return self.story.title, self.pattern.name, status, self.result.order, money, stock
 
     def effort(self) -> tuple[str, ...]:
-        """For the table of what it took."""
+        """A row for the table of costs."""
         took = f"{seconds(self.saga['created_at'], self.saga['ended_at']) * 1000:.0f} ms"
         counted = (self.costs.http_calls, self.costs.messages, self.costs.commits)
         return self.story.title, self.pattern.name, took, *("-" if each is None else str(each) for each in counted)
@@ -114,7 +114,7 @@ NOTE = "HTTP calls: answered, the client's included. Messages: events published.
 
 
 def result_of(shop: Shop, saga: Json) -> Result:
-    """Ask the services what became of order and money."""
+    """Read from the services what became of order and money."""
     orders = shop.get("carrito", f"/orders/saga/{saga['cart_id']}")["items"]
     payments = shop.get("pagos", f"/api/v1/payments/saga/{saga['cart_id']}")["items"]
     return Result(

@@ -64,7 +64,7 @@ def run(
     served: list[Future[None]] = []
     with ThreadPoolExecutor(CUSTOMERS) as pool:
         for fault, (start, end) in zip(faults, parts, strict=False):
-            served += [pool.submit(customers.insist, wish) for wish in customers.wishes[start:end]]
+            served += [pool.submit(customers.insist, purchase) for purchase in customers.purchases[start:end]]
             wait_until(served[(start + end) // 2].done, "some are served, and others wait", PATIENCE)
             ended.update(shop.ended_unasked())
             struck[DIED] += len(shop.revive())

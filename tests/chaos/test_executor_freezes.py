@@ -42,11 +42,11 @@ def shop(shop: Shop, wire: Wire) -> Shop:
 
 
 @contextmanager
-def frozen_in(shop: Shop, wire: Wire, call: str, where: str, *wish: str) -> Iterator[tuple[str, Held]]:
+def frozen_in(shop: Shop, wire: Wire, call: str, where: str, *checkout_body: str) -> Iterator[tuple[str, Held]]:
     """A saga whose executor froze while this call's request or answer was on its way; the other one is frozen, too."""
     shop.system.freeze(OTHER)
     with wire.hold(call, where) as held:
-        saga_id = shop.begin(*wish)
+        saga_id = shop.begin(*checkout_body)
         held.wait()
         shop.system.freeze(FROZEN)
         yield saga_id, held

@@ -156,8 +156,8 @@ def test_holds_that_ended_while_nobody_swept_are_returned_by_the_next_sweeper(sh
     product = shop.product(quantity=10)
     shop.restart(INVENTARIO, HOLD_SECONDS="0.2")
     shop.system.kill("inventario-worker")
-    wish = {"cart_id": str(uuid4()), "items": [{"product_id": product, "quantity": 4}]}
-    assert shop.post(INVENTARIO, "/api/products/reserve", wish).status == 201
+    checkout_body = {"cart_id": str(uuid4()), "items": [{"product_id": product, "quantity": 4}]}
+    assert shop.post(INVENTARIO, "/api/products/reserve", checkout_body).status == 201
     wait_until(lambda: shop.get(INVENTARIO, "/audit").body["overdue_holds"], "the hold is overdue")
     assert shop.stock(product) == (6, 4, 0)
     shop.restart("inventario-worker")

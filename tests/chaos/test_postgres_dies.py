@@ -61,24 +61,24 @@ HOW = pytest.mark.parametrize("how", [restart, kill], ids=["restarted", "killed"
 
 
 @contextmanager
-def load(shop: Shop, wishes: list[tuple[str, str, str]]) -> Iterator[list[str]]:
+def load(shop: Shop, purchases: list[tuple[str, str, str]]) -> Iterator[list[str]]:
     """Customers who insist, eight at a time; the sagas that were accepted so far, in the end all of them."""
     accepted: list[str] = []
     sagas: dict[int, str] = {}
     lock = threading.Lock()
 
     def insist(number: int) -> None:
-        saga_id = shop.insist(*wishes[number])
+        saga_id = shop.insist(*purchases[number])
         with lock:
             accepted.append(saga_id)
             sagas[number] = saga_id
 
     with ThreadPoolExecutor(8) as customers:
-        waiting = [customers.submit(insist, number) for number in range(len(wishes))]
+        waiting = [customers.submit(insist, number) for number in range(len(purchases))]
         yield accepted
         for each in waiting:
             each.result()
-    accepted[:] = [sagas[number] for number in range(len(wishes))]
+    accepted[:] = [sagas[number] for number in range(len(purchases))]
 
 
 @HOW
@@ -88,15 +88,15 @@ def test_in_the_middle_of_load_every_checkout_ends_as_it_should(
     product = shop.product(quantity=1000)
     methods = ("credit_card", "credit_card", "declined_card") * 16
     ways = (CARRITO, ORCHESTRATOR) * 24
-    wishes = [(shop.cart((product, 1)), method, way) for method, way in zip(methods, ways, strict=True)]
-    with load(shop, wishes) as sagas:
+    purchases = [(shop.cart((product, 1)), method, way) for method, way in zip(methods, ways, strict=True)]
+    with load(shop, purchases) as sagas:
         wait_until(lambda: len(sagas) >= 12, "there is load")
         assert len(sagas) < 40
         how(home)
     shop.until_well()
-    for (_, method, _), saga_id in zip(wishes, sagas, strict=True):
+    for (_, method, _), saga_id in zip(purchases, sagas, strict=True):
         assert shop.became(saga_id) == (DECLINED if method == "declined_card" else COMPLETED)
-    assert len(set(sagas)) == len(wishes)
+    assert len(set(sagas)) == len(purchases)
     assert shop.stock(product) == (968, 0, 32)
 
 

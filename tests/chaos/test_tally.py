@@ -25,7 +25,7 @@ def customers(shop: Shop) -> Customers:
     """They were all served, and nothing was wrong."""
     customers = Customers(shop, random.Random(1), CHECKOUTS)
     with ThreadPoolExecutor(CUSTOMERS) as pool:
-        list(pool.map(customers.insist, customers.wishes))
+        list(pool.map(customers.insist, customers.purchases))
     tally = customers.tally()
     assert tally.clean, tally
     assert sum(tally.outcomes.values()) == CHECKOUTS
@@ -34,7 +34,7 @@ def customers(shop: Shop) -> Customers:
 
 def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = {each: it for each, it in customers.sagas.items() if shop.became(each).saga == "completed"}
-    (done, wish), *_ = [(each, it) for each, it in completed.items() if it.pattern == ORCHESTRATED]
+    (done, purchase), *_ = [(each, it) for each, it in completed.items() if it.pattern == ORCHESTRATED]
     # More was reserved than was wanted.
     doubled, two = next((each, it) for each, it in completed.items() if each != done and len(it.lines) == 2)
     customers.sagas[doubled] = replace(two, lines=two.lines[:1])
@@ -47,11 +47,11 @@ def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, mo
     shop.deposit("1.00", "ana")
     # One that was accepted, and is unknown.
     unknown = str(uuid4())
-    customers.sagas[unknown] = wish
+    customers.sagas[unknown] = purchase
     # One that doesn't end.
     shop.system.freeze(EXECUTOR)
     stuck = shop.buy(shop.product(), pattern=ORCHESTRATED)
-    customers.sagas[stuck] = wish
+    customers.sagas[stuck] = purchase
     monkeypatch.setattr(shops, "PATIENCE", 3.0)
     tally = customers.tally()
     shop.system.thaw(EXECUTOR)

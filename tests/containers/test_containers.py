@@ -133,7 +133,7 @@ def test_two_of_each_worker_are_killed_under_load(containers: Containers, shop: 
     customers = Customers(shop, random.Random(2), CHECKOUTS)
     doomed = [f"{name} {number}" for name in WORKERS for number in (1, 2)] + [f"{name} 1" for name in WEBS]
     with ThreadPoolExecutor(CUSTOMERS) as pool:
-        served = [pool.submit(customers.insist, wish) for wish in customers.wishes]
+        served = [pool.submit(customers.insist, purchase) for purchase in customers.purchases]
         for number, name in enumerate(doomed):
             wait_until(served[number * CHECKOUTS // len(doomed)].done, "some are served, and others wait", 120)
             containers.crash(name)

@@ -76,7 +76,10 @@ class Caller:
         line = {"product_id": product, "quantity": 1}
         done = shop.ended(shop.buy(int(product)))
         choreographed = shop.post(
-            CHOREOGRAPHY, "/saga/choreography/checkout", shop.wish(shop.cart((int(product), 1))), Prefer="wait=20"
+            CHOREOGRAPHY,
+            "/saga/choreography/checkout",
+            shop.checkout_body(shop.cart((int(product), 1))),
+            Prefer="wait=20",
         )
         held, opened = shop.cart((int(product), 1)), shop.cart((int(product), 1))
         undone = shop.ended(shop.buy(int(product), method="declined_card"))

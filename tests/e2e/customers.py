@@ -26,7 +26,7 @@ METHODS = (*GOOD, *GOOD, *BAD, WALLET, WALLET)
 
 
 @dataclass(frozen=True)
-class Wish:
+class Purchase:
     """A checkout that somebody wants, and what may become of it."""
 
     user: str
@@ -78,20 +78,20 @@ class Customers:
         self._mugs, self._cups = shop.product(plenty), shop.product(plenty)
         self._scarce, self._gone = shop.product(scarce), shop.product(GONE)
         self._shelves = {self._mugs: plenty, self._cups: plenty, self._scarce: scarce}
-        wishes = [self._wish(pattern) for _ in range(checkouts // 2) for pattern in WINDOWS]
+        purchases = [self._purchase(pattern) for _ in range(checkouts // 2) for pattern in WINDOWS]
         with ThreadPoolExecutor(CUSTOMERS) as pool:
-            self.wishes = list(pool.map(self._with_cart, wishes))
-        self.sagas: dict[str, Wish] = {}  # accepted ones
+            self.purchases = list(pool.map(self._with_cart, purchases))
+        self.sagas: dict[str, Purchase] = {}  # accepted ones
         self._undone: dict[str, bool] = {}  # those who asked for it, and whether they were answered
         self._lock = threading.Lock()
         assert shop.became(shop.buy(self._gone, GONE)) == COMPLETED
         self._before = self._counts()
 
-    def insist(self, wish: Wish) -> None:
+    def insist(self, purchase: Purchase) -> None:
         """Ask again until there is an answer."""
-        saga_id = self._shop.insist(wish.cart, wish.method, wish.way, wish.pattern, wish.user)
+        saga_id = self._shop.insist(purchase.cart, purchase.method, purchase.way, purchase.pattern, purchase.user)
         with self._lock:
-            self.sagas[saga_id] = wish
+            self.sagas[saga_id] = purchase
 
     def change_a_mind(self) -> None:
         """Want one of the sagas so far undone, wherever it is; when nobody answers it isn't asked for again."""
@@ -104,7 +104,7 @@ class Customers:
         self._undone[saga_id] = self._undone.get(saga_id, False) or answered
 
     def check(self) -> None:
-        """Each got what the wish demands, once, and all of it adds up."""
+        """Each got what the purchase demands, once, and all of it adds up."""
         tally = self.tally()
         assert tally.clean, tally
 
@@ -115,35 +115,35 @@ class Customers:
             became = dict(zip(self.sagas, pool.map(self._became, self.sagas), strict=True))
         done = []
         for saga_id, it in became.items():
-            wish = self.sagas[saga_id]
+            purchase = self.sagas[saga_id]
             if it is None:
                 (tally.lost if self._unknown(saga_id) else tally.stuck).append(saga_id)
                 continue
-            tally.outcomes[wish.pattern, self._outcome(saga_id, it)] += 1
+            tally.outcomes[purchase.pattern, self._outcome(saga_id, it)] += 1
             if it.saga == "completed":
-                done.append(wish)
-            if max(len(it.orders), len(it.payments)) > 1 or len(it.reservations) > len(wish.lines):
-                tally.doubled.append(f"{saga_id}: {wish} became {it}")
+                done.append(purchase)
+            if max(len(it.orders), len(it.payments)) > 1 or len(it.reservations) > len(purchase.lines):
+                tally.doubled.append(f"{saga_id}: {purchase} became {it}")
             elif not self._may(saga_id, it):
-                tally.wrong.append(f"{saga_id}: {wish} became {it}")
-        tally.from_wallets = sum(wish.method == WALLET for wish in done)
+                tally.wrong.append(f"{saga_id}: {purchase} became {it}")
+        tally.from_wallets = sum(purchase.method == WALLET for purchase in done)
         tally.books = list(self._not_adding_up(done))
         return tally
 
-    def _not_adding_up(self, done: Sequence[Wish]) -> Iterator[str]:
+    def _not_adding_up(self, done: Sequence[Purchase]) -> Iterator[str]:
         counts = {window: count + self._checkouts // 2 for window, count in self._before.items()}
         if (found := self._counts()) != counts:
             yield f"sagas: {found} instead of {counts}"
         if len(self.sagas) != self._checkouts:
             yield f"accepted: {len(self.sagas)} instead of {self._checkouts}"
         for product, quantity in self._shelves.items():
-            sold = sum(wish.of(product) for wish in done)
+            sold = sum(purchase.of(product) for purchase in done)
             if not sold or (stock := self._shop.stock(product)) != (quantity - sold, 0, sold):
                 yield f"product {product}: {stock if sold else 'nothing'} instead of {sold} of {quantity} sold"
         if self._shop.stock(self._gone) != (0, 0, GONE):
             yield "what was gone is there"
         for user, amount in self._wallets.items():
-            spent = sum(wish.total for wish in done if (wish.user, wish.method) == (user, WALLET))
+            spent = sum(purchase.total for purchase in done if (purchase.user, purchase.method) == (user, WALLET))
             balance = self._shop.get(PAGOS, f"/api/v1/wallets/{user}").body["balance"]
             if not spent or balance != amount - spent:
                 yield f"wallet of {user}: {balance} of {amount}, {spent} spent"
@@ -166,7 +166,7 @@ class Customers:
             return "declined"
         return "short of stock" if not became.reservations and saga_id not in self._undone else "cancelled"
 
-    def _wish(self, pattern: str) -> Wish:
+    def _purchase(self, pattern: str) -> Purchase:
         """Two products in either order, so that they are wanted at the same time from both ends."""
         choice = self._chance.choice
         products = choice(
@@ -182,10 +182,10 @@ class Customers:
         if self._gone in products:
             outcomes = {SOLD_OUT}
         each = frozenset(replace(it, reservations=it.reservations * len(lines)) for it in outcomes)
-        return Wish(user, lines, "", method, pattern, way, each)
+        return Purchase(user, lines, "", method, pattern, way, each)
 
-    def _with_cart(self, wish: Wish) -> Wish:
-        return replace(wish, cart=self._shop.cart(*wish.lines, user=wish.user))
+    def _with_cart(self, purchase: Purchase) -> Purchase:
+        return replace(purchase, cart=self._shop.cart(*purchase.lines, user=purchase.user))
 
     def _counts(self) -> dict[str, int]:
         """How many sagas there are of each pattern."""

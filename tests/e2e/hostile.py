@@ -130,15 +130,15 @@ class Shopper:
 
     def begin(self, cart_id: str, pattern: str, method: str, way: str) -> None:
         """Check a cart out: at carrito, at the pattern's own service, or by freezing it, for carrito to hand over."""
-        wish = self.shop.wish(cart_id, method, self.user)
+        checkout_body = self.shop.checkout_body(cart_id, method, self.user)
         window, root = WINDOWS[pattern]
         if way == "freeze":
-            wish.pop("cart_id")
-            begun = self.ask(CARRITO, f"/carts/{cart_id}/checkout", {**wish, "saga_pattern": pattern})
+            checkout_body.pop("cart_id")
+            begun = self.ask(CARRITO, f"/carts/{cart_id}/checkout", {**checkout_body, "saga_pattern": pattern})
         elif way == CARRITO:
-            begun = self.ask(CARRITO, "/checkout/saga", {**wish, "saga_pattern": pattern})
+            begun = self.ask(CARRITO, "/checkout/saga", {**checkout_body, "saga_pattern": pattern})
         else:
-            begun = self.ask(window, f"{root}/checkout", wish)
+            begun = self.ask(window, f"{root}/checkout", checkout_body)
         if begun is not None and begun.status in {201, 202}:
             self.adopt(str(begun.body["saga_id"]))
 
@@ -188,10 +188,10 @@ class Shopper:
             return
         saga = self._saga(number)
         window, root = WINDOWS[pattern]
-        wish = self._wish(saga)
-        wish |= self._changed(wish, twist, number // 2)
-        reply = self.ask(window, f"{root}/checkout", wish)
-        same = [each for each in self.sagas if each.pattern == pattern and self._wish(each) == wish]
+        checkout_body = self._checkout_body(saga)
+        checkout_body |= self._changed(checkout_body, twist, number // 2)
+        reply = self.ask(window, f"{root}/checkout", checkout_body)
+        same = [each for each in self.sagas if each.pattern == pattern and self._checkout_body(each) == checkout_body]
         if reply is not None and reply.status < 300 and not same:
             self.errors.append(f"taken over: {self.answers[-1]}")
 
@@ -242,8 +242,8 @@ class Shopper:
             self.errors.append(self.answers[-1])
         return reply
 
-    def _wish(self, saga: Saga) -> dict[str, Any]:
-        return {**self.shop.wish(saga.cart_id, saga.method, saga.user_id), "saga_id": saga.saga_id}
+    def _checkout_body(self, saga: Saga) -> dict[str, Any]:
+        return {**self.shop.checkout_body(saga.cart_id, saga.method, saga.user_id), "saga_id": saga.saga_id}
 
     def _request(self, attempt: Attempt) -> tuple[str, dict[str, Any]]:
         """What is asked for."""

@@ -104,8 +104,8 @@ class Shop:
         """Pay into a wallet."""
         self._made(PAGOS, f"/api/v1/wallets/{user}/deposits", {"amount": amount})
 
-    def wish(self, cart_id: str, method: str = "credit_card", user: str = USER) -> dict[str, str]:
-        """What a checkout is asked for with."""
+    def checkout_body(self, cart_id: str, method: str = "credit_card", user: str = USER) -> dict[str, str]:
+        """The body of a request for a checkout."""
         return {"cart_id": cart_id, "user_id": user, "payment_method": method, "billing_address": ADDRESS}
 
     def checkout(
@@ -118,11 +118,11 @@ class Shop:
         **headers: str,
     ) -> Reply:
         """Whatever the way in answers; raises one of `PEER_FAILED`. `way` is carrito or the pattern's own service."""
-        wish = self.wish(cart_id, method, user)
+        checkout_body = self.checkout_body(cart_id, method, user)
         if way == CARRITO and pattern != ORCHESTRATED:
-            wish["saga_pattern"] = pattern
+            checkout_body["saga_pattern"] = pattern
         window, root = WINDOWS[pattern]
-        reply = self.post(way, f"{root}/checkout" if way == window else WAYS_IN[way], wish, **headers)
+        reply = self.post(way, f"{root}/checkout" if way == window else WAYS_IN[way], checkout_body, **headers)
         if reply.status in {200, 202}:
             self._windows[reply.body["saga_id"]] = window, root
         return reply

@@ -40,8 +40,13 @@ class Shop:
         """A saga that has ended."""
         cart = self.post("carrito", "/carts", user_id=USER)["id"]
         self.post("carrito", f"/carts/{cart}/items", product_id=self.product, quantity=2)
-        wish = {"cart_id": cart, "user_id": USER, "payment_method": payment_method, "billing_address": "Main St 1"}
-        saga: dict[str, Any] = self.post("carrito", "/checkout/saga", wait=30, saga_pattern=pattern, **wish)
+        body = {
+            "cart_id": cart,
+            "user_id": USER,
+            "payment_method": payment_method,
+            "billing_address": "Main St 1",
+        }
+        saga: dict[str, Any] = self.post("carrito", "/checkout/saga", wait=30, saga_pattern=pattern, **body)
         return saga
 
     def audit(self, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -53,7 +53,7 @@ def timeline(shop: Shop, saga_id: str) -> list[Mapping[str, Any]]:
 
 
 def checkout(shop: Shop, product: int, **headers: str) -> Reply:
-    return shop.post(CHOREOGRAPHY, f"{ROOT}/checkout", shop.wish(shop.cart((product, 1))), **headers)
+    return shop.post(CHOREOGRAPHY, f"{ROOT}/checkout", shop.checkout_body(shop.cart((product, 1))), **headers)
 
 
 def execute(shop: Shop, statement: str) -> None:
@@ -76,8 +76,8 @@ def test_a_poison_message_that_is_redriven_once_its_cause_is_gone_completes_its_
     assert "orders" in letter["error"]
     assert steps_of(saga(shop, saga_id))["create_order"] == "running"
     execute(shop, "ALTER TABLE carrito.orders_away RENAME TO orders")
-    wish = {"reason": "the table is back", "by": "eve", "event_ids": [letter["event_id"]]}
-    assert shop.post(CHOREOGRAPHY, f"{ROOT}/dead-letters/redrive", wish).body["moved"][0]["saga_id"] == saga_id
+    checkout_body = {"reason": "the table is back", "by": "eve", "event_ids": [letter["event_id"]]}
+    assert shop.post(CHOREOGRAPHY, f"{ROOT}/dead-letters/redrive", checkout_body).body["moved"][0]["saga_id"] == saga_id
     until(shop, saga_id, "completed")
     assert [entry["detail"] for entry in timeline(shop, saga_id) if entry["kind"] == "redriven"] == [
         "payment.processed to carrito: the table is back"
@@ -90,8 +90,8 @@ def test_a_completed_checkout_is_undone_in_full_and_can_be_made_again(shop: Shop
     done = checkout(shop, product, Prefer="wait=20")
     assert (done.status, done.body["status"]) == (200, "completed")
     assert [entry["event"] for entry in timeline(shop, done.body["saga_id"])] == WHOLE
-    wish = {"reason": "changed my mind", "by": "eve"}
-    undone = shop.post(CHOREOGRAPHY, f"{ROOT}/{done.body['saga_id']}/compensate", wish, Prefer="wait=20").body
+    checkout_body = {"reason": "changed my mind", "by": "eve"}
+    undone = shop.post(CHOREOGRAPHY, f"{ROOT}/{done.body['saga_id']}/compensate", checkout_body, Prefer="wait=20").body
     assert (undone["status"], undone["error"]) == ("compensated", "changed my mind")
     assert set(steps_of(undone).values()) == {"compensated"}
     assert shop.stock(product) == (5, 0, 0)
@@ -104,8 +104,8 @@ def test_nobody_has_to_look_for_a_checkout_to_end(shop: Shop) -> None:
     cart = shop.cart((product, 1))
     for process in (CHOREOGRAPHY, f"{CHOREOGRAPHY}-worker"):
         shop.system.kill(process)
-    wish = {**shop.wish(cart), "saga_pattern": "choreographed"}
-    accepted = shop.post(CARRITO, "/checkout/saga", wish)
+    checkout_body = {**shop.checkout_body(cart), "saga_pattern": "choreographed"}
+    accepted = shop.post(CARRITO, "/checkout/saga", checkout_body)
     assert accepted.status == 202, accepted.body
     wait_until(lambda: shop.cart_as_it_is(cart)["status"] == "checked_out", "the checkout ends", PATIENCE)
     assert shop.stock(product) == (4, 0, 1)

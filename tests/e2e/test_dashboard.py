@@ -154,8 +154,8 @@ def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_sett
         told = {"token": TOKEN, "next": "/dead-letters?service=pagos"}
         parked = browser.post(f"{shop.system.url(DASHBOARD)}/operator", data=told, timeout=PATIENCE)
         assert "ValueError: not an event" in parked.text
-        wish = {"reason": "to see it fail again", "by": "luz"}
-        done = browser.post(f"{address}/redrive?service=pagos&error=Not+An+Event", data=wish, timeout=PATIENCE)
+        checkout_body = {"reason": "to see it fail again", "by": "luz"}
+        done = browser.post(f"{address}/redrive?service=pagos&error=Not+An+Event", data=checkout_body, timeout=PATIENCE)
         assert "1 message delivered again: 1 to pagos." in Text(done.text).text
 
 

@@ -102,10 +102,10 @@ def test_nobody_takes_a_saga_over_by_its_id(
     cheap, _ = cheap_and_dear
     cart = shop.cart((cheap, 1))
     saga_id = shop.begin(cart, pattern=pattern)
-    wish = {**shop.wish(cart), "saga_id": saga_id, **change}
-    while_it_runs = shop.post(*WAYS[other], wish)
+    checkout_body = {**shop.checkout_body(cart), "saga_id": saga_id, **change}
+    while_it_runs = shop.post(*WAYS[other], checkout_body)
     assert shop.became(saga_id) == COMPLETED
-    when_it_ended = shop.post(*WAYS[other], wish)
+    when_it_ended = shop.post(*WAYS[other], checkout_body)
     expected = 202 if pattern == other and not change else 409
     assert (while_it_runs.status, when_it_ended.status) == (expected, expected)
     assert when_it_ended.body.get("field") == (None if expected == 202 else next(iter(change), "saga_pattern"))
@@ -115,9 +115,9 @@ def test_nobody_takes_a_saga_over_by_its_id(
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_saga_that_carrito_never_began_is_not_accepted(shop: Shop, pattern: str) -> None:
-    wish = {**shop.wish(str(uuid4())), "saga_id": str(uuid4())}
-    assert shop.post(*WAYS[pattern], wish).status == 404
-    assert shop.get(WAYS[pattern][0], WAYS[pattern][1].replace("checkout", wish["saga_id"])).status == 404
+    checkout_body = {**shop.checkout_body(str(uuid4())), "saga_id": str(uuid4())}
+    assert shop.post(*WAYS[pattern], checkout_body).status == 404
+    assert shop.get(WAYS[pattern][0], WAYS[pattern][1].replace("checkout", checkout_body["saga_id"])).status == 404
 
 
 def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dear: tuple[int, int]) -> None:
@@ -125,7 +125,7 @@ def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dea
     order = shop.post(CARRITO, "/orders", {"cart_id": cart, "saga_id": saga_id})
     assert order.status == 201
     for way in WAYS.values():
-        assert shop.post(*way, {**shop.wish(cart), "saga_id": saga_id}).status == 409
+        assert shop.post(*way, {**shop.checkout_body(cart), "saga_id": saga_id}).status == 409
     shop.post(CARRITO, f"/orders/{order.body['id']}/cancel", {"saga_id": saga_id})
     assert shop.post(CARRITO, f"/carts/{cart}/release", {"saga_id": saga_id}).status == 200
 
@@ -144,7 +144,7 @@ def test_what_is_asked_under_a_sagas_id_before_the_saga_asks_does_not_change_wha
     )
     order = shop.post(CARRITO, "/orders", {**_ids(frozen), "order_id": frozen["order_id"], "amount": "0.01"})
     assert (order.status, order.body["field"]) == (409, "total")
-    shop.post(*WAYS[pattern], {**shop.wish(cart), "saga_id": saga_id})
+    shop.post(*WAYS[pattern], {**shop.checkout_body(cart), "saga_id": saga_id})
     shop.know(saga_id, pattern)
     saga = shop.ended(saga_id)
     assert saga["status"] == "compensated"
@@ -222,7 +222,7 @@ def test_what_was_reserved_otherwise_under_a_sagas_id_keeps_it_from_nothing_but_
         foreign = {"saga_id": frozen["saga_id"], "cart_id": str(uuid4()), **fields}
         assert shop.post(INVENTARIO, f"/api/products/{path}", foreign).status < 300
         shop.restart("inventario-worker")
-        shop.post(*WAYS[pattern], {**shop.wish(cart), "saga_id": frozen["saga_id"]})
+        shop.post(*WAYS[pattern], {**shop.checkout_body(cart), "saga_id": frozen["saga_id"]})
         shop.know(frozen["saga_id"], pattern)
         assert shop.ended(frozen["saga_id"])["status"] == "compensated"
         assert shop.cart_as_it_is(cart)["status"] == "open"
@@ -239,7 +239,7 @@ def test_a_payment_under_a_sagas_id_whose_id_nobody_chose_leaves_the_saga_nothin
     paid = {**ids, "user_id": USER, "amount": "1.00", "payment_method": "credit_card"}
     foreign = shop.post(PAGOS, "/api/v1/payments/saga", paid)
     assert foreign.status == 201
-    shop.post(*WAYS[pattern], {**shop.wish(cart), "saga_id": frozen["saga_id"]})
+    shop.post(*WAYS[pattern], {**shop.checkout_body(cart), "saga_id": frozen["saga_id"]})
     shop.know(frozen["saga_id"], pattern)
     assert shop.ended(frozen["saga_id"])["status"] == "compensated"
     assert shop.cart_as_it_is(cart)["status"] == "open"

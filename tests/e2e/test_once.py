@@ -118,9 +118,9 @@ def test_fifty_checkouts_at_once_for_a_stock_of_ten_sell_ten(shop: Shop) -> None
 
 def test_what_forty_who_cannot_pay_let_go_is_sold_to_ten_who_can(shop: Shop) -> None:
     product = shop.product(quantity=10)
-    wishes = [(shop.cart((product, 1)), method) for method in ("credit_card", *("declined_card",) * 4) * 10]
-    sagas = concurrently(*[partial(shop.begin, *wish) for wish in wishes])
-    for (cart, method), saga_id in zip(wishes, sagas, strict=True):
+    purchases = [(shop.cart((product, 1)), method) for method in ("credit_card", *("declined_card",) * 4) * 10]
+    sagas = concurrently(*[partial(shop.begin, *checkout_body) for checkout_body in purchases])
+    for (cart, method), saga_id in zip(purchases, sagas, strict=True):
         became = shop.became(saga_id)
         assert became in {SOLD_OUT, COMPLETED if method == "credit_card" else DECLINED}
         if method == "credit_card" and became == SOLD_OUT:  # held by somebody else just then

@@ -209,7 +209,9 @@ def test_a_cart_that_is_checked_out_cannot_be_changed(shop: Shop) -> None:
 def test_the_choreographed_pattern_is_not_available_and_nothing_begins(shop: Shop) -> None:
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
-    refused = problem(shop.post(CARRITO, "/checkout/saga", {**shop.wish(cart), "saga_pattern": "choreographed"}), 501)
+    refused = problem(
+        shop.post(CARRITO, "/checkout/saga", {**shop.checkout_body(cart), "saga_pattern": "choreographed"}), 501
+    )
     assert refused["saga_pattern"] == "choreographed"
     assert shop.cart_as_it_is(cart)["status"] == "open"
     assert_nothing_began(shop, cart)

@@ -45,7 +45,7 @@ def test_purging_disturbs_no_checkout_and_no_checkout_stops_the_purge(shop: Shop
             connection.execute(insert(each.table), rows)
     assert oldest_days() > OLD_DAYS / 2
     with ThreadPoolExecutor(CUSTOMERS) as pool:
-        for served in [pool.submit(customers.insist, wish) for wish in customers.wishes]:
+        for served in [pool.submit(customers.insist, purchase) for purchase in customers.purchases]:
             served.result()
     wait_until(lambda: oldest_days() < 1, "all that is old is gone", seconds=600)
     shop.until_quiet()

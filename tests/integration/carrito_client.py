@@ -59,8 +59,8 @@ class Carrito(ApiClient):
         return body_of(self.get(f"/carts/{cart_id}"))
 
     def begin(self, cart_id: UUID, user_id: str = USER, key: str | None = None) -> TestResponse:
-        wish = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": "orchestrated"}
-        return self.post(f"/carts/{cart_id}/checkout", {**wish, "user_id": user_id}, key)
+        checkout_body = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": "orchestrated"}
+        return self.post(f"/carts/{cart_id}/checkout", {**checkout_body, "user_id": user_id}, key)
 
     def saga_of(self, cart_id: UUID) -> "Saga":
         """The saga that begins to check the cart out."""

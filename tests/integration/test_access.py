@@ -127,14 +127,14 @@ def test_services_know_each_other_by_the_token(
     product_id = supplier.post("/api/products", product).body["id"]
     cart = shop["carrito"].post("/carts", {"user_id": "ana"}).body["id"]
     assert shop["carrito"].post(f"/carts/{cart}/items", {"product_id": product_id, "quantity": 2}).status == 201
-    wish = {
+    checkout_body = {
         "cart_id": cart,
         "user_id": "ana",
         "payment_method": "credit_card",
         "billing_address": "1 High Street",
         "saga_pattern": pattern,
     }
-    saga = shop["carrito"].request("POST", "/checkout/saga", wish, {"Prefer": "wait=20"}, wait=20).body
+    saga = shop["carrito"].request("POST", "/checkout/saga", checkout_body, {"Prefer": "wait=20"}, wait=20).body
     assert saga["status"] == "completed"
     of_saga = {"saga_id": saga["saga_id"], "cart_id": cart}
     assert shop["inventario"].post("/api/products/unreserve", of_saga).status == 401
@@ -160,14 +160,14 @@ def test_a_service_that_is_not_let_in_has_not_been_refused_what_it_asked(
     product_id = inventario.post("/api/products", product).body["id"]
     cart = carrito.post("/carts", {"user_id": "ana"}).body["id"]
     carrito.post(f"/carts/{cart}/items", {"product_id": product_id, "quantity": 2})
-    wish = {
+    checkout_body = {
         "cart_id": cart,
         "user_id": "ana",
         "payment_method": "credit_card",
         "billing_address": "1 High Street",
         "saga_pattern": "orchestrated",
     }
-    saga_id = carrito.post("/checkout/saga", wish).body["saga_id"]
+    saga_id = carrito.post("/checkout/saga", checkout_body).body["saga_id"]
 
     def payment() -> Mapping[str, Any]:
         steps = {step["name"]: step for step in window.get(f"/saga/{saga_id}").body["steps"]}

@@ -253,7 +253,7 @@ def test_a_checkout_that_does_not_fit_is_named_and_nothing_begins(
 
 def test_a_choreographed_checkout_is_not_available_yet_and_begins_nothing(carrito: Carrito) -> None:
     cart_id = carrito.open_cart((1, 1))
-    wish = {**GOOD_CHECKOUT, "saga_pattern": "choreographed"}
-    assert problem_of(carrito.post("/checkout/saga", {"cart_id": cart_id, **wish}))["status"] == 501
-    assert problem_of(carrito.post(f"/carts/{cart_id}/checkout", wish))["status"] == 501
+    checkout_body = {**GOOD_CHECKOUT, "saga_pattern": "choreographed"}
+    assert problem_of(carrito.post("/checkout/saga", {"cart_id": cart_id, **checkout_body}))["status"] == 501
+    assert problem_of(carrito.post(f"/carts/{cart_id}/checkout", checkout_body))["status"] == 501
     assert carrito.cart(cart_id)["status"] == "open"

@@ -50,9 +50,9 @@ def accepted(carrito: Carrito, sagas: Sagas, pattern: str = ORCHESTRATED, handov
     app = carrito.client.application
     app.extensions["handover"] = sagas
     app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": handover_seconds})
-    wish = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": pattern}
+    body = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": pattern}
     response = carrito.client.post(
-        "/checkout/saga", json={"cart_id": str(carrito.open_cart((1, 1))), "user_id": USER, **wish}
+        "/checkout/saga", json={"cart_id": str(carrito.open_cart((1, 1))), "user_id": USER, **body}
     )
     assert response.status_code == 202
     return str(response.get_json()["saga_id"])
@@ -143,10 +143,15 @@ def test_one_style_waits_for_nobody_of_the_other(carrito: Carrito) -> None:
 
 def test_one_that_is_begun_for_the_window_is_known_there(carrito: Carrito) -> None:
     sagas = Sagas()
-    wish = {"user_id": USER, "payment_method": "paypal", "billing_address": "here", "saga_pattern": CHOREOGRAPHED}
+    body = {
+        "user_id": USER,
+        "payment_method": "paypal",
+        "billing_address": "here",
+        "saga_pattern": CHOREOGRAPHED,
+    }
     app = carrito.client.application
     app.extensions["handover"] = sagas
     app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": 0})
-    assert carrito.client.post(f"/carts/{carrito.open_cart((1, 1))}/checkout", json=wish).status_code == 201
+    assert carrito.client.post(f"/carts/{carrito.open_cart((1, 1))}/checkout", json=body).status_code == 201
     assert work(carrito) == 0
     assert sagas.told == []

@@ -29,7 +29,7 @@ STANDS = Became("committed", "captured", ["capture"], "confirmed", "completed")
 
 
 @dataclass
-class Wish:
+class Purchase:
     """A cart to be checked out, perhaps again after it failed; and what will come between."""
 
     cart_id: UUID
@@ -38,7 +38,7 @@ class Wish:
 
 
 MISHAPS = st.lists(st.tuples(st.integers(0, QUIET), st.sampled_from([PERSON, DEADLINE, EXPIRY, *BY_HAND])), max_size=3)
-WISHES = st.lists(
+PURCHASES = st.lists(
     st.tuples(
         st.sampled_from([0, 0, 1]),  # which shelf
         st.integers(1, 3),
@@ -58,8 +58,8 @@ class Play:
         self.history = history
         self._data = data
         self._wishes = [
-            Wish(history.open_cart([*history.products][shelf], quantity), methods, mishaps)
-            for shelf, quantity, methods, mishaps in data.draw(WISHES)
+            Purchase(history.open_cart([*history.products][shelf], quantity), methods, mishaps)
+            for shelf, quantity, methods, mishaps in data.draw(PURCHASES)
         ]
         self._copies: dict[tuple[str, UUID], int] = {}
 
@@ -71,7 +71,7 @@ class Play:
 
     def _go_on(self) -> bool:
         """Something happens, if anything can."""
-        beginning = [wish for wish in self._wishes if wish.methods and self._is_free(wish)]
+        beginning = [purchase for purchase in self._wishes if purchase.methods and self._is_free(purchase)]
         busy = [name for name, events in self.history.in_flight.items() if events and name != CHOREOGRAPHY]
         if not beginning and not busy:
             return self._meet_mishaps(quiet=True)
@@ -97,21 +97,21 @@ class Play:
 
     def _meet_mishaps(self, *, quiet: bool) -> bool:
         """What is to come between by now; if nothing is in flight, the first of what is left."""
-        for wish in self._wishes:
-            sagas = self.history.carts[wish.cart_id]
+        for purchase in self._wishes:
+            sagas = self.history.carts[purchase.cart_id]
             if not sagas:
                 continue
             told = self.history.told(sagas[-1]).total()
-            for mishap in [each for each in wish.mishaps if quiet or each[0] <= told]:
-                wish.mishaps.remove(mishap)
-                wish.mishaps += [(QUIET, PERSON)] * (mishap[1] in BY_HAND)
+            for mishap in [each for each in purchase.mishaps if quiet or each[0] <= told]:
+                purchase.mishaps.remove(mishap)
+                purchase.mishaps += [(QUIET, PERSON)] * (mishap[1] in BY_HAND)
                 meet(self.history, sagas[-1], mishap[1])
                 if quiet:
                     return True
         return False
 
-    def _is_free(self, wish: Wish) -> bool:
-        return all(self.history.told(saga)[FAILED] for saga in self.history.carts[wish.cart_id])
+    def _is_free(self, purchase: Purchase) -> bool:
+        return all(self.history.told(saga)[FAILED] for saga in self.history.carts[purchase.cart_id])
 
     def _pick(self, count: int) -> int:
         return self._data.draw(st.integers(0, count - 1)) if count > 1 else 0

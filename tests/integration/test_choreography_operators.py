@@ -61,7 +61,7 @@ def window(service_client: Callable[..., FlaskClient], fresh_database_url: str) 
     return Window(client)
 
 
-def wish(cart_id: UUID, **more: Any) -> dict[str, Any]:
+def checkout_body(cart_id: UUID, **more: Any) -> dict[str, Any]:
     return {"cart_id": cart_id, "user_id": "ana", "payment_method": "paypal", "billing_address": "here", **more}
 
 
@@ -71,22 +71,22 @@ def wish(cart_id: UUID, **more: Any) -> dict[str, Any]:
 def test_a_checkout_is_seen_before_anything_has_happened(window: Window) -> None:
     story = Story()
     window.client.application.extensions["carrito_client"] = FrozenCarts(story.cart_id)
-    response = window.post(f"{ROOT}/checkout", wish(story.cart_id), key="once")
+    response = window.post(f"{ROOT}/checkout", checkout_body(story.cart_id), key="once")
     accepted = body_of(response)
     assert response.status_code == 202
     assert accepted == {**accepted, "status": "pending", "cart_id": str(story.cart_id), "user_id": "ana"}
     assert response.headers["Location"] == f"{ROOT}/{accepted['saga_id']}"
     saga = window.saga(accepted["saga_id"])
     assert (saga["status"], {step["status"] for step in saga["steps"]}) == ("pending", {"pending"})
-    assert window.post(f"{ROOT}/checkout", wish(story.cart_id), key="once").data == response.data
-    assert problem_of(window.post(f"{ROOT}/checkout", wish(story.cart_id), key="other"))["status"] == 409
+    assert window.post(f"{ROOT}/checkout", checkout_body(story.cart_id), key="once").data == response.data
+    assert problem_of(window.post(f"{ROOT}/checkout", checkout_body(story.cart_id), key="other"))["status"] == 409
 
 
 def test_a_saga_that_carrito_hands_over_is_seen_once_whether_its_events_came_before_or_not(window: Window) -> None:
     early, late = Story(), Story()
     window.record(early.events(*PAID))
     for story in (early, late):
-        body = wish(story.cart_id, saga_id=story.saga_id)
+        body = checkout_body(story.cart_id, saga_id=story.saga_id)
         for _ in range(2):
             assert window.post(f"{ROOT}/checkout", body).status_code == 202
     window.record(late.events(*PAID))
@@ -100,7 +100,7 @@ def test_a_checkout_that_is_known_waits_for_nobody_who_records_its_events(window
     """Who locks a saga here while others are made would be in a deadlock with those who lock them there."""
     story = Story()
     window.record(story.events(*PAID)[1:])
-    body = wish(story.cart_id, saga_id=story.saga_id)
+    body = checkout_body(story.cart_id, saga_id=story.saga_id)
     with window.transaction() as connection:
         connection.execute(LOCK, {"ids": [story.saga_id]})
         (response,) = concurrently(lambda: window.post(f"{ROOT}/checkout", body))
@@ -111,7 +111,7 @@ def test_a_checkout_that_is_known_waits_for_nobody_who_records_its_events(window
 def test_a_saga_is_about_one_checkout_only(window: Window) -> None:
     story = Story()
     window.record(story.events(*PAID))
-    for other in (wish(new_id()), {**wish(story.cart_id), "user_id": "bob"}):
+    for other in (checkout_body(new_id()), {**checkout_body(story.cart_id), "user_id": "bob"}):
         refused = window.post(f"{ROOT}/checkout", {**other, "saga_id": story.saga_id})
         assert problem_of(refused)["type"] == "/problems/cart-refused"
 
@@ -119,7 +119,7 @@ def test_a_saga_is_about_one_checkout_only(window: Window) -> None:
 def test_who_prefers_to_wait_is_woken_by_the_end(window: Window) -> None:
     story = Story()
     headers = {"Prefer": "wait=30", "Content-Type": "application/json"}
-    body = CheckoutIn.model_validate(wish(story.cart_id, saga_id=story.saga_id)).model_dump_json()
+    body = CheckoutIn.model_validate(checkout_body(story.cart_id, saga_id=story.saga_id)).model_dump_json()
 
     def ask() -> tuple[int, Any, str]:
         response = window.client.post(f"{ROOT}/checkout", data=body, headers=headers)
@@ -139,7 +139,7 @@ def test_who_prefers_to_wait_is_woken_by_the_end(window: Window) -> None:
 def test_a_saga_that_ended_before_it_was_asked_about_is_not_waited_for(window: Window) -> None:
     story = Story()
     window.record(story.events(*COMPLETED))
-    body = CheckoutIn.model_validate(wish(story.cart_id, saga_id=story.saga_id)).model_dump_json()
+    body = CheckoutIn.model_validate(checkout_body(story.cart_id, saga_id=story.saga_id)).model_dump_json()
     headers = {"Prefer": "wait=600", "Content-Type": "application/json"}
     response = window.client.post(f"{ROOT}/checkout", data=body, headers=headers)
     assert (response.status_code, body_of(response)["status"]) == (200, "completed")
@@ -153,7 +153,7 @@ def test_requests_that_come_together_are_answered_each_for_itself(window: Window
         story = stories[number // 2]
         user = "ana" if number % 2 else "bob"
         return window.post(
-            f"{ROOT}/checkout", {**wish(story.cart_id, saga_id=story.saga_id), "user_id": user}
+            f"{ROOT}/checkout", {**checkout_body(story.cart_id, saga_id=story.saga_id), "user_id": user}
         ).status_code
 
     statuses = concurrently(*[partial(ask, number) for number in range(24)])
@@ -170,7 +170,7 @@ def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
     window: Window, names: tuple[str, ...]
 ) -> None:
     story = Story()
-    window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
+    window.post(f"{ROOT}/checkout", checkout_body(story.cart_id, saga_id=story.saga_id))
     window.record(story.events(*names))
     ask = partial(window.post, f"{ROOT}/{story.saga_id}/compensate", {"reason": "changed my mind", "by": "eve"})
     answers = concurrently(*[ask] * 8)
@@ -233,7 +233,7 @@ def test_every_service_is_asked_for_the_events_of_a_saga_that_has_not_ended(
     window: Window, names: tuple[str, ...]
 ) -> None:
     story = Story()
-    window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
+    window.post(f"{ROOT}/checkout", checkout_body(story.cart_id, saga_id=story.saga_id))
     window.record(story.events(*names))
     before = window.saga(story.saga_id)
     response = window.post(f"{ROOT}/{story.saga_id}/retry", {"reason": "a queue was purged", "by": "eve"})
@@ -281,7 +281,7 @@ def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_p
     limits = {"forward_deadline_seconds": AT_ONCE, "stuck_seconds": NEVER, "resend_seconds": NEVER}
     settings = window.client.application.extensions["settings"]
     window.client.application.extensions["settings"] = settings.model_copy(update=limits)
-    window.post(f"{ROOT}/checkout", wish(story.cart_id, saga_id=story.saga_id))
+    window.post(f"{ROOT}/checkout", checkout_body(story.cart_id, saga_id=story.saga_id))
     window.record(story.events(*names))
     concurrently(*[window.watch] * 4)
     (asked,) = window.staged()
