@@ -1,8 +1,8 @@
 """The barrier: each step of a saga acts once and is compensated once, whatever is repeated, late or out of order.
 
 The transaction of an effect inserts a row for its (saga, step, direction) with `ON CONFLICT DO NOTHING`. So the barrier
-absorbs duplicates, compensations that come before their action (null rollback), and actions that come after their
-compensation (suspension). The idea and the two terms are those of the sub-transaction barrier of DTM.
+absorbs duplicates, compensations that come before their action (null compensation), and actions that come after their
+compensation (suspension). The idea is that of the sub-transaction barrier of DTM.
 
 Rows are purged by the age of their saga. For a saga so old that its rows may be gone, no row is inserted, and a request
 without an earlier row is refused (`TooOld`), since it may be a late repetition.
@@ -63,8 +63,6 @@ class Barrier:
     def __init__(self, metadata: MetaData) -> None:
         self._store = BarrierStore(metadata)
         self.table = self._store.table
-        self.closed = self._store.closed
-        self.refuse = self._store.refuse
 
     def once(
         self,
@@ -157,6 +155,14 @@ class Barrier:
         wrong = {saga_id: known.contradiction for saga_id, known in found.items() if known.contradiction is not None}
         self._withdraw(connection, step, {saga_id: entries[saga_id] for saga_id in wrong})
         return entries | wrong
+
+    def closed(self, connection: Connection, step: str, saga_id: UUID) -> bool:
+        """Whether the saga's step was compensated or refused."""
+        return self._store.closed(connection, step, saga_id)
+
+    def refuse(self, connection: Connection, step: str, refusals: Mapping[UUID, DomainError]) -> None:
+        """Store these refusals of actions by saga, so that repeated requests get them again."""
+        self._store.refuse(connection, step, refusals)
 
     def contradictions(
         self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]
