@@ -53,11 +53,11 @@ class Limits:
     resend_seconds: float
 
     @property
-    def still_seconds(self) -> float:
+    def stalled_seconds(self) -> float:
         """Seconds without an event after which the watchdog first looks at a saga."""
         return min(self.stuck_seconds, self.resend_seconds)
 
     @property
     def first_seconds(self) -> float:
         """Seconds after its beginning when the watchdog first looks at a saga."""
-        return min(self.forward_seconds, self.still_seconds)
+        return min(self.forward_seconds, self.stalled_seconds)

@@ -71,7 +71,7 @@ WITH saved AS (
            created_at = least(saga.created_at, seen.first_at), updated_at = seen.last_at, ended_at = seen.ended_at,
            moved_at = now(),
            due_at = CASE WHEN seen.ended_at IS NULL
-                         THEN least(saga.due_at, now() + make_interval(secs => CAST(:still AS float8))) END
+                         THEN least(saga.due_at, now() + make_interval(secs => CAST(:stalled AS float8))) END
       FROM json_to_recordset(CAST(:rows AS json)) AS seen
            (saga_id uuid, facts json, status text, user_id text, payment_method text, order_id uuid, ends boolean,
             failed_step text, first_effect_at timestamptz, first_at timestamptz, last_at timestamptz,
@@ -139,7 +139,7 @@ def _locked(connection: Connection, saga_ids: Iterable[UUID]) -> list[LockedSaga
 
 def _save(connection: Connection, merged: Sequence[tuple[LockedSaga, Facts]], limits: Limits) -> None:
     rows = [_saga_row(saga, facts) for saga, facts in merged]
-    connection.execute(SAVE, {"rows": dumps(rows), "still": limits.still_seconds, "channel": ENDS})
+    connection.execute(SAVE, {"rows": dumps(rows), "stalled": limits.stalled_seconds, "channel": ENDS})
 
 
 def _event_row(event: Event) -> dict[str, Any]:

@@ -24,7 +24,7 @@ BATCH = 100  # sagas in one transaction, which locks their rows
 DUE = text("""
 SELECT saga_id, cart_id, facts, status, deadline_at <= now() AS late,
        moved_at + make_interval(secs => :resend) <= now() AS silent,
-       moved_at + make_interval(secs => :stuck) <= now() AS still
+       moved_at + make_interval(secs => :stuck) <= now() AS stalled
   FROM saga_choreography.sagas
  WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
@@ -52,7 +52,7 @@ class DueSaga(SagaFacts):
 
     late: bool
     silent: bool  # its events are to be sent again
-    still: bool  # it is stuck
+    stalled: bool  # it is stuck
 
 
 def run_once(limits: Limits) -> int:
@@ -86,10 +86,10 @@ def _watch(connection: Connection, sagas: Sequence[DueSaga], limits: Limits) -> 
         reason = f"nothing has happened for {limits.resend_seconds:g} s or more"
         service.resend(connection, silent, Resend(reason, BY))
         saga_store.note(connection, [saga.saga_id for saga in silent], "retry_asked", BY, reason=reason)
-    still = [saga for saga in sagas if saga.still and saga.saga_id not in cancelled]
-    newly = [saga.saga_id for saga in still if saga.status != SagaStatus.STUCK]
+    stalled = [saga for saga in sagas if saga.stalled and saga.saga_id not in cancelled]
+    newly = [saga.saga_id for saga in stalled if saga.status != SagaStatus.STUCK]
     saga_store.note(connection, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")
-    resent, stuck = {saga.saga_id for saga in silent}, {saga.saga_id for saga in still}
+    resent, stuck = {saga.saga_id for saga in silent}, {saga.saga_id for saga in stalled}
     seen = [
         {
             "saga_id": saga.saga_id,
