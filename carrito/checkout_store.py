@@ -15,7 +15,7 @@ from shared.database.listen import notify
 from shared.database.prepared import columns_of, prepared
 from shared.fault_switches.header import current_fault
 from shared.json_codec import dumps
-from shared.messaging.outbox import lazily
+from shared.messaging.outbox import commit_asynchronously
 
 HANDOVER = "handover"  # the channel that wakes the worker
 
@@ -119,7 +119,7 @@ def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
 
     The commit does not wait for the disk: after a crash of the server some are handed over again, which does no harm.
     """
-    lazily(connection)
+    commit_asynchronously(connection)
     connection.execute(_HANDED_OVER, {"saga_ids": sorted(saga_ids)})
 
 

@@ -15,8 +15,7 @@ from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
 from shared.database.connections import is_unavailable
-from shared.process import crash_points as faults
-from shared.process import heartbeat
+from shared.process import crash_points, heartbeat
 
 if TYPE_CHECKING:
     from saga_orchestrator.runtime.runner import SagaRunner
@@ -120,9 +119,9 @@ class Checkpointer:
         with self._transaction() as connection:
             lost = store.save(connection, checkpoints)
             for kind in kinds:
-                faults.reach(f"executor.before_write.{kind}")
+                crash_points.reach(f"executor.before_write.{kind}")
         for kind in kinds:
-            faults.reach(f"executor.after_write.{kind}")
+            crash_points.reach(f"executor.after_write.{kind}")
         for each, checkpoint in zip(pending, checkpoints, strict=True):
             if checkpoint.saga_id in lost:
                 self._lose(each.saga)

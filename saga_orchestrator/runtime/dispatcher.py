@@ -20,8 +20,7 @@ from saga_orchestrator.runtime.participants import Participants
 from saga_orchestrator.runtime.settings import RuntimeSettings
 from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
-from shared.process import crash_points as faults
-from shared.process import heartbeat
+from shared.process import crash_points, heartbeat
 
 if TYPE_CHECKING:
     from saga_orchestrator.runtime.runner import SagaRunner
@@ -95,7 +94,7 @@ class CommandDispatcher:
     def _attempt(self, queue: BatchQueue[CommandAttempt], attempts: Attempts) -> None:
         in_doubt = [attempt for attempt in attempts if not attempt.saga.lost]
         for attempt in in_doubt:
-            faults.reach(f"executor.before_call.{attempt.point}")
+            crash_points.reach(f"executor.before_call.{attempt.point}")
         if in_doubt:
             self._retrying(self._send, queue, in_doubt)
         self._report(in_doubt)
@@ -121,6 +120,6 @@ class CommandDispatcher:
 
     def _report(self, attempts: Attempts) -> None:
         for attempt in attempts:
-            faults.reach(f"executor.after_call.{attempt.point}")
+            crash_points.reach(f"executor.after_call.{attempt.point}")
         if attempts:
             self._runner.attempted(attempts)

@@ -65,7 +65,7 @@ class Claimed:
 # A claim does not wait for the disk. A crash of the server may forget it and give its fencing token out again, to this
 # executor or to another; that is why writes name the owner, too.
 _CLAIM = prepared("""
-    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
+    WITH asynchronous_commit AS (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS (
         SELECT saga_id FROM sagas WHERE due_at <= now() AND version = ANY (CAST(:versions AS integer[]))
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -73,7 +73,7 @@ _CLAIM = prepared("""
     taken AS (
         UPDATE sagas SET fencing_token = fencing_token + 1, owner = :owner, executor_id = :executor_id,
             due_at = now() + :seconds * interval '1 second'
-        FROM lazily
+        FROM asynchronous_commit
         WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM picked))
         RETURNING saga_id, version, data, ids, fault, state, fencing_token,
             extract(epoch FROM deadline_at - now()) AS deadline_seconds
@@ -92,7 +92,7 @@ _CLAIM = prepared("""
 # Only the due time is changed, not the owner: should the executor be there after all, its writes count until another
 # one has claimed the saga, which raises the fencing token.
 _FREE_ABANDONED = text("""
-    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true)),
+    WITH asynchronous_commit AS (SELECT set_config('synchronous_commit', 'off', true)),
     there AS (
         SELECT array_agg(objid::bigint) AS numbers FROM pg_locks
         WHERE locktype = 'advisory' AND classid = :executors AND objsubid = 2 AND granted
@@ -104,7 +104,7 @@ _FREE_ABANDONED = text("""
             AND due_at > now()
         FOR UPDATE SKIP LOCKED
     )
-    UPDATE sagas SET due_at = now() FROM lazily WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM abandoned))
+    UPDATE sagas SET due_at = now() FROM asynchronous_commit WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM abandoned))
 """)
 
 

@@ -40,7 +40,7 @@ from shared.http.metrics import RequestMetrics
 from shared.http.openapi import Problem, complete
 from shared.json_codec import ExactJson
 from shared.logs import configure_logs
-from shared.process import crash_points as faults
+from shared.process import crash_points
 
 PING_SECONDS = 1.5  # time limit of the database in a health check, whose caller has one, too
 # A result larger than that memory goes to a temporary file.
@@ -167,7 +167,7 @@ def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> 
                 status=response.status_code,
                 ms=round(seconds * 1e3, 1),
             )
-        faults.reach(f"{db.service}.{request.method} {route}.before_answer")
+        crash_points.reach(f"{db.service}.{request.method} {route}.before_answer")
         return response
 
     @app.get("/health", summary="Alive, and what it needs is there", responses={200: _OBJECT})

@@ -27,7 +27,7 @@ from shared.messaging.delivery import Delivery
 from shared.messaging.outbox import Outbox
 from shared.messaging.parking import parked
 from shared.messaging.publisher import Publisher
-from shared.process import crash_points as faults
+from shared.process import crash_points
 from shared.rabbitmq import Bus, Loop, dead_queue
 
 # More messages in one transaction gain nothing, and hold locks for longer; the wait is as long as a lone message takes
@@ -158,8 +158,8 @@ class Consumer:
         with self._db.transaction() as connection:
             following = self._subscription.handle(connection, [delivery.known for delivery in part])
             self._publisher.stage(connection, following)
-            faults.reach(f"{self._db.service}.worker.before_commit")
-        faults.reach(f"{self._db.service}.worker.before_ack")
+            crash_points.reach(f"{self._db.service}.worker.before_commit")
+        crash_points.reach(f"{self._db.service}.worker.before_ack")
         self._acknowledge(part)
         self._publisher.publish_staged(following)
 

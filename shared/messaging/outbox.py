@@ -48,7 +48,7 @@ UPDATE {table} AS again SET sent_at = NULL, due_at = now()
          ORDER BY id FOR UPDATE) AS sent
  WHERE again.id = sent.id
 """
-LAZILY = "SET LOCAL synchronous_commit = off"
+ASYNCHRONOUS_COMMIT = "SET LOCAL synchronous_commit = off"
 
 
 class Outbox:
@@ -92,7 +92,7 @@ class Outbox:
 
     def claim(self, connection: Connection, limit: int, seconds: float) -> list[Event]:
         """Claim up to `limit` due events, oldest first; after `seconds` they are due again, unless marked as sent."""
-        lazily(connection)
+        commit_asynchronously(connection)
         rows = connection.execute(self._claim, {"limit": limit, "seconds": seconds}).mappings().all()
         return [_event(row) for row in sorted(rows, key=lambda row: row["id"])]
 
@@ -136,9 +136,9 @@ class Outbox:
         return int(connection.scalar(select(age).where(self.table.c.sent_at.is_(None))) or 0)
 
 
-def lazily(connection: Connection) -> None:
+def commit_asynchronously(connection: Connection) -> None:
     """Make the commit asynchronous: a crash of the server may lose it, and then events are only published again."""
-    connection.execute(text(LAZILY))
+    connection.execute(text(ASYNCHRONOUS_COMMIT))
 
 
 def _row(event: Event) -> dict[str, object]:

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from shared.database.connections import Database, is_unavailable
 from shared.event_bus import Event
 from shared.messaging.cloud_events import to_message
-from shared.messaging.outbox import Outbox, lazily
-from shared.process import crash_points as faults
+from shared.messaging.outbox import Outbox, commit_asynchronously
+from shared.process import crash_points
 from shared.rabbitmq import Bus, Loop
 
 WINDOW = 500  # events without a confirm; more would only wait in the broker
@@ -67,7 +67,7 @@ class Publisher:
 
     def flush(self) -> None:
         """Mark confirmed events as sent, when no other transaction has done so."""
-        if self._confirmed and self._lazily(self._outbox.sent, self._confirmed, self.flush):
+        if self._confirmed and self._write_asynchronously(self._outbox.sent, self._confirmed, self.flush):
             self._confirmed.clear()
 
     def _publish(self, events: Sequence[Event]) -> None:
@@ -84,7 +84,7 @@ class Publisher:
     def _settled(self, event_id: UUID, there: bool) -> None:
         """Called when the broker has confirmed the event (`there`), or when no confirm will come."""
         if there:
-            faults.reach(f"{self._db.service}.worker.before_marking")
+            crash_points.reach(f"{self._db.service}.worker.before_marking")
             if not self._confirmed:
                 self._loop.call_later(FLUSH_SECONDS, self.flush)
             self._confirmed.append(event_id)
@@ -96,18 +96,18 @@ class Publisher:
     def _hand_back(self) -> None:
         """Return the events that could not be published; any process may claim them."""
         log.warning("not published", events=len(self._unpublished))
-        if self._lazily(self._outbox.hand_back, self._unpublished, self._hand_back):
+        if self._write_asynchronously(self._outbox.hand_back, self._unpublished, self._hand_back):
             self._unpublished.clear()
             self.due = True
             self._wake()
 
-    def _lazily(
+    def _write_asynchronously(
         self, write: Callable[[Connection, Sequence[UUID]], None], ids: Sequence[UUID], again: Callable[[], None]
     ) -> bool:
         """Write in an asynchronous commit; return False, to be done later, when the database is unavailable."""
         try:
             with self._db.transaction() as connection:
-                lazily(connection)
+                commit_asynchronously(connection)
                 write(connection, ids)
         except Exception as error:
             if not is_unavailable(error):

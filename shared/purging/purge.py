@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Column, Connection, DateTime, MetaData, Strin
 from shared.config import ServiceSettings
 from shared.database.connections import Database, is_unavailable
 from shared.database.listen import ShutdownSignal
-from shared.messaging.outbox import lazily
+from shared.messaging.outbox import commit_asynchronously
 from shared.process import worker
 from shared.purging.retention import DAY_SECONDS, OVERLAP_SECONDS, made_at_sql, tells_time_sql, too_old_sql
 
@@ -136,7 +136,7 @@ class Purger:
     def _purge(self, purge: Purge) -> int:
         try:
             with self._db.transaction() as connection:
-                lazily(connection)
+                commit_asynchronously(connection)
                 rows = purge.delete(connection, purge.seconds(self._settings), BATCH)
                 connection.execute(text(self._noted_sql()), {"purged": purge.table.name, "rows": rows})
         except Exception as error:

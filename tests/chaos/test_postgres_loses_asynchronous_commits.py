@@ -1,6 +1,7 @@
 """The orchestrator's PostgreSQL crashes, and what it had not put on its disk yet is lost, as long as it takes for that.
 
-It is a server of its own, and slow to write by itself: nobody else's commit puts there what an executor wrote lazily.
+It is a server of its own, and slow to write by itself: no other commit puts there what an executor committed
+asynchronously.
 """
 
 from collections.abc import Iterator

@@ -46,7 +46,7 @@ class Run:
     world: World
     state: SagaState = field(default_factory=lambda: begin(CHECKOUT))
     durable: SagaState = field(default_factory=lambda: begin(CHECKOUT))
-    lazy: SagaState = field(default_factory=lambda: begin(CHECKOUT))  # written, but a crash of the server forgets it
+    written: SagaState = field(default_factory=lambda: begin(CHECKOUT))  # a crash of the server forgets it
     in_flight: list[Command] = field(default_factory=list)
     operator: bool = False
 
@@ -65,7 +65,7 @@ class Run:
             self.write()
 
     def write(self) -> None:
-        self.durable = self.lazy = self.state
+        self.durable = self.written = self.state
 
     def send(self, command: Command, fate: str) -> Outcome:
         late = fate.endswith("late")
@@ -80,14 +80,14 @@ class Run:
         return outcome
 
     def crash(self) -> None:
-        self.state = self.lazy
+        self.state = self.written
 
     def server_crash(self) -> None:
-        self.state = self.lazy = self.durable
+        self.state = self.written = self.durable
 
     def turn_back(self) -> None:
         self.operator = True
-        self.state = turn_back(CHECKOUT, self.lazy, "operator")
+        self.state = turn_back(CHECKOUT, self.written, "operator")
         self.write()
 
     def arrive(self) -> None:
@@ -113,7 +113,7 @@ def play(refuses: frozenset[str], happenings: list[tuple[str, str]]) -> Run:
         elif what == "server crash":
             run.server_crash()
         elif what == "progress":
-            run.lazy = run.state
+            run.written = run.state
         elif what == "turn back":
             run.turn_back()
         else:
