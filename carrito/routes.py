@@ -119,7 +119,7 @@ def get_checkout(path: SagaPath) -> Response:
 )
 @services_only
 def get_standing(path: SagaPath) -> Response:
-    """For participants, before they compensate a step. A saga stands until its order is cancelled or it turned back.
+    """For participants, before they compensate a step. A saga stands until it turns back or its order is cancelled.
 
     Once a saga does not stand, it never stands again.
     """

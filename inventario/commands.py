@@ -71,5 +71,5 @@ def unreserve(
     },
 )
 def commit(connection: Connection, requests: Sequence[CommandRequest[ReservationIn, NoBody]]) -> list[HttpOutcome]:
-    """The pivot: from here on the saga only goes forward."""
+    """The pivot: once it has succeeded, only an operator turns the saga back."""
     return answers(service.commit(connection, [each.body.command() for each in requests]), ReservationOut.of)

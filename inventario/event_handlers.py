@@ -2,8 +2,8 @@
 
 inventario is the arbiter: one conditional update decides whether a saga's stock is sold or returned.
 
-A handler publishes the next event also when the step was done, refused or compensated before. The inbox drops copies of
-an event, so an event that arrives here is one whose successor other services wait for.
+A handler publishes the next event also when the step was done, refused or compensated before, since the next service
+waits for it. The inbox has dropped copies of events that were handled before.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The events that pagos handles, and those that it publishes: all that it does in the choreography.
 
-A handler publishes the next event also when the step was done, refused or compensated before. The inbox drops copies of
-an event, so an event that arrives here is one whose successor other services wait for.
+A handler publishes the next event also when the step was done, refused or compensated before, since the next service
+waits for it. The inbox has dropped copies of events that were handled before.
 """
 
 from collections.abc import Sequence

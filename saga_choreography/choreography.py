@@ -62,7 +62,9 @@ CHECKOUT = Choreography(
             otherwise=(InventoryCommitRequested, InventoryCommitFailed),
         ),
         Reaction(InventoryCommitted, CARRITO, then=(CheckoutCompleted,), otherwise=(OrderCancelled,)),
-        # backward, each owner after the one that came after it; what was never done is refused from then on
+        # backward, in reverse step order: the event of each compensation makes the service of the step before
+        # compensate; a step that never ran is refused from then on
+        # The arbiter turns the saga back; `otherwise` is for a saga that has reserved nothing.
         Reaction(
             CheckoutCancelRequested, INVENTARIO, then=(InventoryCommitFailed,), otherwise=(InventoryReserveFailed,)
         ),

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from shared.event_bus import CONTRACT, Backward, Payload, event_type_of
 
-Fact = type[Payload]
+Fact = type[Payload]  # an event type, by the class of its payload
 
 
 class InvalidChoreography(ValueError):
@@ -15,7 +15,7 @@ class InvalidChoreography(ValueError):
 
 @dataclass(frozen=True)
 class Reaction:
-    """Who reacts to a fact, and the events that it publishes then, in order: if it could, and if it could not."""
+    """The service that reacts to an event, and the events that it then publishes: on success, and otherwise."""
 
     fact: Fact
     by: str

@@ -85,7 +85,7 @@ class ChoreographedSagas:
     ends = ENDS
 
     def accept(self, connection: Connection, checkouts: Sequence[FrozenCheckout]) -> list[bool | Conflict]:
-        """Have each checkout's saga seen; True for those of which nothing says that they have ended."""
+        """Register each checkout's saga in the read model; True for those that have not ended, as far as is known."""
         requests = [schemas.checkout_of(each) for each in checkouts]
         registered = service.register(connection, requests, Settings.current().limits)
         return [each if isinstance(each, Conflict) else each not in ENDED for each in registered]

@@ -38,11 +38,11 @@ class Unsupported(DomainError):
 
 
 class Refusal(DomainError):
-    """A definite no that is itself a fact: it is returned, so that the transaction that finds it commits."""
+    """A definite no that is stored: use cases return it and do not raise it, so that its transaction commits."""
 
 
 class PaymentRequired(Refusal):
-    """The money is not to be had."""
+    """The payment was refused."""
 
 
 class RepeatedRefusal(Refusal):

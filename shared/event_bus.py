@@ -293,7 +293,7 @@ class CheckoutCancelRequested(Backward):
     by: str
 
 
-# ---- backward, each following the one before ----
+# ---- backward, in reverse step order: each makes the service of the step before compensate ----
 
 
 @event("order.cancelled", by=CARRITO, to=(PAGOS,))

@@ -136,5 +136,5 @@ class Checkpointer:
         log.info("lease lost", saga_id=saga.saga_id, fencing_token=saga.lease.fencing_token)
 
     def _leave(self, pending: Pending) -> None:
-        """Give these up here; they become due again when their leases are over."""
+        """Stop running these sagas in this executor; any executor may claim them when their leases are over."""
         self._active.remove([each.saga for each in pending])

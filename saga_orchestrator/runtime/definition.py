@@ -89,7 +89,7 @@ class Step(Generic[Data]):
 
     @property
     def endpoints(self) -> Iterator[Endpoint[Data]]:
-        """The one or two of them."""
+        """The endpoint of its action and, if it has one, that of its compensation."""
         yield self.action
         if self.compensation is not None:
             yield self.compensation
@@ -136,7 +136,7 @@ class Saga(Generic[Data]):
 
     @property
     def steps(self) -> tuple[Step[Data], ...]:
-        """The steps that people see, in order."""
+        """The steps that the API shows, in order: the compensatable ones and the pivot."""
         return (*self.compensatable, *((self.pivot,) if self.pivot else ()))
 
     @property

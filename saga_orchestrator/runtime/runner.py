@@ -21,7 +21,10 @@ Work = CommandAttempt | PendingCheckpoint
 
 
 class SagaRunner:
-    """Event-driven: no thread waits for a saga. The thread that did a saga's last work decides on its next one here."""
+    """Runs each saga by callbacks, so that no thread waits for a saga.
+
+    The dispatcher and the checkpointer call it in their threads when a saga's work is done; it decides what comes next.
+    """
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""A saga is compensated as a whole: no step that stands is compensated alone, whoever requests it.
+"""Refuses the compensation of a single step while its saga stands: a saga is compensated as a whole.
 
-A step is compensated only after its saga has turned back. carrito knows whether it has: the saga's order is gone, or
-the service that runs the saga says so. That answer never changes back, so it may be fetched outside of the transaction
-that relies on it. Event handlers need no such proof: the events that they handle follow from the decision to turn back.
+A saga stands until it turns back or its order is cancelled. carrito knows whether it does: it has the order, and asks
+the orchestrator about the saga. Once a saga does not stand, it never stands again, so a compensation may rely on an
+answer from before its transaction. Event handlers do not ask: their events follow from the decision to turn back.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -23,7 +23,7 @@ PLACES = 4  # threads of a web process that may wait for carrito at once; the ot
 
 
 class SagaStands(Conflict):
-    """The saga stands, and is undone as a whole."""
+    """The saga has not turned back, so no step of it is compensated alone."""
 
     def __init__(self, saga_id: UUID, what: str) -> None:
         """`what` names the effect that would have been compensated alone."""
