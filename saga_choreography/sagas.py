@@ -9,7 +9,7 @@ from saga_choreography import schemas, service
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.config import Settings
 from saga_choreography.definition import Fact, Reaction, Step
-from saga_choreography.domain import Cancellation, Resend
+from saga_choreography.domain import Cancellation, Checkout, Resend
 from saga_choreography.models import audit_log, db, notes, outbox, redrives, sagas
 from saga_choreography.recording import ENDS
 from saga_choreography.saga_store import SagaHistory, StoredSaga
@@ -84,10 +84,13 @@ class ChoreographedSagas:
     tables = SagaTables(db, sagas, sagas.c.status.not_in(sorted(ENDED)), audit_log, _OPERATIONS, outbox)
     ends = ENDS
 
-    def accept(self, connection: Connection, checkouts: Sequence[FrozenCheckout]) -> list[bool | Conflict]:
-        """Register each checkout's saga in the read model; True for those that have not ended, as far as is known."""
-        requests = [schemas.checkout_of(each) for each in checkouts]
-        registered = service.register(connection, requests, Settings.current().limits)
+    def new_saga(self, checkout: FrozenCheckout) -> Checkout:
+        """What the request says of the saga."""
+        return schemas.checkout_of(checkout)
+
+    def accept(self, connection: Connection, new_sagas: Sequence[Checkout]) -> list[bool | Conflict]:
+        """Register these sagas in the read model; True for those that have not ended, as far as is known."""
+        registered = service.register(connection, new_sagas, Settings.current().limits)
         return [each if isinstance(each, Conflict) else each not in ENDED for each in registered]
 
     def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> list[StoredSaga | SagaNotFound]:

@@ -9,7 +9,7 @@ from saga_orchestrator import schemas, service
 from saga_orchestrator.config import Settings
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import audit_log, db, sagas, timeline
-from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS
+from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime.definition import Step
 from saga_orchestrator.runtime.store import ENDS
 from saga_orchestrator.saga_store import SagaHistory, SagaWithTimes, StoredSaga
@@ -70,10 +70,13 @@ class OrchestratedSagas:
     tables = SagaTables(db, sagas, sagas.c.due_at.is_not(None), audit_log, _OPERATIONS)
     ends = ENDS
 
-    def accept(self, connection: Connection, checkouts: Sequence[FrozenCheckout]) -> list[bool | Conflict]:
-        """Accept a saga for each checkout; True for those that are new, which have not ended."""
-        forward_seconds = Settings.current().forward_deadline_seconds
-        return service.accept(connection, [schemas.checkout_of(each) for each in checkouts], forward_seconds)
+    def new_saga(self, checkout: FrozenCheckout) -> CheckoutSaga:
+        """The saga of a checkout, with the ids that carrito chose."""
+        return schemas.saga_of(checkout)
+
+    def accept(self, connection: Connection, new_sagas: Sequence[CheckoutSaga]) -> list[bool | Conflict]:
+        """Accept these sagas; True for those that are new, which have not ended."""
+        return service.accept(connection, new_sagas, Settings.current().forward_deadline_seconds)
 
     def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> list[SagaWithTimes | SagaNotFound]:
         """Each of these sagas with the times of its steps."""

@@ -83,7 +83,7 @@ class Page:
 class ChangeFeed:
     """One service's feed. A waiting request holds no database connection."""
 
-    def __init__(self, sagas: Sagas[Any, Any], places: int, most_seconds: float) -> None:
+    def __init__(self, sagas: Sagas[Any, Any, Any], places: int, most_seconds: float) -> None:
         """At most `places` requests wait at once, none longer than `most_seconds`; others are answered at once."""
         self._sagas, self._most_seconds = sagas, most_seconds
         self.places = BoundedSemaphore(places)
@@ -107,7 +107,7 @@ class ChangeFeed:
             return page_of(connection, self._sagas, after, limit)
 
 
-def page_of(connection: Connection, sagas: Sagas[Any, Any], after: Position | None, limit: int) -> Page:
+def page_of(connection: Connection, sagas: Sagas[Any, Any, Any], after: Position | None, limit: int) -> Page:
     """Return up to `limit` sagas that changed after the position, in log rows below the lowest running transaction."""
     place, horizon = connection.execute(_HERE).one()
     begins = sagas.tables.audit_log.begins(connection)  # may be higher than a running transaction

@@ -15,7 +15,7 @@ BY_SELECTIVITY = ("order_id", "cart_id", "retrying", "failed_step", "user_id", "
 MOST_TRIED = 5000
 
 
-def page_of(connection: Connection, sagas: Sagas[Any, Any], query: ListQuery) -> SagasOut:
+def page_of(connection: Connection, sagas: Sagas[Any, Any, Any], query: ListQuery) -> SagasOut:
     """Return up to `limit` sagas that pass every filter, older than the cursor."""
     first, others = _filters(query)
     newest = _newest(sagas.tables.sagas, first, query.cursor)

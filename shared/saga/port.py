@@ -20,6 +20,7 @@ from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
 
+NewSagaT = TypeVar("NewSagaT")  # a saga as the style stores it first
 SagaT = TypeVar("SagaT")  # a saga as the style stores it
 HistoryT = TypeVar("HistoryT")  # what happened to a saga, as the style stores it
 
@@ -50,7 +51,7 @@ class SagaTables:
     outbox: Outbox | None = None
 
 
-class Sagas(Protocol[SagaT, HistoryT]):
+class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
     """The sagas of one style. Methods that take a connection run in the caller's transaction; the others do no I/O."""
 
     path: str  # of the API, under which each saga has its own
@@ -58,8 +59,11 @@ class Sagas(Protocol[SagaT, HistoryT]):
     tables: SagaTables
     ends: str  # the channel on which PostgreSQL notifies of the sagas that end
 
-    def accept(self, connection: Connection, checkouts: Sequence[FrozenCheckout]) -> Sequence[bool | Conflict]:
-        """Accept a saga for each checkout; repeated, it changes nothing. Durable once it is committed.
+    def new_saga(self, checkout: FrozenCheckout) -> NewSagaT:
+        """The saga of a checkout, to be accepted."""
+
+    def accept(self, connection: Connection, new_sagas: Sequence[NewSagaT]) -> Sequence[bool | Conflict]:
+        """Accept these sagas; repeated, it changes nothing. Durable once it is committed.
 
         True stands for a saga that has not ended, False for one that may have; `CartRefused` for one that is known as
         another checkout's, `TooOld` for one that may have been purged.

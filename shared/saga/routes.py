@@ -216,5 +216,5 @@ def _completions() -> CompletionNotifier:
     return current_app.extensions["completions"]  # type: ignore[no-any-return]
 
 
-def _service() -> CoalescedService[Any, Any]:
+def _service() -> CoalescedService[Any, Any, Any]:
     return current_app.extensions["saga_service"]  # type: ignore[no-any-return]

@@ -10,27 +10,27 @@ from shared.saga import listing, operations
 from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.operations import OperationsOut, OperationsQuery
-from shared.saga.port import HistoryT, OperatorRequest, Sagas, SagaT
+from shared.saga.port import HistoryT, NewSagaT, OperatorRequest, Sagas, SagaT
 from shared.saga.stats import StatsOut, stats_of
 from shared.saga.views import ListQuery, SagaOut, SagasOut, TimelineOut
 
 
-class CoalescedService(Generic[SagaT, HistoryT]):
+class CoalescedService(Generic[NewSagaT, SagaT, HistoryT]):
     """One transaction for each use case; those of a checkout's request are coalesced: concurrent ones share one.
 
     Thread-safe; call it in the app's context.
     """
 
-    def __init__(self, sagas: Sagas[SagaT, HistoryT]) -> None:
+    def __init__(self, sagas: Sagas[NewSagaT, SagaT, HistoryT]) -> None:
         self._sagas = sagas
         self.path, self.definition = sagas.path, sagas.definition
         self._transaction = sagas.tables.database.transaction
-        self._accept: Coalescer[FrozenCheckout, bool] = Coalescer(self._accept_all)
+        self._accept: Coalescer[NewSagaT, bool] = Coalescer(self._accept_all)
         self._get: Coalescer[UUID, SagaT] = Coalescer(self._get_all)
 
     def accept(self, checkout: FrozenCheckout) -> bool:
         """Accept the checkout's saga; False when it may have ended. Raises `CartRefused`, `TooOld`."""
-        return self._accept(checkout)
+        return self._accept(self._sagas.new_saga(checkout))  # converted outside the shared transaction
 
     def get(self, saga_id: UUID) -> SagaOut:
         """One saga; raises `SagaNotFound`."""
@@ -69,9 +69,9 @@ class CoalescedService(Generic[SagaT, HistoryT]):
         with self._transaction() as connection:
             return operations.page_of(connection, self._sagas.tables.operations, query)
 
-    def _accept_all(self, checkouts: Sequence[FrozenCheckout]) -> Sequence[bool | Conflict]:
+    def _accept_all(self, new_sagas: Sequence[NewSagaT]) -> Sequence[bool | Conflict]:
         with self._transaction() as connection:
-            return self._sagas.accept(connection, checkouts)
+            return self._sagas.accept(connection, new_sagas)
 
     def _get_all(self, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:
         with self._transaction() as connection:

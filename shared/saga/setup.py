@@ -13,7 +13,7 @@ from shared.saga.port import Sagas
 from shared.saga.service import CoalescedService
 
 
-def add_sagas(app: ServiceApp, sagas: Sagas[Any, Any], settings: SagaServiceSettings, carrito_url: str) -> None:
+def add_sagas(app: ServiceApp, sagas: Sagas[Any, Any, Any], settings: SagaServiceSettings, carrito_url: str) -> None:
     """Give the app what `routes.py` uses; connects to nothing until it is used."""
     pattern = sagas.definition.saga_pattern
     app.extensions["saga_service"] = CoalescedService(sagas)

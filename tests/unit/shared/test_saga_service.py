@@ -1,0 +1,51 @@
+"""The use cases of the saga services' API, on a fake of the sagas of one style."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.ids import new_id
+from shared.saga.service import CoalescedService
+
+
+class LoggedSagas:
+    """Sagas, and their database, that log what is called; a checkout is an id as text."""
+
+    path, definition = "/saga", None
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.tables = self.database = self
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.calls.append("begin")
+        yield
+        self.calls.append("commit")
+
+    def new_saga(self, checkout: str) -> UUID:
+        self.calls.append("new_saga")
+        return UUID(checkout)
+
+    def accept(self, connection: None, new_sagas: Sequence[UUID]) -> list[bool]:
+        assert connection is None
+        self.calls.append("accept")
+        return [isinstance(saga, UUID) for saga in new_sagas]
+
+
+def test_a_checkout_is_converted_before_the_transaction_that_accepts_its_saga() -> None:
+    sagas: Any = LoggedSagas()
+    checkout: Any = str(new_id())
+    assert CoalescedService(sagas).accept(checkout)
+    assert sagas.calls == ["new_saga", "begin", "accept", "commit"]
+
+
+def test_a_checkout_that_cannot_be_converted_joins_no_batch() -> None:
+    sagas: Any = LoggedSagas()
+    malformed: Any = "no id"
+    with pytest.raises(ValueError, match="badly formed"):
+        CoalescedService(sagas).accept(malformed)
+    assert sagas.calls == ["new_saga"]
