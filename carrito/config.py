@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from shared.config import DatabaseUrl, WaitingServiceSettings, database_url
+from shared.config import DatabaseUrl, WaitingServiceSettings, database_url, shop_currency
 
 
 class Settings(WaitingServiceSettings):
@@ -18,4 +18,4 @@ class Settings(WaitingServiceSettings):
     cart_retention_days: float = Field(
         default=90, gt=0
     )  # of a cart that nobody changes; longer than a shopper hesitates
-    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at pagos
+    currency: str = shop_currency()

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from shared.config import ServiceSettings
+from shared.config import ServiceSettings, shop_currency
 
 
 class Settings(ServiceSettings):
@@ -20,7 +20,7 @@ class Settings(ServiceSettings):
     # Browsers that are told of changes at once; the pages of any further one ask every few seconds. A thread each.
     dashboard_streams: int = Field(default=128, ge=0)
 
-    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")  # the same at carrito and pagos
+    currency: str = shop_currency()
 
     @property
     def threads(self) -> int:

@@ -50,6 +50,14 @@ def database_url(service: str) -> DatabaseUrl:
     return Field(validation_alias=names)  # type: ignore[no-any-return]
 
 
+def shop_currency() -> str:
+    """Make the field of the shop's currency (ISO 4217), which must be the same at carrito, pagos and the dashboard.
+
+    Its minor unit must be a hundredth, as everywhere in the project.
+    """
+    return Field(default="EUR", pattern="^[A-Z]{3}$")
+
+
 class ServiceSettings(BaseSettings):
     """Settings of every service; a subclass adds its own. Times are in seconds.
 
