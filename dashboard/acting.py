@@ -13,7 +13,8 @@ from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
 from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused, token, typed_token
-from dashboard.reading import STYLES, Services, Style, services
+from dashboard.services import Services, services
+from dashboard.styles import STYLES, Style
 from dashboard.web import html
 from dashboard.words import service_of, step_name
 from shared.saga.states import ENDED

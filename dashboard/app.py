@@ -15,10 +15,11 @@ from dashboard.config import Settings
 from dashboard.listing import Filters, StyleReading
 from dashboard.operator_form import token
 from dashboard.operator_sessions import OperatorSessions
-from dashboard.reading import STYLES, Services
 from dashboard.routes import routes
+from dashboard.services import Services
 from dashboard.shared_readings import SharedReadings
 from dashboard.streams import Streams
+from dashboard.styles import STYLES
 from dashboard.trends import RECENT_SECONDS, Trends
 from dashboard.web import NO_PAGE, html
 from shared.http import browsers
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> Flask:
     made = Flask("dashboard")
     made.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
     made.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    made.extensions["settings"] = settings
     made.extensions["services"] = services = Services(settings)
     made.extensions["operators"] = OperatorSessions()
     made.extensions["auditor"] = Auditor(services.audited)

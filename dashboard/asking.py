@@ -61,7 +61,6 @@ class Asking:
         self._peers = {name: Peer(name, url, None, settings.dashboard_read_seconds) for name, url in self._urls.items()}
         self._readers = {name: ThreadPoolExecutor(READERS, thread_name_prefix=f"reader-{name}") for name in self._urls}
         self._read_seconds = settings.dashboard_read_seconds
-        self.currency = settings.currency
 
     def audited(self, token: SecretStr | None) -> AuditedServices:
         """The services as an audit asks them."""
@@ -143,6 +142,11 @@ def answered(found: T | Failure) -> T:
 def known(found: T | Failure) -> T | None:
     """What was read; None where that failed."""
     return None if isinstance(found, Failure) else found
+
+
+def items_of(page: Json | None) -> list[Json] | None:
+    """The items of a page of a list; None without a page."""
+    return None if page is None else list(page["items"])
 
 
 def refusal(service: str, reply: Reply) -> Refused:

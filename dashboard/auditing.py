@@ -6,7 +6,7 @@ from dashboard import pages
 from dashboard.auditor import Auditor
 from dashboard.books import books_of
 from dashboard.operator_form import token
-from dashboard.reading import services
+from dashboard.services import services
 from dashboard.web import html, now
 
 routes = Blueprint("auditing", __name__)

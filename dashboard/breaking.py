@@ -7,7 +7,7 @@ from dashboard import pages
 from dashboard.asking import Failure, Refused, TokenNeeded, Unreachable, known
 from dashboard.faults import EFFECTS, PARTICIPANTS, Json, Participant, request_of
 from dashboard.operator_form import token
-from dashboard.reading import services
+from dashboard.services import services
 from dashboard.web import html, now
 
 routes = Blueprint("breaking", __name__)

@@ -8,8 +8,10 @@ from werkzeug.wrappers import Response as Answer
 from dashboard import pages
 from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.choices import Choices
+from dashboard.config import Settings
 from dashboard.operator_form import token
-from dashboard.reading import STYLES, services
+from dashboard.services import services
+from dashboard.styles import STYLES
 from dashboard.web import html, now
 from shared.ids import made_at
 
@@ -93,5 +95,5 @@ def _begin(wanted: Choices) -> list[str]:
 def _form(wanted: Choices, error: str = "", status: int = 200) -> Response:
     asked = services()
     can_fail = asked.have_faults(token())
-    markup = pages.compare_form(asked.products(), wanted, asked.currency, can_fail=can_fail, error=error)
+    markup = pages.compare_form(asked.products(), wanted, Settings.current().currency, can_fail=can_fail, error=error)
     return html(markup, status)

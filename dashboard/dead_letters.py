@@ -14,9 +14,10 @@ from werkzeug.wrappers import Response as Answer
 from dashboard import pages
 from dashboard.asking import Refused
 from dashboard.letter_filter import AGES, LetterFilter
+from dashboard.letters_and_faults import MOST_LETTERS
 from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused, token, typed_token
 from dashboard.parked import CONSUMERS, Parked, parked
-from dashboard.reading import MOST_LETTERS, services
+from dashboard.services import services
 from dashboard.web import NO_ID, html, now
 
 routes = Blueprint("dead_letters", __name__)

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from dashboard.asking import Refused, Unreachable
-from dashboard.reading import CHANGES
+from dashboard.list_reading import CHANGES
 from dashboard.ring import Ring
 
 Read = Callable[[str, int], Mapping[str, Any]]  # (cursor or "", seconds to wait) -> an answer of `GET …/changes`

@@ -14,7 +14,7 @@ import structlog
 
 from dashboard.load_counts import Counting, Counts, Outcome
 from dashboard.load_plan import LoadPlan, Mix, Planned
-from dashboard.reading import STYLES
+from dashboard.styles import STYLES
 
 MOST_IN_FLIGHT = 32  # threads; at the highest rate, enough for answers that take 0.6 s
 UNWATCHED_SECONDS = 60.0  # since the last page was asked for: a page that is open asks every few seconds

@@ -8,10 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from dashboard.asking import Refused, TokenNeeded, Unreachable, bearer
+from dashboard.checkouts import MOST_PRODUCTS, Checkouts
 from dashboard.config import Settings
 from dashboard.load_counts import Outcome
 from dashboard.load_plan import SPREAD, LoadPlan, Planned
-from dashboard.reading import MOST_PRODUCTS, Services
 from shared.ids import new_id
 
 Json = Mapping[str, Any]
@@ -26,7 +26,7 @@ ANSWER_SECONDS = 10.0  # longer than a service that is well takes to say no, so 
 NOT_NOW = 503
 
 
-class LoadShop(Services):
+class LoadShop(Checkouts):
     """The services as a load uses them: with more patience than a page has, and connections of its own."""
 
     def __init__(self, settings: Settings) -> None:

@@ -14,7 +14,7 @@ from dashboard.load_driver import LoadDriver
 from dashboard.load_plan import LoadPlan
 from dashboard.load_shop import LoadShop
 from dashboard.operator_form import token
-from dashboard.reading import services
+from dashboard.services import services
 from dashboard.web import html, now
 from shared.http import browsers
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as Answer
 from dashboard import pages
 from dashboard.asking import TokenNeeded
 from dashboard.operator_form import forget_token, keep_token, token, typed_token
-from dashboard.reading import services
+from dashboard.services import services
 from dashboard.web import NO_ID, html, now
 
 routes = Blueprint("operating", __name__)

@@ -5,9 +5,9 @@ from uuid import UUID
 from flask import Blueprint, Response, abort
 
 from dashboard import pages
-from dashboard.reading import services
 from dashboard.receipt import Receipt
 from dashboard.receipt_files import as_csv, as_json
+from dashboard.services import services
 from dashboard.web import html, now
 from shared.http.answers import Answer, respond
 

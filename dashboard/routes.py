@@ -11,11 +11,13 @@ from werkzeug.wrappers import Response as Answer
 from dashboard import pages
 from dashboard.acting import possible
 from dashboard.asking import Refused
+from dashboard.config import Settings
 from dashboard.listing import Filters, StyleReading, listing
 from dashboard.operator_form import token
-from dashboard.reading import STYLES, Style, services
+from dashboard.services import services
 from dashboard.shared_readings import SHARED_SECONDS, SharedReadings
 from dashboard.streams import streams
+from dashboard.styles import STYLES, Style
 from dashboard.trends import trends
 from dashboard.web import ID, NO_ID, html, now
 from dashboard.words import STATUSES
@@ -41,7 +43,8 @@ def saga(style: str, saga_id: UUID) -> Response:
         abort(404, f"There is no {style} saga {saga_id}. It may be too new to be known yet, or long forgotten.")
     at = now()
     evidence = services().evidence(found[0], at, token())
-    shown = pages.Shown(possible(found[0]), request.args.get("from", type=int), after, evidence, services().currency)
+    part, currency = request.args.get("from", type=int), Settings.current().currency
+    shown = pages.Shown(possible(found[0]), part, after, evidence, currency)
     return html(pages.saga_page(*found, at, shown))
 
 

@@ -10,7 +10,7 @@ import pytest
 from dashboard.listing import PAGE, Filters, StyleReading, listing
 from dashboard.outcome import Reading
 from dashboard.pages import Shown, saga_page, sagas_page
-from dashboard.reading import STYLES
+from dashboard.styles import STYLES
 from tests.unit.dashboard.recorded import load
 from tests.unit.dashboard.text import Text
 

@@ -1,0 +1,42 @@
+"""How a cart is filled and checked out."""
+
+from collections.abc import Sequence
+
+from dashboard.asking import Asking, Json, TokenNeeded, bearer, items_of, refusal
+
+MOST_PRODUCTS = 200  # as many as one request lists
+ADDRESS = "1 High Street"  # no more than what a checkout wants of one
+
+
+class Checkouts(Asking):
+    """Has carts filled and checked out."""
+
+    def products(self) -> list[Json]:
+        """The first products of which there are any. Raises `Unreachable`."""
+        page = self._needed("inventario", f"/api/products?limit={MOST_PRODUCTS}")
+        return [each for each in items_of(page) or () if each["available"] > 0]
+
+    def fill_cart(self, user: str, lines: Sequence[Json]) -> str:
+        """The id of a new cart with these in it. Raises `Unreachable`, or `Refused`."""
+        cart_id = str(self._done("carrito", "/carts", {"user_id": user})["id"])
+        for line in lines:
+            self._done("carrito", f"/carts/{cart_id}/items", line)
+        return cart_id
+
+    def check_out(self, cart_id: str, style: str, wish: Json, fault: str = "", token: str = "") -> str:
+        """The id of the saga that checks a cart out in this style, and suffers these faults.
+
+        `wish` has the `user_id` and the `payment_method`. Raises `Unreachable`, `Refused`, or `TokenNeeded`: faults
+        are for operators.
+        """
+        body = {"cart_id": cart_id, "saga_pattern": style, "billing_address": ADDRESS, **wish}
+        headers = {"X-Fault": fault, **bearer(token)} if fault else {}
+        return str(self._done("carrito", "/checkout/saga", body, headers)["saga_id"])
+
+    def _done(self, service: str, path: str, body: Json, headers: Json | None = None) -> Json:
+        reply = self._post(service, path, body, headers or {})
+        if reply.status == 401:
+            raise TokenNeeded
+        if reply.status >= 300:
+            raise refusal(service, reply)
+        return reply.body

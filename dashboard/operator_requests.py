@@ -1,0 +1,61 @@
+"""What operators may see and do: operations, books, and a saga compensated or retried."""
+
+from functools import partial
+from urllib.parse import urlencode
+
+from dashboard.asking import Asking, Json, Refused, Unreachable, bearer, known
+from dashboard.listing import PAGE
+from dashboard.styles import STYLES, Style
+from shared.http.client import Reply
+
+
+class OperatorRequests(Asking):
+    """Asks the services in the name of an operator, with the token if there is one."""
+
+    def ask(self, style: Style, saga_id: str, action: str, body: Json, token: str) -> Reply:
+        """Have a saga compensated or retried, with the operator's token if there is one. Raises `Unreachable`."""
+        return self._post(style.service, f"{style.base}/{saga_id}/{action}", body, bearer(token))
+
+    def operations(self, before: str, token: str) -> list[tuple[str, Json | None]]:
+        """By style a page of what operators did; None of a service that does not answer.
+
+        Raises `Refused`, or `TokenNeeded`.
+        """
+        query = urlencode({"limit": PAGE, **({"cursor": before} if before else {})})
+        found = self._tried(
+            *(
+                (style.service, partial(self._as_operator, style.service, f"{style.base}/operations?{query}", token))
+                for style in STYLES.values()
+            )
+        )
+        for each in found:
+            if isinstance(each, Refused):
+                raise each
+        return list(zip(STYLES, map(known, found), strict=True))
+
+    def require_operator(self, token: str) -> None:
+        """Ask one saga service, the other if that is away, for what only operators may see.
+
+        Raises `TokenNeeded`, `Refused`, or `Unreachable` if both are away.
+        """
+        first, second = STYLES.values()
+        try:
+            self._as_operator(first.service, f"{first.base}/operations?limit=1", token)
+        except Unreachable:
+            self._as_operator(second.service, f"{second.base}/operations?limit=1", token)
+
+    def without_books(self, token: str) -> list[str]:
+        """The services that do not tell where their audit's log is, which costs them next to nothing.
+
+        Raises `Refused`, `TokenNeeded`, or `Unreachable` when none is left to say whether this token may see books.
+        """
+
+        reads = [(name, partial(self._as_operator, name, "/audit/changes", token)) for name in self._urls]
+        found = self._tried(*reads)
+        for each in found:
+            if isinstance(each, Refused):
+                raise each
+        away = [name for name, each in zip(self._urls, found, strict=True) if isinstance(each, Unreachable)]
+        if len(away) == len(reads):
+            raise Unreachable(list(self._urls.items()), "No service is there to say who may see the books.")
+        return away

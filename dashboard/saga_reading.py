@@ -1,0 +1,70 @@
+"""What is read of one saga or order, or of two sagas that are compared."""
+
+from collections.abc import Mapping
+
+from dashboard.asking import Asking, Failure, Json, Refused, answered, items_of, known
+from dashboard.outcome import Reading
+from dashboard.receipt import Receipt, receipt_of
+from dashboard.styles import STYLES, Style
+
+
+class SagaReading(Asking):
+    """Reads sagas with their timelines, what became of them, and receipts."""
+
+    def saga(self, style: Style, saga_id: str) -> tuple[Json, list[Json], Reading] | None:
+        """A saga, the items of its timeline, and what became of it; None when there is none. Raises `Unreachable`."""
+        until = self._deadline()
+        [told] = self._stories((style, saga_id), until=until)
+        return None if told is None else (*told, self._outcome(told[0]["cart_id"], until))
+
+    def saga_alone(self, style: Style, saga_id: str) -> Json | None:
+        """A saga without its timeline; None when there is none. Raises `Unreachable`."""
+        return self._needed(style.service, f"{style.base}/{saga_id}")
+
+    def stories(self, ids: Mapping[str, str]) -> list[tuple[Json, list[Json]] | None]:
+        """Of each style the saga with this id, and its timeline's items; None when there is none.
+
+        Raises `Unreachable`, or `Refused`.
+        """
+        return self._stories(*((STYLES[style], saga_id) for style, saga_id in ids.items()))
+
+    def _stories(self, *wanted: tuple[Style, str], until: float | None = None) -> list[tuple[Json, list[Json]] | None]:
+        """Sagas, each with the items of its timeline; None for one that there is not. Raises `Unreachable`."""
+        paths = [(style.service, f"{style.base}/{saga_id}") for style, saga_id in wanted]
+        reads = [self._read(service, path + end) for service, path in paths for end in ("", "/timeline")]
+        found = self._all(*reads, until=until)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return [
+            None if saga is None or timeline is None else (saga, list(timeline["items"])) for saga, timeline in pairs
+        ]
+
+    def _outcome(self, cart_id: str, until: float) -> Reading:
+        found = self._tried(
+            self._read("carrito", f"/orders/saga/{cart_id}"),
+            self._read("pagos", f"/api/v1/payments/saga/{cart_id}"),
+            self._read("inventario", f"/api/products/reservations/{cart_id}"),
+            self._read("carrito", f"/carts/{cart_id}"),
+            until=until,
+        )
+        orders, payments, reservations, cart = map(known, found)
+        return Reading(items_of(orders), items_of(payments), items_of(reservations), cart)
+
+    def receipt(self, order_id: str) -> Receipt | None:
+        """The receipt of an order; None when there is none. Raises `Unreachable`, or `Refused`."""
+        until = self._deadline()
+        [order] = self._all(self._read("carrito", f"/orders/{order_id}"), until=until)
+        if order is None:
+            return None
+        saga_id = str(order["saga_id"])
+        reads = [
+            self._read("pagos", f"/api/v1/ledger/sagas/{saga_id}"),
+            self._read("inventario", f"/api/products/movements/{saga_id}"),
+            *(self._read(style.service, f"{style.base}/{saga_id}") for style in STYLES.values()),
+        ]
+        told, moves, *sagas = self._tried(*reads, until=until)
+        ledger, movements = answered(told), answered(moves)
+        if ledger is None or movements is None:
+            raise Refused(404, "pagos or inventario is of a version that does not tell what receipts need")
+        saga = next((each for each in map(known, sagas) if each is not None), None)
+        is_known = saga is not None or not any(isinstance(each, Failure) for each in sagas)
+        return receipt_of(order, ledger["items"], movements["items"], saga, is_known=is_known)
