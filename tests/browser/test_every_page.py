@@ -72,6 +72,14 @@ def test_no_page_is_wider_than_the_window_and_nothing_is_cut_off(every_page: Ite
     assert found == []
 
 
+def test_the_columns_of_a_receipt_s_two_tables_are_aligned(viewer: OpenViewer, paths: list[str]) -> None:
+    page = viewer().open(next(path for path in paths if path.endswith("/receipt")))
+    for name in ("Who", "When"):
+        headers = page.get_by_role("columnheader", name=name).all()
+        first, second = (each.evaluate("each => each.getBoundingClientRect().x") for each in headers)
+        assert first == pytest.approx(second, abs=1)
+
+
 @pytest.mark.parametrize("style", STYLES)
 def test_what_people_chose_is_seen_as_text(viewer: OpenViewer, known: Known, style: str) -> None:
     page = viewer().open(f"/sagas/{style}/{known['undone'][style]}")
