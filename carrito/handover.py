@@ -26,6 +26,7 @@ from shared.saga.views import CheckoutIn
 ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
 MOST_WAIT = 30.0
 TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # of a stuck saga its steps show it
+MESSAGE_FIELDS = tuple(CheckoutIn.model_fields)
 log = structlog.get_logger()
 
 
@@ -77,12 +78,12 @@ class Handover:
         `prefer` is the client's Prefer header.
         """
         peer, path = self._peers[checkout.saga_pattern]
-        message = CheckoutIn.model_construct(**{name: getattr(checkout, name) for name in CheckoutIn.model_fields})
+        message = {name: getattr(checkout, name) for name in MESSAGE_FIELDS}
         headers = {"traceparent": checkout.trace, **({"Prefer": prefer} if prefer else {})}
         headers |= headers_of(checkout.fault)
         wait = MOST_WAIT if prefer else 0.0
         try:
-            reply = peer.request("POST", path, message.model_dump(), headers, wait)
+            reply = peer.request("POST", path, message, headers, wait)
         except PEER_FAILED as error:
             log.warning("checkout not handed over", saga_id=str(checkout.saga_id), error=error.detail)
             return None

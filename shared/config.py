@@ -148,7 +148,7 @@ class WaitingServiceSettings(ServiceSettings):
 class SagaServiceSettings(WaitingServiceSettings):
     """Settings of a saga service."""
 
-    most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`
+    most_wait_seconds: float = Field(default=30, ge=0)  # the longest `Prefer: wait`, and the longest `wait` for changes
 
     @property
     def threads(self) -> int:

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
-from inspect import signature
 from typing import Any
 
 import structlog
@@ -133,7 +132,7 @@ def _refuse_unread_queries(app: ServiceApp) -> None:
 
 @cache
 def _reads_query(view: Callable[..., Any]) -> bool:
-    return "query" in signature(view).parameters
+    return "query" in inspect.signature(view).parameters
 
 
 def _ping(db: Database) -> None:

@@ -12,10 +12,10 @@ from flask_openapi import APIBlueprint
 from shared.config import SagaServiceSettings
 from shared.http.access import Who, admin_only, public, require
 from shared.http.answers import Answer, respond
-from shared.http.carrito_client import CarritoClient
 from shared.http.idempotency import request_key
 from shared.http.long_poll import CompletionNotifier, Waiter, preferred_wait
 from shared.http.openapi import begins_saga, problem
+from shared.saga.carrito_client import CarritoClient
 from shared.saga.changes import ChangeFeed, SagaChangesOut, SagaChangesQuery
 from shared.saga.definition import DefinitionOut
 from shared.saga.frozen import FrozenCheckout

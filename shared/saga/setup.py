@@ -4,9 +4,9 @@ from typing import Any
 
 from shared.config import SagaServiceSettings
 from shared.database.connections import url_of
-from shared.http.carrito_client import CarritoClient
 from shared.http.long_poll import CompletionNotifier
 from shared.http.service_app import ServiceApp
+from shared.saga.carrito_client import CarritoClient
 from shared.saga.changes import ChangeFeed
 from shared.saga.metrics import LiveSagas
 from shared.saga.port import Sagas
