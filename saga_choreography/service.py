@@ -14,16 +14,17 @@ from saga_choreography.saga_store import SagaFacts, SagaHistory, StoredSaga
 from shared.errors import Conflict
 from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
 from shared.purging.retention import TooOld, check_undoable
-from shared.saga.errors import CartRefused, SagaEnded, SagaNotFound
+from shared.saga.errors import SagaEnded, SagaNotFound, SagaOfAnotherCheckout
 from shared.saga.states import ENDED, SagaStatus
 
 
 def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
     """Store these sagas, so that they are shown and watched; returns the status of each. Repeated, it changes nothing.
 
-    `TooOld` stands for a saga that may have been purged, `CartRefused` for one that is about another checkout. Events
-    of a saga may have come before it; without its `checkout.initiated`, only its cart is compared. It must be durable
-    when the request is answered: carrito does not hand the checkout over again, and the first event may be lost.
+    `TooOld` stands for a saga that may have been purged, `SagaOfAnotherCheckout` for one that is about another
+    checkout. Events of a saga may have come before it; without its `checkout.initiated`, only its cart is compared. It
+    must be durable when the request is answered: carrito does not hand the checkout over again, and the first event may
+    be lost.
     """
     by_id = {each.saga_id: each for each in checkouts}
     new = saga_store.register(connection, [*by_id.values()], limits)
@@ -38,7 +39,7 @@ def _registered(checkout: Checkout, known: Checkout | StoredSaga | None) -> Saga
     if known is None:
         return TooOld(f"saga {checkout.saga_id} is too old to begin", saga_id=checkout.saga_id)
     if any(getattr(known, name) not in {value, None} for name, value in vars(checkout).items()):
-        return CartRefused(checkout.saga_id)
+        return SagaOfAnotherCheckout(checkout.saga_id)
     return SagaStatus(known.status) if isinstance(known, StoredSaga) else SagaStatus.PENDING
 
 

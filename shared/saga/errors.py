@@ -19,9 +19,8 @@ class SagaEnded(Conflict):
         super().__init__(f"saga {saga_id} is {status}", saga_id=saga_id, saga_status=status)
 
 
-class CartRefused(Conflict):
-    """The cart cannot be checked out."""
+class SagaOfAnotherCheckout(Conflict):
+    """The saga is about another checkout."""
 
     def __init__(self, saga_id: UUID) -> None:
-        """The saga is known, and is about another checkout."""
         super().__init__(f"saga {saga_id} is about another checkout", saga_id=saga_id)

@@ -65,8 +65,8 @@ class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
     def accept(self, connection: Connection, new_sagas: Sequence[NewSagaT]) -> Sequence[bool | Conflict]:
         """Accept these sagas; repeated, it changes nothing. Durable once it is committed.
 
-        True stands for a saga that has not ended, False for one that may have; `CartRefused` for one that is known as
-        another checkout's, `TooOld` for one that may have been purged.
+        True stands for a saga that has not ended, False for one that may have; `SagaOfAnotherCheckout` for one that was
+        accepted for another checkout, `TooOld` for one that may have been purged.
         """
 
     def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:

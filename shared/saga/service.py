@@ -29,7 +29,7 @@ class CoalescedService(Generic[NewSagaT, SagaT, HistoryT]):
         self._get: Coalescer[UUID, SagaT] = Coalescer(self._get_all)
 
     def accept(self, checkout: FrozenCheckout) -> bool:
-        """Accept the checkout's saga; False when it may have ended. Raises `CartRefused`, `TooOld`."""
+        """Accept the checkout's saga; False when it may have ended. Raises `SagaOfAnotherCheckout`, `TooOld`."""
         return self._accept(self._sagas.new_saga(checkout))  # converted outside the shared transaction
 
     def get(self, saga_id: UUID) -> SagaOut:

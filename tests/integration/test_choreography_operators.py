@@ -113,7 +113,7 @@ def test_a_saga_is_about_one_checkout_only(window: Window) -> None:
     window.record(story.events(*PAID))
     for other in (checkout_body(new_id()), {**checkout_body(story.cart_id), "user_id": "bob"}):
         refused = window.post(f"{ROOT}/checkout", {**other, "saga_id": story.saga_id})
-        assert problem_of(refused)["type"] == "/problems/cart-refused"
+        assert problem_of(refused)["type"] == "/problems/saga-of-another-checkout"
 
 
 def test_who_prefers_to_wait_is_woken_by_the_end(window: Window) -> None:
