@@ -25,7 +25,7 @@ from tests.system.brokers import Broker
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import SERVICES, Databases
 
-EXAMPLES = 15  # for each operation, after those that try each rule of its document
+EXAMPLES = 30  # for each operation, after those that try each rule of its document
 CONFIG = {
     # Text may not hold NUL, which JSON Schema cannot say of the names of fields.
     "generation": {"allow-x00": False},
