@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 from sqlalchemy import Connection
@@ -16,9 +16,6 @@ from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
 from shared.database.connections import is_unavailable
 from shared.process import crash_points, heartbeat
-
-if TYPE_CHECKING:
-    from saga_orchestrator.runtime.runner import SagaRunner
 
 DATABASE_RETRY_SECONDS = 0.5  # how soon to try again when the database is away
 GROUP_COMMIT = BatchPolicy(max_size=100)  # some milliseconds' work for the database
@@ -42,26 +39,29 @@ class PendingCheckpoint:
 Pending = Sequence[PendingCheckpoint]
 
 
+class CheckpointObserver(Protocol):
+    """Goes on with sagas after checkpoints."""
+
+    def written(self, checkpoints: Pending) -> None:
+        """These are in the database."""
+
+
 class Checkpointer:
     """One transaction at a time, so that the last state that is written is the latest one."""
 
-    def __init__(
-        self,
-        transaction: Transaction,
-        active: ActiveSagas,
-        stopping: threading.Event,
-        runner: "SagaRunner",
-    ) -> None:
-        """`runner.written` gets the checkpoints that were written, except those of progress."""
+    _observer: CheckpointObserver
+
+    def __init__(self, transaction: Transaction, active: ActiveSagas, stopping: threading.Event) -> None:
+        """Sagas that have ended, were released, or were lost are removed from `active`."""
         self._transaction = transaction
         self._active = active
         self._stopping = stopping
-        self._runner = runner
         self._one_at_a_time = threading.Lock()
         self._queue: BatchQueue[PendingCheckpoint] = BatchQueue("writes", self._write, self._leave, GROUP_COMMIT)
 
-    def start(self) -> None:
-        """Start the thread that writes."""
+    def start(self, observer: CheckpointObserver) -> None:
+        """Start the thread that writes; `observer` gets what was put and is written."""
+        self._observer = observer
         self._queue.start()
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Checkpointer:
         with self._one_at_a_time:
             written = self._write_until_available(pending)
             self._active.remove([each.saga for each in written if each.kind is not CheckpointKind.DECISION])
-        self._runner.written(written)
+        self._observer.written(written)
 
     def _write_until_available(self, pending: Pending) -> list[PendingCheckpoint]:
         """Retry while the database is away; raises only when told to stop."""

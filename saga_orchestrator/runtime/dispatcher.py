@@ -4,7 +4,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Protocol
 
 from tenacity import (
     Retrying,
@@ -14,7 +15,6 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from saga_orchestrator.runtime.active_saga import ActiveSagas
 from saga_orchestrator.runtime.attempt import CommandAttempt
 from saga_orchestrator.runtime.participants import Participants
 from saga_orchestrator.runtime.settings import RuntimeSettings
@@ -22,35 +22,37 @@ from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
 from shared.process import crash_points, heartbeat
 
-if TYPE_CHECKING:
-    from saga_orchestrator.runtime.runner import SagaRunner
-
 # Beyond 50 commands little is saved, and each waits longer for the others. A usual answer takes a tenth of the 0.1 s;
 # a request that takes longer went to a service that is slow, or to one slow copy of it.
 BATCHED = BatchPolicy(max_size=50, threads=4, overtake_after=0.1)
+ONE_BY_ONE = "one by one"  # the name of the queue of commands that no request shares
 Attempts = Sequence[CommandAttempt]
+
+
+class AttemptObserver(Protocol):
+    """Decides on what comes after attempts."""
+
+    def attempted(self, attempts: Attempts) -> None:
+        """These attempts have their outcomes."""
+
+    def abandoned(self, attempts: Attempts) -> None:
+        """A defect left these attempts without outcomes; some of them may have been reported before."""
 
 
 class CommandDispatcher:
     """A queue for each service, and one for the commands that a service takes only one by one."""
 
-    def __init__(
-        self,
-        participants: Participants,
-        settings: RuntimeSettings,
-        stopping: threading.Event,
-        active: ActiveSagas,
-        runner: "SagaRunner",
-    ) -> None:
-        """`runner.attempted` gets each attempt once, with its outcome; a saga that a defect left without one ends here.
+    _observer: AttemptObserver
 
-        Such a saga is removed from `active`, and goes on when its lease is over.
-        """
+    def __init__(self, participants: Participants, settings: RuntimeSettings, stopping: threading.Event) -> None:
+        """Retries of requests end when `stopping` is set."""
         self._participants = participants
-        self._active = active
-        self._runner = runner
-        self._batched = {service: self._queue(service, BATCHED) for service in self._participants.services}
-        self._single = self._queue("alone", BatchPolicy(max_size=1, threads=settings.executor_threads))
+        policies = dict.fromkeys(participants.services, BATCHED)
+        policies[ONE_BY_ONE] = BatchPolicy(max_size=1, threads=settings.executor_threads)
+        self._queues = {
+            name: BatchQueue(name, partial(self._attempt, name), self._abandon, policy)
+            for name, policy in policies.items()
+        }
         self._retrying = Retrying(
             retry=retry_if_result(bool),
             stop=stop_after_attempt(settings.tries_per_attempt),
@@ -59,39 +61,34 @@ class CommandDispatcher:
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
 
-    def start(self) -> None:
-        """Start the threads of the queues."""
-        for queue in (*self._batched.values(), self._single):
+    def start(self, observer: AttemptObserver) -> None:
+        """Start the threads of the queues; `observer` gets each attempt that is dispatched."""
+        self._observer = observer
+        for queue in self._queues.values():
             queue.start()
 
     def close(self) -> None:
         """Make the attempts that are queued, then end."""
-        for queue in (*self._batched.values(), self._single):
+        for queue in self._queues.values():
             queue.close()
 
     def dispatch(self, attempts: Attempts) -> None:
         """Queue these attempts; each is up to `tries_per_attempt` requests, while its outcome is unknown."""
-        by_queue = defaultdict[BatchQueue[CommandAttempt], list[CommandAttempt]](list)
+        by_queue = defaultdict[str, list[CommandAttempt]](list)
         for attempt in attempts:
             if not attempt.build_request():
-                self._runner.attempted([attempt])
+                self._observer.attempted([attempt])
             elif self._participants.takes_batches(attempt.request):
-                by_queue[self._batched[attempt.request.service]].append(attempt)
+                by_queue[attempt.request.service].append(attempt)
             else:
-                by_queue[self._single].append(attempt)
-        for queue, queued in by_queue.items():
-            queue.put(queued)
+                by_queue[ONE_BY_ONE].append(attempt)
+        for name, queued in by_queue.items():
+            self._queues[name].put(queued)
 
-    def _queue(self, name: str, policy: BatchPolicy) -> BatchQueue[CommandAttempt]:
-        queue: BatchQueue[CommandAttempt] = BatchQueue(
-            name,
-            lambda attempts: self._attempt(queue, attempts),
-            lambda attempts: self._active.remove([attempt.saga for attempt in attempts]),
-            policy,
-        )
-        return queue
+    def _abandon(self, attempts: Attempts) -> None:
+        self._observer.abandoned(attempts)
 
-    def _attempt(self, queue: BatchQueue[CommandAttempt], attempts: Attempts) -> None:
+    def _attempt(self, queue: str, attempts: Attempts) -> None:
         in_doubt = [attempt for attempt in attempts if not attempt.saga.lost]
         for attempt in in_doubt:
             crash_points.reach(f"executor.before_call.{attempt.point}")
@@ -99,7 +96,7 @@ class CommandDispatcher:
             self._retrying(self._send, queue, in_doubt)
         self._report(in_doubt)
 
-    def _send(self, queue: BatchQueue[CommandAttempt], in_doubt: list[CommandAttempt]) -> list[CommandAttempt]:
+    def _send(self, queue: str, in_doubt: list[CommandAttempt]) -> list[CommandAttempt]:
         """One request for these; those with a known outcome are reported at once, the others remain in `in_doubt`."""
         heartbeat.beat()
         started_at = datetime.now(UTC)
@@ -113,8 +110,8 @@ class CommandDispatcher:
                 answered.append(attempt)
         in_doubt[:] = [attempt for attempt in answered if attempt.in_doubt]
         if in_doubt:
-            queue.let_next_overtake()  # the next request to the service need not wait for the back-off
-        self._single.put(single)
+            self._queues[queue].let_next_overtake()  # the next request to the service need not wait for the back-off
+        self._queues[ONE_BY_ONE].put(single)
         self._report([attempt for attempt in answered if not attempt.in_doubt])
         return in_doubt
 
@@ -122,4 +119,4 @@ class CommandDispatcher:
         for attempt in attempts:
             crash_points.reach(f"executor.after_call.{attempt.point}")
         if attempts:
-            self._runner.attempted(attempts)
+            self._observer.attempted(attempts)

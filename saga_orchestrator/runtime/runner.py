@@ -35,14 +35,15 @@ class SagaRunner:
         stopping: threading.Event,
     ) -> None:
         self._settings = settings
+        self._active = active
         self._stopping = stopping
-        self.checkpointer = Checkpointer(transaction, active, stopping, self)
-        self._dispatcher = CommandDispatcher(participants, settings, stopping, active, self)
+        self.checkpointer = Checkpointer(transaction, active, stopping)
+        self._dispatcher = CommandDispatcher(participants, settings, stopping)
 
     def start(self) -> None:
         """Start the threads."""
-        self.checkpointer.start()
-        self._dispatcher.start()
+        self.checkpointer.start(self)
+        self._dispatcher.start(self)
 
     def close(self) -> None:
         """End the threads; call when no saga is active."""
@@ -56,6 +57,10 @@ class SagaRunner:
     def attempted(self, attempts: Sequence[CommandAttempt]) -> None:
         """Decide on what comes after these attempts; the dispatcher calls this when it has their outcomes."""
         self._do([self._after(attempt) for attempt in attempts if not attempt.saga.lost])
+
+    def abandoned(self, attempts: Sequence[CommandAttempt]) -> None:
+        """Remove the sagas of these attempts; an executor leases them again when their present leases are over."""
+        self._active.remove([attempt.saga for attempt in attempts])
 
     def written(self, checkpoints: Sequence[PendingCheckpoint]) -> None:
         """Go on after decisions; the checkpointer calls this when these are in the database."""
