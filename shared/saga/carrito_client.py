@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -40,7 +40,7 @@ class CarritoClient:
         self._bulkhead = Bulkhead("carrito", max_concurrent)
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
-        self._freeze: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(
+        self._freeze: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(
             self._freeze_all, replace(REQUESTS, max_size=MAX_CARTS)
         )
 
@@ -56,11 +56,11 @@ class CarritoClient:
         with self._bulkhead.enter():
             if key is None:
                 request = _CheckoutRequest(path, {**freeze, "traceparent": traceparent(trace)}, fault)
-                cart = self._freeze(request)
+                frozen = self._freeze(request)
             else:
                 headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
-                cart = _frozen_cart(self._carrito.post(path, freeze, {**headers, **headers_of(fault)}))
-        return FrozenCheckout(UUID(cart["saga_id"]), body, cart, fault)
+                frozen = self._carrito.post(path, freeze, {**headers, **headers_of(fault)}).success_body()
+        return FrozenCheckout(body, FrozenCart.parse(frozen), fault)
 
     def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
         """Return what carrito froze for this saga, and check that the request agrees with it.
@@ -69,8 +69,7 @@ class CarritoClient:
         of `PEER_FAILED` when carrito does not answer.
         """
         with self._bulkhead.enter():
-            reply = self._carrito.get(f"/checkouts/{saga_id}")
-        frozen = reply.success_body()
+            frozen = self._carrito.get(f"/checkouts/{saga_id}").success_body()
         requested = {
             **body.model_dump(exclude={"saga_id"}),
             "cart_id": str(body.cart_id),
@@ -80,9 +79,9 @@ class CarritoClient:
         wrong = contradiction(saga_id, "the checkout", known, requested)
         if wrong is not None:
             raise wrong
-        return FrozenCheckout(saga_id, body, _frozen_cart(reply), current_fault())
+        return FrozenCheckout(body, FrozenCart.parse(frozen), current_fault())
 
-    def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[FrozenCart | DomainError]:
+    def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[Mapping[str, Any] | DomainError]:
         """Freeze all of these by one request; when it gets no answer, each may be frozen, and none is repeated."""
         try:
             if len(requests) == 1:
@@ -95,12 +94,8 @@ class CarritoClient:
             return [error] * len(requests)
 
 
-def _frozen_cart(reply: Reply) -> FrozenCart:
-    return cast("FrozenCart", reply.success_body())
-
-
-def _result_of(reply: Reply) -> FrozenCart | DomainError:
+def _result_of(reply: Reply) -> Mapping[str, Any] | DomainError:
     try:
-        return _frozen_cart(reply)
+        return reply.success_body()
     except (PeerRefused, *PEER_FAILED) as error:
         return error

@@ -3,7 +3,6 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -50,8 +49,7 @@ class AnyCheckout:
 
 
 def frozen(body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
-    cart: FrozenCart = {"saga_id": str(saga_id), "items": [], "total": Decimal(0), "payment_id": None, "order_id": None}
-    return FrozenCheckout(saga_id, body, cart, None)
+    return FrozenCheckout(body, FrozenCart(saga_id, (), 0, {}), None)
 
 
 @pytest.fixture
