@@ -35,8 +35,8 @@ ports:
 	  $(PYTHON) -m venv .venv && \
 	  $(VENV) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
 	  echo "done ($$(( $$(date +%s) - began )) s)"
-	@# Importable from everywhere, as an editable install makes it, without a build.
-	@$(VENV) -c 'import os, sysconfig; open(sysconfig.get_path("purelib") + "/checkout.pth", "w").write(os.getcwd() + "\n")'
+	@# Importable from everywhere, as an editable install makes it, without a build; relative, for paths that are not ASCII.
+	@$(VENV) -c 'import os, sysconfig; lib = sysconfig.get_path("purelib"); open(lib + "/checkout.pth", "w").write(os.path.relpath(os.getcwd(), lib) + "\n")'
 	@touch .venv/.installed
 
 demo: ports install ## start everything, able to fail on purpose (FAULTS=true), then a guided run of real checkouts
