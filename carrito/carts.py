@@ -15,9 +15,19 @@ from carrito.checkout_domain import (
     FrozenCart,
     OrderStands,
     Release,
-    why_not_frozen,
 )
-from carrito.domain import Cart, CartStatus, ItemNotFound, Product, check_room, check_stock, no_cart, no_lines, not_open
+from carrito.domain import (
+    Cart,
+    CartStatus,
+    ItemNotFound,
+    Product,
+    check_room,
+    check_stock,
+    no_cart,
+    no_lines,
+    not_open,
+    unusable,
+)
 from carrito.models import barrier
 from carrito.order_domain import CREATE_ORDER
 from shared.batching.partition import map_accepted
@@ -73,7 +83,7 @@ def freeze(
     refused = {
         each.cart_id: why_not
         for each in requests
-        if (why_not := why_not_frozen(each, locked.get(each.cart_id))) is not None
+        if (why_not := unusable(each.cart_id, each.user_id, locked.get(each.cart_id))) is not None
     }
     freezes = {
         each.cart_id: _freeze_for(each, handover_seconds(each)) for each in requests if each.cart_id not in refused

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from carrito.domain import Address, Cart, CartNotFound, CartStatus, no_cart, not_open
-from shared.errors import Conflict, DomainError, NotFound, Unsupported
+from carrito.domain import Address, Cart
+from shared.errors import Conflict, NotFound, Unsupported
 
 
 class PatternNotAvailable(Unsupported):
@@ -115,12 +115,3 @@ class Release:
 def begun_by_a_checkout(checkout: Checkout | None) -> bool:
     """Whether a saga service runs the saga. The steps of other sagas are requested by hand."""
     return checkout is not None and checkout.saga_pattern is not None
-
-
-def why_not_frozen(request: CheckoutRequest, cart: Cart | None) -> DomainError | None:
-    """Return the refusal of a checkout; None if the cart is the user's, and open."""
-    if cart is None:
-        return no_cart(request.cart_id)
-    if cart.user_id != request.user_id:
-        return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
-    return None if cart.status == CartStatus.OPEN else not_open(cart)

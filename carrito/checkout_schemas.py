@@ -1,17 +1,15 @@
 """Request and response bodies of checkouts."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from carrito.checkout_domain import Checkout, CheckoutRequest, FrozenCart
-from carrito.order_schemas import OrderItemOut
+from carrito.order_schemas import OrderItemOut, with_items_and_total
 from carrito.schemas import CartOut
 from shared.http.openapi import problem
 from shared.http.schemas import STORABLE, Address, Body, Money, PaymentMethod, UserId, View
-from shared.json_codec import loads
-from shared.money import to_decimal
 
 Pattern = Literal["orchestrated", "choreographed"]
 NO_PATTERN = problem("Choreographed checkouts need a broker, and none is set")
@@ -91,8 +89,7 @@ class CheckoutDetailsOut(View):
     @classmethod
     def of(cls, checkout: Checkout) -> "CheckoutDetailsOut":
         """Make the view of a checkout."""
-        items: list[Any] = loads(checkout.items)
-        return cls(**{**vars(checkout), "items": items}, total=to_decimal(checkout.total_minor))
+        return cls(**with_items_and_total(checkout))
 
 
 class StandingOut(View):

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, DomainError, NotFound
 from shared.money import MAX_MINOR
 
 MAX_LINES = 100  # the most that inventario reserves at once
@@ -108,6 +108,20 @@ def check_room(lines: Sequence[CartLine]) -> None:
 def no_cart(cart_id: UUID) -> CartNotFound:
     """Make the error for a cart that does not exist."""
     return CartNotFound(f"there is no cart {cart_id}", cart_id=cart_id)
+
+
+def no_cart_of(user_id: str, cart_id: UUID) -> CartNotFound:
+    """Make the error for a cart that is another user's."""
+    return CartNotFound(f"user {user_id} has no cart {cart_id}", cart_id=cart_id)
+
+
+def unusable(cart_id: UUID, user_id: str | None, cart: Cart | None) -> DomainError | None:
+    """Return the refusal of a request for a cart; None if it is open, and the user's if the request names one."""
+    if cart is None:
+        return no_cart(cart_id)
+    if user_id is not None and user_id != cart.user_id:
+        return no_cart_of(user_id, cart_id)
+    return None if cart.status == CartStatus.OPEN else not_open(cart)
 
 
 def not_open(cart: Cart) -> CartNotOpen:

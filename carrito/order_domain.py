@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from carrito.checkout_domain import CartFreeze, Checkout
-from carrito.domain import Address, Cart, CartNotFound, CartStatus, no_cart, not_open
+from carrito.domain import Address, no_cart_of
 from shared.errors import Conflict, DomainError, NotFound
 from shared.saga.repetition import contradiction
 
@@ -98,8 +98,8 @@ def differs(request: OrderRequest, checkout: Checkout | None) -> DomainError | N
     """Return the refusal of an order that differs from its saga's checkout, also in the paid amount; else None."""
     if checkout is None:
         return None
-    if request.user_id not in {None, checkout.user_id}:
-        return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
+    if request.user_id is not None and request.user_id != checkout.user_id:
+        return no_cart_of(request.user_id, request.cart_id)
     return contradiction(request.saga_id, "the checkout", vars(checkout), request.named)
 
 
@@ -107,15 +107,6 @@ def other_order(command: OrderOfSaga, checkout: Checkout | None) -> DomainError 
     """Return the refusal of a command that names another order id than the saga's checkout chose, if it chose one."""
     chosen = {} if checkout is None else {"order_id": checkout.order_id}
     return contradiction(command.saga_id, "the checkout", chosen, {"order_id": command.order_id})
-
-
-def unusable(request: OrderRequest, cart: Cart | None) -> DomainError | None:
-    """Return the refusal of an order without a checkout; None if the cart is the user's, and open."""
-    if cart is None:
-        return no_cart(request.cart_id)
-    if request.user_id not in {None, cart.user_id}:
-        return CartNotFound(f"user {request.user_id} has no cart {request.cart_id}", cart_id=request.cart_id)
-    return None if cart.status == CartStatus.OPEN else not_open(cart)
 
 
 def freeze_for(request: OrderRequest) -> CartFreeze:

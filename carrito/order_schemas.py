@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, RootModel
 
+from carrito.checkout_domain import Checkout
 from carrito.order_domain import Order, OrderRequest, OrderStatus, VoidOrder
 from shared.http.openapi import problem
 from shared.http.schemas import Address, Amount, Body, Money, Time, UserId, View
@@ -72,6 +73,11 @@ class OrderItemOut(View):
     unit_price: Money
 
 
+def with_items_and_total(stored: Order | Checkout) -> dict[str, Any]:
+    """The fields of an order or a checkout, with its lines and its total as the API shows them."""
+    return {**vars(stored), "items": loads(stored.items), "total": to_decimal(stored.total_minor)}
+
+
 class OrderOut(View):
     """An order. A `void` one was cancelled before it was made."""
 
@@ -90,8 +96,7 @@ class OrderOut(View):
     @classmethod
     def of(cls, order: Order) -> "OrderOut":
         """Make the view of an order."""
-        items: list[Any] = loads(order.items)
-        return cls(**{**vars(order), "items": items}, total=to_decimal(order.total_minor))
+        return cls(**with_items_and_total(order))
 
 
 class VoidOut(View):

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from carrito import cart_store, checkout_store, order_store
 from carrito.checkout_domain import Checkout, CheckoutNotFound, begun_by_a_checkout
-from carrito.domain import no_lines
+from carrito.domain import no_lines, unusable
 from carrito.models import barrier
 from carrito.order_domain import (
     CREATE_ORDER,
@@ -29,7 +29,6 @@ from carrito.order_domain import (
     no_order,
     of_another,
     other_order,
-    unusable,
 )
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
@@ -151,7 +150,9 @@ def _create_without_checkout(
     """Freeze an open cart for each request and place its order. Each names another cart; a refusal changes nothing."""
     locked = cart_store.lock(connection, [each.cart_id for each in requests])
     refused = {
-        each.saga_id: why_not for each in requests if (why_not := unusable(each, locked.get(each.cart_id))) is not None
+        each.saga_id: why_not
+        for each in requests
+        if (why_not := unusable(each.cart_id, each.user_id, locked.get(each.cart_id))) is not None
     }
     usable = [each for each in requests if each.saga_id not in refused]
     frozen = checkout_store.freeze(connection, [freeze_for(each) for each in usable], currency)
