@@ -57,12 +57,6 @@ _DIFFERS = """
 SELECT unnest(ARRAY[old_rows.saga_id, new_rows.saga_id])
   FROM old_rows FULL JOIN new_rows ON old_rows.{key} = new_rows.{key} WHERE {different}"""
 _SIDE = "SELECT topic, key, {sign} * amount FROM ({query}) AS side (topic, key, amount)"
-_PREFILL = """
-INSERT INTO {schema}.audit_totals (topic, key, amount)
-SELECT topic, key, sum(amount) FROM ({amounts}) AS amounts (topic, key, amount)
- GROUP BY topic, key HAVING sum(amount) <> 0
-ON CONFLICT (topic, key) DO UPDATE SET amount = audit_totals.amount + excluded.amount;
-"""
 _TRANSITION = {
     "insert": "NEW TABLE AS new_rows",
     "delete": "OLD TABLE AS old_rows",
@@ -115,12 +109,6 @@ def row_triggers(schema: str, table: str, conditions: Mapping[str, str]) -> str:
 def drop_row_triggers(schema: str, table: str) -> str:
     """SQL: drop the row triggers of a table."""
     return f"DROP FUNCTION {schema}.audit_{table}_row() CASCADE"
-
-
-def prefill(schema: str, amounts: Mapping[str, Sequence[str]]) -> str:
-    """SQL: count the existing rows of each table, in one statement, so that amounts that cancel out leave no row."""
-    queries = [each.format(rows=f"{schema}.{table}") for table, of_table in amounts.items() for each in of_table]
-    return _PREFILL.format(schema=schema, amounts=" UNION ALL ".join(queries))
 
 
 def _trigger(schema: str, table: str, operation: str, amounts: Sequence[str], changed: ChangedColumns | None) -> str:

@@ -9,7 +9,6 @@ from shared.auditing.triggers import (
     ChangedColumns,
     drop_row_triggers,
     drop_triggers,
-    prefill,
     row_triggers,
     triggers,
 )
@@ -44,7 +43,6 @@ def upgrade() -> None:
     op.execute(triggers(SCHEMA, "orders", ORDERS, SAGA_OF_ORDER))
     op.execute(triggers(SCHEMA, "carts", CARTS, SAGA_OF_CART))
     op.execute(row_triggers(SCHEMA, "checkouts", FROZEN))
-    op.execute(prefill(SCHEMA, {"orders": ORDERS, "carts": CARTS}))
 
 
 def _create_carts() -> None:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.auditing.triggers import DROP_TABLES, TABLES, ChangedColumns, drop_triggers, prefill, triggers
+from shared.auditing.triggers import DROP_TABLES, TABLES, ChangedColumns, drop_triggers, triggers
 
 revision = "0001"
 down_revision = None
@@ -45,7 +45,6 @@ def upgrade() -> None:
     op.execute(TABLES.format(schema=SCHEMA))
     op.execute(triggers(SCHEMA, "reservations", RESERVATIONS, SAGA_OF_RESERVATION, more=OF_RESERVATIONS))
     op.execute(triggers(SCHEMA, "reservation_lines", LINES, SAGA_OF_LINE))
-    op.execute(prefill(SCHEMA, {"reservations": RESERVATIONS, "reservation_lines": LINES}))
 
 
 def _create_products() -> None:

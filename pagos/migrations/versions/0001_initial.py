@@ -9,7 +9,6 @@ from shared.auditing.triggers import (
     ChangedColumns,
     drop_row_triggers,
     drop_triggers,
-    prefill,
     row_triggers,
     triggers,
 )
@@ -65,7 +64,6 @@ def upgrade() -> None:
     op.execute(triggers(SCHEMA, "wallets", WALLETS, None))
     op.execute(triggers(SCHEMA, "ledger_transfers", TRANSFERS, None))
     op.execute(row_triggers(SCHEMA, "barrier", COMPENSATED))
-    op.execute(prefill(SCHEMA, {"payments": PAYMENTS, "wallets": WALLETS, "ledger_transfers": TRANSFERS}))
 
 
 def _create_payments() -> None:

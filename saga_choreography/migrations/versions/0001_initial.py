@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.auditing.triggers import DROP_TABLES, TABLES, ChangedColumns, drop_triggers, prefill, triggers
+from shared.auditing.triggers import DROP_TABLES, TABLES, ChangedColumns, drop_triggers, triggers
 
 revision = "0001"
 down_revision = None
@@ -22,7 +22,6 @@ def upgrade() -> None:
     # Running totals and the log of changed sagas, so that an audit costs what changed.
     op.execute(TABLES.format(schema=SCHEMA))
     op.execute(triggers(SCHEMA, "sagas", SAGAS, STATUS))
-    op.execute(prefill(SCHEMA, {"sagas": SAGAS}))
 
 
 def _create_sagas() -> None:
