@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, String, Uuid, func, literal, null, select, union_all
 
-from saga_choreography import schemas, service
+from saga_choreography import saga_store, schemas, service
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.config import Settings
 from saga_choreography.definition import Fact, Reaction, Step
@@ -18,7 +18,6 @@ from shared.database.connections import Row
 from shared.errors import Conflict
 from shared.event_bus import event_type_of
 from shared.saga.definition import DefinitionOut, HandlerDefinition, StepDefinition, StepKind
-from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.port import OperatorRequest, SagaTables
 from shared.saga.states import ENDED
@@ -93,9 +92,9 @@ class ChoreographedSagas:
         registered = service.register(connection, new_sagas, Settings.current().limits)
         return [each if isinstance(each, Conflict) else each not in ENDED for each in registered]
 
-    def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> list[StoredSaga | SagaNotFound]:
-        """Each of these sagas, as far as its events have come."""
-        return service.get_all(connection, saga_ids)
+    def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
+        """Those of these sagas that there are, as far as their events have come."""
+        return saga_store.find(connection, saga_ids)
 
     def get_history(self, connection: Connection, saga_id: UUID) -> SagaHistory:
         """The events of a saga, and what was done about it; raises `SagaNotFound`."""

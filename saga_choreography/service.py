@@ -43,12 +43,6 @@ def _registered(checkout: Checkout, known: Checkout | StoredSaga | None) -> Saga
     return SagaStatus(known.status) if isinstance(known, StoredSaga) else SagaStatus.PENDING
 
 
-def get_all(connection: Connection, saga_ids: Sequence[UUID]) -> list[StoredSaga | SagaNotFound]:
-    """Each of these sagas, or that there is none."""
-    found = saga_store.find(connection, saga_ids)
-    return [found.get(saga_id) or SagaNotFound(saga_id) for saga_id in saga_ids]
-
-
 def get_history(connection: Connection, saga_id: UUID) -> SagaHistory:
     """All events of a saga, and all that was done about it; raises `SagaNotFound`."""
     if not saga_store.find(connection, [saga_id]):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from saga_orchestrator import schemas, service
+from saga_orchestrator import saga_store, schemas, service
 from saga_orchestrator.config import Settings
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import audit_log, db, sagas, timeline
@@ -17,7 +17,6 @@ from saga_orchestrator.timeline import timeline_out
 from shared.database.connections import Row
 from shared.errors import Conflict
 from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
-from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.port import OperatorRequest, SagaTables
 from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
@@ -78,9 +77,9 @@ class OrchestratedSagas:
         """Accept these sagas; True for those that are new, which have not ended."""
         return service.accept(connection, new_sagas, Settings.current().forward_deadline_seconds)
 
-    def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> list[SagaWithTimes | SagaNotFound]:
-        """Each of these sagas with the times of its steps."""
-        return service.get_all(connection, saga_ids)
+    def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, SagaWithTimes]:
+        """Those of these sagas that there are, with the times of their steps."""
+        return saga_store.find_with_times(connection, saga_ids)
 
     def get_history(self, connection: Connection, saga_id: UUID) -> SagaHistory:
         """A saga and its timeline; raises `SagaNotFound`."""

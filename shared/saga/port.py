@@ -4,7 +4,7 @@
 by the read model that is built from events.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -16,7 +16,6 @@ from shared.database.connections import Database, Row
 from shared.errors import Conflict
 from shared.messaging.outbox import Outbox
 from shared.saga.definition import DefinitionOut
-from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
 
@@ -69,8 +68,8 @@ class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
         accepted for another checkout, `TooOld` for one that may have been purged.
         """
 
-    def get_all(self, connection: Connection, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:
-        """Each of these sagas, or that there is none."""
+    def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> Mapping[UUID, SagaT]:
+        """Those of these sagas that there are, by id."""
 
     def get_history(self, connection: Connection, saga_id: UUID) -> HistoryT:
         """All that happened to a saga; raises `SagaNotFound`."""

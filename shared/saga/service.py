@@ -75,4 +75,5 @@ class CoalescedService(Generic[NewSagaT, SagaT, HistoryT]):
 
     def _get_all(self, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:
         with self._transaction() as connection:
-            return self._sagas.get_all(connection, saga_ids)
+            found = self._sagas.find(connection, saga_ids)
+        return [found.get(saga_id) or SagaNotFound(saga_id) for saga_id in saga_ids]
