@@ -3,7 +3,7 @@
 from functools import partial
 from urllib.parse import urlencode
 
-from dashboard.asking import Asking, Json, Refused, Unreachable, bearer, known
+from dashboard.asking import Asking, Json, Read, Refused, T, Unreachable, bearer, known
 from dashboard.listing import PAGE
 from dashboard.styles import STYLES, Style
 from shared.http.client import Reply
@@ -22,15 +22,11 @@ class OperatorRequests(Asking):
         Raises `Refused`, or `TokenNeeded`.
         """
         query = urlencode({"limit": PAGE, **({"cursor": before} if before else {})})
-        found = self._tried(
-            *(
-                (style.service, partial(self._as_operator, style.service, f"{style.base}/operations?{query}", token))
-                for style in STYLES.values()
-            )
-        )
-        for each in found:
-            if isinstance(each, Refused):
-                raise each
+        reads = [
+            (style.service, partial(self._as_operator, style.service, f"{style.base}/operations?{query}", token))
+            for style in STYLES.values()
+        ]
+        found = self._tried_unless_refused(*reads)
         return list(zip(STYLES, map(known, found), strict=True))
 
     def require_operator(self, token: str) -> None:
@@ -49,13 +45,18 @@ class OperatorRequests(Asking):
 
         Raises `Refused`, `TokenNeeded`, or `Unreachable` when none is left to say whether this token may see books.
         """
-
         reads = [(name, partial(self._as_operator, name, "/audit/changes", token)) for name in self._urls]
-        found = self._tried(*reads)
-        for each in found:
-            if isinstance(each, Refused):
-                raise each
+        found = self._tried_unless_refused(*reads)
         away = [name for name, each in zip(self._urls, found, strict=True) if isinstance(each, Unreachable)]
         if len(away) == len(reads):
             raise Unreachable(list(self._urls.items()), "No service is there to say who may see the books.")
         return away
+
+    def _tried_unless_refused(self, *reads: Read[T]) -> list[T | Unreachable]:
+        """As `_tried`, but raises the first refusal."""
+        found = []
+        for each in self._tried(*reads):
+            if isinstance(each, Refused):
+                raise each
+            found.append(each)
+        return found

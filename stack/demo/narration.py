@@ -45,7 +45,7 @@ class _Narration:
 
     def __init__(self) -> None:
         self._told: list[Json] = []
-        self._folded: list[Json] = []  # attempts like the last one printed
+        self._folded = 0  # the number of attempts like the last one printed that came after it
 
     def tell(self, items: Sequence[Json]) -> None:
         """Print each entry once; a fault that becomes known later does not make it another one.
@@ -56,19 +56,18 @@ class _Narration:
             if any({**entry, "fault": None} == {**each, "fault": None} for each in self._told):
                 continue
             if self._told and _attempted(entry) is not None and _attempted(entry) == _attempted(self._told[-1]):
-                self._folded.append(entry)
-                self._told.append(entry)
-                continue
-            self.unfold()
+                self._folded += 1
+            else:
+                self.unfold()
+                print(_line(entry, items, [*self._told, entry]), flush=True)
             self._told.append(entry)
-            print(_line(entry, items, self._told), flush=True)
 
     def unfold(self) -> None:
         """Print the number of attempts that were not printed."""
         if self._folded:
-            number = len(self._folded)
-            print(f"{_at(self._folded[-1], self._told)}   {number} more {'try' if number == 1 else 'tries'} like this")
-        self._folded = []
+            tries = "try" if self._folded == 1 else "tries"
+            print(f"{_at(self._told[-1], self._told)}   {self._folded} more {tries} like this")
+        self._folded = 0
 
 
 def _attempted(entry: Json) -> tuple[str, ...] | None:
