@@ -9,6 +9,7 @@ the input is closed it kills everything that it started.
 """
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -49,6 +50,8 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, _reap)
     for name in IMPORTED:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else each child's collector visits, and so copies, every page that it shares with us
     for line in sys.stdin:
         request = json.loads(line)
         answer: dict[str, Any]
