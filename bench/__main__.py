@@ -100,16 +100,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--patterns", type=_words, help=f"of {', '.join(PATTERNS)}, by commas; all that run by default")
     parser.add_argument(
-        "--concurrency", type=_positives, default="1,8,32", help="checkouts in flight, by commas (%(default)s)"
+        "--concurrency", type=_positives, default="1,8,32,128", help="checkouts in flight, by commas (%(default)s)"
     )
     parser.add_argument(
         "--sagas",
         type=_positive,
-        default=300,
+        default=640,
         help=f"of each round, at most (%(default)s; {PER_CLIENT} for one in flight)",
     )
-    parser.add_argument("--rounds", type=_positive, default=3, help="of each case, the median counts (%(default)s)")
-    parser.add_argument("--declines", type=_share, default=0.1, help="share of declined payments (%(default)s)")
+    parser.add_argument("--rounds", type=_positive, default=5, help="of each case, the median counts (%(default)s)")
+    parser.add_argument("--declines", type=_share, default=0.0, help="share of declined payments (%(default)s)")
     parser.add_argument("--hot", action="store_true", help="one product for all only; by default also many products")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file, too")
     parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")

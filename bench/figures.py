@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from stack.meters import Written
+from bench.counts import Counts
 
 ALL = "all"  # components together
 
@@ -19,8 +19,10 @@ class Figures:
     p95_ms: float
     p99_ms: float
     cpu_ms: Mapping[str, float]
+    http_requests: float
     writing_transactions: float
     wal_kilobytes: float
+    statements: float | None
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -28,7 +30,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-def figures_of(seconds: float, latencies: Sequence[float], cpu: Mapping[str, float], written: Written) -> Figures:
+def figures_of(seconds: float, latencies: Sequence[float], cpu: Mapping[str, float], counts: Counts) -> Figures:
     """Return the figures of one round, in which every saga has a latency. Seconds in, milliseconds out."""
     sagas = len(latencies)
     cpu_ms = {component: used * 1000 / sagas for component, used in cpu.items()}
@@ -38,30 +40,38 @@ def figures_of(seconds: float, latencies: Sequence[float], cpu: Mapping[str, flo
         p95_ms=percentile(latencies, 95) * 1000,
         p99_ms=percentile(latencies, 99) * 1000,
         cpu_ms={ALL: sum(cpu_ms.values()), **cpu_ms},
-        writing_transactions=written.transactions / sagas,
-        wal_kilobytes=written.wal_bytes / 1000 / sagas,
+        http_requests=counts.http_requests / sagas,
+        writing_transactions=counts.writing_transactions / sagas,
+        wal_kilobytes=counts.wal_bytes / 1000 / sagas,
+        statements=None if counts.statements is None else counts.statements / sagas,
     )
 
 
 def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """Return the CPU time that each component used in between."""
-    return {component: after[component] - seconds for component, seconds in before.items()}
+    """Return the CPU time that each component used in between.
+
+    The time of a component that ended in between is its parent's afterwards, so it counts as negative here: the sum of
+    all is right.
+    """
+    return {name: after.get(name, 0.0) - before.get(name, 0.0) for name in {**before, **after}}
 
 
 def medians(rounds: Iterable[Figures]) -> Figures:
-    """Return the median of each figure over the rounds."""
+    """Return the median of each figure over the rounds; of CPU, for each component, 0 in rounds that lack it."""
     rounds = list(rounds)
 
     def of(name: str) -> float:
         return median(float(getattr(figures, name)) for figures in rounds)
 
-    cpu_ms = {component: median(each.cpu_ms[component] for each in rounds) for component in rounds[0].cpu_ms}
+    components = dict.fromkeys(component for figures in rounds for component in figures.cpu_ms)
     return Figures(
         sagas_per_second=of("sagas_per_second"),
         p50_ms=of("p50_ms"),
         p95_ms=of("p95_ms"),
         p99_ms=of("p99_ms"),
-        cpu_ms=cpu_ms,
+        cpu_ms={name: median(each.cpu_ms.get(name, 0.0) for each in rounds) for name in components},
+        http_requests=of("http_requests"),
         writing_transactions=of("writing_transactions"),
         wal_kilobytes=of("wal_kilobytes"),
+        statements=None if rounds[0].statements is None else of("statements"),
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench import targets
 from bench.figures import ALL, Figures
 from bench.plan import Case, Plan
 from stack.table import paint, table
@@ -18,13 +19,16 @@ HEAD = (
     "p99 ms",
     "CPU ms",
     "",
-    "writes",
+    "HTTP",
+    "statements",
+    "commits",
     "WAL kB",
     "messages",
 )
 NOTE = """\
 x: by the baseline's, which makes the same four calls without any durability. CPU: per saga, over all processes.
-writes: transactions per saga that wrote something. messages: published per saga."""
+Per saga, too: HTTP requests that services answered; statements, if PostgreSQL has pg_stat_statements; commits of
+transactions that wrote; messages published."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ class Results:
         }
 
     def __str__(self) -> str:
-        return "\n\n".join([*map(self._of_load, self.plan.loads), *map(self._cpu_of_load, self.plan.loads), NOTE])
+        loads = self.plan.loads
+        compared = targets.as_table(self.figures)
+        return "\n\n".join([*map(self._of_load, loads), *map(self._cpu_of_load, loads), NOTE, *compared])
 
     def _of_load(self, load: str) -> str:
         cases = [case for case in sorted(self.figures, key=self._order) if case.load == load]
@@ -79,6 +85,8 @@ class Results:
             self._times(case, "sagas_per_second"),
             *(f"{value:.1f}" for value in (figures.p50_ms, figures.p95_ms, figures.p99_ms, figures.cpu_ms[ALL])),
             self._times(case, "cpu_ms"),
+            f"{figures.http_requests:.1f}",
+            "-" if figures.statements is None else f"{figures.statements:.1f}",
             f"{figures.writing_transactions:.1f}",
             f"{figures.wal_kilobytes:.1f}",
             "-" if messages is None else f"{messages:.1f}",
@@ -95,8 +103,8 @@ class Results:
         return "\n".join([title, *table([head, *self._components(cases)])])
 
     def _components(self, cases: list[Case]) -> Iterator[tuple[str, ...]]:
-        for component in self.figures[cases[0]].cpu_ms:
-            yield component, *(f"{self.figures[case].cpu_ms[component]:.2f}" for case in cases)
+        for component in dict.fromkeys(name for case in cases for name in self.figures[case].cpu_ms):
+            yield component, *(f"{self.figures[case].cpu_ms.get(component, 0.0):.2f}" for case in cases)
 
     def _order(self, case: Case) -> tuple[str, int, int]:
         return case.load, case.concurrency, self.plan.patterns.index(case.pattern)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bench import cpu
 from bench.checkouts import Checkout, Mix, make_checkouts
 from bench.client import Client, Json
+from bench.counts import Counters
 from bench.figures import Figures, figures_of, medians, used
 from bench.load import drive
 from bench.patterns import PATTERNS
@@ -71,11 +72,20 @@ class Bench:
     def _measured(self, case: Case, checkouts: Sequence[Checkout]) -> Figures:
         way, _ = PATTERNS[case.pattern]
         clients = self._clients(case.concurrency)
-        cpu_before, written_before = cpu.cpu_seconds(self.components), self.postgres.written()
+        counters = Counters(self.urls, self.postgres)
+        counts_before = counters.read()
+        cpu_before = self._cpu_seconds()
         driven = drive(checkouts, clients, way)
         time.sleep(QUIET_SECONDS)
-        written, cpu_after = self.postgres.written() - written_before, cpu.cpu_seconds(self.components)
-        return figures_of(driven.seconds, driven.latencies, used(cpu_before, cpu_after), written)
+        cpu_used = used(cpu_before, self._cpu_seconds())
+        return figures_of(driven.seconds, driven.latencies, cpu_used, counters.read().since(counts_before))
+
+    def _cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU seconds so far by component; PostgreSQL's by client, where the stack started PostgreSQL."""
+        if "postgres" not in self.components.values():
+            return cpu.cpu_seconds(self.components)
+        backends = {pid: f"postgres: {name or 'other'}" for pid, name in self.postgres.backends().items()}
+        return cpu.cpu_seconds({**self.components, **backends})
 
     def close(self) -> None:
         """Close all connections."""

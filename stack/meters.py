@@ -15,6 +15,8 @@ from stack.errors import StackError
 # only read. (Those that were rolled back, and those that do not wait for the disk, count too.) PostgreSQL's statistics
 # of commits count the reading ones as well, and are late by up to ten seconds; these two are exact at once.
 COUNTS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+BACKENDS = "SELECT pid, coalesce(application_name, '') FROM pg_stat_activity WHERE backend_type = 'client backend'"
+STATEMENTS = "SELECT to_regclass('pg_stat_statements') IS NOT NULL", "SELECT sum(calls)::bigint FROM pg_stat_statements"
 STATISTICS_SECONDS = 6  # RabbitMQ gathers its own every 5
 
 
@@ -41,10 +43,22 @@ class Postgres:
 
     def written(self) -> Written:
         """Return the counters."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(COUNTS)
-            ((transactions, wal_bytes),) = cursor.fetchall()
+        ((transactions, wal_bytes),) = self._rows(COUNTS)
         return Written(int(transactions), int(wal_bytes))
+
+    def statements(self) -> int | None:
+        """Return how many statements were executed; None in a database without the extension pg_stat_statements."""
+        exists, calls = STATEMENTS
+        return int(self._rows(calls)[0][0]) if self._rows(exists)[0][0] else None
+
+    def backends(self) -> dict[int, str]:
+        """Return the application name of each connected client, by the pid of the server's process for it."""
+        return dict(self._rows(BACKENDS))
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchall()
 
     def close(self) -> None:
         """Close the connection."""

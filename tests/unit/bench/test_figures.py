@@ -6,16 +6,16 @@ from itertools import pairwise
 import pytest
 
 from bench.checkouts import is_chosen
+from bench.counts import Counts
 from bench.figures import Figures, figures_of, medians, percentile, used
 from bench.plan import Case, Plan
 from bench.report import Results
-from stack.meters import Written
 
 PLAN = Plan(("baseline", "orchestrated"), ("spread",), (1, 8), sagas=10, rounds=3, declines=0.1)
 
 
 def figures(rate: float = 1, cpu: float = 1, p50: float = 1) -> Figures:
-    return Figures(rate, p50, 2, 3, {"all": cpu, "driver": cpu}, 4, 5)
+    return Figures(rate, p50, 2, 3, {"all": cpu, "driver": cpu}, 7, 4, 5, None)
 
 
 @pytest.mark.parametrize(("percent", "value"), [(0, 1), (50, 5), (51, 6), (95, 10), (99, 10), (100, 10)])
@@ -28,14 +28,27 @@ def test_a_percentile_of_one_value_is_that_value() -> None:
 
 
 def test_figures_are_per_saga_and_in_milliseconds() -> None:
-    found = figures_of(2, [0.1, 0.2, 0.3, 0.4], {"carrito": 0.02, "driver": 0.004}, Written(10, 8_000))
+    found = figures_of(2, [0.1, 0.2, 0.3, 0.4], {"carrito": 0.02, "driver": 0.004}, Counts(20, 10, 8_000, 12))
     assert (found.sagas_per_second, found.p50_ms, found.p99_ms) == (2, 200, 400)
     assert found.cpu_ms == {"all": 6, "carrito": 5, "driver": 1}
-    assert (found.writing_transactions, found.wal_kilobytes) == (2.5, 2)
+    assert (found.http_requests, found.writing_transactions, found.wal_kilobytes, found.statements) == (5, 2.5, 2, 3)
 
 
 def test_what_was_used_is_the_difference_of_each_component() -> None:
     assert used({"a": 1, "b": 5}, {"a": 3, "b": 5}) == {"a": 2, "b": 0}
+
+
+def test_a_component_that_began_meanwhile_counts_from_zero() -> None:
+    assert used({"a": 1}, {"a": 1, "new": 2}) == {"a": 0, "new": 2}
+
+
+def test_a_component_that_ended_meanwhile_does_not_change_the_sum() -> None:
+    assert sum(used({"a": 1, "child": 5}, {"a": 8}).values()) == 2
+
+
+def test_a_component_that_a_round_lacks_used_nothing_in_it() -> None:
+    rounds = [figures(), figures(), replace(figures(), cpu_ms={"all": 3, "new": 2})]
+    assert medians(rounds).cpu_ms == {"all": 1, "driver": 1, "new": 0}
 
 
 def test_medians_are_of_each_figure_on_its_own() -> None:
