@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from shared.saga.setup import EXTENSION
 from tests.system.brokers import Broker, NoBroker, OwnBroker, broker_of_run
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases, TestRun
@@ -167,8 +168,8 @@ def _client(name: str, database_url: str, settings: dict[str, Any]) -> FlaskClie
 
 
 def _dispose(client: FlaskClient) -> None:
-    if "completions" in client.application.extensions:
-        client.application.extensions["completions"].close()
+    if EXTENSION in client.application.extensions:
+        client.application.extensions[EXTENSION].completions.close()
     with client.application.app_context():
         client.application.extensions["sqlalchemy"].engine.dispose()
 

@@ -6,22 +6,21 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, request
+from flask import Response, request
 from flask_openapi import APIBlueprint
 
 from shared.config import SagaServiceSettings
 from shared.http.access import Who, admin_only, public, require
 from shared.http.answers import Answer, respond
 from shared.http.idempotency import request_key
-from shared.http.long_poll import CompletionNotifier, Waiter, preferred_wait
+from shared.http.long_poll import Waiter, preferred_wait
 from shared.http.openapi import begins_saga, problem
-from shared.saga.carrito_client import CarritoClient
-from shared.saga.changes import ChangeFeed, SagaChangesOut, SagaChangesQuery
+from shared.saga.changes import SagaChangesOut, SagaChangesQuery
 from shared.saga.definition import DefinitionOut
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.operations import OperationsOut, OperationsQuery
 from shared.saga.port import OperatorRequest
-from shared.saga.service import CoalescedService
+from shared.saga.setup import SagaApi
 from shared.saga.states import ENDED
 from shared.saga.stats import StatsOut, StatsQuery
 from shared.saga.views import (
@@ -108,7 +107,7 @@ def _add_list(routes: APIBlueprint, list_path: str, list_query: type[ListQuery])
     @public
     def list_sagas(query: list_query) -> Response:  # type: ignore[valid-type]  # made for this service's steps
         """Newest first: those that pass every filter."""
-        return respond(Answer(_service().list_sagas(query)))
+        return respond(Answer(SagaApi.current().service.list_sagas(query)))
 
 
 @public
@@ -116,8 +115,8 @@ def checkout(body: CheckoutIn) -> Response:
     """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
     frozen = _freeze(body)
     headers = {"Location": _path_of(frozen.saga_id)}
-    with _completions().waiter(frozen.saga_id, _preferred_seconds()) as waiter:
-        under_way = _service().accept(frozen)
+    with SagaApi.current().completions.waiter(frozen.saga_id, _preferred_seconds()) as waiter:
+        under_way = SagaApi.current().service.accept(frozen)
         if waiter is None:
             accepted = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method")}
             return respond(Answer(AcceptedOut(saga_id=frozen.saga_id, **accepted), 202, headers))
@@ -131,45 +130,44 @@ def checkout(body: CheckoutIn) -> Response:
 @public
 def list_changes(query: SagaChangesQuery) -> Response:
     """Those that changed after a position, none left out; with `wait`, as soon as there are any."""
-    feed: ChangeFeed = current_app.extensions["changes"]
-    return respond(Answer(feed.read(query)))
+    return respond(Answer(SagaApi.current().service.list_changes(query)))
 
 
 @public
 def get_stats(query: StatsQuery) -> Response:
     """What is live now; what ended in the last seconds, how many a second, and how long they took."""
-    return respond(Answer(_service().get_stats(query.seconds)))
+    return respond(Answer(SagaApi.current().service.get_stats(query.seconds)))
 
 
 @public
 def get_definition() -> Response:
     """The definition of a saga: its steps, and who reacts to which event."""
-    return respond(Answer(_service().definition))
+    return respond(Answer(SagaApi.current().service.definition))
 
 
 @admin_only
 def list_operations(query: OperationsQuery) -> Response:
     """Who asked for what, why and when, of all sagas; the latest first."""
-    return respond(Answer(_service().list_operations(query)))
+    return respond(Answer(SagaApi.current().service.list_operations(query)))
 
 
 @public
 def get_saga(path: SagaPath) -> Response:
     """Its status and its steps'."""
-    return respond(Answer(_service().get(path.saga_id)))
+    return respond(Answer(SagaApi.current().service.get(path.saga_id)))
 
 
 @public
 def get_timeline(path: SagaPath) -> Response:
     """All that is stored of what happened to it, in order."""
-    return respond(Answer(_service().get_timeline(path.saga_id)))
+    return respond(Answer(SagaApi.current().service.get_timeline(path.saga_id)))
 
 
 @admin_only
 def compensate(path: SagaPath, body: OperatorIn) -> Response:
     """A running saga turns back, a completed one is undone in full; with `Prefer: wait=N`, answers once it ended."""
-    saga = _service().compensate(path.saga_id, _operator_request(body))
-    with _completions().waiter(path.saga_id, _preferred_seconds()) as waiter:
+    saga = SagaApi.current().service.compensate(path.saga_id, _operator_request(body))
+    with SagaApi.current().completions.waiter(path.saga_id, _preferred_seconds()) as waiter:
         if waiter is not None:
             saga = _until_ended(waiter, path.saga_id)
     return respond(Answer(saga, 202, {"Location": _path_of(path.saga_id)}))
@@ -178,14 +176,14 @@ def compensate(path: SagaPath, body: OperatorIn) -> Response:
 @admin_only
 def retry(path: SagaPath, body: OperatorIn) -> Response:
     """For a saga that does not go on, when its cause is known to be gone."""
-    saga = _service().retry(path.saga_id, _operator_request(body))
+    saga = SagaApi.current().service.retry(path.saga_id, _operator_request(body))
     return respond(Answer(saga, 202, {"Location": _path_of(path.saga_id)}))
 
 
 def _freeze(body: CheckoutIn) -> FrozenCheckout:
     """Have carrito freeze the cart for a new saga or, for a saga that carrito handed over, find what it froze."""
     request_key()  # refuses an invalid key, also where none is needed
-    carrito: CarritoClient = current_app.extensions["carrito_client"]
+    carrito = SagaApi.current().carrito
     if body.saga_id is not None:
         require(Who.SERVICES)
         return carrito.find_checkout(body, body.saga_id)
@@ -199,7 +197,7 @@ def _operator_request(body: OperatorIn) -> OperatorRequest:
 def _until_ended(waiter: Waiter, saga_id: UUID) -> SagaOut:
     """Read the saga now and after each notification, until it has ended or the waiter's deadline has passed."""
     while True:
-        saga = _service().get(saga_id)
+        saga = SagaApi.current().service.get(saga_id)
         if saga.status in ENDED or not waiter.wait():
             return saga
 
@@ -209,12 +207,4 @@ def _preferred_seconds() -> float:
 
 
 def _path_of(saga_id: UUID) -> str:
-    return f"{_service().path}/{saga_id}"
-
-
-def _completions() -> CompletionNotifier:
-    return current_app.extensions["completions"]  # type: ignore[no-any-return]
-
-
-def _service() -> CoalescedService[Any, Any, Any]:
-    return current_app.extensions["saga_service"]  # type: ignore[no-any-return]
+    return f"{SagaApi.current().service.path}/{saga_id}"

@@ -7,6 +7,7 @@ from uuid import UUID
 from shared.batching.coalescer import Coalescer
 from shared.errors import Conflict
 from shared.saga import listing, operations
+from shared.saga.changes import ChangeFeed, SagaChangesOut, SagaChangesQuery
 from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.operations import OperationsOut, OperationsQuery
@@ -15,14 +16,14 @@ from shared.saga.stats import StatsOut, stats_of
 from shared.saga.views import ListQuery, SagaOut, SagasOut, TimelineOut
 
 
-class CoalescedService(Generic[NewSagaT, SagaT, HistoryT]):
+class SagaService(Generic[NewSagaT, SagaT, HistoryT]):
     """One transaction for each use case; those of a checkout's request are coalesced: concurrent ones share one.
 
     Thread-safe; call it in the app's context.
     """
 
-    def __init__(self, sagas: Sagas[NewSagaT, SagaT, HistoryT]) -> None:
-        self._sagas = sagas
+    def __init__(self, sagas: Sagas[NewSagaT, SagaT, HistoryT], changes: ChangeFeed) -> None:
+        self._sagas, self.changes = sagas, changes
         self.path, self.definition = sagas.path, sagas.definition
         self._transaction = sagas.tables.database.transaction
         self._accept: Coalescer[NewSagaT, bool] = Coalescer(self._accept_all)
@@ -40,6 +41,10 @@ class CoalescedService(Generic[NewSagaT, SagaT, HistoryT]):
         """A page of sagas."""
         with self._transaction() as connection:
             return listing.page_of(connection, self._sagas, query)
+
+    def list_changes(self, query: SagaChangesQuery) -> SagaChangesOut:
+        """Sagas that changed after a position; with `wait`, as soon as there are any."""
+        return self.changes.read(query)
 
     def get_timeline(self, saga_id: UUID) -> TimelineOut:
         """All that happened to a saga; raises `SagaNotFound`."""

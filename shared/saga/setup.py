@@ -1,6 +1,9 @@
-"""What the routes of a saga service find in its app's extensions."""
+"""What the routes of a saga service use, in one object that its app keeps."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
+
+from flask import current_app
 
 from shared.config import SagaServiceSettings
 from shared.database.connections import url_of
@@ -10,16 +13,33 @@ from shared.saga.carrito_client import CarritoClient
 from shared.saga.changes import ChangeFeed
 from shared.saga.metrics import LiveSagas
 from shared.saga.port import Sagas
-from shared.saga.service import CoalescedService
+from shared.saga.service import SagaService
+
+EXTENSION = "saga_api"
+
+
+@dataclass(frozen=True)
+class SagaApi:
+    """The use cases of a saga service, its client of carrito, and what tells requests that their saga has ended."""
+
+    service: SagaService[Any, Any, Any]
+    carrito: CarritoClient
+    completions: CompletionNotifier
+
+    @classmethod
+    def current(cls) -> Self:
+        """The one of the current app."""
+        api: Self = current_app.extensions[EXTENSION]
+        return api
 
 
 def add_sagas(app: ServiceApp, sagas: Sagas[Any, Any, Any], settings: SagaServiceSettings, carrito_url: str) -> None:
-    """Give the app what `routes.py` uses; connects to nothing until it is used."""
+    """Give the app its `SagaApi`; connects to nothing until it is used."""
+    changes = ChangeFeed(sagas, settings.watching_places, settings.most_wait_seconds)
     pattern = sagas.definition.saga_pattern
-    app.extensions["saga_service"] = CoalescedService(sagas)
-    app.extensions["carrito_client"] = CarritoClient(
-        carrito_url, settings.service_token, pattern, settings.carrito_places
+    app.extensions[EXTENSION] = SagaApi(
+        SagaService(sagas, changes),
+        CarritoClient(carrito_url, settings.service_token, pattern, settings.carrito_places),
+        CompletionNotifier(url_of(settings), sagas.ends, settings.waiting_places),
     )
-    app.extensions["completions"] = CompletionNotifier(url_of(settings), sagas.ends, settings.waiting_places)
-    app.extensions["changes"] = ChangeFeed(sagas, settings.watching_places, settings.most_wait_seconds)
     app.extensions["metrics"].register(LiveSagas(sagas.tables))

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from shared.event_bus import CheckoutCancelRequested, SagaResendRequested
 from shared.http.client import PeerRefused
 from shared.ids import new_id
 from shared.saga.frozen import FrozenCart, FrozenCheckout
+from shared.saga.setup import EXTENSION
 from shared.saga.views import CheckoutIn
 from shared.testing import concurrently, wait_until
 from tests.integration.api_client import body_of, problem_of
@@ -55,8 +57,15 @@ def frozen(body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
 @pytest.fixture
 def window(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Window:
     client = service_client("saga_choreography", database_url=fresh_database_url)
-    client.application.extensions["carrito_client"] = AnyCheckout()
-    return Window(client)
+    window = Window(client)
+    freeze_by(window, AnyCheckout())
+    return window
+
+
+def freeze_by(window: Window, carrito: Any) -> None:
+    """Have the service freeze carts by this fake instead of its client of carrito."""
+    extensions = window.client.application.extensions
+    extensions[EXTENSION] = replace(extensions[EXTENSION], carrito=carrito)
 
 
 def checkout_body(cart_id: UUID, **more: Any) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def checkout_body(cart_id: UUID, **more: Any) -> dict[str, Any]:
 
 def test_a_checkout_is_seen_before_anything_has_happened(window: Window) -> None:
     story = Story()
-    window.client.application.extensions["carrito_client"] = FrozenCarts(story.cart_id)
+    freeze_by(window, FrozenCarts(story.cart_id))
     response = window.post(f"{ROOT}/checkout", checkout_body(story.cart_id), key="once")
     accepted = body_of(response)
     assert response.status_code == 202

@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
 
+from shared.saga.setup import EXTENSION
 from shared.testing import concurrently, wait_until
 from tests.integration.api_client import problem_of
 from tests.integration.saga_stages import STAGES, Stage, stage_of
@@ -149,7 +150,7 @@ def test_who_waits_in_vain_is_answered_in_time(stage: Stage) -> None:
 
 
 def test_those_who_have_no_place_to_wait_are_answered_at_once(stage: Stage) -> None:
-    feed = stage.client.application.extensions["changes"]
+    feed = stage.client.application.extensions[EXTENSION].service.changes
     position = stage.read("/changes")["next"]
     while feed.places.acquire(blocking=False):
         pass

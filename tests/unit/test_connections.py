@@ -12,6 +12,7 @@ from shared.config import ROOT
 from shared.database.listen import Listener, ShutdownSignal
 from shared.messaging.event_worker import EventWorker
 from shared.process import worker
+from shared.saga.setup import EXTENSION
 from stack import postgres
 from stack.processes import PROCESSES, Process
 
@@ -71,7 +72,7 @@ def most_of(process: Process, monkeypatch: pytest.MonkeyPatch, listeners: list[L
     monkeypatch.setattr(module, "Settings", lambda: settings)
     module.main()
     app, jobs = started[-1]
-    unused = "completions" in app.extensions  # its listener is for requests that wait: no worker has any
+    unused = EXTENSION in app.extensions  # its listener is for requests that wait: no worker has any
     return (pool_of(app) if pool_of(app) < settings.web_threads else len(jobs)) + len(listeners) - unused
 
 

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from shared.ids import new_id
-from shared.saga.service import CoalescedService
+from shared.saga.changes import ChangeFeed
+from shared.saga.service import SagaService
 
 
 class LoggedSagas:
@@ -39,7 +40,7 @@ class LoggedSagas:
 def test_a_checkout_is_converted_before_the_transaction_that_accepts_its_saga() -> None:
     sagas: Any = LoggedSagas()
     checkout: Any = str(new_id())
-    assert CoalescedService(sagas).accept(checkout)
+    assert SagaService(sagas, ChangeFeed(sagas, places=1, most_seconds=1)).accept(checkout)
     assert sagas.calls == ["new_saga", "begin", "accept", "commit"]
 
 
@@ -47,5 +48,5 @@ def test_a_checkout_that_cannot_be_converted_joins_no_batch() -> None:
     sagas: Any = LoggedSagas()
     malformed: Any = "no id"
     with pytest.raises(ValueError, match="badly formed"):
-        CoalescedService(sagas).accept(malformed)
+        SagaService(sagas, ChangeFeed(sagas, places=1, most_seconds=1)).accept(malformed)
     assert sagas.calls == ["new_saga"]
