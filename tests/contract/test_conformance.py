@@ -65,41 +65,52 @@ def shop(
     broker.drop(rabbitmq_url)
 
 
-class Caller:
-    """Sends one operation's requests; those that fit name what there is."""
+class Subjects:
+    """Carts and sagas in every state: the sets of ids that requests name, and a product that is in all of them.
 
-    def __init__(self, shop: Shop, session: requests.Session) -> None:
-        self._shop = shop
-        self._session = session
-        self.statuses: Counter[int] = Counter()  # of the answers to what fits
-        product = str(shop.product(quantity=1_000_000))
-        line = {"product_id": product, "quantity": 1}
-        done = shop.ended(shop.buy(int(product)))
+    Ids that belong together go together, so that what is done does not depend on which of them a request has.
+    """
+
+    def __init__(self, shop: Shop) -> None:
+        self.product = str(shop.product(quantity=1_000_000))
+        line = {"product_id": self.product, "quantity": 1}
+        done = shop.ended(shop.buy(int(self.product)))
         choreographed = shop.post(
             CHOREOGRAPHY,
             "/saga/choreography/checkout",
-            shop.checkout_body(shop.cart((int(product), 1))),
+            shop.checkout_body(shop.cart((int(self.product), 1))),
             Prefer="wait=20",
         )
-        held, opened = shop.cart((int(product), 1)), shop.cart((int(product), 1))
-        undone = shop.ended(shop.buy(int(product), method="declined_card"))
+        held, self._opened = shop.cart((int(self.product), 1)), shop.cart((int(self.product), 1))
+        undone = shop.ended(shop.buy(int(self.product), method="declined_card"))
         shop.post(INVENTARIO, "/api/products/reserve", {"cart_id": held, "items": [line]})
         shop.deposit("1000000.00")
-        # Ids that belong together go together, so that what is done does not depend on which of them a request has.
-        self._subjects = (
-            subject
-            for _ in count()
-            for subject in (
-                {name: done[name] for name in ("saga_id", "cart_id", "order_id", "payment_id")},
-                {"saga_id": held, "cart_id": held},
-                {"saga_id": str(uuid4()), "cart_id": opened},
-                {"saga_id": choreographed.body["saga_id"]},
-                {},
-                {name: undone[name] for name in ("saga_id", "cart_id")},
-            )
-        )
+        self._done = {name: done[name] for name in ("saga_id", "cart_id", "order_id", "payment_id")}
+        self._held = {"saga_id": held, "cart_id": held}
+        self._choreographed = {"saga_id": choreographed.body["saga_id"]}
+        self._undone = {name: undone[name] for name in ("saga_id", "cart_id")}
+
+    def by_turns(self) -> Iterator[Mapping[str, str]]:
+        """The ids of one after the other, now and then of a saga that is not there and of none, without end."""
+        while True:
+            yield self._done
+            yield self._held
+            yield {"saga_id": str(uuid4()), "cart_id": self._opened}
+            yield self._choreographed
+            yield {}
+            yield self._undone
+
+
+class Caller:
+    """Sends one operation's requests; those that fit name what there is."""
+
+    def __init__(self, shop: Shop, session: requests.Session, subjects: Subjects) -> None:
+        self._shop = shop
+        self._session = session
+        self.statuses: Counter[int] = Counter()  # of the answers to what fits
+        self._subjects = subjects.by_turns()
         self._known: dict[str, Iterator[str | None]] = {
-            "product_id": cycle([product, product, None]),
+            "product_id": cycle([subjects.product, subjects.product, None]),
             "user_id": cycle([USER, USER, None]),
             "X-Fault": cycle(["process_payment=slow:1"]),  # any text is ignored here, but not every one can be sent
             "Idempotency-Key": (f"key-{number}" if number % 4 else None for number in count()),
@@ -151,10 +162,18 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
+@pytest.fixture(scope="module")
+def read_subjects(shop: Shop) -> Subjects:
+    """What all operations that only read are asked for."""
+    return Subjects(shop)
+
+
 @pytest.fixture
-def caller(request: pytest.FixtureRequest, shop: Shop, session: requests.Session) -> Iterator[Caller]:
-    """One for each operation; in the end some of what fits must have been done."""
-    caller = Caller(shop, session)
+def caller(
+    request: pytest.FixtureRequest, shop: Shop, session: requests.Session, read_subjects: Subjects
+) -> Iterator[Caller]:
+    """One for each operation; in the end some of what fits must have been done. Who writes has subjects of its own."""
+    caller = Caller(shop, session, read_subjects if "[GET /" in request.node.name else Subjects(shop))
     yield caller
     elsewhere = any(name in request.node.name for name in DONE_ELSEWHERE)
     assert elsewhere or min(caller.statuses) < 300, caller.statuses
