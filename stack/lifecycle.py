@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,8 +74,12 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
         await_process(home, name, lambda: is_ready(url))
         return
     where = urlsplit(url)
+    checks: list[Callable[[str], bool]] = [is_ready]
+    if name == "postgres":
+        checks.append(_refuse_missing_database)
+    turns = cycle(checks)  # one at each poll, since each connects to the server
     try:
-        await_ready(f"{name} at {where.hostname}", lambda: is_ready(url) or _missing(setting, url), THEIRS_SECONDS)
+        await_ready(f"{name} at {where.hostname}", lambda: next(turns)(url), THEIRS_SECONDS)
     except NotReadyError as error:
         raise StackError(
             f"{setting} is set, but no {name} lets us in there ({where.hostname}:{where.port}). "
@@ -82,9 +87,12 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
         ) from error
 
 
-def _missing(setting: str, url: str) -> bool:
-    """Raise `StackError` when PostgreSQL answers and lacks the database, so that waiting is useless."""
-    database = postgres.missing_database(url) if setting == "DATABASE_URL" else None
+def _refuse_missing_database(url: str) -> bool:
+    """Raise `StackError` when PostgreSQL answers and lacks the database, so that waiting is useless.
+
+    Else return False: only a connection to the database itself tells whether it lets us in.
+    """
+    database = postgres.missing_database(url)
     if database is not None:
         raise StackError(
             f'PostgreSQL at {urlsplit(url).hostname} has no database "{database}", which DATABASE_URL names. '

@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stack import lifecycle, waiting
+from stack import lifecycle, postgres, waiting
 from stack.errors import StackError
 from stack.home import Home
 from stack.supervision import Supervisor
@@ -85,3 +86,22 @@ def test_one_that_is_never_ready_is_given_up_in_the_end(home: Home, monkeypatch:
     machine(monkeypatch, itertools.repeat({"statename": "RUNNING"}))
     with pytest.raises(StackError, match="pagos was not ready after 600 seconds"):
         lifecycle.await_process(home, "pagos", lambda: False)
+
+
+def test_a_server_of_the_users_is_met_by_one_connection_at_each_poll(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By turns it is asked to let us in, and whether it has the database."""
+    machine = Machine(itertools.repeat({}))
+    asked: list[tuple[str, float]] = []
+
+    def ask(what: str, _: str) -> None:
+        asked.append((what, machine.now))
+
+    monkeypatch.setattr(waiting, "time", machine)
+    monkeypatch.setattr(Supervisor, "states", lambda _: machine.states())
+    monkeypatch.setattr(postgres, "is_ready", partial(ask, "ready"))
+    monkeypatch.setattr(postgres, "missing_database", partial(ask, "missing"))
+    with pytest.raises(StackError, match="no postgres lets us in"):
+        lifecycle.await_server(home, "postgres", {"DATABASE_URL": "postgresql://127.0.0.1:1/shop"})
+    assert asked == [("ready", 0), ("missing", 10), ("ready", 20), ("missing", 30), ("ready", 40)]
