@@ -25,7 +25,7 @@ from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
 def _definition() -> DefinitionOut:
     kinds = [
         *((step, StepKind.COMPENSATABLE) for step in CHECKOUT.compensatable),
-        *((step, StepKind.PIVOT) for step in CHECKOUT.steps[len(CHECKOUT.compensatable) :]),
+        *((step, StepKind.PIVOT) for step in CHECKOUT.shown_steps[len(CHECKOUT.compensatable) :]),
         *((step, StepKind.RETRYABLE) for step in CHECKOUT.retryable),
         (CHECKOUT.closing, StepKind.CLOSING),
     ]
@@ -58,7 +58,7 @@ _OPERATIONS = (
     .subquery()
 )
 
-FAILING_STEPS = tuple(dict.fromkeys(step.name for version in VERSIONS for step in version.steps))
+FAILING_STEPS = tuple(dict.fromkeys(step.name for version in VERSIONS for step in version.shown_steps))
 
 
 class OrchestratedSagas:

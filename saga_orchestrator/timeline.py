@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from saga_orchestrator.domain import Checkout
 from saga_orchestrator.orchestrator import VERSIONS, CheckoutSaga
-from saga_orchestrator.runtime.definition import Endpoint, Saga
+from saga_orchestrator.runtime.definition import Endpoint, SagaDefinition
 from saga_orchestrator.runtime.serialization import instance_from_row
 from saga_orchestrator.runtime.state import Direction
 from saga_orchestrator.saga_store import SagaHistory, TimelineEntry
@@ -26,7 +26,7 @@ def timeline_out(history: SagaHistory) -> list[TimelineEntryOut]:
     return with_undone(with_untold([_entry_out(definition, checkout, entry) for entry in history.entries]))
 
 
-def _entry_out(definition: Saga[Checkout], checkout: CheckoutSaga, entry: TimelineEntry) -> TimelineEntryOut:
+def _entry_out(definition: SagaDefinition[Checkout], checkout: CheckoutSaga, entry: TimelineEntry) -> TimelineEntryOut:
     endpoint = _endpoint(definition, entry.step, entry.direction)
     return TimelineEntryOut(
         **{name: value for name, value in vars(entry).items() if name != "answer"},
@@ -36,7 +36,9 @@ def _entry_out(definition: Saga[Checkout], checkout: CheckoutSaga, entry: Timeli
     )
 
 
-def _endpoint(definition: Saga[Checkout], step: str | None, direction: str | None) -> Endpoint[Checkout] | None:
+def _endpoint(
+    definition: SagaDefinition[Checkout], step: str | None, direction: str | None
+) -> Endpoint[Checkout] | None:
     if step is None:
         return None
     return definition[step].action if direction == Direction.ACTION else definition[step].compensation

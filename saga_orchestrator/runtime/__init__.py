@@ -1,1 +1,1 @@
-"""A durable runtime for sagas on PostgreSQL and HTTP. It runs any `Saga[Data]`, and imports nothing of its service."""
+"""A durable runtime for sagas on PostgreSQL and HTTP, of any `SagaDefinition`. It imports nothing of its service."""

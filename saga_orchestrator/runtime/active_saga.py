@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from saga_orchestrator.runtime.definition import Saga
+from saga_orchestrator.runtime.definition import SagaDefinition
 from saga_orchestrator.runtime.engine import started
 from saga_orchestrator.runtime.leases import Lease
 from saga_orchestrator.runtime.participants import CommandReply
@@ -34,7 +34,7 @@ class ActiveSaga:
         self._dirty = False
 
     @property
-    def definition(self) -> Saga[Any]:
+    def definition(self) -> SagaDefinition[Any]:
         """The definition by which the saga runs."""
         return self.lease.definition
 
@@ -59,8 +59,8 @@ class ActiveSaga:
         outcome, finished_at = reply.outcome, datetime.now(UTC)
         if isinstance(outcome, Succeeded) and not self.state.backward:
             self.lease.first_effect_at = self.lease.first_effect_at or finished_at
-        task = self.state.task(command.step)
-        number = task.attempts if command.direction is Direction.ACTION else task.compensation_attempts
+        step = self.state.step(command.step)
+        number = step.attempts if command.direction is Direction.ACTION else step.compensation_attempts
         self._add_entry(
             "attempt",
             **({} if isinstance(outcome, Succeeded) else self._shared_id(command, number)),

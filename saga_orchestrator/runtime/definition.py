@@ -96,7 +96,7 @@ class Step(Generic[Data]):
 
 
 @dataclass(frozen=True)
-class Saga(Generic[Data]):
+class SagaDefinition(Generic[Data]):
     """Compensatable steps, one pivot that decides, retryable steps after it; `data` is the dataclass it is about.
 
     A definition that differs in anything has another `version`.
@@ -115,7 +115,7 @@ class Saga(Generic[Data]):
     _by_name: dict[str, Step[Data]] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for step in self.tasks:
+        for step in self.all_steps:
             if step.name in self._by_name:
                 raise InvalidSaga(f"{self.name}: two steps are called {step.name}")
             self._by_name[step.name] = step
@@ -135,19 +135,19 @@ class Saga(Generic[Data]):
                 raise InvalidSaga(f"{self.name}: {endpoint} names {', '.join(unknown)}: no step's id, nor in its data")
 
     @property
-    def steps(self) -> tuple[Step[Data], ...]:
+    def shown_steps(self) -> tuple[Step[Data], ...]:
         """The steps that the API shows, in order: the compensatable ones and the pivot."""
         return (*self.compensatable, *((self.pivot,) if self.pivot else ()))
 
     @property
-    def tasks(self) -> Iterator[Step[Data]]:
+    def all_steps(self) -> Iterator[Step[Data]]:
         """All steps in order, the retryable ones and the closing included."""
-        return iter((*self.steps, *self.retryable, self.closing))
+        return iter((*self.shown_steps, *self.retryable, self.closing))
 
     @property
     def endpoints(self) -> Iterator[Endpoint[Data]]:
         """The endpoints of all steps."""
-        return (endpoint for step in self.tasks for endpoint in step.endpoints)
+        return (endpoint for step in self.all_steps for endpoint in step.endpoints)
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -157,7 +157,7 @@ class Saga(Generic[Data]):
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids that are chosen for each saga, by name."""
-        return tuple(step.id for step in self.tasks if step.id is not None)
+        return tuple(step.id for step in self.all_steps if step.id is not None)
 
     def __getitem__(self, name: str) -> Step[Data]:
         return self._by_name[name]

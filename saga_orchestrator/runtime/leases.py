@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Saga, SagaInstance
+from saga_orchestrator.runtime.definition import SagaDefinition, SagaInstance
 from saga_orchestrator.runtime.serialization import instance_from_row, state_from_json
 from saga_orchestrator.runtime.state import SagaState
 from saga_orchestrator.runtime.versions import Versions
@@ -31,7 +31,7 @@ class Lease:
     distributed locking").
     """
 
-    definition: Saga[Any]
+    definition: SagaDefinition[Any]
     saga: SagaInstance[Any]
     state: SagaState
     fencing_token: int
@@ -139,6 +139,6 @@ def claim(
     )
 
 
-def _lease(definition: Saga[Any], row: Row, owner: str) -> Lease:
+def _lease(definition: SagaDefinition[Any], row: Row, owner: str) -> Lease:
     saga, state = instance_from_row(definition, row), state_from_json(row["state"])
     return Lease(definition, saga, state, row["fencing_token"], owner, float(row["deadline_seconds"]))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Saga
+from saga_orchestrator.runtime.definition import SagaDefinition
 from saga_orchestrator.runtime.engine import reset_retries, turn_back
 from saga_orchestrator.runtime.leases import DUE
 from saga_orchestrator.runtime.serialization import as_json, state_from_json, state_to_json, timeline_entry
@@ -62,7 +62,7 @@ def retry(connection: Connection, versions: Versions[Any], saga_id: UUID, reason
     _note(connection, timeline_entry(saga_id, "retry_asked", by=by, reason=reason))
 
 
-def _locked(connection: Connection, saga_id: UUID, versions: Versions[Any]) -> tuple[Row, Saga[Any]]:
+def _locked(connection: Connection, saga_id: UUID, versions: Versions[Any]) -> tuple[Row, SagaDefinition[Any]]:
     row = connection.execute(_LOCK, {"saga_id": saga_id}).mappings().first()
     if row is None:
         raise SagaNotFound(saga_id)

@@ -109,7 +109,7 @@ class SagaRunner:
         saga.command = None
         saga.advance(apply(saga.definition, before, attempt.command, outcome, self._settings.stuck_after_attempts))
         if saga.state.stuck and not before.stuck:
-            error = saga.state.task(attempt.command.step).error
+            error = saga.state.step(attempt.command.step).error
             log.error("stuck", saga_id=saga.saga_id, step=attempt.command.step, error=error)
             saga.record("stuck", detail=error)
 

@@ -32,16 +32,16 @@ class StepState:
 class SagaState:
     """The state of a saga; `unanswered` counts the failed attempts at its present command."""
 
-    tasks: tuple[StepState, ...]
+    steps: tuple[StepState, ...]
     backward: bool = False
     ended: bool = False
     stuck: bool = False
     unanswered: int = 0
     error: str | None = None
 
-    def task(self, name: str) -> StepState:
-        """The state of one task."""
-        return next(task for task in self.tasks if task.name == name)
+    def step(self, name: str) -> StepState:
+        """The state of the step of this name."""
+        return next(step for step in self.steps if step.name == name)
 
     @property
     def retrying(self) -> bool:
@@ -51,7 +51,7 @@ class SagaState:
     @property
     def failed_step(self) -> str | None:
         """The step because of which the saga turned back; None when an operator turned it back."""
-        return next((task.name for task in self.tasks if task.status is StepStatus.FAILED), None)
+        return next((step.name for step in self.steps if step.status is StepStatus.FAILED), None)
 
     @property
     def status(self) -> SagaStatus:
@@ -62,7 +62,7 @@ class SagaState:
             return SagaStatus.STUCK
         if self.backward:
             return SagaStatus.COMPENSATING
-        begun = any(task.attempts > 0 for task in self.tasks)
+        begun = any(step.attempts > 0 for step in self.steps)
         return SagaStatus.RUNNING if begun else SagaStatus.PENDING
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from saga_orchestrator.runtime.definition import Saga, SagaInstance
+from saga_orchestrator.runtime.definition import SagaDefinition, SagaInstance
 from saga_orchestrator.runtime.engine import begin
 from saga_orchestrator.runtime.leases import DUE, Lease
 from saga_orchestrator.runtime.serialization import as_json, instance_to_row, state_to_json
@@ -120,14 +120,17 @@ _SAVE = prepared("""
 
 
 def new_instance(
-    definition: Saga[Data], saga_id: UUID, data: Data, ids: Mapping[str, UUID], fault: str | None = None
+    definition: SagaDefinition[Data], saga_id: UUID, data: Data, ids: Mapping[str, UUID], fault: str | None = None
 ) -> SagaInstance[Data]:
     """A saga with an id for each step that names one: those in `ids`, and new ones."""
     return SagaInstance(saga_id, data, {name: ids.get(name) or new_id() for name in definition.ids}, fault)
 
 
 def accept(
-    connection: Connection, definition: Saga[Data], sagas: Sequence[SagaInstance[Data]], forward_seconds: float
+    connection: Connection,
+    definition: SagaDefinition[Data],
+    sagas: Sequence[SagaInstance[Data]],
+    forward_seconds: float,
 ) -> set[UUID]:
     """Make these sagas durable and due at once; returns the ids of those that are new.
 

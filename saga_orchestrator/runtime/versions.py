@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Generic
 
-from saga_orchestrator.runtime.definition import Data, InvalidSaga, Saga, Service
+from saga_orchestrator.runtime.definition import Data, InvalidSaga, SagaDefinition, Service
 from shared.errors import Unavailable
 
 
@@ -17,9 +17,9 @@ class Versions(Generic[Data]):
     An earlier version is needed for as long as sagas that began with it are kept, since a completed one can be undone.
     """
 
-    def __init__(self, current: Saga[Data], *earlier: Saga[Data]) -> None:
+    def __init__(self, current: SagaDefinition[Data], *earlier: SagaDefinition[Data]) -> None:
         self.current = current
-        self._by_number: dict[int, Saga[Data]] = {}
+        self._by_number: dict[int, SagaDefinition[Data]] = {}
         for definition in (current, *earlier):
             if definition.version in self._by_number:
                 raise InvalidSaga(f"{current.name}: two versions are {definition.version}")
@@ -35,14 +35,14 @@ class Versions(Generic[Data]):
         """The participants of all versions."""
         return tuple(dict.fromkeys(service for definition in self for service in definition.services))
 
-    def __iter__(self) -> Iterator[Saga[Data]]:
+    def __iter__(self) -> Iterator[SagaDefinition[Data]]:
         return iter(self._by_number.values())
 
-    def get(self, version: int) -> Saga[Data] | None:
+    def get(self, version: int) -> SagaDefinition[Data] | None:
         """The definition with this number, if this process runs it."""
         return self._by_number.get(version)
 
-    def __getitem__(self, version: int) -> Saga[Data]:
+    def __getitem__(self, version: int) -> SagaDefinition[Data]:
         """The definition with this number; raises `UnknownVersion`, as during a deploy that adds one."""
         definition = self.get(version)
         if definition is None:

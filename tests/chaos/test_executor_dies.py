@@ -14,8 +14,8 @@ from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, Q
 DOOMED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 SUCCESSORS = ("the other one", "itself restarted")
 
-ACTIONS = [f"{step.name}.action" for step in (*CHECKOUT.steps, *CHECKOUT.retryable)]
-COMPENSATIONS = [f"{step.name}.compensation" for step in reversed(CHECKOUT.steps)]
+ACTIONS = [f"{step.name}.action" for step in (*CHECKOUT.shown_steps, *CHECKOUT.retryable)]
+COMPENSATIONS = [f"{step.name}.compensation" for step in reversed(CHECKOUT.shown_steps)]
 CLOSING = f"{CHECKOUT.closing.name}.action"
 
 
@@ -151,6 +151,6 @@ def test_every_point_is_died_at() -> None:
         for mark in test.pytestmark  # type: ignore[attr-defined]
     ]
     named = {point for mark in marks for point, _ in mark.args[1]}
-    compensatable = [f"{step.name}.compensation" for step in CHECKOUT.steps if step.compensation is not None]
+    compensatable = [f"{step.name}.compensation" for step in CHECKOUT.shown_steps if step.compensation is not None]
     every = calls(*ACTIONS, *compensatable, CLOSING) + writes("claim", "decision", "end", "release", "progress")
     assert named == set(every)

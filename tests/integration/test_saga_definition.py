@@ -30,7 +30,7 @@ def test_either_style_has_the_same_steps_around_the_same_pivot(stage: Stage) -> 
 def test_an_orchestrated_step_names_its_requests(service_client: Callable[..., FlaskClient]) -> None:
     definition = stage_of("saga_orchestrator", service_client("saga_orchestrator")).read("/definition")
     steps = {step["name"]: step for step in definition["steps"]}
-    assert set(steps) == {task.name for task in ORCHESTRATED.tasks}
+    assert set(steps) == {step.name for step in ORCHESTRATED.all_steps}
     payment = steps["process_payment"]
     assert payment["action"] == "POST /api/v1/payments/saga"
     assert payment["compensation"] == "POST /api/v1/payments/saga/{payment_id}/refund"

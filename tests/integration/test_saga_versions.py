@@ -17,7 +17,7 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CARRITO, CHECKOUT, CheckoutSaga
 from saga_orchestrator.runtime import operators, store
-from saga_orchestrator.runtime.definition import InvalidSaga, Saga, Step, post
+from saga_orchestrator.runtime.definition import InvalidSaga, SagaDefinition, Step, post
 from saga_orchestrator.runtime.executor import Executor
 from saga_orchestrator.runtime.versions import Versions
 from shared.database.listen import ShutdownSignal
@@ -49,7 +49,7 @@ PATHS = {
 deploys = pytest.mark.parametrize("steps", DEPLOYS.values(), ids=DEPLOYS.keys())
 
 
-def version(number: int, *steps: Step[Any]) -> Saga[Any]:
+def version(number: int, *steps: Step[Any]) -> SagaDefinition[Any]:
     return replace(CHECKOUT, version=number, compensatable=steps)
 
 
@@ -82,7 +82,7 @@ class Deployment:
         with self._app.app_context(), db.transaction() as connection:
             yield connection
 
-    def accept(self, definition: Saga[Any]) -> CheckoutSaga:
+    def accept(self, definition: SagaDefinition[Any]) -> CheckoutSaga:
         checkout = new_checkout()
         saga: CheckoutSaga = store.new_instance(definition, checkout.saga_id, checkout.data, {})
         with self.transaction() as connection:
@@ -90,7 +90,7 @@ class Deployment:
         return saga
 
     @contextmanager
-    def running(self, *definitions: Saga[Any]) -> Iterator[None]:
+    def running(self, *definitions: SagaDefinition[Any]) -> Iterator[None]:
         """An executor of these versions, the first of which is the current one."""
         stop = ShutdownSignal()
         executor = Executor(self.transaction, Versions(*definitions), self._settings, stop)

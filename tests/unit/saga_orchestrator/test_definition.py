@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
-from saga_orchestrator.runtime.definition import InvalidSaga, Saga, SagaInstance, Service, Step, post
+from saga_orchestrator.runtime.definition import InvalidSaga, SagaDefinition, SagaInstance, Service, Step, post
 from shared.ids import new_id
 
 
@@ -26,8 +26,10 @@ CLOSING = Step("close", DO)
 PIVOT = Step("pivot", DO)
 
 
-def define(*steps: Step[Data], pivot: Step[Data] | None = PIVOT, retryable: tuple[Step[Data], ...] = ()) -> Saga[Data]:
-    return Saga("test", Data, steps, pivot, retryable, CLOSING)
+def define(
+    *steps: Step[Data], pivot: Step[Data] | None = PIVOT, retryable: tuple[Step[Data], ...] = ()
+) -> SagaDefinition[Data]:
+    return SagaDefinition("test", Data, steps, pivot, retryable, CLOSING)
 
 
 def test_a_step_before_the_pivot_needs_a_compensation() -> None:
@@ -47,7 +49,7 @@ def test_two_steps_cannot_have_one_name() -> None:
 
 def test_the_closing_step_has_no_compensation() -> None:
     with pytest.raises(InvalidSaga, match="never compensated"):
-        Saga("test", Data, (), PIVOT, (), Step("close", DO, DO))
+        SagaDefinition("test", Data, (), PIVOT, (), Step("close", DO, DO))
 
 
 def test_a_path_names_ids_of_steps_and_fields_of_the_data() -> None:
@@ -70,7 +72,7 @@ def test_the_services_are_those_of_the_steps() -> None:
 
 
 def test_the_checkout_has_the_four_steps_in_their_order() -> None:
-    assert [step.name for step in CHECKOUT.steps] == [
+    assert [step.name for step in CHECKOUT.shown_steps] == [
         "reserve_inventory",
         "process_payment",
         "create_order",

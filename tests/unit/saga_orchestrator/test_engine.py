@@ -40,7 +40,7 @@ def rest(state: SagaState) -> list[str]:
 
 
 def statuses(state: SagaState) -> list[str]:
-    return [state.task(step.name).status for step in CHECKOUT.steps]
+    return [state.step(step.name).status for step in CHECKOUT.shown_steps]
 
 
 def test_a_success_goes_through_all_steps_in_order() -> None:
@@ -82,7 +82,7 @@ def test_a_step_that_is_another_requests_left_nothing_to_undo(payment: list[Outc
     """Somebody else's was there first, under the saga's id; how much was heard of our own does not matter."""
     state = after(OK, *payment, OK, ANOTHERS)
     assert next_command(CHECKOUT, state) == Command("reserve_inventory", Direction.COMPENSATION)
-    assert state.task("process_payment").status is StepStatus.FAILED
+    assert state.step("process_payment").status is StepStatus.FAILED
 
 
 def test_any_other_no_to_a_compensation_is_never_taken_for_done() -> None:
@@ -116,7 +116,7 @@ def test_after_the_pivot_even_a_no_is_tried_again() -> None:
 def test_what_waits_for_ever_gets_stuck_and_goes_on() -> None:
     state = after(OK, NO, LOST, NO, LOST)
     assert state.status is SagaStatus.STUCK
-    assert state.task("create_order").error == "lost"
+    assert state.step("create_order").error == "lost"
     assert after(OK, state=state).status is SagaStatus.COMPENSATING
     assert rest(state) == BACK
 
@@ -161,7 +161,7 @@ def test_turning_back_twice_changes_nothing() -> None:
 
 def test_attempts_are_counted_in_both_directions() -> None:
     state = after(LOST, LOST, OK, NO, OK, OK, LOST, OK)
-    reserve, pay = state.task("reserve_inventory"), state.task("process_payment")
+    reserve, pay = state.step("reserve_inventory"), state.step("process_payment")
     assert (reserve.attempts, reserve.compensation_attempts) == (3, 2)
     assert (pay.attempts, pay.compensation_attempts) == (1, 1)
 

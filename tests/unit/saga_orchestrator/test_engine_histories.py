@@ -14,7 +14,7 @@ from saga_orchestrator.runtime.engine import apply, begin, crosses_pivot, next_c
 from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, SagaState, Succeeded, Unknown
 from shared.saga.states import SagaStatus
 
-STEPS = [step.name for step in CHECKOUT.steps]
+STEPS = [step.name for step in CHECKOUT.shown_steps]
 
 
 @dataclass

@@ -87,8 +87,8 @@ def test_a_request_without_a_saga_is_left_alone_and_a_cart_may_stand_for_it() ->
 
 
 def test_the_steps_are_those_of_the_definition() -> None:
-    assert tuple(step.name for step in CHECKOUT.tasks) == STEPS
-    assert tuple(step.name for step in CHECKOUT.steps) == UNDOABLE
+    assert tuple(step.name for step in CHECKOUT.all_steps) == STEPS
+    assert tuple(step.name for step in CHECKOUT.shown_steps) == UNDOABLE
 
 
 def test_the_events_are_those_that_somebody_reacts_to() -> None:
@@ -114,7 +114,7 @@ def test_the_endpoints_are_those_that_the_definition_names() -> None:
 def _requests() -> list[tuple[tuple[str, Direction], str, str]]:
     """Each step's action and compensation, their service, and their path."""
     found = []
-    for step in CHECKOUT.tasks:
+    for step in CHECKOUT.all_steps:
         for endpoint, direction in ((step.action, Direction.ACTION), (step.compensation, Direction.COMPENSATION)):
             if endpoint is not None:
                 found.append(((step.name, direction), endpoint.service.name, endpoint.path))
