@@ -28,13 +28,13 @@ class CheckpointKind(StrEnum):
     """Why a saga's state is written."""
 
     DECISION = "decision"  # to turn back, or to go for the pivot
-    END = "end"
+    END = "end"  # found again by repeating the last commands, which then change nothing
     RELEASE = "release"  # nobody has the saga until it is due again
     PROGRESS = "progress"  # for people to see, and to renew the lease
 
 
-# A crash of the server may forget the other kinds: what they say can be found out again.
-DURABLE = frozenset({CheckpointKind.DECISION, CheckpointKind.END})
+# A crash of the server may forget the other kinds: what they say can be found out again (docs/decisions/0002).
+DURABLE = frozenset({CheckpointKind.DECISION})
 KEEPS_LEASE = frozenset({CheckpointKind.DECISION, CheckpointKind.PROGRESS})
 
 

@@ -13,6 +13,7 @@ from shared.config import ServiceSettings
 from shared.http.exposure import refuse_exposure
 from shared.http.framing import MAX_HEAD, MAX_REQUEST_LINE
 from shared.http.server import BufferingWorker, Limits
+from shared.process import collector
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 IDLE_CONNECTIONS = 512  # beside one for each thread; in all, fewer files than the usual limit of 1024
@@ -58,3 +59,8 @@ def post_fork(server: Any, _: object) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server.pid:  # the parent died before the line above
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def post_worker_init(_: object) -> None:
+    """Called when the worker has loaded the app."""
+    collector.make_rare()

@@ -8,7 +8,7 @@ from flask import Flask
 
 from shared.database.connections import is_unavailable
 from shared.database.listen import Listener, ShutdownSignal
-from shared.process import heartbeat
+from shared.process import collector, heartbeat
 
 RETRY_SECONDS = 1.0  # between two tries while the database is unavailable
 LOCKED_SECONDS = 0.05  # another process is handling what is due but locked
@@ -60,6 +60,7 @@ def run_all(app: Flask, stop: ShutdownSignal, *jobs: Callable[[], None]) -> None
         finally:
             stop.request()
 
+    collector.make_rare()
     threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
     with heartbeat.watched(loops=len(jobs)):
         for thread in threads:

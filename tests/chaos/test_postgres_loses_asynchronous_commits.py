@@ -90,3 +90,14 @@ def test_that_a_saga_turned_back_is_known_after_a_crash(shop: Shop, own_postgres
     shop.restart(EXECUTOR)
     assert shop.became(saga_id).left_nothing
     assert shop.stock(product) == (10, 0, 0)
+
+
+def test_an_end_that_a_crash_forgot_is_reached_again_and_doubles_nothing(shop: Shop, own_postgres: OwnPostgres) -> None:
+    product = shop.product(quantity=10)
+    saga_id = shop.buy(product)
+    assert shop.became(saga_id) == COMPLETED
+    crash(shop, own_postgres)
+    assert shop.saga(saga_id)["status"] == "running", "only the request of the pivot was durable"
+    shop.restart(EXECUTOR)
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.stock(product) == (9, 0, 1)

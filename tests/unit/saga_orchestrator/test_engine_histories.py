@@ -61,8 +61,10 @@ class Run:
         outcome = self.send(command, fate)
         forward = not self.state.backward
         self.state = apply(CHECKOUT, self.state, command, outcome)
-        if self.state.ended or (forward and self.state.backward):
+        if forward and self.state.backward:
             self.write()
+        elif self.state.ended:
+            self.written = self.state
 
     def write(self) -> None:
         self.durable = self.written = self.state
