@@ -69,12 +69,13 @@ def goes_round(over: threading.Event) -> None:
 
 
 def rewritten(file: Path, times: int = 12) -> list[str]:
-    """What is written in the next rounds."""
-    seen: dict[int, str] = {}
+    """What is written in the next rounds; each makes a file of its own, which may have the number of an earlier one."""
+    seen: dict[tuple[int, int], str] = {}
 
     def enough() -> bool:
         if file.exists():
-            seen[file.stat().st_ino] = file.read_text()
+            there = file.stat()
+            seen[there.st_ino, there.st_mtime_ns] = file.read_text()
         return len(seen) > times
 
     wait_until(enough, "it is written again and again", LONG)
