@@ -165,10 +165,8 @@ def test_a_service_is_killed_in_the_middle_and_the_checkout_goes_on(told: str) -
     assert ["pagos", "payment.processed"] in [line[:2] for line in choreographed if line[-1] == "kill"]
 
 
-def test_its_commands_work_as_they_stand(demo: Demo, home: Path) -> None:
-    """On a stack where it was run before: it can be repeated."""
-    output = demo().stdout
-    commands = curl_lines(output)
+def test_its_commands_work_as_they_stand(told: str, home: Path) -> None:
+    commands = curl_lines(told)
     checkouts, (saga, timeline, other, events, undo, undo_other, listed, others, ready) = commands[:2], commands[2:]
     ids = [sh(saga)["saga_id"], sh(other)["saga_id"]]
     assert [sh(command)["saga_id"] for command in checkouts] == ids, "a repeated checkout is the same saga"
@@ -179,7 +177,7 @@ def test_its_commands_work_as_they_stand(demo: Demo, home: Path) -> None:
     for saga_id, command in zip(ids, (listed, others), strict=True):
         assert saga_id in {each["saga_id"] for each in sh(command)["items"]}
 
-    kill = re.findall(r"^ *(kill -9 .*)$", output, re.MULTILINE)[0]
+    kill = re.findall(r"^ *(kill -9 .*)$", told, re.MULTILINE)[0]
     status = f"{sys.executable} -m stack status --home '{home}'"
     subprocess.run(["sh", "-c", kill.replace("make -s status", status)], check=True, cwd=ROOT)
     assert sh(ready)["status"] == "completed"
@@ -193,7 +191,9 @@ def test_nothing_is_left_switched_on(home: Path, told: str) -> None:
     assert shown["items"] == []
 
 
-def test_what_is_not_its_own_database_is_not_measured(demo: Demo, home: Path, tmp_path: Path) -> None:
+def test_what_is_not_its_own_database_is_not_measured(demo: Demo, home: Path, told: str, tmp_path: Path) -> None:
+    """On a stack where it was run before: it can be repeated."""
+    assert told
     done = demo(tmp_path, **urls_of(home))
     assert done.returncode == 0, done.stdout + done.stderr
     assert {row[-1] for row in rows(done.stdout, "What it took")} == {"-"}

@@ -13,7 +13,7 @@ from shared.purging.purge import BATCH
 from shared.testing import wait_until
 from tests.e2e.customers import CUSTOMERS, Customers
 from tests.e2e.shop import CHOREOGRAPHY, QUICK, Shop
-from tests.integration.aging import DAY, purges, row_of_age
+from tests.integration.aging import DAY, purges, row_of_age, time_of
 from tests.system.brokers import Broker
 from tests.system.servers import SERVICES
 
@@ -40,8 +40,9 @@ def test_purging_disturbs_no_checkout_and_no_checkout_stops_the_purge(shop: Shop
             return max(float(connection.scalar(text(each.oldest_sql())) or 0) for each in declared) / DAY
 
     with engine.begin() as connection:
+        now = time_of(connection)
         for each in declared:
-            rows = [row_of_age(connection, each, OLD_DAYS * DAY + number) for number in range(BACKLOG)]
+            rows = [row_of_age(now, each, OLD_DAYS * DAY + number) for number in range(BACKLOG)]
             connection.execute(insert(each.table), rows)
     assert oldest_days() > OLD_DAYS / 2
     with ThreadPoolExecutor(CUSTOMERS) as pool:

@@ -46,7 +46,7 @@ def purges(service: str) -> tuple[Purge, ...]:
 
 def add_row(connection: Connection, purge: Purge, seconds: float, **values: Any) -> Any:
     """A row of this age by the clock of the transaction, as old as it can be, that may go; its age column."""
-    said = {**row_of_age(connection, purge, seconds), **values}
+    said = {**row_of_age(time_of(connection), purge, seconds), **values}
     connection.execute(insert(purge.table).values(said))
     for column in purge.parts:
         assert isinstance(column.table, Table)
@@ -55,9 +55,15 @@ def add_row(connection: Connection, purge: Purge, seconds: float, **values: Any)
     return said[purge.age.name]
 
 
-def row_of_age(connection: Connection, purge: Purge, seconds: float) -> dict[str, Any]:
-    """Such a row, which is not there yet."""
-    now: Any = connection.scalar(select(func.now()))
+def time_of(connection: Connection) -> datetime:
+    """The clock of the transaction, which stands still in it."""
+    now: datetime | None = connection.scalar(select(func.now()))
+    assert now is not None
+    return now
+
+
+def row_of_age(now: datetime, purge: Purge, seconds: float) -> dict[str, Any]:
+    """A row that is so old at this time and may go, and that is not there yet."""
     at = now - timedelta(seconds=seconds)
     age = id_made(at) if isinstance(purge.age.type, Uuid) else at
     since = {} if purge.since is None else {purge.since.name: at}

@@ -19,7 +19,7 @@ from shared.ids import made_at, new_id
 from shared.purging import purge as purging
 from shared.purging.purge import Purge, Purger
 from shared.testing import concurrently
-from tests.integration.aging import DAY, SAGA_DAYS, add_row, ages, count, id_made, purges, row_of_age
+from tests.integration.aging import DAY, SAGA_DAYS, add_row, ages, count, id_made, purges, row_of_age, time_of
 from tests.integration.api_client import ApiClient
 from tests.integration.reacting import Carts
 from tests.system.servers import SERVICES
@@ -102,7 +102,7 @@ def test_ids_that_tell_no_time_are_kept(service: Service, name: str, purge: Purg
     client = service(name)
     with client.transaction() as connection:
         for _ in range(20):
-            row = row_of_age(connection, purge, 9999 * DAY)
+            row = row_of_age(time_of(connection), purge, 9999 * DAY)
             connection.execute(insert(purge.table).values({**row, purge.age.name: uuid4()}))
         connection.execute(insert(purge.table).values({**row, purge.age.name: UUID(int=4 << 76 | 2 << 62)}))
         assert purge.delete(connection, 1.0, 100) == 0
@@ -208,7 +208,8 @@ def test_a_transaction_takes_a_bounded_number_of_rows_by_an_index_the_oldest_fir
 ) -> None:
     client = service(name)
     with client.transaction() as connection:
-        rows = [row_of_age(connection, purge, (9999 - number) * 600) for number in range(2000)]
+        now = time_of(connection)
+        rows = [row_of_age(now, purge, (9999 - number) * 600) for number in range(2000)]
         connection.execute(insert(purge.table), rows)
         assert purge.delete(connection, 1.0, 4) == 4
         assert ages(connection, purge) == [row[purge.age.name] for row in rows[4:]]
