@@ -76,7 +76,7 @@ audit: install ## check, across the running services, that no money and no stock
 	@$(VENV) -m stack.audit $(AUDIT_ARGS)
 
 bench: $(if $(filter -h --help,$(BENCH_ARGS)),install,up) ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
-	@$(VENV) -m bench $(BENCH_ARGS)
+	@$(VENV) -m $(if $(IDLE),bench.idle,bench) $(BENCH_ARGS)
 
 compare: install ## the same checkouts and faults in both styles, as one page with plots; options: make compare COMPARE_ARGS=--help
 	@$(VENV) -m bench.compare $(COMPARE_ARGS)

@@ -1,7 +1,8 @@
-"""CPU time by component, from /proc: every process that the stack started, with its children, and the driver."""
+"""CPU time and wake-ups by component, from /proc: all processes of the stack, with their children, and the driver."""
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from stack.home import Home
@@ -9,6 +10,7 @@ from stack.processes import PROCESSES
 from stack.supervision import Supervisor
 
 DRIVER, SUPERVISOR = "driver", "supervisor"
+POSTGRES = "postgres"
 TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds; /proc counts in these
 
 
@@ -25,15 +27,37 @@ def components(home: Home) -> dict[int, str]:
     return found
 
 
+def with_backends(components: Mapping[int, str], backends: Mapping[int, str]) -> dict[int, str]:
+    """Add a component for each client of the stack's PostgreSQL; `backends` has their names by the server's pids."""
+    if POSTGRES not in components.values():
+        return dict(components)
+    return {**components, **{pid: f"{POSTGRES}: {name or 'other'}" for pid, name in backends.items()}}
+
+
 def cpu_seconds(roots: Mapping[int, str]) -> dict[str, float]:
     """Return the CPU seconds so far of these processes and their children, also ended ones, by component."""
-    stats = {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdecimal()}
-    seconds = dict.fromkeys(roots.values(), 0.0)
-    for pid, (_, ticks) in stats.items():
+    stats = _stats()
+    return _by_component(roots, stats, {pid: ticks * TICK for pid, (_, ticks) in stats.items()})
+
+
+def wake_ups(roots: Mapping[int, str]) -> dict[str, float]:
+    """Return the voluntary context switches so far of these processes and their children, by component.
+
+    Every wait ends with a wake-up. Those of ended threads and processes are not included.
+    """
+    stats = _stats()
+    return _by_component(roots, stats, {pid: _switches(pid) for pid in stats})
+
+
+def _by_component(
+    roots: Mapping[int, str], stats: Mapping[int, tuple[int, int]], values: Mapping[int, float]
+) -> dict[str, float]:
+    sums = dict.fromkeys(roots.values(), 0.0)
+    for pid, value in values.items():
         component = _component(pid, roots, stats)
         if component:
-            seconds[component] += ticks * TICK
-    return seconds
+            sums[component] += value
+    return sums
 
 
 def _component(pid: int, roots: Mapping[int, str], stats: Mapping[int, tuple[int, int]]) -> str | None:
@@ -42,6 +66,19 @@ def _component(pid: int, roots: Mapping[int, str], stats: Mapping[int, tuple[int
             return None
         pid = stats[pid][0]
     return roots[pid]
+
+
+def _stats() -> dict[int, tuple[int, int]]:
+    return {int(name): _stat(int(name)) for name in os.listdir("/proc") if name.isdecimal()}
+
+
+def _switches(pid: int) -> int:
+    """Return the voluntary context switches of a process's threads; see proc_pid_status(5)."""
+    count = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        with suppress(OSError):  # the thread has ended
+            count += int(status.read_text(errors="replace").partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    return count
 
 
 def _stat(pid: int) -> tuple[int, int]:

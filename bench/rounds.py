@@ -81,11 +81,7 @@ class Bench:
         return figures_of(driven.seconds, driven.latencies, cpu_used, counters.read().since(counts_before))
 
     def _cpu_seconds(self) -> dict[str, float]:
-        """Return the CPU seconds so far by component; PostgreSQL's by client, where the stack started PostgreSQL."""
-        if "postgres" not in self.components.values():
-            return cpu.cpu_seconds(self.components)
-        backends = {pid: f"postgres: {name or 'other'}" for pid, name in self.postgres.backends().items()}
-        return cpu.cpu_seconds({**self.components, **backends})
+        return cpu.cpu_seconds(cpu.with_backends(self.components, self.postgres.backends()))
 
     def close(self) -> None:
         """Close all connections."""
