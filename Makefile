@@ -75,8 +75,12 @@ lint: install ## check style and types
 audit: install ## check, across the running services, that no money and no stock is lost
 	@$(VENV) -m stack.audit $(AUDIT_ARGS)
 
-bench: $(if $(filter -h --help,$(BENCH_ARGS)),install,up) ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
-	@$(VENV) -m $(if $(IDLE),bench.idle,bench) $(BENCH_ARGS)
+bench: $(if $(filter -h --help,$(BENCH_ARGS)),install,up $(if $(PEERS),.local/peers/bin/dbos)) ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
+	@$(VENV) -m $(if $(IDLE),bench.idle,bench $(if $(PEERS),--peers)) $(BENCH_ARGS)
+
+# What the project is compared with, in an environment of its own: no part of it depends on this.
+.local/peers/bin/dbos:
+	@$(PYTHON) -m venv .local/peers && .local/peers/bin/python -m pip install --quiet --disable-pip-version-check dbos==3.4.0 requests==2.34.2
 
 compare: install ## the same checkouts and faults in both styles, as one page with plots; options: make compare COMPARE_ARGS=--help
 	@$(VENV) -m bench.compare $(COMPARE_ARGS)

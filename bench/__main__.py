@@ -6,11 +6,16 @@ Exit status: 0 when everything ended as it should and the books balance, else 1.
 import argparse
 import json
 import sys
+from collections.abc import Set
+from contextlib import nullcontext
 from pathlib import Path
 
+from bench import peers
 from bench.checkouts import stock_up
+from bench.counts import Counters
 from bench.cpu import components
-from bench.patterns import PATTERNS
+from bench.patterns import DBOS, PATTERNS
+from bench.peers import Peer
 from bench.plan import LOADS, PER_CLIENT, Plan
 from bench.progress import Progress
 from bench.report import Results
@@ -25,8 +30,8 @@ from stack.meters import Postgres, RabbitMQ
 AUDIT_SECONDS = 60  # to wait for sagas to end
 
 
-def _plan(arguments: argparse.Namespace, urls: dict[str, str]) -> Plan:
-    available = [name for name, (_, service) in PATTERNS.items() if service is None or service in urls]
+def _plan(arguments: argparse.Namespace, services: Set[str]) -> Plan:
+    available = [name for name, (_, service) in PATTERNS.items() if service is None or service in services]
     patterns = arguments.patterns or available
     if unknown := set(patterns) - set(available):
         raise StackError(f"No such pattern here: {', '.join(sorted(unknown))}. There are: {', '.join(available)}")
@@ -40,17 +45,30 @@ def _plan(arguments: argparse.Namespace, urls: dict[str, str]) -> Plan:
     )
 
 
-def _measure(home: Home, urls: dict[str, str], plan: Plan) -> Results:
+def _settings(home: Home) -> dict[str, str]:
     told = settings.user_settings() | settings.read_env_file(home.env_file)
     if "DATABASE_URL" not in told:
         raise StackError("Nothing seems to be up: make up")
+    return told
+
+
+def _measure(home: Home, urls: dict[str, str], arguments: argparse.Namespace) -> Results:
+    plan = _plan(arguments, {*urls, DBOS} if arguments.peers else set(urls))
+    told = _settings(home)
+    with peers.dbos(home, urls, told["DATABASE_URL"]) if arguments.peers else nullcontext() as peer:
+        return _measured(home, urls, told, plan, peer)
+
+
+def _measured(home: Home, urls: dict[str, str], told: dict[str, str], plan: Plan, peer: Peer | None) -> Results:
     port = told.get("RABBITMQ_MANAGEMENT_PORT")
+    postgres = Postgres(told["DATABASE_URL"])
     progress = Progress(len(plan.patterns) + sum(1 for _ in plan.cases()))
     progress.show("stocking up")
     bench = Bench(
-        urls=urls,
-        components=components(home),
-        postgres=Postgres(told["DATABASE_URL"]),
+        urls=urls if peer is None else {**urls, DBOS: peer.url},
+        counters=Counters(urls, postgres),
+        components=components(home) | ({} if peer is None else {peer.pid: DBOS}),
+        postgres=postgres,
         rabbitmq=RabbitMQ(port) if port else None,
         products=stock_up(Shop(urls)),
     )
@@ -65,7 +83,7 @@ def _measure(home: Home, urls: dict[str, str], plan: Plan) -> Results:
 def _run(arguments: argparse.Namespace) -> bool:
     home = Home.at(arguments.home)
     urls = audit.urls_of(home)
-    results = _measure(home, urls, _plan(arguments, urls))
+    results = _measure(home, urls, arguments)
     print(results)
     findings = audit.check(urls, wait_seconds=AUDIT_SECONDS)
     print(f"\nAudit: {audit.report(findings) if findings.broken else audit.summary(findings)}")
@@ -111,6 +129,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=_positive, default=5, help="of each case, the median counts (%(default)s)")
     parser.add_argument("--declines", type=_share, default=0.0, help="share of declined payments (%(default)s)")
     parser.add_argument("--hot", action="store_true", help="one product for all only; by default also many products")
+    parser.add_argument("--peers", action="store_true", help="run the same four steps on DBOS, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file, too")
     parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")
     try:

@@ -28,10 +28,14 @@ def components(home: Home) -> dict[int, str]:
 
 
 def with_backends(components: Mapping[int, str], backends: Mapping[int, str]) -> dict[int, str]:
-    """Add a component for each client of the stack's PostgreSQL; `backends` has their names by the server's pids."""
+    """Add a component for each client of the stack's PostgreSQL, and one for all connections that only listen.
+
+    `backends` has the clients' names by the pids of the server's processes.
+    """
     if POSTGRES not in components.values():
         return dict(components)
-    return {**components, **{pid: f"{POSTGRES}: {name or 'other'}" for pid, name in backends.items()}}
+    clients = {pid: "listen" if name.startswith("listen ") else name or "other" for pid, name in backends.items()}
+    return {**components, **{pid: f"{POSTGRES}: {client}" for pid, client in clients.items()}}
 
 
 def cpu_seconds(roots: Mapping[int, str]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The ways to check a cart out. Each returns when the checkout has ended, and raises when it ended unexpectedly.
 
 The baseline makes the same four calls in order, and nothing else: nothing would finish or compensate a failed one.
+DBOS makes them as durable steps: it would finish a failed one. Neither is a saga: their effects are undone later.
 """
 
 import time
@@ -14,23 +15,44 @@ POLL_SECONDS = 0.02  # between two requests, when a service has no free place to
 MOST_SECONDS = 90  # beyond the deadline after which a saga turns back
 ENDED = ("completed", "compensated")
 
+DBOS = "dbos"  # its name among the services' URLs
+
 Way = Callable[[Client, Checkout], None]
+
+
+def bodies(checkout: Checkout) -> dict[str, Json]:
+    """Return the body of each of the four calls."""
+    ids = {"saga_id": checkout.saga_id, "cart_id": checkout.cart_id}
+    items = [{"product_id": checkout.product_id, "quantity": checkout.quantity}]
+    payment = {"payment_id": checkout.payment_id, "user_id": checkout.user_id, "amount": checkout.total}
+    order = {"order_id": checkout.order_id, "user_id": checkout.user_id, "payment_id": checkout.payment_id}
+    return {
+        "reserve": {**ids, "items": items},
+        "pay": {**ids, **payment, "payment_method": checkout.payment_method},
+        "order": {**ids, **order, "billing_address": checkout.billing_address},
+        "commit": ids,
+    }
 
 
 def baseline(client: Client, checkout: Checkout) -> None:
     """Reserve, pay, order, commit; a declined payment ends the checkout after two calls."""
-    ids = {"saga_id": checkout.saga_id, "cart_id": checkout.cart_id}
-    items = [{"product_id": checkout.product_id, "quantity": checkout.quantity}]
-    client.post("inventario", "/api/products/reserve", {**ids, "items": items}, 201)
-    payment = {**ids, "user_id": checkout.user_id, "amount": checkout.total, "payment_method": checkout.payment_method}
-    paid = client.post("pagos", "/api/v1/payments/saga", {**payment, "payment_id": checkout.payment_id}, 201, 402)
+    body = bodies(checkout)
+    client.post("inventario", "/api/products/reserve", body["reserve"], 201)
+    paid = client.post("pagos", "/api/v1/payments/saga", body["pay"], 201, 402)
     if (paid.status == 402) != checkout.declined:
         raise UnexpectedAnswer(f"{checkout.payment_method} was answered {paid.status}")
     if checkout.declined:
         return
-    order = {"order_id": checkout.order_id, "user_id": checkout.user_id, "payment_id": checkout.payment_id}
-    client.post("carrito", "/orders", {**ids, **order, "billing_address": checkout.billing_address}, 201)
-    client.post("inventario", "/api/products/commit", ids, 200)
+    client.post("carrito", "/orders", body["order"], 201)
+    client.post("inventario", "/api/products/commit", body["commit"], 200)
+
+
+def dbos(client: Client, checkout: Checkout) -> None:
+    """Send one request to DBOS, which makes the four calls and answers at the end."""
+    body = {"saga_id": checkout.saga_id, "bodies": bodies(checkout)}
+    status = client.post(DBOS, "/checkouts", body, 200).body["status"]
+    if (status == "declined") != checkout.declined:
+        raise UnexpectedAnswer(f"{checkout.payment_method} ended {status}")
 
 
 def orchestrated(client: Client, checkout: Checkout) -> None:
@@ -43,9 +65,12 @@ def choreographed(client: Client, checkout: Checkout) -> None:
     _saga(client, checkout, "saga_choreography", "/saga/choreography/checkout")
 
 
+NO_SAGAS = {"baseline", "dbos"}
+
 # By name, with the service that the way needs in addition to the participants.
 PATTERNS: dict[str, tuple[Way, str | None]] = {
     "baseline": (baseline, None),
+    "dbos": (dbos, DBOS),
     "orchestrated": (orchestrated, "saga_orchestrator"),
     "choreographed": (choreographed, "saga_choreography"),
 }

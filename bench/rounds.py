@@ -1,4 +1,4 @@
-"""Runs the plan: each round fills carts, measures their checkouts, and compensates those of the baseline."""
+"""Runs the plan: each round fills carts, measures their checkouts, and compensates those that were no sagas."""
 
 import time
 from collections import defaultdict
@@ -11,7 +11,7 @@ from bench.client import Client, Json
 from bench.counts import Counters
 from bench.figures import Figures, figures_of, medians, used
 from bench.load import drive
-from bench.patterns import PATTERNS
+from bench.patterns import NO_SAGAS, PATTERNS
 from bench.plan import Case, Plan
 from bench.progress import Progress
 from bench.undo import undo
@@ -27,6 +27,7 @@ class Bench:
     """The running stack, measured; messages are counted only with a `rabbitmq` that the stack started."""
 
     urls: Mapping[str, str]
+    counters: Counters
     components: Mapping[int, str]
     postgres: Postgres
     rabbitmq: RabbitMQ | None
@@ -66,19 +67,18 @@ class Bench:
         try:
             return self._measured(case, checkouts)
         finally:
-            if case.pattern == "baseline":
+            if case.pattern in NO_SAGAS:
                 undo(checkouts, self.clients[0])
 
     def _measured(self, case: Case, checkouts: Sequence[Checkout]) -> Figures:
         way, _ = PATTERNS[case.pattern]
         clients = self._clients(case.concurrency)
-        counters = Counters(self.urls, self.postgres)
-        counts_before = counters.read()
+        counts_before = self.counters.read()
         cpu_before = self._cpu_seconds()
         driven = drive(checkouts, clients, way)
         time.sleep(QUIET_SECONDS)
         cpu_used = used(cpu_before, self._cpu_seconds())
-        return figures_of(driven.seconds, driven.latencies, cpu_used, counters.read().since(counts_before))
+        return figures_of(driven.seconds, driven.latencies, cpu_used, self.counters.read().since(counts_before))
 
     def _cpu_seconds(self) -> dict[str, float]:
         return cpu.cpu_seconds(cpu.with_backends(self.components, self.postgres.backends()))

@@ -1,4 +1,4 @@
-"""Compensates the steps of baseline checkouts after their round, which is not measured.
+"""Compensates, after their round, the steps of checkouts that were no sagas: the baseline's and DBOS's.
 
 Without this the audit would find sales, payments and orders that belong to no saga.
 """
@@ -26,7 +26,7 @@ def undo(checkouts: Sequence[Checkout], client: Client) -> None:
             "inventario",
             [_of_saga(each, "/api/products/unreserve", cart_id=each.cart_id) for each in some],
         )
-        # The cart of a baseline checkout is frozen by its order, which a declined checkout does not have.
+        # The cart of such a checkout is frozen by its order, which a declined checkout does not have.
         ordered = [each for each in some if not each.declined]
         _command(client, "carrito", [_of_saga(each, f"/carts/{each.cart_id}/release") for each in ordered])
 

@@ -20,11 +20,9 @@ def test_rows_are_per_second_the_busiest_first_and_all_at_the_end() -> None:
 
 
 def test_processes_of_postgresql_are_named_by_their_client() -> None:
-    assert with_backends({1: "postgres"}, {2: "carrito", 3: ""}) == {
-        1: "postgres",
-        2: "postgres: carrito",
-        3: "postgres: other",
-    }
+    backends = {2: "carrito", 3: "", 4: "listen carrito_outbox"}
+    named = {1: "postgres", 2: "postgres: carrito", 3: "postgres: other", 4: "postgres: listen"}
+    assert with_backends({1: "postgres"}, backends) == named
 
 
 def test_processes_of_a_server_that_is_not_the_stack_s_are_not_counted() -> None:
