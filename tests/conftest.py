@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import Phase, settings
 
 from shared.saga.setup import EXTENSION
+from tests.mutants.checkout import UNSHRUNK
 from tests.system.brokers import Broker, NoBroker, OwnBroker, broker_of_run
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases, TestRun
@@ -33,6 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     here = "localhost,127.0.0.1,::1"  # what tests talk to is on this machine
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, [here, os.environ.get(name)]))
+    if UNSHRUNK in os.environ:
+        settings.register_profile(UNSHRUNK, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+        settings.load_profile(UNSHRUNK)
     if not hasattr(config, "workerinput"):
         config.stash[_RUN] = TestRun()
 

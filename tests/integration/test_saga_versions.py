@@ -94,7 +94,7 @@ class Deployment:
         """An executor of these versions, the first of which is the current one."""
         stop = ShutdownSignal()
         executor = Executor(self.transaction, Versions(*definitions), self._settings, stop)
-        thread = threading.Thread(target=executor.run)
+        thread = threading.Thread(target=executor.run, daemon=True)
         thread.start()
         try:
             yield

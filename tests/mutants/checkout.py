@@ -18,6 +18,8 @@ from tests.mutants.planted import Mutant
 from tests.system.servers import HOME
 
 SECONDS = 600  # for one run of tests, so that a bug that makes one wait for ever ends, too
+# Read by `tests/conftest.py`: that a test fails is all that is asked for, and the smallest example takes minutes.
+UNSHRUNK = "CHECKOUT_TESTS_UNSHRUNK"
 PASSED, FAILED = 0, 1  # pytest's exit codes; any other means that it could not run the tests
 UNPACKED = Path(".local/rabbitmq/dist")  # a RabbitMQ that was downloaded; the copy need not do so again
 # The same examples of hypothesis in every run. Of pytest's plugins only that one, which takes a fifth of the time.
@@ -109,7 +111,8 @@ class Checkout:
     def _env(self) -> Mapping[str, str]:
         """Ours, with the copy before everything else that could be imported; not our run's servers."""
         kept = {name: value for name, value in os.environ.items() if name not in {HOME, "PYTEST_ADDOPTS"}}
-        return kept | {**self._servers, "PYTHONPATH": str(self.root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        ours = {UNSHRUNK: "1", "PYTHONPATH": str(self.root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        return kept | {**self._servers, **ours}
 
 
 def _link_or_copy(source: str, target: str) -> None:
