@@ -12,7 +12,7 @@ from carrito.checkout_domain import (
     CartOfAnotherSaga,
     Checkout,
     CheckoutRequest,
-    FrozenCart,
+    NewlyFrozenCart,
     OrderStands,
     Release,
 )
@@ -74,7 +74,7 @@ def freeze(
     requests: Sequence[CheckoutRequest],
     handover_seconds: Callable[[CheckoutRequest], float | None],
     currency: str,
-) -> list[FrozenCart | DomainError]:
+) -> list[NewlyFrozenCart | DomainError]:
     """Freeze each cart for a new saga; no two requests name the same cart. Of concurrent ones for a cart, one succeeds.
 
     Refusals: `CartNotFound` (also for another user's cart), `CartNotOpen` naming the saga that has it, `CartEmpty`.
@@ -90,7 +90,8 @@ def freeze(
     }
     carts = checkout_store.freeze(connection, list(freezes.values()), currency)
     frozen = {
-        cart.id: FrozenCart(cart, freezes[cart.id]) for cart in cart_store.with_lines(connection, list(carts.values()))
+        cart.id: NewlyFrozenCart(cart, freezes[cart.id])
+        for cart in cart_store.with_lines(connection, list(carts.values()))
     }
     return [refused.get(each.cart_id) or frozen.get(each.cart_id) or no_lines(each.cart_id) for each in requests]
 

@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from carrito import carts
-from carrito.checkout_domain import CheckoutRequest, FrozenCart, PatternNotAvailable
+from carrito.checkout_domain import CheckoutRequest, NewlyFrozenCart, PatternNotAvailable
 from carrito.config import Settings
 from carrito.domain import total_minor
 from carrito.models import outbox
@@ -21,7 +21,7 @@ from shared.event_bus import CheckoutInitiated, Event, Item
 
 def begin(
     connection: Connection, requests: Sequence[CheckoutRequest], settings: Settings, *, by_saga_service: bool
-) -> list[FrozenCart | DomainError]:
+) -> list[NewlyFrozenCart | DomainError]:
     """Freeze each cart for a new saga. Refusals: `PatternNotAvailable` and those of `carts.freeze`.
 
     `by_saga_service`: the request comes from the saga service of the style, which learns the saga's id from the answer.
@@ -34,7 +34,7 @@ def begin(
     events = [
         Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
         for cart in frozen
-        if isinstance(cart, FrozenCart) and cart.freeze.saga_pattern == "choreographed"
+        if isinstance(cart, NewlyFrozenCart) and cart.freeze.saga_pattern == "choreographed"
     ]
     if events:
         outbox.stage(connection, events)
@@ -53,7 +53,7 @@ def _handover_seconds(request: CheckoutRequest, settings: Settings, *, by_saga_s
     return None if is_known else settings.handover_seconds
 
 
-def _initiated(frozen: FrozenCart, currency: str) -> CheckoutInitiated:
+def _initiated(frozen: NewlyFrozenCart, currency: str) -> CheckoutInitiated:
     cart = frozen.cart
     return CheckoutInitiated(
         saga_id=frozen.freeze.saga_id,

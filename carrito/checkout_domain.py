@@ -57,7 +57,7 @@ class CartFreeze:
 
 
 @dataclass(frozen=True)
-class FrozenCart:
+class NewlyFrozenCart:
     """A cart with its lines that was frozen just now."""
 
     cart: Cart

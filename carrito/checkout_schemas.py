@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from carrito.checkout_domain import Checkout, CheckoutRequest, FrozenCart
+from carrito.checkout_domain import Checkout, CheckoutRequest, NewlyFrozenCart
 from carrito.order_schemas import OrderItemOut, with_items_and_total
 from carrito.schemas import CartOut
 from shared.http.openapi import problem
@@ -42,7 +42,7 @@ class BeginCheckoutIn(CheckoutRequestIn):
     traceparent: Annotated[str, Field(max_length=55), STORABLE] | None = None
 
 
-class CheckoutIn(CheckoutRequestIn):
+class CartCheckoutIn(CheckoutRequestIn):
     """The cart to check out, and the style of its saga."""
 
     cart_id: UUID
@@ -62,7 +62,7 @@ class FrozenCartOut(CartOut):
     order_id: UUID
 
     @classmethod
-    def frozen(cls, frozen: FrozenCart) -> "FrozenCartOut":
+    def frozen(cls, frozen: NewlyFrozenCart) -> "FrozenCartOut":
         """Make the view of a frozen cart."""
         ids = {"payment_id": frozen.freeze.payment_id, "order_id": frozen.freeze.order_id}
         return cls(**vars(CartOut.of(frozen.cart)), **ids)

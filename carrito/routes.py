@@ -15,8 +15,8 @@ from carrito.checkout_domain import CheckoutHandover
 from carrito.checkout_schemas import (
     NO_PATTERN,
     NOT_CHECKED_OUT,
+    CartCheckoutIn,
     CheckoutDetailsOut,
-    CheckoutIn,
     CheckoutOut,
     SagaPath,
     StandingOut,
@@ -31,7 +31,7 @@ from shared.batching.coalescer import Coalescer
 from shared.batching.policy import BatchPolicy
 from shared.fault_switches.header import current_fault
 from shared.http.access import public, services_only
-from shared.http.answers import Answer, done, respond
+from shared.http.answers import Answer, respond, value_or_raise
 from shared.http.idempotency import Served, answer_once, answered_before, serve_once
 from shared.http.openapi import begins_saga, idempotent, problem
 from shared.trace import traceparent
@@ -144,7 +144,7 @@ def get_standing(path: SagaPath) -> Response:
     openapi_extensions=begins_saga(),
 )
 @public
-def checkout(body: CheckoutIn) -> Response:
+def checkout(body: CartCheckoutIn) -> Response:
     """Answers as the saga service of the style does. If that is away, the checkout is handed over when it is back."""
     handover: Handover = current_app.extensions["handover"]
     with handover.place() as placed:
@@ -162,7 +162,7 @@ def _accepted_saga(served: Served) -> UUID:
     return CheckoutOut.model_validate_json(served.response.get_data()).saga_id
 
 
-def _delivered(handover: Handover, body: CheckoutIn, saga_id: UUID, accepted: Response) -> Response:
+def _delivered(handover: Handover, body: CartCheckoutIn, saga_id: UUID, accepted: Response) -> Response:
     """The answer of the saga's service, which is told of the saga; `accepted` when it does not answer."""
     request_for_saga = vars(body.request(body.cart_id, _trace()))
     checkout = CheckoutHandover(saga_id=saga_id, **request_for_saga, fault=current_fault())
@@ -204,11 +204,11 @@ def _mark_handed_over(saga_ids: Sequence[UUID]) -> Sequence[None]:
 _handed_over: Coalescer[UUID, None] = Coalescer(_mark_handed_over, BatchPolicy())
 
 
-def _accept(connection: Connection, body: CheckoutIn, *, at_once: bool) -> Answer:
+def _accept(connection: Connection, body: CartCheckoutIn, *, at_once: bool) -> Answer:
     """Begin the checkout. `at_once`: the worker, not this request, delivers it, and at once if that starts the saga."""
     settings = Settings.current()
     requests = [body.request(body.cart_id, _trace())]
-    frozen = done(begin(connection, requests, settings, by_saga_service=False)[0])
+    frozen = value_or_raise(begin(connection, requests, settings, by_saga_service=False)[0])
     saga_id = frozen.freeze.saga_id
     if at_once and body.saga_pattern == "orchestrated":
         checkout_store.hand_over_now(connection, saga_id)

@@ -164,7 +164,7 @@ class Cancel:
     only_before_pivot: bool
 
 
-class Verdict(Enum):
+class Ruling(Enum):
     """What the arbiter decided about a `Cancel`."""
 
     RESERVE_REFUSED = "nothing was reserved, and a reserve is refused from now on"

@@ -24,7 +24,7 @@ from inventario.domain import (
     ReservationRequest,
     ReservationStatus,
     Reserve,
-    Verdict,
+    Ruling,
     merged,
 )
 from inventario.models import inbox, outbox
@@ -103,10 +103,10 @@ def _committed(order: OrderCreated, outcome: Done[Reservation] | DomainError) ->
     raise outcome
 
 
-def _turned_back(request: CheckoutCancelRequested, verdict: Verdict) -> Sequence[Payload]:
-    if verdict is Verdict.RESERVE_REFUSED:
+def _turned_back(request: CheckoutCancelRequested, verdict: Ruling) -> Sequence[Payload]:
+    if verdict is Ruling.RESERVE_REFUSED:
         return [InventoryReserveFailed(**request.about(), reason=request.reason)]
-    if verdict is Verdict.TURNED_BACK:
+    if verdict is Ruling.TURNED_BACK:
         return [InventoryCommitFailed(**request.about(), reason=request.reason)]
     return []  # the stock is sold, and only a deadline passed; `inventory.committed` was published with the sale
 

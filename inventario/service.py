@@ -29,8 +29,8 @@ from inventario.domain import (
     ReservationRequest,
     ReservationStatus,
     Reserve,
+    Ruling,
     SkuTaken,
-    Verdict,
     allocate,
     cancelled,
     no_product,
@@ -113,7 +113,7 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
     return [wrong.get(each.saga_id) or _sale(each.saga_id, found.get(each.saga_id)) for each in requests]
 
 
-def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Verdict]:
+def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling]:
     """Decide for each saga whether it turns back. One conditional update is the arbiter between that and a sale.
 
     A repeated request, or one after the stock was returned otherwise, gets the same verdict.
@@ -194,11 +194,11 @@ def _released(request: ReservationRequest, found: ReservationChange | None) -> R
     return found.reservation
 
 
-def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) -> Verdict:
+def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) -> Ruling:
     if entry is ActionEntry.FIRST or isinstance(entry, RepeatedRefusal):
-        return Verdict.RESERVE_REFUSED
+        return Ruling.RESERVE_REFUSED
     sold = found is not None and found.status is ReservationStatus.COMMITTED
-    return Verdict.STANDS if sold else Verdict.TURNED_BACK
+    return Ruling.STANDS if sold else Ruling.TURNED_BACK
 
 
 def _sale(saga_id: UUID, found: ReservationChange | None) -> Done[Reservation] | DomainError:

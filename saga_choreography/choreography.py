@@ -3,7 +3,7 @@
 It runs nothing: each service's `event_handlers.py` is its own part of it, and a test proves that they are the same.
 """
 
-from saga_choreography.definition import Choreography, Reaction, Step
+from saga_choreography.definition import Choreography, Reaction, StepEvents
 from shared.event_bus import (
     CARRITO,
     INVENTARIO,
@@ -79,28 +79,28 @@ CHECKOUT = Choreography(
         *(Reaction(SagaResendRequested, service, then=()) for service in (CARRITO, INVENTARIO, PAGOS)),
     ),
     steps=(
-        Step(
+        StepEvents(
             "reserve_inventory",
             begins=InventoryReserveRequested,
             ends=InventoryReserved,
             fails=InventoryReserveFailed,
             undone=InventoryReleased,
         ),
-        Step(
+        StepEvents(
             "process_payment",
             begins=PaymentRequested,
             ends=PaymentProcessed,
             fails=PaymentFailed,
             undone=PaymentRefunded,
         ),
-        Step(
+        StepEvents(
             "create_order",
             begins=OrderCreateRequested,
             ends=OrderCreated,
             fails=OrderCreateFailed,
             undone=OrderCancelled,
         ),
-        Step(
+        StepEvents(
             "commit_inventory",
             begins=InventoryCommitRequested,
             ends=InventoryCommitted,

@@ -29,7 +29,7 @@ class Reaction:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepEvents:
     """A step as people see it, by the events that tell of it: requested, done, refused, and compensated."""
 
     name: str
@@ -51,7 +51,7 @@ class Choreography:
     name: str
     beginnings: tuple[Fact, ...]
     reactions: tuple[Reaction, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[StepEvents, ...]
 
     def __post_init__(self) -> None:
         self._check_who_reacts()

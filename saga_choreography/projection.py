@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from saga_choreography.definition import Choreography, Fact, Step
+from saga_choreography.definition import Choreography, Fact, StepEvents
 from shared.event_bus import (
     CONTRACT,
     Backward,
@@ -147,7 +147,7 @@ def fault_of(facts: Facts) -> str | None:
     return None if fault is None else str(fault)
 
 
-def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bool) -> StepStatus:
+def _status(choreography: Choreography, step: StepEvents, facts: Facts, *, went_on: bool) -> StepStatus:
     turned, closed = turned_back(facts), FAILED in facts
     begins, ends, undone = (event_type_of(each).name for each in (step.begins, step.ends, step.undone))
     done = ends in facts or went_on
@@ -167,7 +167,7 @@ def _status(choreography: Choreography, step: Step, facts: Facts, *, went_on: bo
     return StepStatus.SKIPPED if turned else StepStatus.PENDING
 
 
-def _view(choreography: Choreography, step: Step, facts: Facts, status: StepStatus) -> StepView:
+def _view(choreography: Choreography, step: StepEvents, facts: Facts, status: StepStatus) -> StepView:
     requested = status not in {StepStatus.PENDING, StepStatus.SKIPPED}
     begun = [*_names(step.begins, *choreography.causes[step.begins]) & facts.keys()]
     outcome = event_type_of(step.fails if status is StepStatus.FAILED else step.ends).name
@@ -183,7 +183,7 @@ def _view(choreography: Choreography, step: Step, facts: Facts, status: StepStat
     )
 
 
-def _was_refused(step: Step, facts: Facts) -> bool:
+def _was_refused(step: StepEvents, facts: Facts) -> bool:
     """Whether the step was requested and refused; without the request, the saga was turned back before this step."""
     names = _names(step.begins, step.fails)
     return names <= facts.keys() and event_type_of(step.ends).name not in facts

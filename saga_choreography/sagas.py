@@ -8,7 +8,7 @@ from sqlalchemy import Connection, String, Uuid, func, literal, null, select, un
 from saga_choreography import saga_store, schemas, service
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.config import Settings
-from saga_choreography.definition import Fact, Reaction, Step
+from saga_choreography.definition import Fact, Reaction, StepEvents
 from saga_choreography.domain import Cancellation, Checkout, Resend
 from saga_choreography.models import audit_log, db, notes, outbox, redrives, sagas
 from saga_choreography.recording import ENDS
@@ -31,7 +31,7 @@ def _definition() -> DefinitionOut:
     return DefinitionOut(saga_pattern="choreographed", name=CHECKOUT.name, steps=steps, handlers=handlers)
 
 
-def _step(step: Step, kind: StepKind) -> StepDefinition:
+def _step(step: StepEvents, kind: StepKind) -> StepDefinition:
     return StepDefinition(
         name=step.name,
         kind=kind,

@@ -18,7 +18,7 @@ F = TypeVar("F")
 SAGAS_AT_ONCE = 1000  # sagas in one request for facts
 
 
-class Line(NamedTuple):
+class PricedLine(NamedTuple):
     """One line of an order or a sale; the price is in minor units."""
 
     product_id: int
@@ -42,7 +42,7 @@ class OrderFact(_Fact):
     status: str | None = None
     total_minor: int | None = None
     currency: str | None = None
-    lines: tuple[Line, ...] | None = None
+    lines: tuple[PricedLine, ...] | None = None
     cart: str | None = None
     saga_pattern: str | None = None
     as_frozen: bool | None = None
@@ -52,7 +52,7 @@ class SaleFact(_Fact):
     """inventario's facts: the saga's reservation."""
 
     status: str
-    lines: tuple[Line, ...] | None
+    lines: tuple[PricedLine, ...] | None
 
 
 class PaymentFact(_Fact):

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from shared.database.connections import Database
 from shared.fault_switches.model import BEFORE, OF_MESSAGES, UNTOLD, Fault, FaultName
 from shared.fault_switches.steps import StepRequest
-from shared.fault_switches.store import FaultStore, Key
+from shared.fault_switches.store import FaultKey, FaultStore
 from shared.http.answers import http_problem
 
 
@@ -147,11 +147,11 @@ def _others(faults: Sequence[Fault]) -> list[Fault]:
     return [fault for fault in faults if not fault.prevents]
 
 
-def _key(request: StepRequest, fault: Fault) -> Key:
+def _key(request: StepRequest, fault: Fault) -> FaultKey:
     return request.saga_id, fault.step, fault.name.value
 
 
-def _taken(keys: set[Key], key: Key) -> bool:
+def _taken(keys: set[FaultKey], key: FaultKey) -> bool:
     """Remove the key; return whether it was there."""
     if key not in keys:
         return False

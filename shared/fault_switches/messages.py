@@ -10,7 +10,7 @@ from shared.fault_switches.header import faults_of
 from shared.fault_switches.injector import Injected, Injector
 from shared.fault_switches.model import OF_MESSAGES, Direction, FaultName, direction_of
 from shared.fault_switches.steps import EVENTS, TELLS, Half, StepRequest
-from shared.fault_switches.store import FaultStore, Key
+from shared.fault_switches.store import FaultKey, FaultStore
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class MessageFaults:
         return planned
 
 
-def _marks(event: Event, counted: Iterable[Key]) -> str | None:
+def _marks(event: Event, counted: Iterable[FaultKey]) -> str | None:
     names = [
         name
         for saga_id, step, name in sorted(counted)

@@ -30,7 +30,7 @@ from shared.database.listen import notify
 from shared.fault_switches.model import Fault, FaultName, KillPoint
 from shared.json_codec import dumps
 
-Key = tuple[UUID, str, str]  # saga, step, name of the fault
+FaultKey = tuple[UUID, str, str]  # saga, step, name of the fault
 SHOWN = 100  # of the faults that happened: the latest
 
 _FIRE = """
@@ -108,18 +108,18 @@ class FaultStore:
             statement = statement.where(fired.c.saga_id == saga_id)
         return connection.execute(statement).mappings().all()
 
-    def counted(self, connection: Connection, saga_ids: Collection[UUID]) -> Mapping[Key, int]:
+    def counted(self, connection: Connection, saga_ids: Collection[UUID]) -> Mapping[FaultKey, int]:
         """Count how often each fault has happened to these sagas."""
         fired = self.firings.c
         statement = select(fired.saga_id, fired.step, fired.name, fired.fired)
         rows = connection.execute(statement.where(fired.saga_id.in_(saga_ids)))
         return {(saga_id, step, name): count for saga_id, step, name, count in rows}
 
-    def fire(self, connection: Connection, due: Iterable[tuple[UUID, Fault]]) -> set[Key]:
+    def fire(self, connection: Connection, due: Iterable[tuple[UUID, Fault]]) -> set[FaultKey]:
         """Count these faults, as far as their `times` allow; return those that happen."""
         return self.count(connection, {(saga_id, fault.step, fault.name.value): fault.times for saga_id, fault in due})
 
-    def count(self, connection: Connection, times: Mapping[Key, int | None]) -> set[Key]:
+    def count(self, connection: Connection, times: Mapping[FaultKey, int | None]) -> set[FaultKey]:
         """Count each of these once more, up to its limit; return those that were counted."""
         keys = sorted(times)  # locked in one order
         if not keys:
@@ -130,7 +130,7 @@ class FaultStore:
         )
         return {(saga_id, step, name) for saga_id, step, name in rows}
 
-    def refuse(self, connection: Connection, refusals: Mapping[tuple[UUID, str], Mapping[str, Any]]) -> set[Key]:
+    def refuse(self, connection: Connection, refusals: Mapping[tuple[UUID, str], Mapping[str, Any]]) -> set[FaultKey]:
         """Store these refusals of steps, unless the step was done before; return those that were stored."""
         keys = sorted(refusals)
         if not keys:

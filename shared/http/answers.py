@@ -66,7 +66,7 @@ def respond(outcome: HttpOutcome) -> Response:
     return Response(json_body(body_of(outcome)), outcome.status, dict(outcome.headers), mimetype="application/json")
 
 
-def done(outcome: T | DomainError) -> T:
+def value_or_raise(outcome: T | DomainError) -> T:
     """Return the outcome, or raise it when it is an error: for a refusal that must roll back and is not stored."""
     if isinstance(outcome, DomainError):
         raise outcome

@@ -12,7 +12,7 @@ from gunicorn.glogging import Logger
 from shared.config import ServiceSettings
 from shared.http.exposure import refuse_exposure
 from shared.http.framing import MAX_HEAD, MAX_REQUEST_LINE
-from shared.http.server import BufferingWorker, Limits
+from shared.http.server import BufferingWorker, ClientLimits
 from shared.process import collector
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -50,7 +50,7 @@ def on_starting(server: Any) -> None:
     refuse_exposure(server.cfg.address, settings)
     server.cfg.set("threads", settings.threads)
     server.cfg.set("worker_connections", settings.threads + IDLE_CONNECTIONS)
-    BufferingWorker.limits = Limits(settings.client_seconds, settings.max_body_bytes)
+    BufferingWorker.limits = ClientLimits(settings.client_seconds, settings.max_body_bytes)
 
 
 def post_fork(server: Any, _: object) -> None:

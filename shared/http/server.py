@@ -43,7 +43,7 @@ PARSE_STATUS = {
 
 
 @dataclass(frozen=True)
-class Limits:
+class ClientLimits:
     """Bounds for one client."""
 
     seconds: float = 10.0  # to send a request, and to receive its answer
@@ -53,7 +53,7 @@ class Limits:
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     """The worker. All methods but `handle_error` run in the event loop."""
 
-    limits = Limits()  # set before the worker is forked
+    limits = ClientLimits()  # set before the worker is forked
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

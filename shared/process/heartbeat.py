@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Loop:
+class WatchedLoop:
     """One loop of this process: its number of rounds, and whether it waits for work."""
 
     name: str
@@ -56,7 +56,7 @@ class Loop:
         return self.silent_seconds >= HANG_SECONDS
 
 
-_loops: set[Loop] = set()
+_loops: set[WatchedLoop] = set()
 _changing = threading.Lock()
 _news = threading.Event()  # the file is to be written anew
 _thread = threading.local()
@@ -65,7 +65,7 @@ _thread = threading.local()
 @contextmanager
 def loop(name: str) -> Iterator[None]:
     """Register the block, in this thread, as a loop with this name."""
-    own = Loop(name)
+    own = WatchedLoop(name)
     with _changing:
         _loops.add(own)
     _news.set()
@@ -80,14 +80,14 @@ def loop(name: str) -> Iterator[None]:
 
 def beat() -> None:
     """Report progress of this thread's loop, if it runs one."""
-    own: Loop | None = getattr(_thread, "loop", None)
+    own: WatchedLoop | None = getattr(_thread, "loop", None)
     if own is not None:
         own.rounds += 1
 
 
 def cannot(reason: str) -> None:
     """Report why this thread's loop, if it runs one, can't work; "" when it can again."""
-    own: Loop | None = getattr(_thread, "loop", None)
+    own: WatchedLoop | None = getattr(_thread, "loop", None)
     if own is not None:
         own.vain = " ".join(reason.split())[:MOST_SAID]
         _news.set()
@@ -96,7 +96,7 @@ def cannot(reason: str) -> None:
 @contextmanager
 def resting() -> Iterator[None]:
     """Mark the block as waiting for work; a loop, if this thread runs one, may wait for any time."""
-    own: Loop | None = getattr(_thread, "loop", None)
+    own: WatchedLoop | None = getattr(_thread, "loop", None)
     if own is None:
         yield
         return
@@ -145,7 +145,7 @@ def _watch(over: threading.Event, file: Path | None, awaited: int) -> None:
         _news.wait(max(0.0, next_look - time.monotonic()))
 
 
-def _look(loops: Iterable[Loop]) -> None:
+def _look(loops: Iterable[WatchedLoop]) -> None:
     for each in loops:
         each.look()
     hang = {each.name: each.silent_seconds for each in loops if each.hangs}
@@ -155,7 +155,7 @@ def _look(loops: Iterable[Loop]) -> None:
         os._exit(GAVE_UP)
 
 
-def _told(loops: Iterable[Loop]) -> Iterator[str]:
+def _told(loops: Iterable[WatchedLoop]) -> Iterator[str]:
     """Yield a line for each loop that hangs or can't work."""
     for each in loops:
         if each.hangs:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.errors import Conflict, DomainError, RepeatedRefusal
 from shared.purging.retention import TooOld
-from shared.saga.barrier_store import ACTION, COMPENSATION, Known
+from shared.saga.barrier_store import ACTION, COMPENSATION, RecordedStep
 
 
 class Suspended(Conflict):
@@ -44,7 +44,7 @@ def check_known(step: str, not_written: Collection[UUID], known: Collection[UUID
         raise TooOld(f"too old to tell whether {step} came before: saga {named}", step=step, saga_ids=too_old)
 
 
-def action_entry(known: Known) -> ActionEntry | DomainError:
+def action_entry(known: RecordedStep) -> ActionEntry | DomainError:
     """What an action finds whose step was requested before, or its refusal."""
     if known.compensated:
         return Suspended(

@@ -47,7 +47,7 @@ DELETE FROM {table} AS entry
 
 
 @dataclass
-class Known:
+class RecordedStep:
     """What the rows of a step say of one saga, compared with the present request."""
 
     saga_id: UUID
@@ -96,14 +96,14 @@ class BarrierStore:
             inserted[saga_id].add(direction)
         return inserted
 
-    def find(self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]) -> dict[UUID, Known]:
+    def find(self, connection: Connection, step: str, requests: Mapping[UUID, NamedFields]) -> dict[UUID, RecordedStep]:
         """Return what is known of these sagas, as far as they have rows."""
         if not requests:
             return {}
-        found: dict[UUID, Known] = {}
+        found: dict[UUID, RecordedStep] = {}
         rows = connection.execute(self._find, {"step": step, "saga_ids": list(requests)})
         for saga_id, direction, request, refusal in rows:
-            known = found.setdefault(saga_id, Known(saga_id, step))
+            known = found.setdefault(saga_id, RecordedStep(saga_id, step))
             known.compensated = known.compensated or direction == COMPENSATION
             known.refusal = refusal or known.refusal
             repeated = loads(dumps(requests[saga_id]))

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from shared.database.connections import Database
 from shared.errors import DomainError
-from shared.http.answers import Answer, HttpOutcome, done, respond
+from shared.http.answers import Answer, HttpOutcome, respond, value_or_raise
 from shared.http.idempotency import answer, answer_once
 from shared.http.schemas import NoBody
 from shared.saga.barrier import Done
@@ -51,7 +51,7 @@ UseCase = Callable[[Connection, Sequence[CommandRequest[BodyModel, PathModel]]],
 Compensation = Callable[
     [Connection, Sequence[CommandRequest[BodyModel, PathModel]], Collection[UUID]], Sequence[HttpOutcome]
 ]
-Key = Callable[[CommandRequest[BodyModel, PathModel]], Hashable]
+KeyFunction = Callable[[CommandRequest[BodyModel, PathModel]], Hashable]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class StepEndpoint:
     pattern: re.Pattern[str]  # of such paths; its groups are the ids
     body: type[BaseModel]
     path: type[BaseModel]
-    key: Key[Any, Any]  # no two commands of one call of `run` have the same
+    key: KeyFunction[Any, Any]  # no two commands of one call of `run` have the same
     name: str
     summary: str
     description: str
@@ -88,7 +88,7 @@ class Commands:
         body: type[BodyModel],
         path: type[PathModel] = NoBody,  # type: ignore[assignment]
         *,
-        key: Key[BodyModel, PathModel],
+        key: KeyFunction[BodyModel, PathModel],
         summary: str = "",
         responses: Mapping[Any, Any] | None = None,
         idempotency: Idempotency | None = None,
@@ -114,7 +114,7 @@ class Commands:
         body: type[BodyModel],
         path: type[PathModel] = NoBody,  # type: ignore[assignment]
         *,
-        key: Key[BodyModel, PathModel],
+        key: KeyFunction[BodyModel, PathModel],
         may_be_compensated: MayBeCompensated,
         summary: str = "",
         responses: Mapping[Any, Any] | None = None,
@@ -149,7 +149,7 @@ class Commands:
     ) -> Response:
         def act(connection: Connection) -> HttpOutcome:
             [outcome] = use_case(connection, [command])
-            return outcome if idempotency is None or idempotency.keep_refusals else done(outcome)
+            return outcome if idempotency is None or idempotency.keep_refusals else value_or_raise(outcome)
 
         if idempotency is None:
             return answer(self._db, act)

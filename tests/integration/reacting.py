@@ -16,7 +16,7 @@ from carrito.checkout_domain import CheckoutRequest
 from carrito.domain import Product
 from carrito.models import outbox
 from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiated, Event, Item, Payload
-from shared.http.answers import done
+from shared.http.answers import value_or_raise
 from shared.ids import new_id
 from shared.messaging.delivery import Delivery
 from shared.messaging.event_worker import Subscription
@@ -122,7 +122,7 @@ class Carts(Reacting):
         )
         settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
         with self.transaction() as connection:
-            cart = done(checkout.begin(connection, [request], settings, by_saga_service=False)[0])
+            cart = value_or_raise(checkout.begin(connection, [request], settings, by_saga_service=False)[0])
             staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.freeze.saga_id).returning(outbox.table)
             row = connection.execute(staged).mappings().one()
         return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])

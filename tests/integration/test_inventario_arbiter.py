@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from inventario import service
-from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Verdict
-from shared.http.answers import done
+from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Ruling
+from shared.http.answers import value_or_raise
 from shared.ids import new_id
 from shared.saga.barrier import Done
 from shared.testing import concurrently
@@ -32,7 +32,7 @@ def hasty(service_client: ServiceClient) -> Inventario:
     return Inventario(service_client("inventario", hold_seconds=1e-6))
 
 
-def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[Verdict]:
+def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[Ruling]:
     with inventario.transaction() as connection:
         return service.cancel(connection, [Cancel(saga.saga_id, only_before_pivot=deadline) for saga in sagas])
 
@@ -51,7 +51,7 @@ def release(inventario: Inventario, saga: Saga) -> bool:
     """Whether it was given back for the first time."""
     with inventario.transaction() as connection:
         [found] = service.unreserve(connection, [ReservationRequest(saga.saga_id)])
-    return done(found).first
+    return value_or_raise(found).first
 
 
 def expire(inventario: Inventario) -> None:
@@ -78,7 +78,7 @@ def held(inventario: Inventario, product: int) -> Saga:
 def test_what_is_held_goes_back_and_is_not_sold(inventario: Inventario, deadline: bool) -> None:
     product = inventario.add(10)
     saga = held(inventario, product)
-    assert cancel(inventario, saga, deadline=deadline) == [Verdict.TURNED_BACK]
+    assert cancel(inventario, saga, deadline=deadline) == [Ruling.TURNED_BACK]
     assert inventario.stock(product) == (10, 0, 0)
     assert commit(inventario, saga) == "released"
     assert inventario.stock(product) == (10, 0, 0)
@@ -86,11 +86,11 @@ def test_what_is_held_goes_back_and_is_not_sold(inventario: Inventario, deadline
 
 def test_before_its_reserve_a_saga_is_refused_for_good(inventario: Inventario) -> None:
     product, saga = inventario.add(10), Saga()
-    assert cancel(inventario, saga) == [Verdict.RESERVE_REFUSED]
+    assert cancel(inventario, saga) == [Ruling.RESERVE_REFUSED]
     refused = inventario.reserve(saga, {product: 2})
     assert (problem_of(refused)["status"], problem_of(refused)["type"]) == (409, "/problems/checkout-cancelled")
     assert outcome(inventario.reserve(saga, {product: 2})) == outcome(refused)
-    assert cancel(inventario, saga, deadline=False) == [Verdict.RESERVE_REFUSED]
+    assert cancel(inventario, saga, deadline=False) == [Ruling.RESERVE_REFUSED]
     assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -98,7 +98,7 @@ def test_a_deadline_undoes_no_sale(inventario: Inventario) -> None:
     product = inventario.add(10)
     saga = held(inventario, product)
     assert commit(inventario, saga) is True
-    assert cancel(inventario, saga) == [Verdict.STANDS]
+    assert cancel(inventario, saga) == [Ruling.STANDS]
     assert inventario.stock(product) == (8, 0, 2)
 
 
@@ -107,7 +107,7 @@ def test_an_operator_undoes_a_sale_once(inventario: Inventario) -> None:
     saga = held(inventario, product)
     commit(inventario, saga)
     assert [cancel(inventario, saga, deadline=deadline) for deadline in (False, False, True)] == [
-        [Verdict.TURNED_BACK]
+        [Ruling.TURNED_BACK]
     ] * 3
     assert inventario.stock(product) == (10, 0, 0)
     assert inventario.books_balance()
@@ -116,7 +116,7 @@ def test_an_operator_undoes_a_sale_once(inventario: Inventario) -> None:
 def test_of_a_saga_that_was_refused_it_is_said_again(inventario: Inventario) -> None:
     product, saga = inventario.add(1), Saga()
     refused = inventario.reserve(saga, {product: 2})
-    assert cancel(inventario, saga) == [Verdict.RESERVE_REFUSED]
+    assert cancel(inventario, saga) == [Ruling.RESERVE_REFUSED]
     assert outcome(inventario.reserve(saga, {product: 2})) == outcome(refused)
 
 
@@ -130,7 +130,7 @@ def test_of_a_saga_that_was_undone_by_hand_it_is_said_that_it_turns_back(
     if sold:
         commit(inventario, saga)
     release(inventario, saga)
-    assert cancel(inventario, saga, deadline=deadline) == [Verdict.TURNED_BACK]
+    assert cancel(inventario, saga, deadline=deadline) == [Ruling.TURNED_BACK]
     assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -138,7 +138,7 @@ def test_a_saga_on_its_way_back_is_told_so_again_and_nothing_moves(inventario: I
     product = inventario.add(10)
     saga = held(inventario, product)
     assert release(inventario, saga) is True
-    assert cancel(inventario, saga) == [Verdict.TURNED_BACK]
+    assert cancel(inventario, saga) == [Ruling.TURNED_BACK]
     assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -158,7 +158,7 @@ def test_a_hold_that_is_over_turns_its_saga_back_once(hasty: Inventario) -> None
     late, cancelled = held(hasty, product), held(hasty, product)
     expire(hasty)
     assert [commit(hasty, late), commit(hasty, late)] == ["expired", "released"]
-    assert [cancel(hasty, each) for each in (late, cancelled, cancelled)] == [[Verdict.TURNED_BACK]] * 3
+    assert [cancel(hasty, each) for each in (late, cancelled, cancelled)] == [[Ruling.TURNED_BACK]] * 3
     assert commit(hasty, cancelled) == "released"
     assert hasty.stock(product) == (10, 0, 0)
 
@@ -169,11 +169,15 @@ def test_each_of_many_has_a_verdict_of_its_own(inventario: Inventario) -> None:
     commit(inventario, sold)
     with inventario.transaction() as connection:
         asked = [Cancel(waiting.saga_id, True), Cancel(new.saga_id, False), Cancel(sold.saga_id, True)]
-        assert service.cancel(connection, asked) == [Verdict.TURNED_BACK, Verdict.RESERVE_REFUSED, Verdict.STANDS]
+        assert service.cancel(connection, asked) == [
+            Ruling.TURNED_BACK,
+            Ruling.RESERVE_REFUSED,
+            Ruling.STANDS,
+        ]
     with inventario.transaction() as connection:
         assert service.cancel(connection, [Cancel(sold.saga_id, False), Cancel(new_id(), True)]) == [
-            Verdict.TURNED_BACK,
-            Verdict.RESERVE_REFUSED,
+            Ruling.TURNED_BACK,
+            Ruling.RESERVE_REFUSED,
         ]
     assert inventario.stock(product) == (10, 0, 0)
 
@@ -187,7 +191,7 @@ def test_of_a_sale_and_a_deadline_exactly_one_wins(inventario: Inventario) -> No
     for _ in range(TRIES):
         saga = held(inventario, product)
         found = concurrently(partial(commit, inventario, saga), partial(cancel, inventario, saga))
-        assert found in ([True, [Verdict.STANDS]], ["released", [Verdict.TURNED_BACK]])
+        assert found in ([True, [Ruling.STANDS]], ["released", [Ruling.TURNED_BACK]])
         seen[found[0] is True] += 1
         sold += 2 * (found[0] is True)
         assert inventario.stock(product) == (1000 - sold, 0, sold)
@@ -201,7 +205,10 @@ def test_of_a_sale_and_an_operator_the_operator_wins_once_whichever_is_first(inv
         committed, verdict = concurrently(
             partial(commit, inventario, saga), partial(cancel, inventario, saga, deadline=False)
         )
-        assert (committed, verdict) in ((True, [Verdict.TURNED_BACK]), ("released", [Verdict.TURNED_BACK]))
+        assert (committed, verdict) in (
+            (True, [Ruling.TURNED_BACK]),
+            ("released", [Ruling.TURNED_BACK]),
+        )
         assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -210,7 +217,7 @@ def test_of_a_reserve_and_its_cancellation_nothing_stays_held(inventario: Invent
     for _ in range(TRIES):
         saga = Saga()
         reserved, verdict = concurrently(partial(reserve, inventario, saga, product), partial(cancel, inventario, saga))
-        assert (reserved, verdict) in ((201, [Verdict.TURNED_BACK]), (409, [Verdict.RESERVE_REFUSED]))
+        assert (reserved, verdict) in ((201, [Ruling.TURNED_BACK]), (409, [Ruling.RESERVE_REFUSED]))
         assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -222,7 +229,7 @@ def test_of_many_cancellations_at_once_one_turns_the_saga_back_and_all_say_so(
     for _ in range(5):
         saga = held(inventario, product)
         verdicts = concurrently(*[partial(cancel, inventario, saga, deadline=deadline)] * 8)
-        assert verdicts == [[Verdict.TURNED_BACK]] * 8
+        assert verdicts == [[Ruling.TURNED_BACK]] * 8
         assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -245,9 +252,9 @@ def test_of_expiry_sale_and_deadline_one_decides(hasty: Inventario) -> None:
             partial(commit, hasty, saga), partial(cancel, hasty, saga), partial(expire, hasty)
         )
         assert (committed, verdict) in (
-            (True, [Verdict.STANDS]),
-            ("expired", [Verdict.TURNED_BACK]),
-            ("released", [Verdict.TURNED_BACK]),
+            (True, [Ruling.STANDS]),
+            ("expired", [Ruling.TURNED_BACK]),
+            ("released", [Ruling.TURNED_BACK]),
         )
         sold += 2 * (committed is True)
         assert hasty.stock(product) == (1000 - sold, 0, sold)
@@ -261,7 +268,7 @@ def test_of_a_release_and_a_cancellation_stock_comes_back_once(inventario: Inven
             partial(release, inventario, saga), partial(cancel, inventario, saga, deadline=False)
         )
         assert released is True
-        assert verdict == [Verdict.TURNED_BACK]
+        assert verdict == [Ruling.TURNED_BACK]
         assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -279,7 +286,7 @@ def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventari
 
     def turn_back() -> bool:
         under_way.wait()
-        return cancel(inventario, saga) == [Verdict.STANDS]
+        return cancel(inventario, saga) == [Ruling.STANDS]
 
     assert concurrently(sell_slowly, turn_back) == [True, True]
     assert inventario.stock(product) == (8, 0, 2)
@@ -294,7 +301,7 @@ def test_a_reserve_waits_for_the_cancellation_under_way_and_is_refused(inventari
             [verdict] = service.cancel(connection, [Cancel(saga.saga_id, only_before_pivot=True)])
             under_way.set()
             wait_for_blocked(connection)
-        return 200 if verdict is Verdict.RESERVE_REFUSED else 500
+        return 200 if verdict is Ruling.RESERVE_REFUSED else 500
 
     def ask() -> int:
         under_way.wait()
