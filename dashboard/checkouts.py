@@ -23,13 +23,13 @@ class Checkouts(Asking):
             self._done("carrito", f"/carts/{cart_id}/items", line)
         return cart_id
 
-    def check_out(self, cart_id: str, style: str, wish: Json, fault: str = "", token: str = "") -> str:
+    def check_out(self, cart_id: str, style: str, customer: Json, fault: str = "", token: str = "") -> str:
         """The id of the saga that checks a cart out in this style, and suffers these faults.
 
-        `wish` has the `user_id` and the `payment_method`. Raises `Unreachable`, `Refused`, or `TokenNeeded`: faults
+        `customer` has the `user_id` and the `payment_method`. Raises `Unreachable`, `Refused`, or `TokenNeeded`: faults
         are for operators.
         """
-        body = {"cart_id": cart_id, "saga_pattern": style, "billing_address": ADDRESS, **wish}
+        body = {"cart_id": cart_id, "saga_pattern": style, "billing_address": ADDRESS, **customer}
         headers = {"X-Fault": fault, **bearer(token)} if fault else {}
         return str(self._done("carrito", "/checkout/saga", body, headers)["saga_id"])
 

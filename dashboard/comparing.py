@@ -80,11 +80,11 @@ def _begin(wanted: Choices) -> list[str]:
     items, fault, asked = wanted.items, wanted.header, services()
     # Both carts first, so that the second saga begins as soon after the first as can be.
     carts = [asked.fill_cart(wanted.user, items) for _ in STYLES]
-    wish = {"user_id": wanted.user, "payment_method": wanted.method}
+    customer = {"user_id": wanted.user, "payment_method": wanted.method}
     begun: list[str] = []
     for style, cart_id in zip(STYLES, carts, strict=True):
         try:
-            begun.append(asked.check_out(cart_id, style, wish, fault, token()))
+            begun.append(asked.check_out(cart_id, style, customer, fault, token()))
         except (Refused, TokenNeeded, Unreachable) as error:
             if not begun:
                 raise

@@ -169,7 +169,7 @@ class Consumer:
     def _read(self, delivery: Delivery) -> bool:
         """Read the event; return False for a message that is none, or poison, which is parked at once."""
         if delivery.given_back >= DEATHS:
-            error = PoisonMessage(f"{delivery.given_back} consumers ended with it in hand")
+            error = PoisonMessage(f"{delivery.given_back} consumers ended while they handled it")
             self._park(delivery, error, delivery.given_back)
             return False
         if delivery.event is None:

@@ -22,7 +22,7 @@ def shop_settings() -> dict[str, Any]:
 
 
 def begun_by(shop: Shop, executor: str, product: int) -> str:
-    """A saga that this executor has in hand: it waits for pagos, which is frozen."""
+    """A saga that this executor has leased, and that waits for pagos, which is frozen."""
     (other,) = {FIRST, SECOND} - {executor}
     shop.system.freeze(other)
     shop.system.freeze(PAGOS)

@@ -1,4 +1,4 @@
-"""Workers that die in the middle of their work: what they had in hand is dealt with once, and nothing is lost."""
+"""Workers that die in the middle of their work: the messages that they had not acknowledged are handled once, and none is lost."""
 
 from collections import Counter
 from functools import partial
@@ -53,7 +53,7 @@ def test_what_a_killed_relay_has_published_without_noting_it_is_published_again_
 
 
 def test_a_message_that_kills_its_consumer_each_time_becomes_a_dead_letter_and_takes_none_with_it(room: Room) -> None:
-    """Those that are in hand with it come back with it, but not as often."""
+    """Messages that were delivered together with it are delivered again, but not as often."""
     before, deadly, after = ([reserved() for _ in range(20)], reserved(DEADLY), [reserved() for _ in range(20)])
     events = room.publish(*before, deadly, *after)
 
@@ -73,12 +73,12 @@ def test_a_message_that_kills_its_consumer_each_time_becomes_a_dead_letter_and_t
     assert room[PAGOS].acted() == once(good)
     [letter] = browse(room.rabbitmq_url, DEAD, 10)
     assert letter.headers["ce-subject"] == str(deadly.saga_id)
-    assert letter.headers["x-error"] == f"PoisonMessage: {DEATHS} consumers ended with it in hand"
+    assert letter.headers["x-error"] == f"PoisonMessage: {DEATHS} consumers ended while they handled it"
     assert letter.headers["x-tries"] == DEATHS
 
 
 def test_a_worker_that_is_told_to_stop_in_the_middle_of_its_work_does_so_within_seconds(room: Room) -> None:
-    """What it is at is done and published; what else it has in hand goes back to the queue."""
+    """The message that it handles is done and its events are published; the others go back to the queue."""
     events = room.publish(*(reserved() for _ in range(500)))
     with room[PAGOS].transaction() as lock:
         lock.execute(text("LOCK pagos.effects IN EXCLUSIVE MODE"))

@@ -40,7 +40,7 @@ def adding(number: int, size: int = 0) -> bytes:
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
-class Crowd:
+class Clients:
     """Clients that have sent a whole request each."""
 
     def __init__(self, system: RunningSystem, stack: ExitStack) -> None:
@@ -75,9 +75,9 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(start_system: Start) -> Iterator[Crowd]:
+def clients(start_system: Start) -> Iterator[Clients]:
     with ExitStack() as stack:
-        yield Crowd(start_system(processes=["inventario"], env=PATIENT), stack)
+        yield Clients(start_system(processes=["inventario"], env=PATIENT), stack)
 
 
 def assert_not_now(answer: tuple[int, bytes]) -> None:
@@ -87,28 +87,28 @@ def assert_not_now(answer: tuple[int, bytes]) -> None:
     assert json.loads(body)["status"] == 503
 
 
-def test_no_more_is_kept_for_busy_threads_than_there_is_room_for(crowd: Crowd, fresh_database_url: str) -> None:
+def test_no_more_is_kept_for_busy_threads_than_there_is_room_for(clients: Clients, fresh_database_url: str) -> None:
     fit = MAX_AT_WORK // len(adding(100, LARGE))
     too_many = 20
     with busy(fresh_database_url):
         for number in range(fit + too_many):
-            crowd.send(adding(100 + number, LARGE))
-        refused = crowd.wait(too_many)
+            clients.send(adding(100 + number, LARGE))
+        refused = clients.wait(too_many)
         for answer in refused:
             assert_not_now(answer)
-        crowd.send(adding(1))
-    answers = crowd.wait(fit + too_many + 1)
+        clients.send(adding(1))
+    answers = clients.wait(fit + too_many + 1)
     assert [status for status, _ in answers].count(503) == too_many
     assert [status for status, _ in answers].count(201) == fit + 1
 
 
-def test_a_newcomer_is_heard_also_when_very_many_wait_for_a_thread(crowd: Crowd, fresh_database_url: str) -> None:
+def test_a_newcomer_is_heard_also_when_very_many_wait_for_a_thread(clients: Clients, fresh_database_url: str) -> None:
     """More than there may be connections."""
     too_many = 400
     with busy(fresh_database_url):
         for number in range(PLACES + too_many):
-            crowd.send(adding(number))
-        for answer in crowd.wait(too_many):
+            clients.send(adding(number))
+        for answer in clients.wait(too_many):
             assert_not_now(answer)
-    answers = crowd.wait(PLACES + too_many)
+    answers = clients.wait(PLACES + too_many)
     assert [status for status, _ in answers].count(201) == PLACES

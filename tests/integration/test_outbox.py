@@ -1,4 +1,4 @@
-"""The outbox of one service, on a real database: who has an event in hand, until when, and who is woken."""
+"""The outbox of one service, on a real database: which relay has claimed an event, until when, and which one is notified."""
 
 from collections import Counter
 
@@ -36,7 +36,7 @@ def test_relays_that_take_at_the_same_moment_never_share_an_event(carrito: Toy) 
     assert ids == Counter(event.id for event in staged)
 
 
-def test_what_somebody_has_in_hand_is_not_due(carrito: Toy) -> None:
+def test_what_a_relay_has_claimed_is_not_due(carrito: Toy) -> None:
     [staged] = carrito.stage(initiated())
     own = Event(initiated())
     with carrito.transaction() as connection:
@@ -45,7 +45,7 @@ def test_what_somebody_has_in_hand_is_not_due(carrito: Toy) -> None:
     assert take(carrito) == []
 
 
-def test_what_he_has_who_is_gone_is_due_again(carrito: Toy) -> None:
+def test_what_a_relay_that_died_had_claimed_is_due_again(carrito: Toy) -> None:
     staged = carrito.stage(initiated())
     assert take(carrito, OVER) == staged
     assert take(carrito, OVER) == staged
@@ -59,7 +59,7 @@ def test_what_is_handed_back_is_due_at_once(carrito: Toy) -> None:
     assert take(carrito) == [event]
 
 
-def test_what_was_sent_is_never_due_again_whoever_hands_it_back(carrito: Toy) -> None:
+def test_what_was_sent_is_never_due_again_whoever_releases_it(carrito: Toy) -> None:
     [event] = carrito.stage(initiated())
     with carrito.transaction() as connection:
         carrito.outbox.sent(connection, [event.id])

@@ -141,10 +141,10 @@ def test_one_click_begins_the_same_checkout_in_both_styles(viewer: FlaskClient, 
     )
     asked = [(path, body) for _, path, _, body in carrito.asked]
     assert asked[:4] == [("/carts", {"user_id": "ana"}), (CARTS, {"product_id": 7, "quantity": 2})] * 2
-    wishes = [body for path, body in asked[4:] if path == "/checkout/saga"]
-    assert [wish.pop("saga_pattern") for wish in wishes] == ["orchestrated", "choreographed"]
-    assert wishes[0] == wishes[1]
-    assert (wishes[0]["cart_id"], wishes[0]["payment_method"]) == ("c1", "declined_card")
+    bodies = [body for path, body in asked[4:] if path == "/checkout/saga"]
+    assert [body.pop("saga_pattern") for body in bodies] == ["orchestrated", "choreographed"]
+    assert bodies[0] == bodies[1]
+    assert (bodies[0]["cart_id"], bodies[0]["payment_method"]) == ("c1", "declined_card")
 
 
 def test_a_cart_can_hold_several_products(viewer: FlaskClient, carrito: Service) -> None:

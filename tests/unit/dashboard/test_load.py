@@ -209,9 +209,9 @@ def test_it_is_started_seen_by_all_changed_and_stopped(viewer: FlaskClient, serv
     answer = viewer.post("/load", data=FORM)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/load")
     wait_until(lambda: len(sent(services)) >= 10, "checkouts come", 60)
-    wishes = sent(services)
-    assert {each["saga_pattern"] for each in wishes} == {"orchestrated", "choreographed"}
-    assert {each["payment_method"] for each in wishes} == {"paypal", "declined_card"}
+    bodies = sent(services)
+    assert {each["saga_pattern"] for each in bodies} == {"orchestrated", "choreographed"}
+    assert {each["payment_method"] for each in bodies} == {"paypal", "declined_card"}
     other = viewer.application.test_client()
     words = "50 a second, 50 % choreographed, 20 % declined, one product for all: the hot row, paid with paypal"
     assert words in said(other)
