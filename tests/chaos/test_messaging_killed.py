@@ -1,4 +1,4 @@
-"""Workers that die in the middle of their work: the messages that they had not acknowledged are handled once, and none is lost."""
+"""Workers die in the middle of their work: messages they had not acknowledged are handled once, and none is lost."""
 
 from collections import Counter
 from functools import partial

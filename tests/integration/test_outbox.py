@@ -1,4 +1,4 @@
-"""The outbox of one service, on a real database: which relay has claimed an event, until when, and which one is notified."""
+"""The outbox of one service, on a real database: which relay claims an event, until when, and which is notified."""
 
 from collections import Counter
 
