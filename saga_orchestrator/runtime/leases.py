@@ -3,10 +3,12 @@
 Each is one statement for all the sagas that it is about.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, text
 
 from saga_orchestrator.runtime.definition import SagaDefinition, SagaInstance
@@ -16,6 +18,8 @@ from saga_orchestrator.runtime.versions import Versions
 from shared.database.connections import Row
 from shared.database.listen import notify
 from shared.database.prepared import prepared
+
+log = structlog.get_logger()
 
 DUE = "saga_due"  # the channel on which executors hear that a saga may be claimed
 EXECUTORS = (
@@ -128,15 +132,26 @@ def free_abandoned(connection: Connection) -> int:
 def claim(
     connection: Connection, versions: Versions[Any], claimant: Claimant, limit: int, lease_seconds: float
 ) -> Claimed:
-    """Lease up to `limit` sagas of these versions that are due; none is leased twice."""
+    """Lease up to `limit` sagas of these versions that are due; none is leased twice.
+
+    A saga whose row cannot be read is leased, too, and is not among them: so it is tried again only when that is over.
+    """
     values = {**vars(claimant), "versions": list(versions.numbers), "limit": limit, "seconds": lease_seconds}
     rows = connection.execute(_CLAIM, values).mappings().all()
     next_in = rows[0]["next_in"]
     return Claimed(
-        [_lease(versions[row["version"]], row, claimant.owner) for row in rows if row["saga_id"] is not None],
+        list(_readable(versions, [row for row in rows if row["saga_id"] is not None], claimant.owner)),
         None if next_in is None else max(0.0, float(next_in)),
         rows[0]["others"],
     )
+
+
+def _readable(versions: Versions[Any], rows: Iterable[Row], owner: str) -> Iterator[Lease]:
+    for row in rows:
+        try:
+            yield _lease(versions[row["version"]], row, owner)
+        except Exception:  # whatever is stored there; the other sagas go on
+            log.exception("saga left to its lease: its row cannot be read", saga_id=row["saga_id"])
 
 
 def _lease(definition: SagaDefinition[Any], row: Row, owner: str) -> Lease:

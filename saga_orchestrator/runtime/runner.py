@@ -2,7 +2,8 @@
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import structlog
 
@@ -18,6 +19,7 @@ from saga_orchestrator.runtime.store import CheckpointKind
 
 log = structlog.get_logger()
 Work = CommandAttempt | PendingCheckpoint
+T = TypeVar("T")
 
 
 class SagaRunner:
@@ -52,11 +54,12 @@ class SagaRunner:
 
     def run(self, sagas: Sequence[ActiveSaga]) -> None:
         """Begin to run these; each goes on until it has ended, is released to wait for a retry, or is lost."""
-        self._do([self._next(saga) for saga in sagas])
+        self._do([work for saga in sagas if (work := self._unless_defect(saga, self._next, saga))])
 
     def attempted(self, attempts: Sequence[CommandAttempt]) -> None:
         """Decide on what comes after these attempts; the dispatcher calls this when it has their outcomes."""
-        self._do([self._after(attempt) for attempt in attempts if not attempt.saga.lost])
+        known = [attempt for attempt in attempts if not attempt.saga.lost]
+        self._do([work for attempt in known if (work := self._unless_defect(attempt.saga, self._after, attempt))])
 
     def abandoned(self, attempts: Sequence[CommandAttempt]) -> None:
         """Remove the sagas of these attempts; an executor leases them again when their present leases are over."""
@@ -68,6 +71,15 @@ class SagaRunner:
             if checkpoint.kind is CheckpointKind.END:
                 log.info("ended", saga_id=checkpoint.saga.saga_id, status=checkpoint.saga.state.status)
         self.run([each.saga for each in checkpoints if each.kind is CheckpointKind.DECISION])
+
+    def _unless_defect(self, saga: ActiveSaga, decide: Callable[[T], Work], argument: T) -> Work | None:
+        """What `decide` returns. When it fails, which is a defect, the saga is left to its lease, and others go on."""
+        try:
+            return decide(argument)
+        except Exception:
+            log.exception("saga left to its lease", saga_id=saga.saga_id)
+            self._active.remove([saga])
+            return None
 
     def _do(self, work: Sequence[Work]) -> None:
         if checkpoints := [each for each in work if isinstance(each, PendingCheckpoint)]:

@@ -226,3 +226,19 @@ def test_a_process_lists_sagas_of_a_version_that_it_does_not_know_and_says_so_of
 def test_two_versions_cannot_have_one_number() -> None:
     with pytest.raises(InvalidSaga, match="two versions are 1"):
         Versions(CHECKOUT, replace(CHECKOUT, compensatable=(RESERVE, ORDER)))
+
+
+@pytest.mark.parametrize(
+    "change", ["data = (data::jsonb - 'items')::json", "state = '{}'", "state = '{\"steps\": []}'"]
+)
+def test_a_saga_whose_row_the_code_cannot_read_holds_up_no_other(deployment: Deployment, change: str) -> None:
+    """Such as one of a deploy that changed what a version means."""
+    unreadable = deployment.accept(CHECKOUT)
+    with deployment.transaction() as connection:
+        connection.exec_driver_sql(f"UPDATE sagas SET {change}")
+    before = deployment.accept(CHECKOUT)
+    with deployment.running(CHECKOUT):
+        deployment.until(before.saga_id, "completed")
+        later = deployment.accept(CHECKOUT)
+        deployment.until(later.saga_id, "completed")
+    assert deployment.status(unreadable.saga_id) == "pending"
