@@ -87,9 +87,10 @@ class ChoreographedSagas:
         """What the request says of the saga."""
         return schemas.checkout_of(checkout)
 
-    def accept(self, connection: Connection, new_sagas: Sequence[Checkout]) -> list[bool | Conflict]:
+    def accept(self, new_sagas: Sequence[Checkout]) -> list[bool | Conflict]:
         """Register these sagas in the read model; True for those that have not ended, as far as is known."""
-        registered = service.register(connection, new_sagas, Settings.current().limits)
+        with db.transaction() as connection:
+            registered = service.register(connection, new_sagas, Settings.current().limits)
         return [each if isinstance(each, Conflict) else each not in ENDED for each in registered]
 
     def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:

@@ -9,6 +9,7 @@ if not __package__:  # imported from inside this folder: `cd saga_orchestrator &
 
 from saga_orchestrator.audit import audit
 from saga_orchestrator.config import Settings
+from saga_orchestrator.execution import add_executor
 from saga_orchestrator.models import db
 from saga_orchestrator.purges import PURGES
 from saga_orchestrator.routes import routes
@@ -26,7 +27,8 @@ __all__ = ["app", "create_app", "db"]
 def create_app(settings: Settings) -> ServiceApp:
     """The app for these settings; connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, {})
-    add_sagas(service_app, SAGAS, settings, settings.carrito_service_url)
+    api = add_sagas(service_app, SAGAS, settings, settings.carrito_service_url)
+    add_executor(service_app, settings, api.completions.notify)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
     return service_app
 

@@ -11,6 +11,7 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.models import audit_log, db, sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime.definition import Step
+from saga_orchestrator.runtime.embedded import EmbeddedExecutor
 from saga_orchestrator.runtime.store import ENDS
 from saga_orchestrator.saga_store import SagaHistory, SagaWithTimes, StoredSaga
 from saga_orchestrator.timeline import timeline_out
@@ -73,9 +74,16 @@ class OrchestratedSagas:
         """The saga of a checkout, with the ids that carrito chose."""
         return schemas.saga_of(checkout)
 
-    def accept(self, connection: Connection, new_sagas: Sequence[CheckoutSaga]) -> list[bool | Conflict]:
-        """Accept these sagas; True for those that are new, which have not ended."""
-        return service.accept(connection, new_sagas, Settings.current().forward_deadline_seconds)
+    def accept(self, new_sagas: Sequence[CheckoutSaga]) -> list[bool | Conflict]:
+        """Accept these sagas, which this process runs if it can; True for those that are new, which have not ended."""
+        seconds = Settings.current().forward_deadline_seconds
+        with EmbeddedExecutor.current().accepting(len(new_sagas)) as intake:
+            with db.transaction() as connection:
+                results = service.accept(connection, new_sagas, seconds, None if intake is None else intake.lease)
+            if intake is not None:
+                new = [saga for saga, result in zip(new_sagas, results, strict=True) if result is True]
+                intake.run(CHECKOUT, new, seconds)
+        return results
 
     def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, SagaWithTimes]:
         """Those of these sagas that there are, with the times of their steps."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -119,7 +120,7 @@ def _name_of(outcome: Outcome) -> str:
 
 
 class ActiveSagas:
-    """All the sagas that this executor has leased; safe to use from many threads."""
+    """All the sagas that this executor has leased, and the room for them; safe to use from many threads."""
 
     def __init__(self, capacity: int, freed: Callable[[], None]) -> None:
         """`freed` is called when there is room again after there was none."""
@@ -127,6 +128,8 @@ class ActiveSagas:
         self._freed = freed
         self._changed = threading.Condition()
         self._sagas: set[ActiveSaga] = set()
+        self._reserved = 0
+        self._closed = False
 
     def add(self, sagas: Sequence[ActiveSaga]) -> None:
         """Add sagas that were just leased."""
@@ -135,23 +138,41 @@ class ActiveSagas:
 
     def remove(self, sagas: Sequence[ActiveSaga]) -> None:
         """Remove sagas that have ended, were released, or were lost."""
-        with self._changed:
-            was_full = len(self._sagas) >= self._capacity
+        with self._making_room():
             self._sagas.difference_update(sagas)
-            freed = was_full and len(self._sagas) < self._capacity
-            if not self._sagas:
+
+    @contextmanager
+    def reserving(self, count: int) -> Iterator[bool]:
+        """Keep room for so many sagas, which the block may `add`; False if there is not so much, or after `close`."""
+        with self._changed:
+            reserved = 0 if self._closed or self.room() < count else count
+            self._reserved += reserved
+        try:
+            yield reserved > 0
+        finally:
+            with self._making_room():
+                self._reserved -= reserved
+
+    def close(self) -> None:
+        """Reserve no more; returns when no saga is active. Call after claims have stopped."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._sagas and not self._reserved)
+
+    def room(self) -> int:
+        """How many more sagas may be leased."""
+        return max(0, self._capacity - len(self._sagas) - self._reserved)
+
+    @contextmanager
+    def _making_room(self) -> Iterator[None]:
+        with self._changed:
+            was_full = not self.room()
+            yield
+            freed = was_full and self.room() > 0
+            if not self._sagas and not self._reserved:
                 self._changed.notify_all()
         if freed:
             self._freed()
-
-    def wait_until_empty(self) -> None:
-        """Call after claims have stopped; returns when no saga is active."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._sagas)
-
-    def room(self) -> int:
-        """How many more sagas may be claimed."""
-        return max(0, self._capacity - len(self._sagas))
 
     def __iter__(self) -> Iterator[ActiveSaga]:
         with self._changed:

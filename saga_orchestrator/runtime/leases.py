@@ -3,7 +3,7 @@
 Each is one statement for all the sagas that it is about.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from shared.database.prepared import prepared
 log = structlog.get_logger()
 
 DUE = "saga_due"  # the channel on which executors hear that a saga may be claimed
+FIRST_FENCING_TOKEN = 1
 EXECUTORS = (
     1_396_786_529  # the first key of executors' advisory locks ("SAGa"); the second is the executor's own number
 )
@@ -51,6 +52,18 @@ class Claimant:
 
     owner: str
     executor_id: int
+
+
+@dataclass(frozen=True)
+class FirstLease:
+    """The lease under which sagas are accepted by a process that runs them itself; it lasts for `seconds`.
+
+    `tells`: whether other executors are to hear of it, so that they look whether this one lives.
+    """
+
+    claimant: Claimant
+    seconds: float
+    tells: bool
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,13 @@ _FREE_ABANDONED = text("""
 """)
 
 
+# For leases of a commit of which it is not known whether it was done.
+_GIVE_BACK = prepared("""
+    UPDATE sagas SET due_at = now()
+    WHERE executor_id = :executor_id AND owner = ANY (CAST(:owners AS text[])) AND ended_at IS NULL
+""")
+
+
 def announce(cursor: Any, executor_id: int) -> bool:
     """Take the executor's advisory lock, for as long as the cursor's connection lasts; False if the number is taken.
 
@@ -127,6 +147,11 @@ def free_abandoned(connection: Connection) -> int:
     if count:
         notify(connection, DUE)
     return count
+
+
+def give_back(connection: Connection, executor_id: int, owners: Sequence[str]) -> None:
+    """Make the sagas due at once that this executor leased in these names, if there are any; it must not run them."""
+    connection.execute(_GIVE_BACK, {"executor_id": executor_id, "owners": list(owners)})
 
 
 def claim(

@@ -42,8 +42,9 @@ class SagaRunner:
         self.checkpointer = Checkpointer(transaction, active, stopping)
         self._dispatcher = CommandDispatcher(participants, settings, stopping)
 
-    def start(self) -> None:
-        """Start the threads."""
+    def start(self, ended: Callable[[Sequence[str]], None]) -> None:
+        """Start the threads; `ended` is called with the ids of sagas that have ended, once that is written."""
+        self._ended = ended
         self.checkpointer.start(self)
         self._dispatcher.start(self)
 
@@ -67,9 +68,11 @@ class SagaRunner:
 
     def written(self, checkpoints: Sequence[PendingCheckpoint]) -> None:
         """Go on after decisions; the checkpointer calls this when these are in the database."""
-        for checkpoint in checkpoints:
-            if checkpoint.kind is CheckpointKind.END:
-                log.info("ended", saga_id=checkpoint.saga.saga_id, status=checkpoint.saga.state.status)
+        ended = [each.saga for each in checkpoints if each.kind is CheckpointKind.END]
+        if ended:
+            self._ended([saga.saga_id for saga in ended])
+        for saga in ended:
+            log.info("ended", saga_id=saga.saga_id, status=saga.state.status)
         self.run([each.saga for each in checkpoints if each.kind is CheckpointKind.DECISION])
 
     def _unless_defect(self, saga: ActiveSaga, decide: Callable[[T], Work], argument: T) -> Work | None:

@@ -8,6 +8,8 @@ from pydantic import Field, create_model
 from saga_orchestrator.runtime.definition import Service
 from shared.config import DatabaseUrl, SagaServiceSettings, ServiceSettings
 
+EXECUTOR_CONNECTIONS = 3  # of an executor, at most at the same time: for claims, for checkpoints, and to renew leases
+
 
 class RuntimeSettings(SagaServiceSettings):
     """What web processes and executors read."""
@@ -24,7 +26,13 @@ class RuntimeSettings(SagaServiceSettings):
     lease_seconds: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s), renewed while it lasts
     progress_seconds: float = Field(default=0.25, gt=0)  # how old what people see may be, for a saga that takes long
     executor_sagas: int = Field(default=200, ge=1)  # active at once; more would rather wait for the others than run
+    web_executor: bool = True  # whether a web process runs the sagas that it accepts; else separate executors do
     executor_threads: int = Field(default=16, ge=1)  # of commands that go alone, as many are on their way at once
+
+    @property
+    def connections(self) -> int:
+        """Connections of a web process to the database: those of its threads and those of its executor."""
+        return super().connections + (EXECUTOR_CONNECTIONS if self.web_executor else 0)
 
     def url_of(self, service: Service) -> str:
         """Where the service is reached."""

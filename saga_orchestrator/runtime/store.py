@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from saga_orchestrator.runtime.definition import SagaDefinition, SagaInstance
 from saga_orchestrator.runtime.engine import begin
-from saga_orchestrator.runtime.leases import DUE, Lease
+from saga_orchestrator.runtime.leases import DUE, FIRST_FENCING_TOKEN, FirstLease, Lease
 from saga_orchestrator.runtime.serialization import as_json, instance_to_row, state_to_json
 from shared.database.listen import notify
 from shared.database.prepared import prepared
@@ -59,8 +59,11 @@ _ACCEPT = prepared(f"""
         )
     ),
     accepted AS (
-        INSERT INTO sagas (saga_id, version, data, ids, fault, state, deadline_at)
-        SELECT saga_id, :version, data, ids, fault, state, now() + :seconds * interval '1 second'
+        INSERT INTO sagas (
+            saga_id, version, data, ids, fault, state, deadline_at, due_at, fencing_token, owner, executor_id
+        )
+        SELECT saga_id, :version, data, ids, fault, state, now() + :seconds * interval '1 second',
+            now() + :leased_seconds * interval '1 second', :fencing_token, :owner, :executor_id
         FROM new
         WHERE NOT {too_old_sql("saga_id", ":kept_seconds")}
         ON CONFLICT DO NOTHING
@@ -71,7 +74,7 @@ _ACCEPT = prepared(f"""
         SELECT new.note_id, saga_id, 'accepted', now(), now() FROM accepted JOIN new USING (saga_id)
         ON CONFLICT DO NOTHING
     )
-    SELECT saga_id, pg_notify(:due, '') FROM accepted
+    SELECT saga_id, CASE WHEN :tells THEN pg_notify(:due, '') END FROM accepted
 """)  # noqa: S608  (our own)
 
 # Each saga is written under its own lease; the ids of those that still had it are returned. Ids are given twice, since
@@ -131,16 +134,28 @@ def accept(
     definition: SagaDefinition[Data],
     sagas: Sequence[SagaInstance[Data]],
     forward_seconds: float,
+    lease: FirstLease | None = None,
 ) -> set[UUID]:
-    """Make these sagas durable and due at once; returns the ids of those that are new.
+    """Make these sagas durable: leased by `lease` or, without it, due at once. Returns the ids of those that are new.
 
     The others were accepted before, or are so old that they may have been purged.
     """
     state = state_to_json(begin(definition))
     rows = [{**instance_to_row(definition, saga), "state": state, "note_id": new_id()} for saga in sagas]
     rows.sort(key=lambda row: row["saga_id"])  # locked in one order
-    values = {"sagas": as_json(rows), "version": definition.version, "seconds": forward_seconds, "due": DUE}
-    return set(connection.scalars(_ACCEPT, {**values, "kept_seconds": retention_of(connection).sagas}))
+    values = {
+        "sagas": as_json(rows),
+        "version": definition.version,
+        "seconds": forward_seconds,
+        "kept_seconds": retention_of(connection).sagas,
+        "leased_seconds": 0.0 if lease is None else lease.seconds,
+        "fencing_token": 0 if lease is None else FIRST_FENCING_TOKEN,
+        "owner": None if lease is None else lease.claimant.owner,
+        "executor_id": None if lease is None else lease.claimant.executor_id,
+        "tells": lease is None or lease.tells,
+        "due": DUE,
+    }
+    return set(connection.scalars(_ACCEPT, values))
 
 
 def save(connection: Connection, checkpoints: Sequence[Checkpoint]) -> set[UUID]:

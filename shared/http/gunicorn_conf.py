@@ -12,7 +12,7 @@ from gunicorn.glogging import Logger
 from shared.config import ServiceSettings
 from shared.http.exposure import refuse_exposure
 from shared.http.framing import MAX_HEAD, MAX_REQUEST_LINE
-from shared.http.server import BufferingWorker, ClientLimits
+from shared.http.server import BufferingWorker, ClientLimits, call_hooks
 from shared.process import collector
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -61,6 +61,13 @@ def post_fork(server: Any, _: object) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def post_worker_init(_: object) -> None:
-    """Called when the worker has loaded the app."""
+def post_worker_init(worker: Any) -> None:
+    """Called when the worker has loaded the app: start what the app runs beside its requests."""
     collector.make_rare()
+    call_hooks(worker, "on_start")
+
+
+def worker_exit(_: object, worker: Any) -> None:
+    """Called when the worker has answered its last request: wait for what the app ran beside them."""
+    call_hooks(worker, "on_stop")
+    call_hooks(worker, "on_exit")

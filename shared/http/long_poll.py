@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -82,6 +82,11 @@ class CompletionNotifier:
                 if not self._waiters[str(saga_id)]:
                     del self._waiters[str(saga_id)]
             self._free.release()
+
+    def notify(self, saga_ids: Iterable[str]) -> None:
+        """Notify the waiters of these sagas, which ended in this process, before PostgreSQL does."""
+        for saga_id in saga_ids:
+            self._notify(saga_id)
 
     def _listen(self) -> None:
         if self._thread is None:

@@ -109,8 +109,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop gracefully; the application ends its endless answers in `on_stop`."""
         super().handle_exit(sig, frame)
-        for stop in getattr(getattr(self, "wsgi", None), "extensions", {}).get("on_stop", ()):
-            stop()
+        call_hooks(self, "on_stop")
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close connections whose deadline has passed; called after each event."""
@@ -246,6 +245,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._wait_no_more(connection)
         self.nr_conns -= 1
         connection.close()
+
+
+def call_hooks(worker: Any, name: str) -> None:
+    """Call the functions that the app lists in `extensions` under this name; none if the app was never loaded."""
+    for function in getattr(getattr(worker, "wsgi", None), "extensions", {}).get(name, ()):
+        function()
 
 
 def refusal(status: int, detail: str) -> bytes:

@@ -51,7 +51,10 @@ class SagaTables:
 
 
 class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
-    """The sagas of one style. Methods that take a connection run in the caller's transaction; the others do no I/O."""
+    """The sagas of one style. Methods that take a connection run in the caller's transaction.
+
+    Of the others, only `accept` does I/O.
+    """
 
     path: str  # of the API, under which each saga has its own
     definition: DefinitionOut
@@ -61,8 +64,8 @@ class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
     def new_saga(self, checkout: FrozenCheckout) -> NewSagaT:
         """The saga of a checkout, to be accepted."""
 
-    def accept(self, connection: Connection, new_sagas: Sequence[NewSagaT]) -> Sequence[bool | Conflict]:
-        """Accept these sagas; repeated, it changes nothing. Durable once it is committed.
+    def accept(self, new_sagas: Sequence[NewSagaT]) -> Sequence[bool | Conflict]:
+        """Accept these sagas, in one transaction of its own; repeated, it changes nothing.
 
         True stands for a saga that has not ended, False for one that may have; `SagaOfAnotherCheckout` for one that was
         accepted for another checkout, `TooOld` for one that may have been purged.

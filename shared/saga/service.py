@@ -5,7 +5,6 @@ from typing import Generic
 from uuid import UUID
 
 from shared.batching.coalescer import Coalescer
-from shared.errors import Conflict
 from shared.saga import listing, operations
 from shared.saga.changes import ChangeFeed, SagaChangesOut, SagaChangesQuery
 from shared.saga.errors import SagaNotFound
@@ -26,7 +25,7 @@ class SagaService(Generic[NewSagaT, SagaT, HistoryT]):
         self._sagas, self.changes = sagas, changes
         self.path, self.definition = sagas.path, sagas.definition
         self._transaction = sagas.tables.database.transaction
-        self._accept: Coalescer[NewSagaT, bool] = Coalescer(self._accept_all)
+        self._accept: Coalescer[NewSagaT, bool] = Coalescer(sagas.accept)
         self._get: Coalescer[UUID, SagaT] = Coalescer(self._get_all)
 
     def accept(self, checkout: FrozenCheckout) -> bool:
@@ -73,10 +72,6 @@ class SagaService(Generic[NewSagaT, SagaT, HistoryT]):
         """A page of what operators did."""
         with self._transaction() as connection:
             return operations.page_of(connection, self._sagas.tables.operations, query)
-
-    def _accept_all(self, new_sagas: Sequence[NewSagaT]) -> Sequence[bool | Conflict]:
-        with self._transaction() as connection:
-            return self._sagas.accept(connection, new_sagas)
 
     def _get_all(self, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:
         with self._transaction() as connection:

@@ -33,13 +33,14 @@ class SagaApi:
         return api
 
 
-def add_sagas(app: ServiceApp, sagas: Sagas[Any, Any, Any], settings: SagaServiceSettings, carrito_url: str) -> None:
-    """Give the app its `SagaApi`; connects to nothing until it is used."""
+def add_sagas(app: ServiceApp, sagas: Sagas[Any, Any, Any], settings: SagaServiceSettings, carrito_url: str) -> SagaApi:
+    """Give the app its `SagaApi`, and return it; connects to nothing until it is used."""
     changes = ChangeFeed(sagas, settings.watching_places, settings.most_wait_seconds)
     pattern = sagas.definition.saga_pattern
-    app.extensions[EXTENSION] = SagaApi(
+    api = app.extensions[EXTENSION] = SagaApi(
         SagaService(sagas, changes),
         CarritoClient(carrito_url, settings.service_token, pattern, settings.carrito_places),
         CompletionNotifier(url_of(settings), sagas.ends, settings.waiting_places),
     )
     app.extensions["metrics"].register(LiveSagas(sagas.tables))
+    return api

@@ -21,8 +21,8 @@ from saga_choreography import models as choreography
 from saga_choreography.config import Settings as ChoreographySettings
 from saga_orchestrator import service
 from saga_orchestrator.config import Settings
+from saga_orchestrator.execution import executor
 from saga_orchestrator.models import db
-from saga_orchestrator.worker import executor
 from shared.config import ROOT
 from shared.database.listen import ShutdownSignal, notify
 from shared.messaging import event_worker

@@ -1,0 +1,68 @@
+"""An executor inside a process that accepts sagas: it runs what the process accepts, which needs no claim then."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Self
+
+import structlog
+from flask import current_app
+
+from saga_orchestrator.runtime.executor import Executor, Intake
+from shared.database.listen import ShutdownSignal
+from shared.process import heartbeat
+
+EXTENSION = "embedded_executor"
+RESTART_SECONDS = 5.0  # after a defect ended the executor; other executors have its sagas meanwhile
+log = structlog.get_logger()
+
+
+class EmbeddedExecutor:
+    """Runs an executor in a thread, from `start` until `stop`; before and after, nothing is leased here."""
+
+    def __init__(self, make: Callable[[ShutdownSignal], Executor]) -> None:
+        """`make` returns a new executor, which ends at the signal."""
+        self._make = make
+        self._executor: Executor | None = None
+        self._thread: threading.Thread | None = None
+        self._stop: ShutdownSignal | None = None
+
+    @classmethod
+    def current(cls) -> Self:
+        """The one of the current app."""
+        executor: Self = current_app.extensions[EXTENSION]
+        return executor
+
+    def start(self) -> None:
+        """Start the thread; call it in the process that accepts sagas, after any fork."""
+        self._stop = ShutdownSignal()
+        self._thread = threading.Thread(target=self._run, args=(self._stop,), name="executor", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Lease nothing more, and release each saga after its present command; returns at once, and takes no lock."""
+        if self._stop is not None:
+            self._stop.request()
+
+    def join(self) -> None:
+        """Wait until the sagas are released; call it after `stop`."""
+        if self._thread is not None:
+            self._thread.join()
+
+    @contextmanager
+    def accepting(self, count: int) -> Iterator[Intake | None]:
+        """Have room for `count` sagas that the block accepts; None when they are to be accepted for other executors."""
+        executor = self._executor
+        with nullcontext() if executor is None else executor.accepting(count) as intake:
+            yield intake
+
+    def _run(self, stop: ShutdownSignal) -> None:
+        with heartbeat.watched():
+            while not stop.requested:
+                self._executor = self._make(stop)
+                try:
+                    self._executor.run()
+                except Exception:
+                    log.exception("the executor ended")
+                self._executor = None
+                stop.wait(RESTART_SECONDS)
