@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
-from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, UNDONE, Shop
+from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, SEPARATE, UNDONE, Shop
 
 DOOMED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 SUCCESSORS = ("the other one", "itself restarted")
@@ -40,7 +40,7 @@ def points(*groups: list[str]) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Two executors, and leases so short that a successor need not wait."""
-    return {"env": {**QUICK, "LEASE_SECONDS": "0.5"}, "copies": {EXECUTOR: 2}}
+    return {"env": {**QUICK, **SEPARATE, "LEASE_SECONDS": "0.5"}, "copies": {EXECUTOR: 2}}
 
 
 def die_in(shop: Shop, point: str, begin: Callable[[], str], **env: str) -> str:

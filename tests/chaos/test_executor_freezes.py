@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from shared.database.connections import connect_args
 from shared.testing import concurrently, wait_until
-from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, PAGOS, QUICK, UNDONE, Became, Shop, attempts_of
+from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, PAGOS, QUICK, SEPARATE, UNDONE, Became, Shop, attempts_of
 from tests.e2e.wire import Held, Wire
 
 FROZEN, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
@@ -31,7 +31,7 @@ def wire() -> Iterator[Wire]:
 @pytest.fixture(scope="module")
 def shop_settings(wire: Wire) -> dict[str, Any]:
     """The forward deadline is as short as a test that waits for it likes."""
-    env = {**QUICK, "LEASE_SECONDS": "0.5", "CALL_SECONDS": "10", "FORWARD_DEADLINE_SECONDS": "2"}
+    env = {**QUICK, **SEPARATE, "LEASE_SECONDS": "0.5", "CALL_SECONDS": "10", "FORWARD_DEADLINE_SECONDS": "2"}
     return {"env": env, "copies": {EXECUTOR: 2}, "env_of": {EXECUTOR: {"PAGOS_SERVICE_URL": wire.url}}}
 
 

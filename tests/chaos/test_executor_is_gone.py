@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from shared.testing import concurrently, wait_until
-from tests.e2e.shop import COMPLETED, EXECUTOR, PAGOS, QUICK, Shop
+from tests.e2e.shop import COMPLETED, EXECUTOR, PAGOS, QUICK, SEPARATE, Shop
 
 FIRST, SECOND = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 LONG = 300  # seconds that a lease lasts: far longer than any test waits
@@ -18,7 +18,7 @@ KILLS, LIFE_SECONDS = 8, 2.0  # how often an executor is killed under load, and 
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    return {"env": {**QUICK, "LEASE_SECONDS": str(LONG)}, "copies": {EXECUTOR: 2}}
+    return {"env": {**QUICK, **SEPARATE, "LEASE_SECONDS": str(LONG)}, "copies": {EXECUTOR: 2}}
 
 
 def begun_by(shop: Shop, executor: str, product: int) -> str:

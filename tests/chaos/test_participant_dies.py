@@ -19,6 +19,7 @@ from tests.e2e.shop import (
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    SEPARATE,
     SOLD_OUT,
     UNDONE,
     Shop,
@@ -34,7 +35,7 @@ ORDER, CONFIRM, CANCEL = "POST /orders", "POST /orders/<order_id>/confirm", "POS
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    return {"env": QUICK, "copies": {EXECUTOR: 2}}
+    return {"env": {**QUICK, **SEPARATE}, "copies": {EXECUTOR: 2}}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from saga_orchestrator.models import sagas
 from shared.testing import wait_until
-from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, PAGOS, QUICK, Became, Shop
+from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, PAGOS, QUICK, SEPARATE, Became, Shop
 from tests.e2e.wire import Wire
 
 FIRST, SECOND = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
@@ -44,7 +44,7 @@ def wire() -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def shop_settings(wire: Wire) -> dict[str, Any]:
-    env = {**QUICK, "LEASE_SECONDS": "0.5", "CALL_SECONDS": "10", "FORWARD_DEADLINE_SECONDS": "1"}
+    env = {**QUICK, **SEPARATE, "LEASE_SECONDS": "0.5", "CALL_SECONDS": "10", "FORWARD_DEADLINE_SECONDS": "1"}
     return {"env": env, "copies": {EXECUTOR: 2}, "env_of": {EXECUTOR: {"PAGOS_SERVICE_URL": wire.url}}}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, ORCHESTRATOR, PAGOS, QUICK, Shop, steps_of
+from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, ORCHESTRATOR, PAGOS, QUICK, SEPARATE, Shop, steps_of
 from tests.e2e.wire import Wire
 from tests.system.own_postgres import OwnPostgres, databases_on, own_postgres
 
@@ -34,6 +34,7 @@ def to_pagos() -> Iterator[Wire]:
 def shop_settings(own_postgres: OwnPostgres, to_inventario: Wire, to_pagos: Wire) -> Iterator[dict[str, Any]]:
     env = {
         **QUICK,
+        **SEPARATE,
         "CALL_SECONDS": "0.5",
         "FORWARD_DEADLINE_SECONDS": "1",
         "LEASE_SECONDS": "60",

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e import shop as shops
 from tests.e2e.customers import CUSTOMERS, Customers
-from tests.e2e.shop import EXECUTOR, ORCHESTRATED, QUICK, Shop
+from tests.e2e.shop import EXECUTOR, ORCHESTRATED, QUICK, SEPARATE, Shop
 from tests.system.brokers import Broker
 
 CHECKOUTS = 120
@@ -17,7 +17,7 @@ CHECKOUTS = 120
 
 @pytest.fixture(scope="module")
 def shop_settings(broker: Broker) -> dict[str, object]:
-    return {"rabbitmq_url": broker.create(), "env": QUICK, "copies": {EXECUTOR: 1}}
+    return {"rabbitmq_url": broker.create(), "env": {**QUICK, **SEPARATE}, "copies": {EXECUTOR: 1}}
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ QUICK = {
     "RETRY_MOST_SECONDS": "0.3",
     "HANDOVER_SECONDS": "0.5",
 }
+# Only executors that are processes of their own run sagas, so that a test can freeze or kill the one that has a saga.
+SEPARATE = {"WEB_EXECUTOR": "false"}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tests.e2e.shop import (
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    SEPARATE,
     UNDONE,
     Became,
     Shop,
@@ -40,6 +41,7 @@ def shop_settings(wire: Wire) -> dict[str, Any]:
     """Leases are long: whatever is late here, its executor is well."""
     env = {
         **QUICK,
+        **SEPARATE,
         "LEASE_SECONDS": "30",
         "CALL_SECONDS": "0.3",
         "STUCK_AFTER_ATTEMPTS": "3",

@@ -28,6 +28,7 @@ from tests.e2e.shop import (
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    SEPARATE,
     Shop,
 )
 from tests.system.brokers import Broker
@@ -56,7 +57,7 @@ MORTALS = st.sampled_from([*SERVICES, ORCHESTRATOR, CHOREOGRAPHY, *EXECUTORS, *W
 def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
     url = broker.create()
     times = {"FORWARD_DEADLINE_SECONDS": "2", "RESEND_SECONDS": "1", "STUCK_SECONDS": "4"}
-    yield {"rabbitmq_url": url, "env": {**QUICK, **times}}
+    yield {"rabbitmq_url": url, "env": {**QUICK, **SEPARATE, **times}}
     broker.drop(url)
 
 

@@ -19,6 +19,7 @@ from tests.e2e.shop import (
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    SEPARATE,
     UNDONE,
     USER,
     Shop,
@@ -32,7 +33,7 @@ WAYS = {ORCHESTRATED: (ORCHESTRATOR, "/saga/checkout"), CHOREOGRAPHED: (CHOREOGR
 @pytest.fixture(scope="module")
 def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
     url = broker.create()
-    yield {"rabbitmq_url": url, "copies": {EXECUTOR: 1}, "env": {**QUICK, "FORWARD_DEADLINE_SECONDS": "5"}}
+    yield {"rabbitmq_url": url, "copies": {EXECUTOR: 1}, "env": {**QUICK, **SEPARATE, "FORWARD_DEADLINE_SECONDS": "5"}}
     broker.drop(url)
 
 

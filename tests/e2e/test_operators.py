@@ -16,6 +16,7 @@ from tests.e2e.shop import (
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    SEPARATE,
     UNDONE,
     Became,
     Shop,
@@ -28,7 +29,7 @@ from tests.e2e.shop import (
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """One executor, so that a test knows whom to change."""
-    return {"env": QUICK, "copies": {EXECUTOR: 1}}
+    return {"env": {**QUICK, **SEPARATE}, "copies": {EXECUTOR: 1}}
 
 
 def begin_and_hold(shop: Shop, cart: str, step: str) -> tuple[str, str]:

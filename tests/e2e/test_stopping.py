@@ -10,7 +10,18 @@ import pytest
 
 from shared.http.client import Reply
 from shared.testing import wait_until
-from tests.e2e.shop import CARRITO, COMPLETED, EXECUTOR, INVENTARIO, ORCHESTRATOR, PAGOS, QUICK, Shop, attempts_of
+from tests.e2e.shop import (
+    CARRITO,
+    COMPLETED,
+    EXECUTOR,
+    INVENTARIO,
+    ORCHESTRATOR,
+    PAGOS,
+    QUICK,
+    SEPARATE,
+    Shop,
+    attempts_of,
+)
 
 STOPPED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 
@@ -18,7 +29,7 @@ STOPPED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Nobody could wait for these leases to end."""
-    env = {**QUICK, "LEASE_SECONDS": "600", "CALL_SECONDS": "20", "HANDOVER_SECONDS": "1"}
+    env = {**QUICK, **SEPARATE, "LEASE_SECONDS": "600", "CALL_SECONDS": "20", "HANDOVER_SECONDS": "1"}
     return {"env": env, "copies": {EXECUTOR: 2}}
 
 

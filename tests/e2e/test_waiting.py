@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.http.client import Reply
-from tests.e2e.shop import CARRITO, EXECUTOR, INVENTARIO, ORCHESTRATOR, PATIENCE, QUICK, Shop
+from tests.e2e.shop import CARRITO, EXECUTOR, INVENTARIO, ORCHESTRATOR, PATIENCE, QUICK, SEPARATE, Shop
 
 THREADS, PLACES, TOO_MANY = 2, 6, 2
 BOTH_WAYS = pytest.mark.parametrize("way", [CARRITO, ORCHESTRATOR])
@@ -15,7 +15,7 @@ BOTH_WAYS = pytest.mark.parametrize("way", [CARRITO, ORCHESTRATOR])
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Fewer threads than requests that wait; one executor, which can be frozen."""
-    env = {**QUICK, "WEB_THREADS": str(THREADS), "WAITING_PLACES": str(PLACES)}
+    env = {**QUICK, **SEPARATE, "WEB_THREADS": str(THREADS), "WAITING_PLACES": str(PLACES)}
     return {"copies": {EXECUTOR: 1}, "env": env}
 
 

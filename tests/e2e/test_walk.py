@@ -26,6 +26,7 @@ from tests.e2e.shop import (
     ORCHESTRATED,
     ORCHESTRATOR,
     PAGOS,
+    SEPARATE,
     Shop,
 )
 from tests.e2e.walking import SECONDS, WALK, Done, environment, walk_through
@@ -137,6 +138,7 @@ def test_it_stops_where_it_may_not_add_products(shop: Shop, walk: Walk) -> None:
 
 
 def test_it_stops_where_a_checkout_does_not_end(shop: Shop, walk: Walk) -> None:
+    shop.restart(ORCHESTRATOR, **SEPARATE)
     for executor in (name for name in shop.system.names if name.startswith(EXECUTOR)):
         shop.system.freeze(executor)
     done = walk(WALK_WAIT_SECONDS="1")

@@ -6,13 +6,24 @@ from typing import Any
 import pytest
 
 from shared.ids import new_id
-from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, Shop, attempts_of, problem
+from tests.e2e.shop import (
+    COMPLETED,
+    DECLINED,
+    EXECUTOR,
+    ORCHESTRATOR,
+    PAGOS,
+    QUICK,
+    SEPARATE,
+    Shop,
+    attempts_of,
+    problem,
+)
 
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
     """Leases are long, so that nothing is tried but for the reasons that the tests make."""
-    return {"env": {**QUICK, "LEASE_SECONDS": "30"}, "copies": {EXECUTOR: 1}}
+    return {"env": {**QUICK, **SEPARATE, "LEASE_SECONDS": "30"}, "copies": {EXECUTOR: 1}}
 
 
 def entries(shop: Shop, saga_id: str) -> list[tuple[Any, ...]]:

@@ -1,17 +1,21 @@
-"""When an executor claims sagas, and how many."""
+"""When an executor claims sagas, and how many; and when it takes those that its process accepts."""
 
 import time
 from collections.abc import Sequence
-from threading import Timer
+from contextlib import nullcontext
+from threading import Event, Thread, Timer
 from typing import Any
+from unittest.mock import Mock
 
+import psycopg2
 import pytest
 
 from saga_orchestrator.config import Settings
 from saga_orchestrator.orchestrator import VERSIONS
-from saga_orchestrator.runtime import executor
+from saga_orchestrator.runtime import executor, leases
 from saga_orchestrator.runtime.executor import Executor
 from saga_orchestrator.runtime.leases import Claimed
+from shared.database.connections import CommitInDoubt
 from shared.database.listen import ShutdownSignal
 from shared.process.worker import LOCKED_SECONDS
 
@@ -44,6 +48,24 @@ class Fakes:
 
     def go(self) -> None:
         self.executor._claim_and_wait()
+
+    def announce(self) -> None:
+        """A connection has the executor's lock."""
+        self.executor._announce(AnyLock())
+
+    def accept(self, count: int = 1) -> bool | None:
+        """Whether other executors are told; None when it takes no sagas."""
+        with self.executor.accepting(count) as intake:
+            return None if intake is None else intake.lease.tells
+
+
+class AnyLock:
+    """A cursor for which every lock is free."""
+
+    def execute(self, *_: Any) -> None: ...
+
+    def fetchone(self) -> tuple[bool]:
+        return (True,)
 
 
 @pytest.fixture
@@ -100,3 +122,116 @@ def test_told_to_stop_it_claims_nothing(fakes: Fakes) -> None:
     fakes.stop.request()
     fakes.go()
     assert fakes.claimed_up_to == []
+
+
+def test_it_takes_what_its_process_accepts_while_others_see_that_it_is_there(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fakes.accept() is None, "not announced yet"
+    fakes.announce()
+    assert fakes.accept() is not None
+    lost = psycopg2.OperationalError("the connection is lost")
+    monkeypatch.setattr(fakes.executor._listener, "wait", Mock(side_effect=lost))
+    fakes.go()
+    assert fakes.accept() is None
+    fakes.announce()
+    assert fakes.accept() is not None
+    fakes.stop.request()
+    assert fakes.accept() is None
+
+
+def test_it_takes_no_more_than_it_has_room_for(fakes: Fakes) -> None:
+    fakes.announce()
+    fakes.hold(*some(2))
+    assert fakes.accept(2) is None
+    with fakes.executor.accepting(1) as intake:
+        assert intake is not None
+        assert fakes.accept(1) is None, "the room is kept for the first one"
+        fakes.go()
+        assert fakes.claimed_up_to == []
+    assert fakes.accept(1) is not None
+
+
+def test_others_are_told_now_and_then_and_look_for_longer_than_that(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert executor.WATCH_SECONDS > executor.TELL_SECONDS
+    clock = Mock(return_value=1000.0)
+    monkeypatch.setattr(time, "monotonic", clock)
+    fakes.announce()
+    assert [fakes.accept(), fakes.accept()] == [True, False]
+    clock.return_value += executor.TELL_SECONDS
+    assert [fakes.accept(), fakes.accept()] == [True, False]
+
+    def notified(seconds: float | None, _: ShutdownSignal) -> list[str]:
+        fakes.waited.append(seconds)
+        return [""]
+
+    monkeypatch.setattr(fakes.executor._listener, "wait", notified)
+    clock.return_value += executor.WATCH_SECONDS
+    fakes.go()  # sleeps, and is told
+    clock.return_value += executor.WATCH_SECONDS - 0.1
+    fakes.go()
+    assert fakes.waited == [None, executor.LOOK_SECONDS]
+
+
+def test_who_was_not_told_does_not_look(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Mock(return_value=1000.0)
+    monkeypatch.setattr(time, "monotonic", clock)
+    fakes.announce()
+    fakes.go()
+    clock.return_value += executor.WATCH_SECONDS
+    fakes.go()
+    assert fakes.waited == [executor.LOOK_SECONDS, None]
+
+
+def test_others_are_told_again_when_it_failed_the_first_time(fakes: Fakes) -> None:
+    fakes.announce()
+    with pytest.raises(LookupError), fakes.executor.accepting(1):
+        raise LookupError("the transaction is rolled back")
+    assert fakes.accept() is True
+
+
+def test_it_ends_only_when_what_it_has_room_for_was_accepted(fakes: Fakes) -> None:
+    fakes.announce()
+    active = fakes.executor._active
+    closed = Event()
+
+    def close() -> None:
+        active.close()
+        closed.set()
+
+    closing = Thread(target=close, daemon=True)
+    with fakes.executor.accepting(1) as intake:
+        assert intake is not None
+        closing.start()
+        assert not closed.wait(0.05)
+        saga = some(1)
+        active.add(saga)
+    assert not closed.wait(0.05)
+    assert fakes.accept() is None
+    active.remove(saga)
+    assert closed.wait(60)
+
+
+def test_what_may_have_been_accepted_is_given_back_and_what_was_not_is_not(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fakes.announce()
+    given: list[Any] = []
+    monkeypatch.setattr(leases, "give_back", lambda _, number, owners: given.append((number, owners)))
+    monkeypatch.setattr(fakes.executor, "_transaction", nullcontext)
+    owners: list[str] = []
+
+    def fail(error: Exception) -> None:
+        with fakes.executor.accepting(1) as intake:
+            assert intake is not None
+            owners.append(intake.lease.claimant.owner)
+            raise error
+
+    for error in (CommitInDoubt("the connection is lost"), LookupError("rolled back")):
+        with pytest.raises(type(error)):
+            fail(error)
+    fakes.executor._give_back()
+    fakes.executor._give_back()
+    assert given == [(fakes.executor._id, owners[:1])]

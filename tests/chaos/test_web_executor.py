@@ -1,0 +1,167 @@
+"""A web process that runs the sagas that it accepts is killed or stopped at every point of their way: others, or its
+successor, bring them to their end, although their leases would last for minutes."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from shared.http.client import Reply
+from shared.testing import wait_until
+from tests.e2e.shop import (
+    COMPLETED,
+    DECLINED,
+    EXECUTOR,
+    ORCHESTRATOR,
+    PAGOS,
+    QUICK,
+    UNDONE,
+    Shop,
+    attempts_of,
+    problem,
+)
+
+OTHERS, ITSELF = "a separate executor", "itself restarted"
+POINTS = [
+    "executor.after_write.accept",
+    "executor.before_call.reserve_inventory.action",
+    "executor.after_call.reserve_inventory.action",
+    "executor.before_write.decision",
+    "executor.after_write.decision",
+    "executor.before_call.process_payment.action",
+    "executor.after_call.process_payment.action",
+    "executor.after_call.commit_inventory.action",
+    "executor.before_write.end",
+]
+COMPENSATING = [
+    "executor.after_write.decision",
+    "executor.after_call.process_payment.compensation",
+    "executor.before_write.end",
+]
+
+
+@pytest.fixture(scope="module")
+def shop_settings() -> dict[str, Any]:
+    return {"env": {**QUICK, "LEASE_SECONDS": "300", "CALL_SECONDS": "20"}, "copies": {EXECUTOR: 1}}
+
+
+@pytest.fixture
+def customers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def dies_at(shop: Shop, customers: ThreadPoolExecutor, point: str, cart: str, method: str) -> Future[str]:
+    """The saga in which the web process died at this point, as a client learns of it that asks until it is told."""
+    shop.restart(ORCHESTRATOR, FAULT_KILL_AT=point)
+    saga = customers.submit(shop.insist, cart, method, ORCHESTRATOR)
+    shop.system.wait_dead(ORCHESTRATOR)
+    assert shop.system.fault_fired(ORCHESTRATOR)
+    return saga
+
+
+def live(shop: Shop) -> int:
+    """How many orchestrated sagas have not ended, as their database says."""
+    engine = create_engine(shop.database_url)
+    with engine.connect() as connection:
+        count = connection.scalar(text("SELECT count(*) FROM saga_orchestrator.sagas WHERE due_at IS NOT NULL"))
+    engine.dispose()
+    return int(count or 0)
+
+
+def succeed(shop: Shop, successor: str) -> None:
+    """Have this one bring the saga to its end."""
+    if successor == OTHERS:
+        wait_until(lambda: live(shop) == 0, "a separate executor ends what the web process left")
+    else:
+        shop.system.kill(EXECUTOR)
+    shop.restart(ORCHESTRATOR)
+
+
+@pytest.mark.parametrize(
+    ("point", "method", "successor"),
+    [
+        *((point, "credit_card", (OTHERS, ITSELF)[number % 2]) for number, point in enumerate(POINTS)),
+        *((point, "declined_card", (ITSELF, OTHERS)[number % 2]) for number, point in enumerate(COMPENSATING)),
+    ],
+)
+def test_what_a_killed_web_process_ran_goes_on(
+    shop: Shop, customers: ThreadPoolExecutor, point: str, method: str, successor: str
+) -> None:
+    product = shop.product(quantity=10)
+    saga = dies_at(shop, customers, point, shop.cart((product, 1)), method)
+    succeed(shop, successor)
+    became, stock = (COMPLETED, (9, 0, 1)) if method == "credit_card" else (DECLINED, (10, 0, 0))
+    assert (shop.became(saga.result()), shop.stock(product)) == (became, stock)
+
+
+def test_a_stopped_web_process_finishes_its_calls_and_hands_its_sagas_back(shop: Shop) -> None:
+    product = shop.product(quantity=10)
+    carts = [shop.cart((product, 1)) for _ in range(8)]
+    shop.system.freeze(EXECUTOR)
+    shop.system.freeze(PAGOS)
+    sagas = [shop.begin(cart) for cart in carts]
+    for saga_id in sagas:
+        shop.until_asked(saga_id, "process_payment")
+    statuses: list[int] = []
+    stopping = threading.Thread(target=lambda: statuses.append(shop.system.stop(ORCHESTRATOR)))
+    stopping.start()
+    shop.system.thaw(PAGOS)
+    stopping.join()
+    assert statuses == [0]
+    shop.system.thaw(EXECUTOR)
+    shop.restart(ORCHESTRATOR)
+    for saga_id in sagas:
+        assert shop.became(saga_id) == COMPLETED
+        assert set(attempts_of(shop.saga(saga_id)).values()) == {1}
+    assert shop.stock(product) == (2, 0, 8)
+
+
+def test_who_waits_is_answered_by_a_web_process_that_stops_and_hands_the_saga_to_another(
+    shop: Shop, customers: ThreadPoolExecutor
+) -> None:
+    cart = shop.cart((shop.product(), 1))
+    shop.system.freeze(PAGOS)
+
+    def waits() -> Reply:
+        return shop.checkout(cart, way=ORCHESTRATOR, Prefer="wait=20")
+
+    answer = customers.submit(waits)
+    sagas = wait_until(lambda: shop.sagas(cart_id=cart)["items"], "the saga has begun")
+    shop.until_asked(sagas[0]["saga_id"], "process_payment")
+    stopped = customers.submit(shop.system.stop, ORCHESTRATOR)
+    shop.system.thaw(PAGOS)
+    assert (answer.result().status, answer.result().body["status"]) == (200, "completed")
+    assert stopped.result() == 0
+
+
+def test_the_web_process_runs_what_it_accepts_and_nobody_claims_it(shop: Shop) -> None:
+    """Also where no other executor is; and it claims what an operator turns back, or what waits for a retry."""
+    shop.system.kill(EXECUTOR)
+    product = shop.product(quantity=10)
+    saga_id = shop.buy(product)
+    assert shop.became(saga_id) == COMPLETED
+    engine = create_engine(shop.database_url)
+    with engine.connect() as connection:
+        tokens = text("SELECT fencing_token FROM saga_orchestrator.sagas WHERE saga_id = :saga_id")
+        assert connection.scalar(tokens, {"saga_id": saga_id}) == 1
+    engine.dispose()
+    assert shop.compensate(saga_id).status == 202
+    assert shop.became(saga_id) == UNDONE
+    assert problem(shop.retry(saga_id), 409)["saga_id"] == saga_id
+
+
+def test_without_room_sagas_are_left_to_other_executors(shop: Shop) -> None:
+    product = shop.product(quantity=100)
+    shop.restart(ORCHESTRATOR, EXECUTOR_SAGAS="1")
+    shop.system.freeze(PAGOS)
+    sagas = [shop.buy(product) for _ in range(4)]
+    for saga_id in sagas:
+        shop.until_asked(saga_id, "process_payment")
+    executors = {shop.timeline(saga_id, step="reserve_inventory")[0]["executor"].split("-")[0] for saga_id in sagas}
+    assert len(executors) == 2, "the web process's and the separate one"
+    shop.system.thaw(PAGOS)
+    assert {shop.became(saga_id) for saga_id in sagas} == {COMPLETED}
