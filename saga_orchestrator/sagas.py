@@ -1,6 +1,7 @@
 """The sagas that the built-in runtime runs, for the API that both saga services share (`shared/saga/port.py`)."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from uuid import UUID
 
 from sqlalchemy import Connection, select
@@ -12,6 +13,7 @@ from saga_orchestrator.models import audit_log, db, sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime.definition import Step
 from saga_orchestrator.runtime.embedded import EmbeddedExecutor
+from saga_orchestrator.runtime.leases import BUILTIN
 from saga_orchestrator.runtime.store import ENDS
 from saga_orchestrator.saga_store import SagaHistory, SagaWithTimes, StoredSaga
 from saga_orchestrator.timeline import timeline_out
@@ -76,10 +78,13 @@ class OrchestratedSagas:
 
     def accept(self, new_sagas: Sequence[CheckoutSaga]) -> list[bool | Conflict]:
         """Accept these sagas, which this process runs if it can; True for those that are new, which have not ended."""
-        seconds = Settings.current().forward_deadline_seconds
-        with EmbeddedExecutor.current().accepting(len(new_sagas)) as intake:
+        settings = Settings.current()
+        seconds, engine = settings.forward_deadline_seconds, settings.saga_engine
+        here = EmbeddedExecutor.current().accepting(len(new_sagas)) if engine == BUILTIN else nullcontext()
+        with here as intake:
+            runs = engine if intake is None else intake.lease
             with db.transaction() as connection:
-                results = service.accept(connection, new_sagas, seconds, None if intake is None else intake.lease)
+                results = service.accept(connection, new_sagas, seconds, runs)
             if intake is not None:
                 new = [saga for saga, result in zip(new_sagas, results, strict=True) if result is True]
                 intake.run(CHECKOUT, new, seconds)
@@ -95,7 +100,7 @@ class OrchestratedSagas:
 
     def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaWithTimes:
         """Turn a saga back; raises `SagaNotFound`, `TooOld`."""
-        return service.compensate(connection, saga_id, request.reason, request.by)
+        return service.compensate(connection, saga_id, request.reason, request.by, Settings.current().saga_engine)
 
     def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaWithTimes:
         """Have a waiting or stuck saga retried now; raises `SagaNotFound`, `SagaEnded`."""

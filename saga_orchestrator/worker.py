@@ -1,8 +1,11 @@
-"""The process that runs sagas, an executor, and purges those that ended long ago. Any number of them may run."""
+"""The process that runs sagas, by an executor and on Temporal, if it is told of one, and purges ended ones.
+
+Any number of them may run.
+"""
 
 from saga_orchestrator.app import create_app
 from saga_orchestrator.config import Settings
-from saga_orchestrator.execution import executor
+from saga_orchestrator.execution import engines, executor
 from saga_orchestrator.models import audit_log, db
 from saga_orchestrator.purges import PURGES
 from saga_orchestrator.runtime.settings import EXECUTOR_CONNECTIONS
@@ -14,11 +17,12 @@ from shared.purging import purge
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    # Connections of the executor, one for totals and one for purging.
-    app = create_app(settings.model_copy(update={"web_threads": EXECUTOR_CONNECTIONS + 2, "web_executor": False}))
+    # Connections of the executor, as many for Temporal, one for totals and one for purging.
+    connections = EXECUTOR_CONNECTIONS * (2 if settings.temporal_address else 1) + 2
+    app = create_app(settings.model_copy(update={"web_threads": connections, "web_executor": False}))
     stop = ShutdownSignal.on_signals()
     chores = [audit_log.job(db, stop), *purge.jobs(db, PURGES, settings, stop)]
-    worker.run_all(app, stop, executor(app, settings, stop).run, *chores)
+    worker.run_all(app, stop, executor(app, settings, stop).run, *engines(app, settings, stop), *chores)
 
 
 if __name__ == "__main__":

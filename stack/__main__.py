@@ -42,7 +42,7 @@ def _logs(arguments: Arguments) -> None:
 def _servers(arguments: Arguments) -> None:
     """start private servers on free ports, for tests; print where they are"""
     home = Home.at(arguments.home)
-    servers.start(home.path, [arguments.only] if arguments.only else servers.NAMES)
+    servers.start(home.path, [arguments.only] if arguments.only else servers.USUAL)
     print(home.env_file.read_text(), end="")
 
 

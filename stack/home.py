@@ -62,6 +62,11 @@ class Home:
         """The private RabbitMQ node: configuration, cookie and queues."""
         return self.path / "rabbitmq"
 
+    @property
+    def temporal(self) -> Path:
+        """The private Temporal's data; it exists once there was one."""
+        return self.path / "temporal"
+
     def make(self) -> None:
         """Create the folders."""
         for folder in (self.logs, self.supervisor, self.postgres, self.rabbitmq):

@@ -10,7 +10,7 @@ from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stack import health, owned, postgres, process_log, rabbitmq, settings
+from stack import health, owned, postgres, process_log, rabbitmq, settings, temporal
 from stack.errors import NotReadyError, StackError
 from stack.health import Info
 from stack.home import ROOT, Home
@@ -31,6 +31,8 @@ def launch(
     started = settings.ours(processes, user)
     if any(process.name == "rabbitmq" for process in started):
         rabbitmq.provide()
+    if any(process.name == "temporal" for process in started):
+        temporal.provide()
     told = {name: str(port) for name, port in ports.items()} | settings.service_urls(ports, user)
     for process in processes:
         if process.server:
@@ -59,7 +61,7 @@ def add_missing(
 
 
 def _url_of_ours(home: Home, server: Process, ports: Mapping[str, int]) -> str:
-    url = {"postgres": postgres.url, "rabbitmq": rabbitmq.url}[server.name]
+    url = {"postgres": postgres.url, "rabbitmq": rabbitmq.url, "temporal": temporal.url}[server.name]
     return url(home, ports[server.port_setting])
 
 
@@ -68,6 +70,7 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
     setting, is_ready = {
         "postgres": ("DATABASE_URL", postgres.is_ready),
         "rabbitmq": ("RABBITMQ_URL", rabbitmq.is_ready),
+        "temporal": ("TEMPORAL_ADDRESS", temporal.is_ready),
     }[name]
     url = told[setting]
     if name in Supervisor(home).states():

@@ -21,6 +21,7 @@ class Process:
     package: str = ""  # whose migrations run before it starts; empty without data
     copies: int = 1
     server: bool = False  # others need it before they can start
+    engine: str = ""  # the SAGA_ENGINE that needs it; empty: every one
     stop_signal: str = "TERM"
     stop_seconds: int = 30  # after this long it is killed
 
@@ -78,6 +79,15 @@ PROCESSES = {
             "RABBITMQ_URL",
             server=True,
         ),
+        Process(
+            "temporal",
+            "keeps and drives the orchestrated sagas, with SAGA_ENGINE=temporal",
+            ("-m", "stack.temporal"),
+            {"TEMPORAL_PORT": 7233, "TEMPORAL_HTTP_PORT": 0, "TEMPORAL_METRICS_PORT": 0},
+            "TEMPORAL_ADDRESS",
+            server=True,
+            engine="temporal",
+        ),
         _web("carrito", 3000, "CARRITO_SERVICE_URL", "carts and orders; where a checkout begins"),
         _web("inventario", 3001, "INVENTARIO_SERVICE_URL", "products, stock and its reservations"),
         _web("pagos", 3002, "PAGOS_SERVICE_URL", "payments, refunds, wallets and the ledger"),
@@ -94,7 +104,8 @@ PROCESSES = {
 }
 
 
-def select(only: Iterable[str] | None = None) -> list[Process]:
-    """Return the processes with these names, in the list's order; all when no names are given."""
-    names = PROCESSES.keys() if only is None else set(only)
+def select(only: Iterable[str] | None = None, engine: str = "") -> list[Process]:
+    """Return the processes with these names, in the list's order; without names, all that are needed with an engine."""
+    needed = (name for name, process in PROCESSES.items() if process.engine in {"", engine})
+    names = set(needed if only is None else only)
     return [process for name, process in PROCESSES.items() if name in names]

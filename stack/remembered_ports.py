@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from stack import owned, ports, settings
 from stack.home import Home, write_private
-from stack.processes import Process, select
+from stack.processes import Process
 
 FILE = "ports.env"
 
@@ -29,7 +29,7 @@ def check(home: Home, *, auto: bool) -> None:
     if owned.processes(home):
         return
     user = settings.user_settings()
-    processes = settings.ours(select(), user)
+    processes = settings.ours(settings.processes_of(home, user), user)
     if auto:
         replace_taken(home, processes, user)
     settings.choose_ports(processes, settings_with_ports(home, user), private=False)

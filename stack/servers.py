@@ -1,4 +1,4 @@
-"""The two servers alone, private and on free ports: for tests.
+"""The servers alone, private and on free ports: for tests.
 
 from stack import servers
 told = servers.start(home, only=["postgres"])   # {"DATABASE_URL": ...}; also in <home>/stack.env
@@ -20,9 +20,10 @@ from stack.supervision import Supervisor
 from stack.waiting import HANGING_SECONDS, wait_until
 
 NAMES = tuple(settings.SERVER_OF.values())
+USUAL = tuple(process.name for process in select() if process.server)
 
 
-def start(home: Path, only: Iterable[str] = NAMES) -> dict[str, str]:
+def start(home: Path, only: Iterable[str] = USUAL) -> dict[str, str]:
     """Start private servers on free ports (the user's own where DATABASE_URL or RABBITMQ_URL is set) and wait for them.
 
     Returns the URLs, and the ports of those started; a second call returns the same. StackError when one doesn't start.

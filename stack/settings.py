@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from stack import ports
 from stack.errors import StackError
 from stack.home import MARKER, ROOT, Home, write_private
-from stack.processes import PROCESSES, Process
+from stack.processes import PROCESSES, Process, select
+from stack.temporal import ENGINE
 from stack.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ def credentials() -> dict[str, str]:
     """Return the token as a header of a request; no header without a token."""
     token = service_token()
     return {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
+
+
+def processes_of(home: Home, settings: Mapping[str, str]) -> list[Process]:
+    """Return the processes of a stack with these settings.
+
+    A stack that had Temporal keeps it, so that the sagas that began there can end.
+    """
+    return select(engine=ENGINE if home.temporal.exists() else settings.get("SAGA_ENGINE", ""))
 
 
 def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Process]:

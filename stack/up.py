@@ -2,9 +2,10 @@
 
 from stack import lifecycle, owned, remembered_ports, settings
 from stack.home import Home, lock
-from stack.processes import select
+from stack.processes import Process
 from stack.status import show
 from stack.supervision import Supervisor
+from stack.temporal import ENGINE
 
 
 def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
@@ -15,9 +16,10 @@ def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
     home.make()
     with lock(home.path / "lock"):
         user = settings.user_settings()
-        processes = select()
+        processes = settings.processes_of(home, user)
         if Supervisor(home).is_running():
             told = settings.read_env_file(home.env_file)
+            processes = [process for process in processes if not process.server or process.url_setting in told]
             _tell_changes(user, told)
             told = lifecycle.add_missing(home, processes, user, told, private=private)
         else:
@@ -29,28 +31,30 @@ def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
             ports = settings.choose_ports(ours, told_ports, private=private)
             print("Starting:", flush=True)
             told = lifecycle.launch(home, processes, user, ports)
-        if _is_up(home, told):
+        if _is_up(home, processes, told):
             print("Already up.")
         else:
-            _start(home, user, told)
+            _start(home, processes, user, told)
     show(home)
 
 
-def _start(home: Home, user: dict[str, str], told: dict[str, str]) -> None:
+def _start(home: Home, processes: list[Process], user: dict[str, str], told: dict[str, str]) -> None:
     supervisor = Supervisor(home)
-    services = [process for process in select() if not process.server]
+    services = [process for process in processes if not process.server]
     supervisor.start(server for server in settings.SERVER_OF.values() if server in supervisor.states())
     lifecycle.await_server(home, "postgres", told)
     lifecycle.migrate(home, services, settings.environment(home, user, told))
-    lifecycle.await_server(home, "rabbitmq", told)
+    for process in processes:
+        if process.server:
+            lifecycle.await_server(home, process.name, told)
     supervisor.start(instance for process in services for instance in process.instances())
     for process in services:
         lifecycle.await_service(home, process, told)
 
 
-def _is_up(home: Home, told: dict[str, str]) -> bool:
+def _is_up(home: Home, processes: list[Process], told: dict[str, str]) -> bool:
     states = Supervisor(home).states()
-    services = [process for process in select() if not process.server]
+    services = [process for process in processes if not process.server]
     return all(info["statename"] == "RUNNING" for info in states.values()) and all(
         lifecycle.is_well(home, process, instance, told) for process in services for instance in process.instances()
     )
@@ -58,5 +62,7 @@ def _is_up(home: Home, told: dict[str, str]) -> bool:
 
 def _tell_changes(user: dict[str, str], told: dict[str, str]) -> None:
     changed = [name for name, value in told.items() if user.get(name, value) not in {value, "0"}]
+    if user.get("SAGA_ENGINE", "builtin") == ENGINE and "TEMPORAL_ADDRESS" not in told:
+        changed.append("SAGA_ENGINE")
     if changed:
         print(f"It was started with other settings than now: {', '.join(changed)}. To apply them: make down up")

@@ -71,7 +71,7 @@ class ActiveSaga:
             started_at=started_at,
             finished_at=finished_at,
             detail=None if isinstance(outcome, Succeeded) else outcome.error,
-            **{**vars(reply), "outcome": _name_of(outcome)},
+            **{**vars(reply), "outcome": name_of(outcome)},
         )
 
     def record(self, kind: str, detail: str | None = None) -> None:
@@ -113,7 +113,8 @@ class ActiveSaga:
             self._dirty = True
 
 
-def _name_of(outcome: Outcome) -> str:
+def name_of(outcome: Outcome) -> str:
+    """The outcome's name in the timeline."""
     if isinstance(outcome, Succeeded):
         return "succeeded"
     return "refused" if isinstance(outcome, Refused) else "unknown"

@@ -137,4 +137,6 @@ class Checkpointer:
 
     def _leave(self, pending: Pending) -> None:
         """Stop running these sagas in this executor; any executor may claim them when their leases are over."""
+        for each in pending:
+            each.saga.lost = True
         self._active.remove([each.saga for each in pending])

@@ -22,6 +22,7 @@ from shared.database.prepared import prepared
 log = structlog.get_logger()
 
 DUE = "saga_due"  # the channel on which executors hear that a saga may be claimed
+BUILTIN = "builtin"  # the engine that consists of executors
 FIRST_FENCING_TOKEN = 1
 EXECUTORS = (
     1_396_786_529  # the first key of executors' advisory locks ("SAGa"); the second is the executor's own number
@@ -44,6 +45,7 @@ class Lease:
     deadline_seconds: float
     entries: list[dict[str, Any]] = field(default_factory=list)  # of the timeline, not written yet
     first_effect_at: datetime | None = None  # when a step was first known to be done under this lease
+    revision: int = 0  # counts what is written under this lease where that is not done in one process
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,12 @@ class Claimed:
 _CLAIM = prepared("""
     WITH asynchronous_commit AS (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS (
-        SELECT saga_id FROM sagas WHERE due_at <= now() AND version = ANY (CAST(:versions AS integer[]))
+        SELECT saga_id FROM sagas
+        WHERE due_at <= now() AND engine = :engine AND version = ANY (CAST(:versions AS integer[]))
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ),
     taken AS (
-        UPDATE sagas SET fencing_token = fencing_token + 1, owner = :owner, executor_id = :executor_id,
+        UPDATE sagas SET fencing_token = fencing_token + 1, owner = :owner, executor_id = :executor_id, revision = 0,
             due_at = now() + :seconds * interval '1 second'
         FROM asynchronous_commit
         WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM picked))
@@ -97,7 +100,7 @@ _CLAIM = prepared("""
     ),
     next AS (
         SELECT min(due_at) AS due_at FROM sagas
-        WHERE due_at IS NOT NULL AND version = ANY (CAST(:versions AS integer[]))
+        WHERE due_at IS NOT NULL AND engine = :engine AND version = ANY (CAST(:versions AS integer[]))
             AND saga_id NOT IN (SELECT saga_id FROM picked)
     )
     SELECT taken.*, extract(epoch FROM least(next.due_at, taken_until) - now()) AS next_in,
@@ -132,6 +135,11 @@ _GIVE_BACK = prepared("""
 """)
 
 
+def due_channel(engine: str) -> str:
+    """The channel on which an engine hears that a saga is due."""
+    return DUE if engine == BUILTIN else f"{DUE}_{engine}"
+
+
 def announce(cursor: Any, executor_id: int) -> bool:
     """Take the executor's advisory lock, for as long as the cursor's connection lasts; False if the number is taken.
 
@@ -162,16 +170,18 @@ def claim(
     A saga whose row cannot be read is leased, too, and is not among them: so it is tried again only when that is over.
     """
     values = {**vars(claimant), "versions": list(versions.numbers), "limit": limit, "seconds": lease_seconds}
+    values["engine"] = BUILTIN
     rows = connection.execute(_CLAIM, values).mappings().all()
     next_in = rows[0]["next_in"]
     return Claimed(
-        list(_readable(versions, [row for row in rows if row["saga_id"] is not None], claimant.owner)),
+        list(readable(versions, [row for row in rows if row["saga_id"] is not None], claimant.owner)),
         None if next_in is None else max(0.0, float(next_in)),
         rows[0]["others"],
     )
 
 
-def _readable(versions: Versions[Any], rows: Iterable[Row], owner: str) -> Iterator[Lease]:
+def readable(versions: Versions[Any], rows: Iterable[Row], owner: str) -> Iterator[Lease]:
+    """The leases of claimed rows, without those that cannot be read, which are logged."""
     for row in rows:
         try:
             yield _lease(versions[row["version"]], row, owner)

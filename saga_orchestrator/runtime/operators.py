@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from saga_orchestrator.runtime.definition import SagaDefinition
 from saga_orchestrator.runtime.engine import reset_retries, turn_back
-from saga_orchestrator.runtime.leases import DUE
+from saga_orchestrator.runtime.leases import BUILTIN, due_channel
 from saga_orchestrator.runtime.serialization import as_json, state_from_json, state_to_json, timeline_entry
 from saga_orchestrator.runtime.state import SagaState
 from saga_orchestrator.runtime.versions import Versions
@@ -23,10 +23,12 @@ _LOCK = text("SELECT saga_id, version, status, state FROM sagas WHERE saga_id = 
 _TURN = text("""
     UPDATE sagas SET state = CAST(:state AS json), status = :status, retrying = :retrying,
         fencing_token = fencing_token + 1, owner = NULL, executor_id = NULL,
+        engine = CASE WHEN ended_at IS NULL THEN engine ELSE :engine END,
         first_effect_at = CASE WHEN status = 'completed' THEN now() ELSE first_effect_at END,
         due_at = CASE WHEN NOT :ended THEN now() END, ended_at = CASE WHEN :ended THEN now() END,
         updated_at = now(), changed = DEFAULT
     WHERE saga_id = :saga_id
+    RETURNING engine
 """)
 
 _NOTE = text("""
@@ -35,17 +37,20 @@ _NOTE = text("""
 """)
 
 
-def compensate(connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str) -> None:
+def compensate(  # noqa: PLR0913  (the last one only where there are several engines)
+    connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str, *, engine: str = BUILTIN
+) -> None:
     """Turn a saga back, also a completed one; of one that turned back before, only note who requested it again.
 
-    Raises `SagaNotFound`, `UnknownVersion`, and `TooOld` for a completed saga whose participants may have forgotten
+    One that had ended is undone by `engine`, another one by the engine that runs it. Raises `SagaNotFound`,
+    `UnknownVersion`, and `TooOld` for a completed saga whose participants may have forgotten
     its steps.
     """
     row, definition = _locked(connection, saga_id, versions)
     state = state_from_json(row["state"])
     if not state.backward:
         check_undoable(connection, saga_id)
-        _turn(connection, saga_id, turn_back(definition, state, reason))
+        _turn(connection, saga_id, turn_back(definition, state, reason), engine)
     _note(connection, timeline_entry(saga_id, "compensation_asked", by=by, reason=reason))
 
 
@@ -69,10 +74,12 @@ def _locked(connection: Connection, saga_id: UUID, versions: Versions[Any]) -> t
     return row, versions[row["version"]]
 
 
-def _turn(connection: Connection, saga_id: UUID, state: SagaState) -> None:
-    values = {"status": state.status, "retrying": state.retrying, "ended": state.ended}
-    connection.execute(_TURN, {"saga_id": saga_id, "state": as_json(state_to_json(state)), **values})
-    notify(connection, DUE)
+def _turn(connection: Connection, saga_id: UUID, state: SagaState, engine: str = BUILTIN) -> None:
+    values = {"engine": engine, "status": state.status, "retrying": state.retrying, "ended": state.ended}
+    engine = connection.execute(
+        _TURN, {"saga_id": saga_id, "state": as_json(state_to_json(state)), **values}
+    ).scalar_one()
+    notify(connection, due_channel(engine))
 
 
 def _note(connection: Connection, entry: Mapping[str, Any]) -> None:

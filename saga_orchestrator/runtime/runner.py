@@ -9,6 +9,7 @@ import structlog
 
 from saga_orchestrator.runtime.active_saga import ActiveSaga, ActiveSagas
 from saga_orchestrator.runtime.attempt import CommandAttempt
+from saga_orchestrator.runtime.back_off import back_off
 from saga_orchestrator.runtime.checkpoints import Checkpointer, PendingCheckpoint, Transaction
 from saga_orchestrator.runtime.dispatcher import CommandDispatcher
 from saga_orchestrator.runtime.engine import apply, crosses_pivot, next_command
@@ -132,9 +133,7 @@ class SagaRunner:
         return PendingCheckpoint(saga, CheckpointKind.DECISION, self._settings.lease_seconds)
 
     def _back_off(self, saga: ActiveSaga) -> float:
-        """Seconds to wait: doubled each time up to a cap, with jitter; not beyond the forward deadline."""
+        """Seconds to wait until the next attempt."""
         first, most = self._settings.retry_first_seconds, self._settings.retry_most_seconds
-        most = min(most, first * 2 ** min(saga.state.unanswered, 20))
-        seconds = random.uniform(first, max(first, most))  # noqa: S311
-        left = saga.seconds_to_deadline()
-        return min(seconds, left) if not saga.state.backward and left > 0 else seconds
+        left = None if saga.state.backward else saga.seconds_to_deadline()
+        return back_off(first, most, saga.state.unanswered, left, random.uniform)

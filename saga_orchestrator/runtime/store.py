@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from saga_orchestrator.runtime.definition import SagaDefinition, SagaInstance
 from saga_orchestrator.runtime.engine import begin
-from saga_orchestrator.runtime.leases import DUE, FIRST_FENCING_TOKEN, FirstLease, Lease
+from saga_orchestrator.runtime.leases import BUILTIN, DUE, FIRST_FENCING_TOKEN, FirstLease, Lease, due_channel
 from saga_orchestrator.runtime.serialization import as_json, instance_to_row, state_to_json
 from shared.database.listen import notify
 from shared.database.prepared import prepared
@@ -51,6 +51,11 @@ class Checkpoint:
         """The saga's id."""
         return self.lease.saga.saga_id
 
+    @property
+    def durable(self) -> bool:
+        """Whether it waits for the disk. So does an end where the row does not tell of the pivot before it."""
+        return self.kind in DURABLE or (self.kind is CheckpointKind.END and self.lease.revision > 0)
+
 
 _ACCEPT = prepared(f"""
     WITH new AS (
@@ -60,10 +65,11 @@ _ACCEPT = prepared(f"""
     ),
     accepted AS (
         INSERT INTO sagas (
-            saga_id, version, data, ids, fault, state, deadline_at, due_at, fencing_token, owner, executor_id
+            saga_id, version, data, ids, fault, state, deadline_at, due_at, fencing_token, owner, executor_id,
+            engine
         )
         SELECT saga_id, :version, data, ids, fault, state, now() + :seconds * interval '1 second',
-            now() + :leased_seconds * interval '1 second', :fencing_token, :owner, :executor_id
+            now() + :leased_seconds * interval '1 second', :fencing_token, :owner, :executor_id, :engine
         FROM new
         WHERE NOT {too_old_sql("saga_id", ":kept_seconds")}
         ON CONFLICT DO NOTHING
@@ -83,12 +89,13 @@ _ACCEPT = prepared(f"""
 _SAVE = prepared("""
     WITH new AS (
         SELECT * FROM json_to_recordset(CAST(:checkpoints AS json)) AS new (
-            saga_id uuid, fencing_token integer, owner text, keeps_lease boolean, state json, status text,
-            due_in float8, retrying boolean, failed_step text, first_effect_at timestamptz
+            saga_id uuid, fencing_token integer, owner text, revision integer, keeps_lease boolean,
+            state json, status text, due_in float8, retrying boolean, failed_step text, first_effect_at timestamptz
         )
     ),
     written AS (
         UPDATE sagas SET state = new.state, status = new.status, updated_at = now(), changed = DEFAULT,
+            revision = new.revision,
             due_at = now() + new.due_in * interval '1 second',
             executor_id = CASE WHEN new.keeps_lease THEN sagas.executor_id END,
             retrying = new.retrying, failed_step = new.failed_step,
@@ -97,6 +104,7 @@ _SAVE = prepared("""
         FROM new
         WHERE sagas.saga_id = ANY (CAST(:saga_ids AS uuid[]))
             AND sagas.saga_id = new.saga_id AND sagas.fencing_token = new.fencing_token AND sagas.owner = new.owner
+            AND sagas.revision <= new.revision
         RETURNING sagas.saga_id, sagas.ended_at
     ),
     noted AS (
@@ -134,12 +142,13 @@ def accept(
     definition: SagaDefinition[Data],
     sagas: Sequence[SagaInstance[Data]],
     forward_seconds: float,
-    lease: FirstLease | None = None,
+    runs: FirstLease | str = BUILTIN,
 ) -> set[UUID]:
-    """Make these sagas durable: leased by `lease` or, without it, due at once. Returns the ids of those that are new.
+    """Make these sagas durable: leased by `runs` or, if that names an engine, due there at once.
 
-    The others were accepted before, or are so old that they may have been purged.
+    Returns the ids of those that are new. The others were accepted before, or are so old that they may be purged.
     """
+    lease, engine = (None, runs) if isinstance(runs, str) else (runs, BUILTIN)
     state = state_to_json(begin(definition))
     rows = [{**instance_to_row(definition, saga), "state": state, "note_id": new_id()} for saga in sagas]
     rows.sort(key=lambda row: row["saga_id"])  # locked in one order
@@ -153,14 +162,15 @@ def accept(
         "owner": None if lease is None else lease.claimant.owner,
         "executor_id": None if lease is None else lease.claimant.executor_id,
         "tells": lease is None or lease.tells,
-        "due": DUE,
+        "engine": engine,
+        "due": due_channel(engine),
     }
     return set(connection.scalars(_ACCEPT, values))
 
 
 def save(connection: Connection, checkpoints: Sequence[Checkpoint]) -> set[UUID]:
     """Write these sagas, each at most once among them; returns those whose lease was over, which are left alone."""
-    if DURABLE.isdisjoint(each.kind for each in checkpoints):
+    if not any(each.durable for each in checkpoints):
         connection.execute(text("SET LOCAL synchronous_commit = off"))
     rows = sorted((_row(each) for each in checkpoints), key=lambda row: row["saga_id"])  # locked in one order
     entries = {entry["id"]: entry for each in checkpoints for entry in each.lease.entries}  # of each id, the latest
@@ -168,7 +178,7 @@ def save(connection: Connection, checkpoints: Sequence[Checkpoint]) -> set[UUID]
     values = {"saga_ids": list(saga_ids), "checkpoints": as_json(rows)}
     written = connection.scalars(_SAVE, {**values, "entries": as_json([*entries.values()]), "ends": ENDS})
     lost = saga_ids.difference(written)
-    if any(each.kind is CheckpointKind.RELEASE for each in checkpoints):
+    if any(each.kind is CheckpointKind.RELEASE and not each.lease.revision for each in checkpoints):
         notify(connection, DUE)
     return lost
 
@@ -179,6 +189,7 @@ def _row(checkpoint: Checkpoint) -> dict[str, Any]:
         "saga_id": checkpoint.saga_id,
         "fencing_token": lease.fencing_token,
         "owner": lease.owner,
+        "revision": lease.revision,
         "keeps_lease": checkpoint.kind in KEEPS_LEASE,
         "state": state_to_json(lease.state),
         "status": lease.state.status,

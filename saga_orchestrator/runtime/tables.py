@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import BigInteger, TypeEngine
 
+from saga_orchestrator.runtime.leases import BUILTIN
 from shared.saga.tables import THIS_TRANSACTION
 
 
@@ -40,8 +41,9 @@ def sagas_table(metadata: MetaData, searched: Iterable[Column[Any]], indexes: It
 
     `due_at` is when an executor may next claim the saga: at once when it is new, after the back-off when it waits, at
     the end of the lease when it is leased, never (null) when it has ended. `fencing_token` counts the leases, `owner`
-    names the claim; a write with other values changes no row. `executor_id` names the lock that shows that the executor
-    lives. `retrying`, `failed_step` and `first_effect_at` follow from the state.
+    names the claim; a write with other values changes no row, nor does one with an older `revision` under the claim.
+    `executor_id` names the lock that shows that the executor lives. `retrying`, `failed_step` and `first_effect_at`
+    follow from the state. `engine` names what runs the saga until it ends: executors (`BUILTIN`), or another engine.
     """
     return Table(
         "sagas",
@@ -57,6 +59,8 @@ def sagas_table(metadata: MetaData, searched: Iterable[Column[Any]], indexes: It
         Column("fencing_token", Integer, nullable=False, server_default=text("0")),
         Column("owner", String(64)),
         Column("executor_id", Integer),
+        Column("revision", Integer, nullable=False, server_default=text("0")),
+        Column("engine", String(12), nullable=False, server_default=text(f"'{BUILTIN}'")),
         Column("retrying", Boolean, nullable=False, server_default=false()),
         Column("failed_step", String(40)),
         Column("first_effect_at", DateTime(timezone=True)),
@@ -71,6 +75,7 @@ def sagas_table(metadata: MetaData, searched: Iterable[Column[Any]], indexes: It
             name="never_forgotten",  # an accepted saga is due at some time until it has ended
         ),
         Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_sagas_handover", "engine", "due_at", postgresql_where=text("owner IS NULL AND due_at IS NOT NULL")),
         Index("ix_sagas_executor", "executor_id", postgresql_where=text("executor_id IS NOT NULL")),
         Index("ix_sagas_status", "status", "saga_id"),
         Index("ix_sagas_ended", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),

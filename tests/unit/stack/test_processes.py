@@ -24,6 +24,7 @@ def test_no_two_processes_share_a_port_or_a_setting() -> None:
         ("dashboard", "DASHBOARD_PORT", 8080),
         ("postgres", "POSTGRES_PORT", 5432),
         ("rabbitmq", "RABBITMQ_PORT", 5672),
+        ("temporal", "TEMPORAL_PORT", 7233),
     ],
 )
 def test_the_well_known_ports_are_what_users_know(name: str, setting: str, port: int) -> None:
@@ -59,4 +60,5 @@ def test_copies_have_names_of_their_own() -> None:
 
 def test_processes_are_selected_in_the_lists_order() -> None:
     assert [process.name for process in select(["pagos", "postgres"])] == ["postgres", "pagos"]
-    assert len(select()) == len(PROCESSES)
+    assert {*PROCESSES} - {process.name for process in select()} == {"temporal"}
+    assert len(select(engine="temporal")) == len(PROCESSES)

@@ -60,8 +60,20 @@ def test_the_environment_wins_over_the_env_file(checkout: Path, monkeypatch: pyt
 
 
 def test_a_server_of_the_users_own_is_not_started() -> None:
-    names = {process.name for process in settings.ours(select(), {"DATABASE_URL": "postgresql://h/d"})}
-    assert PROCESSES.keys() - names == {"postgres"}
+    ours = settings.ours(select(engine="temporal"), {"DATABASE_URL": "postgresql://h/d"})
+    assert PROCESSES.keys() - {process.name for process in ours} == {"postgres"}
+
+
+def test_a_stack_that_had_temporal_keeps_it_so_that_its_sagas_can_end(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+
+    def has_temporal(**user: str) -> bool:
+        return "temporal" in [process.name for process in settings.processes_of(home, user)]
+
+    assert not has_temporal()
+    assert has_temporal(SAGA_ENGINE="temporal")
+    home.temporal.mkdir()
+    assert has_temporal(SAGA_ENGINE="builtin")
 
 
 def test_a_taken_port_is_reported_with_its_holder_and_the_variable_to_set(taken_port: int) -> None:

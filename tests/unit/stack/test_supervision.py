@@ -33,7 +33,7 @@ def understood(home: Home) -> ServerOptions:
 
 def test_supervisord_reads_every_process_and_copy(understood: ServerOptions) -> None:
     names = [group.process_configs[0].name for group in understood.process_group_configs]
-    assert sorted(names) == sorted(name for process in PROCESSES.values() for name in process.instances())
+    assert sorted(names) == sorted(name for process in select() for name in process.instances())
 
 
 def test_supervisord_starts_them_as_declared(home: Home, understood: ServerOptions) -> None:

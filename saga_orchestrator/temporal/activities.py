@@ -1,0 +1,157 @@
+"""The two activities: attempt a command by the runtime's dispatcher, and write a saga by its checkpoints.
+
+They keep their batches: attempts of many sagas at the same service go in one request, checkpoints in one transaction.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from temporalio import activity
+
+from saga_orchestrator.config import Settings
+from saga_orchestrator.runtime.active_saga import ActiveSaga, ActiveSagas, name_of
+from saga_orchestrator.runtime.attempt import CommandAttempt
+from saga_orchestrator.runtime.checkpoints import Checkpointer, Pending, PendingCheckpoint, Transaction
+from saga_orchestrator.runtime.dispatcher import Attempts, CommandDispatcher
+from saga_orchestrator.runtime.lease_renewal import LeaseRenewer
+from saga_orchestrator.runtime.participants import Participants
+from saga_orchestrator.runtime.serialization import as_json
+from saga_orchestrator.runtime.state import Command, Direction, Refused, Succeeded, Unknown
+from saga_orchestrator.runtime.store import CheckpointKind
+from saga_orchestrator.runtime.versions import Versions
+from saga_orchestrator.temporal.payloads import AttemptRequest, AttemptResult, CheckpointRequest, lease_from_document
+
+BEATS = 3  # heartbeats within the time after which a worker without one counts as gone
+log = structlog.get_logger()
+
+
+class ActivityFailed(Exception):
+    """A defect left an activity without a result; Temporal tries it again later."""
+
+
+class _Attempted(ActiveSagas):
+    """The sagas whose commands are attempted here. One that is lost does not wait for the outcome."""
+
+    def __init__(self, lost: Callable[[Sequence[ActiveSaga]], None]) -> None:
+        super().__init__(0, lambda: None)
+        self._lost = lost
+
+    def remove(self, sagas: Sequence[ActiveSaga]) -> None:
+        super().remove(sagas)
+        self._lost([saga for saga in sagas if saga.lost])
+
+
+class SagaActivities:
+    """Made in the event loop of the worker; the threads of the runtime report their results to it."""
+
+    def __init__(
+        self, transaction: Transaction, versions: Versions[Any], settings: Settings, failed: Callable[[], None]
+    ) -> None:
+        """`failed` is called when the thread that shows progress ends, which is a defect, or after `stop`."""
+        self._loop = asyncio.get_running_loop()
+        self._versions = versions
+        self._beat_seconds = settings.temporal_heartbeat_seconds / BEATS
+        self._waiting: dict[ActiveSaga, asyncio.Future[bool]] = {}
+        self._stopping = threading.Event()
+        self._attempted = _Attempted(lambda sagas: self._report(sagas, False))
+        self._checkpointer = Checkpointer(transaction, self._attempted, self._stopping)
+        self._dispatcher = CommandDispatcher(Participants(versions.services, settings), settings, self._stopping)
+        self._renewer = LeaseRenewer(settings, self._checkpointer, self._attempted, self._stopping, failed)
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._checkpointer.start(self)
+        self._dispatcher.start(self)
+        self._renewer.start()
+
+    def stop(self) -> None:
+        """Retry nothing more inside an attempt; returns at once."""
+        self._stopping.set()
+
+    def close(self) -> None:
+        """End the threads; call after `stop`, when no activity runs."""
+        self._dispatcher.close()
+        self._renewer.join()
+        self._checkpointer.close()
+
+    @activity.defn
+    async def attempt(self, request: AttemptRequest) -> AttemptResult:
+        """Attempt a command; while that takes long, the saga's row shows it."""
+        saga = ActiveSaga(lease_from_document(request.lease, self._versions))
+        attempt = CommandAttempt(saga, Command(request.step, Direction(request.direction)))
+        saga.start(attempt.command)
+        self._attempted.add([saga])
+        self._renewer.wake()
+        try:
+            known = await self._result(saga, lambda: self._dispatcher.dispatch([attempt]))
+        finally:
+            self._attempted.remove([saga])
+        return _result_of(attempt, lost=not known)
+
+    @activity.defn
+    async def checkpoint(self, request: CheckpointRequest) -> bool:
+        """Write a saga; False when its lease was over, so that nothing was written."""
+        saga = ActiveSaga(lease_from_document(request.lease, self._versions))
+        pending = PendingCheckpoint(saga, CheckpointKind(request.kind), request.due_in)
+        state, written = saga.state, await self._result(saga, lambda: self._checkpointer.put([pending]))
+        if written and pending.kind is CheckpointKind.END:
+            log.info("ended", saga_id=saga.saga_id, status=state.status)
+        if written and pending.kind is CheckpointKind.DECISION:
+            log.info("compensating", saga_id=saga.saga_id, reason=state.error)
+        for entry in request.lease["entries"]:
+            if written and entry["kind"] == "stuck":
+                log.error("stuck", saga_id=saga.saga_id, error=entry["detail"])
+        return written
+
+    def attempted(self, attempts: Attempts) -> None:
+        """These attempts have their outcomes."""
+        self._report([attempt.saga for attempt in attempts], True)
+
+    def abandoned(self, attempts: Attempts) -> None:
+        """A defect left these attempts without outcomes."""
+        self._report([attempt.saga for attempt in attempts], None)
+
+    def written(self, checkpoints: Pending) -> None:
+        """These are in the database."""
+        self._report([checkpoint.saga for checkpoint in checkpoints], True)
+
+    async def _result(self, saga: ActiveSaga, submit: Callable[[], None]) -> bool:
+        """Submit it, and wait for its report, with heartbeats; raises `ActivityFailed`."""
+        reported = self._waiting[saga] = self._loop.create_future()
+        try:
+            submit()
+            while not (await asyncio.wait([reported], timeout=self._beat_seconds))[0]:
+                activity.heartbeat()
+            known: bool = await reported
+        finally:
+            del self._waiting[saga]
+        return known
+
+    def _report(self, sagas: Sequence[ActiveSaga], known: bool | None) -> None:
+        if sagas:
+            self._loop.call_soon_threadsafe(self._settle, sagas, known)
+
+    def _settle(self, sagas: Sequence[ActiveSaga], known: bool | None) -> None:
+        for saga in sagas:
+            reported = self._waiting.get(saga)
+            if reported is not None and not reported.done():
+                if known is None:
+                    reported.set_exception(ActivityFailed("a defect; see the worker's log"))
+                else:
+                    reported.set_result(known)
+
+
+def _result_of(attempt: CommandAttempt, *, lost: bool) -> AttemptResult:
+    lease, outcome = attempt.saga.snapshot(), Unknown("its lease is over") if lost else attempt.outcome
+    return AttemptResult(
+        name_of(outcome),
+        "" if isinstance(outcome, Succeeded) else outcome.error,
+        isinstance(outcome, Refused) and outcome.contradicts,
+        lost,
+        json.loads(as_json(lease.entries)),
+        None if lease.first_effect_at is None else lease.first_effect_at.isoformat(),
+    )

@@ -1,0 +1,195 @@
+"""Runs sagas on Temporal, inside the orchestrator's worker process: hands over those that are due, runs workflows."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDConflictPolicy
+from temporalio.service import RPCError
+from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from saga_orchestrator.config import Settings
+from saga_orchestrator.runtime.checkpoints import Transaction
+from saga_orchestrator.runtime.leases import FIRST_FENCING_TOKEN, Lease, due_channel
+from saga_orchestrator.runtime.versions import Versions
+from saga_orchestrator.temporal.activities import SagaActivities
+from saga_orchestrator.temporal.handover import ENGINE, free_silent, hand_over
+from saga_orchestrator.temporal.payloads import Limits, SagaStart, lease_to_document
+from saga_orchestrator.temporal.workflow import SagaWorkflow
+from shared.database.listen import Listener, ShutdownSignal
+from shared.process import crash_points, heartbeat, worker
+
+BATCH = 50  # sagas handed over in one transaction: some ten milliseconds, for which their rows are locked
+RPC_SECONDS = 2.0  # shorter than a statement waits for a lock
+CONNECT_SECONDS = 5.0
+RECONNECT_SECONDS = 1.0
+STICKY_SECONDS = 2.0  # after which another worker takes over the workflows that a killed one had in memory
+TASK_SECONDS = 5.0  # after which a workflow task is given to another worker; a usual one takes milliseconds
+DEPLOYMENT = "checkout-sagas"
+OWN_MODULES = ("saga_orchestrator", "shared")  # deterministic where workflows call them; loaded once, and not per saga
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class TemporalEngine:
+    """One process's share. While Temporal is away, sagas are accepted as before, and remain due."""
+
+    def __init__(
+        self, transaction: Transaction, versions: Versions[Any], settings: Settings, stop: ShutdownSignal
+    ) -> None:
+        """`stop` is requested from outside: hand over nothing more, and end the activities that run."""
+        self._transaction = transaction
+        self._versions = versions
+        self._settings = settings
+        self._stop = stop
+        self._listener = Listener(settings.database_url, due_channel(ENGINE))
+        self._loop = asyncio.new_event_loop()
+        self._client: Client | None = None
+        self._limits = limits_of(settings)
+        self._free_at = 0.0
+        self._due_in: float | None = None
+
+    def run(self) -> None:
+        """Work until told to stop. Ends on a defect, too, so that its supervisor starts another process."""
+        thread = threading.Thread(target=self._loop.run_forever, name="temporal", daemon=True)
+        thread.start()
+        try:
+            worker.run(self._stop, self._run_once, self._idle_seconds, self._listener, name="handover")
+        finally:
+            if self._client is not None:
+                self._do(self._end())
+            self._listener.close()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+
+    def _run_once(self) -> int:
+        """Hand over sagas that are due; returns how many Temporal confirmed."""
+        try:
+            if self._client is None:
+                self._do(self._begin())
+            if time.monotonic() >= self._free_at:
+                self._free_at = time.monotonic() + self._settings.lease_seconds
+                with self._transaction() as connection:
+                    free_silent(connection, BATCH, self._settings.lease_seconds)
+            with self._transaction() as connection:
+                handed = hand_over(connection, self._versions, self._start, BATCH, self._settings.lease_seconds)
+                crash_points.reach("executor.before_write.claim")
+            crash_points.reach("executor.after_write.claim")
+        except (RPCError, RuntimeError, TimeoutError) as error:  # the latter while it cannot connect
+            self._unavailable(error)
+            return 0
+        if handed.confirmed == handed.due:
+            heartbeat.cannot("")
+        return handed.confirmed
+
+    def _unavailable(self, error: BaseException) -> None:
+        reason = (str(error).splitlines() or [""])[0]
+        log.warning("Temporal unavailable", error=reason)
+        heartbeat.cannot(f"Temporal: {reason}")
+        self._due_in = RECONNECT_SECONDS
+
+    def _idle_seconds(self) -> float:
+        due_in, self._due_in = self._due_in, None
+        return max(0.0, self._free_at - time.monotonic()) if due_in is None else due_in
+
+    def _start(self, leases: Sequence[Lease]) -> list[UUID]:
+        """Start or signal the workflows of these sagas; returns the ids of those that Temporal confirmed."""
+        confirmed = []
+        for lease, result in zip(leases, self._do(self._start_all(leases)), strict=True):
+            if result is None:
+                confirmed.append(lease.saga.saga_id)
+            elif isinstance(result, RPCError):
+                self._unavailable(result)
+            else:
+                raise result
+        return confirmed
+
+    async def _start_all(self, leases: Sequence[Lease]) -> list[BaseException | None]:
+        return await asyncio.gather(*map(self._start_one, leases), return_exceptions=True)
+
+    async def _start_one(self, lease: Lease) -> None:
+        """Start the saga's workflow or, when it was handed over before, signal it; it may be gone."""
+        document, signal = lease_to_document(lease), "compensate" if lease.state.backward else "retry"
+        told = lease.fencing_token > FIRST_FENCING_TOKEN
+        await self._connected().start_workflow(
+            SagaWorkflow.run,
+            SagaStart(document, self._limits),
+            id=str(lease.saga.saga_id),
+            task_queue=self._settings.temporal_task_queue,
+            task_timeout=timedelta(seconds=TASK_SECONDS),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal=signal if told else None,
+            start_signal_args=[document] if told else [],
+            rpc_timeout=timedelta(seconds=RPC_SECONDS),
+        )
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise RuntimeError("not connected")
+        return self._client
+
+    async def _begin(self) -> None:
+        """Connect, and begin to run workflows and activities; raises `RuntimeError` when Temporal does not answer."""
+        settings = self._settings
+        client = await asyncio.wait_for(
+            Client.connect(settings.temporal_address, namespace=settings.temporal_namespace), CONNECT_SECONDS
+        )
+        self._activities = SagaActivities(self._transaction, self._versions, settings, self._stop.request)
+        self._activities.start()
+        self._worker = Worker(
+            client,
+            task_queue=settings.temporal_task_queue,
+            workflows=[SagaWorkflow],
+            activities=[self._activities.attempt, self._activities.checkpoint],
+            max_concurrent_activities=settings.executor_sagas,
+            max_concurrent_workflow_tasks=settings.executor_sagas,
+            max_cached_workflows=5 * settings.executor_sagas,
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=STICKY_SECONDS),
+            graceful_shutdown_timeout=timedelta(seconds=settings.call_seconds + 1),  # for requests on their way
+            deployment_config=_deployment(settings.temporal_build_id),
+            workflow_runner=SandboxedWorkflowRunner(
+                restrictions=SandboxRestrictions.default.with_passthrough_modules(*OWN_MODULES)
+            ),
+        )
+        self._running = asyncio.create_task(self._worker.run())
+        self._running.add_done_callback(lambda _: self._stop.request())  # it ends when told to, or by a defect
+        self._client = client
+
+    async def _end(self) -> None:
+        """End what runs; raises the error by which the worker ended, if it did."""
+        self._activities.stop()
+        await self._worker.shutdown()
+        await asyncio.to_thread(self._activities.close)
+        await self._running
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have the event loop do it, and wait."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The settings that a saga takes with it."""
+    attempt = settings.tries_per_attempt * (settings.call_seconds + 1)
+    return Limits(
+        settings.retry_first_seconds,
+        settings.retry_most_seconds,
+        settings.stuck_after_attempts,
+        attempt + settings.lease_seconds,  # the latter while it waits for others
+        settings.temporal_heartbeat_seconds,
+        settings.lease_seconds,
+        settings.temporal_history_events,
+    )
+
+
+def _deployment(build_id: str) -> WorkerDeploymentConfig | None:
+    """With the name of a build, a saga goes on in workers of the build that it began in."""
+    if not build_id:
+        return None
+    return WorkerDeploymentConfig(WorkerDeploymentVersion(DEPLOYMENT, build_id), True, VersioningBehavior.PINNED)
