@@ -12,6 +12,7 @@ from carrito.checkout_domain import (
     CartOfAnotherSaga,
     Checkout,
     CheckoutRequest,
+    HandoverPlan,
     NewlyFrozenCart,
     OrderStands,
     Release,
@@ -72,7 +73,7 @@ def remove_item(connection: Connection, cart_id: UUID, product_id: int) -> Cart:
 def freeze(
     connection: Connection,
     requests: Sequence[CheckoutRequest],
-    handover_seconds: Callable[[CheckoutRequest], float | None],
+    handover: Callable[[CheckoutRequest], HandoverPlan],
     currency: str,
 ) -> list[NewlyFrozenCart | DomainError]:
     """Freeze each cart for a new saga; no two requests name the same cart. Of concurrent ones for a cart, one succeeds.
@@ -85,9 +86,7 @@ def freeze(
         for each in requests
         if (why_not := unusable(each.cart_id, each.user_id, locked.get(each.cart_id))) is not None
     }
-    freezes = {
-        each.cart_id: _freeze_for(each, handover_seconds(each)) for each in requests if each.cart_id not in refused
-    }
+    freezes = {each.cart_id: _freeze_for(each, handover(each)) for each in requests if each.cart_id not in refused}
     carts = checkout_store.freeze(connection, list(freezes.values()), currency)
     frozen = {
         cart.id: NewlyFrozenCart(cart, freezes[cart.id])
@@ -136,7 +135,7 @@ def _of_another(release: Release, cart: Cart | None) -> DomainError:
     return CartOfAnotherSaga(f"saga {release.saga_id} never had cart {release.cart_id}", field="cart_id")
 
 
-def _freeze_for(request: CheckoutRequest, handover_seconds: float | None) -> CartFreeze:
+def _freeze_for(request: CheckoutRequest, handover: HandoverPlan) -> CartFreeze:
     """Make the freeze of a cart; the ids of payment and order let both be compensated without an answer."""
     return CartFreeze(
         saga_id=new_id(),
@@ -147,7 +146,8 @@ def _freeze_for(request: CheckoutRequest, handover_seconds: float | None) -> Car
         saga_pattern=request.saga_pattern,
         payment_method=request.payment_method,
         trace=request.trace,
-        handover_seconds=handover_seconds,
+        handover_seconds=handover.seconds,
+        by_saga_service=handover.by_saga_service,
     )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from carrito import carts
-from carrito.checkout_domain import CheckoutRequest, NewlyFrozenCart, PatternNotAvailable
+from carrito.checkout_domain import CheckoutRequest, HandoverPlan, NewlyFrozenCart, PatternNotAvailable
 from carrito.config import Settings
 from carrito.domain import total_minor
 from carrito.models import outbox
@@ -26,11 +26,9 @@ def begin(
 
     `by_saga_service`: the request comes from the saga service of the style, which learns the saga's id from the answer.
     """
-    handover_seconds = partial(_handover_seconds, settings=settings, by_saga_service=by_saga_service)
+    handover = partial(_handover_plan, settings=settings, by_saga_service=by_saga_service)
     available = [_if_available(each, settings) for each in requests]
-    frozen = map_accepted(
-        available, lambda accepted: carts.freeze(connection, accepted, handover_seconds, settings.currency)
-    )
+    frozen = map_accepted(available, lambda accepted: carts.freeze(connection, accepted, handover, settings.currency))
     events = [
         Event(_initiated(cart, settings.currency), trace=cart.freeze.trace)
         for cart in frozen
@@ -48,9 +46,10 @@ def _if_available(request: CheckoutRequest, settings: Settings) -> CheckoutReque
     return request
 
 
-def _handover_seconds(request: CheckoutRequest, settings: Settings, *, by_saga_service: bool) -> float | None:
+def _handover_plan(request: CheckoutRequest, settings: Settings, *, by_saga_service: bool) -> HandoverPlan:
+    """A choreographed saga runs by its events, so its service, once it began it, need not hear of it again."""
     is_known = request.saga_pattern == "choreographed" and by_saga_service
-    return None if is_known else settings.handover_seconds
+    return HandoverPlan(None if is_known else settings.handover_seconds, by_saga_service)
 
 
 def _initiated(frozen: NewlyFrozenCart, currency: str) -> CheckoutInitiated:

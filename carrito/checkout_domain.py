@@ -37,12 +37,21 @@ class CheckoutRequest:
     trace: str
 
 
+@dataclass(frozen=True)
+class HandoverPlan:
+    """When the worker hands a checkout over, in seconds (None: never), and whether the saga's service began it."""
+
+    seconds: float | None
+    by_saga_service: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class CartFreeze:
     """A cart to freeze for a saga, and the fields of the saga's checkout that the cart does not have.
 
-    The worker hands the checkout over when `handover_seconds` have passed without a handover; None: none is needed. An
-    order that is made without a checkout names no pattern, no method, and perhaps no ids.
+    The worker hands the checkout over when `handover_seconds` have passed without a handover; None: none is needed.
+    `by_saga_service`: the saga's own service had the cart frozen, so that an order which is confirmed shows that it
+    knows the saga. An order that is made without a checkout names no pattern, no method, and perhaps no ids.
     """
 
     saga_id: UUID
@@ -54,6 +63,7 @@ class CartFreeze:
     payment_method: str | None = None
     trace: str | None = None
     handover_seconds: float | None = None
+    by_saga_service: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class Checkout:
     trace: str | None
     fault: str | None
     handover_due_at: datetime | None
+    by_saga_service: bool
     created_at: datetime
 
 

@@ -25,10 +25,11 @@ _FREEZE = prepared(f"""
         SELECT * FROM unnest(
             CAST(:saga_id AS uuid[]), CAST(:cart_id AS uuid[]), CAST(:saga_pattern AS text[]),
             CAST(:payment_method AS text[]), CAST(:billing_address AS json[]), CAST(:payment_id AS uuid[]),
-            CAST(:order_id AS uuid[]), CAST(:trace AS text[]), CAST(:handover_seconds AS double precision[])
+            CAST(:order_id AS uuid[]), CAST(:trace AS text[]), CAST(:handover_seconds AS double precision[]),
+            CAST(:by_saga_service AS boolean[])
         ) AS requested (
             saga_id, cart_id, saga_pattern, payment_method, billing_address, payment_id, order_id, trace,
-            handover_seconds
+            handover_seconds, by_saga_service
         )
     ), frozen AS (
         UPDATE carts SET status = 'checking_out', saga_id = freezes.saga_id, idle_since = NULL FROM freezes
@@ -37,11 +38,11 @@ _FREEZE = prepared(f"""
     ), begun AS (
         INSERT INTO checkouts (
             saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id, items,
-            total_minor, currency, trace, handover_due_at, fault
+            total_minor, currency, trace, handover_due_at, by_saga_service, fault
         )
         SELECT frozen.saga_id, cart_id, user_id, saga_pattern, payment_method, billing_address, payment_id, order_id,
             lines.items, lines.total_minor, :currency, trace, now() + make_interval(secs => handover_seconds),
-            CAST(:fault AS text)
+            by_saga_service, CAST(:fault AS text)
         FROM frozen JOIN freezes ON freezes.cart_id = frozen.id CROSS JOIN LATERAL (
             SELECT
                 CAST(json_agg(json_build_object(

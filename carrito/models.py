@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     func,
     text,
 )
@@ -68,7 +70,8 @@ cart_items = Table(
 
 # What a saga is about, fixed when its cart was frozen; the row stays when the cart is opened again. Pattern and method
 # are null for an order that was made without a checkout, and so are ids that its client did not choose.
-# `handover_due_at` is set until the checkout was handed over to its saga service.
+# `handover_due_at` is set until the checkout was handed over to its saga service or, if that had the cart frozen itself
+# (`by_saga_service`), until the order is confirmed.
 checkouts = Table(
     "checkouts",
     metadata,
@@ -86,6 +89,7 @@ checkouts = Table(
     Column("trace", String(55)),
     Column("fault", String(200)),  # the faults to inject into its saga
     Column("handover_due_at", DateTime(timezone=True)),
+    Column("by_saga_service", Boolean, nullable=False, server_default=false()),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index(
         "ix_checkouts_handover",

@@ -49,6 +49,9 @@ _CONFIRM = prepared(f"""
     ), closed AS (
         UPDATE carts SET status = 'checked_out'
         FROM confirmed WHERE carts.id = confirmed.cart_id AND carts.saga_id = confirmed.saga_id
+    ), handed_over AS (
+        UPDATE checkouts SET handover_due_at = NULL
+        FROM confirmed WHERE checkouts.saga_id = confirmed.saga_id AND by_saga_service AND handover_due_at IS NOT NULL
     )
     SELECT * FROM confirmed
 """)  # noqa: S608  (our own)

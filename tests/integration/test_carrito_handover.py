@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
 
 from carrito.checkout_domain import CheckoutHandover
-from carrito.checkout_store import take_overdue
+from carrito.checkout_store import find, take_overdue
 from carrito.worker import BATCH, run_once
 from shared.http.client import Reply
 from shared.testing import concurrently
-from tests.integration.carrito_client import USER, Carrito
+from tests.integration.carrito_client import USER, Carrito, Saga
 
 LATER = 600.0  # beyond this test's end
 ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
@@ -155,3 +156,33 @@ def test_one_that_is_begun_for_the_window_is_known_there(carrito: Carrito) -> No
     assert carrito.client.post(f"/carts/{carrito.open_cart((1, 1))}/checkout", json=body).status_code == 201
     assert work(carrito) == 0
     assert sagas.told == []
+
+
+def test_the_worker_tells_nobody_of_what_its_service_began_and_whose_order_is_confirmed(carrito: Carrito) -> None:
+    """Before, the service may have died with the answer; a cancelled order does not tell whether it did."""
+    sagas = Sagas()
+    app = carrito.client.application
+    app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": 0})
+    confirmed, ordered, cancelled, begun = [carrito.saga_of(carrito.open_cart((1, 1))) for _ in range(4)]
+    for saga in (confirmed, ordered, cancelled):
+        assert carrito.order(saga).status_code == 201
+    assert carrito.confirm(confirmed).status_code == 200
+    assert carrito.cancel(cancelled).status_code == 200
+    app.extensions["handover"] = sagas
+    assert work(carrito) == 3
+    assert sorted(sagas.told) == sorted(str(saga.saga_id) for saga in (ordered, cancelled, begun))
+
+
+def test_an_order_that_is_confirmed_does_not_tell_that_a_checkout_of_carrito_s_was_handed_over(
+    carrito: Carrito,
+) -> None:
+    sagas = Sagas(place=True, away=True)
+    saga_id = accepted(carrito, sagas, handover_seconds=0)
+    with carrito.transaction() as connection:
+        checkout = find(connection, [UUID(saga_id)])[UUID(saga_id)]
+    saga = Saga(checkout.cart_id, checkout.saga_id, checkout.order_id)
+    assert carrito.order(saga).status_code == 201
+    assert carrito.confirm(saga).status_code == 200
+    sagas.away = False
+    assert work(carrito) == 1
+    assert sagas.told == [saga_id]

@@ -95,6 +95,7 @@ def _create_orders() -> None:
         sa.Column("trace", sa.String(length=55), nullable=True),
         sa.Column("fault", sa.String(length=200), nullable=True),
         sa.Column("handover_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("by_saga_service", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("saga_id", name=op.f("pk_checkouts")),
         schema=SCHEMA,
