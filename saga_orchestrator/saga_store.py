@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from saga_orchestrator.models import timeline
+from shared.database.connections import Row
 from shared.database.prepared import prepared
 from shared.saga.rows import SagaRow
 
@@ -67,11 +68,18 @@ class SagaHistory:
 
 
 _SAGAS = prepared(f"SELECT {StoredSaga.columns()} FROM sagas WHERE saga_id = ANY (CAST(:ids AS uuid[]))")  # noqa: S608  (our own)
-_STEP_TIMES = prepared("""
-    SELECT saga_id, step, min(started_at), max(finished_at) FROM timeline
-    WHERE saga_id = ANY (CAST(:ids AS uuid[])) AND direction = 'action'
-    GROUP BY saga_id, step
-""")
+_WITH_TIMES = prepared(f"""
+    SELECT {StoredSaga.columns()}, times.steps, times.first, times.last
+    FROM sagas CROSS JOIN LATERAL (
+        SELECT array_agg(step) AS steps, array_agg(first) AS first, array_agg(last) AS last
+        FROM (
+            SELECT step, min(started_at) AS first, max(finished_at) AS last FROM timeline
+            WHERE timeline.saga_id = sagas.saga_id AND direction = 'action'
+            GROUP BY step
+        ) AS actions
+    ) AS times
+    WHERE saga_id = ANY (CAST(:ids AS uuid[]))
+""")  # noqa: S608  (our own)
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
@@ -82,11 +90,13 @@ def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredS
 
 def find_with_times(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, SagaWithTimes]:
     """Find these sagas and the times of their steps; by id, without those that do not exist."""
-    found = find(connection, saga_ids)
-    times: dict[UUID, dict[str, tuple[datetime, datetime]]] = {saga_id: {} for saga_id in found}
-    for saga_id, step, first, last in connection.execute(_STEP_TIMES, {"ids": list(found)}):
-        times[saga_id][step] = (first, last)
-    return {saga_id: SagaWithTimes(saga, times[saga_id]) for saga_id, saga in found.items()}
+    rows = connection.execute(_WITH_TIMES, {"ids": list(saga_ids)}).mappings()
+    return {row["saga_id"]: SagaWithTimes(StoredSaga.of(row), _times_of(row)) for row in rows}
+
+
+def _times_of(row: Row) -> StepTimes:
+    steps = row["steps"] or ()  # null before the first request
+    return {step: (row["first"][number], row["last"][number]) for number, step in enumerate(steps)}
 
 
 def timeline_of(connection: Connection, saga_id: UUID) -> list[TimelineEntry]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from saga_orchestrator.runtime.definition import SagaDefinition, SagaInstance
 from saga_orchestrator.runtime.engine import begin
@@ -87,7 +87,10 @@ _ACCEPT = prepared(f"""
 # PostgreSQL, which expects a hundred rows of JSON, would rather read the whole table than look them up. An entry of the
 # timeline that exists is updated: all attempts after the first ones share one (`active_saga.py`).
 _SAVE = prepared("""
-    WITH new AS (
+    WITH durability AS (
+        SELECT CASE WHEN :durable THEN 'on' ELSE set_config('synchronous_commit', 'off', true) END
+    ),
+    new AS (
         SELECT * FROM json_to_recordset(CAST(:checkpoints AS json)) AS new (
             saga_id uuid, fencing_token integer, owner text, revision integer, keeps_lease boolean,
             state json, status text, due_in float8, retrying boolean, failed_step text, first_effect_at timestamptz
@@ -101,7 +104,7 @@ _SAVE = prepared("""
             retrying = new.retrying, failed_step = new.failed_step,
             first_effect_at = coalesce(sagas.first_effect_at, new.first_effect_at),
             ended_at = CASE WHEN new.due_in IS NULL THEN now() END
-        FROM new
+        FROM new, durability
         WHERE sagas.saga_id = ANY (CAST(:saga_ids AS uuid[]))
             AND sagas.saga_id = new.saga_id AND sagas.fencing_token = new.fencing_token AND sagas.owner = new.owner
             AND sagas.revision <= new.revision
@@ -170,12 +173,11 @@ def accept(
 
 def save(connection: Connection, checkpoints: Sequence[Checkpoint]) -> set[UUID]:
     """Write these sagas, each at most once among them; returns those whose lease was over, which are left alone."""
-    if not any(each.durable for each in checkpoints):
-        connection.execute(text("SET LOCAL synchronous_commit = off"))
     rows = sorted((_row(each) for each in checkpoints), key=lambda row: row["saga_id"])  # locked in one order
     entries = {entry["id"]: entry for each in checkpoints for entry in each.lease.entries}  # of each id, the latest
     saga_ids = {each.saga_id for each in checkpoints}
-    values = {"saga_ids": list(saga_ids), "checkpoints": as_json(rows)}
+    durable = any(each.durable for each in checkpoints)
+    values = {"saga_ids": list(saga_ids), "checkpoints": as_json(rows), "durable": durable}
     written = connection.scalars(_SAVE, {**values, "entries": as_json([*entries.values()]), "ends": ENDS})
     lost = saga_ids.difference(written)
     if any(each.kind is CheckpointKind.RELEASE and not each.lease.revision for each in checkpoints):
