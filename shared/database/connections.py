@@ -104,15 +104,6 @@ class Database(SQLAlchemy):
             yield connection
             _commit(connection)
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Open a connection for statements that only read, and of which each may see another state.
-
-        Without a transaction around them, a read is one round trip instead of three.
-        """
-        with self.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
-
 
 @contextmanager
 def _allowed(connection: Connection, seconds: float | None) -> Iterator[None]:

@@ -25,7 +25,6 @@ class SagaService(Generic[NewSagaT, SagaT, HistoryT]):
         self._sagas, self.changes = sagas, changes
         self.path, self.definition = sagas.path, sagas.definition
         self._transaction = sagas.tables.database.transaction
-        self._reading = sagas.tables.database.reading
         self._accept: Coalescer[NewSagaT, bool] = Coalescer(sagas.accept)
         self._get: Coalescer[UUID, SagaT] = Coalescer(self._get_all)
 
@@ -75,6 +74,6 @@ class SagaService(Generic[NewSagaT, SagaT, HistoryT]):
             return operations.page_of(connection, self._sagas.tables.operations, query)
 
     def _get_all(self, saga_ids: Sequence[UUID]) -> Sequence[SagaT | SagaNotFound]:
-        with self._reading() as connection:
+        with self._transaction() as connection:
             found = self._sagas.find(connection, saga_ids)
         return [found.get(saga_id) or SagaNotFound(saga_id) for saga_id in saga_ids]

@@ -23,8 +23,6 @@ class LoggedSagas:
     def transaction(self) -> None:
         raise AssertionError("accepting sagas has its own")
 
-    reading = transaction
-
     def new_saga(self, checkout: str) -> UUID:
         self.calls.append("new_saga")
         return UUID(checkout)
