@@ -81,7 +81,7 @@ lint: install .venv/.temporal ## check style and types
 audit: install ## check, across the running services, that no money and no stock is lost
 	@$(VENV) -m stack.audit $(AUDIT_ARGS)
 
-bench: $(if $(filter -h --help,$(BENCH_ARGS)),install,up $(if $(PEERS),.local/peers/bin/dbos)) ## what a checkout costs, in each pattern; options: make bench BENCH_ARGS=--help
+bench: $(if $(filter -h --help,$(BENCH_ARGS)),install,up $(if $(PEERS),.local/peers/bin/dbos)) ## what a checkout costs, in each style; options: make bench BENCH_ARGS=--help
 	@$(VENV) -m $(if $(IDLE),bench.idle,bench $(if $(PEERS),--peers)) $(BENCH_ARGS)
 
 # What the project is compared with, in an environment of its own: no part of it depends on this.

@@ -1,1 +1,1 @@
-"""`make bench`: what a checkout costs in each pattern, beside the same four calls without any durability."""
+"""`make bench`: what a checkout costs in each style, beside the same four calls without any durability."""

@@ -1,4 +1,4 @@
-"""`make bench`: checkouts under load on the running stack, in each pattern, beside the same calls without durability.
+"""`make bench`: checkouts under load on the running stack, in each style, beside the same calls without durability.
 
 Exit status: 0 when everything ended as it should and the books balance, else 1.
 """
@@ -14,12 +14,12 @@ from bench import peers
 from bench.checkouts import stock_up
 from bench.counts import Counters
 from bench.cpu import components
-from bench.patterns import DBOS, PATTERNS
 from bench.peers import Peer
 from bench.plan import LOADS, PER_CLIENT, Plan
 from bench.progress import Progress
 from bench.report import Results
 from bench.rounds import Bench
+from bench.styles import DBOS, STYLES
 from stack import settings
 from stack.audit import run as audit
 from stack.demo.shop import Shop
@@ -31,12 +31,12 @@ AUDIT_SECONDS = 60  # to wait for sagas to end
 
 
 def _plan(arguments: argparse.Namespace, services: Set[str]) -> Plan:
-    available = [name for name, (_, service) in PATTERNS.items() if service is None or service in services]
-    patterns = arguments.patterns or available
-    if unknown := set(patterns) - set(available):
-        raise StackError(f"No such pattern here: {', '.join(sorted(unknown))}. There are: {', '.join(available)}")
+    available = [name for name, (_, service) in STYLES.items() if service is None or service in services]
+    styles = arguments.styles or available
+    if unknown := set(styles) - set(available):
+        raise StackError(f"No such style here: {', '.join(sorted(unknown))}. There are: {', '.join(available)}")
     return Plan(
-        patterns=tuple(patterns),
+        styles=tuple(styles),
         loads=("hot",) if arguments.hot else LOADS,
         concurrencies=tuple(arguments.concurrency),
         sagas=arguments.sagas,
@@ -62,7 +62,7 @@ def _measure(home: Home, urls: dict[str, str], arguments: argparse.Namespace) ->
 def _measured(home: Home, urls: dict[str, str], told: dict[str, str], plan: Plan, peer: Peer | None) -> Results:
     port = told.get("RABBITMQ_MANAGEMENT_PORT")
     postgres = Postgres(told["DATABASE_URL"])
-    progress = Progress(len(plan.patterns) + sum(1 for _ in plan.cases()))
+    progress = Progress(len(plan.styles) + sum(1 for _ in plan.cases()))
     progress.show("stocking up")
     bench = Bench(
         urls=urls if peer is None else {**urls, DBOS: peer.url},
@@ -116,7 +116,7 @@ def _words(text: str) -> list[str]:
 def main() -> int:
     """Measure; see above for the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--patterns", type=_words, help=f"of {', '.join(PATTERNS)}, by commas; all that run by default")
+    parser.add_argument("--styles", type=_words, help=f"of {', '.join(STYLES)}, by commas; all that run by default")
     parser.add_argument(
         "--concurrency", type=_positives, default="1,8,32,128", help="checkouts in flight, by commas (%(default)s)"
     )

@@ -1,4 +1,4 @@
-"""The driver's HTTP client, the same for all patterns: one keep-alive session for each of its threads."""
+"""The driver's HTTP client, the same for all styles: one keep-alive session for each of its threads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ ALL = "all"  # components together
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of one pattern under one load. Times are in ms, CPU by component (`all`: the sum), both per saga."""
+    """The figures of one style under one load. Times are in ms, CPU by component (`all`: the sum), both per saga."""
 
     sagas_per_second: float
     p50_ms: float

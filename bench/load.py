@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.checkouts import Checkout
 from bench.client import Client
-from bench.patterns import Way
+from bench.styles import Way
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,15 @@ from bench import cpu
 from bench.checkouts import Checkout, Mix, make_checkouts, stock_up
 from bench.client import Client, Json
 from bench.load import drive
-from bench.patterns import PATTERNS
 from bench.rounds import HELPERS
+from bench.styles import STYLES
 from stack.audit.run import urls_of
 from stack.demo.shop import Shop
 from stack.errors import StackError
 from stack.home import Home
 from stack.table import table
 
-STYLES = ("orchestrated", "choreographed")
+SAGA_STYLES = ("orchestrated", "choreographed")
 CONCURRENCIES = (1, 32)
 GROUPS_PER_TURN = 20  # carts are made, and CPU is read, so seldom; a stack has its turn after each group
 PER_CLIENT = 3  # checkouts of a group, when there are several clients
@@ -44,7 +44,7 @@ class Side:
 
     def drive(self, checkouts: Sequence[Checkout], style: str, concurrency: int) -> None:
         """Run one group of checkouts."""
-        way, _ = PATTERNS[style]
+        way, _ = STYLES[style]
         self.group_seconds.append(drive(checkouts, self.clients[:concurrency], way).seconds)
 
     def used(self) -> float:
@@ -89,7 +89,7 @@ def _turn(sides: tuple[Side, Side], style: str, concurrency: int, groups: int) -
 
 def _rows(sides: tuple[Side, Side], groups: int) -> Iterator[tuple[str, ...]]:
     for concurrency in CONCURRENCIES:
-        for style in STYLES:
+        for style in SAGA_STYLES:
             many = groups if concurrency == 1 else max(2, groups // 10)
             ratios = compare(sides, style, concurrency, many)
             yield (str(concurrency), style, *(f"{ratio:.3f}" for ratio in ratios))

@@ -9,21 +9,21 @@ PER_CLIENT = 80  # one after the other are enough to tell; with one in flight, m
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """One pattern under one load, with a number of checkouts in flight."""
+    """One style under one load, with a number of checkouts in flight."""
 
     load: str
     concurrency: int
-    pattern: str
+    style: str
 
     def __str__(self) -> str:
-        return f"{self.pattern}, {self.concurrency} in flight, {self.load}"
+        return f"{self.style}, {self.concurrency} in flight, {self.load}"
 
 
 @dataclass(frozen=True)
 class Plan:
     """`sagas` is the greatest number in a round; `declines` is the share of declined payments."""
 
-    patterns: tuple[str, ...]
+    styles: tuple[str, ...]
     loads: tuple[str, ...]
     concurrencies: tuple[int, ...]
     sagas: int
@@ -35,10 +35,10 @@ class Plan:
         return min(self.sagas, PER_CLIENT * concurrency)
 
     def cases(self) -> Iterator[Case]:
-        """Return all rounds in order: the patterns take turns, and another one is first each time."""
+        """Return all rounds in order: the styles take turns, and another one is first each time."""
         for load in self.loads:
             for concurrency in self.concurrencies:
                 for number in range(self.rounds):
-                    first = number % len(self.patterns)
-                    for pattern in (*self.patterns[first:], *self.patterns[:first]):
-                        yield Case(load, concurrency, pattern)
+                    first = number % len(self.styles)
+                    for style in (*self.styles[first:], *self.styles[:first]):
+                        yield Case(load, concurrency, style)

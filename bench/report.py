@@ -11,7 +11,7 @@ from stack.table import paint, table
 
 HEAD = (
     "in flight",
-    "pattern",
+    "style",
     "sagas/s",
     "",
     "p50 ms",
@@ -33,7 +33,7 @@ transactions that wrote; messages published."""
 
 @dataclass(frozen=True)
 class Results:
-    """The figures of all cases, and the messages published per saga of each pattern, where they could be counted."""
+    """The figures of all cases, and the messages published per saga of each style, where they could be counted."""
 
     plan: Plan
     figures: Mapping[Case, Figures]
@@ -57,7 +57,7 @@ class Results:
                     **asdict(case),
                     "sagas": self.plan.sagas_at(case.concurrency),
                     **asdict(figures),
-                    "messages_published": self.messages.get(case.pattern),
+                    "messages_published": self.messages.get(case.style),
                     "ratio_to_baseline": {
                         name: self.ratio(case, name) for name in ("sagas_per_second", "p50_ms", "cpu_ms")
                     },
@@ -77,10 +77,10 @@ class Results:
         return "\n".join([paint(title, "bold"), *table([HEAD, *map(self._row, cases)])])
 
     def _row(self, case: Case) -> tuple[str, ...]:
-        figures, messages = self.figures[case], self.messages.get(case.pattern)
+        figures, messages = self.figures[case], self.messages.get(case.style)
         return (
             str(case.concurrency),
-            case.pattern,
+            case.style,
             f"{figures.sagas_per_second:.0f}",
             self._times(case, "sagas_per_second"),
             *(f"{value:.1f}" for value in (figures.p50_ms, figures.p95_ms, figures.p99_ms, figures.cpu_ms[ALL])),
@@ -94,12 +94,12 @@ class Results:
 
     def _times(self, case: Case, name: str) -> str:
         ratio = self.ratio(case, name)
-        return "" if ratio is None or case.pattern == "baseline" else f"x {ratio:.2f}"
+        return "" if ratio is None or case.style == "baseline" else f"x {ratio:.2f}"
 
     def _cpu_of_load(self, load: str) -> str:
         cases = [case for case in sorted(self.figures, key=self._order) if case.load == load]
         title = paint(f"CPU ms per saga by component, {load}", "bold")
-        head = ("", *(f"{case.pattern[:4]} {case.concurrency}" for case in cases))
+        head = ("", *(f"{case.style[:4]} {case.concurrency}" for case in cases))
         return "\n".join([title, *table([head, *self._components(cases)])])
 
     def _components(self, cases: list[Case]) -> Iterator[tuple[str, ...]]:
@@ -107,7 +107,7 @@ class Results:
             yield component, *(f"{self.figures[case].cpu_ms.get(component, 0.0):.2f}" for case in cases)
 
     def _order(self, case: Case) -> tuple[str, int, int]:
-        return case.load, case.concurrency, self.plan.patterns.index(case.pattern)
+        return case.load, case.concurrency, self.plan.styles.index(case.style)
 
 
 def _value(figures: Figures, name: str) -> float:

@@ -11,9 +11,9 @@ from bench.client import Client, Json
 from bench.counts import Counters
 from bench.figures import Figures, figures_of, medians, used
 from bench.load import drive
-from bench.patterns import NO_SAGAS, PATTERNS
 from bench.plan import Case, Plan
 from bench.progress import Progress
+from bench.styles import NO_SAGAS, STYLES
 from bench.undo import undo
 from stack.meters import Postgres, RabbitMQ
 
@@ -44,19 +44,19 @@ class Bench:
         return {case: medians(figures) for case, figures in rounds.items()}
 
     def warm_up(self, plan: Plan, progress: Progress) -> dict[str, float]:
-        """Run a round of each pattern without measuring it; return the messages published per saga, by pattern.
+        """Run a round of each style without measuring it; return the messages published per saga, by style.
 
         Their number does not depend on the load.
         """
         counted = {}
         before = self.rabbitmq and self.rabbitmq.messages()
-        for pattern in plan.patterns:
-            progress.show(f"{pattern}, warming up")
-            self.round(Case(plan.loads[0], WARM_UP_CONCURRENCY, pattern), plan)
+        for style in plan.styles:
+            progress.show(f"{style}, warming up")
+            self.round(Case(plan.loads[0], WARM_UP_CONCURRENCY, style), plan)
             if self.rabbitmq and before:
                 after = self.rabbitmq.messages()
                 published, before = (after - before).published, after
-                counted[pattern] = published / plan.sagas_at(WARM_UP_CONCURRENCY)
+                counted[style] = published / plan.sagas_at(WARM_UP_CONCURRENCY)
             progress.advance()
         return counted
 
@@ -67,11 +67,11 @@ class Bench:
         try:
             return self._measured(case, checkouts)
         finally:
-            if case.pattern in NO_SAGAS:
+            if case.style in NO_SAGAS:
                 undo(checkouts, self.clients[0])
 
     def _measured(self, case: Case, checkouts: Sequence[Checkout]) -> Figures:
-        way, _ = PATTERNS[case.pattern]
+        way, _ = STYLES[case.style]
         clients = self._clients(case.concurrency)
         counts_before = self.counters.read()
         cpu_before = self._cpu_seconds()

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from bench.figures import Figures
 from bench.plan import Case
 
-HEAD = ("in flight", "pattern", "figure", "measured", "target")
+HEAD = ("in flight", "style", "figure", "measured", "target")
 HOT_TO_SPREAD = 0.9  # of the rate with many products, at least
 
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on the ratio of a pattern's figure to another pattern's, under the load of many products."""
+    """A bound on the ratio of a style's figure to another style's, under the load of many products."""
 
-    pattern: str
+    style: str
     concurrency: int
     to: str
     bound: float
@@ -27,7 +27,7 @@ class Target:
 
     def measured(self, figures: Mapping[Case, Figures]) -> float | None:
         """Return the ratio of the medians; None where one of the two was not measured."""
-        ours = figures.get(Case("spread", self.concurrency, self.pattern))
+        ours = figures.get(Case("spread", self.concurrency, self.style))
         other = figures.get(Case("spread", self.concurrency, self.to))
         if ours is None or other is None:
             return None
@@ -51,26 +51,26 @@ TARGETS = (
 
 def as_table(figures: Mapping[Case, Figures]) -> list[str]:
     """Return a table in Markdown of the targets that were measured; nothing when there are none."""
-    rows = [*_of_patterns(figures), *_of_hot(figures)]
+    rows = [*_of_styles(figures), *_of_hot(figures)]
     if not rows:
         return []
     lines = [HEAD, ("---",) * len(HEAD), *rows]
     return ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
 
 
-def _of_patterns(figures: Mapping[Case, Figures]) -> Iterator[tuple[str, ...]]:
+def _of_styles(figures: Mapping[Case, Figures]) -> Iterator[tuple[str, ...]]:
     for target in TARGETS:
         ratio = target.measured(figures)
         if ratio is not None:
             name = "time" if target.figure == "p50_ms" else "rate"
             what = f"{name} to {target.to}'s"
-            yield str(target.concurrency), target.pattern, what, f"{ratio:.2f}", target.text
+            yield str(target.concurrency), target.style, what, f"{ratio:.2f}", target.text
 
 
 def _of_hot(figures: Mapping[Case, Figures]) -> Iterator[tuple[str, ...]]:
     for case, hot in sorted(figures.items()):
-        spread = figures.get(Case("spread", case.concurrency, case.pattern))
-        if case.load == "hot" and spread and case.pattern in {target.pattern for target in TARGETS}:
+        spread = figures.get(Case("spread", case.concurrency, case.style))
+        if case.load == "hot" and spread and case.style in {target.style for target in TARGETS}:
             ratio = hot.sagas_per_second / spread.sagas_per_second
             what = "rate of one hot product to many products'"
-            yield str(case.concurrency), case.pattern, what, f"{ratio:.2f}", f">= {HOT_TO_SPREAD:g}"
+            yield str(case.concurrency), case.style, what, f"{ratio:.2f}", f">= {HOT_TO_SPREAD:g}"

@@ -44,7 +44,7 @@ class StoredRedrive:
     """A redrive as it is stored: what was requested (`wanted`), which letters were moved, and when it was done."""
 
     id: UUID
-    asked_at: datetime
+    requested_at: datetime
     by: str
     reason: str
     wanted: Mapping[str, Any]

@@ -108,7 +108,7 @@ redrives = Table(
     "redrives",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("requested_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("by", String(200), nullable=False),
     Column("reason", String(200), nullable=False),
     Column("wanted", JSON, nullable=False),  # the filter

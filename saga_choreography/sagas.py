@@ -63,7 +63,7 @@ _OPERATIONS = union_all(
     ),
     select(
         redrives.c.id,
-        redrives.c.asked_at,
+        redrives.c.requested_at,
         literal("redriven", String(20)),
         redrives.c.by,
         redrives.c.reason,

@@ -1,4 +1,4 @@
-"""Request and response bodies of the choreography, beside those of both patterns (`shared/saga/views.py`)."""
+"""Request and response bodies of the choreography, beside those of both styles (`shared/saga/views.py`)."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -84,7 +84,7 @@ class RedriveOut(View):
     """Who had which dead letters tried again, why, and which there were; without an end it may have been cut short."""
 
     id: UUID
-    asked_at: Time
+    requested_at: Time
     by: str
     reason: str
     wanted: WantedOut

@@ -7,7 +7,7 @@ from queue import PriorityQueue
 
 from bench.checkouts import Checkout
 from bench.client import Client, UnexpectedAnswer
-from stack.demo.shop import Pattern
+from stack.demo.shop import Style
 
 AGAIN_SECONDS = 0.25  # after which a rejected shopper tries again
 NOT_NOW = (503, 504)  # nothing was done, or that is unknown; the request may be repeated under its key
@@ -17,11 +17,11 @@ STILL_ASKED = "/problems/key-in-use"  # the problem of a repeated request whose 
 class Arrivals:
     """Checkouts that arrive at a steady rate; `arrived` is when each saga was first requested, as of `time.time`."""
 
-    def __init__(self, checkouts: Sequence[Checkout], pattern: Pattern, per_second: float) -> None:
+    def __init__(self, checkouts: Sequence[Checkout], style: Style, per_second: float) -> None:
         self.began = time.time()
         self.arrived: dict[str, float] = {}
         self.turned_away = 0  # how often a shopper was
-        self._checkouts, self._pattern = checkouts, pattern
+        self._checkouts, self._style = checkouts, style
         self._first = [self.began + number / per_second for number in range(len(checkouts))]
         self._due: PriorityQueue[tuple[float, int]] = PriorityQueue()
         for number, due in enumerate(self._first):
@@ -49,8 +49,8 @@ class Arrivals:
         checkout = self._checkouts[number]
         body = {"cart_id": checkout.cart_id, "user_id": checkout.user_id, "payment_method": checkout.payment_method}
         reply = client.post(
-            self._pattern.service,
-            f"{self._pattern.path}/checkout",
+            self._style.service,
+            f"{self._style.path}/checkout",
             {**body, "billing_address": checkout.billing_address},
             *(200, 202, 409, *NOT_NOW),
             headers={"Idempotency-Key": f'"{checkout.saga_id}"'},

@@ -15,13 +15,13 @@ from bench.compare.scenarios import LOST, Extent, Scenario
 from bench.compare.told import at, ended_sagas, ends_of
 from bench.figures import used
 from bench.load import drive
-from bench.patterns import PATTERNS
 from bench.progress import Progress
 from bench.rounds import HELPERS, QUIET_SECONDS
+from bench.styles import STYLES
 from shared.ids import new_id
-from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Pattern
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Style
 
-PATTERN_OF: Mapping[str, Pattern] = {each.name: each for each in (ORCHESTRATED, CHOREOGRAPHED)}
+STYLE_OF: Mapping[str, Style] = {each.name: each for each in (ORCHESTRATED, CHOREOGRAPHED)}
 ARRIVING = 32  # clients; more than come in the time that one takes to be turned away
 WARM_UP = Scenario("warm-up", "", "")
 
@@ -37,12 +37,12 @@ class Measurement:
 
     def run(self, progress: Progress) -> Iterator[Round]:
         """Every round of every scenario, after one of each style that does not count."""
-        for style in PATTERN_OF.values():
+        for style in STYLE_OF.values():
             self._calm(WARM_UP, style)
         for scenario, name in self.extent.cases():
             progress.show(f"{name}, {scenario.title.lower()}")
             run = self._with_outage if scenario.down else self._calm
-            yield run(scenario, PATTERN_OF[name])
+            yield run(scenario, STYLE_OF[name])
             progress.advance()
 
     def close(self) -> None:
@@ -50,13 +50,13 @@ class Measurement:
         for client in self.clients:
             client.close()
 
-    def _calm(self, scenario: Scenario, style: Pattern) -> Round:
+    def _calm(self, scenario: Scenario, style: Style) -> Round:
         checkouts = self._checkouts(scenario, self.extent.sagas)
         clients = self._clients(self.extent.in_flight)
         self._switch(scenario)
         components = cpu.components(self.stack.home)
         before = cpu.cpu_seconds(components)
-        driven = drive(checkouts, clients, PATTERNS[style.name][0])
+        driven = drive(checkouts, clients, STYLES[style.name][0])
         time.sleep(QUIET_SECONDS)
         spent = used(before, cpu.cpu_seconds(components))
         spent.pop(cpu.DRIVER)
@@ -65,7 +65,7 @@ class Measurement:
         ends = ends_of(clients[0], style, sagas)
         return Round(scenario.name, style.name, driven.seconds, tuple(driven.latencies), ends, spent)
 
-    def _with_outage(self, scenario: Scenario, style: Pattern) -> Round:
+    def _with_outage(self, scenario: Scenario, style: Style) -> Round:
         extent = self.extent
         checkouts = self._checkouts(scenario, round(extent.per_second * extent.seconds))
         clients = self._clients(ARRIVING)

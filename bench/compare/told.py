@@ -7,33 +7,33 @@ from datetime import datetime
 from bench.client import Client, Json, UnexpectedAnswer
 from bench.compare.results import Ends
 from shared.saga.states import ENDED, SagaStatus
-from stack.demo.shop import ORCHESTRATED, Pattern
+from stack.demo.shop import ORCHESTRATED, Style
 
 POLL_SECONDS = 0.2
 MOST_SECONDS = 180  # beyond the deadline after which a saga turns back, and the longest wait between two attempts
 
 
-def ended_sagas(client: Client, pattern: Pattern, user_id: str, count: int) -> list[Json]:
+def ended_sagas(client: Client, style: Style, user_id: str, count: int) -> list[Json]:
     """So many sagas of this user, once all have ended. Raises `UnexpectedAnswer` when some never do."""
     until = time.monotonic() + MOST_SECONDS
     while True:
-        sagas = _sagas(client, pattern, user_id)
+        sagas = _sagas(client, style, user_id)
         left = count - sum(saga["status"] in ENDED for saga in sagas)
         if not left:
             return sagas
         if time.monotonic() > until:
-            raise UnexpectedAnswer(f"{left} of {count} {pattern.name} sagas have not ended")
+            raise UnexpectedAnswer(f"{left} of {count} {style.name} sagas have not ended")
         time.sleep(POLL_SECONDS)
 
 
-def _sagas(client: Client, pattern: Pattern, user_id: str) -> list[Json]:
+def _sagas(client: Client, style: Style, user_id: str) -> list[Json]:
     """All of this user's, as lists show them."""
-    path = pattern.path if pattern is ORCHESTRATED else f"{pattern.path}/status"
+    path = style.path if style is ORCHESTRATED else f"{style.path}/status"
     found: list[Json] = []
     cursor: str | None = ""
     while cursor is not None:
         after = f"&cursor={cursor}" if cursor else ""
-        page = client.get(pattern.service, f"{path}?user_id={user_id}&limit=200{after}").body
+        page = client.get(style.service, f"{path}?user_id={user_id}&limit=200{after}").body
         found += page["items"]
         cursor = page["next_cursor"]
     return found
@@ -44,11 +44,11 @@ def at(time_of: str) -> float:
     return datetime.fromisoformat(time_of).timestamp()
 
 
-def ends_of(client: Client, pattern: Pattern, sagas: Sequence[Json]) -> Ends:
+def ends_of(client: Client, style: Style, sagas: Sequence[Json]) -> Ends:
     """How these sagas, which have all ended, did."""
     compensated = [saga for saga in sagas if saga["status"] == SagaStatus.COMPENSATED]
     open_for = map(_books_open, sagas)
-    undone_in = [_undoing(client, pattern, saga) for saga in compensated]
+    undone_in = [_undoing(client, style, saga) for saga in compensated]
     return Ends(
         completed=len(sagas) - len(compensated),
         compensated=len(compensated),
@@ -63,8 +63,8 @@ def _books_open(saga: Json) -> float | None:
     return None if first is None else at(saga["ended_at"]) - at(first)
 
 
-def _undoing(client: Client, pattern: Pattern, saga: Json) -> float | None:
+def _undoing(client: Client, style: Style, saga: Json) -> float | None:
     """How many seconds it took to undo a saga since a step was refused; None where no step was."""
-    timeline = client.get(pattern.service, f"{pattern.path}/{saga['saga_id']}/timeline").body["items"]
+    timeline = client.get(style.service, f"{style.path}/{saga['saga_id']}/timeline").body["items"]
     refused = [at(entry["finished_at"]) for entry in timeline if entry["outcome"] == "refused"]
     return at(saga["ended_at"]) - min(refused) if refused else None

@@ -92,5 +92,5 @@ def refunds_are_final(saga: AuditedSaga) -> bool:
 
 @once.of_each_saga
 def sagas_have_one_style(saga: AuditedSaga) -> bool:
-    """No saga is run in both patterns."""
+    """No saga is run in both styles."""
     return len(saga.statuses) <= 1

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from stack.demo.shop import Json, Pattern, Shop, ShopError
+from stack.demo.shop import Json, Shop, ShopError, Style
 from stack.table import paint
 
 POLL_SECONDS = 0.05  # often enough to look live
@@ -17,14 +17,14 @@ WORDS = {
 }
 
 
-def follow(shop: Shop, pattern: Pattern, saga_id: str) -> Json:
+def follow(shop: Shop, style: Style, saga_id: str) -> Json:
     """Print what happens to a saga until it has ended, and return it. Raises `ShopError` when that takes too long."""
     until = time.monotonic() + MOST_SECONDS
     narration = _Narration()
     while True:
-        saga = shop.saga(pattern, saga_id)  # first, so that an ended one's timeline is whole
+        saga = shop.saga(style, saga_id)  # first, so that an ended one's timeline is whole
         if saga is not None:
-            narration.tell(shop.timeline(pattern, saga_id))
+            narration.tell(shop.timeline(style, saga_id))
             if saga["status"] in ENDED:
                 narration.unfold()
                 return saga

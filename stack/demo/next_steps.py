@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from stack import settings
 from stack.audit.run import AUDITED
-from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Pattern, Request, Shop
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Request, Shop, Style
 from stack.home import Home
 from stack.table import paint
 
@@ -12,8 +12,8 @@ from stack.table import paint
 KILL = "kill -9 -$(make -s status | awk '$1 == \"pagos\" { print $3 }')"
 
 
-def text(shop: Shop, home: Home, completed: Mapping[Pattern, str], ready: Request) -> str:
-    """Return URLs, and commands for a completed saga of each pattern and for a filled cart."""
+def text(shop: Shop, home: Home, completed: Mapping[Style, str], ready: Request) -> str:
+    """Return URLs, and commands for a completed saga of each style and for a filled cart."""
     return "\n".join(
         [
             "",
@@ -39,7 +39,7 @@ def _servers(home: Home) -> list[str]:
     return [f"  {'rabbitmq':<18} http://127.0.0.1:{port}/ (guest, guest)"] if port else []
 
 
-def _tries(urls: Mapping[str, str], completed: Mapping[Pattern, str], ready: Request) -> list[str]:
+def _tries(urls: Mapping[str, str], completed: Mapping[Style, str], ready: Request) -> list[str]:
     sagas = {each: f"{urls[each.service]}{each.path}/{saga_id}" for each, saga_id in completed.items()}
     undo = {
         each: Request("POST", f"{saga}/compensate", {"reason": "changed my mind"}, {"Prefer": f"wait={WAIT_SECONDS}"})

@@ -15,14 +15,14 @@ from stack.audit import run as audit
 from stack.costs import Meter
 from stack.demo import next_steps
 from stack.demo.narration import follow
-from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Pattern, Shop, ShopError
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Shop, ShopError, Style
 from stack.demo.stories import EFFORT, MUG, NOTE, OUTCOME, POT, STORIES, SUCCESS, Ending, Story, result_of
 from stack.errors import StackError
 from stack.home import Home
 from stack.table import paint, table
 
-PATTERNS = (ORCHESTRATED, CHOREOGRAPHED)
-# Who takes the money, in each pattern: the process that is killed, and started again.
+STYLES = (ORCHESTRATED, CHOREOGRAPHED)
+# Who takes the money, in each style: the process that is killed, and started again.
 PAYING = {ORCHESTRATED: "pagos", CHOREOGRAPHED: "pagos-worker"}
 # Name, price, and how many there are at least.
 SHELF = {MUG: ("Coffee mug", "12.50", 10), POT: ("Moka pot", "39.90", 1)}
@@ -46,7 +46,7 @@ class Demo:
         self._warm_up()
         can_fail = self._shop.can_fail()
         stories = [story for story in STORIES if can_fail or not story.fault]
-        endings = [self._tell(story, pattern) for story in stories for pattern in PATTERNS]
+        endings = [self._tell(story, style) for story in stories for style in STYLES]
         if len(stories) < len(STORIES):
             print("\nNobody is killed: these services were not started with FAULTS=true. make down demo does that.")
         return self._report(endings)
@@ -64,42 +64,40 @@ class Demo:
 
     def _warm_up(self) -> None:
         """Run one checkout that is not printed: the first one after a start opens connections, and is slower."""
-        for pattern in PATTERNS:
-            self._buy("gina", self._product(MUG), 1, pattern)
+        for style in STYLES:
+            self._buy("gina", self._product(MUG), 1, style)
 
-    def _tell(self, story: Story, pattern: Pattern) -> Ending:
+    def _tell(self, story: Story, style: Style) -> Ending:
         """Fill a cart and check it out, printing what happens."""
-        if pattern is ORCHESTRATED:
+        if style is ORCHESTRATED:
             print(f"\n{paint(story.title, 'bold')}: {story.told}")
         product = self._product(story.sku)
         cart = self._shop.fill_cart(story.user, product, story.quantity)
         bill = f"{story.quantity} x {product['name']}, {cart['total']} in all, by {story.payment_method}"
-        print(f"\n  {paint(pattern.name.title(), 'bold')}: {bill}")
+        print(f"\n  {paint(style.name.title(), 'bold')}: {bill}")
         if story.bought_before:
-            self._buy(story.bought_before, product, product["available"], pattern)
+            self._buy(story.bought_before, product, product["available"], style)
             print(f"  {story.bought_before.title()}'s checkout: completed. Nothing is left.")
         before, counts = self._shop.stock(product), self._meter.counts()
-        saga = self._check_out(story, pattern, cart)
-        restarted = [PAYING[pattern]] if story.fault else []
-        costs = self._meter.costs(counts, self._shop.timeline(pattern, saga["saga_id"]), restarted)
+        saga = self._check_out(story, style, cart)
+        restarted = [PAYING[style]] if story.fault else []
+        costs = self._meter.costs(counts, self._shop.timeline(style, saga["saga_id"]), restarted)
         result, after = result_of(self._shop, saga), self._shop.stock(product)
-        return Ending(story, pattern, saga, result, before, after, costs)
+        return Ending(story, style, saga, result, before, after, costs)
 
-    def _check_out(self, story: Story, pattern: Pattern, cart: Json) -> Json:
-        request = self._shop.checkout(cart, story.payment_method, pattern, fault=story.fault)
+    def _check_out(self, story: Story, style: Style, cart: Json) -> Json:
+        request = self._shop.checkout(cart, story.payment_method, style, fault=story.fault)
         if story is SUCCESS:
             print(f"  {request.curl()}".replace("\n", "\n  "))
         if story.fault:
-            told = (
-                f"*** {PAYING[pattern]} is going to be killed (X-Fault: {story.fault}); it is started again by itself"
-            )
+            told = f"*** {PAYING[style]} is going to be killed (X-Fault: {story.fault}); it is started again by itself"
             print(f"  {paint(told, 'red')}", flush=True)
-        return follow(self._shop, pattern, self._shop.send(request)["saga_id"])
+        return follow(self._shop, style, self._shop.send(request)["saga_id"])
 
-    def _buy(self, user: str, product: Json, quantity: int, pattern: Pattern) -> None:
+    def _buy(self, user: str, product: Json, quantity: int, style: Style) -> None:
         """Send one request that is answered when its saga has ended."""
         cart = self._shop.fill_cart(user, product, quantity)
-        saga = self._shop.send(self._shop.checkout(cart, "paypal", pattern, wait=WAIT_SECONDS))
+        saga = self._shop.send(self._shop.checkout(cart, "paypal", style, wait=WAIT_SECONDS))
         if saga["status"] != "completed":
             raise ShopError(f"{user}'s checkout is {saga['status']}: {saga.get('error')}")
 
@@ -112,7 +110,7 @@ class Demo:
         print(f"\n{paint('Audit', 'bold')}: {audit.report(findings) if findings.broken else audit.summary(findings)}")
         cart = self._shop.fill_cart("elena", self._product(MUG), 1)
         ready = self._shop.checkout(cart, "credit_card", wait=WAIT_SECONDS)
-        completed = {each.pattern: each.saga["saga_id"] for each in endings if each.story is SUCCESS}
+        completed = {each.style: each.saga["saga_id"] for each in endings if each.story is SUCCESS}
         print(next_steps.text(self._shop, self._home, completed, ready))
         return findings.clean and all(ending.as_told() for ending in endings)
 

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Pattern:
+class Style:
     """One of the two styles: its name in a request, the service that shows its sagas, and where."""
 
     name: str
@@ -26,8 +26,8 @@ class Pattern:
     path: str
 
 
-ORCHESTRATED = Pattern("orchestrated", "saga_orchestrator", "/saga")
-CHOREOGRAPHED = Pattern("choreographed", "saga_choreography", "/saga/choreography")
+ORCHESTRATED = Style("orchestrated", "saga_orchestrator", "/saga")
+CHOREOGRAPHED = Style("choreographed", "saga_choreography", "/saga/choreography")
 
 
 class ShopError(StackError):
@@ -103,7 +103,7 @@ class Shop:
         return self._send(Request("GET", self.urls["pagos"] + "/faults")).status_code != 404
 
     def checkout(
-        self, cart: Json, payment_method: str, pattern: Pattern = ORCHESTRATED, wait: int = 0, fault: str = ""
+        self, cart: Json, payment_method: str, style: Style = ORCHESTRATED, wait: int = 0, fault: str = ""
     ) -> Request:
         """The request that checks a cart out; with `wait`, it is answered when the saga has ended.
 
@@ -116,21 +116,21 @@ class Shop:
             "user_id": cart["user_id"],
             "payment_method": payment_method,
             "billing_address": "1 Main Street, Springfield",
-            "saga_pattern": pattern.name,
+            "saga_pattern": style.name,
         }
         headers = {"Idempotency-Key": f'"{new_id()}"', **({"Prefer": f"wait={wait}"} if wait else {})}
         headers |= {"X-Fault": fault} if fault else {}
         return Request("POST", self.urls["carrito"] + "/checkout/saga", body, headers)
 
-    def saga(self, pattern: Pattern, saga_id: str) -> Json | None:
+    def saga(self, style: Style, saga_id: str) -> Json | None:
         """Return a saga; None while its service does not know it yet."""
-        request = Request("GET", f"{self.urls[pattern.service]}{pattern.path}/{saga_id}")
+        request = Request("GET", f"{self.urls[style.service]}{style.path}/{saga_id}")
         reply = self._send(request)
         return None if reply.status_code == 404 else self._ok(request, reply)
 
-    def timeline(self, pattern: Pattern, saga_id: str) -> list[Json]:
+    def timeline(self, style: Style, saga_id: str) -> list[Json]:
         """Return the timeline of a saga."""
-        items: list[Json] = self.get(pattern.service, f"{pattern.path}/{saga_id}/timeline")["items"]
+        items: list[Json] = self.get(style.service, f"{style.path}/{saga_id}/timeline")["items"]
         return items
 
     def _find(self, sku: str) -> Json:

@@ -5,14 +5,14 @@ from decimal import Decimal
 
 from stack.costs import Costs
 from stack.demo.narration import seconds
-from stack.demo.shop import Json, Pattern, Shop
+from stack.demo.shop import Json, Shop, Style
 
 Stock = tuple[int, int, int]  # available, held, sold
 
 
 @dataclass(frozen=True)
 class Story:
-    """A checkout of the demo and its expected end. It runs once for each pattern."""
+    """A checkout of the demo and its expected end. It runs once for each style."""
 
     title: str
     told: str
@@ -77,7 +77,7 @@ class Ending:
     """The outcome of a checkout according to each service, and its costs."""
 
     story: Story
-    pattern: Pattern
+    style: Style
     saga: Json
     result: Result
     before: Stock
@@ -99,17 +99,17 @@ class Ending:
         status = self.saga["status"] if self.as_told() else f"{self.saga['status']} (NOT AS TOLD)"
         stock = f"{'/'.join(map(str, self.before))} -> {'/'.join(map(str, self.after))}"
         money = f"{self.result.captured} / {self.result.refunded}"
-        return self.story.title, self.pattern.name, status, self.result.order, money, stock
+        return self.story.title, self.style.name, status, self.result.order, money, stock
 
     def effort(self) -> tuple[str, ...]:
         """A row for the table of costs."""
         took = f"{seconds(self.saga['created_at'], self.saga['ended_at']) * 1000:.0f} ms"
         counted = (self.costs.http_calls, self.costs.messages, self.costs.commits)
-        return self.story.title, self.pattern.name, took, *("-" if each is None else str(each) for each in counted)
+        return self.story.title, self.style.name, took, *("-" if each is None else str(each) for each in counted)
 
 
-OUTCOME = ("checkout", "pattern", "saga", "order", "captured / refunded", "stock: available/held/sold")
-EFFORT = ("checkout", "pattern", "time to end", "HTTP calls", "messages", "commits")
+OUTCOME = ("checkout", "style", "saga", "order", "captured / refunded", "stock: available/held/sold")
+EFFORT = ("checkout", "style", "time to end", "HTTP calls", "messages", "commits")
 NOTE = "HTTP calls: answered, the client's included. Messages: events published. Commits: transactions that wrote."
 
 

@@ -32,14 +32,14 @@ def whole_shop(spawner: Spawner, database_url: str, broker_url: str, folder: Pat
 
 def completed(shop: Shop, style: str) -> str:
     """All went well."""
-    saga = shop.buy(shop.product(), 2, pattern=style)
+    saga = shop.buy(shop.product(), 2, style=style)
     shop.until_status(saga, "completed")
     return saga
 
 
 def declined(shop: Shop, style: str) -> str:
     """The card was declined."""
-    saga = shop.buy(shop.product(), method="declined_card", pattern=style)
+    saga = shop.buy(shop.product(), method="declined_card", style=style)
     shop.until_status(saga, "compensated")
     return saga
 
@@ -55,7 +55,7 @@ def undone(shop: Shop, style: str) -> str:
     """An operator had it undone after it had completed; what people could choose in it is markup, and long."""
     body = {"name": SCRIPT.ljust(200, "x"), "price": "9.99", "quantity": 5, "sku": f"script-{uuid4()}"}
     product = shop.post(INVENTARIO, "/api/products", body).body["id"]
-    saga = shop.buy(product, pattern=style)
+    saga = shop.buy(product, style=style)
     shop.until_status(saga, "completed")
     window, root = WINDOWS[style]
     shop.post(window, f"{root}/{saga}/compensate", {"reason": SCRIPT, "by": SCRIPT})
@@ -67,7 +67,7 @@ def begun(shop: Shop, style: str, user: str, method: str, faults: str) -> str:
     """One that is to suffer these faults, as `X-Fault` names them."""
     cart = shop.cart((shop.product(), 1), user=user)
     told = {"X_Fault": faults} if faults else {}
-    reply = shop.checkout(cart, method, user=user, pattern=style, **told)
+    reply = shop.checkout(cart, method, user=user, style=style, **told)
     assert reply.status == 202, reply.body
     return str(reply.body["saga_id"])
 

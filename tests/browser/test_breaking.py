@@ -87,7 +87,7 @@ def test_a_paused_consumer_is_waited_for_until_it_is_switched_off(shop: Shop, vi
     one = viewer()
     page = one.open("/faults")
     switch_on(page, fault)
-    saga = shop.buy(shop.product(), pattern=STYLES[1])
+    saga = shop.buy(shop.product(), style=STYLES[1])
     shop.until_status(saga, "running")
     waiting = one.open(f"/sagas/{STYLES[1]}/{saga}")
     stand(waiting, "running")

@@ -59,7 +59,7 @@ def test_a_checkout_begun_from_the_page_runs_to_its_end_before_the_viewer_s_eyes
 
 @pytest.mark.parametrize("style", STYLES)
 def test_two_viewers_see_the_same_end(shop: Shop, held: None, viewer: OpenViewer, style: str) -> None:
-    saga = shop.buy(shop.product(), pattern=style)
+    saga = shop.buy(shop.product(), style=style)
     shop.until_status(saga, "running")
     pages = [viewer(theme=theme).open(f"/sagas/{style}/{saga}") for theme in ("light", "dark")]
     for page in pages:

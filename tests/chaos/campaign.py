@@ -40,7 +40,7 @@ class Report:
         tally = self.tally
         lines = [f"{count:6} {kind}" for kind, count in sorted(self.faults.items())]
         lines.append(f"{sum(self.faults.values()):6} faults\n")
-        lines += [f"{count:6} {pattern}, {what}" for (pattern, what), count in sorted(tally.outcomes.items())]
+        lines += [f"{count:6} {style}, {what}" for (style, what), count in sorted(tally.outcomes.items())]
         lines.append(f"{self.checkouts:6} checkouts; {tally.from_wallets} were paid from wallets\n")
         for name in ("lost", "doubled", "stuck", "wrong", "books"):
             found = getattr(tally, name)

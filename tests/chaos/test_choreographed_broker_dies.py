@@ -23,7 +23,7 @@ def test_what_is_asked_for_while_the_broker_is_away_is_done_when_it_is_back(
 ) -> None:
     """Checkouts begin, by either way in, and one that was completed is to be undone."""
     shelf = shop.product(quantity=10)
-    undone = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    undone = shop.buy(shelf, style=CHOREOGRAPHED)
     assert shop.became(undone) == COMPLETED
     carts = [shop.cart((shelf, 1)) for _ in range(4)]
     own_rabbitmq.stop()
@@ -51,7 +51,7 @@ def test_no_checkout_is_lost_or_doubled_when_the_broker_is_killed_under_load(
     with ThreadPoolExecutor(CUSTOMERS) as customers:
         sagas: list[Future[str]] = []
         for half in (carts[: LOAD // 2], carts[LOAD // 2 :]):
-            some = [customers.submit(shop.insist, cart, pattern=CHOREOGRAPHED) for cart in half]
+            some = [customers.submit(shop.insist, cart, style=CHOREOGRAPHED) for cart in half]
             sagas += some
             wait_until(some[LOAD // 4].done, "there is load")
             own_rabbitmq.kill()

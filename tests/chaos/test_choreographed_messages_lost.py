@@ -54,19 +54,19 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
 
 
 def bought(shop: Shop) -> str:
-    return shop.buy(shop.product(), pattern=CHOREOGRAPHED)
+    return shop.buy(shop.product(), style=CHOREOGRAPHED)
 
 
 def declined(shop: Shop) -> str:
-    return shop.buy(shop.product(), method="declined_card", pattern=CHOREOGRAPHED)
+    return shop.buy(shop.product(), method="declined_card", style=CHOREOGRAPHED)
 
 
 def sold_out(shop: Shop) -> str:
     shelf = shop.product(quantity=1)
     carts = [shop.cart((shelf, 1)) for _ in range(2)]
-    first = shop.begin(carts[0], pattern=CHOREOGRAPHED)
+    first = shop.begin(carts[0], style=CHOREOGRAPHED)
     assert shop.became(first) == COMPLETED
-    return shop.begin(carts[1], pattern=CHOREOGRAPHED)
+    return shop.begin(carts[1], style=CHOREOGRAPHED)
 
 
 class Arrow(NamedTuple):
@@ -219,7 +219,7 @@ def test_a_checkout_ends_that_nobody_knew_of_when_its_first_event_was_lost(shop:
     away = ("inventario-worker", CHOREOGRAPHY, f"{CHOREOGRAPHY}-worker")
     for name in away:
         shop.system.kill(name)
-    saga_id = shop.begin(cart, pattern=CHOREOGRAPHED)
+    saga_id = shop.begin(cart, style=CHOREOGRAPHED)
     lost.wait_sent(saga_id, "checkout.initiated")
     with lost.channel() as channel:
         for queue in (INVENTARIO, CHOREOGRAPHY):
@@ -233,10 +233,10 @@ def test_a_checkout_ends_that_nobody_knew_of_when_its_first_event_was_lost(shop:
 @pytest.mark.parametrize("what", ["queue_delete", "queue_purge"])
 def test_what_was_in_a_queue_that_somebody_emptied_is_sent_again(shop: Shop, lost: Lost, what: str) -> None:
     shelf = shop.product()
-    undone = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    undone = shop.buy(shelf, style=CHOREOGRAPHED)
     assert shop.became(undone) == COMPLETED
     shop.system.kill("pagos-worker")
-    begun = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    begun = shop.buy(shelf, style=CHOREOGRAPHED)
     shop.compensate(undone)
     for saga_id, name in ((begun, "inventory.reserved"), (undone, "order.cancelled")):
         lost.wait_sent(saga_id, name)
@@ -260,7 +260,7 @@ def test_a_saga_that_is_undone_in_part_by_hand_as_it_turns_back_is_undone_in_ful
 ) -> None:
     """Whoever finds a step undone passes the baton on."""
     shelf = shop.product(quantity=5)
-    saga_id = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    saga_id = shop.buy(shelf, style=CHOREOGRAPHED)
     assert shop.became(saga_id) == COMPLETED
     shop.system.kill("pagos-worker")
     assert shop.compensate(saga_id).status == 202

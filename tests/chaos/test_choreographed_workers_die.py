@@ -87,7 +87,7 @@ def test_a_success_is_completed_though_the_worker_of_every_service_dies(shop: Sh
     shelf = shop.product(quantity=10)
     cart = shop.cart((shelf, 1))
     doomed = doom(shop, point, nth, FORWARD)
-    saga_id = shop.begin(cart, pattern=CHOREOGRAPHED)
+    saga_id = shop.begin(cart, style=CHOREOGRAPHED)
     revive(shop, doomed)
     assert shop.became(saga_id) == COMPLETED
     assert_told_once(shop, saga_id)
@@ -99,7 +99,7 @@ def test_a_completed_checkout_is_undone_though_the_worker_of_every_service_dies(
     shop: Shop, point: str, nth: int
 ) -> None:
     shelf = shop.product(quantity=10)
-    saga_id = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    saga_id = shop.buy(shelf, style=CHOREOGRAPHED)
     assert shop.became(saga_id) == COMPLETED
     doomed = doom(shop, point, nth, BACKWARD)
     assert shop.compensate(saga_id).status == 202
@@ -114,11 +114,11 @@ def test_a_declined_checkout_is_undone_though_the_workers_die_that_undo_it(shop:
     shelf = shop.product(quantity=10)
     cart = shop.cart((shelf, 1))
     doomed = doom(shop, point, 1, {PAGOS: 1, CARRITO: 1}) + doom(shop, point, 2, {INVENTARIO: 2})
-    saga_id = shop.begin(cart, "declined_card", pattern=CHOREOGRAPHED)
+    saga_id = shop.begin(cart, "declined_card", style=CHOREOGRAPHED)
     revive(shop, doomed)
     assert shop.became(saga_id) == DECLINED
     assert_told_once(shop, saga_id)
-    assert shop.became(shop.begin(cart, pattern=CHOREOGRAPHED)) == COMPLETED
+    assert shop.became(shop.begin(cart, style=CHOREOGRAPHED)) == COMPLETED
 
 
 @AT_EACH
@@ -126,7 +126,7 @@ def test_the_window_shows_all_of_a_checkout_though_its_worker_dies(shop: Shop, p
     """Also when it dies of the one thing that it publishes: that somebody wants the checkout undone."""
     shelf = shop.product(quantity=10)
     doomed = doom(shop, point, 1, {CHOREOGRAPHY: 1})
-    saga_id = shop.buy(shelf, pattern=CHOREOGRAPHED)
+    saga_id = shop.buy(shelf, style=CHOREOGRAPHED)
     if point != "before_marking":
         revive(shop, doomed)
     assert shop.became(saga_id) == COMPLETED
@@ -152,7 +152,7 @@ def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     """And asked for again under its key, as by a client who got no answer, it is the same one."""
     shelf, key = shop.product(quantity=10), uuid4().hex
     cart = shop.cart((shelf, 1))
-    ask = partial(shop.checkout, cart, way=way, pattern=CHOREOGRAPHED, Idempotency_Key=key)
+    ask = partial(shop.checkout, cart, way=way, style=CHOREOGRAPHED, Idempotency_Key=key)
     ask_while_it_dies(shop, ask, way, service, endpoint)
     wait_until(lambda: shop.cart_as_it_is(cart)["status"] == "checked_out", "it ends")
     again = ask()
@@ -160,4 +160,4 @@ def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     assert shop.became(again.body["saga_id"]) == COMPLETED
     assert shop.cart_as_it_is(cart)["saga_id"] == again.body["saga_id"]
     assert shop.stock(shelf) == (9, 0, 1)
-    assert problem(shop.checkout(cart, pattern=CHOREOGRAPHED), 409)["saga_id"] == again.body["saga_id"]
+    assert problem(shop.checkout(cart, style=CHOREOGRAPHED), 409)["saga_id"] == again.body["saga_id"]

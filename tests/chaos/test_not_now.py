@@ -55,13 +55,13 @@ class Load:
         self.sagas: list[str] = []
         self._stop = threading.Event()
 
-    def buy(self, pattern: str) -> None:
+    def buy(self, style: str) -> None:
         while not self._stop.is_set():
             try:
                 cart = self._shop.cart((self.shelf, 1))
             except (AssertionError, *PEER_FAILED):  # not now
                 continue
-            self.sagas.append(self._shop.insist(cart, pattern=pattern))
+            self.sagas.append(self._shop.insist(cart, style=style))
 
     def stop(self) -> None:
         self._stop.set()
@@ -80,12 +80,12 @@ def load(shop: Shop) -> Iterator[Load]:
     """Meanwhile; in the end everybody got what was asked for, and every process is there: nobody starts one again."""
     customers = Load(shop)
     with ThreadPoolExecutor(2 * CUSTOMERS) as pool:
-        patterns = (ORCHESTRATED, CHOREOGRAPHED) * CUSTOMERS
-        buying = [pool.submit(customers.buy, pattern) for pattern in patterns]
+        styles = (ORCHESTRATED, CHOREOGRAPHED) * CUSTOMERS
+        buying = [pool.submit(customers.buy, style) for style in styles]
         try:
-            wait_until(lambda: len(customers.sagas) >= len(patterns), "there is load", 60)
+            wait_until(lambda: len(customers.sagas) >= len(styles), "there is load", 60)
             yield customers
-            some = len(customers.sagas) + len(patterns)
+            some = len(customers.sagas) + len(styles)
             wait_until(lambda: len(customers.sagas) >= some, "there is load again", 120)
         finally:
             customers.stop()

@@ -34,7 +34,7 @@ def customers(shop: Shop) -> Customers:
 
 def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = {each: it for each, it in customers.sagas.items() if shop.became(each).saga == "completed"}
-    (done, purchase), *_ = [(each, it) for each, it in completed.items() if it.pattern == ORCHESTRATED]
+    (done, purchase), *_ = [(each, it) for each, it in completed.items() if it.style == ORCHESTRATED]
     # More was reserved than was wanted.
     doubled, two = next((each, it) for each, it in completed.items() if each != done and len(it.lines) == 2)
     customers.sagas[doubled] = replace(two, lines=two.lines[:1])
@@ -42,7 +42,7 @@ def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, mo
     shop.compensate(done)
     shop.until_status(done, "compensated")
     # A saga that nobody asked for.
-    shop.ended(shop.buy(shop.product(), pattern=ORCHESTRATED))
+    shop.ended(shop.buy(shop.product(), style=ORCHESTRATED))
     # Money of a wallet that nobody spent.
     shop.deposit("1.00", "ana")
     # One that was accepted, and is unknown.
@@ -50,7 +50,7 @@ def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, mo
     customers.sagas[unknown] = purchase
     # One that doesn't end.
     shop.system.freeze(EXECUTOR)
-    stuck = shop.buy(shop.product(), pattern=ORCHESTRATED)
+    stuck = shop.buy(shop.product(), style=ORCHESTRATED)
     customers.sagas[stuck] = purchase
     monkeypatch.setattr(shops, "PATIENCE", 3.0)
     tally = customers.tally()

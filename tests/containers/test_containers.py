@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(
     command() is None, reason="no Docker engine, or no Compose, was found: nothing is tried"
 )
 
-CHECKOUTS = 200  # of each pattern half
+CHECKOUTS = 200  # of each style half
 PATIENT = {"FORWARD_DEADLINE_SECONDS": "900"}  # what is stopped for a while is to be completed afterwards
 WEBS = [name for name, process in PROCESSES.items() if process.ports and not process.server]
 WORKERS = [name for name in PROCESSES if name.endswith("-worker")]
@@ -121,7 +121,7 @@ def test_killed_in_mid_checkout_the_orchestrator_asks_again(containers: Containe
 def test_killed_in_mid_checkout_its_events_wait(containers: Containers, shop: Shop) -> None:
     mug = shop.product()
     containers.freeze("pagos-worker")
-    saga = shop.buy(mug, pattern=CHOREOGRAPHED)
+    saga = shop.buy(mug, style=CHOREOGRAPHED)
     shop.until(saga, lambda seen: steps_of(seen)["reserve_inventory"] == "succeeded", "holds its stock")
     containers.kill("pagos-worker")
     containers.restart("pagos-worker")
@@ -149,14 +149,14 @@ def test_all_of_it_stops_when_told_and_loses_nothing(containers: Containers, sho
     mug = shop.product(10_000)
     sagas: list[str] = []
 
-    def buy_until_nobody_answers(pattern: str) -> None:
+    def buy_until_nobody_answers(style: str) -> None:
         with suppress(*PEER_FAILED, AssertionError):  # no answer, or 503
             while True:
-                sagas.append(shop.buy(mug, pattern=pattern))
+                sagas.append(shop.buy(mug, style=style))
 
     with ThreadPoolExecutor() as pool:
-        for pattern in (ORCHESTRATED, CHOREOGRAPHED) * 4:
-            pool.submit(buy_until_nobody_answers, pattern)
+        for style in (ORCHESTRATED, CHOREOGRAPHED) * 4:
+            pool.submit(buy_until_nobody_answers, style)
         wait_until(lambda: len(sagas) > CHECKOUTS, "there is load")
         containers.compose("stop")
     ours = {name: one for name, one in containers.all().items() if name.split()[0] in containers.names}
@@ -173,6 +173,6 @@ def test_two_of_each_web_process(containers: Containers) -> None:
         containers.copy = copy
         shop = Shop(cast("RunningSystem", containers))
         mug = shop.product()
-        for pattern in (ORCHESTRATED, CHOREOGRAPHED):
-            assert [shop.became(shop.buy(mug, pattern=pattern)) for _ in range(5)] == [COMPLETED] * 5
+        for style in (ORCHESTRATED, CHOREOGRAPHED):
+            assert [shop.became(shop.buy(mug, style=style)) for _ in range(5)] == [COMPLETED] * 5
         shop.check_books()

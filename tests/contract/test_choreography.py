@@ -54,7 +54,7 @@ def test_only_a_request_to_send_events_again_tells_of_no_checkout_and_leads_to_n
     assert {each.fact for each in CHECKOUT.reactions if not each.then} == {SagaResendRequested}
 
 
-def test_both_patterns_have_the_same_steps_in_the_same_order() -> None:
+def test_both_styles_have_the_same_steps_in_the_same_order() -> None:
     assert [step.name for step in CHECKOUT.steps] == [step.name for step in ORCHESTRATED.shown_steps]
 
 

@@ -33,7 +33,7 @@ class Purchase:
     lines: tuple[tuple[int, int], ...]
     cart: str
     method: str
-    pattern: str
+    style: str
     way: str
     outcomes: frozenset[Became]
 
@@ -51,7 +51,7 @@ class Purchase:
 class Tally:
     """What became of all checkouts; nothing but `outcomes` and `from_wallets` should have anything in it."""
 
-    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # by pattern and outcome
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # by style and outcome
     from_wallets: int = 0  # completed ones
     lost: list[str] = field(default_factory=list)  # accepted, and unknown
     doubled: list[str] = field(default_factory=list)  # more orders, payments or reservations than there should be
@@ -69,7 +69,7 @@ class Customers:
     """They share two wallets, and want the same few products; what each asked for, and got."""
 
     def __init__(self, shop: Shop, chance: random.Random, checkouts: int) -> None:
-        """So many `checkouts`, half of them in each pattern."""
+        """So many `checkouts`, half of them in each style."""
         self._shop, self._chance, self._checkouts = shop, chance, checkouts
         self._wallets = {user: amount * checkouts for user, amount in USERS.items()}
         for user, amount in self._wallets.items():
@@ -78,7 +78,7 @@ class Customers:
         self._mugs, self._cups = shop.product(plenty), shop.product(plenty)
         self._scarce, self._gone = shop.product(scarce), shop.product(GONE)
         self._shelves = {self._mugs: plenty, self._cups: plenty, self._scarce: scarce}
-        purchases = [self._purchase(pattern) for _ in range(checkouts // 2) for pattern in WINDOWS]
+        purchases = [self._purchase(style) for _ in range(checkouts // 2) for style in WINDOWS]
         with ThreadPoolExecutor(CUSTOMERS) as pool:
             self.purchases = list(pool.map(self._with_cart, purchases))
         self.sagas: dict[str, Purchase] = {}  # accepted ones
@@ -89,7 +89,7 @@ class Customers:
 
     def insist(self, purchase: Purchase) -> None:
         """Ask again until there is an answer."""
-        saga_id = self._shop.insist(purchase.cart, purchase.method, purchase.way, purchase.pattern, purchase.user)
+        saga_id = self._shop.insist(purchase.cart, purchase.method, purchase.way, purchase.style, purchase.user)
         with self._lock:
             self.sagas[saga_id] = purchase
 
@@ -119,7 +119,7 @@ class Customers:
             if it is None:
                 (tally.lost if self._unknown(saga_id) else tally.stuck).append(saga_id)
                 continue
-            tally.outcomes[purchase.pattern, self._outcome(saga_id, it)] += 1
+            tally.outcomes[purchase.style, self._outcome(saga_id, it)] += 1
             if it.saga == "completed":
                 done.append(purchase)
             if max(len(it.orders), len(it.payments)) > 1 or len(it.reservations) > len(purchase.lines):
@@ -156,7 +156,7 @@ class Customers:
             return None
 
     def _unknown(self, saga_id: str) -> bool:
-        window, root = WINDOWS[self.sagas[saga_id].pattern]
+        window, root = WINDOWS[self.sagas[saga_id].style]
         return self._shop.get(window, f"{root}/{saga_id}").status == 404
 
     def _outcome(self, saga_id: str, became: Became) -> str:
@@ -166,7 +166,7 @@ class Customers:
             return "declined"
         return "short of stock" if not became.reservations and saga_id not in self._undone else "cancelled"
 
-    def _purchase(self, pattern: str) -> Purchase:
+    def _purchase(self, style: str) -> Purchase:
         """Two products in either order, so that they are wanted at the same time from both ends."""
         choice = self._chance.choice
         products = choice(
@@ -175,20 +175,20 @@ class Customers:
         if self._chance.random() < 0.1:
             products = (*products, self._gone)
         lines = tuple((product, self._chance.randint(1, 2)) for product in products)
-        user, method, way = choice(list(USERS)), choice(METHODS), choice([CARRITO, WINDOWS[pattern][0]])
+        user, method, way = choice(list(USERS)), choice(METHODS), choice([CARRITO, WINDOWS[style][0]])
         outcomes = {DECLINED} if method in BAD else {COMPLETED, DECLINED} if method == WALLET else {COMPLETED}
         if self._scarce in products:
             outcomes.add(SOLD_OUT)
         if self._gone in products:
             outcomes = {SOLD_OUT}
         each = frozenset(replace(it, reservations=it.reservations * len(lines)) for it in outcomes)
-        return Purchase(user, lines, "", method, pattern, way, each)
+        return Purchase(user, lines, "", method, style, way, each)
 
     def _with_cart(self, purchase: Purchase) -> Purchase:
         return replace(purchase, cart=self._shop.cart(*purchase.lines, user=purchase.user))
 
     def _counts(self) -> dict[str, int]:
-        """How many sagas there are of each pattern."""
+        """How many sagas there are of each style."""
         windows = [window for window, _ in WINDOWS.values()]
         return {window: sum(self._shop.get(window, "/audit").body["sagas"].values()) for window in windows}
 

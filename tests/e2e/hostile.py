@@ -20,12 +20,12 @@ OTHER_USER = "eve"
 
 @dataclass
 class Saga:
-    """A saga that the shopper knows of, with what it is about; one that he made up is in no pattern."""
+    """A saga that the shopper knows of, with what it is about; one that he made up is in no style."""
 
     saga_id: str
     cart_id: str
     user_id: str
-    pattern: str | None
+    style: str | None
     method: str
     payment_id: str
     order_id: str
@@ -128,15 +128,15 @@ class Shopper:
             self.ask(CARRITO, f"/carts/{cart_id}/items", {"product_id": product, "quantity": quantity})
         return cart_id
 
-    def begin(self, cart_id: str, pattern: str, method: str, way: str) -> None:
-        """Check a cart out: at carrito, at the pattern's own service, or by freezing it, for carrito to hand over."""
+    def begin(self, cart_id: str, style: str, method: str, way: str) -> None:
+        """Check a cart out: at carrito, at the style's own service, or by freezing it, for carrito to hand over."""
         checkout_body = self.shop.checkout_body(cart_id, method, self.user)
-        window, root = WINDOWS[pattern]
+        window, root = WINDOWS[style]
         if way == "freeze":
             checkout_body.pop("cart_id")
-            begun = self.ask(CARRITO, f"/carts/{cart_id}/checkout", {**checkout_body, "saga_pattern": pattern})
+            begun = self.ask(CARRITO, f"/carts/{cart_id}/checkout", {**checkout_body, "saga_pattern": style})
         elif way == CARRITO:
-            begun = self.ask(CARRITO, "/checkout/saga", {**checkout_body, "saga_pattern": pattern})
+            begun = self.ask(CARRITO, "/checkout/saga", {**checkout_body, "saga_pattern": style})
         else:
             begun = self.ask(window, f"{root}/checkout", checkout_body)
         if begun is not None and begun.status in {201, 202}:
@@ -152,7 +152,7 @@ class Shopper:
             saga_id=saga_id,
             cart_id=about["cart_id"],
             user_id=about["user_id"],
-            pattern=about["saga_pattern"],
+            style=about["saga_pattern"],
             method=about["payment_method"],
             payment_id=about["payment_id"],
             order_id=about["order_id"],
@@ -182,16 +182,16 @@ class Shopper:
         ids = [str(uuid4()) for _ in range(3)]
         self.sagas.append(Saga(ids[0], cart_id, self.user, None, "paypal", ids[1], ids[2], lines, total))
 
-    def take_over(self, number: int, pattern: str, twist: str) -> None:
-        """Have a saga that is known begun again: perhaps in the other pattern, perhaps with something changed."""
+    def take_over(self, number: int, style: str, twist: str) -> None:
+        """Have a saga that is known begun again: perhaps in the other style, perhaps with something changed."""
         if not self.sagas:
             return
         saga = self._saga(number)
-        window, root = WINDOWS[pattern]
+        window, root = WINDOWS[style]
         checkout_body = self._checkout_body(saga)
         checkout_body |= self._changed(checkout_body, twist, number // 2)
         reply = self.ask(window, f"{root}/checkout", checkout_body)
-        same = [each for each in self.sagas if each.pattern == pattern and self._checkout_body(each) == checkout_body]
+        same = [each for each in self.sagas if each.style == style and self._checkout_body(each) == checkout_body]
         if reply is not None and reply.status < 300 and not same:
             self.errors.append(f"taken over: {self.answers[-1]}")
 
@@ -225,8 +225,8 @@ class Shopper:
     def undo(self, number: int) -> None:
         """Have a saga undone, as operators do."""
         saga = self._saga(number) if self.sagas else None
-        if saga is not None and saga.pattern is not None:
-            window, root = WINDOWS[saga.pattern]
+        if saga is not None and saga.style is not None:
+            window, root = WINDOWS[saga.style]
             self.ask(window, f"{root}/{saga.saga_id}/compensate", {})
 
     def ask(self, service: str, path: str, body: Body | None = None) -> Reply | None:

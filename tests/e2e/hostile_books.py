@@ -76,7 +76,7 @@ def _check(shopper: Shopper, expected: Expected) -> None:
     shop.mend()
     shop.until_well()
     _adopt_unknown(shopper)
-    begun = [saga for saga in shopper.sagas if saga.pattern is not None]
+    begun = [saga for saga in shopper.sagas if saga.style is not None]
     became = {saga.saga_id: _until_ended(shop, saga) for saga in begun}
     books = Books.read(shop, [*shopper.carts, *(saga.cart_id for saga in shopper.sagas)])
     assert not shopper.errors, shopper.errors
@@ -104,8 +104,8 @@ def _adopt_unknown(shopper: Shopper) -> None:
 
 def _until_ended(shop: Shop, saga: Saga) -> str:
     """How a saga ended: by itself, whatever was done under its id."""
-    assert saga.pattern is not None
-    window, root = WINDOWS[saga.pattern]
+    assert saga.style is not None
+    window, root = WINDOWS[saga.style]
 
     def status() -> str:
         return str(shop.get(window, f"{root}/{saga.saga_id}").body.get("status"))
@@ -137,7 +137,7 @@ def _check_begun(shop: Shop, saga: Saga, status: str, books: Books) -> None:
     has_cart = cart["saga_id"] == saga.saga_id
     if status in ENDED:
         assert has_cart == (status == "completed"), f"{told}, {cart}"
-    others = [where for pattern, where in WINDOWS.items() if pattern != saga.pattern]
+    others = [where for style, where in WINDOWS.items() if style != saga.style]
     assert all(shop.get(window, f"{root}/{saga.saga_id}").status == 404 for window, root in others), told
 
 

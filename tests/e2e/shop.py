@@ -18,7 +18,7 @@ CHOREOGRAPHY = "saga_choreography"
 EXECUTOR = "saga_orchestrator-worker"
 ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
 WAYS_IN = {CARRITO: "/checkout/saga", ORCHESTRATOR: "/saga/checkout"}
-# Where the sagas of each pattern are seen.
+# Where the sagas of each style are seen.
 WINDOWS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography")}
 USER = "ana"
 ADDRESS = "Main St 1"
@@ -116,26 +116,26 @@ class Shop:
         method: str = "credit_card",
         way: str = CARRITO,
         user: str = USER,
-        pattern: str = ORCHESTRATED,
+        style: str = ORCHESTRATED,
         **headers: str,
     ) -> Reply:
-        """Whatever the way in answers; raises one of `PEER_FAILED`. `way` is carrito or the pattern's own service."""
+        """Whatever the way in answers; raises one of `PEER_FAILED`. `way` is carrito or the style's own service."""
         checkout_body = self.checkout_body(cart_id, method, user)
-        if way == CARRITO and pattern != ORCHESTRATED:
-            checkout_body["saga_pattern"] = pattern
-        window, root = WINDOWS[pattern]
+        if way == CARRITO and style != ORCHESTRATED:
+            checkout_body["saga_pattern"] = style
+        window, root = WINDOWS[style]
         reply = self.post(way, f"{root}/checkout" if way == window else WAYS_IN[way], checkout_body, **headers)
         if reply.status in {200, 202}:
             self._windows[reply.body["saga_id"]] = window, root
         return reply
 
-    def know(self, saga_id: str, pattern: str) -> None:
-        """A saga that somebody else began is to be seen in this pattern's window."""
-        self._windows[saga_id] = WINDOWS[pattern]
+    def know(self, saga_id: str, style: str) -> None:
+        """A saga that somebody else began is to be seen in this style's window."""
+        self._windows[saga_id] = WINDOWS[style]
 
-    def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, pattern: str = ORCHESTRATED) -> str:
+    def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, style: str = ORCHESTRATED) -> str:
         """The id of a saga that was accepted."""
-        return _accepted(self.checkout(cart_id, method, way, pattern=pattern))
+        return _accepted(self.checkout(cart_id, method, way, style=style))
 
     def buy(
         self,
@@ -143,17 +143,17 @@ class Shop:
         quantity: int = 1,
         method: str = "credit_card",
         way: str = CARRITO,
-        pattern: str = ORCHESTRATED,
+        style: str = ORCHESTRATED,
     ) -> str:
         """The id of a saga that checks out a cart with so many of one product."""
-        return self.begin(self.cart((product_id, quantity)), method, way, pattern)
+        return self.begin(self.cart((product_id, quantity)), method, way, style)
 
     def insist(
         self,
         cart_id: str,
         method: str = "credit_card",
         way: str = CARRITO,
-        pattern: str = ORCHESTRATED,
+        style: str = ORCHESTRATED,
         user: str = USER,
     ) -> str:
         """The id of a saga, as a client gets it who isn't answered: the same request under the same key, again."""
@@ -161,7 +161,7 @@ class Shop:
 
         def answer() -> Reply | None:
             try:
-                reply = self.checkout(cart_id, method, way, user, pattern, Idempotency_Key=key)
+                reply = self.checkout(cart_id, method, way, user, style, Idempotency_Key=key)
             except PEER_FAILED:
                 return None
             unanswered = reply.status >= 500 or reply.body.get("type") == "/problems/key-in-use"

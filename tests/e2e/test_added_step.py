@@ -1,4 +1,4 @@
-"""A fifth step, as docs/adding-a-step.md tells it: the patch beside the tests is all that it takes, in both patterns.
+"""A fifth step, as docs/adding-a-step.md tells it: the patch beside the tests is all that it takes, in both styles.
 
 It is applied to a copy of the project, which is then run as anyone would run it.
 """
@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from shared.config import ROOT
-from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Pattern, Request, Shop
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Json, Request, Shop, Style
 from stack.settings import read_env_file
 from tests.system.brokers import Broker, needs_rabbitmq
 from tests.system.servers import Databases
@@ -26,7 +26,7 @@ PATCH = ROOT / "tests/examples/shipping.patch"
 PARTS = ("carrito", "inventario", "pagos", "saga_choreography", "saga_orchestrator", "shared", "stack")
 CONTAINERS = (".dockerignore", "docker-compose.saga.yml")
 STEPS = ["reserve_inventory", "process_payment", "create_order", "book_shipment", "commit_inventory"]
-patterns = pytest.mark.parametrize("pattern", [ORCHESTRATED, CHOREOGRAPHED], ids=lambda pattern: pattern.name)
+styles = pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED], ids=lambda style: style.name)
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +64,18 @@ def shop(copy: Path, databases: Databases, broker: Broker) -> Iterator[Shop]:
         databases.drop(database)
 
 
-@patterns
-def test_a_completed_checkout_has_its_shipment(shop: Shop, pattern: Pattern) -> None:
+@styles
+def test_a_completed_checkout_has_its_shipment(shop: Shop, style: Style) -> None:
     load_van(shop, places=1)
-    saga = check_out(shop, pattern, "credit_card")
+    saga = check_out(shop, style, "credit_card")
     assert statuses(saga) == dict.fromkeys(STEPS, "succeeded")
     assert shop.get("shipping", f"/orders/{saga['order_id']}/shipment")["status"] == "booked"
 
 
-@patterns
-def test_a_full_van_undoes_the_checkout(shop: Shop, pattern: Pattern) -> None:
+@styles
+def test_a_full_van_undoes_the_checkout(shop: Shop, style: Style) -> None:
     load_van(shop, places=0)
-    saga = check_out(shop, pattern, "credit_card")
+    saga = check_out(shop, style, "credit_card")
     assert saga["status"] == "compensated"
     assert saga["error"].startswith("book_shipment: ")
     assert statuses(saga) == {
@@ -87,41 +87,41 @@ def test_a_full_van_undoes_the_checkout(shop: Shop, pattern: Pattern) -> None:
     }
 
 
-@patterns
-def test_undoing_a_completed_checkout_gives_the_place_back(shop: Shop, pattern: Pattern) -> None:
+@styles
+def test_undoing_a_completed_checkout_gives_the_place_back(shop: Shop, style: Style) -> None:
     load_van(shop, places=1)
-    saga = check_out(shop, pattern, "credit_card")
-    url = f"{shop.urls[pattern.service]}{pattern.path}/{saga['saga_id']}/compensate"
+    saga = check_out(shop, style, "credit_card")
+    url = f"{shop.urls[style.service]}{style.path}/{saga['saga_id']}/compensate"
     shop.send(Request("POST", url, {}, {"Prefer": f"wait={WAIT_SECONDS}"}))
     assert shop.get("shipping", f"/orders/{saga['order_id']}/shipment")["status"] == "cancelled"
-    assert check_out(shop, pattern, "paypal")["status"] == "completed"  # there is a place again
+    assert check_out(shop, style, "paypal")["status"] == "completed"  # there is a place again
 
 
-@patterns
-def test_a_saga_cancels_no_other_shipment_than_the_one_it_booked(shop: Shop, pattern: Pattern) -> None:
+@styles
+def test_a_saga_cancels_no_other_shipment_than_the_one_it_booked(shop: Shop, style: Style) -> None:
     load_van(shop, places=1)
-    saga = check_out(shop, pattern, "credit_card")
+    saga = check_out(shop, style, "credit_card")
     body = {"saga_id": saga["saga_id"]}
     reply = requests.post(f"{shop.urls['shipping']}/shipments/{uuid4()}/cancel", json=body, timeout=WAIT_SECONDS)
     assert (reply.status_code, reply.json()["field"]) == (409, "shipment_id")
     assert shop.get("shipping", f"/orders/{saga['order_id']}/shipment")["status"] == "booked"
 
 
-@patterns
-def test_a_declined_card_books_nothing(shop: Shop, pattern: Pattern) -> None:
+@styles
+def test_a_declined_card_books_nothing(shop: Shop, style: Style) -> None:
     load_van(shop, places=1)
-    assert statuses(check_out(shop, pattern, "declined_card"))["book_shipment"] == "skipped"
-    assert check_out(shop, pattern, "paypal")["status"] == "completed"  # the place is still there
+    assert statuses(check_out(shop, style, "declined_card"))["book_shipment"] == "skipped"
+    assert check_out(shop, style, "paypal")["status"] == "completed"  # the place is still there
 
 
 def load_van(shop: Shop, places: int) -> None:
     shop.send(Request("POST", shop.urls["shipping"] + "/van", {"places": places}))
 
 
-def check_out(shop: Shop, pattern: Pattern, payment_method: str) -> Json:
+def check_out(shop: Shop, style: Style, payment_method: str) -> Json:
     product = shop.stock_up("SHIPPED", "Parcel", "9.90", at_least=1)
     cart = shop.fill_cart("ana", product, 1)
-    return shop.send(shop.checkout(cart, payment_method, pattern, wait=WAIT_SECONDS))
+    return shop.send(shop.checkout(cart, payment_method, style, wait=WAIT_SECONDS))
 
 
 def statuses(saga: Json) -> dict[str, str]:

@@ -36,7 +36,7 @@ class Shop:
         assert reply.status_code < 300, reply.text
         return reply.json()
 
-    def checkout(self, payment_method: str, pattern: str = "orchestrated") -> dict[str, Any]:
+    def checkout(self, payment_method: str, style: str = "orchestrated") -> dict[str, Any]:
         """A saga that has ended."""
         cart = self.post("carrito", "/carts", user_id=USER)["id"]
         self.post("carrito", f"/carts/{cart}/items", product_id=self.product, quantity=2)
@@ -46,7 +46,7 @@ class Shop:
             "payment_method": payment_method,
             "billing_address": "Main St 1",
         }
-        saga: dict[str, Any] = self.post("carrito", "/checkout/saga", wait=30, saga_pattern=pattern, **body)
+        saga: dict[str, Any] = self.post("carrito", "/checkout/saga", wait=30, saga_pattern=style, **body)
         return saga
 
     def audit(self, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ class Shop:
 
 @pytest.fixture
 def shop(start_system: Callable[..., RunningSystem], rabbitmq_url: str) -> Shop:
-    """A shop in which checkouts of both patterns were completed, declined and undone, and one paid from a wallet."""
+    """A shop in which checkouts of both styles were completed, declined and undone, and one paid from a wallet."""
     shop = Shop(start_system(rabbitmq_url=rabbitmq_url, copies={"saga_orchestrator-worker": 1}))
     shop.post("pagos", f"/api/v1/wallets/{USER}/deposits", amount="50.00")
     shop.post("pagos", "/api/v1/payments", merchant_id="m", order_id="o", amount="5.00", payment_method="paypal")

@@ -12,13 +12,13 @@ import pytest
 import requests
 from sqlalchemy import create_engine, text
 
-from bench.patterns import PATTERNS
+from bench.styles import STYLES
 from shared.config import ROOT
 from stack.audit import run as audit
 from stack.processes import PROCESSES
 from tests.system.running import RunningSystem
 
-AVAILABLE = [name for name, (_, service) in PATTERNS.items() if service is None or service in PROCESSES]
+AVAILABLE = [name for name, (_, service) in STYLES.items() if service is None or service in PROCESSES]
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -44,11 +44,11 @@ def bench(system: RunningSystem, fresh_database_url: str, tmp_path: Path) -> Ben
     return run
 
 
-def figures_of(results: dict[str, Any], pattern: str) -> list[dict[str, Any]]:
-    return [each for each in results["results"] if each["pattern"] == pattern]
+def figures_of(results: dict[str, Any], style: str) -> list[dict[str, Any]]:
+    return [each for each in results["results"] if each["style"] == style]
 
 
-def test_it_measures_every_pattern_under_every_load_and_the_books_balance(
+def test_it_measures_every_style_under_every_load_and_the_books_balance(
     bench: Bench, system: RunningSystem, tmp_path: Path
 ) -> None:
     file = tmp_path / "results.json"
@@ -58,7 +58,7 @@ def test_it_measures_every_pattern_under_every_load_and_the_books_balance(
     assert "One hot product" in done.stdout
     results = json.loads(file.read_text())
     assert results["audit"] == {"clean": True, "broken": []}
-    cases = {(each["load"], each["concurrency"], each["pattern"]) for each in results["results"]}
+    cases = {(each["load"], each["concurrency"], each["style"]) for each in results["results"]}
     assert cases == {(load, flight, each) for load in ("spread", "hot") for flight in (1, 3) for each in AVAILABLE}
     for each in results["results"]:
         assert each["sagas"] == 6
@@ -76,12 +76,12 @@ def test_it_measures_every_pattern_under_every_load_and_the_books_balance(
     assert audit.check({name: system.url(name) for name in audit.AUDITED}).clean
 
 
-def test_patterns_and_loads_can_be_chosen(bench: Bench, tmp_path: Path) -> None:
+def test_styles_and_loads_can_be_chosen(bench: Bench, tmp_path: Path) -> None:
     file = tmp_path / "results.json"
-    done = bench("--sagas", "2", "--patterns", "orchestrated", "--hot", "--concurrency", "2", "--json", str(file))
+    done = bench("--sagas", "2", "--styles", "orchestrated", "--hot", "--concurrency", "2", "--json", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(file.read_text())["results"]
-    assert [(each["pattern"], each["load"], each["concurrency"]) for each in results] == [("orchestrated", "hot", 2)]
+    assert [(each["style"], each["load"], each["concurrency"]) for each in results] == [("orchestrated", "hot", 2)]
     assert results[0]["ratio_to_baseline"] == {"sagas_per_second": None, "p50_ms": None, "cpu_ms": None}
 
 
@@ -92,6 +92,6 @@ def test_books_that_do_not_balance_fail_it(bench: Bench, system: RunningSystem, 
     with engine.begin() as connection:
         connection.execute(text("UPDATE pagos.wallets SET balance_minor = balance_minor - 1"))
     engine.dispose()
-    done = bench("--sagas", "2", "--patterns", "baseline", "--hot", "--concurrency", "1")
+    done = bench("--sagas", "2", "--styles", "baseline", "--hot", "--concurrency", "1")
     assert done.returncode == 1
     assert "BROKEN: wallets_match_ledger" in done.stdout

@@ -61,7 +61,7 @@ def marks_of(shop: Shop, saga_id: str) -> dict[str, str]:
 
 
 def buy(shop: Shop, product: int) -> str:
-    return shop.buy(product, 2, pattern=CHOREOGRAPHED)
+    return shop.buy(product, 2, style=CHOREOGRAPHED)
 
 
 @pytest.mark.parametrize("step", DOES)
@@ -155,7 +155,7 @@ def test_a_paused_consumer_takes_nothing_until_it_is_lifted(shop: Shop, switch: 
 
 
 def test_what_a_checkout_names_happens_also_to_what_an_operator_begins(shop: Shop) -> None:
-    reply = shop.checkout(shop.cart((shop.product(), 1)), pattern=CHOREOGRAPHED, X_Fault="process_payment=fail_undo*2")
+    reply = shop.checkout(shop.cart((shop.product(), 1)), style=CHOREOGRAPHED, X_Fault="process_payment=fail_undo*2")
     saga_id = str(reply.body["saga_id"])
     assert shop.became(saga_id) == COMPLETED
     assert shop.compensate(saga_id).status == 202
@@ -173,18 +173,18 @@ def test_a_service_delays_and_repeats_only_messages_of_its_own(shop: Shop) -> No
     assert (answer.status_code, answer.json()["field"]) == (422, "step")
 
 
-@pytest.mark.parametrize("pattern", [ORCHESTRATED, CHOREOGRAPHED])
+@pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED])
 @pytest.mark.parametrize("directly", [False, True], ids=["by carrito", "directly"])
 def test_a_checkout_names_what_its_saga_is_to_suffer_and_no_other_saga_does(
-    shop: Shop, pattern: str, directly: bool
+    shop: Shop, style: str, directly: bool
 ) -> None:
-    way = WINDOWS[pattern][0] if directly else CARRITO
+    way = WINDOWS[style][0] if directly else CARRITO
     cart, other = (shop.cart((shop.product(), 1)) for _ in range(2))
     wanted = "reserve_inventory=unavailable*2, process_payment=lose_answer"
     wanted += ",process_payment=fail_undo*2,create_order=refuse"
-    reply = shop.checkout(cart, way=way, pattern=pattern, X_Fault=wanted)
+    reply = shop.checkout(cart, way=way, style=style, X_Fault=wanted)
     assert reply.status == 202, reply.body
-    assert shop.became(shop.begin(other, way=way, pattern=pattern)) == COMPLETED
+    assert shop.became(shop.begin(other, way=way, style=style)) == COMPLETED
     saga_id = reply.body["saga_id"]
     assert shop.became(saga_id).left_nothing
     assert "create_order was refused on purpose" in shop.saga(saga_id)["error"]
@@ -193,16 +193,16 @@ def test_a_checkout_names_what_its_saga_is_to_suffer_and_no_other_saga_does(
     assert fired(shop, CARRITO, saga_id) == {"refuse": 1}
 
 
-@pytest.mark.parametrize("pattern", [ORCHESTRATED, CHOREOGRAPHED])
-def test_many_that_begin_together_suffer_each_their_own(shop: Shop, pattern: str) -> None:
-    way = WINDOWS[pattern][0]
+@pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED])
+def test_many_that_begin_together_suffer_each_their_own(shop: Shop, style: str) -> None:
+    way = WINDOWS[style][0]
     carts = [shop.cart((shop.product(), 1)) for _ in range(12)]
     wanted = ["process_payment=refuse", "process_payment=unavailable*1", None]
 
     def begin(number: int) -> str:
         fault = wanted[number % 3]
         headers = {} if fault is None else {"X_Fault": fault}
-        return str(shop.checkout(carts[number], way=way, pattern=pattern, **headers).body["saga_id"])
+        return str(shop.checkout(carts[number], way=way, style=style, **headers).body["saga_id"])
 
     sagas = concurrently(*[partial(begin, number) for number in range(len(carts))])
     assert [shop.became(saga_id).saga for saga_id in sagas] == ["compensated", "completed", "completed"] * 4

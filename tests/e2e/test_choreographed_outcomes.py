@@ -34,7 +34,7 @@ from tests.system.brokers import Broker
 STEPS = ("reserve_inventory", "process_payment", "create_order", "commit_inventory")
 WORKERS = {service: f"{service}-worker" for service in (CARRITO, INVENTARIO, PAGOS)}
 BOTH_WAYS = pytest.mark.parametrize("way", [CARRITO, CHOREOGRAPHY])
-BOTH_PATTERNS = (ORCHESTRATED, CHOREOGRAPHED)
+BOTH_STYLES = (ORCHESTRATED, CHOREOGRAPHED)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_a_payment_that_is_declined_gives_the_stock_back_and_opens_the_cart(shop
 def test_a_shortage_takes_nothing_and_opens_the_cart(shop: Shop, way: str) -> None:
     plenty, scarce = shop.product(quantity=10), shop.product(quantity=3)
     cart = shop.cart((plenty, 1), (scarce, 2))
-    assert shop.became(shop.buy(scarce, 2, pattern=CHOREOGRAPHED)) == COMPLETED
+    assert shop.became(shop.buy(scarce, 2, style=CHOREOGRAPHED)) == COMPLETED
     saga_id = begin(shop, cart, way=way)
     saga = shop.ended(saga_id)
     assert shop.became(saga_id) == SOLD_OUT
@@ -169,7 +169,7 @@ def test_a_checkout_that_is_cancelled_while_it_is_being_paid_is_turned_back(shop
 
 def test_a_completed_checkout_that_many_want_undone_is_undone_once(shop: Shop) -> None:
     product = shop.product(quantity=10)
-    saga_id = shop.buy(product, 2, pattern=CHOREOGRAPHED)
+    saga_id = shop.buy(product, 2, style=CHOREOGRAPHED)
     assert shop.became(saga_id) == COMPLETED
     assert [shop.compensate(saga_id).status for _ in range(3)] == [202] * 3
     assert shop.became(saga_id) == UNDONE
@@ -180,7 +180,7 @@ def test_a_completed_checkout_that_many_want_undone_is_undone_once(shop: Shop) -
 
 # The same to a client
 
-OWN = {"saga_pattern", "error", "detail", "compensation_attempts"}  # in the pattern's own words and figures
+OWN = {"saga_pattern", "error", "detail", "compensation_attempts"}  # in the style's own words and figures
 WORDS = {*SagaStatus, *StepStatus, *STEPS, "checking_out", "checked_out"}
 
 
@@ -202,30 +202,30 @@ def looks(reply: Reply) -> tuple[int, Any, bool, bool]:
 
 
 def in_both(shop: Shop, carts: list[str], method: str = "credit_card", user: str = USER, **headers: str) -> list[Reply]:
-    """The answers to the same request, a cart for each pattern."""
+    """The answers to the same request, a cart for each style."""
     return [
-        shop.checkout(cart, method, user=user, pattern=pattern, **headers)
-        for cart, pattern in zip(carts, BOTH_PATTERNS, strict=True)
+        shop.checkout(cart, method, user=user, style=style, **headers)
+        for cart, style in zip(carts, BOTH_STYLES, strict=True)
     ]
 
 
-def test_an_accepted_checkout_is_answered_the_same_in_either_pattern(shop: Shop) -> None:
+def test_an_accepted_checkout_is_answered_the_same_in_either_style(shop: Shop) -> None:
     product = shop.product()
     one, other = in_both(shop, [shop.cart((product, 1)) for _ in range(2)])
     assert looks(one) == looks(other)
-    assert (one.body["saga_pattern"], other.body["saga_pattern"]) == BOTH_PATTERNS
+    assert (one.body["saga_pattern"], other.body["saga_pattern"]) == BOTH_STYLES
     assert [shop.became(reply.body["saga_id"]) for reply in (one, other)] == [COMPLETED, COMPLETED]
 
 
 @pytest.mark.parametrize("method", ["credit_card", "declined_card"])
-def test_a_checkout_that_is_waited_for_is_answered_the_same_in_either_pattern(shop: Shop, method: str) -> None:
+def test_a_checkout_that_is_waited_for_is_answered_the_same_in_either_style(shop: Shop, method: str) -> None:
     product = shop.product()
     one, other = in_both(shop, [shop.cart((product, 1)) for _ in range(2)], method, Prefer="wait=20")
     assert one.status == 200
     assert looks(one) == looks(other)
 
 
-def test_a_shortage_looks_the_same_in_either_pattern(shop: Shop) -> None:
+def test_a_shortage_looks_the_same_in_either_style(shop: Shop) -> None:
     scarce = shop.product(quantity=2)
     carts = [shop.cart((scarce, 2)) for _ in range(2)]
     assert shop.became(shop.buy(scarce)) == COMPLETED
@@ -234,7 +234,7 @@ def test_a_shortage_looks_the_same_in_either_pattern(shop: Shop) -> None:
     assert looks(one) == looks(other)
 
 
-def test_what_cannot_be_checked_out_is_refused_the_same_in_either_pattern(shop: Shop) -> None:
+def test_what_cannot_be_checked_out_is_refused_the_same_in_either_style(shop: Shop) -> None:
     product = shop.product()
     empty = [shop.cart() for _ in range(2)]
     nobodys = [str(new_id()) for _ in range(2)]
@@ -250,8 +250,8 @@ def test_what_cannot_be_checked_out_is_refused_the_same_in_either_pattern(shop: 
 def test_a_request_that_is_repeated_under_its_key_is_the_same_checkout(shop: Shop) -> None:
     product = shop.product(quantity=10)
     carts, key = [shop.cart((product, 1)) for _ in range(2)], str(new_id())
-    for cart, pattern in zip(carts, BOTH_PATTERNS, strict=True):
-        first, again = (shop.checkout(cart, pattern=pattern, Idempotency_Key=f"{key}-{cart}") for _ in range(2))
+    for cart, style in zip(carts, BOTH_STYLES, strict=True):
+        first, again = (shop.checkout(cart, style=style, Idempotency_Key=f"{key}-{cart}") for _ in range(2))
         assert (first.status, first.body["saga_id"]) == (again.status, again.body["saga_id"])
         assert shop.became(first.body["saga_id"]) == COMPLETED
     assert shop.stock(product) == (8, 0, 2)

@@ -19,7 +19,7 @@ from tests.system.queues import Message, Queues
 from tests.system.running import DASHBOARD
 from tests.unit.dashboard.text import Text
 
-PATTERNS = (ORCHESTRATED, CHOREOGRAPHED)
+STYLES = (ORCHESTRATED, CHOREOGRAPHED)
 TOKEN = "operators-only"
 
 
@@ -51,39 +51,39 @@ def markup(shop: Shop, path: str) -> str:
     return requests.get(shop.system.url(DASHBOARD) + path, timeout=PATIENCE).text
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop, pattern: str) -> None:
-    saga = shop.buy(shop.product(price="24.90"), 2, pattern=pattern)
+@pytest.mark.parametrize("style", STYLES)
+def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop, style: str) -> None:
+    saga = shop.buy(shop.product(price="24.90"), 2, style=style)
     assert shop.became(saga) == COMPLETED
-    said = page(shop, f"/sagas/{pattern}/{saga}")
+    said = page(shop, f"/sagas/{style}/{saga}")
     assert "Order confirmed" in said
     assert "Money 49.80 EUR kept 49.80 EUR taken, 0.00 EUR given back" in said
     assert "Stock sold 2 × Mug" in said  # noqa: RUF001
     assert saga in requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text
     both = page(shop, "/").split("Choreographed")
-    assert re.search(r"Took p50 \d", both[PATTERNS.index(pattern)]), "it ended within the last minute"
+    assert re.search(r"Took p50 \d", both[STYLES.index(style)]), "it ended within the last minute"
 
     def drawn() -> bool:
         front = requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text.split('<section class="card style"')
-        return "<polyline" in front[1 + PATTERNS.index(pattern)]
+        return "<polyline" in front[1 + STYLES.index(style)]
 
     wait_until(drawn, "the last minutes are drawn", PATIENCE)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_declined_checkout_says_why_and_that_nothing_is_left_over(shop: Shop, pattern: str) -> None:
-    saga = shop.buy(shop.product(), method="declined_card", pattern=pattern)
+@pytest.mark.parametrize("style", STYLES)
+def test_a_declined_checkout_says_why_and_that_nothing_is_left_over(shop: Shop, style: str) -> None:
+    saga = shop.buy(shop.product(), method="declined_card", style=style)
     shop.ended(saga)
-    said = page(shop, f"/sagas/{pattern}/{saga}")
+    said = page(shop, f"/sagas/{style}/{saga}")
     assert "the card's issuer declined it" in said
     assert "Left over nothing" in said
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, pattern: str) -> None:
-    saga = shop.buy(shop.product(), pattern=pattern)
+@pytest.mark.parametrize("style", STYLES)
+def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, style: str) -> None:
+    saga = shop.buy(shop.product(), style=style)
     shop.ended(saga)
-    address = f"{shop.system.url(DASHBOARD)}/sagas/{pattern}/{saga}"
+    address = f"{shop.system.url(DASHBOARD)}/sagas/{style}/{saga}"
     form = {"reason": "changed <b>my</b> mind", "by": "luz"}
     with requests.Session() as browser:
         refused = browser.post(f"{address}/compensate", data=form, timeout=PATIENCE)
@@ -91,11 +91,11 @@ def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, pattern: str) -
         done = browser.post(f"{address}/compensate", data={**form, "token": TOKEN}, timeout=PATIENCE)
         assert (done.status_code, done.url) == (200, address)
         operations = browser.get(f"{shop.system.url(DASHBOARD)}/operations", timeout=PATIENCE).text
-        assert f'href="/sagas/{pattern}/{saga}"' in operations
+        assert f'href="/sagas/{style}/{saga}"' in operations
         assert "changed &lt;b&gt;my&lt;/b&gt; mind" in operations
     shop.until_status(saga, "compensated")
     assert shop.became(saga) == UNDONE
-    said = page(shop, f"/sagas/{pattern}/{saga}")
+    said = page(shop, f"/sagas/{style}/{saga}")
     assert "Undone by luz: changed <b>my</b> mind" in said
     assert "Left over nothing" in said
 
@@ -109,8 +109,8 @@ def test_one_click_has_the_same_checkout_run_in_both_styles_and_another_runs_it_
     for each in (begun, again):
         assert each.status_code == 200
         path = each.url.removeprefix(shop.system.url(DASHBOARD))
-        for pattern, saga in zip(PATTERNS, path.partition("?")[0].split("/")[2:], strict=True):
-            shop.know(saga, pattern)
+        for style, saga in zip(STYLES, path.partition("?")[0].split("/")[2:], strict=True):
+            shop.know(saga, style)
             assert shop.became(saga) == DECLINED
         said = page(shop, path)
         assert said.count("the card's issuer declined it") == 2
@@ -124,8 +124,8 @@ def test_both_styles_suffer_the_fault_that_was_chosen(shop: Shop) -> None:
     form = {"product": shop.product(), "quantity": 1, "fault": fault}
     begun = requests.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=PATIENCE)
     path = begun.url.removeprefix(shop.system.url(DASHBOARD))
-    for pattern, saga in zip(PATTERNS, path.partition("?")[0].split("/")[2:], strict=True):
-        shop.know(saga, pattern)
+    for style, saga in zip(STYLES, path.partition("?")[0].split("/")[2:], strict=True):
+        shop.know(saga, style)
         assert shop.became(saga).left_nothing
     assert "the order is refused: money and stock go back create_order=refuse" in page(shop, path)
 
@@ -159,34 +159,34 @@ def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_sett
         assert "1 message delivered again: 1 to pagos." in Text(done.text).text
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_fault_is_switched_on_seen_to_happen_and_switched_off(shop: Shop, pattern: str) -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_a_fault_is_switched_on_seen_to_happen_and_switched_off(shop: Shop, style: str) -> None:
     address = f"{shop.system.url(DASHBOARD)}/faults"
     form = {"name": "unavailable", "step": "process_payment", "times": "1"}
     on = requests.post(f"{address}/pagos", data=form, timeout=PATIENCE)
     assert "unavailable Take payment, 1 time for each saga" in Text(on.text).text
-    saga = shop.buy(shop.product(), pattern=pattern)
+    saga = shop.buy(shop.product(), style=style)
     assert shop.became(saga) == COMPLETED
     off = requests.post(f"{address}/pagos/off", data=form, timeout=PATIENCE).text
     assert f'href="/search?id={saga}"' in off
     assert "pagos 0 faults on" in Text(off).text
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("style", STYLES)
 def test_the_receipt_of_an_order_adds_up_to_zero_when_it_is_confirmed_and_when_it_is_undone(
-    shop: Shop, pattern: str
+    shop: Shop, style: str
 ) -> None:
-    saga = shop.buy(shop.product(price="24.90"), 2, pattern=pattern)
+    saga = shop.buy(shop.product(price="24.90"), 2, style=style)
     shop.ended(saga)
-    path = re.findall(r'href="(/orders/[^"]+/receipt)"', markup(shop, f"/sagas/{pattern}/{saga}"))[0]
+    path = re.findall(r'href="(/orders/[^"]+/receipt)"', markup(shop, f"/sagas/{style}/{saga}"))[0]
     said = page(shop, path)
     assert "It adds up to zero" in said
     assert "Paid clearing:credit_card → revenue pagos just now -49.80 EUR" in said
     told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=PATIENCE).json()
     assert [line["entry"] for line in told["stock"]] == ["order", "reserve", "commit"]
     operator = {"Authorization": f"Bearer {TOKEN}"}
-    undo = shop.system.url(f"saga_{'orchestrator' if pattern == ORCHESTRATED else 'choreography'}")
-    base = "/saga" if pattern == ORCHESTRATED else "/saga/choreography"
+    undo = shop.system.url(f"saga_{'orchestrator' if style == ORCHESTRATED else 'choreography'}")
+    base = "/saga" if style == ORCHESTRATED else "/saga/choreography"
     requests.post(f"{undo}{base}/{saga}/compensate", json={}, headers=operator, timeout=PATIENCE)
     shop.until_status(saga, "compensated")
     told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=PATIENCE).json()

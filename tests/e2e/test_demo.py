@@ -91,10 +91,10 @@ def rows(output: str, title: str) -> list[list[str]]:
     return [re.split(r"\s{2,}", line.strip()) for line in lines[3:] if ":" not in line]
 
 
-def story(output: str, number: int, pattern: str) -> list[list[str]]:
+def story(output: str, number: int, style: str) -> list[list[str]]:
     """The words of the lines that tell of a checkout, without their times."""
     part = output[output.index(f"\n{number}. ") :]
-    part = part[part.index(f"\n  {pattern}: ") + 1 :].split("\n\n", maxsplit=1)[0]
+    part = part[part.index(f"\n  {style}: ") + 1 :].split("\n\n", maxsplit=1)[0]
     return [line.split()[2:] for line in part.splitlines() if " ms  " in line]
 
 
@@ -103,7 +103,7 @@ def steps(lines: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(words[: words.index("ms") - 1]) for words in lines if words[0] in {"->", "<-"}]
 
 
-def test_it_tells_every_checkout_in_both_patterns(told: str) -> None:
+def test_it_tells_every_checkout_in_both_styles(told: str) -> None:
     assert "\033" not in told
     assert [row[:5] for row in rows(told, "What became of them")] == [
         ["1. Success", "orchestrated", "completed", "confirmed", "25.00 / 0.00"],
@@ -157,7 +157,7 @@ def test_a_choreographed_checkout_is_told_by_its_events_and_their_causes(told: s
 
 
 def test_a_service_is_killed_in_the_middle_and_the_checkout_goes_on(told: str) -> None:
-    orchestrated, choreographed = (story(told, 4, pattern) for pattern in ("Orchestrated", "Choreographed"))
+    orchestrated, choreographed = (story(told, 4, style) for style in ("Orchestrated", "Choreographed"))
     paying = [step for step in steps(orchestrated) if "process_payment" in step]
     assert (paying[0], paying[-1]) == ("-> process_payment no answer", "-> process_payment done")
     assert paying.count("-> process_payment done") == 1

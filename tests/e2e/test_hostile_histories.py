@@ -43,7 +43,7 @@ PAID_IN = "3000.00"  # enough for some of what is paid from the wallet
 METHODS = st.sampled_from(["credit_card", "credit_card", "wallet", "declined_card"])
 WAYS = st.sampled_from([CARRITO, "its own service", "freeze"])
 NUMBERS = st.sampled_from([*[0] * 6, *[1] * 3, *range(2, 12)])  # of what he knows, the latest first and most often
-PATTERNS = st.sampled_from([ORCHESTRATED, CHOREOGRAPHED])
+STYLES = st.sampled_from([ORCHESTRATED, CHOREOGRAPHED])
 ASKED = st.sampled_from((*STEPS, *ACTIONS, *ACTIONS))  # fewer compensations, which end a saga
 ATTEMPTS = st.builds(Attempt, ASKED, saga=NUMBERS, twist=st.sampled_from(TWISTS), other=NUMBERS)
 LINES = st.dictionaries(st.integers(0, len(PRICES) - 1), st.integers(1, MOST), min_size=1)
@@ -84,40 +84,40 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(lines=LINES, attempts=st.lists(ATTEMPTS, min_size=2, max_size=5))
     def begins(self, lines: Mapping[int, int], attempts: Sequence[Attempt]) -> None:
-        """In each pattern, whatever else he does or leaves."""
+        """In each style, whatever else he does or leaves."""
         self.checks_out(lines, ORCHESTRATED, "paypal", CARRITO, attempts)
         self.checks_out(lines, CHOREOGRAPHED, "paypal", CARRITO, attempts)
 
-    @rule(lines=LINES, pattern=PATTERNS, method=METHODS, way=WAYS, attempts=st.lists(ATTEMPTS, max_size=5))
+    @rule(lines=LINES, style=STYLES, method=METHODS, way=WAYS, attempts=st.lists(ATTEMPTS, max_size=5))
     def checks_out(
-        self, lines: Mapping[int, int], pattern: str, method: str, way: str, attempts: Sequence[Attempt]
+        self, lines: Mapping[int, int], style: str, method: str, way: str, attempts: Sequence[Attempt]
     ) -> None:
         """A new cart, and at once asks for steps of its saga, or of others."""
         cart_id = self.shopper.open_cart({self.shopper.products[number]: many for number, many in lines.items()})
         if cart_id is not None:
-            self.shopper.begin(cart_id, pattern, method, way)
+            self.shopper.begin(cart_id, style, method, way)
             self.shopper.attempt(attempts)
 
-    @rule(lines=LINES, pattern=PATTERNS, method=METHODS, attempts=st.lists(ATTEMPTS, min_size=1, max_size=10))
+    @rule(lines=LINES, style=STYLES, method=METHODS, attempts=st.lists(ATTEMPTS, min_size=1, max_size=10))
     def asks_before_the_saga_does(
-        self, lines: Mapping[int, int], pattern: str, method: str, attempts: Sequence[Attempt]
+        self, lines: Mapping[int, int], style: str, method: str, attempts: Sequence[Attempt]
     ) -> None:
         """He is quicker: whoever would ask for the saga's first steps is dead meanwhile."""
         system = self.shopper.shop.system
-        quick = EXECUTORS if pattern == ORCHESTRATED else (f"{INVENTARIO}-worker",)
+        quick = EXECUTORS if style == ORCHESTRATED else (f"{INVENTARIO}-worker",)
         for name in quick:
             system.kill(name)
-        self.checks_out(lines, pattern, method, CARRITO, [])
+        self.checks_out(lines, style, method, CARRITO, [])
         for attempt in attempts:
             self.shopper.attempt([attempt])
         for name in quick:
             system.start(name)
 
-    @rule(number=NUMBERS, pattern=PATTERNS, method=METHODS, way=WAYS)
-    def checks_out_again(self, number: int, pattern: str, method: str, way: str) -> None:
+    @rule(number=NUMBERS, style=STYLES, method=METHODS, way=WAYS)
+    def checks_out_again(self, number: int, style: str, method: str, way: str) -> None:
         """Some cart that he has."""
         if self.shopper.carts:
-            self.shopper.begin(self.shopper.cart(number), pattern, method, way)
+            self.shopper.begin(self.shopper.cart(number), style, method, way)
 
     @rule(number=NUMBERS, product=st.integers(0, len(PRICES) - 1), quantity=st.integers(0, 3))
     def changes_a_cart(self, number: int, product: int, quantity: int) -> None:
@@ -135,10 +135,10 @@ class Histories(RuleBasedStateMachine):
             self.shopper.make_up(cart_id, wanted, total)
             self.shopper.attempt(attempts)
 
-    @rule(number=NUMBERS, pattern=PATTERNS, twist=st.sampled_from(TWISTS))
-    def takes_a_saga_over(self, number: int, pattern: str, twist: str) -> None:
+    @rule(number=NUMBERS, style=STYLES, twist=st.sampled_from(TWISTS))
+    def takes_a_saga_over(self, number: int, style: str, twist: str) -> None:
         """Has it begun again, perhaps otherwise."""
-        self.shopper.take_over(number, pattern, twist)
+        self.shopper.take_over(number, style, twist)
 
     @rule(attempt=ATTEMPTS)
     def asks_for_a_step(self, attempt: Attempt) -> None:

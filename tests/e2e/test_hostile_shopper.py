@@ -26,7 +26,7 @@ from tests.e2e.shop import (
 )
 from tests.system.brokers import Broker
 
-PATTERNS = [ORCHESTRATED, CHOREOGRAPHED]
+STYLES = [ORCHESTRATED, CHOREOGRAPHED]
 WAYS = {ORCHESTRATED: (ORCHESTRATOR, "/saga/checkout"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography/checkout")}
 
 
@@ -66,14 +66,14 @@ def items(shop: Shop, service: str, path: str) -> list[Mapping[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("style", STYLES)
 def test_a_cart_that_is_opened_while_it_is_checked_out_gives_nothing_away(
-    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
     cheap, dear = cheap_and_dear
     for _ in range(8):
         cart = shop.cart((cheap, 1))
-        saga_id = shop.begin(cart, pattern=pattern)
+        saga_id = shop.begin(cart, style=style)
         opened = shop.post(CARRITO, f"/carts/{cart}/release", {"saga_id": saga_id}).status
         added = shop.post(CARRITO, f"/carts/{cart}/items", {"product_id": dear, "quantity": 1}).status
         assert (opened, added) in {(200, 201), (409, 409), (200, 409)}
@@ -94,31 +94,31 @@ def test_a_saga_whose_cart_is_opened_before_its_service_heard_of_it_is_not_forgo
     is_whole(shop, cart, saga_id, Decimal("1.00"))
 
 
-@pytest.mark.parametrize("other", PATTERNS)
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("other", STYLES)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("change", [{}, {"payment_method": "paypal"}, {"user_id": "eve"}, {"billing_address": "mine"}])
 def test_nobody_takes_a_saga_over_by_its_id(
-    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str, other: str, change: dict[str, str]
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str, other: str, change: dict[str, str]
 ) -> None:
     cheap, _ = cheap_and_dear
     cart = shop.cart((cheap, 1))
-    saga_id = shop.begin(cart, pattern=pattern)
+    saga_id = shop.begin(cart, style=style)
     checkout_body = {**shop.checkout_body(cart), "saga_id": saga_id, **change}
     while_it_runs = shop.post(*WAYS[other], checkout_body)
     assert shop.became(saga_id) == COMPLETED
     when_it_ended = shop.post(*WAYS[other], checkout_body)
-    expected = 202 if pattern == other and not change else 409
+    expected = 202 if style == other and not change else 409
     assert (while_it_runs.status, when_it_ended.status) == (expected, expected)
     assert when_it_ended.body.get("field") == (None if expected == 202 else next(iter(change), "saga_pattern"))
     assert shop.became(saga_id) == COMPLETED
     is_whole(shop, cart, saga_id, Decimal("1.00"))
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_saga_that_carrito_never_began_is_not_accepted(shop: Shop, pattern: str) -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_a_saga_that_carrito_never_began_is_not_accepted(shop: Shop, style: str) -> None:
     checkout_body = {**shop.checkout_body(str(uuid4())), "saga_id": str(uuid4())}
-    assert shop.post(*WAYS[pattern], checkout_body).status == 404
-    assert shop.get(WAYS[pattern][0], WAYS[pattern][1].replace("checkout", checkout_body["saga_id"])).status == 404
+    assert shop.post(*WAYS[style], checkout_body).status == 404
+    assert shop.get(WAYS[style][0], WAYS[style][1].replace("checkout", checkout_body["saga_id"])).status == 404
 
 
 def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dear: tuple[int, int]) -> None:
@@ -131,22 +131,22 @@ def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dea
     assert shop.post(CARRITO, f"/carts/{cart}/release", {"saga_id": saga_id}).status == 200
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("style", STYLES)
 def test_what_is_asked_under_a_sagas_id_before_the_saga_asks_does_not_change_what_it_is(
-    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
     """He freezes his cart, pays a cent and orders under the saga's id, and only then lets the checkout begin."""
     _, dear = cheap_and_dear
     cart = shop.cart((dear, 1))
-    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(pattern)).body
+    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(style)).body
     saga_id = frozen["saga_id"]
     shop.post(
         PAGOS, "/api/v1/payments/saga", {**_ids(frozen), "user_id": USER, "amount": 1, "payment_method": "paypal"}
     )
     order = shop.post(CARRITO, "/orders", {**_ids(frozen), "order_id": frozen["order_id"], "amount": "0.01"})
     assert (order.status, order.body["field"]) == (409, "total")
-    shop.post(*WAYS[pattern], {**shop.checkout_body(cart), "saga_id": saga_id})
-    shop.know(saga_id, pattern)
+    shop.post(*WAYS[style], {**shop.checkout_body(cart), "saga_id": saga_id})
+    shop.know(saga_id, style)
     saga = shop.ended(saga_id)
     assert saga["status"] == "compensated"
     is_whole(shop, cart, saga_id, Decimal("2598.00"))
@@ -169,13 +169,11 @@ def undo_alone(shop: Shop, saga_id: str) -> list[int]:
     return answers
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_no_step_of_a_saga_that_stands_is_undone_alone(
-    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
-) -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_no_step_of_a_saga_that_stands_is_undone_alone(shop: Shop, cheap_and_dear: tuple[int, int], style: str) -> None:
     """Nobody keeps goods whose money went back, or an order whose goods did."""
     cart = shop.cart((cheap_and_dear[1], 1))
-    saga_id = shop.begin(cart, pattern=pattern)
+    saga_id = shop.begin(cart, style=style)
     assert shop.became(saga_id) == COMPLETED
     assert undo_alone(shop, saga_id) == [409] * 6
     assert shop.became(saga_id) == COMPLETED
@@ -193,15 +191,15 @@ PAID = {
 }
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("style", STYLES)
 def test_the_money_of_a_saga_that_may_still_order_does_not_go_back(
-    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
     """It would order, and sell, what is not paid any more."""
     cart = shop.cart((cheap_and_dear[1], 1))
-    worker, point = PAID[pattern]
+    worker, point = PAID[style]
     shop.restart(worker, FAULT_KILL_AT=point)
-    saga_id = shop.begin(cart, pattern=pattern)
+    saga_id = shop.begin(cart, style=style)
     shop.system.wait_dead(worker)
     about = shop.get(CARRITO, f"/checkouts/{saga_id}").body
     refund = shop.post(PAGOS, f"/api/v1/payments/saga/{about['payment_id']}/refund", {"saga_id": saga_id})
@@ -211,49 +209,49 @@ def test_the_money_of_a_saga_that_may_still_order_does_not_go_back(
     is_whole(shop, cart, saga_id, Decimal("2598.00"))
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("style", STYLES)
 def test_what_was_reserved_otherwise_under_a_sagas_id_keeps_it_from_nothing_but_its_success(
-    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
     """It turns back, and its cart is open again."""
     for path, fields in (("unreserve", {}), ("reserve", {"items": [{"product_id": cheap_and_dear[1], "quantity": 1}]})):
         cart = shop.cart((cheap_and_dear[0], 1))
         shop.system.kill("inventario-worker")
-        frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(pattern)).body
+        frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(style)).body
         foreign = {"saga_id": frozen["saga_id"], "cart_id": str(uuid4()), **fields}
         assert shop.post(INVENTARIO, f"/api/products/{path}", foreign).status < 300
         shop.restart("inventario-worker")
-        shop.post(*WAYS[pattern], {**shop.checkout_body(cart), "saga_id": frozen["saga_id"]})
-        shop.know(frozen["saga_id"], pattern)
+        shop.post(*WAYS[style], {**shop.checkout_body(cart), "saga_id": frozen["saga_id"]})
+        shop.know(frozen["saga_id"], style)
         assert shop.ended(frozen["saga_id"])["status"] == "compensated"
         assert shop.cart_as_it_is(cart)["status"] == "open"
         assert shop.post(INVENTARIO, "/api/products/unreserve", foreign).status == 200  # it was never the saga's
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("style", STYLES)
 def test_a_payment_under_a_sagas_id_whose_id_nobody_chose_leaves_the_saga_nothing_to_wait_for(
-    shop: Shop, cheap_and_dear: tuple[int, int], pattern: str
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
     cart = shop.cart((cheap_and_dear[0], 1))
-    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(pattern)).body
+    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(style)).body
     ids = {"saga_id": frozen["saga_id"], "cart_id": cart}
     paid = {**ids, "user_id": USER, "amount": "1.00", "payment_method": "credit_card"}
     foreign = shop.post(PAGOS, "/api/v1/payments/saga", paid)
     assert foreign.status == 201
-    shop.post(*WAYS[pattern], {**shop.checkout_body(cart), "saga_id": frozen["saga_id"]})
-    shop.know(frozen["saga_id"], pattern)
+    shop.post(*WAYS[style], {**shop.checkout_body(cart), "saga_id": frozen["saga_id"]})
+    shop.know(frozen["saga_id"], style)
     assert shop.ended(frozen["saga_id"])["status"] == "compensated"
     assert shop.cart_as_it_is(cart)["status"] == "open"
     refund = f"/api/v1/payments/saga/{foreign.body['id']}/refund"
     assert shop.post(PAGOS, refund, {"saga_id": frozen["saga_id"]}).status == 200
 
 
-def _freeze(pattern: str) -> dict[str, str]:
+def _freeze(style: str) -> dict[str, str]:
     return {
         "user_id": USER,
         "payment_method": "credit_card",
         "billing_address": ADDRESS,
-        "saga_pattern": pattern,
+        "saga_pattern": style,
     }
 
 

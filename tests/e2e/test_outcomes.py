@@ -206,7 +206,7 @@ def test_a_cart_that_is_checked_out_cannot_be_changed(shop: Shop) -> None:
     assert shop.ended(saga_id)["total"] == Decimal(PRICE)
 
 
-def test_the_choreographed_pattern_is_not_available_and_nothing_begins(shop: Shop) -> None:
+def test_the_choreographed_style_is_not_available_and_nothing_begins(shop: Shop) -> None:
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     refused = problem(

@@ -70,10 +70,10 @@ def with_queues(broker: Broker, rabbitmq: str) -> dict[str, str]:
     }
 
 
-def ends(shop: Shop, pattern: str) -> Counter[str]:
+def ends(shop: Shop, style: str) -> Counter[str]:
     """How many sagas there are of each status, once all have ended."""
     shop.until_quiet()
-    service, path = LISTS[pattern]
+    service, path = LISTS[style]
     page = shop.get(service, f"{path}?limit=200").body
     assert page["next_cursor"] is None
     return Counter(saga["status"] for saga in page["items"])
@@ -95,7 +95,7 @@ def assert_stopped_at(done: Done, what: str, expected: str, came: str) -> None:
 
 
 def test_it_goes_through_a_shop_in_both_styles(shop: Shop, walk: Walk, broker: Broker, rabbitmq: str) -> None:
-    before = {pattern: ends(shop, pattern) for pattern in LISTS}
+    before = {style: ends(shop, style) for style in LISTS}
     for window, _ in LISTS.values():
         shop.restart(window, ADMIN_TOKEN=TOKEN)
     done = walk(ADMIN_TOKEN=TOKEN, http_proxy="http://127.0.0.1:9", **with_queues(broker, rabbitmq))
@@ -105,8 +105,8 @@ def test_it_goes_through_a_shop_in_both_styles(shop: Shop, walk: Walk, broker: B
     assert re.findall(r"^\w+$", done.stdout, re.MULTILINE) == [
         *("Services", "Queues", "Queues", "Orchestrated", "Choreographed", "Queues")
     ]
-    for pattern in LISTS:
-        assert ends(shop, pattern) - before[pattern] == Counter(completed=3, compensated=3)
+    for style in LISTS:
+        assert ends(shop, style) - before[style] == Counter(completed=3, compensated=3)
 
 
 def test_it_stops_where_a_service_is_down(shop: Shop, walk: Walk) -> None:
@@ -207,7 +207,7 @@ def assert_printed_as_told(script: str, output: str) -> None:
 
 def test_the_commands_by_hand_do_what_the_page_says(shop: Shop, tmp_path: Path) -> None:
     """All of them, one after the other; nobody but this test starts a service again that was killed here."""
-    before = {pattern: ends(shop, pattern) for pattern in LISTS}
+    before = {style: ends(shop, style) for style in LISTS}
     script = "\n".join(BLOCKS)
     pagos = shop.system._instances[PAGOS].pid
     status = f"printf '%s\\n' 'process state pid' 'pagos running {pagos}' 'pagos-worker running 1'"
@@ -221,7 +221,7 @@ def test_the_commands_by_hand_do_what_the_page_says(shop: Shop, tmp_path: Path) 
     assert_printed_as_told(script, output)
     assert '"event":"checkout.completed"' in output
     assert output.count("rules hold.") == script.count("make audit")
-    became = {pattern: ends(shop, pattern) - before[pattern] for pattern in LISTS}
+    became = {style: ends(shop, style) - before[style] for style in LISTS}
     assert became[ORCHESTRATED] == Counter(completed=3, compensated=3)
     assert became[CHOREOGRAPHED] == Counter(compensated=1)
 
@@ -229,7 +229,7 @@ def test_the_commands_by_hand_do_what_the_page_says(shop: Shop, tmp_path: Path) 
 def test_the_failures_by_hand_are_the_same_in_the_other_style(shop: Shop, tmp_path: Path) -> None:
     before = ends(shop, CHOREOGRAPHED)
     first, _, failures, *_ = BLOCKS
-    script = failures.replace("PATTERN=orchestrated ", "PATTERN=choreographed ")
+    script = failures.replace("STYLE=orchestrated ", "STYLE=choreographed ")
     assert script != failures
     output = outcome(bash(shop, first.split("\nCART=")[0] + "\n" + script, tmp_path, {}))
     assert_printed_as_told(script, output)

@@ -121,12 +121,12 @@ fill_cart() { # QUANTITY: $cart, a new one with so many of $product
 
 wish() { # CART METHOD [MORE FIELDS]: what a checkout is asked for with
   local rest='"user_id": "walker", "billing_address": "1 High Street"'
-  printf '{"cart_id": "%s", "payment_method": "%s", "saga_pattern": "%s", %s%s}' "$1" "$2" "$pattern" "$rest" "${3:-}"
+  printf '{"cart_id": "%s", "payment_method": "%s", "saga_pattern": "%s", %s%s}' "$1" "$2" "$style" "$rest" "${3:-}"
 }
 
 check_out() { # METHOD STATUS [ARGUMENT OF CURL]...: $cart is, and its $saga ends like this
   ask POST "$carrito/checkout/saga" "${json[@]}" "${wait[@]}" "${@:3}" -d "$(wish "$cart" "$1")"
-  so "paid by $1, the saga is $2" 200 status "$2" saga_pattern "$pattern" cart_id "$cart"
+  so "paid by $1, the saga is $2" 200 status "$2" saga_pattern "$style" cart_id "$cart"
   saga=$(pick saga_id)
 }
 
@@ -150,7 +150,7 @@ service() { # NAME URL
 }
 
 success() { # and again, and undone
-  local key=(-H "Idempotency-Key: walk-$run-$pattern") list=$window$listed'?cart_id='
+  local key=(-H "Idempotency-Key: walk-$run-$style") list=$window$listed'?cart_id='
   printf ' A success\n'
   stock_up 10
   fill_cart 2
@@ -216,9 +216,9 @@ bad_input() {
   became confirmed captured 0.00 8 2 checked_out
 }
 
-walk() { # PATTERN, WHERE ITS SAGAS ARE SEEN, AND LISTED; WHAT A TIMELINE IS TOLD BY, ITS FIRST AND ITS LAST
-  pattern=$1 window=$2 listed=$3 told=$4 first=$5 last=$6
-  printf '\n%s\n' "${pattern^}"
+walk() { # STYLE, WHERE ITS SAGAS ARE SEEN, AND LISTED; WHAT A TIMELINE IS TOLD BY, ITS FIRST AND ITS LAST
+  style=$1 window=$2 listed=$3 told=$4 first=$5 last=$6
+  printf '\n%s\n' "${style^}"
   success
   declined_card
   shortage

@@ -34,7 +34,7 @@ KEPT = {Succeeded: None, Refused: '{"detail": "no"}', Unknown: '{"detail": "away
 class Stage(ApiClient):
     """What tests ask of either style."""
 
-    pattern: str
+    style: str
     base: str
     listed: str
 
@@ -80,7 +80,7 @@ class Stage(ApiClient):
 class Orchestrated(Stage):
     """Executors are played by the test."""
 
-    pattern, base, listed = "orchestrated", "/saga", "/saga"
+    style, base, listed = "orchestrated", "/saga", "/saga"
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -141,7 +141,7 @@ class Orchestrated(Stage):
 class Choreographed(Stage, Window):
     """Events are told by the test."""
 
-    pattern, base, listed = "choreographed", "/saga/choreography", "/saga/choreography/status"
+    style, base, listed = "choreographed", "/saga/choreography", "/saga/choreography/status"
 
     def begun(self) -> UUID:
         return self._told(COMPLETED[:1])

@@ -113,9 +113,9 @@ def test_only_a_service_names_the_saga_of_a_checkout(service_client: Clients, se
     assert client.post(f"{path}/checkout", json=body).status_code != 401
 
 
-@pytest.mark.parametrize("pattern", ["orchestrated", "choreographed"])
+@pytest.mark.parametrize("style", ["orchestrated", "choreographed"])
 def test_services_know_each_other_by_the_token(
-    start_system: Callable[..., RunningSystem], rabbitmq_url: str, pattern: str
+    start_system: Callable[..., RunningSystem], rabbitmq_url: str, style: str
 ) -> None:
     """A checkout is done and undone; and nobody without the token has any of its steps done."""
     env = {name.upper(): token for name, token in TOKENS.items()}
@@ -132,7 +132,7 @@ def test_services_know_each_other_by_the_token(
         "user_id": "ana",
         "payment_method": "credit_card",
         "billing_address": "1 High Street",
-        "saga_pattern": pattern,
+        "saga_pattern": style,
     }
     saga = shop["carrito"].request("POST", "/checkout/saga", checkout_body, {"Prefer": "wait=20"}, wait=20).body
     assert saga["status"] == "completed"
@@ -140,7 +140,7 @@ def test_services_know_each_other_by_the_token(
     assert shop["inventario"].post("/api/products/unreserve", of_saga).status == 401
     assert shop["pagos"].post(f"/api/v1/payments/saga/{saga['payment_id']}/refund", of_saga).status == 401
     assert shop["carrito"].post(f"/carts/{cart}/release", {"saga_id": saga["saga_id"]}).status == 401
-    window, root = ("orchestrator", "/saga") if pattern == "orchestrated" else ("choreography", "/saga/choreography")
+    window, root = ("orchestrator", "/saga") if style == "orchestrated" else ("choreography", "/saga/choreography")
     operators = Peer(window, system.url(f"saga_{window}"), SecretStr(ADMIN), 60)
     path = f"{root}/{saga['saga_id']}/compensate"
     assert shop[f"saga_{window}"].post(path, {}).status == 401

@@ -17,7 +17,7 @@ from tests.integration.carrito_client import USER, Carrito, Saga
 LATER = 600.0  # beyond this test's end
 ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
 BOTH = (ORCHESTRATED, CHOREOGRAPHED)
-in_both_styles = pytest.mark.parametrize("pattern", BOTH)
+in_both_styles = pytest.mark.parametrize("style", BOTH)
 
 
 class Sagas:
@@ -46,12 +46,12 @@ def carrito(service_client: Callable[..., FlaskClient], fresh_database_url: str)
     return Carrito(service_client("carrito", database_url=fresh_database_url, rabbitmq_url=broker))
 
 
-def accepted(carrito: Carrito, sagas: Sagas, pattern: str = ORCHESTRATED, handover_seconds: float = LATER) -> str:
+def accepted(carrito: Carrito, sagas: Sagas, style: str = ORCHESTRATED, handover_seconds: float = LATER) -> str:
     """The saga of a checkout that carrito has accepted."""
     app = carrito.client.application
     app.extensions["handover"] = sagas
     app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": handover_seconds})
-    body = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": pattern}
+    body = {"payment_method": "paypal", "billing_address": "here", "saga_pattern": style}
     response = carrito.client.post(
         "/checkout/saga", json={"cart_id": str(carrito.open_cart((1, 1))), "user_id": USER, **body}
     )
@@ -59,10 +59,10 @@ def accepted(carrito: Carrito, sagas: Sagas, pattern: str = ORCHESTRATED, handov
     return str(response.get_json()["saga_id"])
 
 
-def work(carrito: Carrito, again_seconds: float = LATER, patterns: Sequence[str] = BOTH) -> int:
+def work(carrito: Carrito, again_seconds: float = LATER, styles: Sequence[str] = BOTH) -> int:
     """What carrito's worker does at a time; how many it tried."""
     with carrito.client.application.app_context():
-        return sum(run_once(pattern, again_seconds) for pattern in patterns)
+        return sum(run_once(style, again_seconds) for style in styles)
 
 
 def test_what_its_request_has_no_place_to_tell_of_the_worker_tells_once(carrito: Carrito) -> None:
@@ -74,9 +74,9 @@ def test_what_its_request_has_no_place_to_tell_of_the_worker_tells_once(carrito:
 
 
 @in_both_styles
-def test_while_nobody_is_there_to_be_told_it_is_tried_again(carrito: Carrito, pattern: str) -> None:
+def test_while_nobody_is_there_to_be_told_it_is_tried_again(carrito: Carrito, style: str) -> None:
     sagas = Sagas(place=True, away=True)
-    saga_id = accepted(carrito, sagas, pattern, handover_seconds=0)
+    saga_id = accepted(carrito, sagas, style, handover_seconds=0)
     assert [work(carrito, 0), work(carrito, 0)] == [1, 1]
     sagas.away = False
     assert [work(carrito, 0), work(carrito, 0)] == [1, 0]
@@ -89,18 +89,18 @@ def test_one_that_was_just_tried_is_left_alone_for_a_while(carrito: Carrito) -> 
 
 
 @in_both_styles
-def test_the_worker_leaves_to_its_request_what_is_not_overdue(carrito: Carrito, pattern: str) -> None:
+def test_the_worker_leaves_to_its_request_what_is_not_overdue(carrito: Carrito, style: str) -> None:
     sagas = Sagas(place=True, away=True)
-    accepted(carrito, sagas, pattern)
+    accepted(carrito, sagas, style)
     sagas.away = False
     assert work(carrito) == 0
     assert sagas.told == []
 
 
 @in_both_styles
-def test_what_its_request_told_of_the_worker_does_not_tell_again(carrito: Carrito, pattern: str) -> None:
+def test_what_its_request_told_of_the_worker_does_not_tell_again(carrito: Carrito, style: str) -> None:
     sagas = Sagas(place=True)
-    saga_id = accepted(carrito, sagas, pattern, handover_seconds=0)
+    saga_id = accepted(carrito, sagas, style, handover_seconds=0)
     assert work(carrito) == 0
     assert sagas.told == [saga_id]
 
@@ -138,7 +138,7 @@ def test_one_style_waits_for_nobody_of_the_other(carrito: Carrito) -> None:
     for _ in range(BATCH):
         accepted(carrito, sagas, CHOREOGRAPHED, handover_seconds=0)
     saga_id = accepted(carrito, sagas, ORCHESTRATED)
-    assert work(carrito, patterns=[ORCHESTRATED]) == 1
+    assert work(carrito, styles=[ORCHESTRATED]) == 1
     assert sagas.told == [saga_id]
 
 

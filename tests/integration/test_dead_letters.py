@@ -191,7 +191,7 @@ def test_who_redrove_what_and_why_is_kept_and_shown(window: Window, queues: Queu
     assert (first["by"], first["reason"]) == ("eve", "the disk is back")
     known = {name: value for name, value in first["wanted"].items() if value is not None}
     assert known == {"service": "carrito", "event_ids": [str(event.id)]}
-    assert first["asked_at"] <= first["finished_at"]
+    assert first["requested_at"] <= first["finished_at"]
     (note,) = window.timeline(story.saga_id, kind="redriven")
     assert (note["by"], note["detail"]) == ("eve", "payment.processed to carrito: the disk is back")
 

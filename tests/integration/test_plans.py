@@ -107,9 +107,9 @@ def ids(stored: str, service: str) -> Iterator[dict[str, object]]:
     engine.dispose()
 
 
-def _ids(connection: Connection, pattern: str) -> dict[str, object]:
+def _ids(connection: Connection, style: str) -> dict[str, object]:
     amid = text(f"""SELECT saga_id AS saga, cart_id AS cart, order_id AS order FROM carrito.checkouts
-        WHERE saga_pattern = '{pattern}' ORDER BY saga_id OFFSET {SAGAS // 4} LIMIT 1""")
+        WHERE saga_pattern = '{style}' ORDER BY saga_id OFFSET {SAGAS // 4} LIMIT 1""")
     product = connection.scalar(text("SELECT min(id) FROM inventario.products"))
     after = connection.scalar(text("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"))
     place = connection.scalar(text(PLACE))

@@ -17,7 +17,7 @@ def stage(request: pytest.FixtureRequest, service_client: Callable[..., FlaskCli
 
 def test_either_style_has_the_same_steps_around_the_same_pivot(stage: Stage) -> None:
     definition = stage.read("/definition")
-    assert (definition["saga_pattern"], definition["name"]) == (stage.pattern, "checkout")
+    assert (definition["saga_pattern"], definition["name"]) == (stage.style, "checkout")
     assert [(step["name"], step["service"]) for step in definition["steps"]][:4] == [
         ("reserve_inventory", "inventario"),
         ("process_payment", "pagos"),

@@ -28,7 +28,7 @@ def test_a_summary_of_a_completed_saga_says_what_it_was_about_and_when(stage: St
     whole = stage.read(f"/{saga_id}")
     same = ("status", "saga_pattern", "cart_id", "user_id", "payment_method", "total", "order_id", "created_at")
     assert [item[name] for name in same] == [whole[name] for name in same]
-    assert (item["status"], item["total"], item["saga_pattern"]) == ("completed", Decimal("19.98"), stage.pattern)
+    assert (item["status"], item["total"], item["saga_pattern"]) == ("completed", Decimal("19.98"), stage.style)
     assert item["order_id"] is not None
     assert (item["step"], item["direction"], item["attempts"]) == (None, None, 0)
     assert (item["error"], item["failed_step"]) == (None, None)

@@ -90,13 +90,13 @@ def _check_out(shop: Shop) -> dict[str, Window]:
     """When each style's checkout ran, and when nothing did."""
     product = shop.product()
     for style in STYLES:  # what is done once in a process's life is no part of a checkout
-        shop.ended(shop.buy(product, pattern=style))
+        shop.ended(shop.buy(product, style=style))
     shop.until_quiet()
     windows = {NOTHING: _timed(lambda: time.sleep(IDLE_SECONDS))}
     for style in STYLES:
         cart_id = shop.cart((product, 1))
         time.sleep(IDLE_SECONDS)  # until nothing is left to do of what was before
-        windows[style] = _timed(partial(shop.checkout, cart_id, pattern=style, Prefer="wait=30"))
+        windows[style] = _timed(partial(shop.checkout, cart_id, style=style, Prefer="wait=30"))
     return windows
 
 

@@ -147,7 +147,7 @@ def _create_operations() -> None:
     op.create_table(
         "redrives",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("asked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("by", sa.String(length=200), nullable=False),
         sa.Column("reason", sa.String(length=200), nullable=False),
         sa.Column("wanted", sa.JSON(), nullable=False),

@@ -39,7 +39,7 @@ def test_where_nothing_is_up_it_says_how_to_start_it(said: Said) -> None:
     assert said() == (1, "\nNothing seems to be up: make up\n")
 
 
-def test_a_pattern_that_there_is_not_is_refused_by_name(said: Said) -> None:
-    status, error = said("--patterns", "baseline,telepathic")
+def test_a_style_that_there_is_not_is_refused_by_name(said: Said) -> None:
+    status, error = said("--styles", "baseline,telepathic")
     assert status == 1
-    assert "No such pattern here: telepathic." in error
+    assert "No such style here: telepathic." in error

@@ -93,7 +93,7 @@ def test_the_share_of_declines_is_spread_evenly(share: float, declined: int) -> 
     assert len({after - before for before, after in pairwise(numbers)}) <= 2
 
 
-def test_patterns_take_turns_and_each_is_first_once() -> None:
+def test_styles_take_turns_and_each_is_first_once() -> None:
     cases = [case for case in PLAN.cases() if case.concurrency == 8]
-    assert [case.pattern[0] for case in cases] == ["b", "o", "o", "b", "b", "o"]
+    assert [case.style[0] for case in cases] == ["b", "o", "o", "b", "b", "o"]
     assert len(list(PLAN.cases())) == 2 * 2 * 3

@@ -8,7 +8,7 @@ import pytest
 from bench import peers
 from bench.checkouts import DECLINED, GOOD, Checkout
 from bench.dbos_peer import Json, checkout
-from bench.patterns import bodies
+from bench.styles import bodies
 from stack.errors import StackError
 from stack.home import Home
 

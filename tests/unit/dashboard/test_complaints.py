@@ -191,7 +191,7 @@ def letters(count: int, **redrive: Any) -> dict[str, Any]:
         for number in range(count)
     ]  # fmt: skip
     done = {
-        "id": "1", "by": "luz", "reason": "mended", "asked_at": NOW.isoformat(), "finished_at": NOW.isoformat(),
+        "id": "1", "by": "luz", "reason": "mended", "requested_at": NOW.isoformat(), "finished_at": NOW.isoformat(),
         "wanted": {"service": "pagos", "event": None, "event_ids": None},
         "moved": [{"service": "pagos", "event_id": f"e{number}"} for number in range(count + 3)], **redrive,
     }  # fmt: skip

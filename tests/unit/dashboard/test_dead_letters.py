@@ -38,7 +38,7 @@ def letter(number: int, **changed: Any) -> dict[str, Any]:
 def redrive(*moved: dict[str, Any], **changed: Any) -> dict[str, Any]:
     return {
         "id": DONE,
-        "asked_at": "2026-01-02T03:05:00+00:00",
+        "requested_at": "2026-01-02T03:05:00+00:00",
         "by": "luz",
         "reason": "the table is back",
         "wanted": {"service": "carrito", "event_ids": None},

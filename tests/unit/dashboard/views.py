@@ -77,8 +77,14 @@ def _dead_letters() -> str:
         "payload": {},
     }
     wanted = {"service": None, "event_ids": None, "event": None, "saga_id": None, "error": "orders"}
-    done = {"id": "r1", "asked_at": "2026-11-26T09:00:00+00:00", "by": "luz", "reason": "it is back", "wanted": wanted}
-    page = {"items": [item], "redrives": [{**done, "moved": [said], "finished_at": None}]}
+    done = {
+        "id": "r1",
+        "requested_at": "2026-11-26T09:00:00+00:00",
+        "by": "luz",
+        "reason": "it is back",
+        "wanted": wanted,
+    }
+    page = {"items": [item], "redrives": [{**done, "wanted": wanted, "moved": [said], "finished_at": None}]}
     return pages.dead_letters_page(parked(page, LetterFilter(error="<u>orders", older="3600"), 200), "", NOW)
 
 

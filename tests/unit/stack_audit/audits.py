@@ -1,4 +1,4 @@
-"""A good set of audits: in each pattern one checkout completed; one undone, one declined, a wallet, and a merchant's
+"""A good set of audits: in each style one checkout completed; one undone, one declined, a wallet, and a merchant's
 own payment. And services that answer so.
 """
 

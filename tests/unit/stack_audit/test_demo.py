@@ -15,7 +15,7 @@ from stack import table
 from stack.costs import Costs, Counts, Meter
 from stack.demo import narration, next_steps
 from stack.demo.narration import follow
-from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Json, Pattern, Request, Shop, ShopError
+from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Json, Request, Shop, ShopError, Style
 from stack.demo.stories import DECLINED, SUCCESS, Ending, Result, Story
 from stack.home import Home
 
@@ -73,15 +73,15 @@ class Told(Shop):
         super().__init__({})
         self._answers = list(answers)
 
-    def saga(self, pattern: Pattern, saga_id: str) -> Json | None:
-        del pattern, saga_id
+    def saga(self, style: Style, saga_id: str) -> Json | None:
+        del style, saga_id
         status, _ = self._answers[0]
         if not status:
             self._answers.pop(0)
         return {"status": status} if status else None
 
-    def timeline(self, pattern: Pattern, saga_id: str) -> list[Json]:
-        del pattern, saga_id
+    def timeline(self, style: Style, saga_id: str) -> list[Json]:
+        del style, saga_id
         _, items = self._answers[0]
         self._answers = self._answers[1:] or self._answers
         return items

@@ -68,7 +68,7 @@ def choreographed(client: Client, checkout: Checkout) -> None:
 NO_SAGAS = {"baseline", "dbos"}
 
 # By name, with the service that the way needs in addition to the participants.
-PATTERNS: dict[str, tuple[Way, str | None]] = {
+STYLES: dict[str, tuple[Way, str | None]] = {
     "baseline": (baseline, None),
     "dbos": (dbos, DBOS),
     "orchestrated": (orchestrated, "saga_orchestrator"),
