@@ -44,7 +44,7 @@ def act(style: str, saga_id: UUID, action: str) -> Answer:
 
 
 def possible(saga: Mapping[str, Any]) -> list[str]:
-    """What can be asked for of a saga in its present state."""
+    """What can be done with a saga in its present state."""
     status = saga["status"]
     turned = status in BACKWARD or any(step["status"] in BACKWARD for step in saga["steps"])
     return [*([] if turned else ["compensate"]), *([] if status in ENDED else ["retry"])]
@@ -60,8 +60,8 @@ def plan(saga: Mapping[str, Any], action: str) -> list[str]:
     return [f"{step_name(name, compensation=True)} ({service_of({}, name)})" for name in names]
 
 
-def _saga(asked: Services, style: Style, saga_id: UUID) -> Mapping[str, Any]:
-    saga = asked.saga_alone(style, str(saga_id))
+def _saga(source: Services, style: Style, saga_id: UUID) -> Mapping[str, Any]:
+    saga = source.saga_alone(style, str(saga_id))
     if saga is None:
         abort(404, f"There is no {style.name} saga {saga_id}.")
     return saga

@@ -9,13 +9,13 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from dashboard import acting, auditing, breaking, comparing, dead_letters, live, loading, operating, pages, receipts
-from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.auditor import Auditor
 from dashboard.config import Settings
 from dashboard.listing import Filters, StyleReading
 from dashboard.operator_form import token
 from dashboard.operator_sessions import OperatorSessions
 from dashboard.routes import routes
+from dashboard.service_client import Refused, TokenNeeded, Unreachable
 from dashboard.services import Services
 from dashboard.shared_readings import SharedReadings
 from dashboard.streams import Streams
@@ -50,7 +50,7 @@ log = structlog.get_logger()
 
 
 def create_app(settings: Settings) -> Flask:
-    """The app for these settings; connects to nothing until it is asked for a page."""
+    """The app for these settings; connects to nothing until the first request."""
     configure_logs("dashboard", settings.log_level)
     made = Flask("dashboard")
     made.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
@@ -139,7 +139,7 @@ def _error(status: int, title: str, detail: str, peers: list[tuple[str, str]] | 
 
 
 def __getattr__(name: str) -> Flask:
-    """`app` is made when it is first asked for, so that importing this module does nothing."""
+    """`app` is made at its first use, so that importing this module does nothing."""
     if name != "app":
         raise AttributeError(name)
     globals()["app"] = create_app(Settings())

@@ -116,7 +116,7 @@ def _held_up(story: Story, turned: Banner, held_up: Hindrance) -> Banner:
     """What fails now comes before why the saga turned back."""
     now = [("Now", tried(held_up)), ("Turned back", turned.title)]
     facts = [*filter(_says_something, now), *turned.facts]
-    what = "Compensating" if story.saga["status"] == "compensating" else "Asked to turn back"
+    what = "Compensating" if story.saga["status"] == "compensating" else "Told to turn back"
     return Banner(State.UNANSWERED, True, f"{what}, but {_named(held_up)}", facts, "to the first")
 
 
@@ -155,7 +155,7 @@ def _waits(story: Story, held_up: Hindrance) -> Banner:
         ("Where", held_up.what),
         ("Why", held_up.why),
         ("So far", f"{tried(held_up)}, {failed_requests(story.moments).of('request')} failed"),
-        ("Next", "it is asked again by itself"),
+        ("Next", "it is tried again by itself"),
     ]
     return Banner(State.UNANSWERED, True, f"Waiting for {held_up.service}", facts, "to the first")
 

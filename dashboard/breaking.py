@@ -4,9 +4,9 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import Failure, Refused, TokenNeeded, Unreachable, known
 from dashboard.faults import EFFECTS, PARTICIPANTS, Json, Participant, request_of
 from dashboard.operator_form import token
+from dashboard.service_client import Failure, Refused, TokenNeeded, Unreachable, known
 from dashboard.services import services
 from dashboard.web import html, now
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from dashboard.asking import Asking, Json, TokenNeeded, bearer, items_of, refusal
+from dashboard.service_client import Json, ServiceClient, TokenNeeded, bearer, items_of, refusal
 
 MOST_PRODUCTS = 200  # as many as one request lists
 ADDRESS = "1 High Street"  # no more than what a checkout wants of one
 
 
-class Checkouts(Asking):
+class Checkouts(ServiceClient):
     """Has carts filled and checked out."""
 
     def products(self) -> list[Json]:

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from werkzeug.datastructures import MultiDict
 
-from dashboard.asking import fits_header
+from dashboard.service_client import fits_header
 
 Json = Mapping[str, Any]
 
@@ -17,11 +17,11 @@ FAULTS = {
     "": "no fault",
     "process_payment=refuse": "the payment is refused: both are undone",
     "process_payment=slow:1500": "the payment takes 1.5 s longer",
-    "process_payment=unavailable*3": "pagos is not available three times: asked again",
-    "process_payment=lose_answer*2": "money is taken, and the answer lost twice: asked again, taken once",
+    "process_payment=unavailable*3": "pagos is not available three times: tried again",
+    "process_payment=lose_answer*2": "money is taken, and the answer lost twice: tried again, taken once",
     "create_order=refuse": "the order is refused: money and stock go back",
     "create_order=refuse,process_payment=fail_undo*3": "the order is refused, and the refund fails three times",
-    "commit_inventory=lose_answer": "stock is sold, and the answer lost: asked again, sold once",
+    "commit_inventory=lose_answer": "stock is sold, and the answer lost: tried again, sold once",
     "commit_inventory=unavailable*3": "inventario is not available three times at the pivot: forward only",
     "process_payment=kill:after": "pagos dies after it took the money, and is started again",
     "process_payment=deliver_twice": "choreographed only: an event comes twice, and the copy is dropped",

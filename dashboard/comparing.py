@@ -6,10 +6,10 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import Refused, TokenNeeded, Unreachable
 from dashboard.choices import Choices
 from dashboard.config import Settings
 from dashboard.operator_form import token
+from dashboard.service_client import Refused, TokenNeeded, Unreachable
 from dashboard.services import services
 from dashboard.styles import STYLES
 from dashboard.web import html, now
@@ -77,14 +77,14 @@ def _begin(wanted: Choices) -> list[str]:
 
     Raises `ValueError` for choices that make no sense, what services refuse the first checkout with, and `OnlyOne`.
     """
-    items, fault, asked = wanted.items, wanted.header, services()
+    items, fault, source = wanted.items, wanted.header, services()
     # Both carts first, so that the second saga begins as soon after the first as can be.
-    carts = [asked.fill_cart(wanted.user, items) for _ in STYLES]
+    carts = [source.fill_cart(wanted.user, items) for _ in STYLES]
     customer = {"user_id": wanted.user, "payment_method": wanted.method}
     begun: list[str] = []
     for style, cart_id in zip(STYLES, carts, strict=True):
         try:
-            begun.append(asked.check_out(cart_id, style, customer, fault, token()))
+            begun.append(source.check_out(cart_id, style, customer, fault, token()))
         except (Refused, TokenNeeded, Unreachable) as error:
             if not begun:
                 raise
@@ -93,7 +93,7 @@ def _begin(wanted: Choices) -> list[str]:
 
 
 def _form(wanted: Choices, error: str = "", status: int = 200) -> Response:
-    asked = services()
-    can_fail = asked.have_faults(token())
-    markup = pages.compare_form(asked.products(), wanted, Settings.current().currency, can_fail=can_fail, error=error)
+    source = services()
+    can_fail = source.have_faults(token())
+    markup = pages.compare_form(source.products(), wanted, Settings.current().currency, can_fail=can_fail, error=error)
     return html(markup, status)

@@ -66,7 +66,7 @@ def _messages(story: Story) -> float:
 def _commits(story: Story) -> float:
     """Local transactions of carrito, inventario and pagos, of which the timeline shows what came of each.
 
-    Asked by HTTP: one for each half of a step that was answered, yes or no; a repetition changes nothing. By events:
+    By HTTP requests: one for each half of a step that was answered, yes or no; a repetition changes nothing. By events:
     one for each event that a participant reacted to, whatever it published then. In both, one that freezes the cart,
     which carrito does before it hands a checkout over.
     """

@@ -1,6 +1,6 @@
 """Dead letters over HTTP, for operators: what is parked and why, and having it delivered again.
 
-Both are asked for by the same filter, which the service applies, so that a redrive reaches what no page lists.
+Both use the same filter, which the service applies, so that a redrive reaches what no page lists.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import Refused
 from dashboard.letter_filter import AGES, LetterFilter
 from dashboard.letters_and_faults import MOST_LETTERS
 from dashboard.operator_form import EMPTY, keep_token, reason_and_name, refused, token, typed_token
 from dashboard.parked import CONSUMERS, Parked, parked
+from dashboard.service_client import Refused
 from dashboard.services import services
 from dashboard.web import NO_ID, html, now
 
@@ -40,7 +40,7 @@ def act() -> Answer:
     """Have it delivered again; the form again when the service refuses, with its reason."""
     values, typed = reason_and_name(), typed_token()
     chosen = _filter()
-    reply = services().redrive({**values, **chosen.asked(now())}, typed or token())
+    reply = services().redrive({**values, **chosen.request(now())}, typed or token())
     if reply.status == 200:
         return keep_token(redirect(f"/dead-letters?done={reply.body['id']}", 303), typed)
     nothing: Mapping[str, Any] = {"items": [], "redrives": []}
@@ -49,7 +49,7 @@ def act() -> Answer:
 
 
 def _filter() -> LetterFilter:
-    """As the URL says; what makes no sense is 404, so that nobody takes all letters for what he asked for."""
+    """As the URL says; what makes no sense is 404, so that nobody takes all letters for the filtered ones."""
     given = {field.name: request.args.get(field.name, "").strip() for field in fields(LetterFilter)}
     if given["service"] not in {"", *CONSUMERS} or given["older"] not in {"", *AGES}:
         abort(404, f"Messages come to {', '.join(CONSUMERS)}, and are {', '.join(AGES)} seconds old or older.")
@@ -63,7 +63,7 @@ def _filter() -> LetterFilter:
 def _parked() -> Parked:
     chosen = _filter()
     try:
-        page = services().dead_letters(chosen.asked(now()), token())
+        page = services().dead_letters(chosen.request(now()), token())
     except Refused as error:
         if error.status != 422:
             raise

@@ -12,9 +12,9 @@ PARTICIPANTS = ("carrito", "inventario", "pagos")  # the services that do steps 
 # What each fault does, and what becomes of the saga.
 EFFECTS = {
     "refuse": "a definite no, the same every time: the saga is undone",
-    "unavailable": "503, and nothing is done: asked again",
+    "unavailable": "503, and nothing is done: tried again",
     "slow": "done, but later by so many milliseconds",
-    "lose_answer": "done and committed, then the answer is lost: asked again, done once",
+    "lose_answer": "done and committed, then the answer is lost: tried again, done once",
     "fail_undo": "the compensation fails: tried again until it is done",
     "kill": "the process ends, as in a crash, and is started again",
     "deliver_twice": "the event that asks for the step is published twice: the copy is dropped",

@@ -7,9 +7,9 @@ from typing import Any
 
 import structlog
 
-from dashboard.asking import Refused, Unreachable
 from dashboard.list_reading import CHANGES
 from dashboard.ring import Ring
+from dashboard.service_client import Refused, Unreachable
 
 Read = Callable[[str, int], Mapping[str, Any]]  # (cursor or "", seconds to wait) -> an answer of `GET …/changes`
 log = structlog.get_logger()

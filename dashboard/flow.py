@@ -30,12 +30,12 @@ class Node:
 
     @property
     def word(self) -> str:
-        """How it stands, and how long it took or how often it was asked for."""
+        """How it stands, and how long it took or how many attempts there were."""
         return " · ".join(filter(None, [WORDS[self.state], self.note]))
 
 
 def rails(story: Story) -> list[Node]:
-    """The steps on the way out, and below them the compensations that were asked for, or are still to come."""
+    """The steps on the way out, and below them the compensations that were requested or are still to come."""
     tries: dict[tuple[str, bool], list[Moment]] = {}
     for moment in story.moments:
         if moment.kind == "attempt":
@@ -55,7 +55,7 @@ def rails(story: Story) -> list[Node]:
 
 def _action(story: Story, column: int, step: str, tries: list[Moment]) -> Node:
     state, note = _last_state(tries), _note(tries)
-    if not tries and step == FIRST:  # carrito froze the cart itself, and then asked for the saga
+    if not tries and step == FIRST:  # carrito froze the cart itself, and then had the saga run
         state, note = State.DONE, BEFORE
     elif not tries and step in {each["name"] for each in story.saga["steps"] if each["status"] == "running"}:
         state = State.RUNNING

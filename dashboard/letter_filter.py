@@ -27,8 +27,8 @@ class LetterFilter:
         found = urlencode({name: value for name, value in {**asdict(self), **changed}.items() if value})
         return f"?{found}" if found else ""
 
-    def asked(self, now: datetime) -> Json:
-        """The same as the service is asked."""
+    def request(self, now: datetime) -> Json:
+        """The same as the service names it in requests; an age becomes a time before `now`."""
         before = (now - timedelta(seconds=int(self.older))).isoformat() if self.older else ""
         named = {"service": self.service, "event": self.event, "saga_id": self.saga, "error": self.error}
         return {name: value for name, value in {**named, "parked_before": before}.items() if value}

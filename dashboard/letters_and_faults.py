@@ -1,4 +1,4 @@
-"""Dead letters and injected faults: what is read of them, and asked for."""
+"""Dead letters and injected faults: reads and commands."""
 
 import time
 from collections.abc import Sequence
@@ -6,10 +6,10 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import urlencode
 
-from dashboard.asking import Asking, Failure, Json, Read, Refused, TokenNeeded, bearer, items_of, known
 from dashboard.config import Settings
 from dashboard.evidence import Evidence, is_wanted
 from dashboard.faults import PARTICIPANTS
+from dashboard.service_client import Failure, Json, Read, Refused, ServiceClient, TokenNeeded, bearer, items_of, known
 from dashboard.shared_readings import SharedReadings
 from shared.http.client import Reply
 
@@ -20,7 +20,7 @@ REDRIVE_SECONDS = 20  # beyond what a read may take: thousands of messages are m
 DEAD_LETTERS = "/saga/choreography/dead-letters"
 
 
-class LettersAndFaults(Asking):
+class LettersAndFaults(ServiceClient):
     """Reads dead letters and has them redriven; reads faults and switches them."""
 
     def __init__(self, settings: Settings) -> None:

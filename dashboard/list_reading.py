@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from dashboard.asking import Asking, Failure, Json, Read, Refused, known
 from dashboard.listing import ENDED_SECONDS, PAGE, STATS_SECONDS, Filters, StyleReading
+from dashboard.service_client import Failure, Json, Read, Refused, ServiceClient, known
 from dashboard.styles import STYLES, Style
 
 CHANGES = 200  # sagas in one answer of a change feed, the most that it gives
 
 
-class ListReading(Asking):
+class ListReading(ServiceClient):
     """Reads lists of sagas, and how the sagas of a style do."""
 
     def sagas(self, filters: Filters) -> list[StyleReading]:
@@ -24,7 +24,7 @@ class ListReading(Asking):
             reads[style.name, "stats"] = self._stats(style, STATS_SECONDS)
             reads[style.name, "ended"] = self._stats(style, ENDED_SECONDS)
             if filters.style in {"", style.name}:
-                query = urlencode({**filters.asked, "limit": PAGE})
+                query = urlencode({**filters.parameters, "limit": PAGE})
                 reads[style.name, "page"] = self._read(style.service, f"{style.list}?{query}")
         found = dict(zip(reads, self._tried(*reads.values()), strict=True))
         refused = [each for each in found.values() if isinstance(each, Refused) and each.status == 422]

@@ -45,8 +45,8 @@ class Filters:
         return "?" + urlencode({name: value for name, value in vars(wanted).items() if value})
 
     @property
-    def asked(self) -> dict[str, str]:
-        """The same as a saga service's list is asked, without the style."""
+    def parameters(self) -> dict[str, str]:
+        """The same as query parameters of a saga service's list, without the style."""
         values = {PARAMETERS.get(name, name): value for name, value in vars(self).items() if name != "style"}
         return {name: value for name, value in values.items() if value}
 

@@ -17,7 +17,7 @@ from dashboard.load_plan import LoadPlan, Mix, Planned
 from dashboard.styles import STYLES
 
 MOST_IN_FLIGHT = 32  # threads; at the highest rate, enough for answers that take 0.6 s
-UNWATCHED_SECONDS = 60.0  # since the last page was asked for: a page that is open asks every few seconds
+UNWATCHED_SECONDS = 60.0  # since the last request for the page; an open page sends one every few seconds
 NOBODY_LOOKS = "nobody looked for a minute"
 log = structlog.get_logger()
 

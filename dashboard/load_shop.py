@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from dashboard.asking import Refused, TokenNeeded, Unreachable, bearer
 from dashboard.checkouts import MOST_PRODUCTS, Checkouts
 from dashboard.config import Settings
 from dashboard.load_counts import Outcome
 from dashboard.load_plan import SPREAD, LoadPlan, Planned
+from dashboard.service_client import Refused, TokenNeeded, Unreachable, bearer
 from shared.ids import new_id
 
 Json = Mapping[str, Any]

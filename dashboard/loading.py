@@ -8,12 +8,12 @@ from flask import Blueprint, Flask, Response, current_app, redirect, request
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import Refused, Unreachable
 from dashboard.config import Settings
 from dashboard.load_driver import LoadDriver
 from dashboard.load_plan import LoadPlan
 from dashboard.load_shop import LoadShop
 from dashboard.operator_form import token
+from dashboard.service_client import Refused, Unreachable
 from dashboard.services import services
 from dashboard.web import html, now
 from shared.http import browsers
@@ -56,7 +56,7 @@ def act() -> Answer:
         services().require_operator(token())
     except Unreachable:
         if not stops:
-            raise  # whoever could make it quieter may do so without being asked who he is
+            raise  # whoever could make it quieter may do so without a token
     if stops:
         _load()[1].stop(STOPPED)
         return redirect("/load", 303)

@@ -14,7 +14,7 @@ FOLDED_FROM = 3  # equal requests in a row; two are read as quickly as one that 
 
 @dataclass(frozen=True)
 class Said:
-    """What was asked of a service, or what it answered, in a few words; its JSON, empty where it is not known."""
+    """A request to a service, or its answer, in a few words; its JSON, empty where it is not known."""
 
     name: str
     words: str
@@ -118,8 +118,8 @@ def _numbers(moment: Moment) -> str:
 def _said(moment: Moment) -> Iterator[Said]:
     request, response = (moment.entry.get(name) for name in ("request", "response"))
     if request is not None:
-        asked = " ".join(filter(None, (request["method"], request["path"])))
-        yield Said("Asked", request["event"] or asked, _json(request["body"]))
+        sent = " ".join(filter(None, (request["method"], request["path"])))
+        yield Said("Requested", request["event"] or sent, _json(request["body"]))
     if response is not None:
         status = None if response["status"] is None else f"status {response['status']}"
         body = "" if response["body"] is None else _json(response["body"])

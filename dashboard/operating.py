@@ -8,8 +8,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
-from dashboard.asking import TokenNeeded
 from dashboard.operator_form import forget_token, keep_token, token, typed_token
+from dashboard.service_client import TokenNeeded
 from dashboard.services import services
 from dashboard.web import NO_ID, html, now
 
@@ -18,7 +18,7 @@ routes = Blueprint("operating", __name__)
 
 @routes.get("/operations")
 def operations() -> Response:
-    """Who asked for what, why and when, of both styles; the latest first."""
+    """Who requested what, why and when, of both styles; the latest first."""
     try:
         before = str(UUID(request.args["before"])) if request.args.get("before") else ""
     except ValueError:

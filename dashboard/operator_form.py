@@ -1,6 +1,6 @@
 """The operator at a page: what he types into its form, and his token.
 
-Where the services want the operator's token, it is asked for once, and kept in this process (`operator_sessions.py`);
+Where the services want the operator's token, it is typed once and kept in this process (`operator_sessions.py`);
 the browser has the session's id, in a cookie that no script and no other site's page can use.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 from flask import current_app, request
 from werkzeug.wrappers import Response as Answer
 
-from dashboard.asking import TokenNeeded, fits_header
 from dashboard.operator_sessions import OperatorSessions
+from dashboard.service_client import TokenNeeded, fits_header
 from shared.http.client import Reply
 
 COOKIE = "operator_session"

@@ -3,13 +3,13 @@
 from functools import partial
 from urllib.parse import urlencode
 
-from dashboard.asking import Asking, Json, Read, Refused, T, Unreachable, bearer, known
 from dashboard.listing import PAGE
+from dashboard.service_client import Json, Read, Refused, ServiceClient, T, Unreachable, bearer, known
 from dashboard.styles import STYLES, Style
 from shared.http.client import Reply
 
 
-class OperatorRequests(Asking):
+class OperatorRequests(ServiceClient):
     """Asks the services in the name of an operator, with the token if there is one."""
 
     def ask(self, style: Style, saga_id: str, action: str, body: Json, token: str) -> Reply:

@@ -212,7 +212,7 @@ def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, 
 
 
 def nothing_to_do_page(saga: Json, action: str, error: str) -> str:
-    """An operator asked for what the saga's state leaves nothing of; `error` is the refusal of its service, if any."""
+    """What an operator wanted is not possible in the saga's state; `error` is the refusal of its service, if any."""
     return _render("nothing_to_do.html", saga=saga, action=action, error=error)
 
 
@@ -233,7 +233,7 @@ def operations_page(
 
 
 def dead_letters_page(parked: Parked, done: str, now: datetime) -> str:
-    """Parked messages, and what redrives did; `done` is the id of the one that was asked for just now, if any."""
+    """Parked messages, and what redrives did; `done` is the id of the redrive that was requested just now, if any."""
     return _render("dead_letters.html", parked=parked, done=done, services=CONSUMERS, ages=AGES, now=now)
 
 
@@ -254,7 +254,7 @@ def receipt_page(receipt: Receipt, now: datetime) -> str:
     words = {
         State.DONE: "It adds up to zero",
         State.RUNNING: "Not settled yet: its saga is under way",
-        State.IDLE: "Not known whether it is settled: its saga cannot be asked for",
+        State.IDLE: "Not known whether it is settled: its saga cannot be read",
     }
     return _render(
         "receipt.html",

@@ -26,7 +26,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class Redrive:
-    """One redrive: what was asked for, how many messages of which service it moved, and how many are parked again."""
+    """One redrive: what was requested, how many messages of which service it moved, and how many are parked again."""
 
     said: Json
     wanted: str

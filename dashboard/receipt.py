@@ -56,7 +56,7 @@ class StockLine:
 class Receipt:
     """An order and its lines; `saga` is its saga as a saga service tells it, None where none knows it.
 
-    It is not `is_known` whether there is a saga where a saga service that may have it could not be asked.
+    It is not `is_known` whether there is a saga where a saga service that may have it could not be reached.
     """
 
     order: Json
@@ -67,7 +67,7 @@ class Receipt:
 
     @property
     def saga_status(self) -> str | None:
-        """The saga's status; `not known` where it could not be asked for, None where there is no such saga."""
+        """The saga's status; `not known` where it could not be read, None where there is no such saga."""
         return str(self.saga["status"]) if self.saga is not None else None if self.is_known else "not known"
 
     @property

@@ -10,10 +10,10 @@ from werkzeug.wrappers import Response as Answer
 
 from dashboard import pages
 from dashboard.acting import possible
-from dashboard.asking import Refused
 from dashboard.config import Settings
 from dashboard.listing import Filters, StyleReading, listing
 from dashboard.operator_form import token
+from dashboard.service_client import Refused
 from dashboard.services import services
 from dashboard.shared_readings import SHARED_SECONDS, SharedReadings
 from dashboard.streams import streams
@@ -79,7 +79,7 @@ def _readings(filters: Filters) -> list[StyleReading]:
 
 
 def _filters() -> Filters:
-    """As the URL says; what makes no sense is 404, so that nobody takes the whole list for what he asked for."""
+    """As the URL says; what makes no sense is 404, so that nobody takes the whole list for the filtered one."""
     given = {field.name: request.args.get(field.name, "").strip() for field in fields(Filters)}
     if given["style"] not in {"", *STYLES} or given["status"] not in {"", *STATUSES}:
         abort(404, "There is no such style or status.")

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from dashboard.asking import Asking, Failure, Json, Refused, answered, items_of, known
 from dashboard.outcome import Reading
 from dashboard.receipt import Receipt, receipt_of
+from dashboard.service_client import Failure, Json, Refused, ServiceClient, answered, items_of, known
 from dashboard.styles import STYLES, Style
 
 
-class SagaReading(Asking):
+class SagaReading(ServiceClient):
     """Reads sagas with their timelines, what became of them, and receipts."""
 
     def saga(self, style: Style, saga_id: str) -> tuple[Json, list[Json], Reading] | None:

@@ -10,7 +10,7 @@ from dashboard.saga_reading import SagaReading
 
 
 class Services(SagaReading, ListReading, LettersAndFaults, OperatorRequests, Checkouts):
-    """All that is read of the services, and asked of them."""
+    """All requests to the services: reads and commands."""
 
 
 def services() -> Services:

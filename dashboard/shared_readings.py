@@ -1,4 +1,4 @@
-"""Readings that those who ask for the same within a moment share, so that services are asked no more often for many."""
+"""Shares a reading among requests for it within a moment, so that many viewers cause no more load."""
 
 import threading
 import time

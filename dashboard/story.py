@@ -81,7 +81,7 @@ class Story:
 
     @property
     def is_orchestrated(self) -> bool:
-        """Whether somebody asked for its steps, or services reacted to each other's events."""
+        """Whether its steps were requests of the orchestrator; otherwise services reacted to each other's events."""
         return str(self.saga["saga_pattern"]) == "orchestrated"
 
     @property
@@ -112,8 +112,8 @@ class Story:
 
     @staticmethod
     def _turns(moment: Moment) -> bool:
-        asked = moment.kind in _BACKWARD_KINDS or moment.entry.get("event") == CANCEL
-        return asked or (moment.kind in {"attempt", "event"} and moment.state is State.FAILED)
+        commanded = moment.kind in _BACKWARD_KINDS or moment.entry.get("event") == CANCEL
+        return commanded or (moment.kind in {"attempt", "event"} and moment.state is State.FAILED)
 
     @cached_property
     def unanswered(self) -> tuple[Moment, ...]:
@@ -184,7 +184,7 @@ def _said(entry: Json) -> tuple[str, str, str]:
 
 
 def _asker(entry: Json) -> str:
-    """The lane of what was asked of the saga: by the watchdog itself, or by a person."""
+    """The lane of a request to undo or to try again: the watchdog's, or a person's."""
     return WATCHDOG if entry.get("by") == WATCHDOG else "operator"
 
 

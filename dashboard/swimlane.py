@@ -144,7 +144,7 @@ def _purpose(moment: Moment) -> str:
 
 
 def _under_way(story: Story) -> Iterator[Span]:
-    """What was asked for and has no answer yet, of a saga that runs."""
+    """What was requested and has no answer yet, of a saga that runs."""
     if story.has_ended or not story.is_orchestrated or not story.moments:
         return
     last = story.moments[-1]

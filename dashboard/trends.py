@@ -13,7 +13,7 @@ from dashboard.sparks import SAMPLE_SECONDS, SECONDS, Sample
 
 Stats = Mapping[str, Mapping[str, Any] | None]  # by style; None for a service that did not answer
 
-UNWATCHED_SECONDS = 60.0  # since the page was asked for last: so rarely do browsers let a page ask that is out of sight
+UNWATCHED_SECONDS = 60.0  # since the last request for the page; browsers let a hidden page send one as rarely as this
 RECENT_SECONDS = 10  # of the sagas that ended within so long a reading is: short enough to see a change at once
 KEPT = int(SECONDS / SAMPLE_SECONDS) + 1
 log = structlog.get_logger()

@@ -31,7 +31,7 @@ function show() {
   stale.hidden = !failure;
 }
 
-// Asking for the page
+// ServiceClient for the page
 
 function ask() {
   if (isAsking) {

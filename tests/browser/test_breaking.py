@@ -64,7 +64,7 @@ def test_a_fault_is_switched_on_seen_and_healed_or_undone(shop: Shop, viewer: Op
         switch_on(page, each)
     begin(page, shop)
     if fault.name == "kill":  # nobody but the test starts workers here
-        wait_until(lambda: WORKER in shop.ended_unasked(), "the worker is killed", PATIENCE)
+        wait_until(lambda: WORKER in shop.ended_unexpectedly(), "the worker is killed", PATIENCE)
         shop.revive()
     stand(page, fault.ends, fault.ends)
     links = {style: page.get_by_role("link", name=style.capitalize()).get_attribute("href") for style in fault.styles}

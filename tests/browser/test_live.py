@@ -39,12 +39,12 @@ def test_a_cut_connection_is_gone_on_with_after_the_last_message_and_nothing_is_
     shop.until_status(saga, "running")
     one = viewer(url=cable.url)
     one.expect_in_console(*NOT_ANSWERED)
-    asked: list[Request] = []
-    one.context.on("request", lambda request: asked.append(request) if STREAM in request.url else None)
+    streams: list[Request] = []
+    one.context.on("request", lambda request: streams.append(request) if STREAM in request.url else None)
     page = one.open(f"/sagas/{ORCHESTRATED}/{saga}")
     until(page, "live")
     shop.buy(shop.product())  # a message, so that there is a last one
-    first = asked[-1]
+    first = streams[-1]
     cable.cut()
     until(page, "away")
     lift(shop, PAGOS)
@@ -53,7 +53,7 @@ def test_a_cut_connection_is_gone_on_with_after_the_last_message_and_nothing_is_
     cable.mend()
     until(page, "live")
     stand(page, "completed")
-    again = asked[-1]
+    again = streams[-1]
     assert again is not first
     assert "," in (again.all_headers().get("last-event-id") or again.url.partition("after=")[2])
 
@@ -97,12 +97,12 @@ def test_a_page_that_is_told_that_messages_are_missing_loads_its_contents_anew(s
     def long_ago(route: Route) -> None:
         route.continue_(url=route.request.url.partition("after=")[0] + "after=1,1")
 
-    asked: list[str] = []
+    urls: list[str] = []
     one.context.route(lambda url: STREAM in url, long_ago)
-    one.context.on("request", lambda request: asked.append(request.url) if request.url.endswith(path) else None)
+    one.context.on("request", lambda request: urls.append(request.url) if request.url.endswith(path) else None)
     page = one.open(path)
     until(page, "live")
-    wait_until(lambda: page.evaluate("0") or len(asked) > 1, "it asks for its contents again", PATIENCE)
+    wait_until(lambda: page.evaluate("0") or len(urls) > 1, "it asks for its contents again", PATIENCE)
     assert "live" in page.evaluate("document.body.dataset.connection")
 
 

@@ -122,12 +122,12 @@ def test_a_tab_that_nobody_sees_asks_for_nothing(shop: Shop, viewer: OpenViewer,
       document.dispatchEvent(new Event("visibilitychange"));
     }"""
     page.evaluate(hide, True)
-    asked: list[str] = []
+    urls: list[str] = []
     kinds = {"document", "fetch", "xhr", "eventsource"}  # what the page itself needs may still come
-    page.on("request", lambda request: asked.append(request.url) if request.resource_type in kinds else None)
+    page.on("request", lambda request: urls.append(request.url) if request.resource_type in kinds else None)
     page.clock.run_for(60_000)
     page.evaluate("0")
-    assert asked == []
+    assert urls == []
     with page.expect_request(f"**{path}"):
         page.evaluate(hide, False)
         page.clock.run_for(1_000)

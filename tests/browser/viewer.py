@@ -87,7 +87,7 @@ class Viewer:
 
     def _asks(self, request: Request) -> None:
         if not request.url.startswith((f"{self._url}/", "data:")):
-            self._complaints.append(f"asked for {request.url}")
+            self._complaints.append(f"request of {request.url}")
 
     def _says(self, message: ConsoleMessage) -> None:
         if not any(part in message.text for part in self._expected):

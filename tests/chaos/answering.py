@@ -27,5 +27,5 @@ def ask_while_it_dies(shop: Shop, ask: Callable[[], Reply], way: str, service: s
         assert service == way
     else:  # the other one answered for itself
         assert service != way
-        assert reply.status == (202 if way == CARRITO else 504)  # what was asked for may have been done
+        assert reply.status == (202 if way == CARRITO else 504)  # what was requested may have been done
     revive(shop, service)

@@ -28,13 +28,13 @@ class Report:
     tally: Tally
     findings: Findings
     faults: Counter[str] = field(default_factory=Counter)
-    ended_unasked: Counter[str] = field(default_factory=Counter)  # processes
+    ended_unexpectedly: Counter[str] = field(default_factory=Counter)  # processes
     dead_letters: int = 0
 
     @property
     def clean(self) -> bool:
         """Whether all is as it should be."""
-        return self.tally.clean and self.findings.clean and not self.ended_unasked and not self.dead_letters
+        return self.tally.clean and self.findings.clean and not self.ended_unexpectedly and not self.dead_letters
 
     def __str__(self) -> str:
         tally = self.tally
@@ -45,7 +45,7 @@ class Report:
         for name in ("lost", "doubled", "stuck", "wrong", "books"):
             found = getattr(tally, name)
             lines += [f"{len(found):6} {name}", *(f"         {each}" for each in found)]
-        lines += [f"{count:6} times ended by itself: {name}" for name, count in self.ended_unasked.items()]
+        lines += [f"{count:6} times ended by itself: {name}" for name, count in self.ended_unexpectedly.items()]
         return "\n".join([*lines, f"{self.dead_letters:6} dead letters\n", audit.report(self.findings)])
 
 
@@ -66,7 +66,7 @@ def run(
         for fault, (start, end) in zip(faults, parts, strict=False):
             served += [pool.submit(customers.insist, purchase) for purchase in customers.purchases[start:end]]
             wait_until(served[(start + end) // 2].done, "some are served, and others wait", PATIENCE)
-            ended.update(shop.ended_unasked())
+            ended.update(shop.ended_unexpectedly())
             struck[DIED] += len(shop.revive())
             tell(f"{end}/{checkouts} {fault.kind}")
             fault.strike()
@@ -74,7 +74,7 @@ def run(
             customers.change_a_mind()
     for each in served:
         each.result()
-    ended.update(shop.ended_unasked())
+    ended.update(shop.ended_unexpectedly())
     struck[DIED] += len(shop.revive())
     shop.mend()
     shop.until_well()

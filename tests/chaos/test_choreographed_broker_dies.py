@@ -18,7 +18,7 @@ def shop_settings(own_rabbitmq: OwnBroker) -> dict[str, Any]:
     return {"rabbitmq_url": own_rabbitmq.create(), "env": QUICK}
 
 
-def test_what_is_asked_for_while_the_broker_is_away_is_done_when_it_is_back(
+def test_what_is_requested_while_the_broker_is_away_is_done_when_it_is_back(
     shop: Shop, own_rabbitmq: OwnBroker
 ) -> None:
     """Checkouts begin, by either way in, and one that was completed is to be undone."""

@@ -50,7 +50,7 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
     broker.drop(url)
 
 
-# What is asked for while a message is to be lost, each with what becomes of it.
+# What is requested while a message is to be lost, each with what becomes of it.
 
 
 def bought(shop: Shop) -> str:
@@ -200,7 +200,7 @@ def test_it_ends_when_an_operator_has_its_events_sent_again(shop: Shop, lost: Lo
     path = f"/saga/choreography/{saga_id}/retry"
 
     def ended() -> bool:
-        """Asked again as long as the worker has not made its binding again."""
+        """Sent again as long as the worker has not made its binding again."""
         assert shop.post(CHOREOGRAPHY, path, BY).status in {202, 409}
         return shop.saga(saga_id)["status"] in {"completed", "compensated"}
 

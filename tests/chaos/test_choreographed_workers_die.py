@@ -149,7 +149,7 @@ def test_the_window_shows_all_of_a_checkout_though_its_worker_dies(shop: Shop, p
 def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     shop: Shop, way: str, service: str, endpoint: str
 ) -> None:
-    """And asked for again under its key, as by a client who got no answer, it is the same one."""
+    """And requested again under its key, as by a client who got no answer, it is the same one."""
     shelf, key = shop.product(quantity=10), uuid4().hex
     cart = shop.cart((shelf, 1))
     ask = partial(shop.checkout, cart, way=way, style=CHOREOGRAPHED, Idempotency_Key=key)

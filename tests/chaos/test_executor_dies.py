@@ -121,7 +121,7 @@ def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Sho
 
 
 @pytest.mark.parametrize("successor", SUCCESSORS)
-def test_a_successor_knows_that_the_pivot_was_asked_for(shop: Shop, successor: str) -> None:
+def test_a_successor_knows_that_the_pivot_was_requested(shop: Shop, successor: str) -> None:
     """Long after the deadline, and without a service that it would need if it began again: there is only forward.
 
     Nothing else that the dead one did was written.

@@ -148,7 +148,7 @@ def test_all_the_sagas_in_a_frozen_hand_are_completed_and_it_works_on_when_it_wa
     shop.system.freeze(PAGOS)
     sagas = concurrently(*[partial(shop.begin, cart) for cart in carts])
     for saga_id in sagas:
-        shop.until_asked(saga_id, "process_payment")
+        shop.until_requested(saga_id, "process_payment")
     shop.system.freeze(FROZEN)
     shop.system.thaw(PAGOS)
     shop.system.thaw(OTHER)
@@ -168,7 +168,7 @@ def test_nobody_takes_a_saga_from_an_executor_that_is_well(shop: Shop) -> None:
     cart = shop.cart((shop.product(), 1))
     shop.system.freeze(PAGOS)
     saga_id = shop.begin(cart)
-    saga = shop.until_asked(saga_id, "process_payment")
+    saga = shop.until_requested(saga_id, "process_payment")
     leases_later = datetime.fromisoformat(saga["created_at"]) + timedelta(seconds=2.5)
     wait_until(lambda: datetime.now(UTC) > leases_later, "its first lease is long over")
     shop.system.thaw(PAGOS)

@@ -27,7 +27,7 @@ def begun_by(shop: Shop, executor: str, product: int) -> str:
     shop.system.freeze(other)
     shop.system.freeze(PAGOS)
     saga_id = shop.buy(product)
-    shop.until_asked(saga_id, "process_payment")
+    shop.until_requested(saga_id, "process_payment")
     shop.system.thaw(other)
     return saga_id
 

@@ -77,7 +77,7 @@ class Load:
 
 @contextmanager
 def load(shop: Shop) -> Iterator[Load]:
-    """Meanwhile; in the end everybody got what was asked for, and every process is there: nobody starts one again."""
+    """Meanwhile; in the end everybody got what was requested, and every process is there: nobody starts one again."""
     customers = Load(shop)
     with ThreadPoolExecutor(2 * CUSTOMERS) as pool:
         styles = (ORCHESTRATED, CHOREOGRAPHED) * CUSTOMERS

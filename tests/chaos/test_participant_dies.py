@@ -1,4 +1,4 @@
-"""kill -9 of a service after its commit and before its answer, at every endpoint of the saga: asked again, it does
+"""kill -9 of a service after its commit and before its answer, at every endpoint of the saga: requested again, it does
 nothing twice."""
 
 from functools import partial
@@ -124,7 +124,7 @@ def only_saga_of(shop: Shop, cart: str) -> str:
 def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     shop: Shop, way: str, service: str, endpoint: str
 ) -> None:
-    """And asked for again under its key, as by a client who got no answer, it is the same one."""
+    """And requested again under its key, as by a client who got no answer, it is the same one."""
     product, key = shop.product(quantity=10), uuid4().hex
     cart = shop.cart((product, 1))
     ask = partial(shop.checkout, cart, way=way, Idempotency_Key=key)
@@ -139,7 +139,7 @@ def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
 
 
 @pytest.mark.parametrize("what", ["compensate", "retry"])
-def test_what_an_operator_asked_for_is_done_though_nobody_could_say_so(shop: Shop, what: str) -> None:
+def test_what_an_operator_requested_is_done_though_nobody_could_say_so(shop: Shop, what: str) -> None:
     product = shop.product(quantity=10)
     saga_id = shop.buy(product)
     assert shop.became(saga_id) == COMPLETED

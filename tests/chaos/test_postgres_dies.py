@@ -106,7 +106,7 @@ def test_while_a_call_is_under_way_its_saga_goes_on(shop: Shop, home: Path, how:
     cart = shop.cart((product, 1))
     shop.system.freeze(PAGOS)
     saga_id = shop.begin(cart)
-    shop.until_asked(saga_id, "process_payment")
+    shop.until_requested(saga_id, "process_payment")
     how(home)
     shop.system.thaw(PAGOS)
     shop.until_well()

@@ -62,7 +62,7 @@ def crash(shop: Shop, own_postgres: OwnPostgres) -> None:
     shop.system.wait_healthy(ORCHESTRATOR, 60)
 
 
-def test_that_the_pivot_was_asked_for_is_known_after_a_crash(
+def test_that_the_pivot_was_requested_is_known_after_a_crash(
     shop: Shop, own_postgres: OwnPostgres, to_inventario: Wire
 ) -> None:
     product = shop.product(quantity=10)

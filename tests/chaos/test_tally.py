@@ -38,10 +38,10 @@ def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, mo
     # More was reserved than was wanted.
     doubled, two = next((each, it) for each, it in completed.items() if each != done and len(it.lines) == 2)
     customers.sagas[doubled] = replace(two, lines=two.lines[:1])
-    # Undone, and nobody of the customers asked for it.
+    # Undone, and nobody of the customers requested it.
     shop.compensate(done)
     shop.until_status(done, "compensated")
-    # A saga that nobody asked for.
+    # A saga that nobody requested.
     shop.ended(shop.buy(shop.product(), style=ORCHESTRATED))
     # Money of a wallet that nobody spent.
     shop.deposit("1.00", "ana")

@@ -105,7 +105,7 @@ def test_a_stopped_web_process_finishes_its_calls_and_hands_its_sagas_back(shop:
     shop.system.freeze(PAGOS)
     sagas = [shop.begin(cart) for cart in carts]
     for saga_id in sagas:
-        shop.until_asked(saga_id, "process_payment")
+        shop.until_requested(saga_id, "process_payment")
     statuses: list[int] = []
     stopping = threading.Thread(target=lambda: statuses.append(shop.system.stop(ORCHESTRATOR)))
     stopping.start()
@@ -131,7 +131,7 @@ def test_who_waits_is_answered_by_a_web_process_that_stops_and_hands_the_saga_to
 
     answer = customers.submit(waits)
     sagas = wait_until(lambda: shop.sagas(cart_id=cart)["items"], "the saga has begun")
-    shop.until_asked(sagas[0]["saga_id"], "process_payment")
+    shop.until_requested(sagas[0]["saga_id"], "process_payment")
     stopped = customers.submit(shop.system.stop, ORCHESTRATOR)
     shop.system.thaw(PAGOS)
     assert (answer.result().status, answer.result().body["status"]) == (200, "completed")
@@ -160,7 +160,7 @@ def test_without_room_sagas_are_left_to_other_executors(shop: Shop) -> None:
     shop.system.freeze(PAGOS)
     sagas = [shop.buy(product) for _ in range(4)]
     for saga_id in sagas:
-        shop.until_asked(saga_id, "process_payment")
+        shop.until_requested(saga_id, "process_payment")
     executors = {shop.timeline(saga_id, step="reserve_inventory")[0]["executor"].split("-")[0] for saga_id in sagas}
     assert len(executors) == 2, "the web process's and the separate one"
     shop.system.thaw(PAGOS)

@@ -47,7 +47,7 @@ class Containers:
 
     def __init__(self, project: str, settings: Path, env: Mapping[str, str]) -> None:
         """`settings` is an empty file, which stands for `.env`; `env` is what would be in it."""
-        self.copy = 1  # of each web process, the one that is asked
+        self.copy = 1  # of each web process, the one that tests call
         self._project, self._settings = project, settings
         self._mine = f"--filter=label=com.docker.compose.project={project}"
         published = [name for process in PROCESSES.values() for name, port in process.ports.items() if port]

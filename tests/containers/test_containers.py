@@ -112,7 +112,7 @@ def test_killed_in_mid_checkout_the_orchestrator_asks_again(containers: Containe
     mug = shop.product()
     containers.freeze("pagos")
     saga = shop.buy(mug)
-    shop.until_asked(saga, "process_payment")
+    shop.until_requested(saga, "process_payment")
     containers.kill("pagos")
     containers.restart("pagos")
     assert shop.became(saga) == COMPLETED
@@ -169,7 +169,7 @@ def test_all_of_it_stops_when_told_and_loses_nothing(containers: Containers, sho
 
 def test_two_of_each_web_process(containers: Containers) -> None:
     containers.up(dict.fromkeys([*WEBS, *WORKERS], 2), **containers.port_pairs())
-    for copy in (1, 2):  # the one that is asked from outside; among themselves they ask either
+    for copy in (1, 2):  # the one that tests call; services call either
         containers.copy = copy
         shop = Shop(cast("RunningSystem", containers))
         mug = shop.product()

@@ -104,7 +104,7 @@ def test_where_faults_can_be_switched_on_it_takes_an_operator(service: str) -> N
 
 @pytest.mark.parametrize("service", PARTICIPANTS)
 def test_every_step_of_a_saga_is_for_services_only(service: str) -> None:
-    """Whatever can be asked for among the commands of sagas can't be asked for alone by everybody."""
+    """No endpoint that is a step of sagas is open to everybody."""
     module = importlib.import_module(f"{service}.app")
     for template in module.commands.templates:
         rule = template.replace("{", "<").replace("}", ">")

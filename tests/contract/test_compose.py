@@ -135,7 +135,7 @@ def test_all_of_a_service_is_one_image_and_waits_for_its_schema(process: Process
     container, job = CONTAINERS[process.name], CONTAINERS[f"{process.package}-migrations"]
     assert job["command"] == f"python -m {process.package}.init_db"
     assert container["build"] == job["build"] == {"context": ".", "args": {"SERVICE": process.package}}
-    assert "image" not in container.keys() | job.keys(), "a name that two builds give, or a registry is asked for"
+    assert "image" not in container.keys() | job.keys(), "a name that two builds give, or that is pulled"
     condition = container["depends_on"][f"{process.package}-migrations"]["condition"]
     assert condition == "service_completed_successfully"
 

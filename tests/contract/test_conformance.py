@@ -164,7 +164,7 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.fixture(scope="module")
 def read_subjects(shop: Shop) -> Subjects:
-    """What all operations that only read are asked for."""
+    """The parameters of all operations that only read."""
     return Subjects(shop)
 
 

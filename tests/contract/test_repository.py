@@ -44,10 +44,10 @@ def test_the_workflow_runs_what_everybody_runs() -> None:
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: str(path.name))
 def test_a_form_for_issues_asks_for_what_it_needs(form: Path) -> None:
-    asked = parsed(form)
-    assert asked["name"]
-    assert asked["description"]
-    fields = [field for field in asked["body"] if field["type"] != "markdown"]
+    shown = parsed(form)
+    assert shown["name"]
+    assert shown["description"]
+    fields = [field for field in shown["body"] if field["type"] != "markdown"]
     assert len({field["id"] for field in fields}) == len(fields)
     assert any(field.get("validations", {}).get("required") for field in fields)
 

@@ -66,7 +66,7 @@ class Tally:
 
 
 class Customers:
-    """They share two wallets, and want the same few products; what each asked for, and got."""
+    """They share two wallets, and want the same few products; what each requested, and got."""
 
     def __init__(self, shop: Shop, chance: random.Random, checkouts: int) -> None:
         """So many `checkouts`, half of them in each style."""
@@ -82,7 +82,7 @@ class Customers:
         with ThreadPoolExecutor(CUSTOMERS) as pool:
             self.purchases = list(pool.map(self._with_cart, purchases))
         self.sagas: dict[str, Purchase] = {}  # accepted ones
-        self._undone: dict[str, bool] = {}  # those who asked for it, and whether they were answered
+        self._undone: dict[str, bool] = {}  # those who requested it, and whether they were answered
         self._lock = threading.Lock()
         assert shop.became(shop.buy(self._gone, GONE)) == COMPLETED
         self._before = self._counts()
@@ -94,7 +94,7 @@ class Customers:
             self.sagas[saga_id] = purchase
 
     def change_a_mind(self) -> None:
-        """Want one of the sagas so far undone, wherever it is; when nobody answers it isn't asked for again."""
+        """Want one of the sagas so far undone, wherever it is; when nobody answers it isn't requested again."""
         with self._lock:
             saga_id = self._chance.choice(sorted(self.sagas))
         try:

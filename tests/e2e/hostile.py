@@ -89,7 +89,7 @@ ACTIONS = tuple(step for step in STEPS if not step.compensates)
 # What is changed of a request: nothing, or one field, which gets another value or is left out; if it has such a field.
 TWISTS = ("", "", *sorted({*CHARGED, *ORDERED, "items", "path"}), *(f"no {name}" for name in CHARGED))
 
-# Refusals that are kept as what the saga itself asked for, beside a declined payment.
+# Refusals that are kept as what the saga itself requested, beside a declined payment.
 KEPT = {f"/problems/{name}" for name in ("insufficient-stock", "product-not-found", "payment-id-taken")}
 
 
@@ -246,7 +246,7 @@ class Shopper:
         return {**self.shop.checkout_body(saga.cart_id, saga.method, saga.user_id), "saga_id": saga.saga_id}
 
     def _request(self, attempt: Attempt) -> tuple[str, dict[str, Any]]:
-        """What is asked for."""
+        """The path and the body of the attempt."""
         saga = self._saga(attempt.saga)
         path, body = attempt.step.request(saga)
         if attempt.twist == "path":

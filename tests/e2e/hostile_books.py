@@ -63,7 +63,7 @@ class Books:
 
 
 def check(shopper: Shopper, expected: Expected) -> None:
-    """All runs again, all sagas end, and everything adds up; what was asked for and answered is in the error."""
+    """All runs again, all sagas end, and everything adds up; what was requested and answered is in the error."""
     try:
         _check(shopper, expected)
     except AssertionError as error:

@@ -69,7 +69,7 @@ class Shop:
     """Safe to use from many threads, but for what starts and stops its processes."""
 
     def __init__(self, system: RunningSystem, database_url: str = "", through: Mapping[str, str] | None = None) -> None:
-        """`through`: where services are asked instead of at their own URLs."""
+        """`through`: URLs to use instead of the services' own."""
         self.system = system
         self.database_url = database_url
         self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names} | dict(through or {})
@@ -217,7 +217,7 @@ class Shop:
         """The saga, once it has one of these statuses."""
         return self.until(saga_id, lambda saga: saga["status"] in statuses, f"is {' or '.join(statuses)}")
 
-    def until_asked(self, saga_id: str, step: str) -> Mapping[str, Any]:
+    def until_requested(self, saga_id: str, step: str) -> Mapping[str, Any]:
         """The saga, once a step's action is under way."""
         return self.until(saga_id, lambda saga: steps_of(saga)[step] == "running", f"asks for {step}")
 
@@ -287,7 +287,7 @@ class Shop:
         if env:
             self._special.add(name)
 
-    def ended_unasked(self) -> list[str]:
+    def ended_unexpectedly(self) -> list[str]:
         """The processes that ended though nobody had them end."""
         return [name for name in self.system.names if not self.system.alive(name) and name not in self._special]
 
@@ -337,7 +337,7 @@ def steps_of(saga: Mapping[str, Any]) -> dict[str, str]:
 
 
 def attempts_of(saga: Mapping[str, Any]) -> dict[str, int]:
-    """How often each step's action was asked for."""
+    """How often each step's action was requested."""
     return {step["name"]: step["attempts"] for step in saga["steps"]}
 
 

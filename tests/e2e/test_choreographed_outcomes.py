@@ -152,7 +152,7 @@ def test_a_checkout_that_is_cancelled_before_anybody_heard_of_it_never_takes_any
 
 
 def test_a_checkout_that_is_cancelled_while_it_is_being_paid_is_turned_back(shop: Shop) -> None:
-    """The order is refused before it is asked for; the payment is made, and given back."""
+    """The order is refused before it is requested; the payment is made, and given back."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 2))
     shop.system.freeze(WORKERS[PAGOS])

@@ -140,7 +140,7 @@ def test_money_is_not_taken_by_a_request_that_comes_after_its_compensation(shop:
     assert shop.became(saga_id) == Became("compensated", "checked_out", reservations=("released",))
 
 
-def test_a_service_that_was_frozen_until_the_deadline_does_and_undoes_what_it_was_asked(shop: Shop) -> None:
+def test_a_service_that_was_frozen_until_the_deadline_does_and_undoes_its_step(shop: Shop) -> None:
     """All the requests that it did not answer are waiting for it, in whatever order."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
@@ -185,7 +185,7 @@ def test_after_the_pivot_a_saga_only_goes_forward(shop: Shop) -> None:
     assert shop.stock(product) == (9, 0, 1)
 
 
-def test_a_pivot_in_doubt_is_asked_again_past_the_deadline(shop: Shop) -> None:
+def test_a_pivot_in_doubt_is_requested_again_past_the_deadline(shop: Shop) -> None:
     """The stock was sold and inventario died before it said so: it is not for the clock to call that off."""
     product = shop.product(quantity=10)
     shop.restart(INVENTARIO, FAULT_KILL_AT="inventario.POST /api/products/commit.before_answer")

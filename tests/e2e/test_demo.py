@@ -26,7 +26,7 @@ Demo = Callable[..., Done]
 # Private servers, also for a user who has some of his own, on ports that nobody else has.
 OWN = dict.fromkeys(settings.SERVER_OF, "") | {port: "0" for each in PROCESSES.values() for port in each.ports}
 
-# As in many offices, though nobody answers at this one: this machine is not asked by way of it.
+# A proxy at which nobody answers: requests to this machine must not go through it.
 BEHIND_A_PROXY = {
     "http_proxy": "http://127.0.0.1:9",
     "HTTP_PROXY": "http://127.0.0.1:9",

@@ -22,7 +22,7 @@ def marks_of(shop: Shop, saga_id: str, step: str) -> list[tuple[str, str | None]
 
 
 @pytest.mark.parametrize("step", DOES)
-def test_a_lost_answer_is_asked_for_again_and_nothing_is_done_twice(shop: Shop, switch: Switch, step: str) -> None:
+def test_a_lost_answer_is_requested_again_and_nothing_is_done_twice(shop: Shop, switch: Switch, step: str) -> None:
     switch(DOES[step], "lose_answer", step=step, times=1)
     product = shop.product(quantity=10)
     saga_id = shop.buy(product, 2)

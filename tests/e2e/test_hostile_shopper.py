@@ -132,7 +132,7 @@ def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dea
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_what_is_asked_under_a_sagas_id_before_the_saga_asks_does_not_change_what_it_is(
+def test_what_is_requested_under_a_sagas_id_before_the_saga_does_so_does_not_change_what_it_is(
     shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
     """He freezes his cart, pays a cent and orders under the saga's id, and only then lets the checkout begin."""

@@ -1,4 +1,4 @@
-"""One checkout, however often it is asked for: idempotency keys, and many at once."""
+"""One checkout, however often it is requested: idempotency keys, and many at once."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -90,7 +90,7 @@ def test_one_cart_checked_out_many_times_at_once_has_one_saga(shop: Shop) -> Non
 
 
 def test_a_cart_never_has_two_live_sagas(shop: Shop) -> None:
-    """Each declined checkout opens the cart for the next one while many are still asked for: one after the other."""
+    """Each declined checkout opens the cart for the next one while many are still requested: one after the other."""
     product = shop.product(quantity=100)
     cart = shop.cart((product, 1))
     replies = concurrently(

@@ -35,16 +35,16 @@ def shop_settings() -> dict[str, Any]:
 def begin_and_hold(shop: Shop, cart: str, step: str) -> tuple[str, str]:
     """A saga whose request for this step waits in front of a service that is frozen; and that service."""
     service = {"reserve_inventory": INVENTARIO, "process_payment": PAGOS, "create_order": CARRITO}[step]
-    if service == CARRITO:  # it is asked before, too, so the saga waits for it in front of another service
+    if service == CARRITO:  # it was called before, too, so the saga waits for it in front of another service
         shop.system.freeze(PAGOS)
         saga_id = shop.begin(cart)
-        shop.until_asked(saga_id, "process_payment")
+        shop.until_requested(saga_id, "process_payment")
         shop.system.freeze(CARRITO)
         shop.system.thaw(PAGOS)
     else:
         shop.system.freeze(service)
         saga_id = shop.begin(cart)
-    shop.until_asked(saga_id, step)
+    shop.until_requested(saga_id, step)
     return saga_id, service
 
 

@@ -56,7 +56,7 @@ def test_an_executor_finishes_its_calls_and_hands_its_sagas_back(shop: Shop) -> 
     shop.system.freeze(PAGOS)
     sagas = [shop.begin(cart) for cart in carts]
     for saga_id in sagas:
-        shop.until_asked(saga_id, "process_payment")
+        shop.until_requested(saga_id, "process_payment")
     with stopping(shop, STOPPED) as stopped:
         shop.system.thaw(PAGOS)
         assert stopped() == 0
@@ -76,7 +76,7 @@ def test_who_waits_for_a_saga_is_answered(shop: Shop) -> None:
 
     def stops() -> int:
         sagas = wait_until(lambda: shop.sagas(cart_id=cart)["items"], "the saga has begun")
-        shop.until_asked(sagas[0]["saga_id"], "process_payment")
+        shop.until_requested(sagas[0]["saga_id"], "process_payment")
         with stopping(shop, ORCHESTRATOR) as stopped:
             shop.system.thaw(PAGOS)
             return stopped()

@@ -17,7 +17,7 @@
 
 set -euo pipefail
 
-# This machine is asked without a proxy; for other hosts counts what the environment says.
+# Requests to this machine use no proxy; those to other hosts use the environment's.
 others=${no_proxy:-${NO_PROXY:-}}
 export no_proxy="localhost,127.0.0.1,::1${others:+,$others}"
 
@@ -52,9 +52,9 @@ for path in sys.argv[1:]:
 '
 pick() { python3 -IS -c "$pick" "$@" <<<"$body"; }
 
-# What is asked, and what must come
+# Requests, and the expected answers
 
-fail() { # WHAT: of what was asked last, this is not so
+fail() { # WHAT: what is not as expected in the last answer
   printf '\nNOT SO: %s\n  expected  %s\n  came      %s\n  request   %s\n  answer    %.1000s\n' \
     "$1" "$wanted" "$came" "$(sed -E 's#(://)[^/@]*@#\1#' <<<"$request")" "$body" >&2
   exit 1
@@ -119,7 +119,7 @@ fill_cart() { # QUANTITY: $cart, a new one with so many of $product
   must 'the product is put into the cart' 201 'items.*.quantity' "$1"
 }
 
-wish() { # CART METHOD [MORE FIELDS]: what a checkout is asked for with
+wish() { # CART METHOD [MORE FIELDS]: the body of a checkout request
   local rest='"user_id": "walker", "billing_address": "1 High Street"'
   printf '{"cart_id": "%s", "payment_method": "%s", "saga_pattern": "%s", %s%s}' "$1" "$2" "$style" "$rest" "${3:-}"
 }

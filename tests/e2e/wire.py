@@ -65,7 +65,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128  # connections at once
 
     def handle_error(self, *_: object) -> None:
-        """Who asked is gone; that is what a wire is for."""
+        """The client is gone, which tests of a cut wire expect."""
 
 
 class Wire:
@@ -196,4 +196,4 @@ class Wire:
             handler.end_headers()
             handler.wfile.write(answer)
         except OSError:
-            handler.close_connection = True  # who asked did not wait for it
+            handler.close_connection = True  # the client did not wait for it

@@ -12,7 +12,7 @@ OK = (201, {"id": 1})
 
 
 class Service:
-    """Answers as the test says, and remembers what it was asked; None closes the connection without an answer."""
+    """Answers as the test says, and keeps the requests; None closes the connection without an answer."""
 
     def __init__(self) -> None:
         self.answer: Callable[[str, Json], tuple[int, Any] | None] = lambda _, __: OK

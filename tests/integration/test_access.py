@@ -148,7 +148,7 @@ def test_services_know_each_other_by_the_token(
     assert (undone.status, undone.body["status"]) == (202, "compensated")
 
 
-def test_a_service_that_is_not_let_in_has_not_been_refused_what_it_asked(
+def test_a_service_that_is_not_let_in_has_not_been_refused_its_request(
     start_system: Callable[..., RunningSystem],
 ) -> None:
     """Tokens that differ, as while they are changed: the saga waits, and goes on when they are the same again."""

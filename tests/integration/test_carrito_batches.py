@@ -246,15 +246,15 @@ def test_a_step_says_of_each_saga_whether_it_was_new(carrito: Carrito) -> None:
 
     with carrito.transaction() as connection:
         requests = [OrderRequest(each.saga_id, each.cart_id, each.order_id, None, None, None) for each in (before, new)]
-        asked = [OrderOfSaga(each.saga_id) for each in (before, new)]
+        commands = [OrderOfSaga(each.saga_id) for each in (before, new)]
         assert firsts(service.create_order(connection, requests[:1], "EUR")) == [True]
         assert firsts(service.create_order(connection, requests, "EUR")) == [False, True]
-        assert firsts(service.confirm_order(connection, asked[:1])) == [True]
-        assert firsts(service.confirm_order(connection, asked)) == [False, True]
-        assert firsts(service.cancel_order(connection, asked[:1])) == [True]
-        assert firsts(service.cancel_order(connection, [*asked, OrderOfSaga(never)])) == [False, True, True]
+        assert firsts(service.confirm_order(connection, commands[:1])) == [True]
+        assert firsts(service.confirm_order(connection, commands)) == [False, True]
+        assert firsts(service.cancel_order(connection, commands[:1])) == [True]
+        assert firsts(service.cancel_order(connection, [*commands, OrderOfSaga(never)])) == [False, True, True]
         assert firsts(service.cancel_order(connection, [OrderOfSaga(never)])) == [False]
-        assert firsts(service.confirm_order(connection, asked)) == [False, False]
+        assert firsts(service.confirm_order(connection, commands)) == [False, False]
 
 
 SAGAS = 4  # the last two are of one cart, which is open
@@ -438,7 +438,7 @@ def test_a_batch_takes_as_many_statements_as_one(carrito: Carrito) -> None:
         "order repeated": 4,
         "confirm": 1,
         "confirm repeated": 2,
-        "cancel": 8,  # in two transactions: between them, whether the sagas turned back is asked for
+        "cancel": 8,  # in two transactions: between them, the sagas' states are read
         "release": 6,
     }
 

@@ -44,7 +44,7 @@ class FrozenCarts:
 
 
 class AnyCheckout:
-    """carrito, as one that froze just what it is asked about."""
+    """carrito, as one that froze just what the request says."""
 
     def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
         return frozen(body, saga_id)
@@ -143,7 +143,7 @@ def test_who_prefers_to_wait_is_woken_by_the_end(window: Window) -> None:
     assert {step["status"] for step in saga["steps"]} == {"succeeded"}
 
 
-def test_a_saga_that_ended_before_it_was_asked_about_is_not_waited_for(window: Window) -> None:
+def test_a_saga_that_ended_before_its_request_came_is_answered_at_once(window: Window) -> None:
     story = Story()
     window.record(story.events(*COMPLETED))
     body = CheckoutIn.model_validate(checkout_body(story.cart_id, saga_id=story.saga_id)).model_dump_json()
@@ -173,7 +173,7 @@ def test_requests_that_come_together_are_answered_each_for_itself(window: Window
 
 
 @pytest.mark.parametrize("names", [(), PAID, ORDERED, COMMITTED, COMPLETED])
-def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
+def test_a_saga_that_goes_forward_or_is_completed_is_told_to_turn_back_once(
     window: Window, names: tuple[str, ...]
 ) -> None:
     story = Story()
@@ -184,16 +184,16 @@ def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
     assert {(answer.status_code, body_of(answer)["status"]) for answer in answers} == {(202, "compensating")}
     assert body_of(answers[0])["error"] == "changed my mind"
     staged = window.staged()
-    (asked,) = [event for event in staged if isinstance(event.payload, CheckoutCancelRequested)]
+    (request,) = [event for event in staged if isinstance(event.payload, CheckoutCancelRequested)]
     assert {type(event.payload) for event in staged} <= {CheckoutCancelRequested, SagaResendRequested}
-    assert asked.payload == CheckoutCancelRequested(
+    assert request.payload == CheckoutCancelRequested(
         saga_id=story.saga_id,
         cart_id=story.cart_id,
         reason="changed my mind",
         by="eve",
         only_before_pivot=False,
     )
-    assert asked.trace is not None
+    assert request.trace is not None
     assert f"outbox_waiting {len(staged)}.0" in window.client.get("/metrics").text
     notes = window.timeline(story.saga_id, kind="compensation_asked")
     assert [(note["by"], note["reason"]) for note in notes] == [("eve", "changed my mind")] * 8
@@ -201,7 +201,7 @@ def test_a_saga_that_goes_forward_or_is_completed_is_asked_to_turn_back_once(
     assert (event["by"], event["detail"], event["publisher"]) == ("eve", "changed my mind", "saga_choreography")
 
 
-def test_what_was_asked_for_is_the_same_event_when_it_comes_back(window: Window) -> None:
+def test_what_was_requested_is_the_same_event_when_it_comes_back(window: Window) -> None:
     story = Story()
     window.record(story.events(*COMPLETED))
     window.post(f"{ROOT}/{story.saga_id}/compensate", {})
@@ -211,7 +211,7 @@ def test_what_was_asked_for_is_the_same_event_when_it_comes_back(window: Window)
 
 @pytest.mark.parametrize("history", ["declined", "cancelled when paid", "hold expired"])
 def test_undoing_what_is_being_undone_or_was_changes_nothing(window: Window, history: str) -> None:
-    """Only that of one that is on its way all events are sent again, lest one was lost; and who asked is kept."""
+    """Only that of one that is on its way all events are sent again, lest one was lost; and who wanted it is kept."""
     for names, sent_again in ((HISTORIES[history], []), (HISTORIES[history][:-2], [SagaResendRequested])):
         story = Story()
         window.record(story.events(*names))
@@ -236,7 +236,7 @@ def test_an_operator_undoes_what_a_deadline_could_not(window: Window) -> None:
 
 
 @pytest.mark.parametrize("names", [(), PAID, COMMITTED, HISTORIES["cancelled when paid"][:-1]])
-def test_every_service_is_asked_for_the_events_of_a_saga_that_has_not_ended(
+def test_every_service_is_told_to_send_the_events_of_a_saga_that_has_not_ended(
     window: Window, names: tuple[str, ...]
 ) -> None:
     story = Story()
@@ -245,15 +245,17 @@ def test_every_service_is_asked_for_the_events_of_a_saga_that_has_not_ended(
     before = window.saga(story.saga_id)
     response = window.post(f"{ROOT}/{story.saga_id}/retry", {"reason": "a queue was purged", "by": "eve"})
     assert (response.status_code, body_of(response)) == (202, before)
-    (asked,) = window.staged()
-    assert asked.payload == SagaResendRequested(
+    (request,) = window.staged()
+    assert request.payload == SagaResendRequested(
         saga_id=story.saga_id, cart_id=story.cart_id, reason="a queue was purged", by="eve"
     )
     (note,) = window.timeline(story.saga_id, kind="retry_asked")
     assert (note["by"], note["reason"], note["detail"]) == ("eve", "a queue was purged", None)
 
 
-def test_what_the_window_itself_has_sent_is_sent_again_too_but_not_what_it_asked_the_others_for(window: Window) -> None:
+def test_what_the_window_has_sent_is_sent_again_too_but_not_its_requests_to_the_others(
+    window: Window,
+) -> None:
     story = Story()
     window.record(story.events(*COMPLETED))
     window.post(f"{ROOT}/{story.saga_id}/compensate", {})
@@ -280,7 +282,7 @@ def test_nothing_is_sent_again_of_a_saga_that_has_ended_or_that_there_is_not(win
 
 
 @pytest.mark.parametrize("names", [(), PAID, ORDERED])
-def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_pivot(
+def test_a_saga_whose_time_is_over_is_told_to_turn_back_unless_it_is_past_its_pivot(
     window: Window, names: tuple[str, ...]
 ) -> None:
     window.limits = Limits(AT_ONCE, NEVER, NEVER)
@@ -291,8 +293,8 @@ def test_a_saga_whose_time_is_over_is_asked_to_turn_back_unless_it_is_past_its_p
     window.post(f"{ROOT}/checkout", checkout_body(story.cart_id, saga_id=story.saga_id))
     window.record(story.events(*names))
     concurrently(*[window.watch] * 4)
-    (asked,) = window.staged()
-    assert asked.payload == CheckoutCancelRequested(
+    (request,) = window.staged()
+    assert request.payload == CheckoutCancelRequested(
         saga_id=story.saga_id,
         cart_id=story.cart_id,
         reason="not completed within 1e-06 s",
@@ -324,12 +326,12 @@ def test_many_watchdogs_at_once_ask_once_for_each_saga(window: Window) -> None:
             pass
 
     concurrently(*[watch] * 4)
-    asked = [event.saga_id for event in window.staged()]
-    assert sorted(asked) == sorted(story.saga_id for story in stories)
+    requested = [event.saga_id for event in window.staged()]
+    assert sorted(requested) == sorted(story.saga_id for story in stories)
 
 
 def test_no_end_is_overtaken_by_a_deadline(window: Window) -> None:
-    """A saga that ends while watchdogs look at it is completed, and asked for once at most."""
+    """A saga that ends while watchdogs look at it is completed, and told to turn back once at most."""
     window.limits = Limits(AT_ONCE, NEVER, NEVER)
     stories = [Story() for _ in range(60)]
     window.record([event for story in stories for event in story.events(*ORDERED)])
@@ -450,7 +452,7 @@ def test_a_copy_of_an_event_is_no_sign_of_life(window: Window) -> None:
     assert window.saga(story.saga_id)["status"] == "stuck"
 
 
-def test_a_deadline_is_asked_for_and_nothing_sent_again_at_the_same_moment(window: Window) -> None:
+def test_a_deadline_cancels_and_nothing_is_sent_again_at_the_same_moment(window: Window) -> None:
     window.limits = Limits(AT_ONCE, NEVER, AT_ONCE)
     story = Story()
     window.record(story.events(*PAID))

@@ -88,11 +88,11 @@ def test_however_many_look_each_feed_is_read_once(url: str, feeds: dict[str, Fee
         viewers = [stack.enter_context(watch(url)) for _ in range(PLACES)]
         assert [viewer.message() for viewer in viewers] == [("reset", [])] * PLACES
         wait_until(lambda: feed.waiting == 1, "the feed is being read", HANGING)
-        before = len(feed.asked)
+        before = len(feed.requests)
         feed.change("e1")
         assert [viewer.message() for viewer in viewers] == [("changed", ["e1"])] * PLACES
         wait_until(lambda: feed.waiting == 1, "the feed is being read again", HANGING)
-        assert len(feed.asked) == before + 1
+        assert len(feed.requests) == before + 1
         assert feed.most_waiting == 1
 
 

@@ -196,7 +196,7 @@ def test_who_redrove_what_and_why_is_kept_and_shown(window: Window, queues: Queu
     assert (note["by"], note["detail"]) == ("eve", "payment.processed to carrito: the disk is back")
 
 
-def test_what_was_asked_for_is_kept_though_the_broker_is_away(
+def test_what_was_requested_is_kept_though_the_broker_is_away(
     service_client: Callable[..., FlaskClient], fresh_database_url: str
 ) -> None:
     nowhere = "amqp://guest:guest@127.0.0.1:1/"

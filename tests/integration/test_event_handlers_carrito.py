@@ -66,7 +66,7 @@ TABLE = [
     Row(ORDERED, ORDER, CREATED, "pending", "checking_out"),
     Row(ORDERED, SOLD, COMPLETED, "confirmed", "checked_out"),
     Row(ORDERED, UNSOLD, TURNED, "cancelled", "checking_out"),
-    Row(ORDERED, BACK, FAILED, "cancelled", "open"),  # by hand: nobody's payment was asked for
+    Row(ORDERED, BACK, FAILED, "cancelled", "open"),  # by hand: nobody's payment was requested
     Row(CONFIRMED, ORDER, CREATED, "confirmed", "checked_out"),
     Row(CONFIRMED, SOLD, COMPLETED, "confirmed", "checked_out"),
     Row(CONFIRMED, UNSOLD, TURNED, "cancelled", "checked_out"),
@@ -136,7 +136,7 @@ def test_what_was_before_and_what_comes_decide_what_is_said_and_what_becomes_of_
 
 
 class ByHand(NamedTuple):
-    """What was asked for over HTTP after some events; what is said when another event comes."""
+    """What was requested over HTTP after some events; what is said when another event comes."""
 
     before: Kinds
     by_hand: Sequence[str]

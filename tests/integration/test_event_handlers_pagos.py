@@ -116,7 +116,7 @@ def test_what_was_before_and_what_comes_decide_what_is_said_and_where_the_money_
 
 
 class ByHand(NamedTuple):
-    """What was asked for over HTTP after some events; what is said when another event comes."""
+    """What was requested over HTTP after some events; what is said when another event comes."""
 
     card: str
     before: Kinds

@@ -53,20 +53,20 @@ def test_a_frozen_carrito_leaves_the_threads_of_a_sagas_service_to_others(
     url = system.url(way)
     system.freeze("carrito")
     with ThreadPoolExecutor(REQUESTS) as customers:
-        asked = [customers.submit(ASK[how], f"{url}{WAYS[way]}/checkout") for _ in range(REQUESTS)]
-        refused = first_answer(asked)
+        pending = [customers.submit(ASK[how], f"{url}{WAYS[way]}/checkout") for _ in range(REQUESTS)]
+        refused = first_answer(pending)
         others = [
             requests.get(f"{url}/health", timeout=HANGING).status_code,
             requests.get(f"{url}{WAYS[way]}/{new_id()}", timeout=HANGING).status_code,
             requests.post(f"{url}{WAYS[way]}/{new_id()}/compensate", json={}, timeout=HANGING).status_code,
         ]
-        still_waiting = [each for each in asked if not each.done()]
+        still_waiting = [each for each in pending if not each.done()]
         system.thaw("carrito")
     assert (refused.status_code, refused.headers.get("Retry-After")) == (503, "1"), refused.text
     assert others == [200, 404, 404]
-    assert still_waiting, "who asked carrito still waits when the others have their answers"
+    assert still_waiting, "the requests that wait for carrito still wait when the others have their answers"
 
 
-def first_answer(asked: list[Future[requests.Response]]) -> requests.Response:
-    done, _ = wait(asked, HANGING, FIRST_COMPLETED)
+def first_answer(pending: list[Future[requests.Response]]) -> requests.Response:
+    done, _ = wait(pending, HANGING, FIRST_COMPLETED)
     return next(iter(done)).result()

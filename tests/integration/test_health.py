@@ -66,14 +66,14 @@ def test_probes_that_follow_each_other_ask_the_database_once_a_second(
     service_client: ServiceClient, fresh_database_url: str
 ) -> None:
     inventario = service_client("inventario", fresh_database_url)
-    asked: list[str] = []
+    transactions: list[str] = []
     with inventario.application.app_context():
         engine = inventario.application.extensions["sqlalchemy"].engine
-    event.listen(engine, "begin", lambda _: asked.append("begin"))
+    event.listen(engine, "begin", lambda _: transactions.append("begin"))
     began = time.monotonic()
     for _ in range(PROBES):
         assert inventario.get("/health").status_code == 200
-    assert len(asked) <= most_checks(began)
+    assert len(transactions) <= most_checks(began)
 
 
 class Checked:

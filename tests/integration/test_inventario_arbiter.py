@@ -168,8 +168,8 @@ def test_each_of_many_has_a_verdict_of_its_own(inventario: Inventario) -> None:
     new, sold, waiting = Saga(), held(inventario, product), held(inventario, product)
     commit(inventario, sold)
     with inventario.transaction() as connection:
-        asked = [Cancel(waiting.saga_id, True), Cancel(new.saga_id, False), Cancel(sold.saga_id, True)]
-        assert service.cancel(connection, asked) == [
+        commands = [Cancel(waiting.saga_id, True), Cancel(new.saga_id, False), Cancel(sold.saga_id, True)]
+        assert service.cancel(connection, commands) == [
             Ruling.TURNED_BACK,
             Ruling.RESERVE_REFUSED,
             Ruling.STANDS,

@@ -146,10 +146,10 @@ def test_a_step_says_of_each_saga_whether_it_was_new(inventario: Inventario) -> 
         return [isinstance(each, Done) and each.first for each in found]
 
     with inventario.transaction() as connection:
-        asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in (before, new)]
+        commands = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in (before, new)]
         both = [ReservationRequest(saga.saga_id, saga.cart_id) for saga in (before, new)]
-        assert firsts(service.reserve(connection, asked[:1], hold_seconds=900)) == [True]
-        assert firsts(service.reserve(connection, asked, hold_seconds=900)) == [False, True]
+        assert firsts(service.reserve(connection, commands[:1], hold_seconds=900)) == [True]
+        assert firsts(service.reserve(connection, commands, hold_seconds=900)) == [False, True]
         assert firsts(service.commit(connection, both[:1])) == [True]
         assert firsts(service.commit(connection, both)) == [False, True]
         assert firsts(service.unreserve(connection, both[:1])) == [True]
@@ -264,11 +264,11 @@ def test_no_step_reads_a_whole_table_on_a_connection_that_has_known_it_empty(
 
 def steps(inventario: Inventario, some: Sequence[Saga], product: int) -> list[str]:
     """Every step of these sagas; the tables of a step that were read as a whole."""
-    asked = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in some]
+    commands = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in some]
     ids = [ReservationRequest(saga.saga_id) for saga in some]
     with inventario.transaction() as connection:
-        service.reserve(connection, asked, hold_seconds=900)
-        service.reserve(connection, asked, hold_seconds=900)
+        service.reserve(connection, commands, hold_seconds=900)
+        service.reserve(connection, commands, hold_seconds=900)
         service.commit(connection, ids)
         service.cancel(connection, [Cancel(each.saga_id, only_before_pivot=False) for each in ids])
         service.unreserve(connection, ids)

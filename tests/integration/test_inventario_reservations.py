@@ -221,12 +221,12 @@ def test_reserves_of_one_saga_at_the_same_moment_hold_once(inventario: Inventari
 def test_a_reserve_waits_for_the_one_of_its_saga_that_is_under_way(inventario: Inventario) -> None:
     """The second comes for certain while the first has not committed, and answers as that one ended."""
     product, saga = inventario.add(10), Saga()
-    asked = Reserve(saga.saga_id, saga.cart_id, {product: 3})
+    command = Reserve(saga.saga_id, saga.cart_id, {product: 3})
     under_way = threading.Event()
 
     def first() -> tuple[int, bytes]:
         with inventario.transaction() as connection:
-            service.reserve(connection, [asked], hold_seconds=900)
+            service.reserve(connection, [command], hold_seconds=900)
             under_way.set()
             wait_for_blocked(connection)
         return outcome(inventario.reserve(saga, {product: 3}))

@@ -182,18 +182,18 @@ def test_an_answer_whose_effect_is_undone_is_not_kept(carrito: Carrito, admin: E
     assert carts(admin) == 1
 
 
-# No connection is held while another service is asked.
+# No connection is held while another service is called.
 
 
 class HeldCatalogue(Catalogue):
     """inventario, frozen: whoever asks waits."""
 
     def __init__(self) -> None:
-        self.asked = threading.Semaphore(0)
+        self.requested = threading.Semaphore(0)
         self.thawed = threading.Event()
 
     def get_product(self, product_id: int) -> Product:
-        self.asked.release()
+        self.requested.release()
         self.thawed.wait(60)
         return super().get_product(product_id)
 
@@ -211,7 +211,7 @@ def test_who_waits_for_inventario_keeps_no_connection_from_others(carrito: Carri
     for thread in waiting:
         thread.start()
     for _ in waiting:
-        assert catalogue.asked.acquire(timeout=60)
+        assert catalogue.requested.acquire(timeout=60)
     assert carrito.get("/health").status_code == 200
     assert carrito.post("/carts", {"user_id": USER}).status_code == 201
     catalogue.thawed.set()
@@ -223,7 +223,7 @@ def test_who_waits_for_inventario_keeps_no_connection_from_others(carrito: Carri
 def test_a_repeated_put_is_answered_without_asking_inventario(carrito: Carrito) -> None:
     cart_id, key = carrito.open_cart(), str(new_id())
     first = carrito.put(cart_id, 1, 1, key)
-    carrito.client.application.extensions["inventario_client"] = None  # whoever asked it would fail
+    carrito.client.application.extensions["inventario_client"] = None  # a call of it would fail
     assert outcome(carrito.put(cart_id, 1, 1, key)) == outcome(first)
     assert problem_of(carrito.put(cart_id, 1, 2, key))["status"] == 422
 

@@ -115,7 +115,7 @@ def test_a_service_that_takes_one_command_at_a_time_is_known_as_one(
     assert participants.takes_batches(Request("inventario", "POST", "/reserve", {})), "the others are not meant"
 
 
-def test_a_command_that_is_only_an_endpoint_is_to_be_asked_alone(service: Service, participants: Participants) -> None:
+def test_a_command_that_is_only_an_endpoint_is_to_be_sent_alone(service: Service, participants: Participants) -> None:
     """A step that somebody added; a 404 of another kind is the step's own."""
     unheard_of = (404, {"type": "/problems/unknown-command", "detail": "no command of pagos"})
     service.answer = lambda _, __: each(OK, unheard_of, (404, {"type": "/problems/not-found", "detail": "no cart"}))

@@ -90,7 +90,7 @@ def test_new_repeated_declined_changed_taken_and_undone_charges_may_come_togethe
     assert (outcomes[1]["body"], outcomes[5]["body"]) == (first, refusal)
 
 
-def test_what_was_captured_declined_refunded_or_never_asked_for_is_refunded_together(pagos: Pagos) -> None:
+def test_what_was_captured_declined_refunded_or_never_requested_is_refunded_together(pagos: Pagos) -> None:
     user = new_user()
     pagos.deposit(user, 100)
     card, wallet, wallet_too, declined, refunded, never = (Saga() for _ in range(6))
@@ -393,7 +393,7 @@ def test_a_batch_takes_as_many_statements_as_one(pagos: Pagos) -> None:
         with pagos.statements() as sent:
             request()
         taken[name] = len(sent)
-    # Refunds of captured money take two transactions: between them, whether the saga stands is asked for.
+    # Refunds of captured money take two transactions: between them, the sagas' states are read.
     assert taken == {"charge": 2, "charge repeated": 3, "decline": 3, "refund": 7, "refund of nothing": 5}
 
 

@@ -417,7 +417,7 @@ def test_use_cases_take_few_statements(pagos: Pagos) -> None:
         "charge repeated": 3,
         "charge a wallet": 3,
         "decline": 3,
-        "refund": 7,  # in two transactions: between them, whether the saga stands is asked for
+        "refund": 7,  # in two transactions: between them, the sagas' states are read
         "refund a wallet": 7,
         "void": 2,
     }

@@ -190,7 +190,7 @@ def test_a_read_takes_few_rows_of_many(
     assert costly(found) == []
 
 
-# What is asked of RabbitMQ; of the database, the latest entries of a table that has one for each redrive, by its key.
+# Requests to RabbitMQ; to the database, the latest entries of a table that has one for each redrive, by its key.
 OF_THE_BROKER = {"/saga/choreography/dead-letters"}
 # These read the latest of many; see below.
 OF_THE_LATEST = {"saga_orchestrator": "/saga/stats", "saga_choreography": "/saga/choreography/stats"}

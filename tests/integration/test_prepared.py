@@ -71,7 +71,7 @@ def test_a_statement_that_returns_something_else_after_a_migration_is_unavailabl
         connection.execute(text("ALTER TABLE tin ADD COLUMN colour text"))
     with engine.connect() as connection, pytest.raises(DBAPIError) as failed:
         connection.execute(ALL)
-    assert is_unavailable(failed.value), "so that it is asked for again"
+    assert is_unavailable(failed.value), "so that it is requested again"
     with engine.connect() as connection:
         assert [*connection.execute(ALL).keys()] == ["id", "name", "size", "colour"]
 
@@ -82,28 +82,28 @@ def test_parameters_are_cast_as_in_the_plain_statement(engine: Engine) -> None:
     )
     ids = [new_id(), new_id()]
     with engine.begin() as connection:
-        asked = {"ids": [str(each) for each in ids], "rows": ["[1]", "[2]"]}
-        assert connection.execute(statement, asked).all() == [(str(ids[0]), "1"), (str(ids[1]), "2")]
+        values = {"ids": [str(each) for each in ids], "rows": ["[1]", "[2]"]}
+        assert connection.execute(statement, values).all() == [(str(ids[0]), "1"), (str(ids[1]), "2")]
         assert connection.execute(statement, {"ids": [], "rows": []}).all() == []
 
 
 def test_a_plan_for_a_small_table_is_not_kept_while_that_grows(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    by_id = prepared("SELECT name FROM unnest(CAST(:ids AS integer[])) AS asked (id) JOIN tin USING (id)")
+    by_id = prepared("SELECT name FROM unnest(CAST(:ids AS integer[])) AS wanted (id) JOIN tin USING (id)")
     fill = text("INSERT INTO tin (name, size) SELECT 'a', 1 FROM generate_series(1, :rows)")
     plan = text("EXPLAIN EXECUTE prepared_0 (ARRAY[7])")
 
-    def asked(connection: Connection) -> str:
+    def plan_after_reads(connection: Connection) -> str:
         for _ in range(8):  # the first five are planned for their own values
             assert connection.scalars(by_id, {"ids": list(range(1, 31))}).all() == ["a"] * 30
         return "\n".join(connection.scalars(plan))
 
     with engine.begin() as connection:
         connection.execute(fill, {"rows": 100})
-        assert "Seq Scan on tin" in asked(connection)
+        assert "Seq Scan on tin" in plan_after_reads(connection)
         connection.execute(fill, {"rows": 50_000})
-        assert "Seq Scan on tin" in asked(connection), "the plan is kept for a while"
+        assert "Seq Scan on tin" in plan_after_reads(connection), "the plan is kept for a while"
         monkeypatch.setattr("shared.database.prepared.PLAN_SECONDS", 0.0)
-        assert "Index Scan" in asked(connection)
+        assert "Index Scan" in plan_after_reads(connection)
 
 
 def test_other_statements_are_left_alone(engine: Engine) -> None:

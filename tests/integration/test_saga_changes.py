@@ -18,7 +18,7 @@ from shared.testing import concurrently, wait_until
 from tests.integration.api_client import problem_of
 from tests.integration.saga_stages import STAGES, Stage, stage_of
 
-MOST_WAIT = 60  # seconds that may be asked for
+MOST_WAIT = 60  # seconds that may be requested
 HANG_SECONDS = 300  # a feed waits for whatever transaction is older, those of other tests on the same server, too
 
 

@@ -15,7 +15,7 @@ def stage(request: pytest.FixtureRequest, service_client: Callable[..., FlaskCli
     return stage_of(request.param, service_client(request.param, database_url=fresh_database_url))
 
 
-def test_what_operators_asked_for_is_listed_with_who_and_why_the_latest_first(stage: Stage) -> None:
+def test_what_operators_requested_is_listed_with_who_and_why_the_latest_first(stage: Stage) -> None:
     done, live = stage.completed(), stage.paid()
     for saga_id, what, by in ((done, "compensate", "eva"), (live, "retry", "juan"), (live, "compensate", "eva")):
         assert stage.post(f"{stage.base}/{saga_id}/{what}", {"by": by, "reason": f"{what} it"}).status_code == 202

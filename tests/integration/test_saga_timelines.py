@@ -42,8 +42,8 @@ def test_each_entry_of_a_step_names_the_service_and_a_compensation_the_action_th
 
 def test_an_undone_saga_undoes_every_step_the_last_one_first_and_says_who_wanted_it(stage: Stage) -> None:
     saga_id = stage.completed()
-    asked = stage.post(f"{stage.base}/{saga_id}/compensate", {"by": "luz", "reason": "changed her mind"})
-    assert asked.status_code == 202
+    reply = stage.post(f"{stage.base}/{saga_id}/compensate", {"by": "luz", "reason": "changed her mind"})
+    assert reply.status_code == 202
     stage.undo(saga_id)
     entries = timeline(stage, saga_id)
     undone = [entry["step"] for entry in entries if entry["undoes"]]
@@ -57,7 +57,7 @@ def test_both_styles_answer_in_the_same_shape(stage: Stage) -> None:
     assert {"id", "service", "together", "status_code", "fault", "undoes", "request", "response"} <= entry.keys()
 
 
-def test_each_entry_of_a_step_says_what_was_asked_for_and_each_refusal_why(stage: Stage) -> None:
+def test_each_entry_of_a_step_says_what_was_requested_and_each_refusal_why(stage: Stage) -> None:
     entries = timeline(stage, stage.declined())
     of_steps = [entry for entry in entries if entry["step"] in SERVICES]
     assert all(entry["request"]["body"]["saga_id"] for entry in of_steps)

@@ -54,7 +54,7 @@ def version(number: int, *steps: Step[Any]) -> SagaDefinition[Any]:
 
 
 class Participants:
-    """All participants at one address: they do what is asked, but for orders while they are closed, or refuse those."""
+    """All participants at one address: they do each step, but no order while they are closed, or refuse those."""
 
     def __init__(self, service: Service) -> None:
         self.orders = 201  # the status that an order is answered with

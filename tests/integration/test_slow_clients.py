@@ -256,9 +256,9 @@ def test_requests_are_served_however_they_are_cut(start_system: Start, clients: 
     assert [client.answer()[0] for _ in sent] == [201, 201, 201, 200]
 
 
-def test_a_body_that_waits_to_be_asked_for_is_asked_for(start_system: Start, clients: Connect) -> None:
+def test_a_body_that_waits_to_be_requested_is_requested(start_system: Start, clients: Connect) -> None:
     client = clients(inventario(start_system, **FOR_EVER))
-    body = b'{"name": "Tea", "price": "4.99", "quantity": 1, "sku": "asked-for"}'
+    body = b'{"name": "Tea", "price": "4.99", "quantity": 1, "sku": "requested"}'
     client.send(HEAD.replace(b"/reserve", b"") + b"Expect: 100-Continue\r\nContent-Length: %d\r\n\r\n" % len(body))
     assert client.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
     client.send(body)
@@ -283,9 +283,9 @@ def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Star
     system = inventario(start_system, **FOR_EVER)
     requests.get(f"{system.url('inventario')}/audit", timeout=HANGING)
     read = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    asked_for = SLOW["no body yet"]
+    requested = SLOW["no body yet"]
     script = read.replace(b"/metrics", SCRIPT.encode())
-    for sent in (*SLOW.values(), read, read + asked_for, script, script + asked_for, b"x\r\n\r\n" + read) * 10:
+    for sent in (*SLOW.values(), read, read + requested, script, script + requested, b"x\r\n\r\n" + read) * 10:
         client = clients(system)
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset at its end
         client.send(sent)

@@ -24,11 +24,11 @@ class Said(Standing):
     def __init__(self) -> None:
         super().__init__("", SecretStr(""))
         self.turned_back: set[UUID] = set()
-        self.asked: list[UUID] = []
+        self.queried: list[UUID] = []
         self.away = False
 
     def of(self, saga_id: UUID) -> bool:
-        self.asked.append(saga_id)
+        self.queried.append(saga_id)
         if self.away:
             raise PeerUnavailable("carrito: connection refused")
         return saga_id not in self.turned_back
@@ -58,25 +58,25 @@ def test_captured_money_goes_back_once_the_saga_has_turned_back(pagos: Pagos, sa
     first = pagos.charge(saga).json
     early = pagos.refund(saga)
     assert (early.status_code, (early.json or {})["type"]) == (409, "/problems/saga-stands")
-    assert pagos.charge(saga).json == first  # nothing keeps it from being asked for again
+    assert pagos.charge(saga).json == first  # nothing keeps it from being requested again
     said.turned_back.add(saga.saga_id)
     assert (pagos.refund(saga).json or {})["status"] == "refunded"
     assert pagos.charge(saga).status_code == 409
 
 
-def test_nobody_is_asked_about_money_that_was_not_taken_or_is_back(pagos: Pagos, said: Said) -> None:
+def test_nobody_is_queried_about_money_that_was_not_taken_or_is_back(pagos: Pagos, said: Said) -> None:
     never, declined, undone = Payer(), Payer(20, "declined_card"), Payer()
     pagos.charge(declined)
     pagos.charge(undone)
     said.turned_back.add(undone.saga_id)
     pagos.refund(undone)
-    asked = len(said.asked)
+    queried = len(said.queried)
     assert [(pagos.refund(each).json or {})["status"] for each in (never, declined, undone)] == [
         "void",
         "declined",
         "refunded",
     ]
-    assert len(said.asked) == asked == 1
+    assert len(said.queried) == queried == 1
 
 
 def test_of_many_refunds_only_those_that_stand_wait(pagos: Pagos, said: Said) -> None:
@@ -84,9 +84,9 @@ def test_of_many_refunds_only_those_that_stand_wait(pagos: Pagos, said: Said) ->
     for each in (standing, turned_back):
         pagos.charge(each)
     said.turned_back.add(turned_back.saga_id)
-    asked = [(each.refund_path, {"saga_id": each.saga_id}) for each in (standing, turned_back, never)]
+    commands = [(each.refund_path, {"saga_id": each.saga_id}) for each in (standing, turned_back, never)]
     for _ in range(2):
-        outcomes = pagos.many(*asked)
+        outcomes = pagos.many(*commands)
         assert [each["status"] for each in outcomes] == [409, 200, 200]
         assert [each["body"]["status"] for each in outcomes] == [409, "refunded", "void"]
 
@@ -115,7 +115,7 @@ def test_what_is_held_goes_back_at_once_and_what_is_sold_with_its_saga(inventari
     outcomes = inventario.many(*[(UNRESERVE, each.body) for each in (holder, buyer)])
     assert [each["status"] for each in outcomes] == [200, 409]
     assert inventario.stock(product) == (4, 0, 1)
-    assert inventario.commit(buyer).status_code == 200  # repeated, as if nobody had asked
+    assert inventario.commit(buyer).status_code == 200  # repeated, as if nobody had been queried
     said.turned_back.add(buyer.saga_id)
     assert body_of(inventario.unreserve(buyer))["status"] == "released"
     assert inventario.stock(product) == (5, 0, 0)
@@ -140,7 +140,7 @@ def test_the_order_of_a_checkout_is_cancelled_once_its_saga_has_turned_back(
     assert carrito.order(saga).status_code == 201
     assert carrito.confirm(saga, saga_id=saga.saga_id).status_code == 200
     assert (carrito.cancel(saga).status_code, body_of(carrito.get(standing))["stands"]) == (409, True)
-    assert carrito.confirm(saga, saga_id=saga.saga_id).status_code == 200  # repeated, as if nobody had asked
+    assert carrito.confirm(saga, saga_id=saga.saga_id).status_code == 200  # repeated, as if nobody had been queried
     client.application.extensions["handover"] = back
     assert body_of(carrito.cancel(saga))["status"] == "cancelled"
     client.application.extensions["handover"] = Forward(client.application.extensions["settings"], places=8)

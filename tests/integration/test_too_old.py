@@ -215,7 +215,7 @@ def settings(**days: Any) -> ServiceSettings:
     return ServiceSettings(_env_file=None, **days)
 
 
-def test_what_participants_remember_must_outlast_what_can_be_asked_of_a_saga() -> None:
+def test_what_participants_remember_must_outlast_what_can_be_requested_of_a_saga() -> None:
     assert settings().retention.undoable > settings().retention.sagas
     assert settings(saga_retention_days=1, step_retention_days=31).step_retention_days == 31
     with pytest.raises(ValueError, match="STEP_RETENTION_DAYS must be at least SAGA_RETENTION_DAYS"):

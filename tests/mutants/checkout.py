@@ -18,7 +18,7 @@ from tests.mutants.planted import Mutant
 from tests.system.servers import HOME
 
 SECONDS = 600  # for one run of tests, so that a bug that makes one wait for ever ends, too
-# Read by `tests/conftest.py`: that a test fails is all that is asked for, and the smallest example takes minutes.
+# Read by `tests/conftest.py`: only that a test fails is needed, and the smallest example takes minutes.
 UNSHRUNK = "CHECKOUT_TESTS_UNSHRUNK"
 PASSED, FAILED = 0, 1  # pytest's exit codes; any other means that it could not run the tests
 UNPACKED = Path(".local/rabbitmq/dist")  # a RabbitMQ that was downloaded; the copy need not do so again

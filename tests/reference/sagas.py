@@ -18,7 +18,7 @@ CHOREOGRAPHED = """\
 
 Defined in `saga_choreography/choreography.py`, and carried out by the event handlers of each service. A solid arrow
 is what the service on it publishes on success, a dotted one what it publishes on refusal. The events with which a
-service records that it was asked for a step (`*.requested`) are left out; no service handles them.
+service records that a step was requested of it (`*.requested`) are left out; no service handles them.
 [events.md](events.md) has all of them.
 """
 STATES = """\

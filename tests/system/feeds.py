@@ -25,7 +25,7 @@ class FeedService(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.changed = threading.Condition()
         self.sagas: list[str] = []
-        self.asked: list[str | None] = []  # each request's `after`
+        self.requests: list[str | None] = []  # each request's `after`
         self.age = 0
         self.waiting = self.most_waiting = 0  # requests that wait for a change
         self.is_away = False
@@ -51,7 +51,7 @@ class FeedService(ThreadingHTTPServer):
     def answer(self, after: str | None, wait: float) -> dict[str, Any]:
         """What changed after the cursor, at once or after up to `wait` seconds."""
         with self.changed:
-            self.asked.append(after)
+            self.requests.append(after)
             self.waiting += 1
             self.most_waiting = max(self.waiting, self.most_waiting)
             self.changed.notify_all()

@@ -17,7 +17,7 @@ BLANKS, BLANK_SECONDS = 100, 0.05
 
 
 class Service(ThreadingHTTPServer):
-    """One service; `asked` has every request: method, path, headers, body."""
+    """One service; `requests` has every request: method, path, headers, body."""
 
     request_queue_size = 128  # connections that wait to be accepted: as many requests as a test makes at once
 
@@ -25,7 +25,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers
         self.drips = False  # whether it sends blanks, with which JSON may begin, for five seconds before an answer
-        self.asked: list[tuple[str, str, dict[str, str], Any]] = []
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
 
     @property
     def url(self) -> str:
@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.asked.append((self.command, self.path, dict(self.headers), json.loads(body or "null")))
+        self.server.requests.append((self.command, self.path, dict(self.headers), json.loads(body or "null")))
         found = self.server.answers.get(self.path, (404, {"detail": "no such thing"}))
         found = found() if callable(found) else found
         status, answer = found if isinstance(found, tuple) else (200, found)

@@ -107,9 +107,9 @@ def said(client: FlaskClient, path: str, status: int = 200) -> str:
 def test_a_saga_s_page_is_read_from_five_services_and_needs_no_token(viewer: FlaskClient, services: Services) -> None:
     assert "Undone by" in said(viewer, PAGE)
     assert "49.80 EUR taken, 49.80 EUR given back" in said(viewer, PAGE)
-    asked = [request for service in services.values() for request in service.asked]
-    assert {method for method, *_ in asked} == {"GET"}
-    assert not [headers for _, _, headers, _ in asked if "Authorization" in headers]
+    requests = [request for service in services.values() for request in service.requests]
+    assert {method for method, *_ in requests} == {"GET"}
+    assert not [headers for _, _, headers, _ in requests if "Authorization" in headers]
 
 
 def test_a_service_that_is_away_leaves_a_gap_that_is_named(viewer: FlaskClient, services: Services) -> None:
@@ -157,11 +157,11 @@ def test_rate_and_times_of_both_styles_are_shown_and_what_is_not_known_is_a_dash
     assert page.index(known) < page.index(unknown)
 
 
-def test_filters_are_in_the_url_and_asked_of_the_services(viewer: FlaskClient, services: Services) -> None:
+def test_filters_are_in_the_url_and_sent_to_the_services(viewer: FlaskClient, services: Services) -> None:
     page = viewer.get("/?style=orchestrated&status=compensated").text
     assert SAGA in page
     assert OTHER not in page
-    assert "/saga?status=compensated&limit=50" in {path for _, path, *_ in services["orchestrator"].asked}
+    assert "/saga?status=compensated&limit=50" in {path for _, path, *_ in services["orchestrator"].requests}
     assert 'href="/?style=choreographed&amp;status=compensated"' in page, "one filter changes, the other stays"
 
 
@@ -309,8 +309,8 @@ def test_a_silent_saga_s_dead_letters_and_faults_are_told_with_links(viewer: Fla
 def test_a_look_at_a_saga_s_letters_is_shared_since_it_holds_them_back(viewer: FlaskClient, silent: Services) -> None:
     for _ in range(3):
         viewer.get(f"/sagas/choreographed/{OTHER}")
-    asked = [path for _, path, *_ in silent["choreography"].asked if "dead-letters" in path]
-    assert len(asked) == 1
+    paths = [path for _, path, *_ in silent["choreography"].requests if "dead-letters" in path]
+    assert len(paths) == 1
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_letters_that_cannot_be_read_are_not_said_to_be_none(
 
 def test_of_a_saga_that_completed_no_letters_are_read(viewer: FlaskClient, services: Services) -> None:
     viewer.get(f"/sagas/choreographed/{OTHER}")
-    assert not [path for _, path, *_ in services["choreography"].asked if "dead-letters" in path]
+    assert not [path for _, path, *_ in services["choreography"].requests if "dead-letters" in path]
 
 
 # What an operator does
@@ -356,7 +356,7 @@ def test_a_preview_says_what_will_be_done_in_order_and_does_nothing(viewer: Flas
     page = said(viewer, f"{PAGE}/compensate")
     words = ["Restock (inventario)", "Cancel order (carrito)", "Refund (pagos)", "Release stock", "Reopen cart"]
     assert [page.index(word) for word in words] == sorted(page.index(word) for word in words)
-    assert {method for method, *_ in operated.asked} == {"GET"}
+    assert {method for method, *_ in operated.requests} == {"GET"}
 
 
 def test_an_operator_s_reason_and_name_are_passed_on_and_the_page_is_shown_again(
@@ -364,12 +364,12 @@ def test_an_operator_s_reason_and_name_are_passed_on_and_the_page_is_shown_again
 ) -> None:
     answer = undo(viewer)
     assert (answer.status_code, answer.headers["Location"]) == (303, PAGE)
-    [(_, path, headers, body)] = [request for request in operated.asked if request[0] == "POST"]
+    [(_, path, headers, body)] = [request for request in operated.requests if request[0] == "POST"]
     assert (path, body) == (f"/saga/{SAGA}/compensate", {"reason": "changed my mind", "by": "luz"})
     assert "Authorization" not in headers
 
 
-def test_the_token_is_asked_for_once_and_kept_where_no_script_and_no_other_site_sees_it(
+def test_the_token_is_requested_once_and_kept_where_no_script_and_no_other_site_sees_it(
     viewer: FlaskClient, operated: Service
 ) -> None:
     operated.answers[f"/saga/{SAGA}/compensate"] = (401, {"detail": "this is for operators"})
@@ -382,7 +382,7 @@ def test_the_token_is_asked_for_once_and_kept_where_no_script_and_no_other_site_
     assert {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
     assert "Expires" not in cookie
     undo(viewer)
-    tokens = [headers.get("Authorization") for method, _, headers, _ in operated.asked if method == "POST"]
+    tokens = [headers.get("Authorization") for method, _, headers, _ in operated.requests if method == "POST"]
     assert tokens == [None, f"Bearer {TOKEN}", f"Bearer {TOKEN}"]
     assert TOKEN not in viewer.get(f"{PAGE}/compensate").text
 
@@ -403,7 +403,7 @@ def test_a_refusal_is_shown_with_its_reason(viewer: FlaskClient, operated: Servi
         ("completed", "retry", "This saga has ended: it is completed."),
     ],
 )
-def test_where_there_is_nothing_to_do_no_reason_is_asked_for(
+def test_where_there_is_nothing_to_do_no_reason_is_requested(
     viewer: FlaskClient, operated: Service, status: str, action: str, words: str
 ) -> None:
     operated.answers[f"/saga/{SAGA}"]["status"] = status
@@ -425,7 +425,7 @@ def test_a_reason_that_is_too_long_is_not_cut_but_refused(viewer: FlaskClient, o
     answer = undo(viewer, reason=reason)
     assert (answer.status_code, "does not fit: reason" in answer.text) == (422, True)
     assert f'value="{reason}"' in answer.text
-    assert operated.asked[-2][3]["reason"] == reason
+    assert operated.requests[-2][3]["reason"] == reason
 
 
 def operations_of(services: Services, *items: dict[str, Any]) -> None:
@@ -477,8 +477,8 @@ def test_what_is_for_operators_is_shown_once_the_token_is_given(viewer: FlaskCli
     assert {"HttpOnly", "SameSite=Strict"} <= set(done.headers["Set-Cookie"].split("; "))
     assert "That is not the operator's token" in said(viewer, "/operations", 401)
     services["orchestrator"].answers[path] = known
-    assert "Nobody has asked for anything yet" in said(viewer, "/operations")
-    assert services["orchestrator"].asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"
+    assert "Nobody has requested anything yet" in said(viewer, "/operations")
+    assert services["orchestrator"].requests[-1][2]["Authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize(
@@ -517,18 +517,18 @@ def test_a_page_of_another_site_has_nothing_done(
     form = {"reason": "x", "by": "y"}
     answer = viewer.post(f"{PAGE}/compensate", data=form, headers={"Host": "localhost:8080", **headers})
     assert answer.status_code == 403
-    assert operated.asked == []
+    assert operated.requests == []
 
 
 def test_it_does_not_go_by_names_that_are_not_its_own(viewer: FlaskClient) -> None:
     assert viewer.get("/", headers={"Host": "evil.example"}).status_code == 421
 
 
-def test_nothing_but_two_things_can_be_asked_for(viewer: FlaskClient, operated: Service) -> None:
+def test_nothing_but_two_things_can_be_requested(viewer: FlaskClient, operated: Service) -> None:
     assert viewer.post(f"{PAGE}/checkout", data={}).status_code == 404
     refused = viewer.post("/search", data={})
     assert (refused.status_code, set(refused.headers["Allow"].split(", "))) == (405, {"GET", "HEAD", "OPTIONS"})
-    assert operated.asked == []
+    assert operated.requests == []
 
 
 def test_what_makes_no_sense_is_not_offered(viewer: FlaskClient, operated: Service) -> None:

@@ -136,10 +136,10 @@ def test_the_next_audit_looks_at_what_changed(viewer: FlaskClient, services: dic
     said(viewer, IN_ORDER)
     pagos = services["pagos"]
     said(viewer, "0 sagas checked: those that changed since the audit before")
-    pagos.asked.clear()
+    pagos.queried.clear()
     pagos.change(UNDONE, pagos.facts[UNDONE])
-    wait_until(lambda: viewer.get("/books") and pagos.asked, "another audit looks at it", 60)
-    assert set(pagos.asked) == {UNDONE}
+    wait_until(lambda: viewer.get("/books") and pagos.queried, "another audit looks at it", 60)
+    assert set(pagos.queried) == {UNDONE}
 
 
 @pytest.mark.parametrize("service", URLS)
@@ -199,7 +199,7 @@ def test_only_those_see_it_whom_the_services_tell_their_books() -> None:
         viewer = viewer_of(dict.fromkeys(URLS, service.url))
         answering.sign_in(viewer, TOKEN)
         said(viewer, "Not known:")  # an audit was begun, and had no sensible answer
-        assert {headers["Authorization"] for _, _, headers, _ in service.asked} == {f"Bearer {TOKEN}"}
+        assert {headers["Authorization"] for _, _, headers, _ in service.requests} == {f"Bearer {TOKEN}"}
 
 
 def test_since_when_a_rule_is_broken_is_kept_while_it_is() -> None:

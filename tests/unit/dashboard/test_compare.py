@@ -139,9 +139,9 @@ def test_one_click_begins_the_same_checkout_in_both_styles(viewer: FlaskClient, 
         303,
         f"/compare/{IDS['orchestrated']}/{IDS['orchestrated']}{QUERY}",
     )
-    asked = [(path, body) for _, path, _, body in carrito.asked]
-    assert asked[:4] == [("/carts", {"user_id": "ana"}), (CARTS, {"product_id": 7, "quantity": 2})] * 2
-    bodies = [body for path, body in asked[4:] if path == "/checkout/saga"]
+    requests = [(path, body) for _, path, _, body in carrito.requests]
+    assert requests[:4] == [("/carts", {"user_id": "ana"}), (CARTS, {"product_id": 7, "quantity": 2})] * 2
+    bodies = [body for path, body in requests[4:] if path == "/checkout/saga"]
     assert [body.pop("saga_pattern") for body in bodies] == ["orchestrated", "choreographed"]
     assert bodies[0] == bodies[1]
     assert (bodies[0]["cart_id"], bodies[0]["payment_method"]) == ("c1", "declined_card")
@@ -149,7 +149,7 @@ def test_one_click_begins_the_same_checkout_in_both_styles(viewer: FlaskClient, 
 
 def test_a_cart_can_hold_several_products(viewer: FlaskClient, carrito: Service) -> None:
     viewer.post("/compare", data={**FORM, "product": ["7", "", "9"], "quantity": ["2", "1", "3"]})
-    lines = [body for _, path, _, body in carrito.asked if path == CARTS]
+    lines = [body for _, path, _, body in carrito.requests if path == CARTS]
     assert lines == [{"product_id": 7, "quantity": 2}, {"product_id": 9, "quantity": 3}] * 2
 
 
@@ -162,7 +162,7 @@ def test_no_line_is_dropped_without_a_word(
 ) -> None:
     answer = viewer.post("/compare", data={**FORM, "product": products, "quantity": quantities})
     assert (answer.status_code, 'role="alert"' in answer.text) == (422, True)
-    assert {method for method, *_ in carrito.asked} <= {"GET"}
+    assert {method for method, *_ in carrito.requests} <= {"GET"}
 
 
 def test_every_fault_that_is_offered_is_one_and_all_that_heal_or_end_are() -> None:
@@ -176,13 +176,13 @@ def test_both_suffer_the_fault_that_was_chosen_as_the_operator_asks(viewer: Flas
     assert '<option value="create_order=refuse" selected>' in page
     sign_in(viewer, "operators' own")
     answer = viewer.post("/compare", data={**FORM, "fault": "create_order=refuse"})
-    sent = [headers for _, path, headers, _ in carrito.asked if path == "/checkout/saga"]
+    sent = [headers for _, path, headers, _ in carrito.requests if path == "/checkout/saga"]
     told = [(headers["X-Fault"], headers["Authorization"]) for headers in sent]
     assert told == [("create_order=refuse", "Bearer operators' own")] * 2
     assert answer.headers["Location"].endswith("&fault=create_order%3Drefuse")
 
 
-def test_without_faults_it_says_so_and_with_a_token_on_them_it_is_asked_for(
+def test_without_faults_it_says_so_and_with_a_token_on_them_it_is_requested(
     viewer: FlaskClient, carrito: Service
 ) -> None:
     assert "Nothing can be broken on purpose" in Text(viewer.get("/compare").text).text
@@ -199,7 +199,7 @@ def test_a_fault_that_no_header_can_hold_is_refused_and_nothing_is_begun(
 ) -> None:
     answer = viewer.post("/compare", data={**FORM, "fault": fault})
     assert (answer.status_code, "A fault is written" in answer.text) == (422, True)
-    assert {method for method, *_ in carrito.asked} <= {"GET"}
+    assert {method for method, *_ in carrito.requests} <= {"GET"}
 
 
 def test_run_again_has_every_choice_and_the_link_keeps_them(viewer: FlaskClient) -> None:
@@ -208,7 +208,7 @@ def test_run_again_has_every_choice_and_the_link_keeps_them(viewer: FlaskClient)
     fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
     assert [(name, unescape(value)) for name, value in fields] == chosen.fields
     assert "&lt;b&gt;luz" in page
-    assert f'{IDS["choreographed"]}{escape(chosen.query)}"' in page, "what is asked for while it runs is the same page"
+    assert f'{IDS["choreographed"]}{escape(chosen.query)}"' in page, "while it runs, the same page is loaded again"
     assert Choices.of(MultiDict(parse_qsl(chosen.query[1:], keep_blank_values=True))) == chosen
 
 
@@ -218,7 +218,7 @@ def test_a_refusal_is_shown_with_what_was_chosen(viewer: FlaskClient, carrito: S
     assert answer.status_code == 409
     assert "carrito: not enough stock" in answer.text
     assert "<option selected>declined_card</option>" in answer.text
-    assert "/checkout/saga" not in {path for _, path, *_ in carrito.asked}
+    assert "/checkout/saga" not in {path for _, path, *_ in carrito.requests}
 
 
 @pytest.mark.parametrize(("status", "shown"), [(409, 409), (503, 503), (401, 401)])
@@ -234,10 +234,10 @@ def test_the_saga_that_has_begun_is_named_when_the_other_checkout_fails(
     assert f'href="/compare{escape(QUERY)}"' in answer.text
 
 
-def test_what_is_no_product_is_asked_of_nobody(viewer: FlaskClient, carrito: Service) -> None:
+def test_what_is_no_product_is_sent_to_no_service(viewer: FlaskClient, carrito: Service) -> None:
     assert viewer.post("/compare", data={**FORM, "product": "x"}).status_code == 422
     assert viewer.post("/compare", data=FORM, headers={"Origin": "https://evil.example"}).status_code == 403
-    assert {method for method, *_ in carrito.asked} <= {"GET"}
+    assert {method for method, *_ in carrito.requests} <= {"GET"}
 
 
 def test_only_what_is_there_is_offered_and_its_name_is_text(viewer: FlaskClient) -> None:

@@ -104,7 +104,7 @@ def test_each_retry_and_the_time_between_has_its_place_on_the_scale() -> None:
 
 
 @pytest.mark.parametrize("name", ["orchestrated-declined", "choreographed-declined"])
-def test_a_failure_says_where_it_was_and_opens_to_what_was_asked_and_answered(name: str) -> None:
+def test_a_failure_says_where_it_was_and_opens_to_the_request_and_its_answer(name: str) -> None:
     """temporalio/ui#968."""
     page = page_of(load(name))
     trouble = page[page.index('id="trouble"') :]

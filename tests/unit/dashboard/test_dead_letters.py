@@ -95,10 +95,10 @@ def test_a_redrive_is_by_filter_and_not_by_what_a_page_lists(viewer: FlaskClient
     service.answers[f"{PATH}/redrive"] = redrive()
     answer = viewer.post(f"/dead-letters/redrive{query}", data=FORM)
     assert (answer.status_code, answer.headers["Location"]) == (303, f"/dead-letters?done={DONE}")
-    assert service.asked[-1][3] == {**FORM, "service": "carrito", "event": "payment.processed"}
+    assert service.requests[-1][3] == {**FORM, "service": "carrito", "event": "payment.processed"}
 
 
-def test_reason_saga_and_age_are_asked_of_the_service_for_the_list_and_for_the_redrive_alike(
+def test_reason_saga_and_age_are_sent_to_the_service_for_the_list_and_for_the_redrive_alike(
     viewer: FlaskClient, service: Service
 ) -> None:
     query = f"?error=%3Cb%3Eorders&saga={SAGA}&older=3600"
@@ -106,11 +106,11 @@ def test_reason_saga_and_age_are_asked_of_the_service_for_the_list_and_for_the_r
     before = now()
     viewer.get(f"/dead-letters{query}")
     viewer.post(f"/dead-letters/redrive{query}", data=FORM)
-    (_, listed, _, _), (_, _, _, moved) = service.asked
+    (_, listed, _, _), (_, _, _, moved) = service.requests
     told = dict(parse_qsl(urlsplit(listed).query))
-    for asked in (told, moved):
-        assert (asked["error"], asked["saga_id"]) == ("<b>orders", SAGA)
-        age = now() - datetime.fromisoformat(asked["parked_before"])
+    for request in (told, moved):
+        assert (request["error"], request["saga_id"]) == ("<b>orders", SAGA)
+        age = now() - datetime.fromisoformat(request["parked_before"])
         assert timedelta(hours=1) <= age <= timedelta(hours=1) + (now() - before)
     assert moved.items() >= FORM.items()
 
@@ -131,7 +131,7 @@ def test_a_filter_that_means_nothing_is_refused_and_redrives_nothing(
 ) -> None:
     said(viewer, f"/dead-letters?{query}", 404)
     assert viewer.post(f"/dead-letters/redrive?{query}", data=FORM).status_code == 404
-    assert service.asked == []
+    assert service.requests == []
 
 
 @pytest.mark.parametrize("query", ["error=%00", f"error={'a' * 201}", "event=%00"])
@@ -181,7 +181,7 @@ def test_an_event_that_is_not_among_the_first_listed_can_be_named(viewer: FlaskC
     assert '<input name="event"' not in viewer.get("/dead-letters").text, "all events are links"
 
 
-def test_the_token_is_asked_for_and_kept_where_no_script_sees_it(viewer: FlaskClient, service: Service) -> None:
+def test_the_token_is_requested_and_kept_where_no_script_sees_it(viewer: FlaskClient, service: Service) -> None:
     service.answers[f"{PATH}?limit=200"] = service.answers[f"{PATH}/redrive"] = (401, {"detail": "for operators"})
     assert "This is for operators" in said(viewer, status=401)
     refused = viewer.post("/dead-letters/redrive", data=FORM)
@@ -190,7 +190,7 @@ def test_the_token_is_asked_for_and_kept_where_no_script_sees_it(viewer: FlaskCl
     service.answers[f"{PATH}/redrive"] = redrive()
     done = viewer.post("/dead-letters/redrive", data={**FORM, "token": TOKEN})
     assert {"HttpOnly", "SameSite=Strict"} <= set(done.headers["Set-Cookie"].split("; "))
-    assert service.asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"
+    assert service.requests[-1][2]["Authorization"] == f"Bearer {TOKEN}"
 
 
 def test_a_refusal_is_shown_with_its_reason_and_a_broker_that_is_away_too(
@@ -206,7 +206,7 @@ def test_a_refusal_is_shown_with_its_reason_and_a_broker_that_is_away_too(
 def test_a_page_of_another_site_has_nothing_redriven(viewer: FlaskClient, service: Service) -> None:
     sign_in(viewer, TOKEN)
     answer = viewer.post("/dead-letters/redrive", data=FORM, headers={"Origin": "https://evil.example"})
-    assert (answer.status_code, service.asked) == (403, [])
+    assert (answer.status_code, service.requests) == (403, [])
 
 
 def test_empty_states_say_what_it_means(viewer: FlaskClient, service: Service) -> None:

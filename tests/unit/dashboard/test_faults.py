@@ -77,7 +77,7 @@ def test_a_fault_is_switched_on_and_off_at_its_service(viewer: FlaskClient, serv
     answer = viewer.post("/faults/carrito", data=FORM)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/faults")
     viewer.post("/faults/carrito/off", data={"name": "slow"})
-    (on, off) = [(method, path, body) for method, path, _, body in services["carrito"].asked]
+    (on, off) = [(method, path, body) for method, path, _, body in services["carrito"].requests]
     wanted = {"step": "create_order", "times": 2, "milliseconds": 50, "match": {"user_id": "<b>ana"}}
     assert (on, off) == (("PUT", "/faults/slow", wanted), ("DELETE", "/faults/slow", None))
 
@@ -85,7 +85,7 @@ def test_a_fault_is_switched_on_and_off_at_its_service(viewer: FlaskClient, serv
 def test_a_fault_can_be_for_one_cart_or_one_way_to_pay(viewer: FlaskClient, services: Services) -> None:
     services["carrito"].answers["/faults/slow"] = faults(SWITCH)
     viewer.post("/faults/carrito", data={**FORM, "user": "", "cart": f" {SAGA} ", "method": "paypal"})
-    [(*_, body)] = services["carrito"].asked
+    [(*_, body)] = services["carrito"].requests
     assert body["match"] == {"cart_id": SAGA, "payment_method": "paypal"}
 
 
@@ -94,7 +94,7 @@ def test_a_fault_gets_no_argument_that_its_form_does_not_show(viewer: FlaskClien
     for name in ("refuse", "kill"):
         answer = viewer.post("/faults/carrito", data={**FORM, "name": name, "point": "after"})
         assert answer.status_code == 303
-    refuse, kill = (body for *_, body in services["carrito"].asked)
+    refuse, kill = (body for *_, body in services["carrito"].requests)
     assert refuse.keys() & {"milliseconds", "point"} == set()
     assert (kill.get("milliseconds"), kill["point"]) == (None, "after")
 
@@ -137,10 +137,10 @@ def test_nothing_but_faults_of_participants_can_be_switched(viewer: FlaskClient,
     assert viewer.post("/faults/pagos", data={**FORM, "name": "../orders"}).status_code == 404
     assert viewer.post("/faults/pagos/off", data={"name": "../orders"}).status_code == 404
     assert viewer.post("/faults/pagos", data=FORM, headers={"Origin": "https://evil.example"}).status_code == 403
-    assert services["pagos"].asked == []
+    assert services["pagos"].requests == []
 
 
-def test_the_operator_s_token_is_asked_for_and_used(viewer: FlaskClient, services: Services) -> None:
+def test_the_operator_s_token_is_requested_and_used(viewer: FlaskClient, services: Services) -> None:
     services["carrito"].answers |= {"/faults": (401, {}), "/faults/slow": (401, {})}
     assert "This is for operators" in said(viewer, 401)
     refused = viewer.post("/faults/carrito", data=FORM)
@@ -148,4 +148,4 @@ def test_the_operator_s_token_is_asked_for_and_used(viewer: FlaskClient, service
     services["carrito"].answers |= {"/faults/slow": faults(SWITCH)}
     sign_in(viewer, TOKEN)
     viewer.post("/faults/carrito", data=FORM)
-    assert services["carrito"].asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"
+    assert services["carrito"].requests[-1][2]["Authorization"] == f"Bearer {TOKEN}"

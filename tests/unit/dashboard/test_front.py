@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from dashboard import pages
 from dashboard.app import create_app
-from dashboard.asking import READERS
+from dashboard.service_client import READERS
 from dashboard.shared_readings import SharedReadings
 from shared.testing import wait_until
 from tests.unit.dashboard.test_app import (
@@ -42,8 +42,8 @@ def nothing_fits(services: Services, query: str) -> None:
 
 
 def read(services: Services, path: str) -> int:
-    """How often the orchestrator was asked for this."""
-    return [asked for _, asked, *_ in services["orchestrator"].asked].count(path)
+    """How often the orchestrator got a request for this path."""
+    return [each for _, each, *_ in services["orchestrator"].requests].count(path)
 
 
 def test_live_sagas_are_counted_however_many_there_are_and_it_is_said_since_when_the_others_ended(
@@ -55,7 +55,7 @@ def test_live_sagas_are_counted_however_many_there_are_and_it_is_said_since_when
     assert "Orchestrated live now, and ended within the last 12.5 s" in page
     for words in ("1,234 running", "2 stuck", "4,900 completed", "100 compensated"):
         assert words in page
-    listed = [path for _, path, *_ in services["orchestrator"].asked if "stats" not in path]
+    listed = [path for _, path, *_ in services["orchestrator"].requests if "stats" not in path]
     assert listed == ["/saga?limit=50"], "nothing is listed to be counted"
 
 
@@ -75,7 +75,7 @@ def test_a_list_that_could_not_be_read_is_not_called_empty(viewer: FlaskClient, 
     page = said(viewer, "/?status=stuck")
     assert "saga_orchestrator: it <b>broke, so its sagas are missing here" in page
     assert "No saga is like that" not in page
-    assert "missing" not in said(viewer, "/?status=stuck&style=choreographed"), "the other style was not asked"
+    assert "missing" not in said(viewer, "/?status=stuck&style=choreographed"), "the other style was not queried"
 
 
 def test_a_filter_that_a_service_does_not_understand_is_refused_with_its_reason(
@@ -113,7 +113,7 @@ def test_a_service_that_does_not_answer_keeps_nobody_from_reading_the_others(ser
     try:
         for each in waiting:
             each.start()
-        wait_until(lambda: len(services["orchestrator"].asked) >= READERS, "it has all its readers", PATIENCE)
+        wait_until(lambda: len(services["orchestrator"].requests) >= READERS, "it has all its readers", PATIENCE)
         assert app.test_client().get(f"/sagas/choreographed/{OTHER}").status_code == 200
         assert all(each.is_alive() for each in waiting), "those who wait for the other one still do"
     finally:
@@ -204,7 +204,7 @@ def test_no_page_asks_by_a_timer_of_its_own_which_would_go_on_where_nobody_looks
     assert template.count('hx-trigger="news"') == template.count("data-poll="), "the script asks, while the tab is seen"
 
 
-def test_an_error_asks_again_for_what_can_be_asked_for(viewer: FlaskClient, services: Services) -> None:
+def test_an_error_is_tried_again_where_that_can_help(viewer: FlaskClient, services: Services) -> None:
     services["orchestrator"].answers[f"/saga/{SAGA}"] = (503, {"detail": "not now"})
     page = viewer.get(f"{PAGE}?from=1").text
     assert f'hx-get="{PAGE}?from=1"' in page

@@ -43,7 +43,7 @@ def test_shares_are_exact_and_every_style_meets_every_product_and_decline() -> N
 
 
 @pytest.mark.parametrize("percent", [0, 1, 33, 100])
-def test_a_share_is_what_was_asked_for(percent: int) -> None:
+def test_a_share_is_what_was_requested(percent: int) -> None:
     mix, plan = Mix(), LoadPlan(choreographed=percent, declined=0, products="hot")
     chosen = [mix.next(plan, PRODUCTS) for _ in range(100)]
     assert sum(each.style == "choreographed" for each in chosen) == percent
@@ -201,7 +201,7 @@ def said(viewer: FlaskClient) -> str:
 
 
 def sent(services: Services, path: str = "/checkout/saga") -> list[Any]:
-    return [body for _, asked, _, body in services["carrito"].asked if asked == path]
+    return [body for _, sent_to, _, body in services["carrito"].requests if sent_to == path]
 
 
 def test_it_is_started_seen_by_all_changed_and_stopped(viewer: FlaskClient, services: Services) -> None:
@@ -226,16 +226,16 @@ def test_it_is_started_seen_by_all_changed_and_stopped(viewer: FlaskClient, serv
 
 def test_what_it_buys_is_made_once_and_filled_up_later(viewer: FlaskClient, services: Services) -> None:
     viewer.post("/load", data={**FORM, "rate": "1"})
-    made = [body for method, path, _, body in services["inventario"].asked if path == "/api/products"]
+    made = [body for method, path, _, body in services["inventario"].requests if path == "/api/products"]
     assert sorted(each["sku"] for each in made) == [f"LOAD-{number:02}" for number in range(SPREAD + 1)]
     known = [{"id": number, "sku": f"LOAD-{number:02}", "available": 400_000} for number in range(SPREAD + 1)]
     known[3]["available"] = 100_000
     services["inventario"].answers |= {SHELVES: {"items": known, "next_after": 200}, "/api/products/3/restock": {}}
-    services["inventario"].asked.clear()
+    services["inventario"].requests.clear()
     viewer.post("/load", data={**FORM, "rate": "1", "method": "wallet"})
-    posted = [(path, body) for method, path, _, body in services["inventario"].asked if method == "POST"]
+    posted = [(path, body) for method, path, _, body in services["inventario"].requests if method == "POST"]
     assert posted == [("/api/products/3/restock", {"quantity": 400_000})]
-    [deposit] = [body for _, path, _, body in services["pagos"].asked if path.endswith("/deposits")]
+    [deposit] = [body for _, path, _, body in services["pagos"].requests if path.endswith("/deposits")]
     assert deposit == {"amount": "1000000"}
     assert "wallet" in PAYING
 
@@ -254,14 +254,14 @@ def test_only_operators_start_change_and_stop_it(viewer: FlaskClient, services: 
     for form in (FORM, {"do": "stop"}):
         answer = viewer.post("/load", data=form)
         assert (answer.status_code, "This is for operators" in answer.text) == (401, True)
-    assert sent(services) == services["inventario"].asked == []
+    assert sent(services) == services["inventario"].requests == []
     services["orchestrator"].answers[OPERATIONS] = {"items": []}
     sign_in(viewer, "operators' own")
     viewer.post("/load", data={**FORM, "rate": "1"})
-    tokens = {headers["Authorization"] for method, _, headers, _ in services["inventario"].asked if method == "POST"}
+    tokens = {headers["Authorization"] for method, _, headers, _ in services["inventario"].requests if method == "POST"}
     assert tokens == {"Bearer operators' own"}, "of the viewer who starts it; the dashboard has none of its own"
     wait_until(lambda: sent(services), "a checkout comes", 60)
-    assert not [headers for *_, headers, _ in services["carrito"].asked if "Authorization" in headers]
+    assert not [headers for *_, headers, _ in services["carrito"].requests if "Authorization" in headers]
 
 
 @pytest.mark.parametrize(

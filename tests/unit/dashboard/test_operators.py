@@ -51,7 +51,7 @@ def test_what_no_header_can_hold_is_no_operator_s_token(
     answer = viewer.post(path, data={"token": token, "reason": "x", "by": "y"})
     assert (answer.status_code, 'name="token"' in answer.text) == (401, True)
     assert kept(viewer) == ""
-    assert [service.asked for service in services.values()] == [[], []]
+    assert [service.requests for service in services.values()] == [[], []]
 
 
 def test_a_token_is_kept_once_a_service_has_accepted_it(viewer: FlaskClient, services: Services) -> None:
@@ -63,7 +63,7 @@ def test_a_token_is_kept_once_a_service_has_accepted_it(viewer: FlaskClient, ser
     services["orchestrator"].answers[ASKED["orchestrator"]] = {"items": []}
     assert viewer.post("/operator", data={"token": TOKEN, "next": "/faults"}).headers["Location"] == "/faults"
     assert kept(viewer) != ""
-    assert services["orchestrator"].asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"
+    assert services["orchestrator"].requests[-1][2]["Authorization"] == f"Bearer {TOKEN}"
 
 
 def test_while_one_saga_service_is_away_the_other_says_who_is_an_operator(
@@ -82,20 +82,20 @@ def test_the_browser_keeps_no_token_but_an_id_that_another_dashboard_does_not_kn
     viewer.post("/operator", data={"token": TOKEN})
     assert TOKEN not in kept(viewer)
     viewer.get("/operations")
-    assert services["orchestrator"].asked[-1][2]["Authorization"] == f"Bearer {TOKEN}"
+    assert services["orchestrator"].requests[-1][2]["Authorization"] == f"Bearer {TOKEN}"
     again = create_app(Settings(_env_file=None, orchestrator_url=services["orchestrator"].url)).test_client()
     again.set_cookie(COOKIE, kept(viewer))
     again.get("/operations")
-    assert "Authorization" not in services["orchestrator"].asked[-1][2], "it is asked for again"
+    assert "Authorization" not in services["orchestrator"].requests[-1][2], "it is requested again"
 
 
-def test_each_operator_is_asked_for_with_his_own_token(viewer: FlaskClient, services: Services) -> None:
+def test_each_operator_s_requests_have_his_own_token(viewer: FlaskClient, services: Services) -> None:
     other = viewer.application.test_client()
     sign_in(viewer, "one")
     sign_in(other, "two")
     for client, token in ((viewer, "one"), (other, "two"), (viewer, "one")):
         client.get("/operations")
-        assert services["orchestrator"].asked[-1][2]["Authorization"] == f"Bearer {token}"
+        assert services["orchestrator"].requests[-1][2]["Authorization"] == f"Bearer {token}"
 
 
 @pytest.mark.parametrize("then", ["/operator", "/operator/", "/operator?x=1", "/operator/end", "//operator"])
@@ -117,7 +117,7 @@ def test_who_logs_out_is_an_operator_no_more_and_is_offered_it_only_until_then(
     assert (answer.status_code, answer.headers["Location"], kept(viewer)) == (303, "/", "")
     viewer.set_cookie(COOKIE, session)
     viewer.get("/operations")
-    assert "Authorization" not in services["orchestrator"].asked[-1][2], "the session is over here, too"
+    assert "Authorization" not in services["orchestrator"].requests[-1][2], "the session is over here, too"
 
 
 def test_another_site_s_page_logs_nobody_out(viewer: FlaskClient, services: Services) -> None:

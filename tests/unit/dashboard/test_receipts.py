@@ -189,7 +189,7 @@ def test_without_one_of_its_services_there_is_no_receipt_and_it_is_said_whose_wo
         assert service in loads(answer.data)["detail"]
 
 
-def test_while_the_saga_cannot_be_asked_for_nothing_is_called_wrong(viewer: FlaskClient, services: Services) -> None:
+def test_while_the_saga_cannot_be_read_nothing_is_called_wrong(viewer: FlaskClient, services: Services) -> None:
     """It may be under way, when a receipt need not add up."""
     services["orchestrator"].answers[f"/saga/{SAGA}"] = (503, {"detail": "not now"})
     services["pagos"].answers[f"/api/v1/ledger/sagas/{SAGA}"] = {"items": []}

@@ -59,7 +59,7 @@ def test_every_entry_of_the_timeline_is_told(name: str) -> None:
 
 
 def _parts(item: dict[str, Any]) -> Iterator[Any]:
-    """What was asked, what was answered, and the rest, as far as it is known."""
+    """The request, the answer and the rest, as far as they are known."""
     said = [item.get(name) for name in ("request", "response")]
     yield from (each["body"] for each in said if each and each["body"] is not None)
     rest = {name: value for name, value in item.items() if name not in {"request", "response"}}
@@ -276,14 +276,14 @@ def test_a_saga_without_a_timeline_yet_has_a_page() -> None:
         assert "pending" in text_of_told(told)
 
 
-def test_an_entry_opens_to_what_was_asked_for_and_what_was_answered() -> None:
+def test_an_entry_opens_to_what_was_requested_and_what_was_answered() -> None:
     told = load("orchestrated-declined")
     for entry in told["timeline"]["items"]:
         if entry["kind"] == "attempt":
             entry["request"] = {"method": "POST", "path": "/a/path", "event": None, "body": {"user_id": "<script>"}}
             entry["response"] = {"status": 402, "event": None, "body": {"detail": "no"}, "error": "pagos: no"}
     page = page_of(told)
-    assert "Asked <code>POST /a/path</code>" in page
+    assert "Requested <code>POST /a/path</code>" in page
     assert "Answered <code>status 402</code>" in page
     assert "&lt;script&gt;" in page
     assert "<script>" not in page.partition('id="all"')[2].partition("</section>")[0]
@@ -314,13 +314,13 @@ def test_waiting_in_the_queue_is_told_from_working() -> None:
     told = load("choreographed-completed")
     by_id = {entry["event_id"]: entry for entry in told["timeline"]["items"]}
     (paid,) = [entry for entry in told["timeline"]["items"] if entry["event"] == "payment.processed"]
-    asked = datetime.fromisoformat(by_id[paid["cause"]]["started_at"])
-    paid["started_at"] = paid["finished_at"] = (asked + timedelta(milliseconds=50)).isoformat()
-    paid["taken_at"] = (asked + timedelta(milliseconds=30)).isoformat()
+    started = datetime.fromisoformat(by_id[paid["cause"]]["started_at"])
+    paid["started_at"] = paid["finished_at"] = (started + timedelta(milliseconds=50)).isoformat()
+    paid["taken_at"] = (started + timedelta(milliseconds=30)).isoformat()
     said = Text(page_of(told)).text
     assert re.search(r"inventory.reserved waits in outbox and queue · after \d+ ms, for 30 ms", said)
     assert re.search(r"pagos handles inventory.reserved · after \d+ ms, for 20 ms", said)
-    paid["taken_at"] = (asked - timedelta(milliseconds=30)).isoformat()  # by another clock
+    paid["taken_at"] = (started - timedelta(milliseconds=30)).isoformat()  # by another clock
     assert re.search(r"pagos handles inventory.reserved · after \d+ ms, for 50 ms", Text(page_of(told)).text)
 
 
@@ -346,8 +346,8 @@ def test_being_stuck_is_not_what_turned_a_saga_back() -> None:
 
 def test_what_the_watchdog_asks_for_comes_from_itself_and_from_no_operator() -> None:
     told = load("choreographed-undone")
-    (asked,) = [entry for entry in told["timeline"]["items"] if entry["event"] == "checkout.cancel.requested"]
-    asked |= {"by": "watchdog"}
+    (request,) = [entry for entry in told["timeline"]["items"] if entry["event"] == "checkout.cancel.requested"]
+    request |= {"by": "watchdog"}
     drawing = page_of(told).partition('class="seq"')[2].partition("</svg>\n</section>")[0]
     assert ">watchdog</text>" in drawing
     assert ">operator</text>" not in drawing

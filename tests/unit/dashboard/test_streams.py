@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from dashboard.app import create_app
-from dashboard.asking import Unreachable
 from dashboard.config import Settings
 from dashboard.feed import Feed
 from dashboard.ring import Ring
+from dashboard.service_client import Unreachable
 from dashboard.streams import BEGINNING, STILL_HERE, Streams
 from shared.testing import wait_until
 
@@ -21,7 +21,7 @@ POSITION = "7588888888888888888-16384-1.745.01a21726-0000-7000-8000-000000000001
 
 
 class Told:
-    """A feed in which nothing ever changes; `reads` are the cursors that were asked for."""
+    """A feed in which nothing ever changes; `reads` are the cursors that were requested."""
 
     def __init__(self) -> None:
         self.reads: list[str] = []

@@ -69,9 +69,9 @@ def test_what_a_refused_one_could_have_had_is_left_to_the_next() -> None:
 
 @given(st.lists(LINES, max_size=8), st.dictionaries(st.integers(1, 9), st.integers(0, 500)))
 def test_nothing_is_given_twice_and_nobody_is_refused_without_need(
-    asked: list[list[Line]], stock: dict[int, int]
+    wanted: list[list[Line]], stock: dict[int, int]
 ) -> None:
-    reserves = [Reserve(UUID(int=number), SAGA, merged(lines)) for number, lines in enumerate(asked)]
+    reserves = [Reserve(UUID(int=number), SAGA, merged(lines)) for number, lines in enumerate(wanted)]
     refused, left = allocate(reserves, stock), dict(stock)
     for each in reserves:
         fits = all(left.get(product_id, -1) >= quantity for product_id, quantity in each.wanted.items())

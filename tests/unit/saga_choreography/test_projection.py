@@ -166,7 +166,7 @@ def test_a_saga_is_turned_back_from_the_first_event_of_its_way_back(history: str
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-def test_a_deadline_concerns_a_saga_that_goes_forward_before_its_pivot_and_was_not_asked(history: str) -> None:
+def test_a_deadline_concerns_a_saga_that_goes_forward_before_its_pivot_and_was_not_cancelled(history: str) -> None:
     for names in prefixes(HISTORIES[history]):
         passed = "inventory.committed" in names or "late" in names or any(backward(name) for name in names)
         assert may_be_late(CHECKOUT, merge({}, STORY.events(*names))) == (not passed)
@@ -182,13 +182,13 @@ def test_the_first_reason_is_the_sagas_error() -> None:
     assert error_of(CHECKOUT, merge({}, [*declined, *cancel])) == "process_payment: no"
 
 
-def test_an_operators_request_is_shown_though_a_deadline_asked_before() -> None:
+def test_an_operators_request_is_shown_though_a_deadline_cancelled_before() -> None:
     late, cancel = (STORY.payload(name) for name in ("late", "checkout.cancel.requested"))
     facts = merge({}, [*STORY.events(*COMPLETED), Event(late), Event(cancel)])
     assert status_of(facts) == "compensating"
 
 
-def test_a_steps_times_are_from_the_fact_that_asked_for_it_to_its_outcome() -> None:
+def test_a_steps_times_are_from_the_fact_that_requested_it_to_its_outcome() -> None:
     story = STORY.events(*COMPLETED)
     paid = step("process_payment", *COMPLETED)
     assert (paid.started_at, paid.finished_at) == (story[2].time, story[4].time)

@@ -70,7 +70,7 @@ def test_a_refused_pivot_undoes_everything() -> None:
     assert rest(after(OK, OK, OK, NO)) == ["-commit_inventory", *BACK]
 
 
-def test_the_step_that_failed_stays_failed_and_those_never_asked_for_are_skipped() -> None:
+def test_the_step_that_failed_stays_failed_and_those_never_requested_are_skipped() -> None:
     state = after(OK, NO, OK, OK, OK, OK)
     assert state.status is SagaStatus.COMPENSATED
     assert statuses(state) == ["compensated", "failed", "skipped", "skipped"]
@@ -88,12 +88,12 @@ def test_a_step_that_is_another_requests_left_nothing_to_undo(payment: list[Outc
 def test_any_other_no_to_a_compensation_is_never_taken_for_done() -> None:
     """It may come from whatever answers at that address, and what was done for us stays done."""
     for late in (after(OK, LATE, OK), after(OK, OK, NO, OK), after(OK, NO, OK), after(OK, LOST, NO, OK)):
-        asked = next_command(CHECKOUT, late)
-        assert asked == Command("process_payment", Direction.COMPENSATION)
-        assert next_command(CHECKOUT, after(NO, NO, state=late)) == asked
+        command = next_command(CHECKOUT, late)
+        assert command == Command("process_payment", Direction.COMPENSATION)
+        assert next_command(CHECKOUT, after(NO, NO, state=late)) == command
 
 
-def test_an_unknown_outcome_is_asked_again() -> None:
+def test_an_unknown_outcome_is_requested_again() -> None:
     state = after(LOST)
     assert next_command(CHECKOUT, state) == Command("reserve_inventory", Direction.ACTION)
     assert rest(state) == FORWARD

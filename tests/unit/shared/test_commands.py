@@ -60,15 +60,15 @@ def commands(shelf: Shelf) -> Commands:
     commands = Commands(cast("Database", shelf))
 
     @commands.action("/things/put", PutIn, key=lambda command: command.body.saga)
-    def put(connection: Connection, asked: Sequence[Put]) -> list[HttpOutcome]:
-        assert len({command.body.saga for command in asked}) == len(asked)
-        return [_put(connection, command.body) for command in asked]
+    def put(connection: Connection, commands: Sequence[Put]) -> list[HttpOutcome]:
+        assert len({command.body.saga for command in commands}) == len(commands)
+        return [_put(connection, command.body) for command in commands]
 
     @commands.action("/things/{thing_id}/take", NoBody, TakePath, key=lambda command: command.path)
-    def take(connection: Connection, asked: Sequence[Take]) -> list[HttpOutcome]:
-        for command in asked:
+    def take(connection: Connection, commands: Sequence[Take]) -> list[HttpOutcome]:
+        for command in commands:
             cast("list[str]", connection).append(f"take {command.path.thing_id}")
-        return [Answer({"taken": command.path.thing_id}) for command in asked]
+        return [Answer({"taken": command.path.thing_id}) for command in commands]
 
     return commands
 

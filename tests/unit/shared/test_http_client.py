@@ -15,13 +15,13 @@ from shared.http.client import Peer, PeerSilent, PeerUnavailable
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it was asked; as it is told by the last part of the path."""
+    """Answers with the request that it got, in the way that the last part of the path says."""
 
     protocol_version = "HTTP/1.1"
     server: "Service"
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.command, self.path, dict(self.headers.items()), self.body()))
+        self.server.requests.append((self.command, self.path, dict(self.headers.items()), self.body()))
         status, answer = self.server.answers.get(self.path.rpartition("/")[2], (200, b'{"total": 10.10}'))
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
@@ -43,7 +43,7 @@ class Service(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Echo)
-        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.answers = {"refused": (409, b'{"detail": "no"}'), "moved": (302, b"{}"), "prose": (200, b"<p>hello</p>")}
 
 
@@ -64,7 +64,7 @@ def peer(service: Service) -> Peer:
 
 def test_a_body_is_sent_as_exact_json_with_the_caller_s_headers(peer: Peer, service: Service) -> None:
     reply = peer.post("/x", {"amount": Decimal("0.10"), "name": "ñ"}, {"Idempotency-Key": '"k"'})
-    ((method, path, headers, body),) = service.asked
+    ((method, path, headers, body),) = service.requests
     assert (method, path, body) == ("POST", "/x", b'{"amount":0.10,"name":"\\u00f1"}')
     assert headers["Content-Type"] == "application/json"
     assert headers["Idempotency-Key"] == '"k"'
@@ -76,19 +76,24 @@ def test_every_request_comes_with_the_token_of_services_when_there_is_one(peer: 
     known.get("/x")
     known.post("/x", {}, {"Authorization": "Bearer of somebody else"})
     peer.get("/x")
-    assert [headers.get("Authorization") for _, _, headers, _ in service.asked] == ["Bearer hush", "Bearer hush", None]
+    tokens = [headers.get("Authorization") for _, _, headers, _ in service.requests]
+    assert tokens == [
+        "Bearer hush",
+        "Bearer hush",
+        None,
+    ]
 
 
 def test_reading_sends_no_body(peer: Peer, service: Service) -> None:
     peer.get("/x?status=open&limit=2")
-    ((method, path, headers, body),) = service.asked
+    ((method, path, headers, body),) = service.requests
     assert (method, path, body) == ("GET", "/x?status=open&limit=2", b"")
     assert not headers.keys() & {"Content-Type", "Content-Length", "Transfer-Encoding"}
 
 
 def test_what_no_url_may_hold_is_quoted(peer: Peer, service: Service) -> None:
     peer.get("/x y/ñ")
-    assert service.asked[0][1] == "/x%20y/%C3%B1"
+    assert service.requests[0][1] == "/x%20y/%C3%B1"
 
 
 def test_a_refusal_is_an_answer_with_its_headers(peer: Peer) -> None:
@@ -105,7 +110,7 @@ def test_what_may_be_done_later_was_not_done_and_is_no_refusal(peer: Peer, servi
 
 def test_nobody_is_sent_elsewhere(peer: Peer, service: Service) -> None:
     assert peer.post("/moved", {}).status == 302
-    assert len(service.asked) == 1
+    assert len(service.requests) == 1
 
 
 def test_a_connection_is_kept_for_the_next_call(peer: Peer, service: Service) -> None:
@@ -185,5 +190,5 @@ def test_a_header_that_cannot_be_sent_is_the_caller_s_error_and_nothing_is_sent(
 ) -> None:
     with pytest.raises(ValueError, match=r"codec|header value"):
         peer.request("GET", "/x", None, {"Authorization": value})
-    assert service.asked == []
+    assert service.requests == []
     assert peer.get("/x").status == 200

@@ -59,5 +59,5 @@ def test_each_item_gets_its_own_result_from_calls_in_order_that_know_no_key_twic
 
 def test_what_was_refused_already_is_left_as_it_is_and_the_rest_keeps_its_order() -> None:
     refusal = Conflict("no")
-    asked: list[int | DomainError] = [1, refusal, 2]
-    assert map_accepted(asked, lambda rest: [each * 10 for each in rest]) == [10, refusal, 20]
+    given: list[int | DomainError] = [1, refusal, 2]
+    assert map_accepted(given, lambda rest: [each * 10 for each in rest]) == [10, refusal, 20]

@@ -45,7 +45,7 @@ def test_what_is_the_statements_own_fault_is_no(code: str) -> None:
     assert not is_unavailable(wrapped(Said(code)))
 
 
-def test_a_server_that_could_not_be_asked_is_not_there_now() -> None:
+def test_a_server_that_could_not_be_reached_is_not_there_now() -> None:
     assert is_unavailable(psycopg2.OperationalError("connection refused"))
     assert is_unavailable(wrapped(psycopg2.OperationalError("server closed the connection unexpectedly")))
     assert is_unavailable(wrapped(psycopg2.InterfaceError("connection already closed")))

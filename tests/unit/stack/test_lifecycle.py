@@ -91,12 +91,12 @@ def test_one_that_is_never_ready_is_given_up_in_the_end(home: Home, monkeypatch:
 def test_a_server_of_the_users_is_met_by_one_connection_at_each_poll(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By turns it is asked to let us in, and whether it has the database."""
+    """Each attempt looks in turn for a connection and for the database."""
     machine = Machine(itertools.repeat({}))
-    asked: list[tuple[str, float]] = []
+    calls: list[tuple[str, float]] = []
 
     def ask(what: str, _: str) -> None:
-        asked.append((what, machine.now))
+        calls.append((what, machine.now))
 
     monkeypatch.setattr(waiting, "time", machine)
     monkeypatch.setattr(Supervisor, "states", lambda _: machine.states())
@@ -104,4 +104,4 @@ def test_a_server_of_the_users_is_met_by_one_connection_at_each_poll(
     monkeypatch.setattr(postgres, "missing_database", partial(ask, "missing"))
     with pytest.raises(StackError, match="no postgres lets us in"):
         lifecycle.await_server(home, "postgres", {"DATABASE_URL": "postgresql://127.0.0.1:1/shop"})
-    assert asked == [("ready", 0), ("missing", 10), ("ready", 20), ("missing", 30), ("ready", 40)]
+    assert calls == [("ready", 0), ("missing", 10), ("ready", 20), ("missing", 30), ("ready", 40)]

@@ -1,4 +1,4 @@
-"""This machine is asked without the proxy that the environment names."""
+"""Requests to this machine ignore the proxy that the environment names."""
 
 import ast
 import threading
@@ -40,7 +40,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         thread.join()
 
 
-def test_what_the_demo_and_the_bench_count_is_asked_for_without_it(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_demo_and_the_bench_count_is_read_without_it(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meters, "STATISTICS_SECONDS", 0)
     assert meters.RabbitMQ(str(port)).messages() == meters.Messages(7, 5)
     shop = Shop({"pagos": f"http://127.0.0.1:{port}"})

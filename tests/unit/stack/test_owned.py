@@ -23,12 +23,12 @@ def test_what_carries_the_mark_is_ours_and_nothing_else(tmp_path: Path) -> None:
         assert owned.processes(home) == {ours.pid}
 
 
-def test_a_stack_that_is_stopped_from_within_leaves_who_asked(tmp_path: Path) -> None:
+def test_a_stack_that_is_stopped_from_within_leaves_its_caller(tmp_path: Path) -> None:
     ask = f"from stack import owned; from stack.home import Home; print(owned.processes(Home.at({str(tmp_path)!r})))"
-    asked = subprocess.run(
+    caller = subprocess.run(
         [sys.executable, "-c", ask], env={MARKER: str(tmp_path)}, capture_output=True, text=True, check=True
     )
-    assert asked.stdout == "set()\n"
+    assert caller.stdout == "set()\n"
 
 
 def test_stop_ends_them_and_nothing_else(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ class Service:
         self.audit, self.facts = audit, facts
         self.place, self.begins, self.next_xid = "here", 1, 100
         self.changes: list[tuple[int, str]] = []
-        self.asked: list[str] = []  # sagas whose facts were asked for
+        self.queried: list[str] = []  # sagas whose facts were requested
         self.raw: tuple[int, bytes] | None = None  # an answer to everything
         self.before: Callable[[str], None] = lambda _: None
         self.url = ""
@@ -174,7 +174,7 @@ class Service:
             return {"saga_ids": sorted(each for each in self.facts if each > query["after"])[:2]}
         if where.path == "/audit/facts":
             assert body is not None
-            self.asked += body["saga_ids"]
+            self.queried += body["saga_ids"]
             known = [each for each in body["saga_ids"] if each in self.facts]
             return {"facts": [{"saga_id": each, **self.facts[each]} for each in known]}
         assert where.path == "/audit/changes"

@@ -53,9 +53,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
 
 
 def looked_at(services: Services) -> list[str]:
-    """The sagas that were looked at since this was asked last."""
-    asked = services["pagos"].asked
-    found, asked[:] = sorted(set(asked)), []
+    """The sagas that were looked at since the last call."""
+    queried = services["pagos"].queried
+    found, queried[:] = sorted(set(queried)), []
     return found
 
 
@@ -126,8 +126,8 @@ def test_what_is_no_answer_to_an_auditor_is_said(
     carrito = services["carrito"]
     sane = carrito.answer
 
-    def answered(asked: str, body: Any) -> Any:
-        return answer if asked.startswith(path) else sane(asked, body)
+    def answered(called: str, body: Any) -> Any:
+        return answer if called.startswith(path) else sane(called, body)
 
     monkeypatch.setattr(carrito, "answer", answered)
     with pytest.raises(StackError, match=rf"carrito: this is no audit: .*{path}"):
@@ -135,13 +135,13 @@ def test_what_is_no_answer_to_an_auditor_is_said(
 
 
 def test_it_waits_until_the_sagas_that_it_saw_have_ended(services: Services) -> None:
-    asked: list[str] = []
+    calls: list[str] = []
     orchestrator = services["saga_orchestrator"]
     orchestrator.facts[ORCHESTRATED] = {"status": "running"}
 
     def end_it(path: str) -> None:
-        asked.append(path)
-        if asked.count("/audit") == 3:
+        calls.append(path)
+        if calls.count("/audit") == 3:
             orchestrator.facts[ORCHESTRATED] = {"status": "completed"}
 
     orchestrator.before = end_it

@@ -260,14 +260,14 @@ def test_a_request_as_a_command() -> None:
     assert Request("GET", "http://x/a").curl() == "curl -s http://x/a"
 
 
-@pytest.mark.parametrize(("token", "asked"), [("secret", True), ("", False)])
+@pytest.mark.parametrize(("token", "needed"), [("secret", True), ("", False)])
 def test_who_set_a_token_is_reminded_of_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str, asked: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str, needed: bool
 ) -> None:
     monkeypatch.setenv("ADMIN_TOKEN", token)
     shop = Shop({ORCHESTRATED.service: "http://o", CHOREOGRAPHED.service: "http://c"})
     text = next_steps.text(shop, Home.at(tmp_path), {ORCHESTRATED: "1", CHOREOGRAPHED: "2"}, Request("GET", "http://x"))
-    assert ("Bearer $ADMIN_TOKEN" in text) is asked
+    assert ("Bearer $ADMIN_TOKEN" in text) is needed
     assert "secret" not in text
 
 

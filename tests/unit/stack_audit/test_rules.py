@@ -91,7 +91,7 @@ LIVE = ["pending", "running", "compensating", "stuck"]
 
 
 def sagas_of(facts: Facts, **after: Any) -> list[AuditedSaga]:
-    """All sagas that somebody knows; `after` is what the orchestrator says of some when it is asked again."""
+    """All sagas that somebody knows; `after` is what the orchestrator says of some at the second request."""
 
     def fact(service: str, kind: Any, saga_id: str) -> Any:
         known = facts[service].get(saga_id)

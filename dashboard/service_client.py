@@ -1,4 +1,4 @@
-"""How services are asked: over HTTP, side by side, with what can go wrong as three errors."""
+"""Calls services over HTTP, several at once; what can go wrong is one of three errors."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,7 +18,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 # Requests of all visitors to one service that are on their way at once; a page makes three at most, for some 50 ms.
-# Each service has its own, so that one that does not answer keeps nobody from asking the others.
+# Each service has its own, so that one that does not answer delays no reads of the others.
 READERS = 16
 
 
@@ -31,7 +31,7 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """A service refused what it was asked for, with this status and detail; `fields` are those that do not fit."""
+    """A service refused a request, with this status and detail; `fields` are those that do not fit."""
 
     def __init__(self, status: int, detail: str, fields: Collection[str] = ()) -> None:
         super().__init__(detail)
@@ -44,11 +44,11 @@ class TokenNeeded(Exception):
 
 
 Failure = Unreachable | Refused
-Read = tuple[str, Callable[[], T]]  # the service that is asked, and how
+Read = tuple[str, Callable[[], T]]  # the service that is read, and the call
 
 
-class Asking:
-    """The services by name."""
+class ServiceClient:
+    """Requests to the services by name; the base of what reads and commands them."""
 
     def __init__(self, settings: Settings) -> None:
         self._urls = {
@@ -63,7 +63,7 @@ class Asking:
         self._read_seconds = settings.dashboard_read_seconds
 
     def audited(self, token: SecretStr | None) -> AuditedServices:
-        """The services as an audit asks them."""
+        """The services as an audit reads them."""
         return AuditedServices(self._urls, token)
 
     def _needed(self, service: str, path: str) -> Json | None:
