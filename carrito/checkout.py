@@ -6,17 +6,26 @@ choreographed saga starts with the event; the handover tells `saga_choreography`
 
 from collections.abc import Sequence
 from functools import partial
+from uuid import UUID
 
 from sqlalchemy import Connection
 
-from carrito import carts
-from carrito.checkout_domain import CheckoutRequest, HandoverPlan, NewlyFrozenCart, PatternNotAvailable
+from carrito import carts, checkout_store
+from carrito.checkout_domain import (
+    Checkout,
+    CheckoutRequest,
+    HandoverPlan,
+    NewlyFrozenCart,
+    PatternNotAvailable,
+    no_checkout,
+)
 from carrito.config import Settings
 from carrito.domain import total_minor
 from carrito.models import outbox
 from shared.batching.partition import map_accepted
 from shared.errors import DomainError
 from shared.event_bus import CheckoutInitiated, Event, Item
+from shared.saga.repetition import contradiction
 
 
 def begin(
@@ -37,6 +46,21 @@ def begin(
     if events:
         outbox.stage(connection, events)
     return frozen
+
+
+def find_begun(connection: Connection, requests: Sequence[CheckoutRequest]) -> list[Checkout | DomainError]:
+    """Return what was frozen for the sagas that these requests name.
+
+    Refusals: `CheckoutNotFound`, and `RepeatedOtherwise` naming a field that differs.
+    """
+    found = checkout_store.find(connection, [each.saga_id for each in requests if each.saga_id is not None])
+    return [_if_same(each, saga_id, found.get(saga_id)) for each in requests if (saga_id := each.saga_id) is not None]
+
+
+def _if_same(request: CheckoutRequest, saga_id: UUID, checkout: Checkout | None) -> Checkout | DomainError:
+    if checkout is None:
+        return no_checkout(saga_id)
+    return contradiction(saga_id, "the checkout", checkout.named, request.named) or checkout
 
 
 def _if_available(request: CheckoutRequest, settings: Settings) -> CheckoutRequest | DomainError:

@@ -17,6 +17,11 @@ class CheckoutNotFound(NotFound):
     """No such checkout."""
 
 
+def no_checkout(saga_id: UUID) -> CheckoutNotFound:
+    """Return the error for a saga for which no cart was ever frozen."""
+    return CheckoutNotFound(f"no cart was ever frozen for saga {saga_id}", saga_id=saga_id)
+
+
 class CartOfAnotherSaga(Conflict):
     """The saga never had this cart."""
 
@@ -27,7 +32,10 @@ class OrderStands(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutRequest:
-    """A user's request to check a cart out; `trace` is the `traceparent` of the HTTP request."""
+    """A user's request to check a cart out; `trace` is the `traceparent` of the HTTP request.
+
+    `saga_id`: the saga for which the cart was frozen already; None to freeze it for a new one.
+    """
 
     cart_id: UUID
     user_id: str
@@ -35,6 +43,13 @@ class CheckoutRequest:
     billing_address: Address
     saga_pattern: str
     trace: str
+    saga_id: UUID | None = None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The fields by which a repeated request is compared with the checkout."""
+        names = ("cart_id", "user_id", "payment_method", "billing_address", "saga_pattern")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,11 @@ class Checkout:
     handover_due_at: datetime | None
     by_saga_service: bool
     created_at: datetime
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The fields by which a repeated request is compared with it; no request agrees with an order's own saga."""
+        return {**vars(self), "saga_pattern": self.saga_pattern or ""}
 
 
 @dataclass(frozen=True, kw_only=True)

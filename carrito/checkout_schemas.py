@@ -1,5 +1,6 @@
 """Request and response bodies of checkouts."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -37,9 +38,17 @@ class CheckoutRequestIn(Body):
 
 
 class BeginCheckoutIn(CheckoutRequestIn):
-    """A saga service's request for a checkout; `traceparent`, if given, replaces the header of that name."""
+    """A saga service's request for a checkout; `traceparent`, if given, replaces the header of that name.
+
+    `saga_id` names the saga of a checkout that carrito has begun itself.
+    """
 
     traceparent: Annotated[str, Field(max_length=55), STORABLE] | None = None
+    saga_id: UUID | None = None
+
+    def begin_request(self, cart_id: UUID, trace: str) -> CheckoutRequest:
+        """The request as a value of the domain."""
+        return replace(self.request(cart_id, trace), saga_id=self.saga_id)
 
 
 class CartCheckoutIn(CheckoutRequestIn):

@@ -10,9 +10,9 @@ from flask import current_app, request
 from sqlalchemy import Connection
 
 from carrito import cart_store, carts, checkout_store, service
-from carrito.checkout import begin
-from carrito.checkout_domain import Release
-from carrito.checkout_schemas import NO_PATTERN, NOT_CHECKED_OUT, BeginCheckoutIn, FrozenCartOut
+from carrito.checkout import begin, find_begun
+from carrito.checkout_domain import Checkout, NewlyFrozenCart, Release
+from carrito.checkout_schemas import NO_PATTERN, NOT_CHECKED_OUT, BeginCheckoutIn, CheckoutDetailsOut, FrozenCartOut
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
@@ -121,21 +121,34 @@ def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSag
     CartPath,
     key=lambda command: command.path.cart_id,
     summary="Freeze a cart for a new saga",
-    responses={201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
+    responses={200: CheckoutDetailsOut, 201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
     # The saga services pass on the key of their own request, which has the cart in its body and not in its path.
     idempotency=Idempotency(any_path=True, keep_refusals=False),
 )
 def begin_checkout(
     connection: Connection, requests: Sequence[CommandRequest[BeginCheckoutIn, CartPath]]
 ) -> list[HttpOutcome]:
-    """For the saga services. Of concurrent requests for a cart, one succeeds. The answer has the new saga's id."""
+    """For the saga services. Of concurrent requests for a cart, one succeeds. The answer has the new saga's id.
+
+    With `saga_id` nothing is frozen: the answer (200) is what was frozen for that saga, if the request agrees with it.
+    """
     header = request.headers.get("traceparent")
     checkouts = [
-        command.body.request(command.path.cart_id, traceparent(command.body.traceparent or header))
+        command.body.begin_request(command.path.cart_id, traceparent(command.body.traceparent or header))
         for command in requests
     ]
-    begun = begin(connection, checkouts, Settings.current(), by_saga_service=True)
-    return [each if isinstance(each, DomainError) else Answer(FrozenCartOut.frozen(each), 201) for each in begun]
+    new = [each for each in checkouts if each.saga_id is None]
+    begun = iter(begin(connection, new, Settings.current(), by_saga_service=True))
+    found = iter(find_begun(connection, [each for each in checkouts if each.saga_id is not None]))
+    return [_frozen(next(begun)) if each.saga_id is None else _known(next(found)) for each in checkouts]
+
+
+def _frozen(begun: NewlyFrozenCart | DomainError) -> HttpOutcome:
+    return begun if isinstance(begun, DomainError) else Answer(FrozenCartOut.frozen(begun), 201)
+
+
+def _known(found: Checkout | DomainError) -> HttpOutcome:
+    return found if isinstance(found, DomainError) else Answer(CheckoutDetailsOut.of(found))
 
 
 def _by_saga(

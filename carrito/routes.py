@@ -164,8 +164,8 @@ def _accepted_saga(served: Served) -> UUID:
 
 def _delivered(handover: Handover, body: CartCheckoutIn, saga_id: UUID, accepted: Response) -> Response:
     """The answer of the saga's service, which is told of the saga; `accepted` when it does not answer."""
-    request_for_saga = vars(body.request(body.cart_id, _trace()))
-    checkout = CheckoutHandover(saga_id=saga_id, **request_for_saga, fault=current_fault())
+    request_for_saga = {**vars(body.request(body.cart_id, _trace())), "saga_id": saga_id}
+    checkout = CheckoutHandover(**request_for_saga, fault=current_fault())
     reply = handover.deliver(checkout, request.headers.get("Prefer", ""))
     if reply is None:
         return accepted

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from carrito import cart_store, checkout_store, order_store
-from carrito.checkout_domain import Checkout, CheckoutNotFound, begun_by_a_checkout
+from carrito.checkout_domain import Checkout, begun_by_a_checkout, no_checkout
 from carrito.domain import no_lines, unusable
 from carrito.models import barrier
 from carrito.order_domain import (
@@ -97,7 +97,7 @@ def get_checkout(connection: Connection, saga_id: UUID) -> Checkout:
     """Return the checkout of a saga; raises `CheckoutNotFound`."""
     found = checkout_store.find(connection, [saga_id])
     if saga_id not in found:
-        raise CheckoutNotFound(f"no cart was ever frozen for saga {saga_id}", saga_id=saga_id)
+        raise no_checkout(saga_id)
     return found[saga_id]
 
 

@@ -13,7 +13,6 @@ from shared.fault_switches.header import current_fault, headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply
 from shared.saga.frozen import FrozenCart, FrozenCheckout
-from shared.saga.repetition import contradiction
 from shared.saga.views import CheckoutIn
 from shared.trace import traceparent
 
@@ -51,8 +50,7 @@ class CarritoClient:
         one of `PEER_FAILED` when it does not answer.
         """
         fault = current_fault()
-        path = f"/carts/{body.cart_id}/checkout"
-        freeze = {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
+        path, freeze = _path_of(body), self._freeze_body(body)
         with self._bulkhead.enter():
             if key is None:
                 request = _CheckoutRequest(path, {**freeze, "traceparent": traceparent(trace)}, fault)
@@ -63,23 +61,18 @@ class CarritoClient:
         return FrozenCheckout(body, FrozenCart.parse(frozen), fault)
 
     def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
-        """Return what carrito froze for this saga, and check that the request agrees with it.
+        """Return what carrito froze for this saga, which it began itself.
 
-        Raises `RepeatedOtherwise` when it does not agree, `PeerRefused` when carrito froze nothing for this saga, one
-        of `PEER_FAILED` when carrito does not answer.
+        Raises `PeerRefused` when it froze nothing for this saga or the request does not agree with that, one of
+        `PEER_FAILED` when it does not answer.
         """
+        named = {**self._freeze_body(body), "saga_id": str(saga_id)}
         with self._bulkhead.enter():
-            frozen = self._carrito.get(f"/checkouts/{saga_id}").success_body()
-        requested = {
-            **body.model_dump(exclude={"saga_id"}),
-            "cart_id": str(body.cart_id),
-            "saga_pattern": self._saga_pattern,
-        }
-        known = {**frozen, "saga_pattern": frozen["saga_pattern"] or ""}
-        wrong = contradiction(saga_id, "the checkout", known, requested)
-        if wrong is not None:
-            raise wrong
+            frozen = self._freeze(_CheckoutRequest(_path_of(body), named, None))
         return FrozenCheckout(body, FrozenCart.parse(frozen), current_fault())
+
+    def _freeze_body(self, body: CheckoutIn) -> dict[str, Any]:
+        return {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
 
     def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[Mapping[str, Any] | DomainError]:
         """Freeze all of these by one request; when it gets no answer, each may be frozen, and none is repeated."""
@@ -92,6 +85,10 @@ class CarritoClient:
             return [_result_of(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
         except PEER_FAILED as error:
             return [error] * len(requests)
+
+
+def _path_of(body: CheckoutIn) -> str:
+    return f"/carts/{body.cart_id}/checkout"
 
 
 def _result_of(reply: Reply) -> Mapping[str, Any] | DomainError:

@@ -115,7 +115,7 @@ def only_saga_of(shop: Shop, cart: str) -> str:
     ("way", "service", "endpoint"),
     [
         (CARRITO, CARRITO, "POST /checkout/saga"),
-        (CARRITO, CARRITO, "GET /checkouts/<saga_id>"),
+        (CARRITO, CARRITO, "POST /carts/<cart_id>/checkout"),
         (CARRITO, ORCHESTRATOR, "POST /saga/checkout"),
         (ORCHESTRATOR, ORCHESTRATOR, "POST /saga/checkout"),
         (ORCHESTRATOR, CARRITO, "POST /carts/<cart_id>/checkout"),
