@@ -1,15 +1,17 @@
 # An image for each service: docker build --build-arg SERVICE=carrito .
 # It holds the service, the library that all of them share and what these need, and runs whichever of the service's
 # programs it is told: its web process (the default), its worker (python -m carrito.worker) or its migrations
-# (python -m carrito.init_db). It needs nothing writable but /tmp.
+# (python -m carrito.init_db). It needs nothing writable but /tmp. With --build-arg EXTRA=temporal it can also run, and be,
+# Temporal; only then is something kept, in /data.
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 # Changes when the lock does: one layer, the same for all services.
 FROM ${PYTHON_IMAGE} AS packages
-COPY deploy/requirements.lock /
+ARG EXTRA
+COPY deploy/requirements.lock requirements-temporal.lock /
 RUN python -m venv --without-pip /venv \
  && python -m pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check --only-binary=:all: \
-        --require-hashes -r /requirements.lock
+        --require-hashes -r /requirements.lock $(case "$EXTRA" in (*temporal*) echo "-r /requirements-temporal.lock";; esac)
 
 FROM packages AS code
 ARG SERVICE
@@ -25,6 +27,7 @@ COPY --from=packages /venv /venv
 ARG SERVICE
 COPY --from=code /app /app
 WORKDIR /app
+RUN install -d -o 10001 -g 10001 /data
 # What is set comes from the environment only.
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 SERVICE=${SERVICE} SETTINGS_FILES= \
     HEARTBEAT_FILE=/tmp/heartbeat

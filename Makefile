@@ -9,6 +9,11 @@ ANY_PYTHON = $(if $(wildcard $(VENV)),$(VENV),$(PYTHON))
 # `make demo PORTS=auto` uses free ports in place of taken ones, and remembers them in .local.
 STACK_PORTS = $(if $(PORTS),--ports $(PORTS))
 
+# `make bench ENGINE=temporal` needs a stack with Temporal.
+ifeq ($(ENGINE),temporal)
+export SAGA_ENGINE := temporal
+endif
+
 define CHECK_PYTHON
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
   echo "Python 3.11 or newer is needed; $(PYTHON) is missing or older. If you have another: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -82,7 +87,7 @@ audit: install ## check, across the running services, that no money and no stock
 	@$(VENV) -m stack.audit $(AUDIT_ARGS)
 
 bench: $(if $(filter -h --help,$(BENCH_ARGS)),install,up $(if $(PEERS),.local/peers/bin/dbos)) ## what a checkout costs, in each style; options: make bench BENCH_ARGS=--help
-	@$(VENV) -m $(if $(IDLE),bench.idle,bench $(if $(PEERS),--peers)) $(BENCH_ARGS)
+	@$(VENV) -m $(if $(IDLE),bench.idle,bench $(if $(PEERS),--peers) $(if $(ENGINE),--engine $(ENGINE))) $(BENCH_ARGS)
 
 # What the project is compared with, in an environment of its own: no part of it depends on this.
 .local/peers/bin/dbos:

@@ -7,19 +7,18 @@ import argparse
 import json
 import sys
 from collections.abc import Set
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
-from bench import peers
+from bench import engines, peers
 from bench.checkouts import stock_up
 from bench.counts import Counters
 from bench.cpu import components
-from bench.peers import Peer
 from bench.plan import LOADS, PER_CLIENT, Plan
 from bench.progress import Progress
 from bench.report import Results
 from bench.rounds import Bench
-from bench.styles import DBOS, STYLES
+from bench.styles import DBOS, STYLES, TEMPORAL
 from stack import settings
 from stack.audit import run as audit
 from stack.demo.shop import Shop
@@ -27,6 +26,7 @@ from stack.errors import StackError
 from stack.home import Home
 from stack.meters import Postgres, RabbitMQ
 
+ORCHESTRATOR = "saga_orchestrator"
 AUDIT_SECONDS = 60  # to wait for sagas to end
 
 
@@ -53,21 +53,30 @@ def _settings(home: Home) -> dict[str, str]:
 
 
 def _measure(home: Home, urls: dict[str, str], arguments: argparse.Namespace) -> Results:
-    plan = _plan(arguments, {*urls, DBOS} if arguments.peers else set(urls))
+    extra = {*([DBOS] if arguments.peers else ()), *([TEMPORAL] if arguments.engine == TEMPORAL else ())}
+    plan = _plan(arguments, {*urls, *extra})
     told = _settings(home)
-    with peers.dbos(home, urls, told["DATABASE_URL"]) if arguments.peers else nullcontext() as peer:
-        return _measured(home, urls, told, plan, peer)
+    with ExitStack() as stack:
+        others = {}
+        if DBOS in extra:
+            peer = stack.enter_context(peers.dbos(home, urls, told["DATABASE_URL"]))
+            urls, others = {**urls, DBOS: peer.url}, {peer.pid: DBOS}
+        if TEMPORAL in extra:
+            peer = stack.enter_context(engines.builtin(home, told))
+            urls = {**urls, TEMPORAL: urls[ORCHESTRATOR], ORCHESTRATOR: peer.url}
+            others[peer.pid] = engines.BUILTIN
+        return _measured(home, urls, told, plan, others)
 
 
-def _measured(home: Home, urls: dict[str, str], told: dict[str, str], plan: Plan, peer: Peer | None) -> Results:
+def _measured(home: Home, urls: dict[str, str], told: dict[str, str], plan: Plan, others: dict[int, str]) -> Results:
     port = told.get("RABBITMQ_MANAGEMENT_PORT")
     postgres = Postgres(told["DATABASE_URL"])
     progress = Progress(len(plan.styles) + sum(1 for _ in plan.cases()))
     progress.show("stocking up")
     bench = Bench(
-        urls=urls if peer is None else {**urls, DBOS: peer.url},
-        counters=Counters(urls, postgres),
-        components=components(home) | ({} if peer is None else {peer.pid: DBOS}),
+        urls=urls,
+        counters=Counters({name: url for name, url in urls.items() if name != DBOS}, postgres),
+        components=components(home) | others,
         postgres=postgres,
         rabbitmq=RabbitMQ(port) if port else None,
         products=stock_up(Shop(urls)),
@@ -130,6 +139,7 @@ def main() -> int:
     parser.add_argument("--declines", type=_share, default=0.0, help="share of declined payments (%(default)s)")
     parser.add_argument("--hot", action="store_true", help="one product for all only; by default also many products")
     parser.add_argument("--peers", action="store_true", help="run the same four steps on DBOS, too")
+    parser.add_argument("--engine", choices=[TEMPORAL], help="run the orchestrated checkout on this engine, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to a file, too")
     parser.add_argument("--home", type=Path, help="the folder of the stack; .local by default")
     try:

@@ -16,6 +16,7 @@ MOST_SECONDS = 90  # beyond the deadline after which a saga turns back
 ENDED = ("completed", "compensated")
 
 DBOS = "dbos"  # its name among the services' URLs
+TEMPORAL = "temporal"  # the same: the orchestrator that accepts for this engine
 
 Way = Callable[[Client, Checkout], None]
 
@@ -60,6 +61,11 @@ def orchestrated(client: Client, checkout: Checkout) -> None:
     _saga(client, checkout, "saga_orchestrator", "/saga/checkout")
 
 
+def temporal(client: Client, checkout: Checkout) -> None:
+    """Send one request to the orchestrator whose sagas run on Temporal."""
+    _saga(client, checkout, TEMPORAL, "/saga/checkout")
+
+
 def choreographed(client: Client, checkout: Checkout) -> None:
     """Send one request to saga_choreography, which answers at the end."""
     _saga(client, checkout, "saga_choreography", "/saga/choreography/checkout")
@@ -72,6 +78,7 @@ STYLES: dict[str, tuple[Way, str | None]] = {
     "baseline": (baseline, None),
     "dbos": (dbos, DBOS),
     "orchestrated": (orchestrated, "saga_orchestrator"),
+    "temporal": (temporal, TEMPORAL),
     "choreographed": (choreographed, "saga_choreography"),
 }
 

@@ -18,7 +18,7 @@ class Settings(RuntimeSettings, service_urls(VERSIONS.services)):  # type: ignor
     temporal_namespace: str = "default"
     temporal_task_queue: str = "checkout-sagas"
     temporal_build_id: str = ""  # with it, a saga goes on in workers of the build that it began in
-    # A worker that was killed is noticed after this long; longer than a busy one may be late.
+    # After this long a worker counts as gone that is silent in the middle of a step or of a decision on the next one.
     temporal_heartbeat_seconds: float = Field(default=3, gt=0)
     temporal_history_events: int = Field(default=2000, ge=50)  # of one run; Temporal allows 51,200
 

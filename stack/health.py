@@ -54,6 +54,11 @@ def _of_worker(file: Path, started: float) -> Condition:
     return Condition("hung" if trouble.hangs else "unwell", trouble.reason)
 
 
+def is_well(port: int) -> bool:
+    """Whether a web process on this port answers that it is well."""
+    return _of_web(port) == RUNNING
+
+
 def _of_web(port: int) -> Condition:
     connection = http.client.HTTPConnection(HOST, port, timeout=ANSWER_SECONDS)
     try:

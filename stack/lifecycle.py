@@ -16,6 +16,7 @@ from stack.health import Info
 from stack.home import ROOT, Home
 from stack.processes import Process
 from stack.supervision import Supervisor
+from stack.temporal import ENGINE_SETTING
 from stack.waiting import await_ready
 
 THEIRS_SECONDS = 30  # a server that isn't ours should be there already
@@ -37,6 +38,8 @@ def launch(
     for process in processes:
         if process.server:
             told[process.url_setting] = user.get(process.url_setting) or _url_of_ours(home, process, ports)
+    if ENGINE_SETTING in user:
+        told[ENGINE_SETTING] = user[ENGINE_SETTING]
     settings.write_env_file(home, told)
     if started:
         supervisor = Supervisor(home)

@@ -10,7 +10,7 @@ from stack import ports
 from stack.errors import StackError
 from stack.home import MARKER, ROOT, Home, write_private
 from stack.processes import PROCESSES, Process, select
-from stack.temporal import ENGINE
+from stack.temporal import ENGINE, ENGINE_SETTING
 from stack.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def processes_of(home: Home, settings: Mapping[str, str]) -> list[Process]:
 
     A stack that had Temporal keeps it, so that the sagas that began there can end.
     """
-    return select(engine=ENGINE if home.temporal.exists() else settings.get("SAGA_ENGINE", ""))
+    return select(engine=ENGINE if home.temporal.exists() else settings.get(ENGINE_SETTING, ""))
 
 
 def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Process]:

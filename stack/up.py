@@ -5,7 +5,7 @@ from stack.home import Home, lock
 from stack.processes import Process
 from stack.status import show
 from stack.supervision import Supervisor
-from stack.temporal import ENGINE
+from stack.temporal import ENGINE, ENGINE_SETTING
 
 
 def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
@@ -62,7 +62,7 @@ def _is_up(home: Home, processes: list[Process], told: dict[str, str]) -> bool:
 
 def _tell_changes(user: dict[str, str], told: dict[str, str]) -> None:
     changed = [name for name, value in told.items() if user.get(name, value) not in {value, "0"}]
-    if user.get("SAGA_ENGINE", "builtin") == ENGINE and "TEMPORAL_ADDRESS" not in told:
-        changed.append("SAGA_ENGINE")
+    if user.get(ENGINE_SETTING) == ENGINE and ENGINE_SETTING not in told:
+        changed.append(ENGINE_SETTING)
     if changed:
         print(f"It was started with other settings than now: {', '.join(changed)}. To apply them: make down up")

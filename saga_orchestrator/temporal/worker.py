@@ -30,10 +30,8 @@ BATCH = 50  # sagas handed over in one transaction: some ten milliseconds, for w
 RPC_SECONDS = 2.0  # shorter than a statement waits for a lock
 CONNECT_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
-STICKY_SECONDS = 2.0  # after which another worker takes over the workflows that a killed one had in memory
-TASK_SECONDS = 5.0  # after which a workflow task is given to another worker; a usual one takes milliseconds
 DEPLOYMENT = "checkout-sagas"
-OWN_MODULES = ("saga_orchestrator", "shared")  # deterministic where workflows call them; loaded once, and not per saga
+OWN_MODULES = ("saga_orchestrator", "shared")  # deterministic where workflows call them
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -123,7 +121,7 @@ class TemporalEngine:
             SagaStart(document, self._limits),
             id=str(lease.saga.saga_id),
             task_queue=self._settings.temporal_task_queue,
-            task_timeout=timedelta(seconds=TASK_SECONDS),
+            task_timeout=timedelta(seconds=self._limits.heartbeat),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             start_signal=signal if told else None,
             start_signal_args=[document] if told else [],
@@ -151,12 +149,10 @@ class TemporalEngine:
             max_concurrent_activities=settings.executor_sagas,
             max_concurrent_workflow_tasks=settings.executor_sagas,
             max_cached_workflows=5 * settings.executor_sagas,
-            sticky_queue_schedule_to_start_timeout=timedelta(seconds=STICKY_SECONDS),
+            sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.temporal_heartbeat_seconds),
             graceful_shutdown_timeout=timedelta(seconds=settings.call_seconds + 1),  # for requests on their way
-            deployment_config=_deployment(settings.temporal_build_id),
-            workflow_runner=SandboxedWorkflowRunner(
-                restrictions=SandboxRestrictions.default.with_passthrough_modules(*OWN_MODULES)
-            ),
+            deployment_config=deployment_of(settings.temporal_build_id),
+            workflow_runner=workflow_runner(),
         )
         self._running = asyncio.create_task(self._worker.run())
         self._running.add_done_callback(lambda _: self._stop.request())  # it ends when told to, or by a defect
@@ -174,6 +170,11 @@ class TemporalEngine:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """What runs workflows: apart from each other, with our own modules loaded once."""
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OWN_MODULES))
+
+
 def limits_of(settings: Settings) -> Limits:
     """The settings that a saga takes with it."""
     attempt = settings.tries_per_attempt * (settings.call_seconds + 1)
@@ -188,7 +189,7 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def _deployment(build_id: str) -> WorkerDeploymentConfig | None:
+def deployment_of(build_id: str) -> WorkerDeploymentConfig | None:
     """With the name of a build, a saga goes on in workers of the build that it began in."""
     if not build_id:
         return None

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from shared.config import ROOT
 from shared.process import heartbeat
+from stack import temporal
 from stack.processes import PROCESSES, Process
 from tests.system.servers import SERVICES
 
@@ -28,7 +29,7 @@ CONTAINERS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(FILE.read_text())["
 OURS = [process for process in PROCESSES.values() if not process.server]
 WEBS = [process for process in OURS if process.ports]
 WORKERS = [process for process in OURS if not process.ports]
-SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq"}
+SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq", "temporal": "temporal"}
 WITH_DATA = [process for process in OURS if process.package]
 # Of the settings that every service has: what a service without a database does not read.
 OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "LOCK_SECONDS", "STATEMENT_SECONDS", "SAGA_RETENTION_DAYS"}
@@ -134,7 +135,8 @@ def test_an_image_says_where_the_heartbeat_is_and_that_can_be_written() -> None:
 def test_all_of_a_service_is_one_image_and_waits_for_its_schema(process: Process) -> None:
     container, job = CONTAINERS[process.name], CONTAINERS[f"{process.package}-migrations"]
     assert job["command"] == f"python -m {process.package}.init_db"
-    assert container["build"] == job["build"] == {"context": ".", "args": {"SERVICE": process.package}}
+    extra = {"EXTRA": "${COMPOSE_PROFILES:-}"} if process.package == "saga_orchestrator" else {}
+    assert container["build"] == job["build"] == {"context": ".", "args": {"SERVICE": process.package, **extra}}
     assert "image" not in container.keys() | job.keys(), "a name that two builds give, or that is pulled"
     condition = container["depends_on"][f"{process.package}-migrations"]["condition"]
     assert condition == "service_completed_successfully"
@@ -163,6 +165,17 @@ def test_images_have_the_libraries_that_were_tested_and_no_others() -> None:
     assert images.items() <= all_of_them.items()
     assert needed <= images.keys()
     assert not images.keys() & {"pytest", "mypy", "supervisor"}
+
+
+def test_temporal_is_left_out_unless_it_is_asked_for_and_is_then_as_on_this_machine() -> None:
+    container = CONTAINERS["temporal"]
+    assert container["profiles"] == ["temporal"]
+    assert [name for name, each in CONTAINERS.items() if "profiles" in each] == ["temporal"]
+    assert container["build"] == CONTAINERS["saga_orchestrator"]["build"], "the image that has its binary"
+    words = container["command"].split()
+    told = {f"--search-attribute {each}" for each in temporal.SEARCH_ATTRIBUTES}
+    assert words[:4] == ["temporal", "server", "start-dev", "--headless"]
+    assert all(each in container["command"] for each in told)
 
 
 def _pinned(file: str) -> dict[str, str]:

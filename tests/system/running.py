@@ -17,9 +17,11 @@ from typing import Any
 from shared.config import ROOT
 from shared.testing import wait_until
 from stack.processes import PROCESSES, Process
+from tests.system import temporal
 
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of our own environment; settings are not
 NO_FILES = {"SETTINGS_FILES": ""}  # whose settings a user has for himself
+EXECUTOR = "saga_orchestrator-worker"
 DASHBOARD = "dashboard"  # for people; it does nothing by itself
 CHOREOGRAPHY = ("saga_choreography", "saga_choreography-worker", "pagos-worker")  # of no use without a broker
 LOG_LINES, LOG_WIDTH = 60, 3000  # of each process, shown when a test fails; a traceback is one line
@@ -113,6 +115,11 @@ class RunningSystem:
                     one, PROCESSES[name], folder / f"{one}.log", _reserve_port(PROCESSES[name]), own_env
                 )
         told = {} if rabbitmq_url is None else {"RABBITMQ_URL": rabbitmq_url}
+        self.engine = (env or {}).get(temporal.ENGINE) or (
+            temporal.engine_of_run() if EXECUTOR in (each.process.name for each in self._instances.values()) else ""
+        )
+        if self.engine == temporal.TEMPORAL and "TEMPORAL_ADDRESS" not in (env or {}):
+            told |= temporal.settings_at(temporal.address_of_run())
         self._env = {**self._common_env(database_url), **told, **(env or {})}
 
     def __enter__(self) -> "RunningSystem":

@@ -31,6 +31,7 @@ cat >/dev/null
 if [ -e "$1/server" ]; then "$0" -m tests.system.servers "$1"; fi
 if [ -e "$1/private" ]; then "$0" -m stack down --home "$1" >/dev/null; fi
 if ls -d "$1"/broker* >/dev/null 2>&1; then "$0" -m tests.system.brokers "$1"; fi
+if ls -d "$1"/temporal* >/dev/null 2>&1; then "$0" -m tests.system.temporal "$1"; fi
 rm -rf "$1"
 """
 
