@@ -127,6 +127,9 @@ class SagaActivities:
             while not (await asyncio.wait([reported], timeout=self._beat_seconds))[0]:
                 activity.heartbeat()
             known: bool = await reported
+        except asyncio.CancelledError:
+            log.info("lease lost", saga_id=saga.saga_id)  # another worker has the activity
+            raise
         finally:
             del self._waiting[saga]
         return known

@@ -1,6 +1,7 @@
 """Runs sagas on Temporal, inside the orchestrator's worker process: hands over those that are due, runs workflows."""
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Coroutine, Sequence
@@ -11,6 +12,7 @@ from uuid import UUID
 import structlog
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDConflictPolicy
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -32,6 +34,10 @@ CONNECT_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 DEPLOYMENT = "checkout-sagas"
 OWN_MODULES = ("saga_orchestrator", "shared")  # deterministic where workflows call them
+# What the client's own code, which is no Python, has to say goes where all else does.
+LOGGING = LoggingConfig(
+    TelemetryFilter(core_level="WARN", other_level="ERROR"), LogForwardingConfig(logging.getLogger("temporalio.core"))
+)
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -49,6 +55,7 @@ class TemporalEngine:
         self._stop = stop
         self._listener = Listener(settings.database_url, due_channel(ENGINE))
         self._loop = asyncio.new_event_loop()
+        self._runtime = Runtime(telemetry=TelemetryConfig(logging=LOGGING))
         self._client: Client | None = None
         self._limits = limits_of(settings)
         self._free_at = 0.0
@@ -136,9 +143,10 @@ class TemporalEngine:
     async def _begin(self) -> None:
         """Connect, and begin to run workflows and activities; raises `RuntimeError` when Temporal does not answer."""
         settings = self._settings
-        client = await asyncio.wait_for(
-            Client.connect(settings.temporal_address, namespace=settings.temporal_namespace), CONNECT_SECONDS
+        connecting = Client.connect(
+            settings.temporal_address, namespace=settings.temporal_namespace, runtime=self._runtime
         )
+        client = await asyncio.wait_for(connecting, CONNECT_SECONDS)
         self._activities = SagaActivities(self._transaction, self._versions, settings, self._stop.request)
         self._activities.start()
         self._worker = Worker(

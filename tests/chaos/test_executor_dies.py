@@ -10,6 +10,7 @@ import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
 from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, SEPARATE, UNDONE, Shop
+from tests.system.temporal import TEMPORAL
 
 DOOMED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 SUCCESSORS = ("the other one", "itself restarted")
@@ -64,6 +65,8 @@ def succeed(shop: Shop, successor: str) -> None:
 
 @points(calls(*ACTIONS), writes("claim", "decision", "end"))
 def test_a_success_is_completed_by_its_successor(shop: Shop, point: str, successor: str) -> None:
+    if shop.system.engine == TEMPORAL and point.endswith("decision"):
+        pytest.skip("nothing is written before the pivot: it is in Temporal's history")
     product = shop.product(quantity=10)
     saga_id = die_in(shop, point, lambda: shop.buy(product))
     succeed(shop, successor)

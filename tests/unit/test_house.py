@@ -75,6 +75,20 @@ def test_pure_modules_import_the_standard_library_and_each_other(module: Path) -
     assert {each for each in foreign if not each.startswith(tuple(f"{name}." for name in allowed))} == set()
 
 
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_only_the_second_engine_imports_temporal(module: Path) -> None:
+    if module.parts[:2] != ("saga_orchestrator", "temporal"):
+        assert not {each for each in imported(module) if each.partition(".")[0] == "temporalio"}
+
+
+def test_everything_starts_without_the_second_engine() -> None:
+    """The extra is missing, and the settings do not ask for it."""
+    names = [".".join(module.with_suffix("").parts) for module in MODULES if module.parts[1:2] != ("temporal",)]
+    names = [name for name in names if not name.endswith("__main__")]
+    missing = "import importlib, sys; sys.modules['temporalio'] = None; [*map(importlib.import_module, sys.argv[1:])]"
+    subprocess.run([sys.executable, "-c", missing, *names], cwd=ROOT, check=True)
+
+
 def test_the_routes_of_saga_services_reach_sagas_by_one_service_over_one_port() -> None:
     shared = set(imported(Path("shared/saga/routes.py")))
     assert {each for each in shared if each.startswith(("sqlalchemy", "shared.database"))} == set()
