@@ -22,6 +22,7 @@ from hypothesis import Phase, settings
 
 from shared.saga.setup import EXTENSION
 from tests.mutants.checkout import UNSHRUNK
+from tests.system import temporal
 from tests.system.brokers import Broker, NoBroker, OwnBroker, broker_of_run
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases, TestRun
@@ -32,6 +33,7 @@ _SYSTEMS = pytest.StashKey[list[RunningSystem]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """The run begins in the first process; those that pytest-xdist starts find it in their environment."""
+    temporal.take_engine()
     here = "localhost,127.0.0.1,::1"  # what tests talk to is on this machine
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, [here, os.environ.get(name)]))

@@ -1,6 +1,7 @@
 """What becomes of a checkout: of the saga and its steps, the order, the money, the stock and the cart."""
 
 from decimal import Decimal
+from typing import Any
 from urllib.parse import urljoin
 
 import pytest
@@ -25,9 +26,16 @@ from tests.e2e.shop import (
     problem,
     steps_of,
 )
+from tests.system import temporal
 
 STEPS = ("reserve_inventory", "process_payment", "create_order", "commit_inventory")
 BOTH_WAYS = pytest.mark.parametrize("way", WAYS_IN)
+
+
+@pytest.fixture(scope="module", params=temporal.BOTH)
+def shop_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The same on both engines."""
+    return {"env": {temporal.ENGINE: request.param}}
 
 
 def assert_nothing_began(shop: Shop, cart: str) -> None:

@@ -20,14 +20,22 @@ from stack import servers
 from tests.system.brokers import end_private
 from tests.system.servers import HOME, locked
 
-ENGINE = "SAGA_ENGINE"  # of the environment: the engine of the sagas of all systems that do not name one
+ENGINE = "SAGA_ENGINE"
+ENGINE_OF_RUN = "CHECKOUT_TEST_ENGINE"  # of the sagas of all systems that do not name one
 TEMPORAL = "temporal"
+BOTH = ("builtin", TEMPORAL)
 HEARTBEAT_SECONDS = 1  # so that a killed worker's step goes on soon
+
+
+def take_engine() -> None:
+    """Call when a run begins: `SAGA_ENGINE` is for its systems of processes, and not for what it tests by itself."""
+    if ENGINE in os.environ:
+        os.environ[ENGINE_OF_RUN] = os.environ.pop(ENGINE)
 
 
 def engine_of_run() -> str:
     """What runs orchestrated sagas in this run."""
-    return os.environ.get(ENGINE) or "builtin"
+    return os.environ.get(ENGINE_OF_RUN) or "builtin"
 
 
 def settings_at(address: str) -> Mapping[str, str]:

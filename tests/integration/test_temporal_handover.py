@@ -1,0 +1,142 @@
+"""Handing sagas over to Temporal, on a real PostgreSQL: which are due, and whose writes count."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Connection, select
+
+from saga_orchestrator import service
+from saga_orchestrator.models import db
+from saga_orchestrator.models import sagas as sagas_table
+from saga_orchestrator.orchestrator import VERSIONS
+from saga_orchestrator.runtime import leases, store
+from saga_orchestrator.runtime.leases import BUILTIN, Claimant, Lease
+from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
+from saga_orchestrator.temporal.handover import ENGINE, free_silent, hand_over
+from tests.integration.orchestrated import new_checkout
+
+LONG, OVER = 60.0, -1.0
+
+
+class Sagas:
+    """The orchestrator's store on a database of the test's own, and the leases that Temporal confirmed."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self._app = client.application
+        self.started: list[Lease] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        with self._app.app_context(), db.transaction() as connection:
+            yield connection
+
+    def accept(self, engine: str = ENGINE) -> UUID:
+        checkout = new_checkout()
+        with self.transaction() as connection:
+            assert service.accept(connection, [checkout], LONG, engine) == [True]
+        return checkout.saga_id
+
+    def hand_over(self, confirmed: Callable[[Lease], bool] = lambda _: True, seconds: float = LONG) -> list[UUID]:
+        """The sagas that Temporal was told of, and what it confirmed of them is kept."""
+        told: list[Lease] = []
+
+        def start(due: Sequence[Lease]) -> list[UUID]:
+            told.extend(due)
+            self.started += filter(confirmed, due)
+            return [lease.saga.saga_id for lease in due if confirmed(lease)]
+
+        with self.transaction() as connection:
+            hand_over(connection, VERSIONS, start, 10, seconds)
+        return [lease.saga.saga_id for lease in told]
+
+    def free_silent(self, seconds: float) -> int:
+        with self.transaction() as connection:
+            return free_silent(connection, 10, seconds)
+
+    def claim(self) -> list[UUID]:
+        """Those that an executor of the built-in engine takes."""
+        with self.transaction() as connection:
+            claimed = leases.claim(connection, VERSIONS, Claimant("executor", 1), 10, LONG)
+        return [lease.saga.saga_id for lease in claimed.leases]
+
+    def save(self, lease: Lease, revision: int, kind: CheckpointKind, due_in: float | None = LONG) -> bool:
+        """Whether the write counted."""
+        with self.transaction() as connection:
+            return not store.save(connection, [Checkpoint(kind, replace(lease, revision=revision), due_in)])
+
+    def compensate(self, saga_id: UUID, engine: str = ENGINE) -> None:
+        with self.transaction() as connection:
+            service.compensate(connection, saga_id, "why", "me", engine)
+
+    def row(self, saga_id: UUID) -> Any:
+        with self.transaction() as connection:
+            return connection.execute(select(sagas_table).where(sagas_table.c.saga_id == saga_id)).mappings().one()
+
+
+@pytest.fixture
+def sagas(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Sagas:
+    return Sagas(service_client("saga_orchestrator", database_url=fresh_database_url))
+
+
+def test_each_engine_takes_its_own_sagas(sagas: Sagas) -> None:
+    ours, theirs = sagas.accept(), sagas.accept(BUILTIN)
+    assert sagas.hand_over() == [ours]
+    assert sagas.claim() == [theirs]
+
+
+def test_a_saga_is_handed_over_once_it_is_confirmed_and_until_then_again(sagas: Sagas) -> None:
+    saga_id = sagas.accept()
+    assert sagas.hand_over(confirmed=lambda _: False) == [saga_id]
+    assert sagas.row(saga_id)["fencing_token"] == 0, "its lease does not count"
+    assert sagas.hand_over() == [saga_id]
+    assert sagas.hand_over() == []
+    assert [lease.fencing_token for lease in sagas.started] == [1]
+
+
+def test_a_saga_that_is_silent_for_a_lease_longer_than_expected_is_handed_over_again(sagas: Sagas) -> None:
+    saga_id = sagas.accept()
+    sagas.hand_over(seconds=OVER)
+    assert sagas.free_silent(LONG) == 0
+    assert sagas.free_silent(0) == 1
+    assert sagas.hand_over() == [saga_id]
+    assert [lease.fencing_token for lease in sagas.started] == [1, 2]
+
+
+def test_what_a_workflow_writes_does_not_count_once_an_operator_has_decided(sagas: Sagas) -> None:
+    saga_id = sagas.accept()
+    sagas.hand_over()
+    sagas.compensate(saga_id)
+    (lease,) = sagas.started
+    assert not sagas.save(lease, 1, CheckpointKind.RELEASE)
+    assert sagas.hand_over() == [saga_id]
+    assert sagas.started[-1].state.backward
+    assert sagas.save(sagas.started[-1], 1, CheckpointKind.RELEASE)
+
+
+def test_an_older_write_of_the_same_workflow_does_not_count_and_a_repeated_one_does(sagas: Sagas) -> None:
+    """As of a worker that was frozen in the middle of it, after another one has done it and gone on."""
+    saga_id = sagas.accept()
+    sagas.hand_over()
+    (lease,) = sagas.started
+    assert sagas.save(lease, 0, CheckpointKind.PROGRESS)
+    for revision, counts in ((2, True), (2, True), (1, False), (0, False), (3, True)):
+        assert sagas.save(lease, revision, CheckpointKind.RELEASE) is counts
+    assert sagas.row(saga_id)["revision"] == 3
+
+
+@pytest.mark.parametrize(("first", "second"), [(BUILTIN, ENGINE), (ENGINE, BUILTIN)])
+def test_a_saga_under_way_is_turned_back_on_its_engine_and_an_ended_one_on_the_present(
+    sagas: Sagas, first: str, second: str
+) -> None:
+    under_way, ended = sagas.accept(first), sagas.accept(first)
+    with sagas.transaction() as connection:
+        ends = sagas_table.update().where(sagas_table.c.saga_id == ended)
+        connection.execute(ends.values(status="completed", due_at=None, ended_at=sagas_table.c.created_at))
+    for saga_id in (under_way, ended):
+        sagas.compensate(saga_id, second)
+    assert (sagas.row(under_way)["engine"], sagas.row(ended)["engine"]) == (first, second)
