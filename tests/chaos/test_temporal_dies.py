@@ -43,7 +43,7 @@ def paying(shop: Shop, product: int, count: int = 3) -> list[str]:
     shop.system.freeze(PAGOS)
     sagas = [shop.buy(product) for _ in range(count)]
     for saga_id in sagas:
-        shop.until_asked(saga_id, "process_payment")
+        shop.until_requested(saga_id, "process_payment")
     return sagas
 
 

@@ -47,7 +47,7 @@ def test_a_saga_ends_on_the_engine_that_it_began_on_while_new_ones_run_on_the_ot
     shop.system.kill(PAGOS)
     before = [shop.buy(product) for _ in range(3)]
     for saga_id in before:
-        shop.until_asked(saga_id, "process_payment")
+        shop.until_requested(saga_id, "process_payment")
     change_engine(shop, second)
     after = shop.buy(product)
     shop.restart(PAGOS)

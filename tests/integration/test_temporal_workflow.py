@@ -143,18 +143,18 @@ def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_n
 
 def test_a_signal_turns_back_a_saga_whose_command_is_on_its_way_and_one_that_comes_late_does_nothing() -> None:
     async def test(sagas: Sagas) -> None:
-        asked, over = asyncio.Event(), asyncio.Event()
+        paying, over = asyncio.Event(), asyncio.Event()
 
         async def answer(request: AttemptRequest) -> str:
             if (request.step, request.direction) == PAY:
-                asked.set()
+                paying.set()
                 await over.wait()
             return "succeeded"
 
         room, first = Room(answer), lease()
         async with sagas.worker(room):
             handle = await sagas.begin(lease_to_document(first))
-            await asked.wait()
+            await paying.wait()
             turned = turn_back(CHECKOUT, first.state, "because")
             await handle.signal(SagaWorkflow.compensate, later(first, turned, 3))
             await handle.signal(SagaWorkflow.retry, later(first, first.state, 2))
@@ -197,11 +197,11 @@ def test_an_end_that_is_not_written_because_an_operator_was_first_is_no_end() ->
 
 def test_a_saga_ends_in_the_build_that_it_began_in_while_a_new_one_runs() -> None:
     async def test(sagas: Sagas) -> None:
-        asked, over = asyncio.Event(), asyncio.Event()
+        paying, over = asyncio.Event(), asyncio.Event()
 
         async def answer(request: AttemptRequest) -> str:
             if (request.step, request.direction) == PAY:
-                asked.set()
+                paying.set()
                 await over.wait()
             return "succeeded"
 
@@ -210,7 +210,7 @@ def test_a_saga_ends_in_the_build_that_it_began_in_while_a_new_one_runs() -> Non
         async with sagas.worker(old, builds[0]), sagas.worker(new, builds[1]):
             await make_current(sagas.client, builds[0])
             before = await sagas.begin(lease_to_document(lease()))
-            await asked.wait()
+            await paying.wait()
             await make_current(sagas.client, builds[1])
             after = await sagas.begin(lease_to_document(lease()))
             assert await after.result() == "completed"
