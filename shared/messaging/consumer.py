@@ -91,6 +91,7 @@ class Consumer:
         self._db, self._subscription, self._bus, self._loop, self._publisher = db, subscription, bus, loop, publisher
         self.told = False  # whether a fault may have been switched
         self._alone = deque[Delivery]()
+        self._done: list[Delivery] = []  # to acknowledge at the end of the batch
         self._arrivals = ArrivalEstimate()
 
     @property
@@ -112,8 +113,17 @@ class Consumer:
         """Read the fault switches, if they may have changed; without faults there are none."""
 
     def consume(self) -> None:
-        """Handle a batch. Raises when the database is unavailable or slow, and keeps the messages then."""
-        parts = deque(self._parts())
+        """Handle a batch, and acknowledge its messages together.
+
+        Raises when the database is unavailable or slow, and keeps the other messages then.
+        """
+        try:
+            self._deal_with_all(deque(self._parts()))
+        finally:
+            self._bus.ack(self._done)
+            self._done.clear()
+
+    def _deal_with_all(self, parts: deque[list[Delivery]]) -> None:
         held_up = 0
         while parts:
             part = parts.popleft()
@@ -154,7 +164,7 @@ class Consumer:
             yield [self._alone.popleft()]
 
     def _deal_with(self, part: list[Delivery]) -> None:
-        """Handle a part in one transaction; then acknowledge it, and publish what follows. Any error rolls back."""
+        """Handle a part in one transaction, and publish what follows. Any error rolls back."""
         with self._db.transaction() as connection:
             following = self._subscription.handle(connection, [delivery.known for delivery in part])
             self._publisher.stage(connection, following)
@@ -164,7 +174,8 @@ class Consumer:
         self._publisher.publish_staged(following)
 
     def _acknowledge(self, part: list[Delivery]) -> None:
-        self._bus.ack(part)
+        """Have these acknowledged: they are committed, so a crash before that costs a repetition only."""
+        self._done += part
 
     def _read(self, delivery: Delivery) -> bool:
         """Read the event; return False for a message that is none, or poison, which is parked at once."""

@@ -50,6 +50,10 @@ def _array(data: bytes, depth: int) -> list[Any]:
 def _value(data: bytes, offset: int, depth: int) -> tuple[Any, int]:
     """Return the value whose type letter is at `offset`, and the offset after it; `KeyError` for an unknown letter."""
     kind = data[offset : offset + 1]
+    if kind == b"S" and depth > 0 and len(data) >= (start := offset + 1 + _LENGTH.size):  # nearly all are texts
+        (length,) = _LENGTH.unpack_from(data, offset + 1)
+        if (end := start + length) <= len(data):
+            return _text(data[start:end], depth), end
     if kind in _FIXED:
         form, of = _FIXED[kind]
         return of(*form.unpack_from(data, offset + 1)), offset + 1 + form.size
