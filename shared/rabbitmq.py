@@ -40,7 +40,6 @@ NOWHERE = "health"  # a routing key without a queue: the broker drops the messag
 BLOCKED_SECONDS = 60  # after so long without memory or disk, connect again
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
 FAILURES_SAID = 5  # in a row, some three seconds: the restart of a broker is not reported
-PREFETCH = 200  # a few batches: one being handled, the next on the way
 MOST_DELIVERIES = 100  # of a message that kills each consumer before it is read; others are parked long before
 LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default the broker drops a message after twenty
 MANDATORY = True
@@ -86,10 +85,9 @@ class _Connection(pika.SelectConnection):
     pika makes a system call for each frame, and a published message has three.
     """
 
-    def __init__(self, parameters: pika.URLParameters, loop: Loop, **callbacks: Callable[..., Any]) -> None:
-        self._loop = loop
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         self._frames: list[bytes] = []  # to send in the next round of the loop
-        super().__init__(parameters, custom_ioloop=loop, **callbacks)
+        super().__init__(*arguments, **options)
 
     def abort(self, error: Exception) -> None:
         """End the connection and drop its buffers; it is closed soon."""
@@ -97,13 +95,13 @@ class _Connection(pika.SelectConnection):
 
     def _adapter_emit_data(self, data: bytes) -> None:
         if not self._frames:
-            self._loop.call_later(0, self._send)
+            self.ioloop.call_later(0, self._send)
         self._frames.append(data)
 
     def _send(self) -> None:
         data = b"".join(self._frames)
         self._frames.clear()
-        if self._transport is not None:  # the connection has not ended
+        if not self.is_closed:
             super()._adapter_emit_data(data)  # type: ignore[misc]  # missing in the stubs
 
 
@@ -167,11 +165,22 @@ class Bus:
     `changed` is called when there may be work: messages or confirms arrived, or the connection opened or closed. It
     must only schedule the work.
 
-    Every `topology_seconds` the queue and its bindings are declared again, in case somebody has removed them.
+    Every `topology_seconds` the queue and its bindings are declared again, in case somebody has removed them. At most
+    `prefetch` messages are unacknowledged.
     """
 
-    def __init__(self, url: str, queue: str, loop: Loop, changed: Callable[[], None], topology_seconds: float) -> None:
+    def __init__(  # noqa: PLR0913
+        self,
+        url: str,
+        queue: str,
+        loop: Loop,
+        changed: Callable[[], None],
+        *,
+        topology_seconds: float,
+        prefetch: int,
+    ) -> None:
         self.deliveries: deque[Delivery] = deque()
+        self._prefetch = prefetch
         self._url, self._queue, self._loop, self._changed = url, queue, loop, changed
         self._connection: _Connection | None = None
         self._channel: Channel | None = None
@@ -213,10 +222,10 @@ class Bus:
     def _connect(self) -> _Connection:
         connection = _Connection(
             _parameters(self._url),
-            self._loop,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
             on_open_error_callback=lambda _, error: self._try_again(error),
             on_close_callback=lambda _, error: self._try_again(error),
+            custom_ioloop=self._loop,
         )
         connection.add_on_connection_blocked_callback(lambda *_: self._block(True))
         connection.add_on_connection_unblocked_callback(lambda *_: self._block(False))
@@ -313,7 +322,7 @@ class Bus:
     def _prefetch_many(self, channel: Channel) -> None:
         """Prefetch many, after the requeued messages, which come first and one by one, so that poison kills alone."""
         self._cautious = False
-        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.basic_qos(prefetch_count=self._prefetch)
         channel.basic_consume(self._queue, self._on_message)
 
     def _on_message(self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:

@@ -69,7 +69,8 @@ def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
 class Subscription:
     """A service's part in the choreography: its handler of events, and the outbox for those that follow.
 
-    A batch is closed when `batches` says so; with `closes`, when that does, or after `batches.max_wait`.
+    A batch is closed when `batches` says so; with `closes`, when that does, after `batches.max_wait`, or when it has
+    `batches.max_size` messages.
     """
 
     outbox: Outbox
@@ -78,6 +79,14 @@ class Subscription:
     closes: Closes | None = None
     batches: BatchPolicy = BATCHES
     faults: MessageFaults | None = None  # the faults that happen to its messages, with `FAULTS=true`
+
+    @property
+    def prefetch(self) -> int:
+        """How many unacknowledged messages a process has at most: one batch in hand, the next on the way.
+
+        0, which is no limit to the broker, when batches have none.
+        """
+        return 2 * (self.batches.max_size or 0)
 
 
 class PoisonMessage(Exception):
@@ -102,12 +111,12 @@ class Consumer:
     @property
     def should_wait(self) -> bool:
         """Whether the batch is still open for more messages, for as long as the policy allows."""
-        waiting, closes = self._bus.deliveries, self._subscription.closes
+        waiting, batches, closes = self._bus.deliveries, self._subscription.batches, self._subscription.closes
         if not waiting:
             return False
-        if closes is not None:
-            return not closes(waiting)
-        return not self._subscription.batches.is_full(len(waiting), self._arrivals.expected)
+        if closes is None:
+            return not batches.is_full(len(waiting), self._arrivals.expected)
+        return not closes(waiting) and (batches.max_size is None or len(waiting) < batches.max_size)
 
     def look(self) -> None:
         """Read the fault switches, if they may have changed; without faults there are none."""

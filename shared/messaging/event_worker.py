@@ -60,7 +60,14 @@ class EventWorker:
     ) -> None:
         self._stop = stop
         self._loop = Loop(self._failed)
-        self._bus = Bus(rabbitmq_url, db.service, self._loop, self._changed, settings.topology_seconds)
+        self._bus = Bus(
+            rabbitmq_url,
+            db.service,
+            self._loop,
+            self._changed,
+            topology_seconds=settings.topology_seconds,
+            prefetch=subscription.prefetch,
+        )
         self._publisher = self._make_publisher(db, subscription)
         self._consumer = self._make_consumer(db, subscription)
         self._listener = Listener(url_of(settings), subscription.outbox.channel)

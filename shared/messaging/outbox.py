@@ -20,7 +20,10 @@ from shared.fault_switches.header import current_fault
 from shared.fault_switches.model import MAX_LENGTH
 from shared.json_codec import dumps
 
+SENT = "UPDATE {table} SET sent_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
+# With what was confirmed since the last time, which saves a statement of its own.
 STAGE = """
+WITH confirmed AS ({sent})
 INSERT INTO {table} (id, type, saga_id, payload, occurred_at, cause, trace, fault, taken_at, due_at)
 SELECT id, type, saga_id, payload, occurred_at, cause, trace, fault, taken_at, now() + make_interval(secs => :seconds)
   FROM json_to_recordset(:rows) AS staged
@@ -40,7 +43,6 @@ UPDATE {table} AS held SET due_at = now() + make_interval(secs => seconds)
   FROM unnest(CAST(:ids AS uuid[]), CAST(:seconds AS float8[])) AS postponed (id, seconds)
  WHERE held.id = postponed.id AND sent_at IS NULL
 """
-SENT = "UPDATE {table} SET sent_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
 SEND_AGAIN = """
 UPDATE {table} AS again SET sent_at = NULL, due_at = now()
   FROM (SELECT id FROM {table}
@@ -48,6 +50,7 @@ UPDATE {table} AS again SET sent_at = NULL, due_at = now()
          ORDER BY id FOR UPDATE) AS sent
  WHERE again.id = sent.id
 """
+NEXT = "SELECT extract(epoch FROM min(due_at) - now()) FROM {table} WHERE sent_at IS NULL"
 ASYNCHRONOUS_COMMIT = "SET LOCAL synchronous_commit = off"
 
 
@@ -73,11 +76,12 @@ class Outbox:
             Index(None, "saga_id"),
         )
         self.channel = f"{metadata.schema}_outbox"
-        self._stage = prepared(STAGE.format(table=self.table.fullname))
+        self._stage = prepared(STAGE.format(table=self.table.fullname, sent=SENT.format(table=self.table.fullname)))
         self._claim = prepared(CLAIM.format(table=self.table.fullname, columns=columns_of(self.table, "taken")))
         self._hand_back = prepared(HAND_BACK.format(table=self.table.fullname))
         self._postpone = prepared(POSTPONE.format(table=self.table.fullname))
         self._sent = prepared(SENT.format(table=self.table.fullname))
+        self._next = prepared(NEXT.format(table=self.table.fullname))
         self._send_again = prepared(SEND_AGAIN.format(table=self.table.fullname))
 
     def stage(self, connection: Connection, events: Sequence[Event]) -> None:
@@ -85,10 +89,18 @@ class Outbox:
         self.stage_own(connection, events, 0)
         notify(connection, self.channel)
 
-    def stage_own(self, connection: Connection, events: Sequence[Event], seconds: float) -> None:
-        """Stage events that the caller publishes itself; other publishers may claim them after `seconds`."""
-        if events:
-            connection.execute(self._stage, {"rows": dumps([_row(event) for event in events]), "seconds": seconds})
+    def stage_own(
+        self, connection: Connection, events: Sequence[Event], seconds: float, confirmed: Sequence[UUID] = ()
+    ) -> None:
+        """Stage events that the caller publishes itself; other publishers may claim them after `seconds`.
+
+        Marks the `confirmed` ones as sent, in the same statement.
+        """
+        if not events:
+            return self.sent(connection, confirmed)
+        rows = dumps([_row(event) for event in events])
+        connection.execute(self._stage, {"rows": rows, "seconds": seconds, "ids": sorted(map(str, confirmed))})
+        return None
 
     def claim(self, connection: Connection, limit: int, seconds: float) -> list[Event]:
         """Claim up to `limit` due events, oldest first; after `seconds` they are due again, unless marked as sent."""
@@ -120,9 +132,7 @@ class Outbox:
 
     def seconds_to_next(self, connection: Connection) -> float | None:
         """Return the seconds until an event is due (not negative); None when there is none."""
-        unsent = self.table.c.sent_at.is_(None)
-        first = select(func.min(self.table.c.due_at)).where(unsent).scalar_subquery()
-        seconds = connection.scalar(select(func.extract("epoch", first - func.now())))
+        seconds = connection.scalar(self._next)
         return None if seconds is None else max(0.0, float(seconds))
 
     def waiting(self, connection: Connection) -> int:

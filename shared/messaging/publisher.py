@@ -55,8 +55,7 @@ class Publisher:
 
     def stage(self, connection: Connection, events: Sequence[Event]) -> None:
         """Stage events in a transaction; call `publish_staged` after its commit."""
-        self._outbox.stage_own(connection, events, LEASE_SECONDS)
-        self._outbox.sent(connection, self._confirmed)
+        self._outbox.stage_own(connection, events, LEASE_SECONDS, self._confirmed)
 
     def publish_staged(self, events: Sequence[Event]) -> None:
         """Publish staged events; call it after the commit."""

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pika import SelectConnection
 from pika.spec import Basic, BasicProperties
 
 from shared.messaging.cloud_events import Message
-from shared.rabbitmq import Bus
+from shared.rabbitmq import Bus, _Connection
 
 URL = "amqp://guest:guest@127.0.0.1:1/"
 
@@ -23,7 +24,7 @@ class Broker:
         self.later: list[Callable[[], None]] = []
         loop: Any = SimpleNamespace(call_later=lambda _, callback: self.later.append(callback))
         self.changes = 0
-        self.bus = Bus(URL, "pagos", loop, self._changed, topology_seconds=60)
+        self.bus = Bus(URL, "pagos", loop, self._changed, topology_seconds=60, prefetch=200)
         self.published: list[str] = []
         self.acked: list[tuple[int, bool]] = []
         self.rejected: list[tuple[int, bool]] = []
@@ -181,6 +182,14 @@ def test_what_is_acknowledged_in_one_goes_no_further_than_what_is_dealt_with(bro
     assert broker.rejected == [(3, False)]
 
 
+def test_what_no_older_message_precedes_is_acknowledged_in_one_though_others_are_not(broker: Broker) -> None:
+    broker.deliver(1, 2, 3, 4, 5)
+    first, second, third, fourth, fifth = broker.bus.deliveries
+    broker.bus.ack([fifth, second, first])
+    broker.bus.ack([fourth, third])
+    assert broker.acked == [(2, True), (5, False), (4, True)]
+
+
 def test_what_was_lost_with_its_connection_is_not_acknowledged(broker: Broker) -> None:
     broker.deliver(1, 2)
     deliveries = list(broker.bus.deliveries)
@@ -189,3 +198,22 @@ def test_what_was_lost_with_its_connection_is_not_acknowledged(broker: Broker) -
     broker.bus.ack(deliveries)
     broker.bus.reject(deliveries[0])
     assert broker.acked == broker.rejected == []
+
+
+def test_the_frames_of_one_round_of_the_loop_are_sent_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[bytes] = []
+    later: list[Callable[[], None]] = []
+    connection = _Connection.__new__(_Connection)
+    connection._frames = []
+    monkeypatch.setattr(_Connection, "ioloop", SimpleNamespace(call_later=lambda _, send: later.append(send)))
+    monkeypatch.setattr(_Connection, "is_closed", False)
+    monkeypatch.setattr(SelectConnection, "_adapter_emit_data", lambda _, data: sent.append(data))
+    for frame in (b"a", b"b", b"c"):
+        connection._adapter_emit_data(frame)
+    assert not sent
+    (send,) = later
+    send()
+    assert sent == [b"abc"]
+    connection._adapter_emit_data(b"d")
+    later.pop()()
+    assert sent == [b"abc", b"d"]
