@@ -1,11 +1,11 @@
 """Computes figures per saga from the measurements of a round, and their medians over the rounds."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from bench.counts import Counts
+from shared.percentile import percentile
 
 ALL = "all"  # components together
 
@@ -23,11 +23,6 @@ class Figures:
     writing_transactions: float
     wal_kilobytes: float
     statements: float | None
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the percentile by the nearest-rank method."""
-    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def figures_of(seconds: float, latencies: Sequence[float], cpu: Mapping[str, float], counts: Counts) -> Figures:

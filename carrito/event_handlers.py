@@ -14,8 +14,7 @@ from carrito.checkout_domain import OrderStands, Release
 from carrito.config import Settings
 from carrito.domain import CartEmpty, CartNotFound, CartNotOpen
 from carrito.models import inbox, outbox
-from carrito.order_domain import Order, OrderOfAnotherSaga, OrderOfSaga, OrderRequest
-from carrito.order_domain import OrderCancelled as OrderWasCancelled
+from carrito.order_domain import Order, OrderAlreadyCancelled, OrderOfAnotherSaga, OrderOfSaga, OrderRequest
 from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
@@ -109,7 +108,7 @@ def _created(event: PaymentProcessed, outcome: Done[Order] | DomainError) -> Seq
 def _confirmed(event: InventoryCommitted, outcome: Done[Order] | DomainError) -> Sequence[Payload]:
     if not isinstance(outcome, DomainError):
         return [CheckoutCompleted(**event.about(), order_id=event.order_id)]
-    if isinstance(outcome, OrderWasCancelled):
+    if isinstance(outcome, OrderAlreadyCancelled):
         return [OrderCancelled(**event.about(), reason=outcome.detail)]
     raise outcome
 

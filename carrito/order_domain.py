@@ -32,7 +32,7 @@ class OrderOfAnotherSaga(Conflict):
     """The order belongs to another saga."""
 
 
-class OrderCancelled(Conflict):
+class OrderAlreadyCancelled(Conflict):
     """The order was cancelled."""
 
 

@@ -17,7 +17,7 @@ from carrito.models import barrier
 from carrito.order_domain import (
     CREATE_ORDER,
     Order,
-    OrderCancelled,
+    OrderAlreadyCancelled,
     OrderNotFound,
     OrderOfSaga,
     OrderRequest,
@@ -61,7 +61,7 @@ def create_order(
 def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> list[Done[Order] | DomainError]:
     """Confirm each saga's pending order and check its cart out, in one commit; a confirmed order stays confirmed.
 
-    Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderCancelled`.
+    Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderAlreadyCancelled`.
     """
     confirmed = order_store.confirm(connection, commands)
     pending = [each for each in commands if each.saga_id not in confirmed]
@@ -176,7 +176,7 @@ def _not_confirmed(command: OrderOfSaga, found: Sequence[Order]) -> Done[Order] 
         return wrong
     if order.status == OrderStatus.CONFIRMED:
         return Done(order, first=False)
-    return OrderCancelled(f"order {order.id} was cancelled", order_id=order.id)
+    return OrderAlreadyCancelled(f"order {order.id} was cancelled", order_id=order.id)
 
 
 def _cancel(

@@ -4,8 +4,9 @@ import threading
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal
+
+from shared.percentile import percentile
 
 MEASURED = 500  # the latest so many acceptances of each style are in a percentile: ten seconds at the highest rate
 REASON_LENGTH = 200
@@ -72,13 +73,9 @@ class Counting:
             return Counts(styles, self._held_back, flying, self._trouble)
 
     def _style(self, style: str) -> StyleCounts:
-        took = sorted(self._took[style])
+        took = list(self._took[style])
+        p50, p95 = (percentile(took, percent) if took else None for percent in (50, 95))
         sent, accepted, refused, failed = (
             self._counts[style, name] for name in ("sent", "accepted", "refused", "failed")
         )
-        return StyleCounts(sent, accepted, refused, failed, percentile(took, 0.5), percentile(took, 0.95))
-
-
-def percentile(ordered: list[float], share: float) -> float | None:
-    """The least value that so large a share of these, in order, does not exceed; None of none."""
-    return ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else None
+        return StyleCounts(sent, accepted, refused, failed, p50, p95)

@@ -7,11 +7,11 @@ from saga_orchestrator.domain import Checkout
 from saga_orchestrator.orchestrator import VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime.definition import Endpoint, SagaDefinition
 from saga_orchestrator.runtime.serialization import instance_from_row
-from saga_orchestrator.runtime.state import Direction
 from saga_orchestrator.saga_store import SagaHistory, TimelineEntry
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.model import BEFORE
 from shared.json_codec import loads
+from shared.saga.states import Direction
 from shared.saga.timeline import with_undone
 from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.compare.results import Course, Round
-from bench.figures import percentile
+from shared.percentile import percentile
 
 
 @dataclass(frozen=True)

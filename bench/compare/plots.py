@@ -9,7 +9,7 @@ from bench.compare.results import Comparison, Round
 from bench.compare.scenarios import STYLES, Scenario
 from bench.compare.svg import Plot, Point, across, legend, short, upwards
 from bench.cpu import SUPERVISOR
-from bench.figures import percentile
+from shared.percentile import percentile
 
 SHOWN = 0.995  # of a distribution; the few slower ones would leave no room for the others
 LEGEND = tuple((style, style) for style in STYLES)

@@ -14,7 +14,8 @@ from saga_orchestrator.runtime.engine import started
 from saga_orchestrator.runtime.leases import Lease
 from saga_orchestrator.runtime.participants import CommandReply
 from saga_orchestrator.runtime.serialization import timeline_entry
-from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, SagaState, Succeeded
+from saga_orchestrator.runtime.state import Command, Outcome, Refused, SagaState, Succeeded
+from shared.saga.states import Direction
 
 # A command that keeps failing gets a timeline entry for each of its first attempts: enough to see how it began, and
 # until it is stuck by default. All later attempts share one entry, which tells the latest, so a timeline is bounded.
@@ -138,7 +139,7 @@ class ActiveSagas:
             self._sagas.update(sagas)
 
     def remove(self, sagas: Sequence[ActiveSaga]) -> None:
-        """Remove sagas that have ended, were released, or were lost."""
+        """Remove sagas that have ended, were relinquished, or were lost."""
         with self._making_room():
             self._sagas.difference_update(sagas)
 

@@ -8,7 +8,8 @@ import structlog
 from saga_orchestrator.runtime.active_saga import ActiveSaga
 from saga_orchestrator.runtime.definition import Request
 from saga_orchestrator.runtime.participants import CommandReply
-from saga_orchestrator.runtime.state import Command, Direction, Outcome, Unknown
+from saga_orchestrator.runtime.state import Command, Outcome, Unknown
+from shared.saga.states import Direction
 
 log = structlog.get_logger()
 

@@ -52,7 +52,7 @@ class Checkpointer:
     _observer: CheckpointObserver
 
     def __init__(self, transaction: Transaction, active: ActiveSagas, stopping: threading.Event) -> None:
-        """Sagas that have ended, were released, or were lost are removed from `active`."""
+        """Sagas that have ended, were relinquished, or were lost are removed from `active`."""
         self._transaction = transaction
         self._active = active
         self._stopping = stopping

@@ -40,12 +40,12 @@ class EmbeddedExecutor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Lease nothing more, and release each saga after its present command; returns at once, and takes no lock."""
+        """Lease no more; relinquish each saga after its present command. Returns at once, and takes no lock."""
         if self._stop is not None:
             self._stop.request()
 
     def join(self) -> None:
-        """Wait until the sagas are released; call it after `stop`."""
+        """Wait until the sagas are relinquished; call it after `stop`."""
         if self._thread is not None:
             self._thread.join()
 

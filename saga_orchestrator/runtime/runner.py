@@ -55,7 +55,7 @@ class SagaRunner:
         self.checkpointer.close()
 
     def run(self, sagas: Sequence[ActiveSaga]) -> None:
-        """Begin to run these; each goes on until it has ended, is released to wait for a retry, or is lost."""
+        """Begin to run these; each goes on until it has ended, is relinquished to wait for a retry, or is lost."""
         self._do([work for saga in sagas if (work := self._unless_defect(saga, self._next, saga))])
 
     def attempted(self, attempts: Sequence[CommandAttempt]) -> None:
@@ -99,7 +99,7 @@ class SagaRunner:
             saga.record(saga.state.status)
             return PendingCheckpoint(saga, CheckpointKind.END)
         if self._stopping.is_set():
-            return PendingCheckpoint(saga, CheckpointKind.RELEASE, 0.0)
+            return PendingCheckpoint(saga, CheckpointKind.RELINQUISH, 0.0)
         crosses = crosses_pivot(saga.definition, saga.state, command)
         saga.start(command)
         return self._decision(saga) if crosses else CommandAttempt(saga, command)
@@ -115,7 +115,7 @@ class SagaRunner:
             if not saga.state.ended:
                 return self._decision(saga)
         elif not isinstance(outcome, Succeeded):
-            return PendingCheckpoint(saga, CheckpointKind.RELEASE, self._back_off(saga))
+            return PendingCheckpoint(saga, CheckpointKind.RELINQUISH, self._back_off(saga))
         return self._next(saga)
 
     def _apply(self, attempt: CommandAttempt, outcome: Outcome) -> None:

@@ -1,16 +1,8 @@
 """The values that the engine works with: the state of a saga, a command, and the outcome of a command."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from shared.saga.states import SagaStatus, StepStatus
-
-
-class Direction(StrEnum):
-    """Whether a command is a step's action or its compensation."""
-
-    ACTION = "action"
-    COMPENSATION = "compensation"
+from shared.saga.states import Direction, SagaStatus, StepStatus
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class CheckpointKind(StrEnum):
 
     DECISION = "decision"  # to turn back, or to go for the pivot
     END = "end"  # found again by repeating the last commands, which then change nothing
-    RELEASE = "release"  # nobody has the saga until it is due again
+    RELINQUISH = "relinquish"  # the lease ends; nobody has the saga until it is due again
     PROGRESS = "progress"  # for people to see, and to renew the lease
 
 
@@ -180,7 +180,7 @@ def save(connection: Connection, checkpoints: Sequence[Checkpoint]) -> set[UUID]
     values = {"saga_ids": list(saga_ids), "checkpoints": as_json(rows), "durable": durable}
     written = connection.scalars(_SAVE, {**values, "entries": as_json([*entries.values()]), "ends": ENDS})
     lost = saga_ids.difference(written)
-    if any(each.kind is CheckpointKind.RELEASE and not each.lease.revision for each in checkpoints):
+    if any(each.kind is CheckpointKind.RELINQUISH and not each.lease.revision for each in checkpoints):
         notify(connection, DUE)
     return lost
 

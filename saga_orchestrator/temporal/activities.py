@@ -20,10 +20,11 @@ from saga_orchestrator.runtime.dispatcher import Attempts, CommandDispatcher
 from saga_orchestrator.runtime.lease_renewal import LeaseRenewer
 from saga_orchestrator.runtime.participants import Participants
 from saga_orchestrator.runtime.serialization import as_json
-from saga_orchestrator.runtime.state import Command, Direction, Refused, Succeeded, Unknown
+from saga_orchestrator.runtime.state import Command, Refused, Succeeded, Unknown
 from saga_orchestrator.runtime.store import CheckpointKind
 from saga_orchestrator.runtime.versions import Versions
 from saga_orchestrator.temporal.payloads import AttemptRequest, AttemptResult, CheckpointRequest, lease_from_document
+from shared.saga.states import Direction
 
 BEATS = 3  # heartbeats within the time after which a worker without one counts as gone
 log = structlog.get_logger()

@@ -139,7 +139,7 @@ class SagaWorkflow:
             )
         elif not isinstance(outcome, Succeeded):
             seconds = self._back_off()
-            if await self._write(CheckpointKind.RELEASE, seconds, *notes):
+            if await self._write(CheckpointKind.RELINQUISH, seconds, *notes):
                 await self._pause(seconds, signals)
 
     async def _write(self, kind: CheckpointKind, due_in: float | None, *notes: dict[str, Any]) -> bool:

@@ -8,9 +8,10 @@ from shared.database.connections import Database
 from shared.event_bus import Event
 from shared.fault_switches.header import faults_of
 from shared.fault_switches.injector import Injected, Injector
-from shared.fault_switches.model import OF_MESSAGES, Direction, FaultName, direction_of
+from shared.fault_switches.model import OF_MESSAGES, FaultName, direction_of
 from shared.fault_switches.steps import EVENTS, TELLS, Half, StepRequest
 from shared.fault_switches.store import FaultKey, FaultStore
+from shared.saga.states import Direction
 
 log = structlog.get_logger()
 

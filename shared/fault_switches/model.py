@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from shared.errors import Unprocessable
+from shared.saga.states import Direction
 
 # The steps of a checkout, and what follows its pivot or its compensation.
 STEPS = (
@@ -61,15 +62,8 @@ class KillPoint(StrEnum):
     AFTER = "after"
 
 
-class Direction(StrEnum):
-    """Which half of a step a request is for: its action or its compensation."""
-
-    ACTION = "action"
-    COMPENSATION = "compensation"
-
-
 def direction_of(name: FaultName) -> Direction:
-    """Return the half of a step that faults of this name happen to."""
+    """Return whether faults of this name happen to a step's action or to its compensation."""
     return Direction.COMPENSATION if name is FaultName.FAIL_UNDO else Direction.ACTION
 
 
@@ -96,7 +90,7 @@ class Fault:
 
     @property
     def direction(self) -> Direction:
-        """The half of the step that the fault happens to."""
+        """Whether the fault happens to the step's action or to its compensation."""
         return direction_of(self.name)
 
     @property

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.event_bus import CONTRACT
-from shared.fault_switches.model import Direction, Fault
+from shared.fault_switches.model import Fault
+from shared.saga.states import Direction
 
 ACTION, COMPENSATION = Direction.ACTION, Direction.COMPENSATION
 

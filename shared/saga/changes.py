@@ -13,7 +13,6 @@ PostgreSQL wakes every connection that listens to anything for it
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from time import monotonic, sleep
-from typing import Any
 from uuid import UUID
 
 from pydantic import Field
@@ -21,7 +20,7 @@ from sqlalchemy import Connection, Select, Table, func, literal, select, text, t
 
 from shared.auditing.log import NEXT, PLACE, AuditLog
 from shared.http.schemas import Body, View
-from shared.saga.port import Sagas
+from shared.saga.port import ListedSagas
 from shared.saga.views import SagaSummary
 
 POLL_SECONDS = 0.2  # soon enough for a viewer; a poll costs a millisecond
@@ -83,7 +82,7 @@ class Page:
 class ChangeFeed:
     """One service's feed. A waiting request holds no database connection."""
 
-    def __init__(self, sagas: Sagas[Any, Any, Any], places: int, most_seconds: float) -> None:
+    def __init__(self, sagas: ListedSagas, places: int, most_seconds: float) -> None:
         """At most `places` requests wait at once, none longer than `most_seconds`; others are answered at once."""
         self._sagas, self._most_seconds = sagas, most_seconds
         self.places = BoundedSemaphore(places)
@@ -107,7 +106,7 @@ class ChangeFeed:
             return page_of(connection, self._sagas, after, limit)
 
 
-def page_of(connection: Connection, sagas: Sagas[Any, Any, Any], after: Position | None, limit: int) -> Page:
+def page_of(connection: Connection, sagas: ListedSagas, after: Position | None, limit: int) -> Page:
     """Return up to `limit` sagas that changed after the position, in log rows below the lowest running transaction."""
     place, horizon = connection.execute(_HERE).one()
     begins = sagas.tables.audit_log.begins(connection)  # may be higher than a running transaction

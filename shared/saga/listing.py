@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
 
-from shared.saga.port import Sagas
+from shared.saga.port import ListedSagas
 from shared.saga.views import ListQuery, SagasOut
 
 # The most selective filter goes first: its index is read, and the others are checked on the rows that it finds. Each
@@ -15,7 +15,7 @@ BY_SELECTIVITY = ("order_id", "cart_id", "retrying", "failed_step", "user_id", "
 MOST_TRIED = 5000
 
 
-def page_of(connection: Connection, sagas: Sagas[Any, Any, Any], query: ListQuery) -> SagasOut:
+def page_of(connection: Connection, sagas: ListedSagas, query: ListQuery) -> SagasOut:
     """Return up to `limit` sagas that pass every filter, older than the cursor."""
     first, others = _filters(query)
     newest = _newest(sagas.tables.sagas, first, query.cursor)

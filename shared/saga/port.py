@@ -50,7 +50,16 @@ class SagaTables:
     outbox: Outbox | None = None
 
 
-class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
+class ListedSagas(Protocol):
+    """The part of the port for lists of sagas, which is the same however a style stores one saga."""
+
+    tables: SagaTables
+
+    def summary(self, row: Row) -> SagaSummary:
+        """A row of `tables.sagas` as the API lists it."""
+
+
+class Sagas(ListedSagas, Protocol[NewSagaT, SagaT, HistoryT]):
     """The sagas of one style. Methods that take a connection run in the caller's transaction.
 
     Of the others, only `accept` does I/O.
@@ -58,7 +67,6 @@ class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
 
     path: str  # of the API, under which each saga has its own
     definition: DefinitionOut
-    tables: SagaTables
     ends: str  # the channel on which PostgreSQL notifies of the sagas that end
 
     def new_saga(self, checkout: FrozenCheckout) -> NewSagaT:
@@ -88,6 +96,3 @@ class Sagas(Protocol[NewSagaT, SagaT, HistoryT]):
 
     def timeline(self, history: HistoryT) -> list[TimelineEntryOut]:
         """What happened to a saga as the API shows it, in order."""
-
-    def summary(self, row: Row) -> SagaSummary:
-        """A row of `tables.sagas` as the API lists it."""

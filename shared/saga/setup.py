@@ -12,7 +12,7 @@ from shared.http.service_app import ServiceApp
 from shared.saga.carrito_client import CarritoClient
 from shared.saga.changes import ChangeFeed
 from shared.saga.metrics import LiveSagas
-from shared.saga.port import Sagas
+from shared.saga.port import HistoryT, NewSagaT, Sagas, SagaT
 from shared.saga.service import SagaService
 
 EXTENSION = "saga_api"
@@ -22,7 +22,7 @@ EXTENSION = "saga_api"
 class SagaApi:
     """The use cases of a saga service, its client of carrito, and what tells requests that their saga has ended."""
 
-    service: SagaService[Any, Any, Any]
+    service: SagaService[Any, Any, Any]  # whatever a style stores: the use cases take and return the API's types only
     carrito: CarritoClient
     completions: CompletionNotifier
 
@@ -33,7 +33,9 @@ class SagaApi:
         return api
 
 
-def add_sagas(app: ServiceApp, sagas: Sagas[Any, Any, Any], settings: SagaServiceSettings, carrito_url: str) -> SagaApi:
+def add_sagas(
+    app: ServiceApp, sagas: Sagas[NewSagaT, SagaT, HistoryT], settings: SagaServiceSettings, carrito_url: str
+) -> SagaApi:
     """Give the app its `SagaApi`, and return it; connects to nothing until it is used."""
     changes = ChangeFeed(sagas, settings.watching_places, settings.most_wait_seconds)
     pattern = sagas.definition.saga_pattern

@@ -1,6 +1,13 @@
-"""The states of sagas and steps that the API shows, the same for both styles."""
+"""The states of sagas and steps, and the two directions of a step, the same for both styles."""
 
 from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Whether a command or a request is for a step's action or for its compensation."""
+
+    ACTION = "action"
+    COMPENSATION = "compensation"
 
 
 class StepStatus(StrEnum):

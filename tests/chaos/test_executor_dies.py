@@ -103,9 +103,9 @@ def test_a_completed_checkout_is_undone_by_its_successor(shop: Shop, point: str,
     assert shop.became(shop.begin(cart)) == COMPLETED
 
 
-@points(writes("release", "progress"))
+@points(writes("relinquish", "progress"))
 def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Shop, point: str, successor: str) -> None:
-    """A frozen service makes a saga long enough for its progress to be written; one that is away has it released."""
+    """A frozen service makes a saga long enough for progress to be written; for an absent one, it is relinquished."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     takes_long = point.endswith("progress")
@@ -155,5 +155,5 @@ def test_every_point_is_died_at() -> None:
     ]
     named = {point for mark in marks for point, _ in mark.args[1]}
     compensatable = [f"{step.name}.compensation" for step in CHECKOUT.shown_steps if step.compensation is not None]
-    every = calls(*ACTIONS, *compensatable, CLOSING) + writes("claim", "decision", "end", "release", "progress")
+    every = calls(*ACTIONS, *compensatable, CLOSING) + writes("claim", "decision", "end", "relinquish", "progress")
     assert named == set(every)

@@ -18,8 +18,9 @@ from saga_orchestrator.runtime.active_saga import ActiveSaga
 from saga_orchestrator.runtime.engine import apply, next_command
 from saga_orchestrator.runtime.leases import Claimant
 from saga_orchestrator.runtime.participants import CommandReply
-from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, Succeeded, Unknown
+from saga_orchestrator.runtime.state import Command, Outcome, Refused, Succeeded, Unknown
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
+from shared.saga.states import Direction
 from tests.integration.api_client import ApiClient, body_of
 from tests.integration.choreography_client import Window
 from tests.integration.orchestrated import new_checkout
@@ -132,7 +133,7 @@ class Orchestrated(Stage):
                 saga.record_request(command, datetime.now(UTC), reply)
                 saga.advance(apply(CHECKOUT, saga.state, command, outcome))
             ended = saga.state.ended
-            kind = CheckpointKind.END if ended else CheckpointKind.RELEASE
+            kind = CheckpointKind.END if ended else CheckpointKind.RELINQUISH
             checkpoint = Checkpoint(kind, saga.snapshot(), None if ended else LONG)
             with self.transaction() as connection:
                 assert store.save(connection, [checkpoint]) == set()

@@ -190,7 +190,7 @@ def test_pending_confirmed_cancelled_foreign_and_unknown_orders_are_confirmed_to
     )
     assert kinds(outcomes) == [
         "order-not-found",
-        "order-cancelled",
+        "order-already-cancelled",
         "order-of-another-saga",
         "confirmed",
         "confirmed",

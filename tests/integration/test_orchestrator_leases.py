@@ -22,9 +22,9 @@ from saga_orchestrator.runtime.engine import apply, begin, next_command, started
 from saga_orchestrator.runtime.leases import Claimant, Lease
 from saga_orchestrator.runtime.participants import CommandReply
 from saga_orchestrator.runtime.serialization import timeline_entry
-from saga_orchestrator.runtime.state import Command, Direction, Outcome, SagaState, Succeeded, Unknown
+from saga_orchestrator.runtime.state import Command, Outcome, SagaState, Succeeded, Unknown
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
-from shared.saga.states import SagaStatus
+from shared.saga.states import Direction, SagaStatus
 from shared.testing import concurrently
 from tests.integration.orchestrated import new_checkout
 
@@ -123,7 +123,7 @@ def test_a_write_with_an_old_fencing_token_changes_nothing(sagas: Sagas) -> None
     sagas.claim("second")
     old.state = completed()
     assert sagas.end(old) == {checkout.saga_id}
-    for kind in (CheckpointKind.DECISION, CheckpointKind.RELEASE, CheckpointKind.PROGRESS):
+    for kind in (CheckpointKind.DECISION, CheckpointKind.RELINQUISH, CheckpointKind.PROGRESS):
         assert sagas.save(kind, old) == {checkout.saga_id}
     row = sagas.row(checkout.saga_id)
     assert (row["status"], row["fencing_token"], row["owner"]) == ("pending", 2, "second")
@@ -152,7 +152,7 @@ def test_a_claim_that_the_server_forgot_is_not_mine_though_i_claim_it_again(saga
 def test_what_was_released_is_due_again(sagas: Sagas) -> None:
     sagas.accept()
     (lease,) = sagas.claim("first")
-    sagas.save(CheckpointKind.RELEASE, lease, due_in=0)
+    sagas.save(CheckpointKind.RELINQUISH, lease, due_in=0)
     (again,) = sagas.claim("second")
     assert again.fencing_token == 2
 
@@ -249,7 +249,7 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
     sagas.accept()
     (lease,) = sagas.claim("first", seconds=50)
     assert 40 < (seconds() or 0) <= 50
-    sagas.save(CheckpointKind.RELEASE, lease, due_in=20)
+    sagas.save(CheckpointKind.RELINQUISH, lease, due_in=20)
     assert 10 < (seconds() or 0) <= 20
     with sagas.transaction() as connection:
         connection.execute(text("UPDATE sagas SET due_at = now()"))
@@ -321,7 +321,7 @@ def test_who_is_taken_for_gone_and_is_not_keeps_what_nobody_has_claimed(sagas: S
 def test_a_saga_that_waits_for_its_next_attempt_is_nobodys_and_goes_on_waiting(sagas: Sagas) -> None:
     sagas.accept()
     (lease,) = sagas.claim("first")
-    sagas.save(CheckpointKind.RELEASE, lease, due_in=LONG)
+    sagas.save(CheckpointKind.RELINQUISH, lease, due_in=LONG)
     assert sagas.free_abandoned() == 0
     assert sagas.claim("second", executor_id=2) == []
 

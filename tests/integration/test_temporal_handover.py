@@ -112,10 +112,10 @@ def test_what_a_workflow_writes_does_not_count_once_an_operator_has_decided(saga
     sagas.hand_over()
     sagas.compensate(saga_id)
     (lease,) = sagas.started
-    assert not sagas.save(lease, 1, CheckpointKind.RELEASE)
+    assert not sagas.save(lease, 1, CheckpointKind.RELINQUISH)
     assert sagas.hand_over() == [saga_id]
     assert sagas.started[-1].state.backward
-    assert sagas.save(sagas.started[-1], 1, CheckpointKind.RELEASE)
+    assert sagas.save(sagas.started[-1], 1, CheckpointKind.RELINQUISH)
 
 
 def test_an_older_write_of_the_same_workflow_does_not_count_and_a_repeated_one_does(sagas: Sagas) -> None:
@@ -125,7 +125,7 @@ def test_an_older_write_of_the_same_workflow_does_not_count_and_a_repeated_one_d
     (lease,) = sagas.started
     assert sagas.save(lease, 0, CheckpointKind.PROGRESS)
     for revision, counts in ((2, True), (2, True), (1, False), (0, False), (3, True)):
-        assert sagas.save(lease, revision, CheckpointKind.RELEASE) is counts
+        assert sagas.save(lease, revision, CheckpointKind.RELINQUISH) is counts
     assert sagas.row(saga_id)["revision"] == 3
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.checkouts import is_chosen
 from bench.counts import Counts
-from bench.figures import Figures, figures_of, medians, percentile, used
+from bench.figures import Figures, figures_of, medians, used
 from bench.plan import Case, Plan
 from bench.report import Results
 
@@ -16,15 +16,6 @@ PLAN = Plan(("baseline", "orchestrated"), ("spread",), (1, 8), sagas=10, rounds=
 
 def figures(rate: float = 1, cpu: float = 1, p50: float = 1) -> Figures:
     return Figures(rate, p50, 2, 3, {"all": cpu, "driver": cpu}, 7, 4, 5, None)
-
-
-@pytest.mark.parametrize(("percent", "value"), [(0, 1), (50, 5), (51, 6), (95, 10), (99, 10), (100, 10)])
-def test_a_percentile_is_the_smallest_value_that_so_many_do_not_exceed(percent: float, value: float) -> None:
-    assert percentile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], percent) == value
-
-
-def test_a_percentile_of_one_value_is_that_value() -> None:
-    assert {percentile([7], percent) for percent in (0, 50, 99)} == {7}
 
 
 def test_figures_are_per_saga_and_in_milliseconds() -> None:

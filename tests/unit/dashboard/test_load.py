@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from dashboard import load_driver
 from dashboard.app import create_app
 from dashboard.config import Settings
-from dashboard.load_counts import Outcome, percentile
+from dashboard.load_counts import Counting, Outcome
 from dashboard.load_driver import MOST_IN_FLIGHT, NOBODY_LOOKS, UNWATCHED_SECONDS, LoadDriver
 from dashboard.load_plan import MOST_RATE, PAYING, SPREAD, LoadPlan, Mix, Planned
 from shared.testing import wait_until
@@ -80,11 +80,14 @@ def test_the_least_and_the_most_are_allowed_however_they_are_written() -> None:
     assert (least.rate, least.choreographed, least.declined) == (1, 0, 0)
 
 
-def test_percentiles_are_times_that_were_measured() -> None:
-    assert percentile([], 0.5) is None
-    times = [float(number) for number in range(1, 101)]
-    assert (percentile(times, 0.5), percentile(times, 0.95)) == (50.0, 95.0)
-    assert percentile([7.0], 0.95) == 7.0
+def test_percentiles_are_of_the_accepted_ones_alone_and_none_without_any() -> None:
+    counting = Counting(("orchestrated", "choreographed"))
+    for number in range(100, 0, -1):
+        counting.ended("orchestrated", "accepted", float(number))
+    counting.ended("orchestrated", "refused", 1000.0)
+    counted = counting.now().styles
+    assert (counted["orchestrated"].p50, counted["orchestrated"].p95) == (50.0, 95.0)
+    assert (counted["choreographed"].p50, counted["choreographed"].p95) == (None, None)
 
 
 # The driver

@@ -12,8 +12,8 @@ from saga_orchestrator.runtime.engine import (
     started,
     turn_back,
 )
-from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, SagaState, Succeeded, Unknown
-from shared.saga.states import SagaStatus, StepStatus
+from saga_orchestrator.runtime.state import Command, Outcome, Refused, SagaState, Succeeded, Unknown
+from shared.saga.states import Direction, SagaStatus, StepStatus
 
 OK, NO, LOST, LATE = Succeeded(), Refused("no"), Unknown("lost"), Unknown("lost", deadline_passed=True)
 ANOTHERS = Refused("no", contradicts=True)

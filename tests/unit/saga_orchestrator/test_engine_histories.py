@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from saga_orchestrator.orchestrator import CHECKOUT
 from saga_orchestrator.runtime.engine import apply, begin, crosses_pivot, next_command, started, turn_back
-from saga_orchestrator.runtime.state import Command, Direction, Outcome, Refused, SagaState, Succeeded, Unknown
-from shared.saga.states import SagaStatus
+from saga_orchestrator.runtime.state import Command, Outcome, Refused, SagaState, Succeeded, Unknown
+from shared.saga.states import Direction, SagaStatus
 
 STEPS = [step.name for step in CHECKOUT.shown_steps]
 

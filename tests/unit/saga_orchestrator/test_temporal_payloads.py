@@ -9,10 +9,11 @@ from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS
 from saga_orchestrator.runtime.engine import begin, started
 from saga_orchestrator.runtime.leases import Lease
 from saga_orchestrator.runtime.serialization import timeline_entry
-from saga_orchestrator.runtime.state import Command, Direction
+from saga_orchestrator.runtime.state import Command
 from saga_orchestrator.runtime.store import new_instance
 from saga_orchestrator.temporal.payloads import lease_from_document, lease_to_document
 from shared.ids import new_id
+from shared.saga.states import Direction
 
 
 def test_a_lease_is_the_same_after_it_was_kept_as_json() -> None:

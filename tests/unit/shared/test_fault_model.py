@@ -4,18 +4,10 @@ import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
 from shared.event_bus import CONTRACT
-from shared.fault_switches.model import (
-    STEPS,
-    UNDOABLE,
-    Direction,
-    Fault,
-    FaultName,
-    InvalidFault,
-    KillPoint,
-    parse,
-)
+from shared.fault_switches.model import STEPS, UNDOABLE, Fault, FaultName, InvalidFault, KillPoint, parse
 from shared.fault_switches.steps import ENDPOINTS, EVENTS, Half, step_request
 from shared.ids import new_id
+from shared.saga.states import Direction
 
 
 def test_a_header_names_step_fault_argument_and_times() -> None:
