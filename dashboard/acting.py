@@ -1,7 +1,7 @@
 """What an operator can have done from a saga's page: undo it, or have it tried again.
 
-Each is a page of its own that says beforehand what will be done, and asks why and by whom. Requests that other sites'
-pages make are refused before they come here (`shared/http/browsers.py`).
+Each has a page that says beforehand what will be done, with fields for a reason and a name. Requests of other sites'
+pages are refused before they come here (`shared/http/browsers.py`).
 """
 
 from collections.abc import Mapping
@@ -22,19 +22,19 @@ from shared.saga.states import ENDED
 routes = Blueprint("acting", __name__)
 
 PATH = '/sagas/<any(orchestrated,choreographed):style>/<uuid:saga_id>/<any("compensate","retry"):action>'
-UNTOUCHED = frozenset({"pending", "skipped"})  # steps that a compensation has nothing to do with, as far as is known
-BACKWARD = frozenset({"failed", "compensating", "compensated"})  # steps of a saga that has turned back
+UNTOUCHED = frozenset({"pending", "skipped"})  # statuses of steps that have nothing to compensate, as far as is known
+BACKWARD = frozenset({"failed", "compensating", "compensated"})  # statuses of steps of a saga that has turned back
 
 
 @routes.get(PATH)
 def preview(style: str, saga_id: UUID, action: str) -> Response:
-    """What would be done, and why and by whom; 409 when there is nothing to do."""
+    """Show what would be done, and the form for it; 409 when there is nothing to do."""
     return _form(_saga(services(), STYLES[style], saga_id), action, EMPTY)
 
 
 @routes.post(PATH)
 def act(style: str, saga_id: UUID, action: str) -> Answer:
-    """Have it done; the form again when the service refuses, with its reason."""
+    """Have it done; when the service refuses, show the form again with the reason."""
     values, typed = reason_and_name(), typed_token()
     reply = services().ask(STYLES[style], str(saga_id), action, values, typed or token())
     if reply.status == 202:
@@ -51,7 +51,7 @@ def possible(saga: Mapping[str, Any]) -> list[str]:
 
 
 def plan(saga: Mapping[str, Any], action: str) -> list[str]:
-    """What will be done, in order."""
+    """List what will be done, in order."""
     if action == "retry":
         orchestrated = saga["saga_pattern"] == "orchestrated"
         return ["The request that waits is made again now." if orchestrated else "Its latest events are sent again."]
@@ -68,7 +68,7 @@ def _saga(source: Services, style: Style, saga_id: UUID) -> Mapping[str, Any]:
 
 
 def _form(saga: Mapping[str, Any], action: str, values: Mapping[str, Any], status: int = 200) -> Response:
-    """The form; where the saga's state leaves nothing to do, a page that says so (409 instead of 200)."""
+    """Show the form, or a page that says that there is nothing to do in the saga's state (409 instead of 200)."""
     if action in possible(saga):
         return html(pages.confirm_page(saga, action, plan(saga, action), values), status)
     return html(pages.nothing_to_do_page(saga, action, str(values.get("error") or "")), max(status, 409))

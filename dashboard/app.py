@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "create_app"]
 
-# Nothing from elsewhere, nothing inline; a page that is made to show something else than it should can't act on it.
+# No content of other sites and nothing inline, so that injected markup can run nothing.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -44,8 +44,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 STATIC_SECONDS = 3600  # files change with a new version only; within the hour a reload fetches them
-NOT_NOW = frozenset({503, 504})  # answers that say when to ask again
-DATA = (".json", ".csv")  # ends of paths that programs ask for: they are told what is wrong in their way
+NOT_NOW = frozenset({503, 504})  # statuses whose answers have a Retry-After header
+DATA = (".json", ".csv")  # ends of paths for programs, which get errors as problem+json
 log = structlog.get_logger()
 
 
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _health() -> Response:
-    """It is well when it answers: it is there to show what the others do, also when they do nothing."""
+    """Always healthy: it has no dependency, since it also shows that other services are away."""
     return respond(Answer({"status": "ok", "service": "dashboard", "dependencies": {}}))
 
 
@@ -94,7 +94,7 @@ def _add_headers(made: Flask) -> None:
     @made.after_request
     def finish(response: Response) -> Response:
         response.headers.extend(HEADERS)
-        response.headers.setdefault("Cache-Control", "no-store")  # files have one already
+        response.headers.setdefault("Cache-Control", "no-store")  # static files have the header already
         if response.status_code in NOT_NOW:
             response.headers.setdefault("Retry-After", RETRY_AFTER_SECONDS)
         seconds = time.perf_counter() - g.get("started", time.perf_counter())

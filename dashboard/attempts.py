@@ -1,8 +1,8 @@
-"""How often commands were sent, counted from a timeline in one way for everything on a page.
+"""Counts requests and attempts in a timeline, for all parts of a page.
 
 Each request of an attempt is an entry, with the attempt's number. Of a command that keeps failing, the orchestrator
-lists every request of the first ten attempts; all later ones share an entry, which tells the latest. So attempts are
-known exactly, and requests at least.
+lists every request of the first ten attempts; all later ones share an entry, which describes the latest. So attempts
+are known exactly, and of requests the least number.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ class Count:
 
 
 def with_tries(moments: "Sequence[Moment]") -> "tuple[Moment, ...]":
-    """The same with how many attempts each entry stands for: those since the number that was listed before it."""
+    """Return the entries with the number of attempts that each stands for: those since the entry before it."""
     found: list[Moment] = []
     last: dict[tuple[str | None, str | None], int] = {}
     for moment in moments:
@@ -47,23 +47,23 @@ def with_tries(moments: "Sequence[Moment]") -> "tuple[Moment, ...]":
 
 
 def requests(moments: "Iterable[Moment]") -> Count:
-    """How many requests these entries tell of."""
+    """Return how many requests these entries stand for."""
     return _count([each for each in moments if each.kind == "attempt"], [])
 
 
 def failed_requests(moments: "Iterable[Moment]") -> Count:
-    """How many of them failed or had no answer: of an entry that has one, all but the last."""
+    """Return how many requests failed or had no answer; of an entry with an answer, all but the last."""
     attempts = [each for each in moments if each.kind == "attempt"]
     return _count(attempts, [each for each in attempts if each.state is not State.UNANSWERED])
 
 
 def marked(moments: "Sequence[Moment]") -> Count:
-    """How many entries these are, as the least number of requests when one stands for several."""
+    """Return the number of entries, as the least number of requests when one stands for several."""
     return Count(len(moments), not any(map(_is_shared, moments)))
 
 
 def attempts(moments: "Sequence[Moment]") -> int:
-    """How many attempts at one command these are, as the API counts them."""
+    """Return how many attempts at one command these entries are, as the API counts them."""
     return max((int(each.entry["attempt"]) for each in moments), default=0)
 
 

@@ -1,4 +1,4 @@
-"""The books over HTTP: every rule of the audit, live, for those whom the services tell their books."""
+"""The books over HTTP: every rule of the audit, kept current, for viewers with the right token."""
 
 from flask import Blueprint, Response, current_app
 
@@ -14,7 +14,7 @@ routes = Blueprint("auditing", __name__)
 
 @routes.get("/books")
 def books() -> Response:
-    """What is known of every rule. An audit is begun when one is due and all services can be reached."""
+    """Show the state of every rule; begin an audit when one is due and all services can be reached."""
     away = services().without_books(token())
     auditor: Auditor = current_app.extensions["auditor"]
     known = auditor.look(token(), may_begin=not away)

@@ -1,6 +1,6 @@
-"""Runs the audit for whoever looks at its page: in a thread of its own, one at a time, with notes in this process.
+"""Runs audits while somebody looks at their page: one at a time, in a thread, with notes in this process's memory.
 
-Nothing is audited while nobody looks. The first audit of a process looks at all sagas, the next ones at what changed.
+The first audit of a process examines all sagas, later ones those that changed.
 """
 
 import threading
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Run:
-    """An audit under way: since when, and how many sagas it has looked at, of how many."""
+    """A running audit: when it began, how many sagas it has examined, and of how many."""
 
     began: datetime
     examined: int = 0
@@ -32,7 +32,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Finished:
-    """The latest audit that came to its end. `since` is since when each rule has held, or not, as far as was seen."""
+    """The latest completed audit. `since` says since when each rule has had its result in this process's audits."""
 
     findings: Findings
     at: datetime
@@ -42,7 +42,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Known:
-    """What this process knows of the books; `failure` is why the latest audit did not come to its end, else empty."""
+    """The audits so far; `failure` is why the latest one was not completed, else empty."""
 
     running: Run | None = None
     finished: Finished | None = None
@@ -61,7 +61,7 @@ class Auditor:
         self._due = 0.0  # of `time.monotonic`
 
     def look(self, token: str, *, may_begin: bool = True) -> Known:
-        """What is known now. Begins an audit with this token if one is due, and none is under way."""
+        """Return the audits so far. Begins one with this token if one is due and none is running."""
         with self._lock:
             if may_begin and self._known.running is None and time.monotonic() >= self._due:
                 audit = threading.Thread(target=self._run, args=(token,), name="audit", daemon=True)

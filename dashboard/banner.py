@@ -1,4 +1,4 @@
-"""What one has to know first of a saga that did not simply complete: what, where, why, and what is left over."""
+"""The banner of a saga that did not simply complete: what happened, where, why, and what is left over."""
 
 from dataclasses import dataclass, replace
 
@@ -9,13 +9,13 @@ from dashboard.outcome import Outcome
 from dashboard.story import Moment, Story
 from dashboard.words import ACTIONS, LANES, State, duration
 
-MANY = 3  # failed requests; fewer are a moment's trouble, which the flow shows
+MANY = 3  # failed requests; fewer are shown in the flow alone
 Facts = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Banner:
-    """A title, short facts below it, and whether it is to be seen from afar."""
+    """A title, short facts below it, and whether it is highlighted."""
 
     state: State
     is_loud: bool
@@ -35,7 +35,7 @@ def banner(story: Story, outcome: Outcome) -> Banner | None:
 
 
 def _on_purpose(story: Story) -> str:
-    """What was injected where, and how often; empty for nothing."""
+    """List the injected faults: which, where, and how often; empty for none."""
     suffered: dict[tuple[str, str], list[Moment]] = {}
     for moment in story.moments:
         for name in filter(None, moment.fault.split(", ")):
@@ -60,7 +60,7 @@ def _banner(story: Story, outcome: Outcome) -> Banner | None:
 
 
 def first_trouble(story: Story) -> Moment | None:
-    """Where the banner's link leads."""
+    """Return the moment that the banner's link leads to."""
     held_up = hindrance(story)
     if held_up is not None:
         return held_up.first
@@ -92,7 +92,7 @@ def _title(story: Story, turn: Moment) -> str:
 
 
 def _why(story: Story, turn: Moment) -> str:
-    """The reason, without the names that the title has already."""
+    """Return the reason without the names that are in the title."""
     why = turn.detail or str(story.saga["error"] or "")
     for said in (*ACTIONS, *LANES, turn.who):
         why = why.removeprefix(f"{said}: ")
@@ -113,7 +113,7 @@ def _where(story: Story, turn: Moment) -> str:
 
 
 def _held_up(story: Story, turned: Banner, held_up: Hindrance) -> Banner:
-    """What fails now comes before why the saga turned back."""
+    """Prefer what fails now to why the saga turned back."""
     now = [("Now", tried(held_up)), ("Turned back", turned.title)]
     facts = [*filter(_says_something, now), *turned.facts]
     what = "Compensating" if story.saga["status"] == "compensating" else "Told to turn back"
@@ -121,7 +121,7 @@ def _held_up(story: Story, turned: Banner, held_up: Hindrance) -> Banner:
 
 
 def _named(held_up: Hindrance) -> str:
-    """As part of a sentence; the reason is in the title, since it is what one has to know."""
+    """Return the failure as part of a sentence, with its reason, for the title."""
     what = held_up.what.replace("No event", "no event", 1)
     return f"{what}: {held_up.why}" if held_up.why else what
 
@@ -170,7 +170,7 @@ def _silent(story: Story, held_up: Hindrance) -> Banner:
 
 
 def _stuck(story: Story, held_up: Hindrance | None) -> Banner:
-    """The cause is what fails now; why the saga turned back is told beside it."""
+    """Describe a stuck saga by what fails now, and beside it by why it turned back."""
     noted = next((moment for moment in reversed(story.moments) if moment.kind == "stuck"), None)
     known = "" if noted is None else noted.detail
     why = known or "not known" if held_up is None else f"{held_up.what}: {held_up.why}"

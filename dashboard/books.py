@@ -1,4 +1,4 @@
-"""The books as people look at them: every rule of the audit, whether it holds, and which sagas break it. No I/O."""
+"""The books for people: every rule of the audit, whether it holds, and which sagas break it. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from shared.auditing.findings import Finding, Findings
 from shared.auditing.rules import Rule, SagaRule
 
 LOOK_SECONDS = 2  # between two looks of a page: half of what lies between two audits
-SHOWN = 20  # sagas that a page names: enough to start looking
-# What was read longer ago may have changed: nothing is said to hold until it is read again. Ten times the time between
-# two audits, so that it is not said of a slow one.
+SHOWN = 20  # broken sagas that a page names
+# Results that are older may be out of date, so no rule is shown as holding. Ten times the time between two audits, so
+# that a slow audit does not count as outdated.
 STALE = timedelta(seconds=60)
 NOT_KNOWN = "not known"
 
@@ -22,7 +22,7 @@ NOT_KNOWN = "not known"
 class RuleRow:
     """One rule: whether it holds, what shows it, and the first ids of those that break it of `broken_by` in all.
 
-    `since` is when it was first seen to be as it is; None while it was never judged.
+    `since` is when its present result was first seen; None before its first audit.
     """
 
     rule: Rule | SagaRule
@@ -36,11 +36,11 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class BooksView:
-    """All that the page says. `read_at` and `seconds` are of the latest audit that came to its end."""
+    """All contents of the page. `read_at` and `seconds` are of the latest completed audit."""
 
     state: State
     title: str
-    progress: str  # of the audit under way; empty without
+    progress: str  # of the running audit; empty without one
     rows: tuple[RuleRow, ...]
     unchecked: Mapping[str, str]  # the first sagas that could not be judged, and why
     unchecked_number: int
@@ -50,7 +50,7 @@ class BooksView:
 
     @property
     def topics(self) -> list[str]:
-        """What the rules are about, in order."""
+        """The topics of the rules, in order."""
         return list(dict.fromkeys(row.rule.topic for row in self.rows))
 
 
@@ -74,7 +74,7 @@ def books_of(known: Known, away: Sequence[str], now: datetime) -> BooksView:
 
 
 def _doubt(known: Known, away: Sequence[str], now: datetime) -> str:
-    """Why what was found last need not be so any more; empty without doubt."""
+    """Say why the latest results may be out of date; empty when they are not."""
     if away:
         return f"{', '.join(away)} cannot be reached"
     if known.failure or known.finished is None:
@@ -125,7 +125,7 @@ def _progress(known: Known) -> str:
 
 
 def _notes(findings: Findings) -> tuple[str, ...]:
-    """What else the audit saw."""
+    """List the audit's other observations."""
     examined = findings.examined
     which = "all there are" if findings.full else "those that changed since the audit before, or were not in order then"
     notes = [f"{counted(examined.checked, 'saga')} checked: {which}"]

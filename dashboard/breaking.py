@@ -1,4 +1,4 @@
-"""Fault switches over HTTP, for operators: what is on, what it does, and switching it."""
+"""Fault switches over HTTP, for operators: shows them, and switches them on and off."""
 
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as Answer
@@ -17,13 +17,13 @@ AT = f"/faults/<any({','.join(PARTICIPANTS)}):service>"
 
 @routes.get("/faults")
 def faults() -> Response:
-    """What is switched on at each service, and which sagas suffered what."""
+    """Show the switched-on faults of each service, and those that happened to sagas."""
     return _page("")
 
 
 @routes.post(AT)
 def switch_on(service: str) -> Answer:
-    """Switch on what the form says; the page again when it makes no sense, with why."""
+    """Switch on the fault of the form; for an invalid form, show the page again with the reason."""
     name = _named()
     try:
         body = request_of(request.form)
@@ -46,7 +46,7 @@ def _named() -> str:
 
 
 def _switch(service: str, name: str, body: Json | None) -> Answer:
-    """Have it switched, and show the page; 401 and a form for the token if that is missing."""
+    """Switch it, and show the page; without the needed token, 401 with a form for it."""
     try:
         services().switch_fault(service, name, body, token())
     except TokenNeeded:

@@ -1,30 +1,30 @@
-"""How a cart is filled and checked out."""
+"""Fills carts and checks them out."""
 
 from collections.abc import Sequence
 
 from dashboard.service_client import Json, ServiceClient, TokenNeeded, bearer, items_of, refusal
 
 MOST_PRODUCTS = 200  # as many as one request lists
-ADDRESS = "1 High Street"  # no more than what a checkout wants of one
+ADDRESS = "1 High Street"  # any text will do
 
 
 class Checkouts(ServiceClient):
-    """Has carts filled and checked out."""
+    """Requests that fill carts and check them out."""
 
     def products(self) -> list[Json]:
-        """The first products of which there are any. Raises `Unreachable`."""
+        """Return the first products that are in stock. Raises `Unreachable`."""
         page = self._needed("inventario", f"/api/products?limit={MOST_PRODUCTS}")
         return [each for each in items_of(page) or () if each["available"] > 0]
 
     def fill_cart(self, user: str, lines: Sequence[Json]) -> str:
-        """The id of a new cart with these in it. Raises `Unreachable`, or `Refused`."""
+        """Create a cart with these items; return its id. Raises `Unreachable`, or `Refused`."""
         cart_id = str(self._done("carrito", "/carts", {"user_id": user})["id"])
         for line in lines:
             self._done("carrito", f"/carts/{cart_id}/items", line)
         return cart_id
 
     def check_out(self, cart_id: str, style: str, customer: Json, fault: str = "", token: str = "") -> str:
-        """The id of the saga that checks a cart out in this style, and suffers these faults.
+        """Check a cart out in this style with these faults; return the saga's id.
 
         `customer` has the `user_id` and the `payment_method`. Raises `Unreachable`, `Refused`, or `TokenNeeded`: faults
         are for operators.

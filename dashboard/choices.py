@@ -1,4 +1,4 @@
-"""What is checked out in both styles: cart, payment method, user and fault, as a form and a URL say it. No I/O."""
+"""The checkout to compare: cart, payment method, user and fault, as in a form and a URL. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from dashboard.service_client import fits_header
 
 Json = Mapping[str, Any]
 
-LINES = 3  # of a cart that is made here: enough to see several products held and sold together
-# Faults of one checkout that both styles understand, in the notation of `X-Fault`, and what each does. All heal or end.
+LINES = 3  # of the cart: enough to see several products held and sold together
+# Faults of one checkout that both styles understand, in the notation of `X-Fault`, and their effects. None is for ever.
 FAULTS = {
     "": "no fault",
     "process_payment=refuse": "the payment is refused: both are undone",
@@ -41,7 +41,7 @@ class Choices:
 
     @classmethod
     def of(cls, given: MultiDict[str, str]) -> "Choices":
-        """What a form or a URL says; a line without a product is none."""
+        """Parse a form or a URL; lines without a product are left out."""
         pairs = zip(given.getlist("product"), given.getlist("quantity"), strict=False)
         lines = tuple((product.strip(), quantity.strip()) for product, quantity in pairs if product.strip())
         texts = {name: given.get(name, default).strip() for name, default in DEFAULTS.items()}
@@ -58,35 +58,35 @@ class Choices:
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """Names and values of a form or a URL that say the same."""
+        """The choices as names and values of a form or a URL."""
         lines = [pair for line in self.lines for pair in zip(("product", "quantity"), line, strict=True)]
         return [*lines, *((name, getattr(self, name)) for name in DEFAULTS)]
 
     @property
     def query(self) -> str:
-        """The same as a URL's query; empty where nothing was chosen."""
+        """The choices as a URL's query; empty where nothing was chosen."""
         return "?" + urlencode(self.fields) if self.lines else ""
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """The lines of the form: those that were chosen, and empty ones."""
+        """The lines of the form: the chosen ones, then empty ones."""
         return [*(self.lines or (("", "1"),)), *[("", "1")] * LINES][:LINES]
 
     @property
     def faults(self) -> dict[str, str]:
-        """The faults that are offered: a URL may name another one."""
+        """The faults that the form offers, with that of the URL."""
         return FAULTS if self.fault in FAULTS else {**FAULTS, self.fault: "as the address of this page says"}
 
     @property
     def header(self) -> str:
-        """The fault as a checkout names it in `X-Fault`; raises `ValueError` for what no header can hold."""
+        """The value of `X-Fault`; raises `ValueError` for what no header can hold."""
         if not fits_header(self.fault):
             raise ValueError("A fault is written in printable ASCII characters.")
         return self.fault
 
     @property
     def items(self) -> list[Json]:
-        """The lines as carrito takes them; raises `ValueError` when there are none, or one is no number."""
+        """The lines as carrito's API takes them; raises `ValueError` when there are none, or one is no number."""
         if not self.lines or not all(value.isascii() and value.isdecimal() for line in self.lines for value in line):
             raise ValueError("Choose a product, and how many of it.")
         return [{"product_id": int(product), "quantity": int(quantity)} for product, quantity in self.lines]

@@ -1,4 +1,4 @@
-"""The same checkout in both styles with one click, and the two sagas beside each other on one scale of time."""
+"""Compares the styles over HTTP: begins the same checkout in both, and shows both sagas on one scale of time."""
 
 from uuid import UUID
 
@@ -17,11 +17,11 @@ from shared.ids import made_at
 
 routes = Blueprint("comparing", __name__)
 
-YOUNG_SECONDS = 60.0  # many times what it takes until a saga service has heard of a checkout
+YOUNG_SECONDS = 60.0  # many times what it takes until a saga service knows of a checkout
 
 
 class OnlyOne(Exception):
-    """The checkout in the first style has begun, and the one in the second has not, or nobody knows."""
+    """The checkout in the first style has begun; the one in the second has not, or this is unknown."""
 
     def __init__(self, style: str, saga_id: str, why: Exception) -> None:
         super().__init__(str(why) or "it is for operators")
@@ -31,13 +31,13 @@ class OnlyOne(Exception):
 
 @routes.get("/compare")
 def choose() -> Response:
-    """What to check out; nothing has been begun yet."""
+    """Show the form with which to choose a checkout."""
     return _form(Choices.of(request.args))
 
 
 @routes.post("/compare")
 def begin() -> Answer:
-    """Begin it in both styles, one directly after the other; the form again when a service refuses."""
+    """Begin it in both styles, one directly after the other; when a service refuses, show the form again."""
     wanted = Choices.of(request.form)
     try:
         wanted.check(request.form)
@@ -48,14 +48,14 @@ def begin() -> Answer:
         return _form(wanted, str(error), 422)
     except Refused as error:
         return _form(wanted, str(error), error.status)
-    except TokenNeeded:  # to name a fault is for operators
+    except TokenNeeded:  # only operators may name faults
         return html(pages.token_page(f"/compare{wanted.query}", was_wrong=bool(token())), 401)
     return redirect("/compare/{}/{}".format(*sagas) + wanted.query, 303)
 
 
 @routes.get("/compare/<uuid:orchestrated>/<uuid:choreographed>")
 def compare(orchestrated: UUID, choreographed: UUID) -> Response:
-    """Both, while they run and afterwards; one that is not known yet is waited for."""
+    """Show both sagas, while they run and afterwards; one that its service does not know yet may still come."""
     if orchestrated == choreographed:
         abort(404, "A comparison is of two sagas, one of each style; this is one id twice.")
     ids = {"orchestrated": str(orchestrated), "choreographed": str(choreographed)}
@@ -73,9 +73,9 @@ def _is_young(saga_id: UUID) -> bool:
 
 
 def _begin(wanted: Choices) -> list[str]:
-    """The ids of both sagas.
+    """Begin both checkouts; return the ids of their sagas.
 
-    Raises `ValueError` for choices that make no sense, what services refuse the first checkout with, and `OnlyOne`.
+    Raises `ValueError` for choices that make no sense, the error of the first checkout, and `OnlyOne`.
     """
     items, fault, source = wanted.items, wanted.header, services()
     # Both carts first, so that the second saga begins as soon after the first as can be.

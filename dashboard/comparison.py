@@ -1,4 +1,4 @@
-"""One checkout in both styles: what differs, as numbers beside each other."""
+"""The figures of one checkout in both styles, beside each other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from dashboard.compensations import compensations
 from dashboard.story import WINDOW, Story
 from dashboard.words import duration
 
-# What the same checkout has alike in both styles; its carts are two, since each is checked out once.
+# The fields that must be equal in both sagas; the carts differ, since a cart is checked out once.
 ALIKE = {"user_id": "user", "payment_method": "payment method", "total": "total", "fault": "faults"}
 FREEZE = ("read_cart", "action")
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One measure of both: each as text, and as a share of the larger one in percent."""
+    """One measure of both sagas: each value as text, and as a percentage of the larger one."""
 
     name: str
     values: list[tuple[str, float]]
 
 
 def differences(stories: Sequence[Story]) -> list[Difference]:
-    """What the same checkout took in each style, so far."""
+    """Return what the checkout took in each style so far."""
     return [
         _difference("From start to end", stories, lambda story: story.took, duration),
         _difference("Books open", stories, lambda story: story.books_open, duration),
@@ -34,7 +34,7 @@ def differences(stories: Sequence[Story]) -> list[Difference]:
 
 
 def mismatches(stories: Sequence[Story]) -> list[str]:
-    """In what these are not the same checkout; empty for the same one. What is not known of one tells nothing."""
+    """Name the fields in which these are different checkouts; a field that one does not know is left out."""
     return [name for field, name in ALIKE.items() if len({str(each) for each in _known(stories, field)}) > 1]
 
 
@@ -64,11 +64,10 @@ def _messages(story: Story) -> float:
 
 
 def _commits(story: Story) -> float:
-    """Local transactions of carrito, inventario and pagos, of which the timeline shows what came of each.
+    """Count the local transactions of carrito, inventario and pagos, from the timeline.
 
-    By HTTP requests: one for each half of a step that was answered, yes or no; a repetition changes nothing. By events:
-    one for each event that a participant reacted to, whatever it published then. In both, one that freezes the cart,
-    which carrito does before it hands a checkout over.
+    Orchestrated: one for each action or compensation that was done or refused; a repetition changes nothing.
+    Choreographed: one for each event that a participant handled. In both, one that freezes the cart.
     """
     if story.is_orchestrated:
         answered = (each for each in story.moments if each.entry["outcome"] in {"succeeded", "refused"})

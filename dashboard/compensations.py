@@ -1,4 +1,4 @@
-"""What was undone of a saga that turned back, by the names of its compensations."""
+"""The compensations of a saga that turned back."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from dashboard.words import State, step_name
 
 @dataclass(frozen=True)
 class Compensations:
-    """Those that were made: they undid something, or found nothing to undo."""
+    """The compensations that were made: those that undid something, and those that found nothing to undo."""
 
     undone: list[str]
     empty: list[str]
@@ -25,7 +25,7 @@ class Compensations:
 
 
 def compensations(story: Story) -> Compensations:
-    """As the boxes show them of an orchestrated saga, and as its events tell of a choreographed one."""
+    """Return them: of an orchestrated saga from its steps, of a choreographed one from its events."""
     made = _of_requests(story) if story.is_orchestrated else _of_events(story)
     return Compensations(*([name for name, state in made.items() if state is wanted] for wanted in _STATES))
 
@@ -34,12 +34,12 @@ _STATES = (State.UNDONE, State.SKIPPED)
 
 
 def _of_requests(story: Story) -> dict[str, State]:
-    """The latest first in the definition comes back first."""
+    """Return them in reverse order of the definition."""
     return {node.name: node.state for node in reversed(rails(story)) if node.row == 2}
 
 
 def _of_events(story: Story) -> dict[str, State]:
-    """Each once, however often it was published; what was never done had nothing to undo."""
+    """Return each once, however often its event was published; a step that was never done had nothing to undo."""
     done = {each.key[0] for each in story.moments if each.state is State.DONE and not each.is_echo}
     made: dict[str, State] = {}
     for moment in story.moments:

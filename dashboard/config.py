@@ -14,15 +14,15 @@ class Settings(ServiceSettings):
     orchestrator_url: str = "http://127.0.0.1:3003"
     choreography_url: str = "http://127.0.0.1:3004"
 
-    # Forty times what a read takes; what services have not answered a page by then is said to be not known.
+    # Forty times what a read takes; a page shows as not known what services have not answered by then.
     dashboard_read_seconds: float = Field(default=2, gt=0)
 
-    # Browsers that are told of changes at once; the pages of any further one ask every few seconds. A thread each.
+    # Open streams of changes, each with a thread; the pages of further browsers poll every few seconds.
     dashboard_streams: int = Field(default=128, ge=0)
 
     currency: str = shop_currency()
 
     @property
     def threads(self) -> int:
-        """Of the web process: those of streams are beside those that make pages."""
+        """Threads of the web process: those for pages, and one for each stream."""
         return super().threads + self.dashboard_streams

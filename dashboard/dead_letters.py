@@ -1,4 +1,4 @@
-"""Dead letters over HTTP, for operators: what is parked and why, and having it delivered again.
+"""Dead letters over HTTP, for operators: shows what is parked and why, and has it delivered again.
 
 Both use the same filter, which the service applies, so that a redrive reaches what no page lists.
 """
@@ -25,19 +25,19 @@ routes = Blueprint("dead_letters", __name__)
 
 @routes.get("/dead-letters")
 def dead_letters() -> Response:
-    """What is parked, why, and whose saga it is of; and what redrives did."""
+    """Show the parked messages with reasons and sagas, and the latest redrives."""
     return html(pages.dead_letters_page(_parked(), request.args.get("done", ""), now()))
 
 
 @routes.get("/dead-letters/redrive")
 def preview() -> Response:
-    """What would be delivered again."""
+    """Show what would be delivered again, and the form for it."""
     return html(pages.redrive_page(_parked(), EMPTY))
 
 
 @routes.post("/dead-letters/redrive")
 def act() -> Answer:
-    """Have it delivered again; the form again when the service refuses, with its reason."""
+    """Have it delivered again; when the service refuses, show the form again with the reason."""
     values, typed = reason_and_name(), typed_token()
     chosen = _filter()
     reply = services().redrive({**values, **chosen.request(now())}, typed or token())
@@ -49,7 +49,7 @@ def act() -> Answer:
 
 
 def _filter() -> LetterFilter:
-    """As the URL says; what makes no sense is 404, so that nobody takes all letters for the filtered ones."""
+    """Parse the URL's filter; an invalid one is 404, so that nobody takes all letters for the filtered ones."""
     given = {field.name: request.args.get(field.name, "").strip() for field in fields(LetterFilter)}
     if given["service"] not in {"", *CONSUMERS} or given["older"] not in {"", *AGES}:
         abort(404, f"Messages come to {', '.join(CONSUMERS)}, and are {', '.join(AGES)} seconds old or older.")

@@ -1,6 +1,6 @@
-"""What else is known of a choreographed saga that did not go on: its parked messages, and the faults that fired on it.
+"""What else is known of a choreographed saga that does not go on: its parked messages, and the faults that happened.
 
-An event that fails at its consumer leaves no trace in the saga's timeline; these are where it does.
+An event that fails at its consumer is not in the saga's timeline; its dead letter is the only trace of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ Link = tuple[str, str, str]  # name, text, where it leads
 
 @dataclass(frozen=True)
 class Evidence:
-    """None is what was not read: only operators may, or a service did not answer."""
+    """None for what was not read: only operators may read it, or a service did not answer."""
 
     letters: Sequence[Json] | None = None
     fired: Sequence[Json] | None = None
@@ -34,7 +34,7 @@ def is_wanted(saga: Json, now: datetime) -> bool:
 
 
 def links(saga_id: str, found: Evidence) -> list[Link]:
-    """What a banner says of them: nothing where there are none."""
+    """Return the banner's links to them; none where there is nothing."""
     if not found.is_wanted:
         return []
     unread = "shown to operators only" if found.is_for_operators else "could not be read"

@@ -1,4 +1,4 @@
-"""Fault switches as people see them: what each does, what is switched on where, and what happened to which saga."""
+"""Fault switches for people: what each does, what is switched on where, and what happened to which saga."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dashboard.words import counted, step_name
 Json = Mapping[str, Any]
 
 PARTICIPANTS = ("carrito", "inventario", "pagos")  # the services that do steps of sagas
-# What each fault does, and what becomes of the saga.
+# The effect of each fault, and the end of its saga.
 EFFECTS = {
     "refuse": "a definite no, the same every time: the saga is undone",
     "unavailable": "503, and nothing is done: tried again",
@@ -22,10 +22,10 @@ EFFECTS = {
     "pause_consumer": "the service takes no event until it is switched off; it is for no step",
 }
 OF_MESSAGES = frozenset({"deliver_twice", "delay_message"})
-# Fields that the form shows for these faults only; what an earlier choice left in them is not meant.
+# Fields that the form shows for these faults only; for other faults their values are ignored.
 OF_FAULTS = {"milliseconds": {"slow", "delay_message"}, "point": {"kill"}}
 NUMBERS = ("times", "milliseconds")
-# How the services call what a form lets a fault be only for.
+# The services' names of the form's fields that limit a fault to some sagas.
 MATCHED = {"user": "user_id", "cart": "cart_id", "method": "payment_method"}
 NAMED = {"user_id": "user", "cart_id": "cart", "payment_method": "payments with"}
 POINTS = {"": "\u2013", "before": "before the step", "after": "after its commit"}  # of `kill` only
@@ -46,12 +46,12 @@ class Participant:
 
     @property
     def steps(self) -> Sequence[str]:
-        """The steps that a fault can be for: its own, and those that its messages ask for."""
+        """The steps that a fault can be for: its own, and those that its messages request."""
         return [] if self.said is None else list(dict.fromkeys([*self.said["steps"], *self.said["messages"]]))
 
 
 def request_of(form: Mapping[str, str]) -> Json:
-    """The body that switches a fault on, of what was filled in; raises `ValueError` for numbers that are none."""
+    """Make the request body of the form that was filled in; raises `ValueError` for invalid numbers."""
     fault = form.get("name", "")
     told = {name: value for name, value in form.items() if fault in OF_FAULTS.get(name, {fault})}
     numbers = {name: int(told[name]) for name in NUMBERS if told.get(name, "").strip()}
@@ -61,13 +61,13 @@ def request_of(form: Mapping[str, str]) -> Json:
 
 
 def where(fault: Json) -> str:
-    """The step that a fault is for, as it is called: of `fail_undo` its compensation."""
+    """Return the name of the action, or for `fail_undo` of the compensation, that a fault is for."""
     step = fault["step"]
     return step_name(step, compensation=fault["name"] == "fail_undo") if step else "all messages"
 
 
 def how(switch: Json) -> str:
-    """Where and how often a fault happens, in words."""
+    """Say where and how often a fault happens."""
     parts = [where(switch)]
     if switch["point"]:
         parts.append(f"{switch['point']} it")
@@ -80,6 +80,6 @@ def how(switch: Json) -> str:
 
 
 def fired(participants: Sequence[Participant]) -> list[Json]:
-    """What happened to which saga at any of them, the latest first."""
+    """Return the faults that happened at any service, the latest first."""
     rows = [{**row, "service": each.name} for each in participants if each.said for row in each.said["fired"]]
     return sorted(rows, key=lambda row: str(row["fired_at"]), reverse=True)

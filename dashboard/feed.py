@@ -1,4 +1,4 @@
-"""One style's change feed, which one thread reads for all viewers, and only while there are any."""
+"""One style's change feed. One thread reads it for all viewers, only while there are any."""
 
 import threading
 import time
@@ -14,17 +14,17 @@ from dashboard.service_client import Refused, Unreachable
 Read = Callable[[str, int], Mapping[str, Any]]  # (cursor or "", seconds to wait) -> an answer of `GET …/changes`
 log = structlog.get_logger()
 
-# How many answers are kept, some megabytes: a minute of changes while no answer is full. Full ones follow each other
-# without a pause, and are gone the sooner.
+# Answers that are kept, some megabytes: a minute of changes while no answer is full; less while they are full, since
+# then there is no pause between them.
 KEPT = 240
-WAIT_SECONDS = 10  # for a change; so long the feed is still read after the last viewer has left
-# At most so often the feed is read while it has less than a page: a burst of changes comes as one.
+WAIT_SECONDS = 10  # the longest wait for a change; also how long the feed is read after the last viewer has left
+# The least time between two reads while the feed has less than a page: a burst of changes is read at once.
 GATHER_SECONDS = 0.25
-RETRY_SECONDS = 1.0  # after a failure; as soon as a person would look again
+RETRY_SECONDS = 1.0  # after a failure
 
 
 class Feed:
-    """What it keeps is protected by `news`, which is notified of every change."""
+    """The condition `news` protects its fields, and is notified of every change."""
 
     def __init__(self, name: str, read: Read, news: threading.Condition, stopping: threading.Event) -> None:
         self.ring = Ring(KEPT)
@@ -37,11 +37,11 @@ class Feed:
 
     @property
     def is_reading(self) -> bool:
-        """Whether it is read: there are viewers, or were a moment ago. Call with `news` held."""
+        """Whether the thread reads: there are viewers, or were a moment ago. Call with `news` held."""
         return self._thread is not None
 
     def join(self, cursor: str) -> int | None:
-        """One more viewer, who knows the changes up to this cursor. Call with `news` held.
+        """Add a viewer who knows the changes up to this cursor. Call with `news` held.
 
         Returns the number of that change, or None when the viewer has to load anew.
         """
@@ -56,7 +56,7 @@ class Feed:
         return self.ring.number_at(cursor)
 
     def leave(self) -> None:
-        """One viewer less. Call with `news` held."""
+        """Remove a viewer. Call with `news` held."""
         self._viewers -= 1
 
     def _run(self) -> None:
@@ -70,19 +70,19 @@ class Feed:
             self._stopping.wait(max(0.0, started + pause - time.monotonic()))
 
     def _read_once(self) -> float:
-        """Read the feed, and tell of it; how many seconds there are to be between this and the next time."""
+        """Read the feed and notify viewers; return the seconds until the next read."""
         try:
             answer = self._read(self._cursor, WAIT_SECONDS)
             with self._news:
                 self._take(answer)
-        except Exception as error:  # whatever it is, there is no other thread that would go on reading
+        except Exception as error:  # of any kind: no other thread would go on reading
             with self._news:
                 self._fail(error)
             return RETRY_SECONDS
         return 0.0 if self._full else GATHER_SECONDS
 
     def _fail(self, error: Exception) -> None:
-        """Have viewers load anew, once, to see that it is away; a cursor that was not understood is not used again."""
+        """Have viewers load anew, once, so that they see the failure; drop a cursor that the service refused."""
         if self.is_reachable is not False:
             say = log.warning if isinstance(error, Unreachable | Refused) else log.exception
             say("feed not read", feed=self._name, error=str(error))

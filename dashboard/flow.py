@@ -1,4 +1,4 @@
-"""What happened, as a picture: two rails for an orchestrated saga, lifelines for a choreographed one."""
+"""The picture of a saga: actions and compensations in two rows if orchestrated, a sequence diagram if choreographed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from dashboard.story import Moment, Story
 from dashboard.words import PIVOT, SERVICES, WORDS, State, counted, duration, step_name
 
 DRAWN = 60  # events; half of them from the beginning and half from the end, when there are more
-LONG_WAIT = 400.0  # ms; a stretch in which somebody would ask what it waits for
+LONG_WAIT = 400.0  # ms; a longer wait is shown with its duration
 FIRST, LAST, BEFORE = "read_cart", "confirm_order", "before it began"
-ROW, END_ROW, WAIT_ROW, HEAD = 46, 26, 40, 64  # px: between two events, more after an end or a wait, above the first
-WELL = HEAD + 6 * ROW + END_ROW  # what the six events of a checkout take that goes well; kept free from the beginning
+ROW, END_ROW, WAIT_ROW, HEAD = 46, 26, 40, 64  # px: of an event; added by an end and by a wait; above the first
+WELL = HEAD + 6 * ROW + END_ROW  # the least height: that of a successful checkout
 
 
 @dataclass(frozen=True)
 class Node:
-    """One half of a step: its column from left to right, its row (1 out, 2 back)."""
+    """An action or compensation of a step: its column from left to right, its row (1 actions, 2 compensations)."""
 
     column: int
     row: int
@@ -30,12 +30,12 @@ class Node:
 
     @property
     def word(self) -> str:
-        """How it stands, and how long it took or how many attempts there were."""
+        """The state in words, and the duration or the number of attempts."""
         return " · ".join(filter(None, [WORDS[self.state], self.note]))
 
 
 def rails(story: Story) -> list[Node]:
-    """The steps on the way out, and below them the compensations that were requested or are still to come."""
+    """Return the actions, and below them the compensations that were requested or are still to come."""
     tries: dict[tuple[str, bool], list[Moment]] = {}
     for moment in story.moments:
         if moment.kind == "attempt":
@@ -64,7 +64,7 @@ def _action(story: Story, column: int, step: str, tries: list[Moment]) -> Node:
 
 
 def _compensation(column: int, step: str, action: Node, tries: list[Moment], *, turn: bool) -> Node:
-    """It found nothing to undo when its action never succeeded, as far as is known."""
+    """Return a compensation; it found nothing to undo if its action never succeeded, as far as is known."""
     state = _last_state(tries)
     if state is State.UNDONE and action.state is not State.DONE and not action.may_have_run:
         state = State.SKIPPED
@@ -96,7 +96,7 @@ def _note(tries: list[Moment]) -> str:
 
 @dataclass(frozen=True)
 class Message:
-    """An event from one lifeline to that of who reacted to it; `x` in percent, `y` in pixels."""
+    """An event from its publisher's lifeline to its consumer's; `x` in percent, `y` in pixels."""
 
     y: int
     x: float
@@ -104,13 +104,13 @@ class Message:
     state: State
     label: str
     at: str
-    waited: str  # how long it was until the event that follows, if that was long
+    waited: str  # the time until the event that follows, if it was long
     by: str
     is_end: bool
 
     @property
     def middle(self) -> float:
-        """Where its label is, in percent."""
+        """The place of its label, in percent."""
         return self.x if self.to_x is None else (self.x + self.to_x) / 2
 
 
@@ -122,11 +122,11 @@ class Sequence:
     messages: list[Message]
     height: int
     left_out: int = 0  # events in the middle that are not drawn
-    gap_y: int = 0  # where they would be
+    gap_y: int = 0  # the place of the note about them
 
 
 def sequence(story: Story) -> Sequence:
-    """Which event led to which, evenly spaced, in order."""
+    """Return the events in order, evenly spaced, each with the event that follows from it."""
     events = [moment for moment in story.moments if moment.kind == "event" and not moment.is_echo]
     lanes = list(dict.fromkeys(["carrito", "inventario", "pagos", *(moment.lane for moment in events)]))
     places = {name: 100 * (index + 0.5) / len(lanes) for index, name in enumerate(lanes)}
@@ -159,7 +159,7 @@ def _message(
 
 
 def _awaited(moment: Moment, *, has_ended: bool) -> str:
-    """What is known of the event that is to follow: not why it has not come."""
+    """Describe the event that is awaited; why it has not come is not known."""
     who = moment.entry.get("handled_by")
     if has_ended or who is None:
         return " · no event followed" if has_ended else ""

@@ -1,4 +1,4 @@
-"""What holds a saga up now, as the latest of its commands or events tells."""
+"""What holds a saga up now, according to its latest command or event."""
 
 from dataclasses import dataclass
 
@@ -11,24 +11,24 @@ SILENT = 2000.0  # ms without an event; ten times what a service takes to react 
 
 @dataclass(frozen=True)
 class Hindrance:
-    """`what` fails, or is awaited, and `why`, as far as that is known; `first` is the entry where it began."""
+    """`what` fails or is awaited, and `why`, if known; `first` is the entry where this began."""
 
     what: str
     why: str
-    service: str  # whom the saga waits for
+    service: str  # that the saga waits for
     first: Moment
     attempts: int  # at the command that fails; 0 of an event
 
 
 def hindrance(story: Story) -> Hindrance | None:
-    """None when nothing holds the saga up, as far as is known."""
+    """Return what holds the saga up; None when nothing does, as far as is known."""
     if story.has_ended:
         return None
     return _failing(story) if story.is_orchestrated else _awaited(story)
 
 
 def _failing(story: Story) -> Hindrance | None:
-    """The command whose latest request failed."""
+    """Return the command whose latest request failed; None if there is none."""
     latest = next((each for each in reversed(story.moments) if each.kind == "attempt"), None)
     if latest is None or latest.state is not State.UNANSWERED:
         return None
@@ -42,7 +42,7 @@ def _reason(moment: Moment) -> str:
 
 
 def _awaited(story: Story) -> Hindrance | None:
-    """The event that is to follow from the latest one, and has not come for long."""
+    """Return the event that should follow from the latest one, if it is overdue."""
     events = [each for each in story.moments if each.kind == "event" and not each.is_echo]
     if not events or story.end - events[-1].end <= SILENT:
         return None
@@ -53,5 +53,5 @@ def _awaited(story: Story) -> Hindrance | None:
 
 
 def tried(found: Hindrance) -> str:
-    """How often; empty where that is not known."""
+    """The number of attempts in words; empty where it is not known."""
     return counted(found.attempts, "attempt") if found.attempts else ""

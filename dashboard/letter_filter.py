@@ -1,4 +1,4 @@
-"""Which dead letters a page is about, as its URL says: by service, event, saga, error and age. No I/O."""
+"""The filter of dead letters in a page's URL: by service, event, saga, error and age. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -35,18 +35,18 @@ class LetterFilter:
 
     @property
     def is_set(self) -> bool:
-        """Whether anything is left out."""
+        """Whether the filter leaves anything out."""
         return self != LetterFilter()
 
     @property
     def words(self) -> str:
-        """What is selected."""
+        """The selection in words."""
         age = f", parked for {AGES[self.older]} at least" if self.older else ""
         return told({"service": self.service, "event": self.event, "saga_id": self.saga, "error": self.error}) + age
 
 
 def told(wanted: Json) -> str:
-    """What a filter selects, in words, as the service names its parts."""
+    """Say in words what a filter selects, given as the service names its parts."""
     parts = [f"every parked {wanted.get('event') or 'message'} of {wanted.get('service') or 'every service'}"]
     if wanted.get("saga_id"):
         parts.append(f"of saga {wanted['saga_id']}")

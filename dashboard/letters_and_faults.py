@@ -15,8 +15,8 @@ from shared.http.client import Reply
 
 MOST_LETTERS = 200  # of each service; as many as one request lists
 LETTERS_SECONDS = 10.0  # how long who looks at a saga shares a look at its letters, which holds them all back
-EVIDENCE_SECONDS = 1.0  # how long a saga's page waits for what it can do without
-REDRIVE_SECONDS = 20  # beyond what a read may take: thousands of messages are moved one by one
+EVIDENCE_SECONDS = 1.0  # a saga's page waits no longer for optional contents
+REDRIVE_SECONDS = 20  # added to the time limit of a read: thousands of messages are moved one by one
 DEAD_LETTERS = "/saga/choreography/dead-letters"
 
 
@@ -28,7 +28,7 @@ class LettersAndFaults(ServiceClient):
         self._letters: SharedReadings[tuple[str, str], Json] = SharedReadings()
 
     def dead_letters(self, which: Json, token: str) -> Json:
-        """Parked messages that fit, and redrives. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
+        """Return parked messages that fit the filter, and redrives. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
         query = urlencode({"limit": MOST_LETTERS, **which})
         return self._as_operator("saga_choreography", f"{DEAD_LETTERS}?{query}", token)
 
@@ -37,7 +37,7 @@ class LettersAndFaults(ServiceClient):
         return self._post("saga_choreography", f"{DEAD_LETTERS}/redrive", body, bearer(token), REDRIVE_SECONDS)
 
     def faults(self, names: Sequence[str], token: str) -> list[Json | Failure]:
-        """What is switched on at each of these services, and what happened. Raises `TokenNeeded`."""
+        """Return what is switched on at each of these services, and which faults happened. Raises `TokenNeeded`."""
         return self._tried(*((name, partial(self._as_operator, name, "/faults", token)) for name in names))
 
     def switch_fault(self, service: str, name: str, body: Json | None, token: str) -> None:
@@ -46,7 +46,7 @@ class LettersAndFaults(ServiceClient):
         self._as_operator(service, f"/faults/{name}", token, method, body)
 
     def have_faults(self, token: str) -> bool:
-        """Whether a checkout can name faults. Raises `Unreachable`, and `Refused` if this cannot be told."""
+        """Whether a checkout can name faults. Raises `Unreachable`, or `Refused` if this is not known."""
         try:
             self._as_operator("carrito", "/faults", token)
         except TokenNeeded:
@@ -58,7 +58,7 @@ class LettersAndFaults(ServiceClient):
         return True
 
     def evidence(self, saga: Json, now: datetime, token: str) -> Evidence:
-        """What else is known of a saga that did not go on; nothing is read of any other, or waited for long."""
+        """Read the dead letters and faults of a saga that does not go on, in a short time; nothing for other sagas."""
         if not is_wanted(saga, now):
             return Evidence()
         saga_id = str(saga["saga_id"])
@@ -78,7 +78,7 @@ class LettersAndFaults(ServiceClient):
         return [(name, partial(self._if_allowed, name, path, token)) for name in PARTICIPANTS]
 
     def _if_allowed(self, service: str, path: str, token: str) -> Json:
-        """The answer; who may not see it is refused like any other. Raises `Unreachable`, or `Refused`."""
+        """Return the answer; a missing token is a refusal like others. Raises `Unreachable`, or `Refused`."""
         try:
             return self._as_operator(service, path, token)
         except TokenNeeded:

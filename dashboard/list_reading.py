@@ -1,4 +1,4 @@
-"""What is read of many sagas: lists, statistics, changes, and searches by an id."""
+"""Reads about many sagas: lists, statistics, changes, and searches by an id."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,10 +12,10 @@ CHANGES = 200  # sagas in one answer of a change feed, the most that it gives
 
 
 class ListReading(ServiceClient):
-    """Reads lists of sagas, and how the sagas of a style do."""
+    """Reads lists and statistics of sagas."""
 
     def sagas(self, filters: Filters) -> list[StyleReading]:
-        """Of each style how it does, and a page of the sagas that fit; none of a style that has no such step.
+        """Return by style the statistics and a page of the sagas that fit; no page for a style without such a step.
 
         Raises `Refused` (422) for other senseless filters, and for a step that none of these styles has.
         """
@@ -34,7 +34,7 @@ class ListReading(ServiceClient):
         return [_style_reading(style, found) for style in STYLES.values()]
 
     def stats(self, seconds: int) -> dict[str, Json | None]:
-        """How the sagas did that ended within so many seconds, by style; None for a service that does not answer."""
+        """Return by style the statistics of the last so many seconds; None for a service that does not answer."""
         found = self._tried(*(self._stats(style, seconds) for style in STYLES.values()))
         return dict(zip(STYLES, map(known, found), strict=True))
 
@@ -42,7 +42,7 @@ class ListReading(ServiceClient):
         return self._read(style.service, f"{style.base}/stats?seconds={seconds}")
 
     def changes(self, style: Style, after: str, wait: int) -> Json:
-        """What changed after this cursor (empty: where the feed is now), waited for so many seconds.
+        """Return the changes after this cursor (empty: the feed's present end), waiting so many seconds for one.
 
         Raises `Unreachable`, or `Refused`.
         """
@@ -52,7 +52,7 @@ class ListReading(ServiceClient):
         return self._answer(style.service, reply)
 
     def find(self, any_id: str) -> list[tuple[str, str]]:
-        """Style and id of each saga that has this id, or whose cart or order has it. Raises `Unreachable`."""
+        """Return style and id of each saga that has this id, or whose cart or order has it. Raises `Unreachable`."""
         until = self._deadline()
         reads = [self._read(style.service, f"{style.base}/{any_id}") for style in STYLES.values()]
         found = self._all(*reads, until=until)
@@ -86,5 +86,5 @@ def _style_reading(style: Style, found: Mapping[tuple[str, str], Json | Failure 
 
 
 def _has_no_such_step(found: Json | Failure | None) -> bool:
-    """Whether a service refused to list the sagas that failed at a step, since its sagas have none of this name."""
+    """Whether a service refused the filter by a failed step because its sagas have no step of this name."""
     return isinstance(found, Refused) and found.fields == {"failed_step"}

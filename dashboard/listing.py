@@ -10,7 +10,7 @@ from dashboard.words import STATUSES, UNKNOWN, duration
 
 Json = Mapping[str, Any]
 
-ENDED_SECONDS = 3600  # of so long, the longest that services tell, those are counted that ended
+ENDED_SECONDS = 3600  # of ended sagas that are counted; the services' own maximum
 PAGE = 50
 STATS_SECONDS = 60  # long enough for a percentile of a quiet shop, short enough to follow what happens
 UNTOLD = {"retrying": False, "error": None, "next_try_at": None}  # of a saga whose service is older than these
@@ -27,13 +27,13 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class Filters:
-    """What of the list is shown, as the URL says; empty is everything. `before` is where each style's page begins."""
+    """The filters of the list in the URL; an empty one filters nothing. `before` is where each style's page begins."""
 
     style: str = ""
     status: str = ""
     user: str = ""
     method: str = ""
-    step: str = ""  # because of which it turned back
+    step: str = ""  # at which it failed, so that it turned back
     retrying: str = ""  # `true` or `false`
     cart: str = ""
     order: str = ""
@@ -52,13 +52,13 @@ class Filters:
 
     @property
     def are_set(self) -> bool:
-        """Whether anything is left out."""
+        """Whether any filter is set."""
         return any(value for name, value in vars(self).items() if name != "before")
 
 
 @dataclass(frozen=True)
 class StyleReading:
-    """What one saga service said: how its sagas do, and a page of those that fit the filters; None is nothing."""
+    """The answers of one saga service: statistics, and a page of the sagas that fit the filters; None for no answer."""
 
     style: str
     service: str
@@ -76,7 +76,7 @@ class StyleCard:
     style: str
     service: str
     is_reachable: bool
-    since: str  # within how long the latter ended, in words
+    since: str  # the period of the latter, in words
     counts: list[tuple[str, int, float]]  # status, how many, share in percent
     figures: list[tuple[str, str]]  # name and value, of the sagas that ended within the last `STATS_SECONDS`
     sparks: list[Spark]  # the last minutes
@@ -96,7 +96,7 @@ class Listing:
 def listing(
     filters: Filters, readings: Sequence[StyleReading], samples: Sequence[Sample] = (), at: float = 0.0
 ) -> Listing:
-    """The sagas of both styles, newest first: ids grow with time, so they are in the order of their ids.
+    """Merge the sagas of both styles, newest first, which is the order of their ids.
 
     `samples` are drawn as they look at this moment of their clock.
     """
@@ -131,7 +131,7 @@ def _card(reading: StyleReading, drawn: list[Spark]) -> StyleCard:
 
 
 def _figures(stats: Json | None) -> list[tuple[str, str]]:
-    """Rate, time to completion, and how long the services disagreed; a dash for what is not known."""
+    """Return rate, time to completion, and how long the services disagreed; a dash for what is not known."""
     none: Json = {"p50": None, "p95": None}
     took, open_for = (none, none) if stats is None else (stats["latency_ms"], stats["books_open_ms"])
     times = [

@@ -12,21 +12,21 @@ from shared.http import browsers
 
 routes = Blueprint("live", __name__)
 
-RETRY_AFTER_SECONDS = 10  # a place that is free again is taken about as soon as a person would notice
-# A client that has vanished without a word is given up when two heartbeats were not acknowledged.
+RETRY_AFTER_SECONDS = 10  # until a browser without a place tries again
+# A client that vanished without closing its connection is given up after two unacknowledged heartbeats.
 VANISHED_MILLISECONDS = int(2 * HEARTBEAT_SECONDS * 1000)
 
 
 @routes.get("/live")
 def live() -> Response:
-    """Server-sent events from `Last-Event-ID` on, or `?after=`; 503 when too many look already.
+    """Send server-sent events after `Last-Event-ID`, or `?after=`; 503 when too many streams are open.
 
-    Pages of other sites could not read them, but would take places (403).
+    Pages of other sites get 403: they could not read the events, but would use up the streams.
     """
     if not browsers.is_of_own_page():
         abort(403, "a page of another site gets no stream here")
     client = request.environ.get("gunicorn.socket")
-    _give_up_when_vanished(client)  # before there is a place that would have to be given back
+    _give_up_when_vanished(client)  # before the stream is opened, which would have to be closed after an error
     stream = streams().open(request.headers.get("Last-Event-ID") or request.args.get("after", ""))
     if stream is None:
         markup = pages.error_page(503, "Too many viewers", "Pages ask every few seconds instead of being told.")
@@ -36,7 +36,7 @@ def live() -> Response:
     answer = Response(stream.messages(client), mimetype="text/event-stream")
     answer.call_on_close(stream.close)
     answer.headers["Cache-Control"] = "no-store"
-    answer.headers["X-Accel-Buffering"] = "no"  # a gateway in between sends each message on at once
+    answer.headers["X-Accel-Buffering"] = "no"  # tells nginx not to buffer
     return answer
 
 

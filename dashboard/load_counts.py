@@ -8,14 +8,14 @@ from typing import Literal
 
 from shared.percentile import percentile
 
-MEASURED = 500  # the latest so many acceptances of each style are in a percentile: ten seconds at the highest rate
+MEASURED = 500  # acceptances of each style in a percentile, the latest ones: ten seconds at the highest rate
 REASON_LENGTH = 200
 Outcome = Literal["accepted", "refused", "failed"]
 
 
 @dataclass(frozen=True)
 class StyleCounts:
-    """Of one style; percentiles are in milliseconds, None when nothing was accepted yet."""
+    """The counts of one style; percentiles are in milliseconds, None when nothing was accepted yet."""
 
     sent: int
     accepted: int
@@ -27,7 +27,7 @@ class StyleCounts:
 
 @dataclass(frozen=True)
 class Counts:
-    """Of a whole load. `held_back` were due while as many as allowed were in flight; they were never sent."""
+    """The counts of a load. `held_back` were due while the allowed number was in flight, and were never sent."""
 
     styles: Mapping[str, StyleCounts]
     held_back: int
@@ -36,7 +36,7 @@ class Counts:
 
 
 class Counting:
-    """Safe to use from many threads."""
+    """Counts the checkouts of a load. Safe to use from many threads."""
 
     def __init__(self, styles: tuple[str, ...]) -> None:
         self._lock = threading.Lock()
@@ -47,17 +47,17 @@ class Counting:
         self._trouble = ""
 
     def sent(self, style: str) -> None:
-        """One is on its way."""
+        """Count one that is sent."""
         with self._lock:
             self._counts[style, "sent"] += 1
 
     def held_back(self) -> None:
-        """One was due, and is not sent."""
+        """Count one that was due and is not sent."""
         with self._lock:
             self._held_back += 1
 
     def ended(self, style: str, outcome: Outcome, milliseconds: float, reason: str = "") -> None:
-        """What became of one that was sent; the time counts for those that were accepted."""
+        """Count the outcome of one that was sent; the time is recorded if it was accepted."""
         with self._lock:
             self._counts[style, outcome] += 1
             if outcome == "accepted":
@@ -66,7 +66,7 @@ class Counting:
                 self._trouble = reason[:REASON_LENGTH]
 
     def now(self) -> Counts:
-        """All counts as they are at this moment."""
+        """Return the present counts."""
         with self._lock:
             styles = {style: self._style(style) for style in self._styles}
             flying = sum(each.sent - each.accepted - each.refused - each.failed for each in styles.values())

@@ -1,7 +1,7 @@
 """A steady load: checkouts that begin when they are due, whether those before have been answered or not (open loop).
 
-One thread keeps the time. Each checkout has a thread of its own while it is on its way, and there are never more than
-`MOST_IN_FLIGHT`: what is due meanwhile is not sent, and counted. It ends by itself once nobody looks any more.
+One thread keeps the schedule. Each checkout in flight has a thread of its own, of which there are at most
+`MOST_IN_FLIGHT`: a checkout that is due beyond that is not sent, and counted. The load ends when nobody looks any more.
 """
 
 import threading
@@ -21,7 +21,7 @@ UNWATCHED_SECONDS = 60.0  # since the last request for the page; an open page se
 NOBODY_LOOKS = "nobody looked for a minute"
 log = structlog.get_logger()
 
-# One checkout: what became of it, how many milliseconds its acceptance took, and why it was not accepted.
+# Sends one checkout; returns its outcome, the milliseconds until it was accepted, and why it was not.
 Send = Callable[[Planned], tuple[Outcome, float, str]]
 
 
@@ -39,7 +39,7 @@ class Run:
 
 @dataclass(frozen=True)
 class LoadState:
-    """What people see of the load: the one that runs, or the last one. `began_at` is None when there was none."""
+    """The present load, or the last one, for people. `began_at` is None when there was none."""
 
     plan: LoadPlan
     is_running: bool = False
@@ -60,11 +60,11 @@ class LoadDriver:
         self.seen_at = time.monotonic()
 
     def seen(self) -> None:
-        """Somebody looks."""
+        """Note that somebody looks."""
         self.seen_at = time.monotonic()
 
     def run(self, plan: LoadPlan, products: Mapping[str, Sequence[int]]) -> None:
-        """Start with this plan, or go on with it; `products` are ids by choice."""
+        """Start a load with this plan, or change the present one to it; `products` are ids by the plan's choice."""
         with self._changed:
             self.seen()
             if self._run is not None and not self._run.why_ended:
@@ -77,7 +77,7 @@ class LoadDriver:
         log.info("load begins", plan=plan.said)
 
     def stop(self, why: str) -> None:
-        """Begin no further checkout; those on their way are answered."""
+        """Begin no further checkout; those in flight are still answered."""
         with self._changed:
             if self._run is not None and not self._run.why_ended:
                 self._run.why_ended = why
@@ -85,7 +85,7 @@ class LoadDriver:
                 log.info("load ends", why=why)
 
     def state(self) -> LoadState:
-        """As it is now."""
+        """Return the present state."""
         with self._changed:
             run = self._run
             if run is None:
@@ -99,10 +99,10 @@ class LoadDriver:
                 self._begin(run)
                 due += 1 / run.plan.rate
         finally:
-            self.stop("an unexpected error, which the dashboard's log tells")  # says nothing where it has ended already
+            self.stop("an unexpected error, which the dashboard's log tells")  # has no effect on a load that has ended
 
     def _wait_until(self, run: Run, due: float) -> bool:
-        """Whether the load still runs then."""
+        """Wait until this time; return whether the load still runs."""
         with self._changed:
             while not run.why_ended:
                 now, alone_at = time.monotonic(), self.seen_at + self._unwatched_seconds

@@ -1,20 +1,20 @@
-"""What a steady load consists of: how many checkouts a second, in which style, paid how, of which product. No I/O."""
+"""The plan of a steady load: checkouts per second, shares of styles and declines, payment method, products. No I/O."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MOST_RATE = 50  # checkouts a second: lively to look at, and a fraction of what a laptop's stack can take
-SPREAD = 17  # products; a prime number, so that no style, and no share of declines, meets the same ones each time
+MOST_RATE = 50  # checkouts per second: a fraction of what a laptop's stack can take
+SPREAD = 17  # products; a prime number, so that every style and every decline meets each of them
 PRODUCTS = {"spread": f"{SPREAD} products in turn", "hot": "one product for all: the hot row"}
 PAYING = ("credit_card", "debit_card", "paypal", "wallet")
 DECLINED = "declined_card"
-MOST_DIGITS = 9  # that are read of a number: more than any limit has
+MOST_DIGITS = 9  # of a number in the form: more than any limit has
 
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """`rate` is checkouts a second; the shares are percentages."""
+    """`rate` is checkouts per second; the shares are percentages."""
 
     rate: int = 5
     choreographed: int = 50
@@ -24,7 +24,7 @@ class LoadPlan:
 
     @classmethod
     def of(cls, form: Mapping[str, str]) -> "LoadPlan":
-        """The plan that a form describes completely. Raises `ValueError`, naming what is missing or makes no sense."""
+        """Parse a form. Raises `ValueError`, which names what is missing or invalid."""
         numbers = {
             "rate": _whole(form, "rate", 1, MOST_RATE),
             "choreographed": _whole(form, "choreographed", 0, 100),
@@ -37,7 +37,7 @@ class LoadPlan:
 
     @property
     def said(self) -> str:
-        """The same in words."""
+        """The plan in words."""
         rate = f"{self.rate} a second"
         return f"{rate}, {self.choreographed} % choreographed, {self.declined} % declined, {PRODUCTS[self.products]}"
 
@@ -52,14 +52,14 @@ class Planned:
 
 
 class Mix:
-    """Chooses one checkout after the other, so that all shares are spread evenly. For one thread."""
+    """Chooses checkouts so that all shares are spread evenly. Not thread-safe."""
 
     def __init__(self) -> None:
         self._all = 0
         self._of_style = Counter[str]()
 
     def next(self, plan: LoadPlan, products: Mapping[str, Sequence[int]]) -> Planned:
-        """The next one; `products` are ids by choice."""
+        """Return the next checkout; `products` are ids by the plan's choice."""
         style = "choreographed" if _is_due(self._all, plan.choreographed) else "orchestrated"
         number = self._of_style[style]
         self._all += 1

@@ -1,4 +1,4 @@
-"""What a steady load asks of the services: something to buy and money for it, then one checkout after the other."""
+"""The requests of a steady load: products and money first, then checkouts."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ PRICE = "12.50"
 ENOUGH = 500_000  # of each product: for more than two hours of all checkouts buying the same one, at the highest rate
 RICH = Decimal(1_000_000)  # in the wallet, for 80,000 checkouts
 LEAST_LEFT = 2  # stock and wallet are filled up when less than half is left
-MOST_PAGES = 50  # of products, in which those of a former load are looked for: 10,000
-ANSWER_SECONDS = 10.0  # longer than a service that is well takes to say no, so that what fails here failed there
+MOST_PAGES = 50  # of the list in which the products of an earlier load are looked for: 10,000 products
+ANSWER_SECONDS = 10.0  # longer than a healthy service takes to refuse, so that the service's own reason is shown
 NOT_NOW = 503
 
 
 class LoadShop(Checkouts):
-    """The services as a load uses them: with more patience than a page has, and connections of its own."""
+    """The services for a load: with longer time limits than a page has, and connections of its own."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings.model_copy(update={"dashboard_read_seconds": ANSWER_SECONDS}))
 
     def prepare(self, plan: LoadPlan, token: str) -> dict[str, Sequence[int]]:
-        """The products by choice, all in stock, and money in the wallet if it is paid from there.
+        """Return the ids of products by choice, all in stock; fill the wallet if the plan pays from it.
 
         Raises `Unreachable`, `Refused`, or `TokenNeeded`.
         """
@@ -45,7 +45,7 @@ class LoadShop(Checkouts):
         return {"spread": ids[1:], "hot": ids[:1]}
 
     def send(self, planned: Planned) -> tuple[Outcome, float, str]:
-        """Check a new cart out; what became of it, how many milliseconds its acceptance took, and why it was not."""
+        """Check a new cart out; return the outcome, the milliseconds until it was accepted, and why it was not."""
         line = {"product_id": planned.product, "quantity": 1}
         try:
             cart_id = self.fill_cart(USER, [line])
@@ -58,7 +58,7 @@ class LoadShop(Checkouts):
         return "accepted", (time.perf_counter() - began) * 1000, ""
 
     def _stocked(self) -> dict[str, Json]:
-        """Products of a former load, by sku."""
+        """Return the products of an earlier load, by sku."""
         found: dict[str, Json] = {}
         after: int | None = 0
         for _ in range(MOST_PAGES):

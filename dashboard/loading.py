@@ -21,12 +21,12 @@ from shared.http import browsers
 routes = Blueprint("loading", __name__)
 
 STOPPED = "somebody stopped it"
-LOOKED_AT = frozenset({"text/html", "text/event-stream"})  # what is given to people; the rest is for programs
-_preparing = threading.Lock()  # two who start at once would make the same products
+LOOKED_AT = frozenset({"text/html", "text/event-stream"})  # the types of answers that people look at
+_preparing = threading.Lock()  # two concurrent starts would create the same products
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Give the app its one load, off until somebody starts it."""
+    """Add the load to the app; it is off until somebody starts it."""
     shop = LoadShop(settings)
     driver = LoadDriver(shop.send)
     app.extensions["load"] = (shop, driver)
@@ -36,7 +36,7 @@ def install(app: Flask, settings: Settings) -> None:
 
 @routes.after_app_request
 def seen(response: Response) -> Response:
-    """Who was shown any page, or is told of changes, may be watching what the load does."""
+    """Count any page and any stream as somebody who watches the load."""
     if response.status_code == 200 and response.mimetype in LOOKED_AT and browsers.is_of_own_page():
         _load()[1].seen()
     return response
@@ -44,13 +44,13 @@ def seen(response: Response) -> Response:
 
 @routes.get("/load")
 def load() -> Response:
-    """What the load does now."""
+    """Show the present load."""
     return _page()
 
 
 @routes.post("/load")
 def act() -> Answer:
-    """Start it, change it, or stop it, as the form's button says; 422 for what is none of them."""
+    """Start, change or stop the load, by the form's button; 422 for anything else."""
     stops = request.form.get("do") == "stop"
     try:
         services().require_operator(token())
@@ -64,7 +64,7 @@ def act() -> Answer:
 
 
 def _run() -> Answer:
-    """Start it or change it; the page again when it makes no sense or a service refuses, with why."""
+    """Start or change the load; for an invalid plan or a refusal, show the page again with the reason."""
     shop, driver = _load()
     try:
         if request.form.get("do") != "run":

@@ -1,4 +1,4 @@
-"""Every request or event in words; failed requests for the same are one row that opens."""
+"""The list of a saga's requests or events; consecutive failed requests for the same are folded into one row."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from dashboard.story import Moment, Story
 from dashboard.words import State, duration
 
 SAID_APART = frozenset({"request", "response"})
-FOLDED_FROM = 3  # equal requests in a row; two are read as quickly as one that says "two"
+FOLDED_FROM = 3  # equal requests in a row
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class Line:
     moment: Moment
     at: str
     took: str
-    note: str  # the attempt's number, or those of the requests that it stands for
+    note: str  # the attempt's number, or the numbers of the attempts that it stands for
     detail: str
-    fault: str  # what was done to it on purpose
+    fault: str  # the injected fault; empty without one
     said: list[Said]
-    raw: str  # the rest of the entry as the API gives it, without what is null
+    raw: str  # the entry's other fields as JSON, without nulls
     is_first_trouble: bool
 
 
 @dataclass(frozen=True)
 class Run:
-    """Failed requests for the same, one after the other."""
+    """Consecutive failed requests for the same."""
 
     lines: list[Line]
     took: str
@@ -48,12 +48,12 @@ class Run:
 
     @property
     def first(self) -> Line:
-        """Where it begins."""
+        """Its first line."""
         return self.lines[0]
 
 
 def log(story: Story, trouble: Moment | None) -> list[Line | Run]:
-    """Lines and runs of lines, in order; `trouble` is the moment that the banner's link leads to."""
+    """Return lines and runs of lines, in order; `trouble` is the moment that the banner's link leads to."""
     rows: list[Line | Run] = []
     for run in _runs(story):
         lines = [_line(moment, is_first_trouble=moment is trouble) for moment in run]

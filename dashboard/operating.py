@@ -1,4 +1,4 @@
-"""What operators did about all sagas, for operators; and where a viewer says that he is one."""
+"""The list of what operators did to all sagas; and where a viewer gives and drops the operator's token."""
 
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -18,7 +18,7 @@ routes = Blueprint("operating", __name__)
 
 @routes.get("/operations")
 def operations() -> Response:
-    """Who requested what, why and when, of both styles; the latest first."""
+    """Show who requested what, why and when, for both styles; the latest first."""
     try:
         before = str(UUID(request.args["before"])) if request.args.get("before") else ""
     except ValueError:
@@ -29,7 +29,7 @@ def operations() -> Response:
 
 @routes.post("/operator")
 def operator() -> Answer:
-    """Keep the token that was typed once a service accepts it, and go on to where it was wanted."""
+    """Keep the typed token if a service accepts it, and redirect to the page that needed it."""
     then = _within(request.form.get("next", "/"))
     try:
         typed = typed_token()
@@ -46,7 +46,7 @@ def log_out() -> Answer:
 
 
 def _within(wanted: str) -> str:
-    """The path and query of an address if they lead to a page of the dashboard, else `/`."""
+    """Return the path and query of an address if they are those of a dashboard page, else `/`."""
     try:
         parts = urlsplit(wanted)
         path = f"/{parts.path.lstrip('/')}"

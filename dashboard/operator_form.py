@@ -1,4 +1,4 @@
-"""The operator at a page: what he types into its form, and his token.
+"""What operators type into forms, and their tokens.
 
 Where the services want the operator's token, it is typed once and kept in this process (`operator_sessions.py`);
 the browser has the session's id, in a cookie that no script and no other site's page can use.
@@ -19,12 +19,12 @@ EMPTY: Mapping[str, Any] = {"reason": "", "by": "", "error": "", "needs_token": 
 
 
 def reason_and_name() -> dict[str, str]:
-    """Why something is to be done, and who says so, as the form was filled in."""
+    """Return the reason and the name in the form."""
     return {name: request.form.get(name, "").strip() for name in ("reason", "by")}
 
 
 def typed_token() -> str:
-    """The token that was typed into the form; empty without. Raises `TokenNeeded` for what no header can hold."""
+    """Return the token typed into the form; empty without. Raises `TokenNeeded` for what no header can hold."""
     typed = request.form.get("token", "").strip()
     if not fits_header(typed):
         raise TokenNeeded
@@ -32,12 +32,12 @@ def typed_token() -> str:
 
 
 def token() -> str:
-    """The operator's token that this viewer has given; empty without."""
+    """Return the token of this viewer's session; empty without."""
     return _sessions().token_of(request.cookies.get(COOKIE, ""))
 
 
 def keep_token(answer: Answer, typed: str) -> Answer:
-    """The answer, which begins a session with the token that was typed, if one was, and that a service accepted."""
+    """Begin a session with the typed token, if any, which a service accepted; return the answer."""
     if typed:
         session = _sessions().begin(typed)
         answer.set_cookie(COOKIE, session, httponly=True, samesite="Strict", secure=request.is_secure)
@@ -45,7 +45,7 @@ def keep_token(answer: Answer, typed: str) -> Answer:
 
 
 def forget_token(answer: Answer) -> Answer:
-    """The answer, which ends the session of this viewer."""
+    """End the session of this viewer, and return the answer."""
     _sessions().end(request.cookies.get(COOKIE, ""))
     answer.delete_cookie(COOKIE, httponly=True, samesite="Strict", secure=request.is_secure)
     return answer
@@ -56,7 +56,7 @@ def _sessions() -> OperatorSessions:
 
 
 def refused(reply: Reply, used: str) -> Mapping[str, Any]:
-    """How a form says that it was refused, and why; `used` is the token that was sent, empty without."""
+    """Return the fields with which a form shows a refusal; `used` is the token that was sent, empty without."""
     if reply.status == 401:
         error = "That is not the operator's token." if used else "This needs the operator's token."
         return {"error": error, "needs_token": True}

@@ -10,14 +10,14 @@ from shared.http.client import Reply
 
 
 class OperatorRequests(ServiceClient):
-    """Asks the services in the name of an operator, with the token if there is one."""
+    """Requests for operators, with their token if there is one."""
 
     def ask(self, style: Style, saga_id: str, action: str, body: Json, token: str) -> Reply:
         """Have a saga compensated or retried, with the operator's token if there is one. Raises `Unreachable`."""
         return self._post(style.service, f"{style.base}/{saga_id}/{action}", body, bearer(token))
 
     def operations(self, before: str, token: str) -> list[tuple[str, Json | None]]:
-        """By style a page of what operators did; None of a service that does not answer.
+        """Return by style a page of what operators did; None for a service that does not answer.
 
         Raises `Refused`, or `TokenNeeded`.
         """
@@ -30,7 +30,7 @@ class OperatorRequests(ServiceClient):
         return list(zip(STYLES, map(known, found), strict=True))
 
     def require_operator(self, token: str) -> None:
-        """Ask one saga service, the other if that is away, for what only operators may see.
+        """Check the token by reading what only operators may see, from one saga service or else from the other.
 
         Raises `TokenNeeded`, `Refused`, or `Unreachable` if both are away.
         """
@@ -41,9 +41,9 @@ class OperatorRequests(ServiceClient):
             self._as_operator(second.service, f"{second.base}/operations?limit=1", token)
 
     def without_books(self, token: str) -> list[str]:
-        """The services that do not tell where their audit's log is, which costs them next to nothing.
+        """Return the services that do not answer for their audit log's position, which is cheap to read.
 
-        Raises `Refused`, `TokenNeeded`, or `Unreachable` when none is left to say whether this token may see books.
+        Raises `Refused`, `TokenNeeded`, or `Unreachable` when no service can check the token.
         """
         reads = [(name, partial(self._as_operator, name, "/audit/changes", token)) for name in self._urls]
         found = self._tried_unless_refused(*reads)

@@ -1,4 +1,4 @@
-"""What became of a saga, as carrito, pagos and inventario say themselves."""
+"""The outcome of a saga according to carrito, pagos and inventario."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from shared.saga.states import ENDED
 Json = Mapping[str, Any]
 
 STOCK = {"held": "held", "committed": "sold", "released": "back on the shelf", "expired": "back on the shelf"}
-# A hold whose time had passed before it was to be released stays as it is, and holds nothing.
+# A hold that expired before its release stays `expired`, and holds nothing.
 NOT_HELD = frozenset({"released", "expired"})
 ORDERS = {"void": "never made"}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What three services say of one saga; None is what could not be read."""
+    """The answers of three services about one saga; None for what could not be read."""
 
     orders: Sequence[Json] | None
     payments: Sequence[Json] | None
@@ -27,25 +27,25 @@ class Reading:
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that became of it."""
+    """One part of the outcome: order, payment, stock or cart."""
 
     name: str
     value: str
     detail: str
     state: State
-    link: str = ""  # where more of it is told
+    link: str = ""  # to a page with more
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """All of it, and in a word what is left over of a saga that was undone."""
+    """All parts, and for a saga that was undone whether anything is left over."""
 
     facts: list[Fact]
     left_over: str
 
 
 def outcome_of(saga: Json, reading: Reading, currency: str = "") -> Outcome:
-    """Each service's own word; what does not fit the saga's end is marked. `currency` is that of the shop."""
+    """Return each service's part; what contradicts the saga's end is marked. `currency` is the shop's."""
     order, payment = (_own(saga, rows) for rows in (reading.orders, reading.payments))
     lines = [row for row in reading.reservations or () if row["saga_id"] == saga["saga_id"]]
     facts = [
@@ -66,7 +66,7 @@ def _unread(name: str, service: str) -> Fact:
 
 
 def _state(saga: Json, *, completed: bool, undone: bool) -> State:
-    """`completed` and `undone` say whether the thing is as it should be after that end."""
+    """Return the state of a part; `completed` and `undone` say whether it is right after that end."""
     if saga["status"] not in ENDED:
         return State.RUNNING
     if saga["status"] == "completed":

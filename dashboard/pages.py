@@ -1,4 +1,4 @@
-"""Pages, made of nothing but what they are given: JSON in, markup out. Everything is escaped unless made here."""
+"""Pages as pure functions: JSON in, markup out. All text is escaped except markup that is made here."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -46,16 +46,16 @@ from dashboard.words import (
 
 
 class Pace(NamedTuple):
-    """After how many seconds a page asks for itself again."""
+    """The seconds after which a page reloads its contents."""
 
-    poll: float  # while it is told of no changes
-    poll_live: float  # while it is: times go on, and what became of a saga is told by services that tell no changes
-    gather: float  # at least so many between two changes
-    after: str = ""  # the id of the last change that it knows, after which it is told of others; empty is none
+    poll: float  # without a stream of changes
+    poll_live: float  # with one: displayed times go on, and participants have no change feed
+    gather: float  # the least time between two reloads because of changes
+    after: str = ""  # the id of the last change that it shows; empty without one
 
 
 RUNNING, ENDED_ONES, LIST = Pace(1, 2, 0.25), Pace(10, 30, 0.25), Pace(2, 10, 1)
-STEPS = tuple(ACTIONS)[1:-1]  # those that a saga can turn back at
+STEPS = tuple(ACTIONS)[1:-1]  # steps that can fail
 
 
 @cache
@@ -81,13 +81,13 @@ def _environment() -> Environment:
 
 
 def _time(value: str | datetime, now: datetime) -> Markup:
-    """How long ago, with the exact time when it is pointed at."""
+    """Write how long ago a time is, with the exact time as a tooltip."""
     then = datetime.fromisoformat(value) if isinstance(value, str) else value
     return _moment(then, ago(then, now))
 
 
 def _due(value: str, now: datetime) -> Markup:
-    """When something is to happen, with the exact time when it is pointed at."""
+    """Write when something is due, with the exact time as a tooltip."""
     then = datetime.fromisoformat(value)
     return _moment(then, due(then, now))
 
@@ -98,7 +98,7 @@ def _moment(then: datetime, words: str) -> Markup:
 
 
 def _retried(saga: Json) -> str:
-    """What is retried of a saga in a list, and how often it was attempted.
+    """Return the retried command of a saga in a list, and its attempts.
 
     A choreographed saga has no step while all its steps are done and its end is missing; an orchestrated one while its
     service does not run its version.
@@ -111,7 +111,7 @@ def _retried(saga: Json) -> str:
 
 
 def _took(saga: Json, now: datetime) -> str:
-    """From its beginning to its end, or until now."""
+    """Return the duration from the saga's beginning to its end, or until now."""
     begun = datetime.fromisoformat(str(saga["created_at"]))
     end = now if saga["ended_at"] is None else datetime.fromisoformat(str(saga["ended_at"]))
     return duration(max(0.0, (end - begun).total_seconds() * 1000))
@@ -122,13 +122,13 @@ def _render(template: str, **values: Any) -> str:
 
 
 class Shown(NamedTuple):
-    """What a saga's page is to show beside the saga."""
+    """What a saga's page shows in addition to the saga."""
 
-    possible: Sequence[str] = ()  # what an operator can ask for
+    possible: Sequence[str] = ()  # what an operator can do
     first: int | None = None  # of many entries, the part that has this one, counted from 1
     after: str = ""  # the id of the last change that was known before the saga was read
-    evidence: Evidence = Evidence()  # what else is known of one that did not go on
-    currency: str = ""  # of the shop, for amounts that no service told with theirs
+    evidence: Evidence = Evidence()  # of a saga that does not go on
+    currency: str = ""  # the shop's, for amounts without a currency of their own
 
 
 ALONE = Shown()
@@ -161,7 +161,7 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
 
 
 def _figures(story: Story, reading: Reading, currency: str) -> list[tuple[str, str]]:
-    """Name and value of what one asks for first."""
+    """Return names and values of the main figures."""
     messages = Count(sum(moment.kind == "event" for moment in story.moments))
     made = ("HTTP calls", requests(story.moments)) if story.is_orchestrated else ("Messages", messages)
     currency = next((row["currency"] for rows in (reading.orders, reading.payments) for row in rows or ()), currency)
@@ -181,7 +181,7 @@ def sagas_page(listing: Listing, now: datetime, after: str = "") -> str:
 def compare_page(
     ids: Mapping[str, str], found: Sequence[tuple[Json, list[Json]] | None], chosen: Choices, now: datetime
 ) -> str:
-    """Two sagas by style, on one scale; None is one that is not known yet. `chosen` has them run again."""
+    """Two sagas by style on one scale; None for one that is not known yet. `chosen` fills the form for another run."""
     stories = [each and story_of(*each, now) for each in found]
     known = [story for story in stories if story is not None]
     until = max((story.end for story in known), default=0.0)
@@ -196,23 +196,23 @@ def compare_page(
 
 
 def compare_form(products: Sequence[Json], wanted: Choices, currency: str, *, can_fail: bool, error: str = "") -> str:
-    """What to check out in both styles; `can_fail` says whether a checkout can name faults."""
+    """The form for a checkout in both styles; `can_fail` says whether a checkout can name faults."""
     values = {"wanted": wanted, "currency": currency, "error": error, "can_fail": can_fail}
     return _render("compare_form.html", products=products, **values)
 
 
 def one_begun_page(style: str, saga_id: str, why: str, chosen: Choices) -> str:
-    """One of the two checkouts of a comparison has begun, and the other one not, for this reason."""
+    """The page after only one of two compared checkouts has begun; it gives the reason."""
     return _render("one_begun.html", style=style, saga_id=saga_id, why=why, chosen=chosen)
 
 
 def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, Any]) -> str:
-    """What an operator is about to have done, and what that needs: a reason, a name, and the token where one is set."""
+    """What an operator is about to do, with fields for a reason, a name, and the token where one is set."""
     return _render("confirm.html", saga=saga, action=action, plan=plan, values=values)
 
 
 def nothing_to_do_page(saga: Json, action: str, error: str) -> str:
-    """What an operator wanted is not possible in the saga's state; `error` is the refusal of its service, if any."""
+    """There is nothing to do in the saga's state; `error` is the refusal of its service, if any."""
     return _render("nothing_to_do.html", saga=saga, action=action, error=error)
 
 
@@ -233,24 +233,24 @@ def operations_page(
 
 
 def dead_letters_page(parked: Parked, done: str, now: datetime) -> str:
-    """Parked messages, and what redrives did; `done` is the id of the redrive that was requested just now, if any."""
+    """Parked messages and redrives; `done` is the id of the redrive that was requested just now, if any."""
     return _render("dead_letters.html", parked=parked, done=done, services=CONSUMERS, ages=AGES, now=now)
 
 
 def redrive_page(parked: Parked, values: Mapping[str, Any]) -> str:
-    """What would be delivered again, and what that needs: a reason, a name, and the token where one is set."""
+    """What would be delivered again, with fields for a reason, a name, and the token where one is set."""
     return _render("redrive.html", parked=parked, values=values)
 
 
 def faults_page(participants: Sequence[Participant], error: str, now: datetime) -> str:
-    """What is switched on at each service, and what happened to which saga; `error` is why nothing was switched."""
+    """Fault switches of each service, and the faults that happened; `error` is why nothing was switched."""
     values = {"EFFECTS": EFFECTS, "OF_MESSAGES": OF_MESSAGES, "POINTS": POINTS, "fired": fired(participants)}
     some_are_on = any(each.said is not None for each in participants)
     return _render("faults.html", participants=participants, error=error, some_are_on=some_are_on, now=now, **values)
 
 
 def receipt_page(receipt: Receipt, now: datetime) -> str:
-    """What was owed and given for an order, and whether it adds up."""
+    """The receipt of an order, and whether it balances."""
     words = {
         State.DONE: "It adds up to zero",
         State.RUNNING: "Not settled yet: its saga is under way",
@@ -268,27 +268,27 @@ def receipt_page(receipt: Receipt, now: datetime) -> str:
 
 
 def load_page(state: LoadState, error: str, now: datetime) -> str:
-    """What the load consists of, and what became of its checkouts; `error` is why nothing was changed."""
+    """The load's plan and the outcomes of its checkouts; `error` is why nothing was changed."""
     values = {"paying": PAYING, "products": PRODUCTS, "most_rate": MOST_RATE, "most_in_flight": MOST_IN_FLIGHT}
     return _render("load.html", state=state, error=error, now=now, measured=MEASURED, **values)
 
 
 def books_page(view: BooksView, now: datetime) -> str:
-    """Every rule of the audit, and what breaks it."""
+    """Every rule of the audit, and the sagas that break it."""
     return _render("books.html", view=view, took=duration(view.seconds * 1000), again=LOOK_SECONDS, now=now)
 
 
 def token_page(then: str, *, was_wrong: bool) -> str:
-    """Asks for the operator's token, and leads on to `then`, a path."""
+    """The form for the operator's token; then the browser goes to `then`, a path."""
     return _render("token.html", then=then, was_wrong=was_wrong)
 
 
 def error_page(
     status: int, title: str, detail: str, unreachable: list[tuple[str, str]] | None = None, again: str = ""
 ) -> str:
-    """What went wrong; `unreachable` names what could not be reached, and where it should be.
+    """An error; `unreachable` has names and URLs of services that could not be reached.
 
-    The page asks for the path `again` until it is answered; empty is for what no page can ask for.
+    The page requests the path `again` until there is an answer; empty for requests that cannot be repeated.
     """
     told = {"status": status, "title": title, "detail": detail, "again": again}
     return _render("error.html", unreachable=unreachable or [], **told)

@@ -1,4 +1,4 @@
-"""Dead letters as people look at them: messages that a service could not deal with, and what redrives did. No I/O."""
+"""Dead letters for people: messages that a service could not process, and redrives. No I/O."""
 
 import json
 from collections import Counter
@@ -12,55 +12,55 @@ from dashboard.words import counted
 
 Json = Mapping[str, Any]
 
-CONSUMERS = ("carrito", "inventario", "pagos", "saga_choreography")  # the services that messages come to
+CONSUMERS = ("carrito", "inventario", "pagos", "saga_choreography")  # of messages
 
 
 @dataclass(frozen=True)
 class Letter:
-    """A parked message; `at` is None where the message does not say sensibly when it was parked."""
+    """A parked message; `at` is None where the message has no valid time of its parking."""
 
     said: Json
     at: datetime | None
-    raw: str  # its contents, as they came
+    raw: str  # its body
 
 
 @dataclass(frozen=True)
 class Redrive:
-    """One redrive: what was requested, how many messages of which service it moved, and how many are parked again."""
+    """One redrive: its filter, the messages moved by service, and how many of them are parked again."""
 
     said: Json
     wanted: str
     moved: list[tuple[str, int]]
     again: int
-    is_known: bool  # whether `again` is all: every service that it moved messages of was read completely
+    is_known: bool  # whether `again` is exact: all dead letters of its services were read
 
     @property
     def total(self) -> int:
-        """How many messages it moved."""
+        """The number of messages that it moved."""
         return sum(number for _, number in self.moved)
 
     @property
     def is_listed(self) -> bool:
-        """Whether it moved anything, or was cut short and may have."""
+        """Whether it moved anything, or may have before it was interrupted."""
         return self.total > 0 or self.said["finished_at"] is None
 
 
 @dataclass(frozen=True)
 class Parked:
-    """What is parked and fits a filter; `is_all` is false where a service may have more than were read."""
+    """Parked messages that fit a filter; `is_all` is false if a service may have more than were read."""
 
     filter: LetterFilter
     letters: list[Letter]
-    events: list[str]  # the events among what was read
+    events: list[str]  # the event types among them
     redrives: list[Redrive]
     is_all: bool
 
 
 def parked(page: Json, chosen: LetterFilter, most: int) -> Parked:
-    """What a reading of up to `most` messages of each service has that fits."""
+    """Return what fits the filter in a page of up to `most` messages of each service."""
     items = page["items"]
     counts = Counter(str(item["service"]) for item in items)
-    # Of which services everything that is parked was read. Where it was filtered, of none.
+    # The services of which all dead letters were read; none with a filter.
     complete = set() if chosen.is_set else {name for name in CONSUMERS if counts[name] < most}
     events = sorted({*(str(item["event"]) for item in items if item["event"]), *filter(None, [chosen.event])})
     letters = [Letter(item, _time(item["parked_at"]), _raw(item["payload"])) for item in items]
@@ -83,7 +83,7 @@ def _raw(payload: Any) -> str:
 
 
 def _time(text: str | None) -> datetime | None:
-    """A message's own word for it, which may be anything."""
+    """Parse the time in a message's header, which may be any text."""
     try:
         found = datetime.fromisoformat(text or "")
     except ValueError:

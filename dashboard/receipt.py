@@ -30,7 +30,7 @@ ENTRIES = {
 class MoneyLine:
     """Money that became owed by the shopper (positive), or that was paid (negative)."""
 
-    at: str | None  # when, in ISO 8601; None where the service does not keep it
+    at: str | None  # time in ISO 8601; None where the service does not store it
     service: str
     entry: str  # one of `ENTRIES`
     detail: str
@@ -56,7 +56,7 @@ class StockLine:
 class Receipt:
     """An order and its lines; `saga` is its saga as a saga service tells it, None where none knows it.
 
-    It is not `is_known` whether there is a saga where a saga service that may have it could not be reached.
+    `is_known` is False when a saga service that may have the saga could not be reached.
     """
 
     order: Json
@@ -72,7 +72,7 @@ class Receipt:
 
     @property
     def money_sums(self) -> dict[str, Decimal]:
-        """What is still owed, by currency; negative when too much was paid."""
+        """The amounts still owed, by currency; negative when too much was paid."""
         sums: dict[str, Decimal] = {}
         for line in self.money:
             sums[line.currency] = sums.get(line.currency, ZERO) + line.amount
@@ -94,7 +94,7 @@ class Receipt:
 
     @property
     def state(self) -> State:
-        """How it stands: a receipt need not add up while its saga is under way."""
+        """The state of the receipt; it need not balance while its saga runs."""
         if self.saga is not None and self.saga["status"] not in ENDED:
             return State.RUNNING
         if self.balanced:
@@ -105,16 +105,16 @@ class Receipt:
 def receipt_of(
     order: Json, ledger: Sequence[Json], movements: Sequence[Json], saga: Json | None, *, is_known: bool = True
 ) -> Receipt:
-    """The receipt of carrito's order, of pagos's ledger lines and of inventario's movements for its saga."""
+    """Make the receipt from carrito's order, pagos's ledger lines and inventario's movements for its saga."""
     names = {item["product_id"]: str(item["name"]) for item in order["items"]}
     stock = [*_goods(order, names), *(_moved(each, names) for each in movements)]
     return Receipt(order, saga, _in_order([*_owed(order), *map(_booked, ledger)]), _in_order(stock), is_known)
 
 
 def _in_order(lines: list[Any]) -> list[Any]:
-    """The order first, since all else is because of it, though it is made late in its saga; then by time.
+    """Sort lines: the order's first, which is the reason for the others, then by time.
 
-    What has no time comes last, in the order in which it is told.
+    Lines without a time come last, in the service's order.
     """
     return sorted(lines, key=lambda line: (line.entry != "order", line.at is None, line.at or ""))
 

@@ -22,7 +22,7 @@ COLUMNS = (
     "currency",
     "saga_status",
 )
-# What a spreadsheet takes for the beginning of a formula, also after blanks and in full width.
+# First characters of formulas in spreadsheets, also in full width.
 FORMULAS = tuple("=+-@＝＋－＠\t\r\n")  # noqa: RUF001
 
 
@@ -79,7 +79,7 @@ def _rows(receipt: Receipt) -> list[dict[str, Any]]:
 
 
 def _cell(value: Any) -> Any:
-    """A number as it is, since it can't be a formula; a text so that it is none."""
+    """Write a number as it is, and a text so that no spreadsheet takes it for a formula."""
     if not isinstance(value, str):
         return value
     return f"'{value}" if value.lstrip(" ").startswith(FORMULAS) else value

@@ -18,19 +18,19 @@ PATH = "/orders/<uuid:order_id>/receipt"
 
 @routes.get(PATH)
 def page(order_id: UUID) -> Response:
-    """As people read it."""
+    """Show the receipt as a page."""
     return html(pages.receipt_page(_receipt(order_id), now()))
 
 
 @routes.get(f"{PATH}.json")
 def json_file(order_id: UUID) -> Response:
-    """As programs read it."""
+    """Send the receipt as JSON."""
     return respond(Answer(as_json(_receipt(order_id))))
 
 
 @routes.get(f"{PATH}.csv")
 def csv_file(order_id: UUID) -> Response:
-    """As spreadsheets read it."""
+    """Send the receipt as CSV."""
     name = f'attachment; filename="receipt-{order_id}.csv"'
     return Response(as_csv(_receipt(order_id)), mimetype="text/csv", headers={"Content-Disposition": name})
 

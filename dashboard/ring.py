@@ -1,4 +1,4 @@
-"""The latest changes of one style's sagas, so that a viewer who was cut off for a moment is told what he missed."""
+"""The latest changes of one style's sagas, for viewers who connect again."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Change:
-    """Sagas that changed, and the feed's cursor after that; numbers grow by one."""
+    """Sagas that changed, and the feed's cursor after that; numbers are consecutive."""
 
     number: int
     cursor: str
@@ -14,7 +14,7 @@ class Change:
 
 
 class Ring:
-    """The last `size` changes, in order. Not safe for threads by itself."""
+    """The last `size` changes, in order. Not thread-safe."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -23,28 +23,28 @@ class Ring:
 
     @property
     def last(self) -> Change:
-        """The newest change; before there is one, where the ring begins."""
+        """The newest change, or the beginning if there is none yet."""
         return self._kept[-1] if self._kept else self._before
 
     def begin(self, cursor: str) -> None:
-        """Forget all changes. The next ones are those after this cursor."""
+        """Forget all changes; the next ones follow this cursor."""
         self._before = Change(self.last.number + 1, cursor, ())
         self._kept.clear()
 
     def add(self, cursor: str, sagas: tuple[str, ...]) -> None:
-        """Keep one more change, and forget the oldest when there are too many."""
+        """Add a change, and forget the oldest when there are too many."""
         if len(self._kept) == self._size:
             self._before = self._kept.popleft()
         self._kept.append(Change(self.last.number + 1, cursor, sagas))
 
     def number_at(self, cursor: str) -> int | None:
-        """The number of the change with this cursor; None when it is not known, or not any more."""
+        """Return the number of the change with this cursor; None when it is unknown or forgotten."""
         if not cursor:
             return None
         return next((each.number for each in (self._before, *self._kept) if each.cursor == cursor), None)
 
     def since(self, number: int | None) -> list[Change] | None:
-        """The changes after this one; None when some of them are forgotten."""
+        """Return the changes after this one; None when some of them are forgotten."""
         if number is None or number < self._before.number:
             return None
         return [each for each in self._kept if each.number > number]

@@ -27,7 +27,7 @@ routes = Blueprint("dashboard", __name__)
 
 @routes.get("/")
 def sagas() -> Response:
-    """Both styles side by side, and the list that the filters in the URL leave."""
+    """Show both styles side by side, and the list by the filters in the URL."""
     filters = _filters()
     after = streams().last_id()
     readings, samples = _readings(filters), trends().watched()
@@ -36,7 +36,7 @@ def sagas() -> Response:
 
 @routes.get("/sagas/<style>/<uuid:saga_id>")
 def saga(style: str, saga_id: UUID) -> Response:
-    """One saga."""
+    """Show one saga."""
     after = streams().last_id()
     found = services().saga(_style(style), str(saga_id))
     if found is None:
@@ -50,7 +50,7 @@ def saga(style: str, saga_id: UUID) -> Response:
 
 @routes.get("/search")
 def search() -> Answer:
-    """To the saga that has this id, or whose cart or order has it; to the list when there are several."""
+    """Redirect to the saga with this id, or whose cart or order has it; to the list when there are several."""
     wanted = request.args.get("id", "").strip()
     if not wanted:
         return redirect("/")
@@ -66,9 +66,9 @@ def search() -> Answer:
 
 
 def _readings(filters: Filters) -> list[StyleReading]:
-    """What is read for the front page, which all share who know of the same changes.
+    """Read the front page's data. Viewers who know the same changes share a reading.
 
-    While no changes are known, only those share it who ask for it at the same time.
+    Without a stream of changes, only concurrent requests share it.
     """
     shared: SharedReadings[tuple[tuple[int, ...], Filters], list[StyleReading]] = current_app.extensions["front"]
     seconds = SHARED_SECONDS if streams().is_followed() else 0.0
@@ -79,7 +79,7 @@ def _readings(filters: Filters) -> list[StyleReading]:
 
 
 def _filters() -> Filters:
-    """As the URL says; what makes no sense is 404, so that nobody takes the whole list for the filtered one."""
+    """Parse the URL's filters; invalid ones are 404, so that nobody takes the whole list for the filtered one."""
     given = {field.name: request.args.get(field.name, "").strip() for field in fields(Filters)}
     if given["style"] not in {"", *STYLES} or given["status"] not in {"", *STATUSES}:
         abort(404, "There is no such style or status.")

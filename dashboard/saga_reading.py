@@ -1,4 +1,4 @@
-"""What is read of one saga or order, or of two sagas that are compared."""
+"""Reads about one saga or order, or about two sagas that are compared."""
 
 from collections.abc import Mapping
 
@@ -9,27 +9,27 @@ from dashboard.styles import STYLES, Style
 
 
 class SagaReading(ServiceClient):
-    """Reads sagas with their timelines, what became of them, and receipts."""
+    """Reads sagas with their timelines and outcomes, and receipts."""
 
     def saga(self, style: Style, saga_id: str) -> tuple[Json, list[Json], Reading] | None:
-        """A saga, the items of its timeline, and what became of it; None when there is none. Raises `Unreachable`."""
+        """Return a saga, the items of its timeline, and its outcome; None when there is none. Raises `Unreachable`."""
         until = self._deadline()
         [told] = self._stories((style, saga_id), until=until)
         return None if told is None else (*told, self._outcome(told[0]["cart_id"], until))
 
     def saga_alone(self, style: Style, saga_id: str) -> Json | None:
-        """A saga without its timeline; None when there is none. Raises `Unreachable`."""
+        """Return a saga without its timeline; None when there is none. Raises `Unreachable`."""
         return self._needed(style.service, f"{style.base}/{saga_id}")
 
     def stories(self, ids: Mapping[str, str]) -> list[tuple[Json, list[Json]] | None]:
-        """Of each style the saga with this id, and its timeline's items; None when there is none.
+        """Return by style the saga with this id and its timeline's items; None when there is none.
 
         Raises `Unreachable`, or `Refused`.
         """
         return self._stories(*((STYLES[style], saga_id) for style, saga_id in ids.items()))
 
     def _stories(self, *wanted: tuple[Style, str], until: float | None = None) -> list[tuple[Json, list[Json]] | None]:
-        """Sagas, each with the items of its timeline; None for one that there is not. Raises `Unreachable`."""
+        """Return sagas, each with the items of its timeline; None for one that does not exist. Raises `Unreachable`."""
         paths = [(style.service, f"{style.base}/{saga_id}") for style, saga_id in wanted]
         reads = [self._read(service, path + end) for service, path in paths for end in ("", "/timeline")]
         found = self._all(*reads, until=until)
@@ -50,7 +50,7 @@ class SagaReading(ServiceClient):
         return Reading(items_of(orders), items_of(payments), items_of(reservations), cart)
 
     def receipt(self, order_id: str) -> Receipt | None:
-        """The receipt of an order; None when there is none. Raises `Unreachable`, or `Refused`."""
+        """Return the receipt of an order; None when there is none. Raises `Unreachable`, or `Refused`."""
         until = self._deadline()
         [order] = self._all(self._read("carrito", f"/orders/{order_id}"), until=until)
         if order is None:

@@ -1,4 +1,4 @@
-"""Scales of time: true, and with every quiet stretch folded to a fixed width. Places are in percent of the width."""
+"""Scales of time: true, and with every quiet period folded to a fixed width. Places are in percent of the width."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -7,16 +7,16 @@ from itertools import pairwise
 
 from dashboard.words import duration
 
-FOLD_OVER = 350.0  # ms without anything; what a checkout takes when all is well
-FOLDED_TO = 0.55  # of that, so that a fold stays narrower than the least that is folded
+FOLD_OVER = 350.0  # ms without anything; the duration of a successful checkout
+FOLDED_TO = 0.55  # as a share of FOLD_OVER: narrower than any period that is folded
 TICKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 60_000, 120_000, 300_000, 600_000, 3_600_000)
-UNITS = ((3_600_000.0, "h"), (60_000.0, "min"), (1000.0, "s"), (1.0, "ms"))  # the largest that a step has is used
-MOST_TICKS = 7  # more would touch each other at 390 px
+UNITS = ((3_600_000.0, "h"), (60_000.0, "min"), (1000.0, "s"), (1.0, "ms"))  # the largest that fits into a step is used
+MOST_TICKS = 7  # labels of more would overlap at 390 px
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of time, and where it is drawn: `at` and `width` are in folded milliseconds."""
+    """A period, and where it is drawn: `at` and `width` are in folded milliseconds."""
 
     start: float
     end: float
@@ -26,7 +26,7 @@ class Piece:
 
 
 class Scale:
-    """Milliseconds to percent."""
+    """Maps milliseconds to percent of the width."""
 
     def __init__(self, marks: Iterable[float], end: float, *, fold: bool) -> None:
         self.end = end or 1.0
@@ -41,7 +41,7 @@ class Scale:
         self._ends = [piece.end for piece in self._pieces]
 
     def at(self, moment: float) -> float:
-        """Where a moment is."""
+        """Return the place of a moment."""
         index = bisect_left(self._ends, moment)  # a search, since a saga may have thousands of marks
         if index == len(self._ends):
             return 100.0
@@ -51,7 +51,7 @@ class Scale:
 
     @property
     def folds(self) -> list[tuple[float, float, str]]:
-        """The folded stretches: where each begins and how wide it is drawn, and how long it is."""
+        """Return place, width and duration of each folded period."""
         return [
             (self.at(piece.start), round(100 * piece.width / self._width, 3), duration(piece.end - piece.start))
             for piece in self._pieces
@@ -60,7 +60,7 @@ class Scale:
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """Round times along a true scale, all in one unit."""
+        """Return round times along a true scale, all in one unit."""
         step = next((step for step in TICKS if self.end / step <= MOST_TICKS), self.end / MOST_TICKS)
         times = (index * step for index in range(int(self.end / step) + 1))
         size, unit = next(each for each in UNITS if step >= each[0] or each[0] == 1.0)

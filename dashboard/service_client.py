@@ -67,24 +67,24 @@ class ServiceClient:
         return AuditedServices(self._urls, token)
 
     def _needed(self, service: str, path: str) -> Json | None:
-        """The answer; None for 404. Raises `Unreachable`, and `Refused` for any other refusal."""
+        """Return the answer; None for 404. Raises `Unreachable`, and `Refused` for any other refusal."""
         reply = self._heard(service, lambda peer: peer.get(path))
         if reply.status == 404:
             return None
         return self._answer(service, reply)
 
     def _read(self, service: str, path: str) -> Read[Json | None]:
-        """To read this: the answer, or None for 404."""
+        """Make a read that returns the answer, or None for 404."""
         return service, partial(self._needed, service, path)
 
     def _deadline(self) -> float:
-        """Until when (of `time.monotonic`) a page waits that is begun now, for all that it reads."""
+        """Return the deadline (`time.monotonic`) for all reads of a page that begins now."""
         return time.monotonic() + self._read_seconds
 
     def _tried(self, *reads: Read[T], until: float | None = None) -> list[T | Failure]:
-        """What these result in, which run at the same time; of what fails, or has no answer in time, the error.
+        """Run these reads in parallel; return their results, or the errors of those that fail or are not in time.
 
-        What else goes wrong is raised, as `TokenNeeded`. None of them may itself wait for readers.
+        Raises other errors, such as `TokenNeeded`. No read may itself call this, since it would wait for a thread.
         """
         last = self._deadline() if until is None else until
         begun = [(service, self._readers[service].submit(read)) for service, read in reads]
@@ -102,29 +102,29 @@ class ServiceClient:
         return error
 
     def _all(self, *reads: Read[T], until: float | None = None) -> list[T]:
-        """The results of these, which run at the same time. Raises the first one's failure."""
+        """Run these reads in parallel; return their results. Raises the first failure."""
         return [answered(each) for each in self._tried(*reads, until=until)]
 
     def _as_operator(self, service: str, path: str, token: str, method: str = "GET", body: Json | None = None) -> Json:
-        """The answer. Raises `Unreachable`, `Refused`, or `TokenNeeded`."""
+        """Send a request with this token; return the answer. Raises `Unreachable`, `Refused`, `TokenNeeded`."""
         reply = self._heard(service, lambda peer: peer.request(method, path, body, bearer(token)))
         if reply.status == 401:
             raise TokenNeeded
         return self._answer(service, reply)
 
     def _post(self, service: str, path: str, body: Json, headers: Mapping[str, str], wait: float = 0) -> Reply:
-        """Raises `Unreachable`; `wait` seconds are added to the time limit."""
+        """POST; `wait` seconds are added to the time limit. Raises `Unreachable`."""
         return self._heard(service, lambda peer: peer.request("POST", path, body, headers, wait))
 
     def _heard(self, service: str, request: Callable[[Peer], Reply]) -> Reply:
-        """What the service answers to this request. Raises `Unreachable` when it answers nothing."""
+        """Send a request; return the reply of the service. Raises `Unreachable` without a reply."""
         try:
             return request(self._peers[service])
         except PEER_FAILED as error:
             raise Unreachable([(service, self._urls[service])], error.detail) from error
 
     def _answer(self, service: str, reply: Reply) -> Json:
-        """What was answered. Raises `Unreachable` for "not now", and `Refused` for everything else but 200."""
+        """Return the body of a reply. Raises `Unreachable` for 503, and `Refused` for any other status but 200."""
         if reply.status == 503:
             raise Unreachable([(service, self._urls[service])], f"{service}: {reply.body.get('detail', 'not now')}")
         if reply.status != 200:
@@ -133,34 +133,34 @@ class ServiceClient:
 
 
 def answered(found: T | Failure) -> T:
-    """What was read. Raises the failure instead."""
+    """Return what was read, or raise the failure."""
     if isinstance(found, Failure):
         raise found
     return found
 
 
 def known(found: T | Failure) -> T | None:
-    """What was read; None where that failed."""
+    """Return what was read; None after a failure."""
     return None if isinstance(found, Failure) else found
 
 
 def items_of(page: Json | None) -> list[Json] | None:
-    """The items of a page of a list; None without a page."""
+    """Return the items of a page of a list; None without a page."""
     return None if page is None else list(page["items"])
 
 
 def refusal(service: str, reply: Reply) -> Refused:
-    """The error for an answer that refuses, with what it says of each field."""
+    """Make the error of a refusal, with its detail for each field."""
     detail = f"{service}: {reply.body.get('detail', 'no reason given')}"
     errors = {str(each["field"]): str(each["detail"]) for each in reply.body.get("errors", ())}
     return Refused(reply.status, f"{detail} ({', '.join(errors.values())})" if errors else detail, errors)
 
 
 def fits_header(text: str) -> bool:
-    """Whether a header can hold it: printable ASCII."""
+    """Whether a header can hold the text: printable ASCII."""
     return text.isascii() and text.isprintable()
 
 
 def bearer(token: str) -> Mapping[str, str]:
-    """The header that shows an operator's token; none without a token."""
+    """Return the header with an operator's token; none without a token."""
     return {"Authorization": f"Bearer {token}"} if token else {}

@@ -1,4 +1,4 @@
-"""The services as pages read and ask them."""
+"""The services as pages use them."""
 
 from flask import current_app
 

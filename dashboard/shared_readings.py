@@ -10,12 +10,12 @@ from typing import Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-SHARED_SECONDS = 1.0  # as often as one page of the list asks for itself at most
-MOST = 64  # readings that are kept: so many different filters are looked at within a second
+SHARED_SECONDS = 1.0  # the shortest time between two reloads of the list
+MOST = 64  # readings that are kept: more filters than viewers use within a second
 
 
 class SharedReadings(Generic[K, V]):
-    """Each reading is made by the first who asks for it; who asks meanwhile waits for it. Safe to use from threads."""
+    """The first request for a reading makes it; concurrent requests wait for its result. Thread-safe."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
@@ -23,9 +23,9 @@ class SharedReadings(Generic[K, V]):
         self._readings: OrderedDict[K, tuple[float, Future[V]]] = OrderedDict()
 
     def get(self, key: K, read: Callable[[], V], seconds: float = SHARED_SECONDS) -> V:
-        """The reading under this key that is being made, or is not older than `seconds`.
+        """Return the reading under this key that is being made, or is not older than `seconds`; else make one.
 
-        Raises what `read` raises, for all who share it.
+        Raises what `read` raises, in all requests that share it.
         """
         future, is_mine = self._begun(key, seconds)
         if is_mine:
@@ -36,7 +36,7 @@ class SharedReadings(Generic[K, V]):
         return future.result()
 
     def _begun(self, key: K, seconds: float) -> tuple[Future[V], bool]:
-        """The reading, and whether the caller is the one to make it."""
+        """Return the reading, and whether the caller has to make it."""
         now = time.monotonic()
         with self._lock:
             known = self._readings.get(key)

@@ -1,4 +1,4 @@
-"""The last minutes of a style as small curves: rate, time to completion, time of disagreement. No markup, no I/O."""
+"""The last minutes of a style as sparklines: rate, time to completion, time of disagreement. No markup, no I/O."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from dashboard.words import UNKNOWN, duration
 Json = Mapping[str, Any]
 Points = Sequence[tuple[float, float]]  # moments and values
 
-SECONDS = 300  # that are drawn
-SAMPLE_SECONDS = 2.0  # between two readings: as often as the page asks for news
-GAP_SECONDS = 3 * SAMPLE_SECONDS  # without a reading: nobody looked, or the service was away; nothing is drawn there
-WIDTH, HEIGHT, MARGIN = 300, 36, 2  # of a drawing, which is stretched to its place; the line stays as thin as it is
+SECONDS = 300  # drawn period
+SAMPLE_SECONDS = 2.0  # between two readings: as often as the page reloads
+GAP_SECONDS = 3 * SAMPLE_SECONDS  # a longer time without a reading is a gap: nobody looked, or the service was away
+WIDTH, HEIGHT, MARGIN = 300, 36, 2  # of a drawing, which is stretched to its place, except the width of lines
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What both services said of their sagas at a moment, in seconds of any clock; None for one that did not answer."""
+    """The statistics of both services at a moment, in seconds of any clock; None for one that did not answer."""
 
     at: float
     stats: Mapping[str, Json | None]  # by style
@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Curve:
-    """One line: pieces between gaps, each as the points of an SVG polyline."""
+    """One line, in pieces between gaps; each is the points of an SVG polyline."""
 
     name: str
     pieces: list[str]
@@ -34,7 +34,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Spark:
-    """Curves on one scale, from zero to `most`, which is in words; and what they end with, for those who can't see."""
+    """Curves on one scale from zero to `most` (a text), and their last values as a text alternative."""
 
     name: str
     curves: list[Curve]
@@ -43,7 +43,7 @@ class Spark:
 
 
 def sparks(samples: Sequence[Sample], style: str, now: float) -> list[Spark]:
-    """The curves of a style, of what was read within the last `SECONDS`."""
+    """Return the curves of a style, from the readings of the last `SECONDS`."""
     told = [(sample.at, sample.stats.get(style)) for sample in samples if sample.at >= now - SECONDS]
     return [
         _spark("Ended per second", {"": _points(told, "per_second")}, now, lambda value: f"{value:.1f}"),
@@ -64,7 +64,7 @@ def _spark(name: str, series: Mapping[str, Points], now: float, show: Callable[[
 
 
 def _words(last: Sequence[str], series: Iterable[Points], now: float) -> str:
-    """The last values, and how old they are if they are not of the latest reading."""
+    """Describe the last values, with their age if they are not of the latest reading."""
     ages = [now - points[-1][0] for points in series if points]
     if not last or not ages:
         return "nothing yet"
@@ -84,7 +84,7 @@ def _points(told: Sequence[tuple[float, Json | None]], *path: str) -> Points:
 
 
 def _pieces(points: Points, most: float, now: float) -> list[str]:
-    """The points in pieces, which end where the next reading is too far away."""
+    """Split the points at gaps."""
     pieces: list[list[str]] = [[]]
     for point, after in pairwise([*points, None]):
         if point is not None:

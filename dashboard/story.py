@@ -1,4 +1,4 @@
-"""A saga and its timeline, as the APIs tell them, made into moments on one scale of time."""
+"""A saga and its timeline from the APIs, as moments on one scale of time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from shared.saga.states import ENDED
 
 Json = Mapping[str, Any]
 
-WINDOW = "saga_choreography"  # it publishes only what an operator or its watchdog asks for
-WATCHDOG = "watchdog"  # as it names itself in `by`
+WINDOW = "saga_choreography"  # it publishes only requests of operators and of its watchdog
+WATCHDOG = "watchdog"  # its name in `by`
 CANCEL = "checkout.cancel.requested"
-# Events of the way back that are about no step.
+# Events of the backward direction that are about no step.
 _BACKWARD_EVENTS = frozenset({CANCEL, "checkout.failed"})
 _BACKWARD_KINDS = frozenset({"compensating", "compensated", "compensation_asked"})
-_NEUTRAL_KINDS = frozenset({"retry_asked", "redriven"})  # requests to try again, which say nothing of success
-# Entries that only say what another one beside them says too: the next, or the one before.
+_NEUTRAL_KINDS = frozenset({"retry_asked", "redriven"})  # requests to try again: neither success nor failure
+# Entries that only repeat their neighbour: the next entry, or the one before.
 _ECHOES = ".requested"
 
 
@@ -30,43 +30,43 @@ class Moment:
     start: float
     end: float
     state: State
-    lane: str  # who did it: a service, the watchdog, or the operator
+    lane: str  # a service, the watchdog, or the operator
     who: str  # the same, or the operator's name
     what: str  # in words, or the event's type
     entry: Json
-    taken: float | None = None  # when the event that it follows from was taken out of the queue
-    tries: int = 1  # of an entry about requests, the attempts that it stands for (`attempts.py`)
+    taken: float | None = None  # when the event that it follows from left the queue
+    tries: int = 1  # the attempts that the entry stands for (`attempts.py`)
 
     @property
     def kind(self) -> str:
-        """An `attempt`, an `event`, or what happened to the saga as a whole."""
+        """`attempt`, `event`, or the kind of a change of the whole saga."""
         return str(self.entry["kind"])
 
     @property
     def key(self) -> tuple[str | None, str | None]:
-        """Which half of which step it is about; two nulls for what is about none."""
+        """Step and direction; two nulls when it is about no step."""
         return self.entry["step"], self.entry["direction"]
 
     @property
     def is_echo(self) -> bool:
-        """Whether it only announces the event that the same service publishes with it."""
+        """Whether it is a `*.requested` event, which its service publishes together with another one."""
         event = self.entry.get("event") or ""
         return event.endswith(_ECHOES) and event != CANCEL
 
     @property
     def fault(self) -> str:
-        """What was done to it on purpose; empty for nothing."""
+        """The injected fault; empty without one."""
         return str(self.entry.get("fault") or "")
 
     @property
     def word(self) -> str:
-        """How it stands; of a request that failed, whether there was an answer."""
+        """The state in words; for a failed request, whether there was an answer."""
         status = self.entry.get("status_code")
         return f"HTTP {status}" if self.state is State.UNANSWERED and status else OUTCOMES[self.state]
 
     @property
     def detail(self) -> str:
-        """What it says of itself: an error, or a reason."""
+        """The entry's error or reason."""
         return str(self.entry["detail"] or self.entry.get("reason") or "")
 
 
@@ -91,23 +91,23 @@ class Story:
 
     @cached_property
     def end(self) -> float:
-        """The end of the scale, in milliseconds: of its last moment, or now while it runs."""
+        """The end of the scale in milliseconds: the last moment's end, or now while the saga runs."""
         return max([self.over, *(moment.end for moment in self.moments)])
 
     @cached_property
     def over(self) -> float:
-        """When the saga ended, as its service says, or now; entries may come later, and change nothing of it."""
+        """When the saga ended according to its service, or now; later entries do not change this."""
         ended_at = self.saga["ended_at"] if self.has_ended else None
         return self.now if ended_at is None else _since(self.began, datetime.fromisoformat(ended_at))
 
     @property
     def took(self) -> float:
-        """From its creation to its end or until now, as the list of sagas has it."""
+        """The duration from its creation to its end or until now, as in the list of sagas."""
         return max(0.0, self.over - _since(self.began, datetime.fromisoformat(self.saga["created_at"])))
 
     @cached_property
     def turn(self) -> Moment | None:
-        """What made it turn back: the first refusal, cancellation or decision to compensate."""
+        """The moment that made it turn back: the first refusal, cancellation or decision to compensate."""
         return next((moment for moment in self.moments if self._turns(moment)), None)
 
     @staticmethod
@@ -128,7 +128,7 @@ class Story:
 
     @cached_property
     def windows(self) -> tuple[tuple[float, float], ...]:
-        """From the first local commit to the end, and again while it is undone: each time the services disagreed."""
+        """The periods of disagreement: from the first local commit to the end, and again while it is undone."""
         first = next((each for each in self.moments if each.key[0] == "reserve_inventory" and _took(each)), None)
         if first is None:
             return ()
@@ -172,7 +172,7 @@ def _since(began: datetime, then: datetime) -> float:
 
 
 def _said(entry: Json) -> tuple[str, str, str]:
-    """The lane, who it was, and what he did."""
+    """Return the lane, who it was, and what was done."""
     step = entry["step"]
     if entry["kind"] == "attempt":
         service = service_of(entry, "read_cart" if step == "release_cart" else step)
@@ -184,7 +184,7 @@ def _said(entry: Json) -> tuple[str, str, str]:
 
 
 def _asker(entry: Json) -> str:
-    """The lane of a request to undo or to try again: the watchdog's, or a person's."""
+    """Return the lane of a request to undo or to try again: the watchdog's, or a person's."""
     return WATCHDOG if entry.get("by") == WATCHDOG else "operator"
 
 
@@ -200,7 +200,7 @@ def _publisher(entry: Json) -> str:
 
 
 def _state(entry: Json, *, cancelled: bool) -> State:
-    """How it stands. A step that is refused because of a cancellation was undone, or never done; nobody declined it."""
+    """Return the state. A step refused because of a cancellation counts as undone or skipped, not as declined."""
     if entry["kind"] == "stuck":
         return State.FAILED
     if entry["kind"] in _NEUTRAL_KINDS:

@@ -1,4 +1,4 @@
-"""When it happened: a lane for each service, and one for the time in which the services disagree."""
+"""The saga over time: a lane for each service, and one for the periods in which the services disagree."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from dashboard.story import Moment, Story
 from dashboard.thinning import thinned
 from dashboard.words import LANES, SERVICES, State, duration
 
-LONG_ENOUGH = 5.0  # ms; a shorter wait between two attempts is work, no wait
-LABELLED = 14.0  # percent; a narrower stretch has no room for its duration
+LONG_ENOUGH = 5.0  # ms; a shorter gap between two attempts is not drawn as a wait
+LABELLED = 14.0  # percent; a narrower period has no room for its duration
 TOP, BOOKS, LANE = 24, 34, 40  # px: the axis, the lane of the books, each service's lane
 FOOT = 26  # px, for the label of the turning point
 LEGEND = {
@@ -25,7 +25,7 @@ LEGEND = {
 
 @dataclass(frozen=True)
 class Span:
-    """Something that took time, in milliseconds; `state` is None for a wait."""
+    """A period in milliseconds; `state` is None for a wait."""
 
     lane: str
     start: float
@@ -48,7 +48,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch in which the services disagree."""
+    """A period in which the services disagree."""
 
     x: float
     width: float
@@ -58,7 +58,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Drawing:
-    """All that is drawn on one scale; `lanes` are names with the y of their upper edge."""
+    """The drawing on one scale; `lanes` are names with the y of their upper edge."""
 
     name: str
     lanes: list[tuple[str, int]]
@@ -73,7 +73,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Swimlane:
-    """The same on a true scale and, if there is anything to fold, with waits folded."""
+    """The drawing on a true scale and, if there is anything to fold, on one with folded waits."""
 
     drawings: list[Drawing]
     legend: list[tuple[str, str]]  # class and word
@@ -81,7 +81,7 @@ class Swimlane:
 
 
 def swimlane(story: Story, until: float = 0.0) -> Swimlane:
-    """Lanes for the participants and whoever else took part.
+    """Draw lanes for the participants and everybody else who took part.
 
     A wait is between two attempts, or between an event and the one that follows from it.
     The scale ends with the story, or `until` if that is later (milliseconds), so that two can be compared.
@@ -108,7 +108,7 @@ def _attempts(story: Story) -> Iterator[Span]:
 
 
 def _gap_label(moment: Moment) -> str:
-    """The label of the time between the previous attempt and this one."""
+    """Return the label of the time between the previous attempt and this one."""
     if moment.tries == 1:
         return f"Waits before the next attempt at {moment.what}"
     return f"Attempts {first_attempt(moment)} and later at {moment.what}, of which only the latest is kept"
@@ -128,7 +128,7 @@ def _events(story: Story) -> Iterator[Span]:
 
 
 def _wait_and_work(cause: Moment, moment: Moment) -> Iterator[Span]:
-    """From an event to the one that follows from it: told apart where it is known when the former was taken."""
+    """Split the time between an event and the one that follows into queueing and handling, where that is known."""
     if moment.taken is None:
         wait = f"{cause.what} waits, or {moment.who} handles it"
         yield Span(moment.lane, cause.start, moment.start, None, wait)
@@ -144,7 +144,7 @@ def _purpose(moment: Moment) -> str:
 
 
 def _under_way(story: Story) -> Iterator[Span]:
-    """What was requested and has no answer yet, of a saga that runs."""
+    """Return the requests of a running saga that have no answer yet."""
     if story.has_ended or not story.is_orchestrated or not story.moments:
         return
     last = story.moments[-1]
@@ -191,7 +191,7 @@ def _window(start: float, end: float, scale: Scale) -> Window:
 
 
 def _legend(spans: list[Span]) -> list[tuple[str, str]]:
-    """In an order in which what comes and goes while a checkout goes well moves nothing."""
+    """Return the legend; entries that come and go during a successful checkout are last, so that none moves."""
     there = {State.DONE, *(span.state for span in spans)}
     words = [(state.value, word) for state, word in LEGEND.items() if state in there]
     waiting = [("wait", "waiting")] if None in there else []

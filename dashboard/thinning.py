@@ -1,4 +1,4 @@
-"""Fewer marks on a lane, where so many are drawn that they cover each other."""
+"""Merges marks on a lane where there are so many that they would overlap."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dashboard.swimlane import Bar
 
-MOST = 300  # marks that are drawn as they are
+MOST = 300  # marks that are drawn without merging
 CELL = 1.0  # percent of the width: two marks at their least size, 5 px, side by side
 
 
 def thinned(bars: "Sequence[Bar]") -> "list[Bar]":
-    """The same when there are few; else those of one state that begin in the same cell of a lane as one."""
+    """Return the marks; when there are many, those of one state in the same cell of a lane are merged."""
     if len(bars) <= MOST:
         return list(bars)
     cells: dict[object, list[Bar]] = {}

@@ -1,4 +1,4 @@
-"""Reads how both styles do, every few seconds and only while somebody looks, and keeps the last minutes in memory."""
+"""Reads the statistics of both styles every few seconds while somebody looks; keeps the last minutes in memory."""
 
 import threading
 import time
@@ -14,13 +14,13 @@ from dashboard.sparks import SAMPLE_SECONDS, SECONDS, Sample
 Stats = Mapping[str, Mapping[str, Any] | None]  # by style; None for a service that did not answer
 
 UNWATCHED_SECONDS = 60.0  # since the last request for the page; browsers let a hidden page send one as rarely as this
-RECENT_SECONDS = 10  # of the sagas that ended within so long a reading is: short enough to see a change at once
+RECENT_SECONDS = 10  # the period of a reading's statistics: short, so that changes show at once
 KEPT = int(SECONDS / SAMPLE_SECONDS) + 1
 log = structlog.get_logger()
 
 
 class Trends:
-    """The readings of the last minutes, of one reader for all who look. Safe to use from many threads."""
+    """The readings of the last minutes, made by one thread for all viewers. Thread-safe."""
 
     def __init__(self, read: Callable[[], Stats], sample_seconds: float = SAMPLE_SECONDS) -> None:
         self._read = read
@@ -32,16 +32,16 @@ class Trends:
         self._stopped = threading.Event()
 
     def watched(self) -> Sequence[Sample]:
-        """What is known; it is read on as long as this is called again."""
+        """Return the readings; the thread goes on while this is called."""
         with self._lock:
             self._seen = time.monotonic()
             if not self._reads:
                 threading.Thread(target=self._follow, name="trends", daemon=True).start()
-                self._reads = True  # not if it could not start: the next one who looks tries again
+                self._reads = True  # unless the start raised: then the next call tries again
             return list(self._samples)
 
     def stop(self) -> None:
-        """Read nothing any more, whoever looks."""
+        """Stop reading for good."""
         self._stopped.set()
 
     @property
@@ -61,12 +61,12 @@ class Trends:
             self._stopped.wait(max(0.0, began + self._sample_seconds - time.monotonic()))
 
     def _is_watched(self) -> bool:
-        """Whether to read on; decided and noted under one lock, so that who looks next finds a reader or begins one."""
+        """Whether to read on; decided and stored under one lock: the next viewer finds a thread or starts one."""
         with self._lock:
             self._reads = not self._stopped.is_set() and time.monotonic() - self._seen < UNWATCHED_SECONDS
             return self._reads
 
 
 def trends() -> Trends:
-    """Those of the app, for a request that is being handled."""
+    """Return the current app's readings."""
     return current_app.extensions["trends"]  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What every page's answer has in common."""
+"""What all pages' answers share."""
 
 from datetime import UTC, datetime
 
@@ -10,10 +10,10 @@ NO_PAGE = f"There is no page at this address. {ID}"
 
 
 def now() -> datetime:
-    """The time that pages are made at."""
+    """Return the present time."""
     return datetime.now(UTC)
 
 
 def html(markup: str, status: int = 200) -> Response:
-    """The answer that is this page."""
+    """Make an answer with this page."""
     return Response(markup, status, mimetype="text/html")

@@ -1,4 +1,4 @@
-"""The words of the pages: what steps are called, who does them, and how states and durations are written."""
+"""The words of the pages: names of steps and their services, and the notation of states, durations and amounts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from shared.http.schemas import PaymentMethod
 
 
 class State(StrEnum):
-    """How something stands, as it is coloured; each has an icon and a word too, so that no colour stands alone."""
+    """A state, with a colour; each has an icon and a word too, so that colour is never the only sign."""
 
     DONE = "done"
     RUNNING = "running"
@@ -38,7 +38,7 @@ WORDS = {
     State.IDLE: "not reached",
     State.SKIPPED: "nothing to undo",
 }
-OUTCOMES = {**WORDS, State.UNANSWERED: "no answer"}  # of one request
+OUTCOMES = {**WORDS, State.UNANSWERED: "no answer"}  # words for the outcome of one request
 OF_STATUS = {
     "pending": State.IDLE,
     "running": State.RUNNING,
@@ -49,7 +49,7 @@ OF_STATUS = {
 }
 STATUSES = tuple(OF_STATUS)
 METHODS: tuple[str, ...] = get_args(PaymentMethod)  # the last three are always declined
-UNKNOWN = "\u2013"  # for a figure
+UNKNOWN = "\u2013"  # instead of a figure
 
 ACTIONS = {
     "read_cart": "Freeze cart",
@@ -79,18 +79,18 @@ LANES = ("operator", "watchdog", "carrito", "inventario", "pagos")
 
 
 def step_name(step: str, *, compensation: bool = False) -> str:
-    """What a step's action or compensation is called; a step that is not known here goes by its own name."""
+    """Return the name of a step's action or compensation; an unknown step keeps its technical name."""
     known = (COMPENSATIONS if compensation else ACTIONS).get(step)
     return known or (f"Undo {step}" if compensation else step).replace("_", " ")
 
 
 def service_of(entry: Mapping[str, Any], step: str) -> str:
-    """Who did a step: as the entry says, else as is known here."""
+    """Return the service that did a step: the entry's, else the known one."""
     return str(entry.get("service") or SERVICES.get(step, "another service"))
 
 
 def duration(milliseconds: float) -> str:
-    """As people read it: `85 ms`, `5.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Write a duration: `85 ms`, `5.2 s`, `3 min 20 s`, `2 h 5 min`."""
     if milliseconds < 999.5:
         return f"{milliseconds:.0f} ms"
     seconds = milliseconds / 1000
@@ -104,7 +104,7 @@ def duration(milliseconds: float) -> str:
 
 
 def ago(then: datetime, now: datetime) -> str:
-    """How long ago: `just now`, `12 s ago`, `3 min ago`, `2 h ago`, `5 days ago`."""
+    """Write how long ago: `just now`, `12 s ago`, `3 min ago`, `2 h ago`, `5 days ago`."""
     seconds = (now - then).total_seconds()
     for unit, size in (("days", 86_400 * 2), ("h", 3600), ("min", 60), ("s", 2)):
         if seconds >= size:
@@ -113,16 +113,16 @@ def ago(then: datetime, now: datetime) -> str:
 
 
 def due(then: datetime, now: datetime) -> str:
-    """When something is to happen: `now`, also when it should have; `in 12 s`, `in 3 min 20 s`."""
+    """Write when something is due: `now`, also when it is overdue; `in 12 s`, `in 3 min 20 s`."""
     seconds = (then - now).total_seconds()
     return "now" if seconds < 1 else f"in {duration(round(seconds) * 1000).replace('.0', '')}"
 
 
 def money(amount: Any, currency: str = "") -> str:
-    """An amount with two places, and its currency if it is known."""
+    """Write an amount with two places, and its currency if it is known."""
     return f"{amount:,.2f} {currency}".strip()
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 compensation`, `2,000 compensations`."""
+    """Write a number with its noun: `1 compensation`, `2,000 compensations`."""
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

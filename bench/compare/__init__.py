@@ -1,1 +1,1 @@
-"""`make compare`: the same checkouts and the same faults in both styles, on a stack of its own, as one page to read."""
+"""`make compare`: the same checkouts and the same faults in both styles, on a private stack, as a one-page report."""

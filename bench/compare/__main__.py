@@ -1,4 +1,4 @@
-"""`make compare`: the same checkouts and the same faults in both styles, on a private stack, as one page to read.
+"""`make compare`: the same checkouts and the same faults in both styles, on a private stack, as a one-page report.
 
 Exit status: 0 when every checkout ended and the books balance, else 1.
 """
@@ -29,7 +29,7 @@ AUDIT_SECONDS = 60  # to wait for sagas to end
 
 
 def _compare(stack: PrivateStack, extent: Extent) -> Comparison:
-    """Measure all of it, then check the books."""
+    """Run all scenarios on the stack, then the audit; return what was measured."""
     machine = _machine()
     progress = Progress(sum(1 for _ in extent.cases()))
     progress.show("stocking up")
@@ -45,7 +45,7 @@ def _compare(stack: PrivateStack, extent: Extent) -> Comparison:
 
 
 def _machine() -> str:
-    """What it runs on, and how busy that was already: others on it make everything slower."""
+    """Describe the machine, and its load before the run, which makes everything slower."""
     busy = os.getloadavg()[0]
     python = f"Python {platform.python_version()}"
     return f"{os.cpu_count()} cores, {platform.system()} on {platform.machine()}, {python}; load {busy:.1f} before"
@@ -61,9 +61,9 @@ def _extent(arguments: argparse.Namespace) -> Extent:
 
 def _run(arguments: argparse.Namespace) -> bool:
     if arguments.load:
-        comparison = results.together([results.load(each) for each in arguments.load])
+        comparison = results.combined([results.load(each) for each in arguments.load])
     else:
-        extent = _extent(arguments)  # what can't be done is refused before anything is started
+        extent = _extent(arguments)  # refuses unknown scenarios before anything is started
         with private_stack(arguments.home) as stack:
             comparison = _compare(stack, extent)
     if arguments.json:
@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--load", type=Path, nargs="+", metavar="FILE", help="measure nothing; take what --json wrote")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="write the main plots as SVG files, too")
     parser.add_argument("--home", type=Path, help="an empty folder for the stack; .local/compare by default")
-    # Who is told to end (timeout, a CI job that is cancelled) leaves no stack behind, as with Ctrl-C.
+    # SIGTERM (of `timeout`, or of a cancelled CI job) stops the stack, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return 0 if _run(parser.parse_args()) else 1

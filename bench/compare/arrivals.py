@@ -1,4 +1,4 @@
-"""An open loop: checkouts arrive at a steady rate, whatever became of earlier ones; rejected ones try again."""
+"""An open loop: checkouts arrive at a steady rate, however long earlier ones take; rejected ones are sent again."""
 
 import time
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from bench.checkouts import Checkout
 from bench.client import Client, UnexpectedAnswer
 from stack.demo.shop import Style
 
-AGAIN_SECONDS = 0.25  # after which a rejected shopper tries again
+AGAIN_SECONDS = 0.25  # until a rejected request is sent again
 NOT_NOW = (503, 504)  # nothing was done, or that is unknown; the request may be repeated under its key
-STILL_ASKED = "/problems/key-in-use"  # the problem of a repeated request whose first one still runs
+STILL_RUNNING = "/problems/key-in-use"  # the problem of a repeated request whose first one still runs
 
 
 class Arrivals:
@@ -20,7 +20,7 @@ class Arrivals:
     def __init__(self, checkouts: Sequence[Checkout], style: Style, per_second: float) -> None:
         self.began = time.time()
         self.arrived: dict[str, float] = {}
-        self.turned_away = 0  # how often a shopper was
+        self.turned_away = 0  # how many requests were answered "not now"
         self._checkouts, self._style = checkouts, style
         self._first = [self.began + number / per_second for number in range(len(checkouts))]
         self._due: PriorityQueue[tuple[float, int]] = PriorityQueue()
@@ -30,7 +30,7 @@ class Arrivals:
     def serve(self, clients: Sequence[Client]) -> None:
         """Send all requests; returns when the last was accepted. Raises the error of a checkout that fails."""
         for _ in clients:
-            self._due.put((float("inf"), -1))  # behind all others, also behind those that try again
+            self._due.put((float("inf"), -1))  # ends a client: it comes after all requests, repeated ones too
         with ThreadPoolExecutor(len(clients)) as threads:
             for each in [threads.submit(self._work, client) for client in clients]:
                 each.result()
@@ -41,10 +41,10 @@ class Arrivals:
             if number < 0:
                 return
             time.sleep(max(0.0, due - time.time()))
-            if not self._ask(client, number):
+            if not self._send(client, number):
                 self._due.put((time.time() + AGAIN_SECONDS, number))
 
-    def _ask(self, client: Client, number: int) -> bool:
+    def _send(self, client: Client, number: int) -> bool:
         """Send one request; return whether it was accepted."""
         checkout = self._checkouts[number]
         body = {"cart_id": checkout.cart_id, "user_id": checkout.user_id, "payment_method": checkout.payment_method}
@@ -55,7 +55,7 @@ class Arrivals:
             *(200, 202, 409, *NOT_NOW),
             headers={"Idempotency-Key": f'"{checkout.saga_id}"'},
         )
-        if reply.status in NOT_NOW or (reply.status == 409 and reply.body["type"] == STILL_ASKED):
+        if reply.status in NOT_NOW or (reply.status == 409 and reply.body["type"] == STILL_RUNNING):
             self.turned_away += 1
             return False
         if reply.status == 409:

@@ -8,13 +8,13 @@ from bench.compare.svg import RIGHT, WIDTH, Scale, drawing, legend, short, text_
 
 NAMES = 116  # pixels for the names of the styles, left of the rows
 TITLE, ROW, BAR, GAP = 20, 21, 15, 10  # heights: of a scenario's title, of a row, of its bar, and after a scenario
-VALUE = 52  # pixels for the number behind the longest bar
+VALUE = 52  # pixels for the value beside the longest bar
 T = TypeVar("T")
 Group = Mapping[str, Mapping[str, Sequence[float]]]  # scenario -> style -> the values of the rounds
 
 
 def bars(told: str, groups: Group, unit: str) -> str:
-    """The median of the rounds as a bar with its number, and each round as a dot."""
+    """Draw the median of the rounds as a bar with its value, and each round as a dot."""
     x = _scale(max(value for styles in groups.values() for values in styles.values() for value in values))
     parts, top = list[str](), 0.0
     for top, style, values in _rows(groups, parts):
@@ -26,7 +26,7 @@ def bars(told: str, groups: Group, unit: str) -> str:
 
 
 def stacked(told: str, groups: Mapping[str, Mapping[str, Mapping[str, float]]], unit: str) -> str:
-    """Bars of several parts, by name, in the order of the first; and their sum as a number."""
+    """Draw bars of several named parts, all in the order of the first bar, with their sum."""
     x = _scale(max(sum(parts.values()) for styles in groups.values() for parts in styles.values()))
     names = list(next(iter(next(iter(groups.values())).values())))
     drawn, top = legend([(f"part{place}", name) for place, name in enumerate(names)]), 0.0
@@ -40,7 +40,7 @@ def stacked(told: str, groups: Mapping[str, Mapping[str, Mapping[str, float]]], 
 
 
 def ranges(told: str, groups: Mapping[str, Mapping[str, tuple[float, float]]]) -> str:
-    """From one time to another, in milliseconds, on a scale where equal ratios are equally long."""
+    """Draw ranges of times, in milliseconds, on a logarithmic scale."""
     ends = [end for styles in groups.values() for pair in styles.values() for end in pair]
     x = Scale(min(ends) * 0.8, max(ends) * 1.1, NAMES, WIDTH - 2 * VALUE - 24, log=True)
     parts, top = list[str](), 0.0
@@ -57,7 +57,7 @@ def _duration(milliseconds: float) -> str:
 
 
 def _rows(groups: Mapping[str, Mapping[str, T]], parts: list[str], top: float = 0) -> Iterator[tuple[float, str, T]]:
-    """The top, the style and the values of each row; titles and names are drawn."""
+    """Yield the top, the style and the values of each row, and add the titles and names to `parts`."""
     for scenario, styles in groups.items():
         parts.append(text_at(0, top + 13, scenario, "strong"))
         top += TITLE

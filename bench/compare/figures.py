@@ -1,4 +1,4 @@
-"""From rounds to figures: each is reckoned for a round, and the median over the rounds counts."""
+"""Computes figures of each round, and their medians over the rounds."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shared.percentile import percentile
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one style in one scenario. Times in ms, CPU in ms a saga; None where there was nothing to measure."""
+    """The figures of one style in one scenario. Times in ms, CPU in ms per saga; None where nothing was measured."""
 
     per_second: float
     p50_ms: float
@@ -26,11 +26,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class OutageFigures:
-    """Of one style while something was down. Times in seconds.
+    """The figures of one style with an outage. Times in seconds.
 
-    `ended_meanwhile` is the share of those that ended during the outage in those that were there or came then,
-    `waiting` the most checkouts that had come and not ended at one time, `caught_up` how long after the outage all were
-    ended that had come before its end, `slowest` the longest that a shopper waited, `turned_away` how often one was.
+    `ended_meanwhile` is the share of the checkouts open during the outage that ended in it, `waiting` the largest
+    number of open checkouts at one time, `caught_up` the time from the end of the outage until all that arrived before
+    had ended, `slowest` the longest latency, `turned_away` the number of requests that were answered "not now".
     """
 
     down_for: float
@@ -44,7 +44,7 @@ class OutageFigures:
 
 
 def figures_of(rounds: Sequence[Round]) -> Figures:
-    """The medians of these rounds; counts are sums."""
+    """Return the medians over these rounds; counts are sums."""
     books = [each.ends.books_open for each in rounds]
     return Figures(
         per_second=median(len(each.latencies) / each.seconds for each in rounds),
@@ -61,7 +61,7 @@ def figures_of(rounds: Sequence[Round]) -> Figures:
 
 
 def outage_figures_of(rounds: Sequence[Round]) -> OutageFigures:
-    """The medians of these rounds, in each of which something was down; counts of what went wrong are sums."""
+    """Return the medians over these rounds, which had an outage; counts of what went wrong are sums."""
     courses = [each.course for each in rounds if each.course is not None]
     return OutageFigures(
         down_for=median(each.up - each.down for each in courses),
@@ -76,7 +76,7 @@ def outage_figures_of(rounds: Sequence[Round]) -> OutageFigures:
 
 
 def most_waiting(course: Course) -> int:
-    """The most checkouts that had come and not ended at one time."""
+    """Return the largest number of checkouts that had arrived and not ended at one time."""
     steps = sorted([*((time, 1) for time in course.arrived), *((time, -1) for time in course.ended)])
     waiting = most = 0
     for _, step in steps:
@@ -86,13 +86,13 @@ def most_waiting(course: Course) -> int:
 
 
 def caught_up(course: Course) -> float:
-    """How many seconds after the outage all were ended that had come before its end; at least 0."""
+    """Return the seconds from the end of the outage until all that arrived before it had ended; at least 0."""
     ended = [end for start, end in zip(course.arrived, course.ended, strict=True) if start <= course.up]
     return max(0.0, max(ended, default=course.up) - course.up)
 
 
 def middle(rounds: Sequence[Round]) -> Round:
-    """The round with an outage that is the median by how long it took to catch up."""
+    """Return the round with an outage whose time to catch up is the median."""
     ordered = sorted((each for each in rounds if each.course is not None), key=lambda each: caught_up(_course(each)))
     return ordered[(len(ordered) - 1) // 2]
 

@@ -22,13 +22,13 @@ from shared.ids import new_id
 from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, Style
 
 STYLE_OF: Mapping[str, Style] = {each.name: each for each in (ORCHESTRATED, CHOREOGRAPHED)}
-ARRIVING = 32  # clients; more than come in the time that one takes to be turned away
+ARRIVING = 32  # clients; more than arrive while one request is refused
 WARM_UP = Scenario("warm-up", "", "")
 
 
 @dataclass
 class Measurement:
-    """A running stack, and the means to measure it."""
+    """The measurements on a running stack; `products` are by load."""
 
     stack: PrivateStack
     products: Mapping[str, Sequence[Json]]
@@ -36,7 +36,7 @@ class Measurement:
     clients: list[Client] = field(default_factory=list)
 
     def run(self, progress: Progress) -> Iterator[Round]:
-        """Every round of every scenario, after one of each style that does not count."""
+        """Yield every round of every scenario, after a warm-up round of each style."""
         for style in STYLE_OF.values():
             self._calm(WARM_UP, style)
         for scenario, name in self.extent.cases():
@@ -53,14 +53,14 @@ class Measurement:
     def _calm(self, scenario: Scenario, style: Style) -> Round:
         checkouts = self._checkouts(scenario, self.extent.sagas)
         clients = self._clients(self.extent.in_flight)
-        self._switch(scenario)
+        self._switch_faults_on(scenario)
         components = cpu.components(self.stack.home)
         before = cpu.cpu_seconds(components)
         driven = drive(checkouts, clients, STYLES[style.name][0])
         time.sleep(QUIET_SECONDS)
         spent = used(before, cpu.cpu_seconds(components))
         spent.pop(cpu.DRIVER)
-        self._lift(scenario)
+        self._switch_faults_off(scenario)
         sagas = ended_sagas(clients[0], style, checkouts[0].user_id, len(checkouts))
         ends = ends_of(clients[0], style, sagas)
         return Round(scenario.name, style.name, driven.seconds, tuple(driven.latencies), ends, spent)
@@ -85,7 +85,7 @@ class Measurement:
         return Round(scenario.name, style.name, max(ended), latencies, ends, {}, course)
 
     def _outage(self, scenario: Scenario, began: float) -> tuple[float, float]:
-        """Stop and start what is to be down; from when it had ended until when it worked again."""
+        """Stop the scenario's processes and start them again; return when they had ended and when they worked again."""
         time.sleep(max(0.0, began + self.extent.down_after - time.time()))
         self.stack.stop(scenario.down)
         down = time.time()
@@ -94,19 +94,20 @@ class Measurement:
         return down, time.time()
 
     def _checkouts(self, scenario: Scenario, count: int) -> list[Checkout]:
-        mix = Mix(scenario.share, scenario.method, user_id=f"compare-{new_id()}")  # by which its sagas are found again
+        user_id = f"compare-{new_id()}"  # the round's own user, by whom its sagas are listed
+        mix = Mix(scenario.share, scenario.method, user_id=user_id)
         return make_checkouts(self._clients(HELPERS), self.products[scenario.load], count, mix)
 
-    def _switch(self, scenario: Scenario) -> None:
+    def _switch_faults_on(self, scenario: Scenario) -> None:
         if scenario.loses_answers:
             body = {"step": "process_payment", "times": 1, "match": {"payment_method": LOST}}
             self.clients[0].put("pagos", "/faults/lose_answer", body)
 
-    def _lift(self, scenario: Scenario) -> None:
+    def _switch_faults_off(self, scenario: Scenario) -> None:
         if scenario.loses_answers:
             self.clients[0].delete("pagos", "/faults")
 
     def _clients(self, count: int) -> list[Client]:
-        """So many clients; their connections are kept from one round to the next."""
+        """Return this many clients; their connections are kept for later rounds."""
         self.clients += [Client(self.stack.urls) for _ in range(count - len(self.clients))]
         return self.clients[:count]

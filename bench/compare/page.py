@@ -1,4 +1,4 @@
-"""A report: one page that loads nothing, needs no script, and is read in light and in dark."""
+"""The report: one HTML page that loads nothing and needs no script, in a light and a dark theme."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
@@ -10,7 +10,7 @@ from bench.compare.summary import CALM_HEAD, NOTE, OUTAGE_HEAD, Row, calm_rows, 
 
 
 def page_of(comparison: Comparison) -> str:
-    """The whole of it."""
+    """Return the HTML of the report."""
     measured = measured_of(comparison)
     calm = [scenario for scenario in measured if not scenario.down]
     outages = [scenario for scenario in measured if scenario.down]

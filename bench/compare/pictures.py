@@ -1,4 +1,4 @@
-"""The plots that tell most, as one picture for each theme: for pages that can't take HTML."""
+"""The most important plots as one SVG picture for each theme, for pages that can't include HTML."""
 
 import re
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from bench.compare.summary import measured_of
 from bench.compare.svg import HEIGHT, WIDTH, text_at
 
 CHOSEN = ("calm", "pagos-down", "broker-down")
-OF_CPU = ("calm", "hot", "declines")  # as many as are no higher than the other plots
+OF_CPU = ("calm", "hot", "declines")  # scenarios; more would make this plot higher than the others
 MARGIN, TITLE = 22, 30  # pixels around each plot, and for its name above it
 COLUMNS = 2
 
 
 def write_pictures(comparison: Comparison, folder: Path) -> None:
-    """`compare-light.svg` and `compare-dark.svg`."""
+    """Write `compare-light.svg` and `compare-dark.svg` into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for theme in ("light", "dark"):
         (folder / f"compare-{theme}.svg").write_text(_picture(comparison, dark=theme == "dark"))
@@ -43,7 +43,7 @@ def _picture(comparison: Comparison, *, dark: bool) -> str:
 
 
 def _plots(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """With their names; those of scenarios that were measured."""
+    """Return the plots by name, of the scenarios that were measured."""
     measured = {each.name: each for each in measured_of(comparison)}
     chosen: list[Scenario] = [measured[name] for name in CHOSEN if name in measured]
     calm = [each for each in chosen if not each.down]
@@ -60,6 +60,6 @@ def _plots(comparison: Comparison) -> Iterator[tuple[str, str]]:
 
 
 def _height(plot: str) -> str:
-    """Of a drawing, as its frame says."""
+    """Return the height of a drawing, from its `viewBox`."""
     found = re.search(r'viewBox="0 0 \S+ (\S+)"', plot)
     return found[1] if found else str(HEIGHT)

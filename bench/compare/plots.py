@@ -1,4 +1,4 @@
-"""The plots of a report, each from the rounds it is about."""
+"""The plots of a report, each drawn from its rounds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
@@ -11,9 +11,9 @@ from bench.compare.svg import Plot, Point, across, legend, short, upwards
 from bench.cpu import SUPERVISOR
 from shared.percentile import percentile
 
-SHOWN = 0.995  # of a distribution; the few slower ones would leave no room for the others
+SHOWN = 0.995  # share of a distribution; the few slower times would compress the rest
 LEGEND = tuple((style, style) for style in STYLES)
-# The owners of CPU time: from the services that others call to the servers that all need.
+# The groups of components in a bar of CPU time, from the services that others call to the servers that all need.
 OWNERS: Mapping[str, tuple[str, ...]] = {
     "sagas": ("saga_orchestrator", "saga_orchestrator-worker", "saga_choreography", "saga_choreography-worker"),
     "participants": ("carrito", "inventario", "pagos", "carrito-worker", "inventario-worker", "pagos-worker"),
@@ -24,7 +24,7 @@ OWNERS: Mapping[str, tuple[str, ...]] = {
 
 
 def distribution(title: str, values: Mapping[str, Sequence[float]]) -> str:
-    """How many of the times, in seconds by style, were no longer than so many milliseconds."""
+    """Draw the cumulative distribution of times, given in seconds by style."""
     shown = {style: sorted(each) for style, each in values.items() if each}
     low = min(each[0] for each in shown.values()) * 1000
     high = max(percentile(each, SHOWN * 100) for each in shown.values()) * 1000
@@ -36,13 +36,13 @@ def distribution(title: str, values: Mapping[str, Sequence[float]]) -> str:
 
 
 def _steps(values: Sequence[float]) -> list[Point]:
-    """A hundred points of the distribution of these sorted values."""
+    """Return a hundred points of the cumulative distribution of these sorted values."""
     shares = [number / 100 for number in range(101)]
     return [(percentile(values, share * 100) if share else values[0], share) for share in shares]
 
 
 def outage(scenario: Scenario, comparison: Comparison) -> str:
-    """How many checkouts had come, and how many had ended, in the middle round of each style."""
+    """Draw the numbers of checkouts that had arrived and ended over time, in the median round of each style."""
     rounds = {style: middle(comparison.of(scenario.name, style)) for style in STYLES}
     courses = {style: each.course for style, each in rounds.items() if each.course is not None}
     end = max(max(course.ended) for course in courses.values())
@@ -62,18 +62,18 @@ def outage(scenario: Scenario, comparison: Comparison) -> str:
 
 
 def _counted(times: Sequence[float]) -> list[Point]:
-    """How many of these sorted times had passed at each of them."""
+    """Return a point for each of these sorted times: the time, and how many are not later."""
     return [(0, 0), *((time, float(count)) for count, time in enumerate(times, 1))]
 
 
 def rates(comparison: Comparison, scenarios: Iterable[Scenario]) -> str:
-    """Checkouts a second, of each round."""
+    """Draw the checkouts per second of each round."""
     groups = _by_style(comparison, scenarios, lambda each: len(each.latencies) / each.seconds)
     return bars("Checkouts a second, by scenario and style", groups, "/s")
 
 
 def cpu(comparison: Comparison, scenarios: Iterable[Scenario]) -> str:
-    """CPU time of a checkout by whose it is; of each owner the median of the rounds."""
+    """Draw the CPU time per checkout by group of components, of each the median over the rounds."""
     groups = {
         scenario.title: {
             style: {name: _cpu_of(comparison.of(scenario.name, style), parts) for name, parts in OWNERS.items()}
@@ -90,7 +90,7 @@ def _cpu_of(rounds: Sequence[Round], components: Iterable[str]) -> float:
 
 
 def books(comparison: Comparison, scenarios: Iterable[Scenario]) -> str:
-    """For how long the services disagreed about a saga: median and 95th percentile, of the rounds the median."""
+    """Draw how long the services disagreed about a saga: the medians over the rounds of median and 95th percentile."""
     groups = {
         scenario.title: {
             style: (figures.books_p50_ms or 0, figures.books_p95_ms or 0)
@@ -105,7 +105,7 @@ def books(comparison: Comparison, scenarios: Iterable[Scenario]) -> str:
 def pooled(
     comparison: Comparison, scenario: Scenario, times: Callable[[Round], Sequence[float]]
 ) -> dict[str, list[float]]:
-    """These times of all rounds together, by style."""
+    """Return the times of all rounds together, by style."""
     return {style: [time for each in comparison.of(scenario.name, style) for time in times(each)] for style in STYLES}
 
 

@@ -1,4 +1,4 @@
-"""The stack that is compared on: fresh, on free ports, with fault switches, and nothing of the user's."""
+"""The private stack of a comparison: fresh, on free ports, with fault switches, and without the user's settings."""
 
 import os
 import shutil
@@ -22,24 +22,24 @@ TOKENS = ("ADMIN_TOKEN", "SERVICE_TOKEN")
 
 @dataclass(frozen=True)
 class PrivateStack:
-    """A stack that runs; `told` is what its processes were told, `urls` where its services are."""
+    """A running stack; `told` is its processes' environment, `urls` are its services' URLs by name."""
 
     home: Home
     told: Mapping[str, str]
     urls: Mapping[str, str]
 
     def stop(self, names: Sequence[str]) -> None:
-        """Stop these processes, as a deployment would; returns when they have ended."""
+        """Stop these processes by SIGTERM; returns when they have ended."""
         Supervisor(self.home).stop(names)
 
     def start(self, names: Sequence[str]) -> None:
-        """Start them again; returns when they do their work. Raises `StackError` when they never do."""
+        """Start them again; returns when they are well. Raises `StackError` when they do not become so."""
         Supervisor(self.home).start(names)
         if not wait_until(lambda: all(map(self._works, names)), HANGING_SECONDS):
             raise StackError(f"{', '.join(names)} did not come back; logs are in {self.home.logs}")
 
     def _works(self, name: str) -> bool:
-        """Whether it answers, or its loops go round. supervisord itself calls it running only seconds later."""
+        """Whether it answers or its loops make progress; supervisord reports it as running only seconds later."""
         if name == "rabbitmq":
             return rabbitmq.is_ready(self.told["RABBITMQ_URL"])
         info = {**Supervisor(self.home).info(name), "statename": "RUNNING"}
@@ -48,12 +48,12 @@ class PrivateStack:
 
 @contextmanager
 def private_stack(path: Path | None = None) -> Iterator[PrivateStack]:
-    """Start one in an empty folder, or in place of the last one. Only its logs are left. Raises `StackError`."""
+    """Run a stack for the block, in an empty folder or the last one's; leaves only its logs. Raises `StackError`."""
     if path is not None and path.exists() and any(path.iterdir()):
         raise StackError(f"{path} is not empty")
     home = Home.at(path or OURS)
     if path is None:
-        lifecycle.stop(home)  # what a run left behind that was killed
+        lifecycle.stop(home)  # processes of an earlier run that was killed
         shutil.rmtree(home.path, ignore_errors=True)
     _forget_what_the_user_set()
     try:
@@ -66,7 +66,7 @@ def private_stack(path: Path | None = None) -> Iterator[PrivateStack]:
 
 
 def _forget_what_the_user_set() -> None:
-    """Neither this process nor what it starts knows the user's servers, ports and tokens; other settings count."""
+    """Remove the user's servers, ports and tokens from this process's environment; other settings stay."""
     names = {*TOKENS, *(name for process in PROCESSES.values() for name in (process.url_setting, *process.ports))}
     names |= {f"{process.package.upper()}_DATABASE_URL" for process in PROCESSES.values() if process.package}
     os.environ.update(dict.fromkeys(names - {""}, ""), FAULTS="true")

@@ -1,4 +1,4 @@
-"""What was measured, round by round, as it is kept: all figures and plots are made from this alone."""
+"""The measurements of each round, as they are saved; all figures and plots are computed from these."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Ends:
-    """How the sagas of a round ended, as their service tells. Times in seconds.
+    """How the sagas of a round ended, according to their service. Times in seconds.
 
     `books_open` is from a saga's first effect to its end, `undoing` from the refusal of a step to the end.
     """
@@ -41,8 +41,8 @@ class Ends:
 class Round:
     """One round of one style in one scenario. Times in seconds.
 
-    `latencies` are from a shopper's request to the end. `cpu` is by component, without the driver of the load; empty
-    with an outage, since processes that are started again count anew.
+    `latencies` are from the first request to the saga's end. `cpu` is by component, without the load driver; empty with
+    an outage, since a restarted process counts from 0.
     """
 
     scenario: str
@@ -56,7 +56,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A whole run. `audit` is what was said of the books in the end, and `clean` whether everything holds."""
+    """A whole run. `audit` is the audit's report at the end, and `clean` whether all of its rules held."""
 
     made_at: str
     machine: str
@@ -66,23 +66,23 @@ class Comparison:
     clean: bool
 
     def of(self, scenario: str, style: str) -> list[Round]:
-        """The rounds of one style in one scenario, in their order."""
+        """Return the rounds of one style in one scenario, in order."""
         return [each for each in self.rounds if (each.scenario, each.style) == (scenario, style)]
 
     def scenarios(self) -> Iterator[str]:
-        """The names of those that were measured."""
+        """Return the names of the measured scenarios."""
         yield from dict.fromkeys(each.scenario for each in self.rounds)
 
     def save(self, path: Path) -> None:
-        """Write it to a file."""
+        """Write all measurements to a file, as JSON."""
         path.write_bytes(_ADAPTER.dump_json(self) + b"\n")
 
 
 _ADAPTER = TypeAdapter(Comparison)
 
 
-def together(parts: Sequence[Comparison]) -> Comparison:
-    """Runs of different scenarios as one; what is said of several is said once."""
+def combined(parts: Sequence[Comparison]) -> Comparison:
+    """Combine runs of different scenarios; a text that several of them have is kept once."""
 
     def said(name: str) -> str:
         return "\n".join(dict.fromkeys(str(getattr(each, name)) for each in parts))
@@ -98,7 +98,7 @@ def together(parts: Sequence[Comparison]) -> Comparison:
 
 
 def load(path: Path) -> Comparison:
-    """What `save` wrote; `StackError` when this is something else."""
+    """Read what `save` wrote; raises `StackError` for any other file."""
     try:
         return _ADAPTER.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -1,17 +1,17 @@
-"""What both styles go through: each scenario is one kind of load, with or without something that fails meanwhile."""
+"""The scenarios: each is one kind of load, with or without an injected failure, and is run in both styles."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.checkouts import DECLINED
 
-LOST = "paypal"  # the payments whose answer is lost, as a switch can tell them from others
+LOST = "paypal"  # the payment method whose answers are lost: a fault switch can match it
 STYLES = ("orchestrated", "choreographed")
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A load; `share` of its checkouts are paid by `method`. `down` are the processes that are stopped for a while."""
+    """A load; `share` of its checkouts are paid by `method`. `down` are the processes that an outage stops."""
 
     name: str
     title: str
@@ -59,9 +59,9 @@ SCENARIOS = (
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is done. Without an outage: rounds, and checkouts of each, so many in flight.
+    """How much is measured. Without an outage: the rounds, the checkouts of each, and how many are in flight.
 
-    With one: rounds, checkouts a second, for so many seconds, of which the outage begins after some and lasts for some.
+    With an outage: the rounds, the checkouts per second and for how long, when the outage begins and how long it lasts.
     """
 
     scenarios: Sequence[Scenario]
@@ -75,18 +75,18 @@ class Extent:
     down_for: float
 
     def rounds_of(self, scenario: Scenario) -> int:
-        """How many rounds of it each style goes through."""
+        """Return the number of rounds of a scenario in each style."""
         return self.outage_rounds if scenario.down else self.rounds
 
     def cases(self) -> Iterator[tuple[Scenario, str]]:
-        """All rounds in their order: the styles take turns, and each is first as often as the other."""
+        """Yield all rounds in order: the styles alternate, and each is first as often as the other."""
         for scenario in self.scenarios:
             for number in range(self.rounds_of(scenario)):
                 for style in STYLES if number % 2 == 0 else STYLES[::-1]:
                     yield scenario, style
 
     def only(self, scenarios: Sequence[Scenario]) -> "Extent":
-        """The same, of these scenarios."""
+        """Return the same extent for these scenarios only."""
         return replace(self, scenarios=scenarios)
 
     def __str__(self) -> str:
@@ -97,6 +97,6 @@ class Extent:
         )
 
 
-# Ten checkouts a second leave half of two cores idle: what was left over by an outage can be caught up with meanwhile.
+# Ten checkouts per second leave half of two cores idle, so that the backlog of an outage can be worked off.
 FULL = Extent(SCENARIOS, 5, 160, 8, 3, per_second=10, seconds=15, down_after=3, down_for=5)
 QUICK = Extent(SCENARIOS, 1, 20, 4, 1, per_second=8, seconds=2, down_after=0.5, down_for=0.5)

@@ -1,4 +1,4 @@
-"""The looks of a report: the dashboard's colours, in light and in dark, and the classes of the plots."""
+"""The style sheet of a report: the dashboard's colours in both themes, and the classes of the plots."""
 
 import re
 
@@ -47,18 +47,18 @@ pre{font:12.5px/1.5 var(--mono)}summary{cursor:pointer;color:var(--soft)}
 
 
 def sheet() -> str:
-    """The style sheet of a page that follows its reader's theme."""
+    """Return the style sheet of a page that follows the browser's theme."""
     light, dark = _themes()
     return f":root{{{light}}}\n{DARK}{{:root{{{dark}}}}}{PLOTS}{PAGE}"
 
 
 def plots_in(*, dark: bool) -> str:
-    """That of plots alone, in one theme."""
+    """Return the style sheet of plots alone, in one theme."""
     light, over = _themes()
     return f":root{{{light}{over if dark else ''}}}{PLOTS}"
 
 
 def _themes() -> tuple[str, str]:
-    """The dashboard's variables: those of the light theme, and what is different in the dark one."""
+    """Return the dashboard's CSS variables: those of the light theme, and those that the dark one changes."""
     light, dark = (re.sub(r"\s+", "", each) for each in re.findall(r":root\{(.*?)\}", SHEET.read_text(), re.DOTALL))
     return f"{light};", f"{dark};"

@@ -1,4 +1,4 @@
-"""What came of it, as tables for a terminal."""
+"""The results, as tables for a terminal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -29,7 +29,7 @@ outage, until all were ended that had come before. Turned away: how often a shop
 
 
 def text_of(comparison: Comparison) -> str:
-    """Both tables, those of them that there are rows for."""
+    """Return both tables; one without rows is left out."""
     measured = measured_of(comparison)
     calm = [row for scenario in measured if not scenario.down for row in calm_rows(comparison, scenario)]
     outages = [row for scenario in measured if scenario.down for row in outage_rows(comparison, scenario)]
@@ -42,13 +42,13 @@ def text_of(comparison: Comparison) -> str:
 
 
 def measured_of(comparison: Comparison) -> list[Scenario]:
-    """The scenarios that were measured."""
+    """Return the scenarios that were measured."""
     names = set(comparison.scenarios())
     return [each for each in SCENARIOS if each.name in names]
 
 
 def calm_rows(comparison: Comparison, scenario: Scenario) -> Iterator[Row]:
-    """A line for each style, and one for the ratios of one run."""
+    """Return a row for each style, and one for their ratios."""
     both = [figures_of(comparison.of(scenario.name, style)) for style in STYLES]
     for style, figures in zip(STYLES, both, strict=True):
         title = scenario.title if style == STYLES[0] else ""
@@ -58,7 +58,7 @@ def calm_rows(comparison: Comparison, scenario: Scenario) -> Iterator[Row]:
 
 
 def outage_rows(comparison: Comparison, scenario: Scenario) -> Iterator[Row]:
-    """A line for each style."""
+    """Return a row for each style."""
     for style in STYLES:
         figures = outage_figures_of(comparison.of(scenario.name, style))
         yield (

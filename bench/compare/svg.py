@@ -1,4 +1,4 @@
-"""Plots as SVG text: scales, axes and marks, no more than the report needs. Colours are classes of its style sheet."""
+"""Plots as SVG text: the scales, axes and marks of the report. Colours are classes of its style sheet."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,14 +8,14 @@ from html import escape
 WIDTH, HEIGHT = 440, 270  # of a plot; as wide as a telephone, so that its text can be read there, too
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 34, 42  # margins: numbers, the last tick's half, legend, numbers and name
 STEPS = (1, 2, 5, 10)
-FEW = 8  # times the lowest value: up to there, 1, 2, 5, 10 ... would be two ticks or less
+FEW = 8  # times the lowest value; up to this ratio, 1, 2, 5, 10 ... would give two ticks or less
 TICKS = 6  # at most about so many on an axis without logarithms
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Scale:
-    """From values to pixels, over the whole plot; with `log`, equal ratios are equally far apart."""
+    """Maps values to pixels; with `log`, on a logarithmic scale."""
 
     low: float
     high: float
@@ -24,14 +24,14 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value; those beyond the ends are on them."""
+        """Return the pixel of a value; values beyond an end are drawn on it."""
         low, high, within = self.low, self.high, min(max(value, self.low), self.high)
         if self.log:
             low, high, within = math.log(low), math.log(high), math.log(within)
         return self.start + (self.end - self.start) * (within - low) / (high - low)
 
     def ticks(self) -> list[float]:
-        """Round values at fair distances."""
+        """Return round values for the axis."""
         if self.log and self.high / self.low > FEW:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             ticks = [step * 10.0**decade for decade in decades for step in STEPS[:3]]
@@ -42,29 +42,29 @@ class Scale:
 
 
 def nice_step(least: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20 ... (and 0.5, 0.2 ...) that is no less."""
+    """Return the smallest of …, 0.2, 0.5, 1, 2, 5, 10, … that is not less than the value."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(step * power for step in STEPS if step * power >= least * (1 - 1e-9))
 
 
 def across(low: float, high: float, *, log: bool = False) -> Scale:
-    """A scale of the horizontal axis."""
+    """Make a scale of the horizontal axis."""
     return Scale(low, high, LEFT, WIDTH - RIGHT, log)
 
 
 def upwards(low: float, high: float) -> Scale:
-    """A scale of the vertical axis."""
+    """Make a scale of the vertical axis."""
     return Scale(low, high, HEIGHT - BOTTOM, TOP)
 
 
 def number(value: float) -> str:
-    """As short as can be."""
+    """Write a number without superfluous digits."""
     return f"{value:g}" if value < 1000 else f"{value / 1000:g}k"
 
 
 @dataclass
 class Plot:
-    """One plot; what is drawn first is behind. `told` is what it shows, for those who cannot see it."""
+    """One plot; later parts are drawn over earlier ones. `told` is its text alternative."""
 
     told: str
     x: Scale
@@ -74,12 +74,12 @@ class Plot:
     parts: list[str] = field(default_factory=list)
 
     def line(self, points: Iterable[Point], css: str) -> None:
-        """A line through these values."""
+        """Draw a line through these values."""
         pixels = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
         self.parts.append(f'<polyline class="line {css}" points="{pixels}"/>')
 
     def strip(self, low: float, high: float, css: str, place: int) -> None:
-        """A time in which something else was so: a strip at the top, the first of several at place 0."""
+        """Mark a period by a strip at the top; the first of several strips has place 0."""
         left, right, top = self.x(low), self.x(high), TOP + 4 + 9 * place
         self.parts.append(
             f'<rect class="bar {css}" x="{left:.1f}" y="{top}" width="{right - left:.1f}" height="6"/>'
@@ -101,12 +101,12 @@ class Plot:
 
 
 def short(value: float) -> str:
-    """A measured value with the digits that mean something."""
+    """Write a measured value with its significant digits."""
     return number(round(value, 1) if value < 10 else round(value))
 
 
 def legend(entries: Sequence[tuple[str, str]], left: float = 0) -> list[str]:
-    """Above a plot: a sample of each colour by its class, and its name."""
+    """Draw the legend above a plot: a sample of each colour, given by its class, and its name."""
     drawn = []
     for css, name in entries:
         drawn.append(f'<path class="key {css}" d="M{left:.1f} 11h16"/>{text_at(left + 21, 15, name)}')
@@ -115,11 +115,11 @@ def legend(entries: Sequence[tuple[str, str]], left: float = 0) -> list[str]:
 
 
 def text_at(x: float, y: float, text: str, css: str = "") -> str:
-    """Some text, which begins there unless it is `middle` or `end`."""
+    """Draw a text that begins at this point; the class `middle` or `end` says which other part of it is there."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{css}">{escape(text)}</text>'
 
 
 def drawing(told: str, height: float, parts: Iterable[str]) -> str:
-    """An SVG element of the usual width."""
+    """Return an SVG element of the common width."""
     inside = "".join(parts)
     return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(told)}">{inside}</svg>'

@@ -1,4 +1,4 @@
-"""What the saga services tell of the sagas of one round: when each began, took effect and ended, and how."""
+"""Reads the sagas of one round from the saga services: when each began, had its first effect and ended, and how."""
 
 import time
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from shared.saga.states import ENDED, SagaStatus
 from stack.demo.shop import ORCHESTRATED, Style
 
 POLL_SECONDS = 0.2
-MOST_SECONDS = 180  # beyond the deadline after which a saga turns back, and the longest wait between two attempts
+MOST_SECONDS = 180  # longer than a saga's deadline and the longest wait between two attempts together
 
 
 def ended_sagas(client: Client, style: Style, user_id: str, count: int) -> list[Json]:
-    """So many sagas of this user, once all have ended. Raises `UnexpectedAnswer` when some never do."""
+    """Wait until the user's `count` sagas have ended; return them. Raises `UnexpectedAnswer` when some do not end."""
     until = time.monotonic() + MOST_SECONDS
     while True:
         sagas = _sagas(client, style, user_id)
@@ -27,7 +27,7 @@ def ended_sagas(client: Client, style: Style, user_id: str, count: int) -> list[
 
 
 def _sagas(client: Client, style: Style, user_id: str) -> list[Json]:
-    """All of this user's, as lists show them."""
+    """Return all sagas of the user, as lists show them."""
     path = style.path if style is ORCHESTRATED else f"{style.path}/status"
     found: list[Json] = []
     cursor: str | None = ""
@@ -40,12 +40,12 @@ def _sagas(client: Client, style: Style, user_id: str) -> list[Json]:
 
 
 def at(time_of: str) -> float:
-    """A time of theirs, as of `time.time`."""
+    """Convert a time of a service to seconds of `time.time`."""
     return datetime.fromisoformat(time_of).timestamp()
 
 
 def ends_of(client: Client, style: Style, sagas: Sequence[Json]) -> Ends:
-    """How these sagas, which have all ended, did."""
+    """Return how these sagas, which have all ended, ended."""
     compensated = [saga for saga in sagas if saga["status"] == SagaStatus.COMPENSATED]
     open_for = map(_books_open, sagas)
     undone_in = [_undoing(client, style, saga) for saga in compensated]
@@ -58,13 +58,13 @@ def ends_of(client: Client, style: Style, sagas: Sequence[Json]) -> Ends:
 
 
 def _books_open(saga: Json) -> float | None:
-    """For how many seconds the services disagreed about an ended saga; None of one that never had an effect."""
+    """Return for how many seconds the services disagreed about an ended saga; None for one that had no effect."""
     first = saga["first_effect_at"]
     return None if first is None else at(saga["ended_at"]) - at(first)
 
 
 def _undoing(client: Client, style: Style, saga: Json) -> float | None:
-    """How many seconds it took to undo a saga since a step was refused; None where no step was."""
+    """Return the seconds from the refusal of a step to the saga's end; None without a refusal."""
     timeline = client.get(style.service, f"{style.path}/{saga['saga_id']}/timeline").body["items"]
     refused = [at(entry["finished_at"]) for entry in timeline if entry["outcome"] == "refused"]
     return at(saga["ended_at"]) - min(refused) if refused else None
