@@ -47,8 +47,8 @@ from shared.event_bus import (
     PaymentRefunded,
     SagaResendRequested,
 )
-from shared.messaging.event_worker import Subscription
 from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
+from shared.messaging.subscription import Subscription
 from shared.saga.barrier import Done
 from shared.saga.barrier_entries import Suspended
 from shared.saga.repetition import agreed

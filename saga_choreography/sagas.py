@@ -21,7 +21,8 @@ from shared.saga.definition import DefinitionOut, HandlerDefinition, StepDefinit
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.port import OperatorRequest, SagaTables
 from shared.saga.states import ENDED
-from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
+from shared.saga.timeline_views import TimelineEntryOut
+from shared.saga.views import SagaOut, SagaSummary
 
 
 def _definition() -> DefinitionOut:

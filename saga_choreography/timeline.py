@@ -9,7 +9,7 @@ from saga_choreography.saga_store import Note, SagaHistory, StoredEvent
 from shared.event_bus import CONTRACT, Backward, event_type_of
 from shared.json_codec import loads
 from shared.saga.timeline import with_undone
-from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
+from shared.saga.timeline_views import RequestOut, ResponseOut, TimelineEntryOut
 
 _REFUSALS = frozenset(step.fails for step in CHECKOUT.steps)  # faults that these name are of the step's action
 _HANDLERS = {reaction.fact: reaction.by for reaction in CHECKOUT.reactions if reaction.then}

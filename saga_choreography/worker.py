@@ -16,7 +16,8 @@ from shared.batching.policy import BatchPolicy
 from shared.database.listen import ShutdownSignal
 from shared.event_bus import CONTRACT
 from shared.messaging.delivery import Delivery
-from shared.messaging.event_worker import Subscription, all_together, jobs
+from shared.messaging.event_worker import jobs
+from shared.messaging.subscription import Subscription, all_together
 from shared.process import worker
 from shared.purging import purge
 

@@ -22,7 +22,8 @@ from shared.errors import Conflict
 from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.port import OperatorRequest, SagaTables
-from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
+from shared.saga.timeline_views import TimelineEntryOut
+from shared.saga.views import SagaOut, SagaSummary
 
 
 def _definition() -> DefinitionOut:

@@ -13,7 +13,7 @@ from shared.fault_switches.model import BEFORE
 from shared.json_codec import loads
 from shared.saga.states import Direction
 from shared.saga.timeline import with_undone
-from shared.saga.views import RequestOut, ResponseOut, TimelineEntryOut
+from shared.saga.timeline_views import RequestOut, ResponseOut, TimelineEntryOut
 
 NOT_SHOWN = "(not shown)"  # who looks at a saga need not know where somebody lives
 

@@ -16,8 +16,9 @@ from shared.database.listen import Listener, ShutdownSignal
 from shared.fault_switches.messages import MessageFaults
 from shared.fault_switches.store import FaultStore
 from shared.fault_switches.worker import FaultyConsumer, FaultyPublisher
-from shared.messaging.consumer import Consumer, Subscription, all_together, by_type
+from shared.messaging.consumer import Consumer
 from shared.messaging.publisher import AWAY_SECONDS, Publisher
+from shared.messaging.subscription import Subscription
 from shared.process import heartbeat
 from shared.rabbitmq import Bus, Loop
 
@@ -25,8 +26,6 @@ STOP_SECONDS = 5.0  # to wait for outstanding confirms
 # A poison message is parked before so many failures; for any other cause, a new connection does not help.
 MOST_FAILURES, FAILURES_SECONDS = 10, 60.0
 log = structlog.get_logger()
-
-__all__ = ["EventWorker", "Subscription", "all_together", "by_type", "jobs"]
 
 
 def jobs(

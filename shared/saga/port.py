@@ -17,7 +17,8 @@ from shared.errors import Conflict
 from shared.messaging.outbox import Outbox
 from shared.saga.definition import DefinitionOut
 from shared.saga.frozen import FrozenCheckout
-from shared.saga.views import SagaOut, SagaSummary, TimelineEntryOut
+from shared.saga.timeline_views import TimelineEntryOut
+from shared.saga.views import SagaOut, SagaSummary
 
 NewSagaT = TypeVar("NewSagaT")  # a saga as the style stores it first
 SagaT = TypeVar("SagaT")  # a saga as the style stores it

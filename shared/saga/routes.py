@@ -23,17 +23,8 @@ from shared.saga.port import OperatorRequest
 from shared.saga.setup import SagaApi
 from shared.saga.states import ENDED
 from shared.saga.stats import StatsOut, StatsQuery
-from shared.saga.views import (
-    AcceptedOut,
-    CheckoutIn,
-    ListQuery,
-    OperatorIn,
-    SagaOut,
-    SagaPath,
-    SagasOut,
-    TimelineOut,
-    list_query_of,
-)
+from shared.saga.timeline_views import TimelineOut
+from shared.saga.views import AcceptedOut, CheckoutIn, ListQuery, OperatorIn, SagaOut, SagaPath, SagasOut, list_query_of
 from shared.trace import traceparent
 
 _Responses = dict[str | int | HTTPStatus, Any]

@@ -12,7 +12,8 @@ from shared.saga.frozen import FrozenCheckout
 from shared.saga.operations import OperationsOut, OperationsQuery
 from shared.saga.port import HistoryT, NewSagaT, OperatorRequest, Sagas, SagaT
 from shared.saga.stats import StatsOut, stats_of
-from shared.saga.views import ListQuery, SagaOut, SagasOut, TimelineOut
+from shared.saga.timeline_views import TimelineOut
+from shared.saga.views import ListQuery, SagaOut, SagasOut
 
 
 class SagaService(Generic[NewSagaT, SagaT, HistoryT]):

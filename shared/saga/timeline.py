@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.saga.views import TimelineEntryOut
+from shared.saga.timeline_views import TimelineEntryOut
 
 MAY_HAVE_BEEN_DONE = frozenset({"succeeded", "unknown"})
 

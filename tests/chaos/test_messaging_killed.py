@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from shared.event_bus import CARRITO, PAGOS, Event
-from shared.messaging.consumer import BATCHES, DEATHS
+from shared.messaging.consumer import DEATHS
+from shared.messaging.subscription import BATCHES
 from shared.rabbitmq import browse, dead_queue
 from shared.testing import wait_until
 from tests.system.toy_room import Room, WorkerProcess

@@ -27,7 +27,7 @@ from saga_choreography.models import outbox
 from saga_choreography.recording import record
 from shared.event_bus import CARRITO, CHOREOGRAPHY, INVENTARIO, PAGOS, CheckoutInitiated, Event
 from shared.ids import new_id
-from shared.messaging.event_worker import Subscription, all_together
+from shared.messaging.subscription import Subscription, all_together
 from tests.integration.inventario_client import Inventario
 from tests.integration.reacting import Carts, Reacting, of
 

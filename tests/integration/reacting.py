@@ -19,7 +19,7 @@ from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiate
 from shared.http.answers import value_or_raise
 from shared.ids import new_id
 from shared.messaging.delivery import Delivery
-from shared.messaging.event_worker import Subscription
+from shared.messaging.subscription import Subscription
 
 WHY = "because"
 PRICE_MINOR = 1000

@@ -26,7 +26,7 @@ from saga_orchestrator.models import db
 from shared.config import ROOT
 from shared.database.listen import ShutdownSignal, notify
 from shared.messaging import event_worker
-from shared.messaging.event_worker import Subscription
+from shared.messaging.subscription import Subscription
 from shared.process import heartbeat, worker
 from shared.testing import wait_until
 from tests.integration.orchestrated import new_checkout

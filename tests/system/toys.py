@@ -26,9 +26,10 @@ from shared.errors import Refusal
 from shared.ids import new_id
 from shared.json_codec import dumps
 from shared.logs import configure_logs
-from shared.messaging.event_worker import Subscription, jobs
+from shared.messaging.event_worker import jobs
 from shared.messaging.inbox import EventHandler, Inbox, Published, handle_new
 from shared.messaging.outbox import Outbox
+from shared.messaging.subscription import Subscription
 from shared.process import worker
 
 # Payment methods with which a reaction raises, refuses, or kills its process, after it has acted.

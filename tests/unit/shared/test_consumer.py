@@ -13,8 +13,9 @@ from sqlalchemy.exc import OperationalError
 from shared.batching.policy import BatchPolicy
 from shared.event_bus import Event, OrderCreateFailed, Payload
 from shared.ids import new_id
-from shared.messaging.consumer import Consumer, Subscription
+from shared.messaging.consumer import Consumer
 from shared.messaging.delivery import Delivery
+from shared.messaging.subscription import Subscription
 from tests.system.toys import reserved
 
 NOTHING: Any = None
