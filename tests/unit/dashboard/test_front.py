@@ -14,7 +14,7 @@ from dashboard.app import create_app
 from dashboard.service_client import READERS
 from dashboard.shared_readings import SharedReadings
 from shared.testing import wait_until
-from tests.unit.dashboard.test_app import (
+from tests.unit.dashboard.shop import (
     NOBODY,
     ORCHESTRATED,
     OTHER,
@@ -22,13 +22,9 @@ from tests.unit.dashboard.test_app import (
     SAGA,
     Services,
     said,
-    services,
     settings_of,
     stats,
-    viewer,
 )
-
-__all__ = ["services", "viewer"]
 
 TEMPLATES = sorted((Path(pages.__file__).parent / "templates").glob("*.html"))
 PATIENCE = 60.0  # so that nothing hangs
