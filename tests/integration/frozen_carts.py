@@ -1,0 +1,49 @@
+"""carrito as saga_choreography uses it, with nothing behind it."""
+
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from shared.http.client import PeerRefused
+from shared.ids import new_id
+from shared.saga.frozen import FrozenCart, FrozenCheckout
+from shared.saga.setup import EXTENSION
+from shared.saga.views import CheckoutIn
+from tests.integration.choreography_client import Window
+
+
+class FrozenCarts:
+    """carrito, as far as the way in sees it: a cart is frozen for one saga, named again under the same key."""
+
+    def __init__(self, open_cart: UUID) -> None:
+        self._open = open_cart
+        self._sagas: dict[str | None, UUID] = {}
+
+    def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCheckout:
+        del trace
+        if body.cart_id != self._open or (self._sagas and key not in self._sagas):
+            raise PeerRefused(
+                {"type": "/problems/cart-not-open", "title": "no", "status": 409, "detail": "it is not open"}
+            )
+        return frozen(body, self._sagas.setdefault(key, new_id()))
+
+
+class AnyCheckout:
+    """carrito, as one that froze just what the request says."""
+
+    def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
+        return frozen(body, saga_id)
+
+
+def frozen(body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
+    return FrozenCheckout(body, FrozenCart(saga_id, (), 0, {}), None)
+
+
+def freeze_by(window: Window, carrito: Any) -> None:
+    """Have the service freeze carts by this fake instead of its client of carrito."""
+    extensions = window.client.application.extensions
+    extensions[EXTENSION] = replace(extensions[EXTENSION], carrito=carrito)
+
+
+def checkout_body(cart_id: UUID, **more: Any) -> dict[str, Any]:
+    return {"cart_id": cart_id, "user_id": "ana", "payment_method": "paypal", "billing_address": "here", **more}
