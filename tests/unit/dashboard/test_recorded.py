@@ -13,6 +13,7 @@ from dashboard.story import story_of
 from dashboard.words import duration
 from tests.unit.dashboard.recorded import HERE, NAMES, load, page_of
 from tests.unit.dashboard.text import HOSTILE, Text
+from tests.unit.dashboard.told import noted, text_of_told
 
 each_saga = pytest.mark.parametrize("name", NAMES)
 
@@ -163,69 +164,6 @@ def test_a_hold_that_expired_before_it_was_undone_is_nothing_left_over() -> None
     assert 'class="fact failed"><dt>Stock' in page_of(told), "of a completed one it is amiss"
 
 
-def waiting(tries: int, outcome: str = "unknown") -> dict[str, Any]:
-    """A declined saga with so many tries at its payment: after the tenth in a row, the latest is kept in one entry."""
-    told = load("orchestrated-declined")
-    items = told["timeline"]["items"]
-    [paid] = [each for each in items if each["step"] == "process_payment" and each["direction"] == "action"]
-    where = items.index(paid)
-    lost = {**paid, "outcome": "unknown", "detail": "pagos: no answer in time"}
-    numbers = [*range(1, min(tries, 10) + 1)]
-    last = [{**lost, "outcome": outcome, "attempt": tries}] if tries > 10 else []
-    told["timeline"]["items"] = [
-        *items[:where],
-        *({**lost, "attempt": number} for number in numbers),
-        *last,
-        *items[where + 1 :],
-    ]
-    return told
-
-
-def test_requests_that_share_an_entry_are_all_counted() -> None:
-    few, many = text_of_told(waiting(10)), text_of_told(waiting(47))
-    calls = [int(re.findall(r"HTTP calls (?:at least )?(\d+)", said)[0]) for said in (few, many)]
-    assert calls[1] - calls[0] == 37
-    assert "Besides 10 requests failed" in few
-    assert "Besides at least 47 requests failed" in many
-    assert "HTTP calls at least" in many
-    assert "at least 47 requests, attempts 1 to 47 11 × no answer in time, of later attempts the latest is kept" in many  # noqa: RUF001
-    assert "attempts 11 to 47, of which this is the latest" in many
-
-
-def test_attempts_are_counted_as_the_api_counts_them_wherever_a_page_does() -> None:
-    """An attempt is up to a few requests, each of which is listed: 30 entries here, of 10 attempts."""
-    told = waiting(47)
-    items = told["timeline"]["items"]
-    listed = [each for each in items if each["outcome"] == "unknown" and each["attempt"] <= 10]
-    start = items.index(listed[0])
-    told["timeline"]["items"] = [
-        *items[:start],
-        *(each for each in listed for _ in range(3)),
-        *items[start + len(listed) :],
-    ]
-    said = text_of_told(told)
-    assert "failed · 47 attempts" in said
-    assert "Besides at least 67 requests failed" in said
-
-
-@pytest.mark.parametrize(("status", "words"), [(503, "HTTP 503"), (None, "no answer")])
-def test_a_request_that_was_answered_with_an_error_is_not_called_unanswered(status: int | None, words: str) -> None:
-    told = waiting(4)
-    failed = [each for each in told["timeline"]["items"] if each["outcome"] == "unknown"]
-    for each in failed:
-        each["status_code"] = status
-    said = text_of_told(told)
-    assert f"attempt 4: {words}" in said
-    assert "failed · 4 attempts" in said
-    assert ("attempt 4: no answer" in said) == (status is None)
-
-
-def test_a_refusal_after_many_requests_without_an_answer_hides_none_of_them() -> None:
-    said = text_of_told(waiting(47, "refused"))
-    assert "Besides at least 46 requests failed" in said
-    assert "attempts 11 to 47" in said
-
-
 def test_the_books_of_one_that_was_undone_were_open_since_its_undoing_began() -> None:
     """As the statistics have it, which counted the time before when it completed."""
     for name in ("orchestrated-undone", "choreographed-undone"):
@@ -261,10 +199,6 @@ def test_a_step_that_is_not_known_here_is_shown_under_its_own_name() -> None:
     told["timeline"]["items"].append({**item, "step": "book_shipment", "service": "shipping"})
     told["saga"]["steps"].insert(3, {**told["saga"]["steps"][0], "name": "book_shipment"})
     assert text_of_told(told).count("book shipment") == 3  # in the flow, in the lane, in the list
-
-
-def text_of_told(told: dict[str, Any]) -> str:
-    return Text(page_of(told)).text
 
 
 def test_a_saga_without_a_timeline_yet_has_a_page() -> None:
@@ -324,15 +258,6 @@ def test_waiting_in_the_queue_is_told_from_working() -> None:
     assert re.search(r"pagos handles inventory.reserved · after \d+ ms, for 50 ms", Text(page_of(told)).text)
 
 
-def noted(told: dict[str, Any], **entry: Any) -> dict[str, Any]:
-    """The same with one more entry of the timeline at its end, about the saga as a whole."""
-    items = told["timeline"]["items"]
-    blank = {**dict.fromkeys(items[-1]), "id": "01a21726-0000-7000-8000-0000000000ff"}
-    times = dict.fromkeys(("started_at", "finished_at"), items[-1]["finished_at"])
-    told["timeline"]["items"] = [*items, {**blank, **times, **entry}]
-    return told
-
-
 @pytest.mark.parametrize(("kind", "state"), [("stuck", "failed"), ("retry_asked", "idle"), ("redriven", "idle")])
 def test_what_is_no_success_has_no_tick(kind: str, state: str) -> None:
     page = page_of(noted(load("choreographed-waiting"), kind=kind, by="watchdog"))
@@ -360,65 +285,6 @@ def test_the_line_of_the_turn_stands_where_the_refusal_was_known() -> None:
     assert story.turn is not None
     place = round(100 * story.turn.end / story.end, 3)
     assert f'<g class="turn"><line x1="{place}%"' in page_of(told)
-
-
-def compensating(status: str) -> dict[str, Any]:
-    """A declined saga whose stock cannot be released, tried 48 times."""
-    told = load("orchestrated-declined")
-    items = told["timeline"]["items"]
-    [released] = [each for each in items if each["step"] == "reserve_inventory" and each["direction"] == "compensation"]
-    failed = {**released, "outcome": "unknown", "detail": "inventario: HTTP 500: no release", "status_code": 500}
-    last = [{**failed, "attempt": number} for number in (*range(1, 11), 48)]
-    told["timeline"]["items"] = [*items[: items.index(released)], *last]
-    told["saga"] |= {"status": status, "ended_at": None}
-    return told
-
-
-def test_the_cause_of_a_stuck_saga_is_what_its_latest_failing_command_says() -> None:
-    said = text_of_told(noted(compensating("stuck"), kind="stuck", detail="reserve_inventory: HTTP 500: no release"))
-    assert "Why Release stock fails at inventario: HTTP 500: no release For how long" in said
-    assert "So far 48 attempts" in said
-    assert "Turned back Take payment was refused: HTTP 402: the card's issuer declined it" in said
-
-
-def test_while_a_compensation_fails_the_headline_says_so_and_not_why_the_saga_turned_back() -> None:
-    said = text_of_told(compensating("compensating"))
-    assert "Compensating, but Release stock fails at inventario: HTTP 500: no release Now 48 attempts" in said
-    assert "Turned back Take payment was refused: HTTP 402: the card's issuer declined it" in said
-
-
-def failing_event(name: str = "choreographed-waited-declined") -> dict[str, Any]:
-    """A saga whose payment was refused, and whose stock has not been released yet."""
-    told = load(name)
-    items = told["timeline"]["items"]
-    last = next(at for at, each in enumerate(items) if each["event"] == "payment.failed")
-    told["timeline"]["items"] = items[: last + 1]
-    told["saga"] |= {"status": "compensating", "ended_at": None}
-    return told
-
-
-def test_of_an_event_that_has_not_come_it_is_said_whose_it_is_and_not_that_nobody_reacted() -> None:
-    said = text_of_told(failing_event())
-    assert "Compensating, but no event from inventario yet: the latest is payment.failed" in said
-    assert "no event from inventario yet Undone" not in said
-    assert "Undone nothing so far" in said
-    for untrue in ("unheard", "nobody has reacted", "Nothing is heard"):
-        assert untrue not in said
-
-
-def test_a_stuck_choreographed_saga_says_whose_event_it_waits_for() -> None:
-    told = failing_event()
-    told["saga"] |= {"status": "stuck"}
-    noted(told, kind="stuck", by="watchdog", detail="nothing has happened for 120 s")
-    assert "Why No event from inventario yet: the latest is payment.failed" in text_of_told(told)
-
-
-def test_of_an_ended_saga_no_event_is_awaited_any_more() -> None:
-    told = failing_event()
-    told["saga"] |= {"status": "compensated", "ended_at": load("choreographed-waited-declined")["saga"]["ended_at"]}
-    said = text_of_told(told)
-    assert "no event followed" in said
-    assert "yet" not in said.partition("What became of it")[0]
 
 
 def test_what_comes_after_the_end_of_a_saga_changes_none_of_its_times_and_counts() -> None:
