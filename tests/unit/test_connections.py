@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from saga_orchestrator.runtime.embedded import EXTENSION as EXECUTOR
 from shared.config import ROOT
 from shared.database.listen import Listener, ShutdownSignal
 from shared.messaging.event_worker import EventWorker
@@ -62,12 +63,13 @@ def pool_of(app: Flask) -> int:
 def most_of(process: Process, monkeypatch: pytest.MonkeyPatch, listeners: list[Listener], started: list[Any]) -> int:
     """The connections that one such process takes at most: of a worker, one for each job, and its listeners.
 
-    An executor has threads of its own, and a pool that is as large as it needs.
+    An executor has threads of its own, a pool that is as large as it needs, and a listener that it makes when it runs.
     """
     listeners.clear()
     settings = settings_of(process.package)
     if not process.worker:
-        return pool_of(import_module(f"{process.package}.app").create_app(settings)) + len(listeners)
+        app = import_module(f"{process.package}.app").create_app(settings)
+        return pool_of(app) + len(listeners) + (EXECUTOR in app.extensions and settings.web_executor)
     module = import_module(f"{process.package}.worker")
     monkeypatch.setattr(module, "Settings", lambda: settings)
     module.main()
@@ -82,13 +84,14 @@ def test_all_connections_are_told_and_fit(
     ours = [process for process in PROCESSES.values() if process.package]
     most = {process.name: most_of(process, monkeypatch, listeners, started) for process in ours}
     workers = {most[process.name] for process in ours if process.worker}
-    webs = {most[process.name] for process in ours if not process.worker}
+    web, saga_web, with_executor = sorted({most[process.name] for process in ours if not process.worker})
     total = sum(most[process.name] * process.copies for process in ours)
     allowed = re.search(r"max_connections=(\d+)", COMPOSE)
     assert allowed is not None
     said = " ".join(OPERATIONS.split())
     assert f"PostgreSQL is set to {allowed[1]} connections. All of it as it stands takes {total} at most" in said
-    assert f"a web process up to {min(webs)} (`WEB_THREADS`), {max(webs)} if it is one of the saga services" in said
+    assert f"a web process up to {web} (`WEB_THREADS`), {saga_web} if it is one of the saga services" in said
+    assert f"{with_executor} for the orchestrator's with its executor" in said
     assert f"a worker {min(workers)} to {max(workers)}" in said
     assert total < int(postgres.OPTIONS["max_connections"])
     assert total * 2 < int(allowed[1])  # so that twice as many of each may run
