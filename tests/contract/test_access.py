@@ -1,4 +1,4 @@
-"""Every endpoint says who may ask it, and what it says is this."""
+"""Who may call each endpoint."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""What docs/adding-a-step.md shows is in the patch that the tests put in and run."""
+"""The code in docs/adding-a-step.md is in the patch that the tests apply and run."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""docs/asyncapi.json says of the events what the contract says."""
+"""docs/asyncapi.json agrees with the event contract."""
 
 import json
 from collections.abc import Iterator

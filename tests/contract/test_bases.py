@@ -1,4 +1,4 @@
-"""What all of it stands on is one and the same wherever it is named: Python, PostgreSQL, RabbitMQ, and the licence."""
+"""Versions of Python, PostgreSQL and RabbitMQ, and the licence, are the same wherever they are named."""
 
 import re
 import tomllib

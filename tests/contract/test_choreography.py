@@ -1,4 +1,4 @@
-"""The definition of the choreography, the event contract and the services' reactions say the same."""
+"""The definition of the choreography, the event contract and the services' handlers agree."""
 
 from dataclasses import replace
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The OpenAPI documents are what they say they are, and their pages need nothing from elsewhere."""
+"""The OpenAPI documents are valid, and their pages load nothing from other sites."""
 
 import re
 from collections.abc import Iterator

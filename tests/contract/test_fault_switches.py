@@ -1,4 +1,4 @@
-"""What `docs/failures.md` has one type switches a fault on, and the document of `/faults` is a valid one."""
+"""The commands of `docs/failures.md` switch faults on, and the document of `/faults` is valid."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The README is read to its end: it is short."""
+"""The README is short enough to be read to its end."""
 
 from shared.config import ROOT
 

@@ -1,4 +1,4 @@
-"""The generated pages are current, and `.env.example`, of which one is made, says what the code says."""
+"""The generated pages are current, and `.env.example`, from which one is generated, agrees with the code."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a repository is expected to have is there, and says what is so."""
+"""The files that a repository is expected to have exist, and are true."""
 
 import re
 import tomllib

@@ -35,7 +35,7 @@ needs_rabbitmq = pytest.mark.skipif(
 
 
 class NoBroker(Exception):
-    """There is no RabbitMQ to be had, or none in which virtual hosts can be made."""
+    """There is no RabbitMQ, or none in which virtual hosts can be created."""
 
 
 class Broker:
@@ -47,7 +47,7 @@ class Broker:
         self._count = 0
 
     def create(self) -> str:
-        """The URL of a new virtual host."""
+        """Create a virtual host; return its URL."""
         self._count += 1
         name = f"{_prefix()}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
         self._manage("PUT", f"vhosts/{name}")
@@ -59,11 +59,11 @@ class Broker:
         self._manage("DELETE", f"vhosts/{vhost_of(url)}")
 
     def restore(self, url: str) -> None:
-        """Make a virtual host again that was dropped; nothing is in it."""
+        """Create a dropped virtual host again, empty."""
         self._manage("PUT", f"vhosts/{vhost_of(url)}")
 
     def drop_all(self, starting_with: str) -> None:
-        """Remove the virtual hosts of a run that is over."""
+        """Remove all virtual hosts of this run."""
         for each in self._manage("GET", "vhosts").json():
             if each["name"].startswith(starting_with):
                 self._manage("DELETE", f"vhosts/{quote(each['name'], safe='')}")
@@ -100,7 +100,7 @@ class OwnBroker(Broker):
         servers.stop_one(self._home, RABBITMQ)
 
     def start(self) -> None:
-        """Have it again after `stop` or `kill`; returns when it takes connections."""
+        """Start it after `stop` or `kill`; returns when it accepts connections."""
         servers.start_one(self._home, RABBITMQ)
 
     def restart(self) -> None:
@@ -108,24 +108,24 @@ class OwnBroker(Broker):
         servers.restart(self._home, RABBITMQ)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would. It comes back by itself in a few seconds; `start` waits for that.
+        """SIGKILL it. Its supervisor starts it again within seconds; `start` waits for that.
 
-        Not just after queues were made: it writes down a moment later that they are there, though it has said so.
+        Has it write its tables to disk before: it confirms new queues a moment before they are durable.
         """
         self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
         servers.kill(self._home, RABBITMQ)
 
     def freeze(self) -> None:
-        """SIGSTOP: it is there, and does nothing."""
+        """SIGSTOP it: connections stay open, and it does nothing."""
         os.kill(servers.pid_of(self._home, RABBITMQ), signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on, as if no time had passed for it."""
+        """SIGCONT it."""
         os.kill(servers.pid_of(self._home, RABBITMQ), signal.SIGCONT)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Frozen meanwhile."""
+        """Freeze it for the block."""
         self.freeze()
         try:
             yield
@@ -144,12 +144,12 @@ class OwnBroker(Broker):
         )
 
     def close(self) -> None:
-        """Leave nothing of it running."""
+        """Stop all of its processes."""
         end_private(self._home)
 
 
 def broker_of_run() -> Broker:
-    """This run's server, started by whoever is the first to ask. Raises `NoBroker`."""
+    """Return this run's server; the first caller starts it. Raises `NoBroker`."""
     home = Path(os.environ[HOME])
     with locked(home):
         known = home / "broker.json"
@@ -192,7 +192,7 @@ def _start_private(home: Path) -> tuple[str, str]:
 
 
 def end_private(home: Path) -> None:
-    """Stop all of a stack. Nobody needs its data, so it isn't given the seconds that it would like to take."""
+    """Kill all processes of a stack: nobody needs its data, so a graceful stop would only take longer."""
     for pid in owned.processes(Home.at(home)):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -200,7 +200,7 @@ def end_private(home: Path) -> None:
 
 
 def _clean_up(home: Path) -> None:
-    """Leave nothing of a run that is over."""
+    """Remove everything of a run that is over."""
     for private in home.glob("broker*/private"):
         end_private(private.parent)
     known = home / "broker.json"

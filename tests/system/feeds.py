@@ -1,4 +1,4 @@
-"""A saga service of which nothing is there but its change feed, which a test fills, and a viewer of the dashboard."""
+"""A fake saga service that has only a change feed, which a test fills, and a viewer of the dashboard."""
 
 import json
 import threading

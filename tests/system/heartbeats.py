@@ -1,4 +1,4 @@
-"""What a worker's heartbeat tells, as far as it has written yet."""
+"""Reads a worker's heartbeat."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from shared.process import heartbeat
 
 
 def trouble(file: Path) -> str:
-    """What is wrong with the process that writes it; empty when nothing is, or nothing is known."""
+    """Return what is wrong with the process that writes it; empty when it is well or unknown."""
     known = heartbeat.trouble(file) if file.exists() else None
     return known.reason if known else ""
 
 
 def is_well(file: Path) -> bool:
-    """Whether it says that all loops of its process go round, and not in vain."""
+    """Whether all loops of its process make progress, and none reports a reason why it can't work."""
     return file.exists() and heartbeat.trouble(file) is None

@@ -34,16 +34,16 @@ class OwnPostgres:
         servers.stop_one(self.home, POSTGRES)
 
     def start(self) -> None:
-        """Have it again after `stop` or `kill`; returns when it answers."""
+        """Start it after `stop` or `kill`; returns when it answers."""
         servers.start_one(self.home, POSTGRES)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would: what is not on its disk is lost. It comes back by itself; `start` waits for it."""
+        """SIGKILL it: what is not on its disk is lost. Its supervisor starts it again; `start` waits for that."""
         servers.kill(self.home, POSTGRES)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """SIGSTOP for the server and all its children: connections are taken and kept, and nobody says a word."""
+        """SIGSTOP the server and its children for the block: connections are accepted, and nothing is answered."""
         self._signal(signal.SIGSTOP)
         try:
             yield
@@ -60,7 +60,7 @@ class OwnPostgres:
                 connection.exec_driver_sql(statement)
 
     def cut_off(self, database: str) -> None:
-        """End every connection to a database but ours."""
+        """End every connection to a database except ours."""
         others = f"datname = '{database}' AND pid <> pg_backend_pid()"
         self.ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}", database=database)
 
@@ -88,7 +88,7 @@ class OwnPostgres:
         self.ask(f'ALTER DATABASE "{database}" CONNECTION LIMIT -1')
 
     def _signal(self, number: signal.Signals) -> None:
-        """The postmaster first, so that it starts nobody meanwhile."""
+        """Send a signal to all processes, the postmaster first, so that it starts no other meanwhile."""
         postmaster = servers.pid_of(self.home, POSTGRES)
         os.kill(postmaster, number)
         for pid in owned.postgres_processes(Home.at(self.home).postgres / "data") - {postmaster}:
@@ -97,25 +97,25 @@ class OwnPostgres:
 
 
 class Disk:
-    """A small one, that can be filled."""
+    """A small disk that can be filled."""
 
     def __init__(self, folder: Path) -> None:
         self._ballast = folder / "ballast"
 
     def fill(self) -> None:
-        """To the last byte."""
+        """Fill it to the last byte."""
         with suppress(OSError), self._ballast.open("wb", buffering=0) as file:
             while file.write(b"x" * 4096):
                 pass
 
     def free(self) -> None:
-        """There is room again."""
+        """Free the space again."""
         self._ballast.unlink()
 
 
 @pytest.fixture(scope="module")
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgres]:
-    """Takes seconds to start."""
+    """A PostgreSQL of the test module's own; it takes seconds to start."""
     home = tmp_path_factory.mktemp("postgres")
     yield OwnPostgres(home)
     servers.stop(home)
@@ -133,6 +133,6 @@ def databases_on(server: OwnPostgres) -> Iterator[Databases]:
 
 @pytest.fixture(scope="module")
 def databases(own_postgres: OwnPostgres) -> Iterator[Databases]:
-    """On that server."""
+    """Databases on the module's own server."""
     with databases_on(own_postgres) as made:
         yield made

@@ -11,25 +11,25 @@ from shared.event_bus import EXCHANGE
 
 
 class Message(NamedTuple):
-    """What a broker carries."""
+    """A message in a queue."""
 
     body: bytes
     properties: pika.BasicProperties = pika.BasicProperties(delivery_mode=2)
 
 
 class Queues:
-    """One virtual host, over a connection for each question: the broker may have been restarted since the last."""
+    """The queues of a virtual host, with a connection for each call, since the broker may be restarted in between."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def depth(self, queue: str) -> int:
-        """How many messages are ready to be delivered; those that a consumer holds are not counted."""
+        """Return the number of messages that are ready, without unacknowledged ones."""
         with self._channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     def consumers(self, queue: str) -> int:
-        """How many consumers it has."""
+        """Return the number of its consumers."""
         with self._channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.consumer_count)
 
@@ -40,7 +40,7 @@ class Queues:
             channel.basic_publish(exchange, routing_key, message.body, message.properties, mandatory=True)
 
     def take(self, queue: str) -> list[Message]:
-        """All messages that are ready, taken out of the queue."""
+        """Take all ready messages out of the queue."""
         with self._channel() as channel:
             found: list[Message] = []
             while (got := channel.basic_get(queue, auto_ack=True))[0] is not None:
@@ -48,7 +48,7 @@ class Queues:
             return found
 
     def tap(self, queue: str, routing_key: str = "#") -> None:
-        """Have a durable queue of this name get a copy of every event from now on."""
+        """Create a durable queue that gets a copy of every event from now on."""
         with self._channel() as channel:
             channel.exchange_declare(EXCHANGE, "topic", durable=True)
             channel.queue_declare(queue, durable=True)

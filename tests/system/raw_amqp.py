@@ -74,7 +74,7 @@ class RawPublisher:
         self._await(CONFIRMED)
 
     def close(self) -> None:
-        """Without a word."""
+        """Close the socket without closing the AMQP connection."""
         self._came.close()
         self._socket.close()
 
@@ -102,7 +102,7 @@ class RawPublisher:
 
 @contextmanager
 def raw_publisher(url: str) -> Iterator[RawPublisher]:
-    """One that is closed at the end."""
+    """Open a publisher for the block."""
     publisher = RawPublisher(url)
     try:
         yield publisher

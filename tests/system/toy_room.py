@@ -47,17 +47,17 @@ class Room:
         return self._toys[service]
 
     def open(self) -> None:
-        """Make the queues, so that events can be published before any worker is there."""
+        """Declare the queues, so that events can be published before any worker runs."""
         declare_topology(self.rabbitmq_url)
 
     def run(self, *services: str) -> list["WorkerThread"]:
-        """Workers as threads; they are stopped at the end."""
+        """Run workers as threads for the block."""
         started = [WorkerThread(self._toys[service], self.rabbitmq_url) for service in services]
         self._threads += started
         return started
 
     def spawn(self, service: str, **env: str) -> "WorkerProcess":
-        """A worker as a process; it is killed at the end."""
+        """Run a worker as a process; it is killed at the end."""
         log = self._folder / f"{service}-{len(self._processes)}.log"
         told = {"DATABASE_URL": self.database_url, "RABBITMQ_URL": self.rabbitmq_url, "SETTINGS_FILES": "", **env}
         pid = self._spawner.start([sys.executable, "-m", "tests.system.toys", service], {**os.environ, **told}, log)
@@ -81,28 +81,28 @@ class Room:
             return connection.scalar(text(statement))
 
     def delete_queue(self, queue: str) -> None:
-        """With all that is in it, whoever consumes it."""
+        """Delete a queue with its messages and consumers."""
         with _channel(self.rabbitmq_url) as channel:
             channel.queue_delete(queue)
 
     def replace_queue(self, queue: str) -> None:
-        """Somebody made it anew, in another way than the services do."""
+        """Declare a queue anew with other arguments than the services'."""
         with _channel(self.rabbitmq_url) as channel:
             channel.queue_delete(queue)
             channel.queue_declare(queue, durable=True)
 
     def delete_exchange(self, exchange: str) -> None:
-        """With all its bindings."""
+        """Delete the exchange with its bindings."""
         with _channel(self.rabbitmq_url) as channel:
             channel.exchange_delete(exchange)
 
     def unbind(self, queue: str, routing_key: str) -> None:
-        """Somebody has it get these no more."""
+        """Remove the binding of an event type from a queue."""
         with _channel(self.rabbitmq_url) as channel:
             channel.queue_unbind(queue, EXCHANGE, routing_key)
 
     def has_queue(self, queue: str) -> bool:
-        """Whether it is there."""
+        """Whether the queue exists."""
         try:
             self.queues.depth(queue)
         except ChannelClosedByBroker:
@@ -145,7 +145,7 @@ class Room:
 
 
 class WorkerThread:
-    """A toy's worker in a thread."""
+    """The worker of a toy service in a thread."""
 
     def __init__(self, toy: Toy, rabbitmq_url: str) -> None:
         self._stop = ShutdownSignal()
@@ -160,14 +160,14 @@ class WorkerThread:
 
 
 class WorkerProcess:
-    """A toy's worker in a process."""
+    """The worker of a toy service in a process."""
 
     def __init__(self, spawner: Spawner, pid: int, log: Path) -> None:
         self._spawner, self._pid, self._log = spawner, pid, log
 
     @property
     def status(self) -> int | None:
-        """How it ended, None while it lives."""
+        """Its exit status; None while it lives."""
         return self._spawner.status(self._pid)
 
     def kill(self) -> None:
@@ -177,24 +177,24 @@ class WorkerProcess:
         self.wait_dead()
 
     def stop(self) -> None:
-        """SIGTERM; it does as it likes."""
+        """Send SIGTERM; returns at once."""
         os.kill(self._pid, signal.SIGTERM)
 
     def freeze(self) -> None:
-        """SIGSTOP: it is there, and does nothing."""
+        """SIGSTOP it."""
         os.kill(self._pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on, as if no time had passed for it."""
+        """SIGCONT it."""
         os.kill(self._pid, signal.SIGCONT)
 
     def wait_dead(self, seconds: float = 30) -> int:
-        """How it ended, once it has."""
+        """Wait until it ended; return its exit status."""
         wait_until(lambda: self.status is not None, f"{self._log.stem} ends\n{self.log()}", seconds)
         return self.status or 0
 
     def log(self) -> str:
-        """The end of what it wrote."""
+        """Return the end of its log."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-40:]) if self._log.exists() else ""
 
 
@@ -213,7 +213,7 @@ def _properties(headers: dict[str, Any]) -> pika.BasicProperties:
 
 
 def raw(body: bytes, headers: dict[str, Any], content_type: str | None = "application/json") -> Message:
-    """A message as anybody might send it."""
+    """Make a message with any headers and body."""
     return Message(body, pika.BasicProperties(content_type=content_type, headers=headers, delivery_mode=2))
 
 

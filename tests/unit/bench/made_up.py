@@ -1,4 +1,4 @@
-"""Rounds of a comparison that nobody measured."""
+"""Made-up rounds of a comparison."""
 
 from bench.compare.results import Comparison, Course, Ends, Round
 from bench.compare.scenarios import SCENARIOS, STYLES, Scenario
@@ -7,7 +7,7 @@ SLOWER = {"orchestrated": 1.0, "choreographed": 1.5}
 
 
 def course(*ends: float, down: float = 2, up: float = 6) -> Course:
-    """One checkout came in each second, and they ended then."""
+    """Make a course with one arrival per second and these ends."""
     return Course(down, up, tuple(float(second) for second in range(len(ends))), ends, turned_away=0)
 
 
@@ -24,7 +24,7 @@ def made_round(scenario: Scenario, style: str, times: float = 1.0) -> Round:
 
 
 def comparison(*, rounds: int = 3, machine: str = "2 cores", clean: bool = True) -> Comparison:
-    """All scenarios."""
+    """Make a comparison with all scenarios."""
     made = [
         made_round(scenario, style, 1 + number / 10)
         for scenario in SCENARIOS

@@ -1,4 +1,4 @@
-"""What `python -m bench` takes, and what it says when it can't begin."""
+"""The options of `python -m bench`, and its messages when it cannot begin."""
 
 from collections.abc import Callable
 from pathlib import Path

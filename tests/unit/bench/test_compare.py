@@ -1,4 +1,4 @@
-"""What a comparison reckons, draws and says, without measuring anything."""
+"""The figures, plots and texts of a comparison, without measuring anything."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`python -m bench.paired`: which stack's turn it is, and what its ratios are of."""
+"""`python -m bench.paired`: whose turn it is, and its ratios."""
 
 from collections.abc import Sequence
 from typing import Any

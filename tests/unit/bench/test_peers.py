@@ -1,4 +1,4 @@
-"""What DBOS is given to do, and what it needs to be there."""
+"""The requests to DBOS, and what is needed to start it."""
 
 from decimal import Decimal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Orders as the services told them once, and the receipts that were made of them then.
+"""Recorded orders, and the receipts that were made of them when they were last reviewed.
 
 `python -m tests.unit.dashboard.receipts` writes the pages again; look at what has changed before you keep it.
 """

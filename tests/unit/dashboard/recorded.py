@@ -1,4 +1,4 @@
-"""Sagas as the services told them once, and the pages that were made of them then.
+"""Sagas recorded from the services, and the pages that were made of them when they were last reviewed.
 
 `python -m tests.unit.dashboard.recorded` writes the pages again; look at what has changed before you keep it.
 """

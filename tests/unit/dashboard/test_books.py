@@ -1,4 +1,4 @@
-"""The page of the books, against services that answer an auditor as a test says."""
+"""The page of the books, with services whose books are as a test says."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The style sheet's colours: told apart by everybody, and text that can be read, in light and in dark."""
+"""The style sheet's colours can be told apart by everybody, and its text be read, in both themes."""
 
 import re
 from itertools import combinations

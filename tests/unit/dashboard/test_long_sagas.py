@@ -1,4 +1,4 @@
-"""Pages of sagas with thousands of entries: small, and nothing is out of reach."""
+"""Pages of sagas with thousands of entries are small, and every entry can be reached."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""How operators show who they are: which tokens are taken, and that none is kept where others could read it."""
+"""How operators authenticate: which tokens are accepted, and that none is kept where others could read it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""What the pages say of sagas as the services told them, and that they say it as they did when somebody looked."""
+"""Pages of recorded sagas: their contents, and that they are the same as when they were last reviewed."""
 
 import copy
 import json

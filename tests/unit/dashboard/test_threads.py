@@ -1,4 +1,4 @@
-"""A thread that could not be started is no thread that runs: who asks next has another one begun."""
+"""When a thread cannot be started, the next request starts another one."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The curves of the front page: what is drawn, and that it is read only while somebody looks."""
+"""The curves of the front page: what is drawn, and that their data is read only while somebody looks."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""Pages that are about more than one saga look as they did when somebody looked, and let nothing in."""
+"""Pages about several sagas are the same as when they were last reviewed, and escape all text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a page says, for tests that read it as people do."""
+"""The text of a page as people read it."""
 
 from html.parser import HTMLParser
 

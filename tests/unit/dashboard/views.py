@@ -1,4 +1,4 @@
-"""Pages that are about more than one saga, made of what is here, and how they looked when somebody looked.
+"""Pages about several sagas, made of the data here, and as they were when last reviewed.
 
 Only what is below the head of the page is kept. `python -m tests.unit.dashboard.views` writes them again; look at what
 has changed before you keep it.

@@ -1,4 +1,4 @@
-"""The list of planted bugs is true of the code as it is: each has one place, and names tests that there are.
+"""Each planted bug has one place in the present code, and names existing tests.
 
 Where one of these fails after a change of the code, change the entry in `tests/mutants/mutants.toml` with it.
 """

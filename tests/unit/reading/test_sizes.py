@@ -1,4 +1,4 @@
-"""What the measure of reading counts."""
+"""The sizes that `python -m tests.reading` counts."""
 
 import inspect
 

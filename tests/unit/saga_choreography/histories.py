@@ -1,4 +1,4 @@
-"""What happens to a saga: its events, in the order in which they follow from each other."""
+"""Histories of sagas: their events, in the order in which they follow from each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

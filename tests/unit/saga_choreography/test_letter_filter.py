@@ -1,4 +1,4 @@
-"""Which dead letters a filter means."""
+"""Which dead letters a filter selects."""
 
 from datetime import UTC, datetime
 from typing import Any

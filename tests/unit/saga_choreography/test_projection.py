@@ -1,4 +1,4 @@
-"""Given these events, in whatever order and however often, this is the saga that people see."""
+"""Events, in any order and any number of copies, give one state of the saga."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""When the window looks at what came."""
+"""When the read model's worker closes a batch of events."""
 
 import pytest
 

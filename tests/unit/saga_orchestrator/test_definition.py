@@ -1,4 +1,4 @@
-"""A saga that could not keep its promises cannot be declared."""
+"""A definition that cannot keep a saga's promises is refused when it is built."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Given this state and that outcome, exactly this command comes next."""
+"""The next command, given a state and an outcome."""
 
 import pytest
 

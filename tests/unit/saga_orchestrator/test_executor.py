@@ -1,4 +1,4 @@
-"""When an executor claims sagas, and how many; and when it takes those that its process accepts."""
+"""When an executor claims sagas, how many, and when it takes those that its own process accepts."""
 
 import time
 from collections.abc import Sequence

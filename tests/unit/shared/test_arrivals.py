@@ -1,4 +1,4 @@
-"""How many are worth waiting for."""
+"""The estimate of how many items arrive together."""
 
 from shared.batching.arrivals import ArrivalEstimate
 

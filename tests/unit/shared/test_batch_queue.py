@@ -1,4 +1,4 @@
-"""What waits goes together, and nothing waits for longer than it must."""
+"""Queued items are processed in batches, and wait no longer than the policy allows."""
 
 import threading
 from collections.abc import Callable, Iterator

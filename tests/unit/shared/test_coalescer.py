@@ -1,4 +1,4 @@
-"""Calls that come while one is under way share the next one, and nothing else."""
+"""Concurrent calls that come while a batch runs share the next batch, and nothing else."""
 
 import threading
 from collections.abc import Callable, Sequence

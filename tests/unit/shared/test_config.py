@@ -1,4 +1,4 @@
-"""Settings are typed, and what is wrong with them is said at start by the variable's name."""
+"""Settings are typed; a wrong one is reported at start by its variable's name."""
 
 import os
 import subprocess

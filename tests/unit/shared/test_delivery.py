@@ -1,4 +1,4 @@
-"""What the broker says of a message, told apart from what a publisher wrote into it."""
+"""The broker's headers of a message, told apart from the publisher's."""
 
 from typing import Any
 

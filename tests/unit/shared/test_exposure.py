@@ -1,4 +1,4 @@
-"""Nobody can reach by mistake what only operators and services may ask of a service."""
+"""No endpoint for operators or services is open to everybody by mistake."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""What a fault is called, what goes with what, and how that is written in a header."""
+"""The names of faults, their valid combinations, and their notation in a header."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A named fault kills the process at its point, as told and no more often."""
+"""A crash point kills the process when it is named, and only as often as it should."""
 
 import signal
 import subprocess

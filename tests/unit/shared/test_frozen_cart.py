@@ -1,4 +1,4 @@
-"""What a saga service takes from carrito's answer about a frozen cart."""
+"""How a saga service reads carrito's answer about a frozen cart."""
 
 from decimal import Decimal
 from typing import Any

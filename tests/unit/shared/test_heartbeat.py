@@ -1,4 +1,4 @@
-"""A loop that goes round, or waits, is well; one that does neither is named."""
+"""A loop that makes progress or waits for work is well; one that does neither is named."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How services are called, and what is made of their answers."""
+"""Calls of other services, and their answers and errors."""
 
 import socket
 import threading

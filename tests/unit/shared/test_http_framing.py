@@ -1,4 +1,4 @@
-"""A request is found in what has come so far, wherever the network cuts it."""
+"""The end of a request is found wherever the network splits it."""
 
 from collections.abc import Sequence
 from contextlib import suppress

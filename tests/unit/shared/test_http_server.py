@@ -1,4 +1,4 @@
-"""The worker counts its connections right, whatever becomes of them; its loop is driven here by hand."""
+"""The worker's count of its connections is right, whatever becomes of them; tests run its loop by hand."""
 
 import selectors
 import socket

@@ -1,4 +1,4 @@
-"""What is parked can be published, whatever came."""
+"""A parked message can be published, whatever its headers and body."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Splitting what goes together into parts that one call can take."""
+"""Splitting a batch into parts that may share a call."""
 
 from itertools import pairwise
 

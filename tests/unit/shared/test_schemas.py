@@ -1,4 +1,4 @@
-"""Texts in bodies: what is refused, and how it is told."""
+"""Which texts bodies refuse, and with which detail."""
 
 import pytest
 from pydantic import BaseModel, ValidationError

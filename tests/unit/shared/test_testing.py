@@ -1,4 +1,4 @@
-"""The tests' own means do what they promise."""
+"""The helpers of tests do what they promise."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""Errors become problems: what leaves a service, and with which status."""
+"""Errors become problems with the right status."""
 
 from uuid import UUID
 

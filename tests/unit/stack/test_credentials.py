@@ -1,4 +1,4 @@
-"""What does a service's work from outside (demo, audit, benchmark) comes with its token."""
+"""Programs outside the services (demo, audit, bench) send the token of services."""
 
 import threading
 from collections.abc import Callable, Iterator

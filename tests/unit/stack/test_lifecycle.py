@@ -1,4 +1,4 @@
-"""What lives and still starts is waited for; what has ended, or ends again and again, is reported at once."""
+"""A process that lives and starts is waited for; one that ended, or ends repeatedly, is reported at once."""
 
 import itertools
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""People see what is waited for, and for how long."""
+"""People are told what is waited for, and for how long."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the demo makes of what it sees: endings, costs, lines of a saga, commands, colours."""
+"""The demo's output: endings, costs, lines of a saga, commands, colours."""
 
 import shlex
 import threading
