@@ -42,9 +42,9 @@ class SagaChangesQuery(Body):
 class SagaChangesOut(View):
     """Sagas that changed after a position, each as it is now, in the order of their changes.
 
-    `next` is the position to ask from the next time. Without `after`, and with `reset`, there are no items and `next`
-    is the present: read what you need from the list, then go on from there. `reset` says that the position that was
-    asked for means nothing here (any more), as after the database was restored, or when it is older than the log.
+    `next` is the position for the next request. Without `after`, and with `reset`, there are no items and `next` is the
+    present: read what you need from the list, then go on from there. `reset` says that the position of the request is
+    not valid here (any more), as after the database was restored, or when it is older than the log.
     """
 
     items: list[SagaSummary]

@@ -18,8 +18,8 @@ class StepDefinition(View):
     """A step in its order.
 
     Of an orchestrated saga, `action` and `compensation` are requests (`POST /orders`), and `events` is empty. Of a
-    choreographed one they are the events that say that the step was asked for and undone, and `events` are all that
-    tell of it: asked for, done, refused, undone. The `closing` step runs only when a saga has been compensated.
+    choreographed one they are the events that request the step and that report its compensation, and `events` are all
+    events of the step: requested, done, refused, undone. The `closing` step runs only when a saga has been compensated.
     """
 
     name: str

@@ -18,7 +18,7 @@ class OperationsQuery(Body):
 
 
 class OperationOut(View):
-    """Something that an operator asked for.
+    """A request of an operator.
 
     `kind` is as in a saga's timeline: `compensation_asked` or `retry_asked`; or `redriven`, of dead letters, which
     names no saga and says in `detail` how many they were.

@@ -31,7 +31,7 @@ class Percentiles(View):
 class StatsOut(View):
     """What is live now by status, and what ended within the last `seconds`.
 
-    These are fewer than were asked for when more than 5,000 sagas ended: the time of the latest 5,000. `latency_ms` is
+    When more than 5,000 sagas ended in that time, `seconds` is the shorter time of the latest 5,000. `latency_ms` is
     from a saga's beginning to its completion; `books_open_ms` from its first effect to its end, of whichever kind.
     """
 

@@ -89,9 +89,9 @@ class StepOut(View):
 
 
 class SagaOut(View):
-    """A saga. `payment_id` and `order_id` are null until they have been asked for.
+    """A saga. `payment_id` and `order_id` are null until they have been requested.
 
-    `fault` is what it is to suffer on purpose, as its checkout's `X-Fault` said.
+    `fault` names the faults that are injected into it, as its checkout's `X-Fault` said.
     """
 
     saga_id: UUID
@@ -119,7 +119,7 @@ class SagaSummary(View):
     the latest attempt came to and `next_try_at` when the next one is due (null while it is being made); else `error` is
     why it turned back. `first_effect_at` is when its first step took effect, of an undone one when undoing began: until
     `ended_at` the services disagree about it.
-    `fault` is what it is to suffer on purpose, as its checkout's `X-Fault` said.
+    `fault` names the faults that are injected into it, as its checkout's `X-Fault` said.
     """
 
     saga_id: UUID
@@ -147,7 +147,7 @@ class SagaSummary(View):
 class SagasOut(View):
     """A page of sagas, newest first; `next_cursor` is null on the last one.
 
-    With more than one filter, a page may have fewer items than were asked for, or none, and another one follow it.
+    With more than one filter, a page may have fewer items than `limit`, or none, although another page follows.
     """
 
     items: list[SagaSummary]
