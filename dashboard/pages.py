@@ -2,11 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any, NamedTuple
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from dashboard.attempts import Count, requests
 from dashboard.banner import banner, first_trouble
@@ -14,7 +10,7 @@ from dashboard.books import LOOK_SECONDS, BooksView
 from dashboard.choices import FAULTS, Choices
 from dashboard.comparison import differences, mismatches
 from dashboard.evidence import Evidence, links
-from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired, how, where
+from dashboard.faults import EFFECTS, OF_MESSAGES, POINTS, Participant, fired
 from dashboard.flow import rails, sequence
 from dashboard.letter_filter import AGES
 from dashboard.listing import STATS_SECONDS, Listing
@@ -26,22 +22,14 @@ from dashboard.outcome import Reading, outcome_of
 from dashboard.paging import part_of, start_with
 from dashboard.parked import CONSUMERS, Parked
 from dashboard.receipt import ENTRIES, Receipt
+from dashboard.rendering import render
 from dashboard.story import Json, Story, story_of
 from dashboard.swimlane import swimlane
 from dashboard.words import (
-    ACTIONS,
-    ICONS,
-    METHODS,
     OF_STATUS,
-    STATUSES,
-    UNKNOWN,
     State,
-    ago,
-    counted,
-    due,
     duration,
     money,
-    step_name,
 )
 
 
@@ -55,70 +43,6 @@ class Pace(NamedTuple):
 
 
 RUNNING, ENDED_ONES, LIST = Pace(1, 2, 0.25), Pace(10, 30, 0.25), Pace(2, 10, 1)
-STEPS = tuple(ACTIONS)[1:-1]  # steps that can fail
-
-
-@cache
-def _environment() -> Environment:
-    found = Environment(
-        loader=PackageLoader("dashboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    found.filters |= {"time": _time, "due": _due, "took": _took, "step": step_name, "counted": counted, "how": how}
-    found.filters |= {"duration": duration, "money": money, "retried": _retried, "where": where}
-    found.globals |= {
-        "ICONS": ICONS,
-        "OF_STATUS": OF_STATUS,
-        "STATUSES": STATUSES,
-        "METHODS": METHODS,
-        "STEPS": STEPS,
-        "UNKNOWN": UNKNOWN,
-    }
-    return found
-
-
-def _time(value: str | datetime, now: datetime) -> Markup:
-    """Write how long ago a time is, with the exact time as a tooltip."""
-    then = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return _moment(then, ago(then, now))
-
-
-def _due(value: str, now: datetime) -> Markup:
-    """Write when something is due, with the exact time as a tooltip."""
-    then = datetime.fromisoformat(value)
-    return _moment(then, due(then, now))
-
-
-def _moment(then: datetime, words: str) -> Markup:
-    exact = then.isoformat(sep=" ", timespec="milliseconds")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), exact, words)
-
-
-def _retried(saga: Json) -> str:
-    """Return the retried command of a saga in a list, and its attempts.
-
-    A choreographed saga has no step while all its steps are done and its end is missing; an orchestrated one while its
-    service does not run its version.
-    """
-    if saga["step"] is None:
-        choreographed = saga["saga_pattern"] == "choreographed"
-        return "Its events were sent again" if choreographed else "A step of another version"
-    name = step_name(str(saga["step"]), compensation=saga["direction"] == "compensation")
-    return f"{name}, {counted(saga['attempts'], 'attempt')}"
-
-
-def _took(saga: Json, now: datetime) -> str:
-    """Return the duration from the saga's beginning to its end, or until now."""
-    begun = datetime.fromisoformat(str(saga["created_at"]))
-    end = now if saga["ended_at"] is None else datetime.fromisoformat(str(saga["ended_at"]))
-    return duration(max(0.0, (end - begun).total_seconds() * 1000))
-
-
-def _render(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values)
 
 
 class Shown(NamedTuple):
@@ -139,7 +63,7 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
     story, outcome = story_of(saga, timeline, now), outcome_of(saga, reading, shown.currency)
     trouble, part = first_trouble(story), part_of(story, shown.first)
     jump = start_with(story, trouble)
-    return _render(
+    return render(
         "saga.html",
         story=story,
         saga=saga,
@@ -175,7 +99,7 @@ def _figures(story: Story, reading: Reading, currency: str) -> list[tuple[str, s
 
 def sagas_page(listing: Listing, now: datetime, after: str = "") -> str:
     """Both styles side by side, and the list; `after` is the id of the last change known before it was read."""
-    return _render("sagas.html", listing=listing, now=now, pace=LIST._replace(after=after), stats_seconds=STATS_SECONDS)
+    return render("sagas.html", listing=listing, now=now, pace=LIST._replace(after=after), stats_seconds=STATS_SECONDS)
 
 
 def compare_page(
@@ -192,28 +116,28 @@ def compare_page(
     over = len(known) == len(sides) and all(story.has_ended for story in known)
     rows = differences(known) if len(known) == len(sides) else []
     values = {"rows": rows, "chosen": chosen, "unlike": mismatches(known), "effects": FAULTS}
-    return _render("compare.html", sides=sides, now=now, pace=ENDED_ONES if over else RUNNING, **values)
+    return render("compare.html", sides=sides, now=now, pace=ENDED_ONES if over else RUNNING, **values)
 
 
 def compare_form(products: Sequence[Json], wanted: Choices, currency: str, *, can_fail: bool, error: str = "") -> str:
     """The form for a checkout in both styles; `can_fail` says whether a checkout can name faults."""
     values = {"wanted": wanted, "currency": currency, "error": error, "can_fail": can_fail}
-    return _render("compare_form.html", products=products, **values)
+    return render("compare_form.html", products=products, **values)
 
 
 def one_begun_page(style: str, saga_id: str, why: str, chosen: Choices) -> str:
     """The page after only one of two compared checkouts has begun; it gives the reason."""
-    return _render("one_begun.html", style=style, saga_id=saga_id, why=why, chosen=chosen)
+    return render("one_begun.html", style=style, saga_id=saga_id, why=why, chosen=chosen)
 
 
 def confirm_page(saga: Json, action: str, plan: list[str], values: Mapping[str, Any]) -> str:
     """What an operator is about to do, with fields for a reason, a name, and the token where one is set."""
-    return _render("confirm.html", saga=saga, action=action, plan=plan, values=values)
+    return render("confirm.html", saga=saga, action=action, plan=plan, values=values)
 
 
 def nothing_to_do_page(saga: Json, action: str, error: str) -> str:
     """There is nothing to do in the saga's state; `error` is the refusal of its service, if any."""
-    return _render("nothing_to_do.html", saga=saga, action=action, error=error)
+    return render("nothing_to_do.html", saga=saga, action=action, error=error)
 
 
 def operations_page(
@@ -229,24 +153,24 @@ def operations_page(
     rows.sort(key=lambda row: str(row["id"]), reverse=True)
     missing = [style for style, page in found if page is None]
     values = {"before": before, "older": read_to, "is_operator": is_operator}
-    return _render("operations.html", rows=rows, missing=missing, now=now, **values)
+    return render("operations.html", rows=rows, missing=missing, now=now, **values)
 
 
 def dead_letters_page(parked: Parked, done: str, now: datetime) -> str:
     """Parked messages and redrives; `done` is the id of the redrive that was requested just now, if any."""
-    return _render("dead_letters.html", parked=parked, done=done, services=CONSUMERS, ages=AGES, now=now)
+    return render("dead_letters.html", parked=parked, done=done, services=CONSUMERS, ages=AGES, now=now)
 
 
 def redrive_page(parked: Parked, values: Mapping[str, Any]) -> str:
     """What would be delivered again, with fields for a reason, a name, and the token where one is set."""
-    return _render("redrive.html", parked=parked, values=values)
+    return render("redrive.html", parked=parked, values=values)
 
 
 def faults_page(participants: Sequence[Participant], error: str, now: datetime) -> str:
     """Fault switches of each service, and the faults that happened; `error` is why nothing was switched."""
     values = {"EFFECTS": EFFECTS, "OF_MESSAGES": OF_MESSAGES, "POINTS": POINTS, "fired": fired(participants)}
     some_are_on = any(each.said is not None for each in participants)
-    return _render("faults.html", participants=participants, error=error, some_are_on=some_are_on, now=now, **values)
+    return render("faults.html", participants=participants, error=error, some_are_on=some_are_on, now=now, **values)
 
 
 def receipt_page(receipt: Receipt, now: datetime) -> str:
@@ -256,7 +180,7 @@ def receipt_page(receipt: Receipt, now: datetime) -> str:
         State.RUNNING: "Not settled yet: its saga is under way",
         State.IDLE: "Not known whether it is settled: its saga cannot be read",
     }
-    return _render(
+    return render(
         "receipt.html",
         receipt=receipt,
         words=words.get(receipt.state, "It does not add up to zero"),
@@ -270,17 +194,17 @@ def receipt_page(receipt: Receipt, now: datetime) -> str:
 def load_page(state: LoadState, error: str, now: datetime) -> str:
     """The load's plan and the outcomes of its checkouts; `error` is why nothing was changed."""
     values = {"paying": PAYING, "products": PRODUCTS, "most_rate": MOST_RATE, "most_in_flight": MOST_IN_FLIGHT}
-    return _render("load.html", state=state, error=error, now=now, measured=MEASURED, **values)
+    return render("load.html", state=state, error=error, now=now, measured=MEASURED, **values)
 
 
 def books_page(view: BooksView, now: datetime) -> str:
     """Every rule of the audit, and the sagas that break it."""
-    return _render("books.html", view=view, took=duration(view.seconds * 1000), again=LOOK_SECONDS, now=now)
+    return render("books.html", view=view, took=duration(view.seconds * 1000), again=LOOK_SECONDS, now=now)
 
 
 def token_page(then: str, *, was_wrong: bool) -> str:
     """The form for the operator's token; then the browser goes to `then`, a path."""
-    return _render("token.html", then=then, was_wrong=was_wrong)
+    return render("token.html", then=then, was_wrong=was_wrong)
 
 
 def error_page(
@@ -291,4 +215,4 @@ def error_page(
     The page requests the path `again` until there is an answer; empty for requests that cannot be repeated.
     """
     told = {"status": status, "title": title, "detail": detail, "again": again}
-    return _render("error.html", unreachable=unreachable or [], **told)
+    return render("error.html", unreachable=unreachable or [], **told)
