@@ -195,6 +195,36 @@ def test_an_end_that_is_not_written_because_an_operator_was_first_is_no_end() ->
     on_temporal(test)
 
 
+def test_a_stuck_saga_is_found_by_its_status_among_temporal_s_workflows_and_a_signal_has_it_retried() -> None:
+    async def test(sagas: Sagas) -> None:
+        away = True
+
+        async def answer(request: AttemptRequest) -> str:
+            if (request.step, request.direction) == PAY:
+                return "refused"
+            return "unknown" if away and request.direction == "compensation" else "succeeded"
+
+        room, first = Room(answer), lease()
+        async with sagas.worker(room):
+            waits = replace(LIMITS, stuck_after=1, retry_first=10 * HANGING_SECONDS, retry_most=10 * HANGING_SECONDS)
+            handle = await sagas.begin(lease_to_document(first), waits)
+            while [
+                each.id async for each in sagas.client.list_workflows(f"{stuck} AND TaskQueue = '{sagas.queue}'")
+            ] == []:
+                await asyncio.sleep(0.1)  # until Temporal's index has it
+            away = False
+            await handle.signal(SagaWorkflow.retry, later(first, first.state, 2))
+            assert await handle.result() == "compensated"
+        assert [entry["kind"] for request in room.written for entry in request.lease["entries"]] == [
+            "compensating",
+            "stuck",
+            "compensated",
+        ]
+
+    stuck = "SagaStatus = 'stuck'"
+    on_temporal(test)
+
+
 def test_a_saga_ends_in_the_build_that_it_began_in_while_a_new_one_runs() -> None:
     async def test(sagas: Sagas) -> None:
         paying, over = asyncio.Event(), asyncio.Event()
