@@ -115,7 +115,7 @@ def steps_of(document: LeaseDocument) -> dict[str, dict[str, Any]]:
 
 
 def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_nothing() -> None:
-    tries = 40
+    tries = 12  # of a second each: Temporal's timers are no finer
 
     async def test(sagas: Sagas) -> None:
         count: dict[tuple[str, str], int] = defaultdict(int)
@@ -127,7 +127,7 @@ def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_n
 
         room = Room(answer)
         async with sagas.worker(room):
-            handle = await sagas.begin(lease_to_document(lease()), replace(LIMITS, history_events=60))
+            handle = await sagas.begin(lease_to_document(lease()), replace(LIMITS, history_events=40))
             assert await handle.result() == "completed"
         assert steps_of(room.written[-1].lease)["process_payment"]["attempts"] == tries
         lengths = [
@@ -135,8 +135,8 @@ def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_n
             async for each in sagas.client.list_workflows(f"WorkflowId = '{handle.id}'")
             if each.status != WorkflowExecutionStatus.RUNNING
         ]
-        assert len(lengths) > 3
-        assert max(length or 0 for length in lengths) < 100
+        assert len(lengths) > 2
+        assert max(length or 0 for length in lengths) < 80
 
     on_temporal(test)
 
