@@ -11,13 +11,14 @@ from saga_orchestrator.config import Settings
 from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import VERSIONS
 from saga_orchestrator.runtime.embedded import EXTENSION, EmbeddedExecutor
-from saga_orchestrator.runtime.executor import Executor, nobody_waits
+from saga_orchestrator.runtime.executor import Executor, ignore_ended
+from saga_orchestrator.runtime.settings import EXECUTOR_CONNECTIONS
 from shared.database.listen import ShutdownSignal
 from shared.http.service_app import ServiceApp
 
 
 def executor(
-    app: Flask, settings: Settings, stop: ShutdownSignal, ended: Callable[[Sequence[str]], None] = nobody_waits
+    app: Flask, settings: Settings, stop: ShutdownSignal, ended: Callable[[Sequence[str]], None] = ignore_ended
 ) -> Executor:
     """An executor of checkouts, on the app's pool of connections; `ended` hears of those that end here."""
     return Executor(partial(_transaction, app), VERSIONS, settings, stop, ended)
@@ -33,13 +34,17 @@ def engines(app: Flask, settings: Settings, stop: ShutdownSignal) -> list[Callab
 
 
 def add_executor(app: ServiceApp, settings: Settings, ended: Callable[[Sequence[str]], None]) -> None:
-    """Have a web process run the checkouts that it accepts, if the settings say so."""
-    embedded = EmbeddedExecutor(lambda stop: executor(app, settings, stop, ended))
+    """Have a web process run the checkouts that it accepts, if the settings say so.
+
+    Its executor has connections of its own, so that no flood of requests holds up checkpoints and leases.
+    """
+    own = Flask(f"{app.name}.executor")
+    db.attach(own, settings.model_copy(update={"web_threads": EXECUTOR_CONNECTIONS}))
+    embedded = EmbeddedExecutor(lambda stop: executor(own, settings, stop, ended))
     app.extensions[EXTENSION] = embedded
     if settings.web_executor:
-        app.extensions["on_start"] = [embedded.start]
-        app.extensions["on_stop"] = [embedded.stop]
-        app.extensions["on_exit"] = [embedded.join]
+        for hook, function in (("on_start", embedded.start), ("on_stop", embedded.stop), ("on_exit", embedded.join)):
+            app.extensions.setdefault(hook, []).append(function)
 
 
 @contextmanager

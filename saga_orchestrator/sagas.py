@@ -13,7 +13,7 @@ from saga_orchestrator.models import audit_log, db, sagas, timeline
 from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime.definition import Step
 from saga_orchestrator.runtime.embedded import EmbeddedExecutor
-from saga_orchestrator.runtime.leases import BUILTIN
+from saga_orchestrator.runtime.leases import BUILTIN, Acceptance
 from saga_orchestrator.runtime.store import ENDS
 from saga_orchestrator.saga_store import SagaHistory, SagaWithTimes, StoredSaga
 from saga_orchestrator.timeline import timeline_out
@@ -83,9 +83,9 @@ class OrchestratedSagas:
         seconds, engine = settings.forward_deadline_seconds, settings.saga_engine
         here = EmbeddedExecutor.current().accepting(len(new_sagas)) if engine == BUILTIN else nullcontext()
         with here as intake:
-            runs = engine if intake is None else intake.lease
+            how = Acceptance(engine) if intake is None else intake.acceptance
             with db.transaction() as connection:
-                results = service.accept(connection, new_sagas, seconds, runs)
+                results = service.accept(connection, new_sagas, seconds, how)
             if intake is not None:
                 new = [saga for saga, result in zip(new_sagas, results, strict=True) if result is True]
                 intake.run(CHECKOUT, new, seconds)

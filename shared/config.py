@@ -114,11 +114,6 @@ class ServiceSettings(BaseSettings):
         """Threads of the web process."""
         return self.web_threads
 
-    @property
-    def connections(self) -> int:
-        """Connections to the database that the process may have at the same time."""
-        return self.web_threads
-
 
 class ServiceUrls(BaseSettings):
     """URLs of all services, where set: their hosts are names by which this service may be called."""

@@ -144,13 +144,19 @@ class ActiveSagas:
             self._sagas.difference_update(sagas)
 
     @contextmanager
-    def reserving(self, count: int) -> Iterator[bool]:
-        """Keep room for so many sagas, which the block may `add`; False if there is not so much, or after `close`."""
+    def reserving(self, count: int | None = None) -> Iterator[int]:
+        """Reserve room for so many sagas, which the block may `add`; yields 0 without so much room, and after `close`.
+
+        Without `count`: for as many as there is room for, at most half of all, so that others may reserve meanwhile.
+        """
         with self._changed:
-            reserved = 0 if self._closed or self.room() < count else count
+            room = 0 if self._closed else self.room()
+            if count is None:
+                count = min(room, (self._capacity + 1) // 2)
+            reserved = count if count <= room else 0
             self._reserved += reserved
         try:
-            yield reserved > 0
+            yield reserved
         finally:
             with self._making_room():
                 self._reserved -= reserved

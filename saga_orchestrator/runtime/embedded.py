@@ -1,4 +1,4 @@
-"""An executor inside a process that accepts sagas: it runs what the process accepts, which needs no claim then."""
+"""An executor inside a web process: it runs what the process accepts, under a lease that the insert writes."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -51,7 +51,7 @@ class EmbeddedExecutor:
 
     @contextmanager
     def accepting(self, count: int) -> Iterator[Intake | None]:
-        """Have room for `count` sagas that the block accepts; None when they are to be accepted for other executors."""
+        """Reserve capacity for `count` sagas while the block accepts them; None: accept them as due at once."""
         executor = self._executor
         with nullcontext() if executor is None else executor.accepting(count) as intake:
             yield intake
@@ -59,8 +59,8 @@ class EmbeddedExecutor:
     def _run(self, stop: ShutdownSignal) -> None:
         with heartbeat.watched():
             while not stop.requested:
-                self._executor = self._make(stop)
                 try:
+                    self._executor = self._make(stop)
                     self._executor.run()
                 except Exception:
                     log.exception("the executor ended")

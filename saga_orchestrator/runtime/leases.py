@@ -57,15 +57,16 @@ class Claimant:
 
 
 @dataclass(frozen=True)
-class FirstLease:
-    """The lease under which sagas are accepted by a process that runs them itself; it lasts for `seconds`.
+class Acceptance:
+    """How sagas are accepted: for this engine, under a lease of `claimant` or, without one, due at once.
 
-    `tells`: whether other executors are to hear of it, so that they look whether this one lives.
+    `notifies`: whether executors are notified, to claim them or to look whether `claimant` lives.
     """
 
-    claimant: Claimant
-    seconds: float
-    tells: bool
+    engine: str = BUILTIN
+    claimant: Claimant | None = None
+    lease_seconds: float = 0.0
+    notifies: bool = True
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ _FREE_ABANDONED = text("""
 # For leases of a commit of which it is not known whether it was done.
 _GIVE_BACK = prepared("""
     UPDATE sagas SET due_at = now()
-    WHERE executor_id = :executor_id AND owner = ANY (CAST(:owners AS text[])) AND ended_at IS NULL
+    WHERE executor_id = ANY (CAST(:executor_ids AS integer[])) AND owner = ANY (CAST(:owners AS text[]))
+        AND ended_at IS NULL AND due_at > now()
 """)
 
 
@@ -157,9 +159,10 @@ def free_abandoned(connection: Connection) -> int:
     return count
 
 
-def give_back(connection: Connection, executor_id: int, owners: Sequence[str]) -> None:
-    """Make the sagas due at once that this executor leased in these names, if there are any; it must not run them."""
-    connection.execute(_GIVE_BACK, {"executor_id": executor_id, "owners": list(owners)})
+def give_back(connection: Connection, claimants: Sequence[Claimant]) -> None:
+    """Make the sagas due at once that these claimants have leased, if there are any; nobody must run them."""
+    values = {"owners": [each.owner for each in claimants], "executor_ids": [each.executor_id for each in claimants]}
+    connection.execute(_GIVE_BACK, values)
 
 
 def claim(

@@ -29,11 +29,6 @@ class RuntimeSettings(SagaServiceSettings):
     web_executor: bool = True  # whether a web process runs the sagas that it accepts; else separate executors do
     executor_threads: int = Field(default=16, ge=1)  # of commands that go alone, as many are on their way at once
 
-    @property
-    def connections(self) -> int:
-        """Connections of a web process to the database: those of its threads and those of its executor."""
-        return super().connections + (EXECUTOR_CONNECTIONS if self.web_executor else 0)
-
     def url_of(self, service: Service) -> str:
         """Where the service is reached."""
         return str(getattr(self, _setting_of(service)))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from saga_orchestrator.runtime.definition import SagaDefinition, SagaInstance
 from saga_orchestrator.runtime.engine import begin
-from saga_orchestrator.runtime.leases import BUILTIN, DUE, FIRST_FENCING_TOKEN, FirstLease, Lease, due_channel
+from saga_orchestrator.runtime.leases import DUE, FIRST_FENCING_TOKEN, Acceptance, Lease, due_channel
 from saga_orchestrator.runtime.serialization import as_json, instance_to_row, state_to_json
 from shared.database.listen import notify
 from shared.database.prepared import prepared
@@ -80,7 +80,7 @@ _ACCEPT = prepared(f"""
         SELECT new.note_id, saga_id, 'accepted', now(), now() FROM accepted JOIN new USING (saga_id)
         ON CONFLICT DO NOTHING
     )
-    SELECT saga_id, CASE WHEN :tells THEN pg_notify(:due, '') END FROM accepted
+    SELECT saga_id, CASE WHEN :notifies THEN pg_notify(:due, '') END FROM accepted
 """)  # noqa: S608  (our own)
 
 # Each saga is written under its own lease; the ids of those that still had it are returned. Ids are given twice, since
@@ -145,13 +145,12 @@ def accept(
     definition: SagaDefinition[Data],
     sagas: Sequence[SagaInstance[Data]],
     forward_seconds: float,
-    runs: FirstLease | str = BUILTIN,
+    how: Acceptance,
 ) -> set[UUID]:
-    """Make these sagas durable: leased by `runs` or, if that names an engine, due there at once.
+    """Make these sagas durable; returns the ids of those that are new.
 
-    Returns the ids of those that are new. The others were accepted before, or are so old that they may be purged.
+    The others were accepted before, or are so old that they may be purged.
     """
-    lease, engine = (None, runs) if isinstance(runs, str) else (runs, BUILTIN)
     state = state_to_json(begin(definition))
     rows = [{**instance_to_row(definition, saga), "state": state, "note_id": new_id()} for saga in sagas]
     rows.sort(key=lambda row: row["saga_id"])  # locked in one order
@@ -160,13 +159,13 @@ def accept(
         "version": definition.version,
         "seconds": forward_seconds,
         "kept_seconds": retention_of(connection).sagas,
-        "leased_seconds": 0.0 if lease is None else lease.seconds,
-        "fencing_token": 0 if lease is None else FIRST_FENCING_TOKEN,
-        "owner": None if lease is None else lease.claimant.owner,
-        "executor_id": None if lease is None else lease.claimant.executor_id,
-        "tells": lease is None or lease.tells,
-        "engine": engine,
-        "due": due_channel(engine),
+        "leased_seconds": how.lease_seconds,
+        "fencing_token": 0 if how.claimant is None else FIRST_FENCING_TOKEN,
+        "owner": None if how.claimant is None else how.claimant.owner,
+        "executor_id": None if how.claimant is None else how.claimant.executor_id,
+        "notifies": how.notifies,
+        "engine": how.engine,
+        "due": due_channel(how.engine),
     }
     return set(connection.scalars(_ACCEPT, values))
 

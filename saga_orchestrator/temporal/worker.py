@@ -12,7 +12,6 @@ from uuid import UUID
 import structlog
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion, WorkflowIDConflictPolicy
-from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
@@ -144,9 +143,9 @@ class TemporalEngine:
     async def _begin(self) -> None:
         """Connect, and begin to run workflows and activities; raises `RuntimeError` when Temporal does not answer."""
         settings = self._settings
-        told = ClientConfig.load_client_connect_config(disable_file=True)  # TEMPORAL_TLS, TEMPORAL_API_KEY, …
-        told |= {"target_host": settings.temporal_address, "namespace": settings.temporal_namespace}
-        connecting = Client.connect(**told, runtime=self._runtime)
+        connecting = Client.connect(
+            settings.temporal_address, namespace=settings.temporal_namespace, runtime=self._runtime
+        )
         client = await asyncio.wait_for(connecting, CONNECT_SECONDS)
         self._activities = SagaActivities(self._transaction, self._versions, settings, self._stop.request)
         self._activities.start()

@@ -73,11 +73,11 @@ class Database(SQLAlchemy):
         self._load_settings = load_settings
 
     def attach(self, app: Flask, settings: ServiceSettings) -> None:
-        """Give the app a connection pool, which connects when first used."""
+        """Give the app a pool of `web_threads` connections, which connects when first used."""
         app.config["SQLALCHEMY_DATABASE_URI"] = url_of(settings)
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
             "connect_args": connect_args(self.service, settings.lock_seconds, settings.statement_seconds),
-            "pool_size": settings.connections,
+            "pool_size": settings.web_threads,
             "max_overflow": 0,
             "execution_options": {OPTION: settings.retention},
             "pool_timeout": POOL_SECONDS,

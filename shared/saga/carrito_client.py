@@ -39,6 +39,10 @@ class CarritoClient:
         self._bulkhead = Bulkhead("carrito", max_concurrent)
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
+        # Apart, so that checkouts which are known already do not wait for carts that are locked.
+        self._find: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(
+            self._freeze_all, replace(REQUESTS, max_size=MAX_CARTS)
+        )
         self._freeze: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(
             self._freeze_all, replace(REQUESTS, max_size=MAX_CARTS)
         )
@@ -68,7 +72,7 @@ class CarritoClient:
         """
         named = {**self._freeze_body(body), "saga_id": str(saga_id)}
         with self._bulkhead.enter():
-            frozen = self._freeze(_CheckoutRequest(_path_of(body), named, None))
+            frozen = self._find(_CheckoutRequest(_path_of(body), named, None))
         return FrozenCheckout(body, FrozenCart.parse(frozen), current_fault())
 
     def _freeze_body(self, body: CheckoutIn) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A web process that runs the sagas that it accepts is killed or stopped at every point of their way: others, or its
 successor, bring them to their end, although their leases would last for minutes."""
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
+from saga_orchestrator.runtime.leases import EXECUTORS
 from shared.http.client import Reply
 from shared.testing import wait_until
 from tests.e2e.shop import (
@@ -56,20 +56,47 @@ def customers() -> Iterator[ThreadPoolExecutor]:
 
 def dies_at(shop: Shop, customers: ThreadPoolExecutor, point: str, cart: str, method: str) -> Future[str]:
     """The saga in which the web process died at this point, as a client learns of it that asks until it is told."""
-    shop.restart(ORCHESTRATOR, FAULT_KILL_AT=point)
+    restart(shop, FAULT_KILL_AT=point)
     saga = customers.submit(shop.insist, cart, method, ORCHESTRATOR)
     shop.system.wait_dead(ORCHESTRATOR)
     assert shop.system.fault_fired(ORCHESTRATOR)
     return saga
 
 
-def live(shop: Shop) -> int:
-    """How many orchestrated sagas have not ended, as their database says."""
+def count(shop: Shop, query: str) -> int:
+    """What the database counts."""
     engine = create_engine(shop.database_url)
     with engine.connect() as connection:
-        count = connection.scalar(text("SELECT count(*) FROM saga_orchestrator.sagas WHERE due_at IS NOT NULL"))
+        found = connection.scalar(text(query))
     engine.dispose()
-    return int(count or 0)
+    return int(found or 0)
+
+
+def live(shop: Shop) -> int:
+    """How many orchestrated sagas have not ended."""
+    return count(shop, "SELECT count(*) FROM saga_orchestrator.sagas WHERE due_at IS NOT NULL")
+
+
+def present(shop: Shop) -> int:
+    """How many executors are there, as others see it; a web process may answer before its own is."""
+    return count(
+        shop,
+        f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {EXECUTORS} AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    )
+
+
+@pytest.fixture
+def shop(shop: Shop) -> Shop:
+    wait_until(lambda: present(shop) == 2, "both executors are there")
+    return shop
+
+
+def restart(shop: Shop, **env: str) -> None:
+    """The web process, whose executor is there then."""
+    before = present(shop)
+    shop.restart(ORCHESTRATOR, **env)
+    wait_until(lambda: present(shop) == before, "its executor is there")
 
 
 def succeed(shop: Shop, successor: str) -> None:
@@ -98,7 +125,21 @@ def test_what_a_killed_web_process_ran_goes_on(
     assert (shop.became(saga.result()), shop.stock(product)) == (became, stock)
 
 
-def test_a_stopped_web_process_finishes_its_calls_and_hands_its_sagas_back(shop: Shop) -> None:
+def stops(shop: Shop, customers: ThreadPoolExecutor) -> Future[int]:
+    """The web process's exit status; its executor is told to stop by now."""
+    stopped = customers.submit(shop.system.stop, ORCHESTRATOR)
+    wait_until(lambda: '"executor stops"' in shop.system.log(ORCHESTRATOR), "its executor stops")
+    return stopped
+
+
+def executors_of(shop: Shop, saga_id: str, step: str) -> set[str]:
+    """The processes that sent a step's commands, by their ids."""
+    return {entry["executor"].split("-")[0] for entry in shop.timeline(saga_id, step=step)}
+
+
+def test_a_stopped_web_process_finishes_its_calls_and_hands_its_sagas_back(
+    shop: Shop, customers: ThreadPoolExecutor
+) -> None:
     product = shop.product(quantity=10)
     carts = [shop.cart((product, 1)) for _ in range(8)]
     shop.system.freeze(EXECUTOR)
@@ -106,17 +147,16 @@ def test_a_stopped_web_process_finishes_its_calls_and_hands_its_sagas_back(shop:
     sagas = [shop.begin(cart) for cart in carts]
     for saga_id in sagas:
         shop.until_requested(saga_id, "process_payment")
-    statuses: list[int] = []
-    stopping = threading.Thread(target=lambda: statuses.append(shop.system.stop(ORCHESTRATOR)))
-    stopping.start()
+    stopped = stops(shop, customers)
     shop.system.thaw(PAGOS)
-    stopping.join()
-    assert statuses == [0]
+    assert stopped.result() == 0
+    assert live(shop) == 8
     shop.system.thaw(EXECUTOR)
     shop.restart(ORCHESTRATOR)
     for saga_id in sagas:
         assert shop.became(saga_id) == COMPLETED
         assert set(attempts_of(shop.saga(saga_id)).values()) == {1}
+        assert executors_of(shop, saga_id, "process_payment") != executors_of(shop, saga_id, "create_order")
     assert shop.stock(product) == (2, 0, 8)
 
 
@@ -132,10 +172,29 @@ def test_who_waits_is_answered_by_a_web_process_that_stops_and_hands_the_saga_to
     answer = customers.submit(waits)
     sagas = wait_until(lambda: shop.sagas(cart_id=cart)["items"], "the saga has begun")
     shop.until_requested(sagas[0]["saga_id"], "process_payment")
-    stopped = customers.submit(shop.system.stop, ORCHESTRATOR)
+    stopped = stops(shop, customers)
     shop.system.thaw(PAGOS)
     assert (answer.result().status, answer.result().body["status"]) == (200, "completed")
     assert stopped.result() == 0
+    shop.restart(ORCHESTRATOR)
+    saga_id = sagas[0]["saga_id"]
+    assert executors_of(shop, saga_id, "process_payment") != executors_of(shop, saga_id, "confirm_order")
+
+
+def test_a_web_process_that_was_frozen_for_longer_than_its_leases_changes_nothing_any_more(shop: Shop) -> None:
+    product = shop.product(quantity=10)
+    restart(shop, LEASE_SECONDS="0.5")
+    shop.system.freeze(PAGOS)
+    saga_id = shop.buy(product)
+    shop.until_requested(saga_id, "process_payment")
+    shop.system.freeze(ORCHESTRATOR)
+    shop.system.thaw(PAGOS)
+    wait_until(lambda: live(shop) == 0, "a separate executor ends what the frozen one had")
+    shop.system.thaw(ORCHESTRATOR)
+    assert shop.became(saga_id) == COMPLETED
+    wait_until(lambda: '"lease lost"' in shop.system.log(ORCHESTRATOR), "it has noticed")
+    assert shop.became(saga_id) == COMPLETED
+    assert shop.stock(product) == (9, 0, 1)
 
 
 def test_the_web_process_runs_what_it_accepts_and_nobody_claims_it(shop: Shop) -> None:
@@ -156,12 +215,12 @@ def test_the_web_process_runs_what_it_accepts_and_nobody_claims_it(shop: Shop) -
 
 def test_without_room_sagas_are_left_to_other_executors(shop: Shop) -> None:
     product = shop.product(quantity=100)
-    shop.restart(ORCHESTRATOR, EXECUTOR_SAGAS="1")
+    restart(shop, EXECUTOR_SAGAS="1")
     shop.system.freeze(PAGOS)
     sagas = [shop.buy(product) for _ in range(4)]
     for saga_id in sagas:
         shop.until_requested(saga_id, "process_payment")
-    executors = {shop.timeline(saga_id, step="reserve_inventory")[0]["executor"].split("-")[0] for saga_id in sagas}
+    executors = set[str]().union(*(executors_of(shop, saga_id, "reserve_inventory") for saga_id in sagas))
     assert len(executors) == 2, "the web process's and the separate one"
     shop.system.thaw(PAGOS)
     assert {shop.became(saga_id) for saga_id in sagas} == {COMPLETED}

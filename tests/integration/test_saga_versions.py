@@ -19,6 +19,7 @@ from saga_orchestrator.orchestrator import CARRITO, CHECKOUT, CheckoutSaga
 from saga_orchestrator.runtime import operators, store
 from saga_orchestrator.runtime.definition import InvalidSaga, SagaDefinition, Step, post
 from saga_orchestrator.runtime.executor import Executor
+from saga_orchestrator.runtime.leases import Acceptance
 from saga_orchestrator.runtime.versions import Versions
 from shared.database.listen import ShutdownSignal
 from shared.testing import wait_until
@@ -86,7 +87,7 @@ class Deployment:
         checkout = new_checkout()
         saga: CheckoutSaga = store.new_instance(definition, checkout.saga_id, checkout.data, {})
         with self.transaction() as connection:
-            assert store.accept(connection, definition, [saga], LONG) == {saga.saga_id}
+            assert store.accept(connection, definition, [saga], LONG, Acceptance()) == {saga.saga_id}
         return saga
 
     @contextmanager

@@ -15,7 +15,7 @@ from saga_orchestrator.models import db
 from saga_orchestrator.models import sagas as sagas_table
 from saga_orchestrator.orchestrator import VERSIONS
 from saga_orchestrator.runtime import leases, store
-from saga_orchestrator.runtime.leases import BUILTIN, Claimant, Lease
+from saga_orchestrator.runtime.leases import BUILTIN, Acceptance, Claimant, Lease
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from saga_orchestrator.temporal.handover import ENGINE, free_silent, hand_over
 from tests.integration.orchestrated import new_checkout
@@ -38,7 +38,7 @@ class Sagas:
     def accept(self, engine: str = ENGINE) -> UUID:
         checkout = new_checkout()
         with self.transaction() as connection:
-            assert service.accept(connection, [checkout], LONG, engine) == [True]
+            assert service.accept(connection, [checkout], LONG, Acceptance(engine)) == [True]
         return checkout.saga_id
 
     def hand_over(self, confirmed: Callable[[Lease], bool] = lambda _: True, seconds: float = LONG) -> list[UUID]:

@@ -115,7 +115,7 @@ def steps_of(document: LeaseDocument) -> dict[str, dict[str, Any]]:
 
 
 def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_nothing() -> None:
-    tries = 12  # of a second each: Temporal's timers are no finer
+    tries = 40
 
     async def test(sagas: Sagas) -> None:
         count: dict[tuple[str, str], int] = defaultdict(int)
@@ -127,7 +127,7 @@ def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_n
 
         room = Room(answer)
         async with sagas.worker(room):
-            handle = await sagas.begin(lease_to_document(lease()), replace(LIMITS, history_events=40))
+            handle = await sagas.begin(lease_to_document(lease()), replace(LIMITS, history_events=60))
             assert await handle.result() == "completed"
         assert steps_of(room.written[-1].lease)["process_payment"]["attempts"] == tries
         lengths = [
@@ -135,8 +135,8 @@ def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_n
             async for each in sagas.client.list_workflows(f"WorkflowId = '{handle.id}'")
             if each.status != WorkflowExecutionStatus.RUNNING
         ]
-        assert len(lengths) > 2
-        assert max(length or 0 for length in lengths) < 80
+        assert len(lengths) > 3
+        assert max(length or 0 for length in lengths) < 100
 
     on_temporal(test)
 
@@ -192,36 +192,6 @@ def test_an_end_that_is_not_written_because_an_operator_was_first_is_no_end() ->
         kinds = [entry["kind"] for entry in room.written[-1].lease["entries"]]
         assert kinds == ["compensated"], "of the end that did not count nothing is told"
 
-    on_temporal(test)
-
-
-def test_a_stuck_saga_is_found_by_its_status_among_temporal_s_workflows_and_a_signal_has_it_retried() -> None:
-    async def test(sagas: Sagas) -> None:
-        away = True
-
-        async def answer(request: AttemptRequest) -> str:
-            if (request.step, request.direction) == PAY:
-                return "refused"
-            return "unknown" if away and request.direction == "compensation" else "succeeded"
-
-        room, first = Room(answer), lease()
-        async with sagas.worker(room):
-            waits = replace(LIMITS, stuck_after=1, retry_first=10 * HANGING_SECONDS, retry_most=10 * HANGING_SECONDS)
-            handle = await sagas.begin(lease_to_document(first), waits)
-            while [
-                each.id async for each in sagas.client.list_workflows(f"{stuck} AND TaskQueue = '{sagas.queue}'")
-            ] == []:
-                await asyncio.sleep(0.1)  # until Temporal's index has it
-            away = False
-            await handle.signal(SagaWorkflow.retry, later(first, first.state, 2))
-            assert await handle.result() == "compensated"
-        assert [entry["kind"] for request in room.written for entry in request.lease["entries"]] == [
-            "compensating",
-            "stuck",
-            "compensated",
-        ]
-
-    stuck = "SagaStatus = 'stuck'"
     on_temporal(test)
 
 

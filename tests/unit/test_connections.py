@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from saga_orchestrator.runtime.embedded import EXTENSION as EXECUTOR
+from saga_orchestrator.runtime.settings import EXECUTOR_CONNECTIONS
 from shared.config import ROOT
 from shared.database.listen import Listener, ShutdownSignal
 from shared.messaging.event_worker import EventWorker
@@ -63,13 +64,15 @@ def pool_of(app: Flask) -> int:
 def most_of(process: Process, monkeypatch: pytest.MonkeyPatch, listeners: list[Listener], started: list[Any]) -> int:
     """The connections that one such process takes at most: of a worker, one for each job, and its listeners.
 
-    An executor has threads of its own, a pool that is as large as it needs, and a listener that it makes when it runs.
+    An executor has threads of its own, a pool that is as large as it needs, and a listener that it makes when it runs;
+    so has the one in a web process.
     """
     listeners.clear()
     settings = settings_of(process.package)
     if not process.worker:
         app = import_module(f"{process.package}.app").create_app(settings)
-        return pool_of(app) + len(listeners) + (EXECUTOR in app.extensions and settings.web_executor)
+        runs_sagas = EXECUTOR in app.extensions and settings.web_executor
+        return pool_of(app) + len(listeners) + (EXECUTOR_CONNECTIONS + 1 if runs_sagas else 0)
     module = import_module(f"{process.package}.worker")
     monkeypatch.setattr(module, "Settings", lambda: settings)
     module.main()

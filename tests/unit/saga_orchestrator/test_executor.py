@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from threading import Event, Thread, Timer
 from typing import Any
 from unittest.mock import Mock
@@ -11,8 +12,9 @@ import psycopg2
 import pytest
 
 from saga_orchestrator.config import Settings
-from saga_orchestrator.orchestrator import VERSIONS
-from saga_orchestrator.runtime import executor, leases
+from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS
+from saga_orchestrator.runtime import embedded, executor, leases
+from saga_orchestrator.runtime.embedded import EmbeddedExecutor
 from saga_orchestrator.runtime.executor import Executor
 from saga_orchestrator.runtime.leases import Claimed
 from shared.database.connections import CommitInDoubt
@@ -35,6 +37,8 @@ class Fakes:
         told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": "postgresql://nowhere"}
         settings = Settings(_env_file=None, executor_sagas=3, **told)
         self.executor = Executor(_no_transaction, VERSIONS, settings, self.stop)
+        self.checkouts: list[Any] = [None]
+        monkeypatch.setattr(self.executor, "_run", lambda _: None)
         monkeypatch.setattr(self.executor, "_claim", self._claim)
         monkeypatch.setattr(self.executor._listener, "wait", lambda seconds, _: self.waited.append(seconds))
 
@@ -53,10 +57,13 @@ class Fakes:
         """A connection has the executor's lock."""
         self.executor._announce(AnyLock())
 
-    def accept(self, count: int = 1) -> bool | None:
-        """Whether other executors are told; None when it takes no sagas."""
+    def accept(self, count: int = 1, *, new: int = 1) -> bool | None:
+        """Whether other executors are notified of so many new sagas; None when it takes none."""
         with self.executor.accepting(count) as intake:
-            return None if intake is None else intake.lease.tells
+            if intake is None:
+                return None
+            intake.run(CHECKOUT, self.checkouts[:new], 60)
+            return intake.acceptance.notifies
 
 
 class AnyLock:
@@ -81,7 +88,7 @@ def some(count: int) -> Sequence[Any]:
 def test_it_waits_until_the_next_saga_is_due(fakes: Fakes, next_in: float | None, waits: float | None) -> None:
     fakes.claimed = Claimed([*some(1)], next_in)
     fakes.go()
-    assert (fakes.claimed_up_to, fakes.waited) == ([3], [waits])
+    assert (fakes.claimed_up_to, fakes.waited) == ([2], [waits])
 
 
 def test_while_others_have_leases_it_looks_after_them(fakes: Fakes) -> None:
@@ -92,7 +99,7 @@ def test_while_others_have_leases_it_looks_after_them(fakes: Fakes) -> None:
 
 
 def test_where_as_many_came_as_there_is_room_for_there_may_be_more(fakes: Fakes) -> None:
-    fakes.claimed = Claimed([*some(3)], 7.0)
+    fakes.claimed = Claimed([*some(2)], 7.0)
     fakes.go()
     assert fakes.waited == []
 
@@ -114,7 +121,7 @@ def test_with_active_sagas_it_claims_others_only_after_a_while_and_as_many_as_th
     Timer(0.01, fakes.executor._active.remove, [sagas]).start()
     fakes.go()
     assert time.monotonic() - began > 0.1
-    assert fakes.claimed_up_to == [1, 3]
+    assert fakes.claimed_up_to == [1, 2]
 
 
 def test_told_to_stop_it_claims_nothing(fakes: Fakes) -> None:
@@ -152,15 +159,15 @@ def test_it_takes_no_more_than_it_has_room_for(fakes: Fakes) -> None:
     assert fakes.accept(1) is not None
 
 
-def test_others_are_told_now_and_then_and_look_for_longer_than_that(
+def test_others_are_notified_now_and_then_and_look_for_longer_than_that(
     fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert executor.WATCH_SECONDS > executor.TELL_SECONDS
+    assert executor.WATCH_SECONDS > executor.NOTIFY_SECONDS
     clock = Mock(return_value=1000.0)
     monkeypatch.setattr(time, "monotonic", clock)
     fakes.announce()
     assert [fakes.accept(), fakes.accept()] == [True, False]
-    clock.return_value += executor.TELL_SECONDS
+    clock.return_value += executor.NOTIFY_SECONDS
     assert [fakes.accept(), fakes.accept()] == [True, False]
 
     def notified(seconds: float | None, _: ShutdownSignal) -> list[str]:
@@ -169,13 +176,13 @@ def test_others_are_told_now_and_then_and_look_for_longer_than_that(
 
     monkeypatch.setattr(fakes.executor._listener, "wait", notified)
     clock.return_value += executor.WATCH_SECONDS
-    fakes.go()  # sleeps, and is told
+    fakes.go()  # sleeps, and is notified
     clock.return_value += executor.WATCH_SECONDS - 0.1
     fakes.go()
     assert fakes.waited == [None, executor.LOOK_SECONDS]
 
 
-def test_who_was_not_told_does_not_look(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_was_not_notified_does_not_look(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Mock(return_value=1000.0)
     monkeypatch.setattr(time, "monotonic", clock)
     fakes.announce()
@@ -185,7 +192,7 @@ def test_who_was_not_told_does_not_look(fakes: Fakes, monkeypatch: pytest.Monkey
     assert fakes.waited == [executor.LOOK_SECONDS, None]
 
 
-def test_others_are_told_again_when_it_failed_the_first_time(fakes: Fakes) -> None:
+def test_others_are_notified_again_when_it_failed_the_first_time(fakes: Fakes) -> None:
     fakes.announce()
     with pytest.raises(LookupError), fakes.executor.accepting(1):
         raise LookupError("the transaction is rolled back")
@@ -214,24 +221,97 @@ def test_it_ends_only_when_what_it_has_room_for_was_accepted(fakes: Fakes) -> No
     assert closed.wait(60)
 
 
-def test_what_may_have_been_accepted_is_given_back_and_what_was_not_is_not(
-    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_repeated_request_does_not_count_as_a_notification(fakes: Fakes) -> None:
     fakes.announce()
-    given: list[Any] = []
-    monkeypatch.setattr(leases, "give_back", lambda _, number, owners: given.append((number, owners)))
-    monkeypatch.setattr(fakes.executor, "_transaction", nullcontext)
-    owners: list[str] = []
+    assert [fakes.accept(new=0), fakes.accept(), fakes.accept()] == [True, True, False]
 
-    def fail(error: Exception) -> None:
+
+def test_nothing_is_accepted_into_the_room_that_a_claim_may_fill(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
+    fakes.announce()
+    accepted: list[bool] = []
+
+    def claim(limit: int) -> Claimed:
+        with fakes.executor.accepting(1) as first, fakes.executor.accepting(1) as second:
+            accepted.extend([first is not None, second is not None])
+            fakes.hold(*some(1))
+        fakes.hold(*some(limit))
+        return Claimed([*some(limit)], None)
+
+    monkeypatch.setattr(fakes.executor, "_claim", claim)
+    fakes.go()
+    assert accepted == [True, False]
+    assert len(fakes.executor._active) == 3
+    assert fakes.executor._active.room() == 0
+
+
+@pytest.mark.parametrize("error", [CommitInDoubt("the connection is lost"), LookupError("after the commit, perhaps")])
+def test_what_may_have_been_accepted_is_given_back_until_its_lease_would_be_over(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Also without room; and a commit that was given up may be done later."""
+    given: list[Sequence[Any]] = []
+    monkeypatch.setattr(leases, "give_back", lambda _, claimants: given.append(claimants))
+    monkeypatch.setattr(fakes.executor, "_transaction", nullcontext)
+    clock = Mock(return_value=1000.0)
+    monkeypatch.setattr(time, "monotonic", clock)
+    fakes.announce()
+    clock.return_value += executor.WATCH_SECONDS
+    claimants: list[Any] = []
+
+    def fail() -> None:
         with fakes.executor.accepting(1) as intake:
             assert intake is not None
-            owners.append(intake.lease.claimant.owner)
+            claimants.append(intake.claimant)
             raise error
 
-    for error in (CommitInDoubt("the connection is lost"), LookupError("rolled back")):
-        with pytest.raises(type(error)):
-            fail(error)
-    fakes.executor._give_back()
-    fakes.executor._give_back()
-    assert given == [(fakes.executor._id, owners[:1])]
+    with pytest.raises(type(error)):
+        fail()
+    fakes.hold(*some(3))
+    fakes.go()
+    fakes.go()
+    assert fakes.waited == [executor.LOOK_SECONDS] * 2
+    clock.return_value += fakes.executor._settings.lease_seconds + 1
+    fakes.go()
+    fakes.go()
+    assert given == [claimants] * 3
+    assert fakes.waited[-1] is None
+
+
+class Failing:
+    """An executor that cannot be made, one that a defect ends, and then one that works."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.works = Event()
+
+    def make(self, stop: ShutdownSignal) -> Any:
+        self.made += 1
+        if self.made == 1:
+            raise OSError("too many open files")
+        executor = Mock()
+        executor.accepting = lambda _: nullcontext("an intake")
+        executor.run = partial(self._run, stop, self.made)
+        return executor
+
+    def _run(self, stop: ShutdownSignal, number: int) -> None:
+        if number == 2:
+            raise LookupError("a defect")
+        self.works.set()
+        stop.wait(60)
+
+
+def test_an_embedded_executor_begins_anew_after_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "RESTART_SECONDS", 0.01)
+    failing = Failing()
+    one = EmbeddedExecutor(failing.make)
+    with one.accepting(1) as intake:
+        assert intake is None, "it was not started"
+    one.start()
+    assert failing.works.wait(60)
+    with one.accepting(1) as intake:
+        assert intake is not None
+    one.stop()
+    one.join()
+    with one.accepting(1) as intake:
+        assert intake is None
+    assert failing.made == 3
