@@ -25,7 +25,7 @@ from saga_orchestrator.runtime.serialization import timeline_entry
 from saga_orchestrator.runtime.state import Command, Outcome, SagaState, Succeeded, Unknown
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from shared.saga.states import Direction, SagaStatus
-from shared.testing import concurrently
+from shared.testing import concurrently, wait_until
 from tests.integration.orchestrated import new_checkout
 
 LONG, PAST = 60.0, -1.0
@@ -69,6 +69,12 @@ class Sagas:
         with connected(self._app.config["SQLALCHEMY_DATABASE_URI"]) as cursor:
             assert leases.announce(cursor, executor_id)
             yield
+        wait_until(lambda: self._is_gone(executor_id), "PostgreSQL has ended the connection")
+
+    def _is_gone(self, executor_id: int) -> bool:
+        query = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = :key AND objid = :number")
+        with self.transaction() as connection:
+            return not connection.scalar(query, {"key": leases.EXECUTORS, "number": executor_id})
 
     def save(self, kind: CheckpointKind, *saved: Lease, due_in: float | None = LONG) -> set[UUID]:
         """The sagas whose leases were over."""
