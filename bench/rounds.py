@@ -3,11 +3,12 @@
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bench import cpu
 from bench.checkouts import Checkout, Mix, make_checkouts
-from bench.client import Client, Json
+from bench.client import Client, Json, UnexpectedAnswer
 from bench.counts import Counters
 from bench.figures import Figures, figures_of, medians, used
 from bench.load import drive
@@ -65,10 +66,17 @@ class Bench:
         sagas = plan.sagas_at(case.concurrency)
         checkouts = make_checkouts(self._clients(HELPERS), self.products[case.load], sagas, Mix(plan.declines))
         try:
-            return self._measured(case, checkouts)
-        finally:
-            if case.style in NO_SAGAS:
-                undo(checkouts, self.clients[0])
+            figures = self._measured(case, checkouts)
+        except BaseException:
+            with suppress(UnexpectedAnswer):  # of checkouts that never ran; the error above is the one to see
+                self._undo(case, checkouts)
+            raise
+        self._undo(case, checkouts)
+        return figures
+
+    def _undo(self, case: Case, checkouts: Sequence[Checkout]) -> None:
+        if case.style in NO_SAGAS:
+            undo(checkouts, self.clients[0])
 
     def _measured(self, case: Case, checkouts: Sequence[Checkout]) -> Figures:
         way, _ = STYLES[case.style]

@@ -18,7 +18,7 @@ from stack.audit import run as audit
 from stack.processes import PROCESSES
 from tests.system.running import RunningSystem
 
-AVAILABLE = [name for name, (_, service) in STYLES.items() if service is None or service in PROCESSES]
+AVAILABLE = [name for name, (_, service) in STYLES.items() if service is None or service in audit.AUDITED]
 Bench = Callable[..., subprocess.CompletedProcess[str]]
 
 
