@@ -15,6 +15,7 @@ from shared.config import ROOT
 from tests.chaos import campaign
 from tests.chaos.faults import Faults, Wires
 from tests.e2e.shop import EXECUTOR
+from tests.system import temporal
 from tests.system.brokers import OwnBroker
 from tests.system.own_postgres import OwnPostgres
 from tests.system.running import RunningSystem, Spawner
@@ -26,6 +27,7 @@ LOGS = ROOT / ".local" / "chaos"  # of the latest run's processes
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do it, and print what was done and what became of it; the exit status."""
     options = _parser().parse_args(arguments)
+    temporal.take_engine()
     began = time.monotonic()
     report = _run(options.checkouts, options.seed)
     minutes = (time.monotonic() - began) / 60
@@ -49,6 +51,7 @@ def _run(checkouts: int, seed: int) -> campaign.Report:
         (test_run.home / "private").touch()  # so that the run's end is the server's, too
         postgres, rabbitmq = OwnPostgres(test_run.home), OwnBroker()
         stack.callback(rabbitmq.close)
+        own_temporal = stack.enter_context(temporal.own_temporal())
         database_url = Databases().create()
         wires = stack.enter_context(Wires())
         spawner = Spawner()
@@ -59,11 +62,11 @@ def _run(checkouts: int, seed: int) -> campaign.Report:
             LOGS,
             rabbitmq_url=rabbitmq.create(),
             copies={EXECUTOR: 2},
-            env={**campaign.ENV, **wires.env},
+            env={**campaign.ENV, **wires.env, **temporal.settings_of(own_temporal)},
         )
         shop = wires.shop(stack.enter_context(system), database_url)
         # One for each, since how much is drawn for who changes a mind depends on who was served by then.
-        faults = Faults(shop, postgres, rabbitmq, wires, random.Random(seed))
+        faults = Faults(shop, postgres, rabbitmq, wires, random.Random(seed), temporal=own_temporal)
         return campaign.run(shop, faults, checkouts, random.Random(seed), _tell)
 
 

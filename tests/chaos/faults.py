@@ -15,6 +15,7 @@ from tests.e2e.wire import Wire
 from tests.system.brokers import OwnBroker
 from tests.system.own_postgres import OwnPostgres
 from tests.system.running import RunningSystem
+from tests.system.temporal import OwnTemporal
 
 URL_SETTINGS = {
     CARRITO: "CARRITO_SERVICE_URL",
@@ -77,14 +78,24 @@ class Faults:
     """Those of one shop, in turns: in each of them everything is killed, and every other kind of fault happens."""
 
     def __init__(
-        self, shop: Shop, postgres: OwnPostgres, rabbitmq: OwnBroker, wires: Wires, chance: random.Random
+        self,
+        shop: Shop,
+        postgres: OwnPostgres,
+        rabbitmq: OwnBroker,
+        wires: Wires,
+        chance: random.Random,
+        *,
+        temporal: OwnTemporal | None = None,
     ) -> None:
+        """`temporal` is the one that the shop's orchestrated sagas run on, if they do."""
         self._shop, self._postgres, self._rabbitmq, self._wires, self._chance = shop, postgres, rabbitmq, wires, chance
+        self._temporal = temporal
 
     def __iter__(self) -> Iterator[Fault]:
         """Without end."""
         while True:
             turn = [*self._of_processes(), *self._of_postgres(), *self._of_rabbitmq(), *self._of_wires()]
+            turn += self._of_temporal()
             self._chance.shuffle(turn)
             yield from turn
 
@@ -117,6 +128,12 @@ class Faults:
             Fault("connections to RabbitMQ ended", close),
         )
 
+    def _of_temporal(self) -> Iterator[Fault]:
+        if self._temporal is not None:
+            yield Fault("Temporal restarted", partial(self._restart_temporal, self._temporal))
+            yield Fault("Temporal killed", partial(self._kill_temporal, self._temporal))
+            yield Fault("Temporal frozen", partial(self._freeze_temporal, self._temporal))
+
     def _of_wires(self) -> Iterator[Fault]:
         for where in ("request", "answer"):
             yield Fault(f"{where}s lost", partial(self._lose, where))
@@ -147,6 +164,18 @@ class Faults:
         self._rabbitmq.freeze()
         time.sleep(LASTING_SECONDS)
         self._rabbitmq.thaw()
+
+    def _restart_temporal(self, temporal: OwnTemporal) -> None:
+        temporal.stop()
+        temporal.start()
+
+    def _kill_temporal(self, temporal: OwnTemporal) -> None:
+        temporal.kill()
+        temporal.start()
+
+    def _freeze_temporal(self, temporal: OwnTemporal) -> None:
+        with temporal.frozen():
+            time.sleep(LASTING_SECONDS)
 
     def _lose(self, where: str) -> None:
         with self._wires.losing(where):

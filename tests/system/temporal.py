@@ -92,6 +92,22 @@ class OwnTemporal:
         end_private(self._home)
 
 
+@contextmanager
+def own_temporal() -> Iterator[OwnTemporal | None]:
+    """A server of one's own where this run's sagas run on Temporal; None where they do not."""
+    server = OwnTemporal() if engine_of_run() == TEMPORAL else None
+    try:
+        yield server
+    finally:
+        if server is not None:
+            server.close()
+
+
+def settings_of(server: OwnTemporal | None) -> Mapping[str, str]:
+    """The settings of a system that uses it."""
+    return {} if server is None else settings_at(server.address)
+
+
 def _start_private(home: Path) -> str:
     home.mkdir(exist_ok=True)
     (home / "private").touch()
