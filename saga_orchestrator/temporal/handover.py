@@ -4,12 +4,12 @@ The rows of sagas are the outbox. A row is marked as handed over in the transact
 has the saga; so a saga may be handed over twice, which changes nothing, and none is forgotten.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, TextClause
 
 from saga_orchestrator.runtime.leases import Lease, readable
 from saga_orchestrator.runtime.versions import Versions
@@ -18,27 +18,30 @@ from shared.database.prepared import prepared
 ENGINE = "temporal"
 OWNER = "temporal"  # of every lease; the fencing token tells one from another
 
-_DUE = prepared("""
-    SELECT saga_id, version, data, ids, fault, state, fencing_token + 1 AS fencing_token,
-        extract(epoch FROM deadline_at - now()) AS deadline_seconds
+_COLUMNS = "saga_id, version, data, ids, fault, state, extract(epoch FROM deadline_at - now()) AS deadline_seconds"
+_DUE = prepared(f"""
+    SELECT {_COLUMNS}, fencing_token + 1 AS fencing_token, 0 AS revision
     FROM sagas
     WHERE engine = :engine AND owner IS NULL AND due_at <= now() AND version = ANY (CAST(:versions AS integer[]))
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
+""")  # noqa: S608  (our own)
 _MARK = prepared("""
     UPDATE sagas SET fencing_token = fencing_token + 1, owner = :owner, revision = 0,
         due_at = now() + :seconds * interval '1 second'
     WHERE saga_id = ANY (CAST(:saga_ids AS uuid[]))
 """)
 # Each saga is due when it will have been written next; this is for those that were not, for a lease longer.
-_FREE = prepared("""
-    UPDATE sagas SET owner = NULL
-    WHERE saga_id = ANY (ARRAY(
-        SELECT saga_id FROM sagas
-        WHERE engine = :engine AND owner IS NOT NULL AND due_at < now() - :seconds * interval '1 second'
-        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
-    ))
+_SILENT = prepared(f"""
+    SELECT {_COLUMNS}, fencing_token, revision
+    FROM sagas
+    WHERE engine = :engine AND owner IS NOT NULL AND due_at < now() - :seconds * interval '1 second'
+        AND version = ANY (CAST(:versions AS integer[]))
+    ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+""")  # noqa: S608  (our own)
+_POSTPONE = prepared("""
+    UPDATE sagas SET due_at = now() + :seconds * interval '1 second' WHERE saga_id = ANY (CAST(:saga_ids AS uuid[]))
 """)
+Start = Callable[[Sequence[Lease]], Sequence[UUID]]  # returns the ids of those that Temporal confirmed
 
 
 @dataclass(frozen=True)
@@ -50,25 +53,39 @@ class HandedOver:
 
 
 def hand_over(
-    connection: Connection,
-    versions: Versions[Any],
-    start: Callable[[Sequence[Lease]], Sequence[UUID]],
-    limit: int,
-    lease_seconds: float,
+    connection: Connection, versions: Versions[Any], start: Start, limit: int, lease_seconds: float
 ) -> HandedOver:
     """Have `start` hand over up to `limit` sagas that are due, under leases that count once this is committed.
 
-    `start` returns the ids of those that Temporal confirmed; the others remain due.
+    Those that Temporal does not confirm remain due.
     """
-    values = {"engine": ENGINE, "versions": list(versions.numbers), "limit": limit}
-    rows = connection.execute(_DUE, values).mappings().all()
-    leases = list(readable(versions, rows, OWNER))
+    return _started(connection, versions, start, (_DUE, _MARK), {"limit": limit, "seconds": lease_seconds})
+
+
+def start_silent(
+    connection: Connection, versions: Versions[Any], start: Start, limit: int, lease_seconds: float
+) -> HandedOver:
+    """Have `start` start sagas under their present leases that were not written for a lease longer than expected.
+
+    It must change nothing where the workflow exists: it may only be slow. It may be gone, as when Temporal lost its
+    data, or somebody ended it.
+    """
+    return _started(connection, versions, start, (_SILENT, _POSTPONE), {"limit": limit, "seconds": lease_seconds})
+
+
+def _started(
+    connection: Connection,
+    versions: Versions[Any],
+    start: Start,
+    statements: tuple[TextClause, TextClause],
+    values: Mapping[str, Any],
+) -> HandedOver:
+    read, mark = statements
+    told = {**values, "engine": ENGINE, "owner": OWNER, "versions": list(versions.numbers)}
+    rows = connection.execute(read, told).mappings().all()
+    revisions = {row["saga_id"]: row["revision"] for row in rows}
+    leases = [replace(lease, revision=revisions[lease.saga.saga_id]) for lease in readable(versions, rows, OWNER)]
     confirmed = start(leases) if leases else []
     if confirmed:
-        connection.execute(_MARK, {"saga_ids": list(confirmed), "owner": OWNER, "seconds": lease_seconds})
+        connection.execute(mark, {**told, "saga_ids": list(confirmed)})
     return HandedOver(len(rows), len(confirmed))
-
-
-def free_silent(connection: Connection, limit: int, lease_seconds: float) -> int:
-    """Make sagas due again that have not been written for a lease longer than expected; returns how many."""
-    return connection.execute(_FREE, {"engine": ENGINE, "limit": limit, "seconds": lease_seconds}).rowcount

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Coroutine, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from saga_orchestrator.runtime.checkpoints import Transaction
 from saga_orchestrator.runtime.leases import FIRST_FENCING_TOKEN, Lease, due_channel
 from saga_orchestrator.runtime.versions import Versions
 from saga_orchestrator.temporal.activities import SagaActivities
-from saga_orchestrator.temporal.handover import ENGINE, free_silent, hand_over
+from saga_orchestrator.temporal.handover import ENGINE, hand_over, start_silent
 from saga_orchestrator.temporal.payloads import Limits, SagaStart, lease_to_document
 from saga_orchestrator.temporal.workflow import SagaWorkflow
 from shared.database.listen import Listener, ShutdownSignal
@@ -58,7 +59,7 @@ class TemporalEngine:
         self._runtime = Runtime(telemetry=TelemetryConfig(logging=LOGGING))
         self._client: Client | None = None
         self._limits = limits_of(settings)
-        self._free_at = 0.0
+        self._look_at = 0.0
         self._due_in: float | None = None
 
     def run(self) -> None:
@@ -79,10 +80,7 @@ class TemporalEngine:
         try:
             if self._client is None:
                 self._do(self._begin())
-            if time.monotonic() >= self._free_at:
-                self._free_at = time.monotonic() + self._settings.lease_seconds
-                with self._transaction() as connection:
-                    free_silent(connection, BATCH, self._settings.lease_seconds)
+            self._look_after_silent()
             with self._transaction() as connection:
                 handed = hand_over(connection, self._versions, self._start, BATCH, self._settings.lease_seconds)
                 crash_points.reach("executor.before_write.claim")
@@ -94,6 +92,15 @@ class TemporalEngine:
             heartbeat.cannot("")
         return handed.confirmed
 
+    def _look_after_silent(self) -> None:
+        """Once in a lease: start the workflows of silent sagas, which does nothing where they only are slow."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + self._settings.lease_seconds
+        start = partial(self._start, signals=False)
+        with self._transaction() as connection:
+            start_silent(connection, self._versions, start, BATCH, self._settings.lease_seconds)
+
     def _unavailable(self, error: BaseException) -> None:
         reason = (str(error).splitlines() or [""])[0]
         log.warning("Temporal unavailable", error=reason)
@@ -102,12 +109,12 @@ class TemporalEngine:
 
     def _idle_seconds(self) -> float:
         due_in, self._due_in = self._due_in, None
-        return max(0.0, self._free_at - time.monotonic()) if due_in is None else due_in
+        return max(0.0, self._look_at - time.monotonic()) if due_in is None else due_in
 
-    def _start(self, leases: Sequence[Lease]) -> list[UUID]:
-        """Start or signal the workflows of these sagas; returns the ids of those that Temporal confirmed."""
+    def _start(self, leases: Sequence[Lease], *, signals: bool = True) -> list[UUID]:
+        """Start the workflows of these sagas, or signal them; returns the ids of those that Temporal confirmed."""
         confirmed = []
-        for lease, result in zip(leases, self._do(self._start_all(leases)), strict=True):
+        for lease, result in zip(leases, self._do(self._start_all(leases, signals=signals)), strict=True):
             if result is None:
                 confirmed.append(lease.saga.saga_id)
             elif isinstance(result, RPCError):
@@ -116,13 +123,15 @@ class TemporalEngine:
                 raise result
         return confirmed
 
-    async def _start_all(self, leases: Sequence[Lease]) -> list[BaseException | None]:
-        return await asyncio.gather(*map(self._start_one, leases), return_exceptions=True)
+    async def _start_all(self, leases: Sequence[Lease], *, signals: bool) -> list[BaseException | None]:
+        starts = (
+            self._start_one(lease, signals=signals and lease.fencing_token > FIRST_FENCING_TOKEN) for lease in leases
+        )
+        return await asyncio.gather(*starts, return_exceptions=True)
 
-    async def _start_one(self, lease: Lease) -> None:
-        """Start the saga's workflow or, when it was handed over before, signal it; it may be gone."""
+    async def _start_one(self, lease: Lease, *, signals: bool) -> None:
+        """Start the saga's workflow, if there is none; `signals`: and tell it what its row says by now."""
         document, signal = lease_to_document(lease), "compensate" if lease.state.backward else "retry"
-        told = lease.fencing_token > FIRST_FENCING_TOKEN
         await self._connected().start_workflow(
             SagaWorkflow.run,
             SagaStart(document, self._limits),
@@ -130,8 +139,8 @@ class TemporalEngine:
             task_queue=self._settings.temporal_task_queue,
             task_timeout=timedelta(seconds=self._limits.heartbeat),
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            start_signal=signal if told else None,
-            start_signal_args=[document] if told else [],
+            start_signal=signal if signals else None,
+            start_signal_args=[document] if signals else [],
             rpc_timeout=timedelta(seconds=RPC_SECONDS),
         )
 

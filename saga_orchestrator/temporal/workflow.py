@@ -76,7 +76,7 @@ class SagaWorkflow:
 
     @workflow.signal
     def retry(self, lease: LeaseDocument) -> None:
-        """Try again now: an operator wants it, or nothing was written for so long that something may be lost."""
+        """An operator wants the saga tried again now."""
         if self._is_new(lease):
             self._state = reset_retries(self._state)
             self._take(lease)
