@@ -15,7 +15,9 @@ from saga_orchestrator.models import sagas
 from shared.testing import wait_until
 from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, PAGOS, QUICK, SEPARATE, Became, Shop
 from tests.e2e.wire import Wire
+from tests.system.temporal import TEMPORAL, engine_of_run
 
+pytestmark = pytest.mark.skipif(engine_of_run() == TEMPORAL, reason="Temporal knows what these tables forget")
 FIRST, SECOND = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 PAY = "POST /api/v1/payments/saga"
 UNDONE_BEFORE_ITS_ORDER = Became("compensated", "open", (), ("refunded",), ("released",))

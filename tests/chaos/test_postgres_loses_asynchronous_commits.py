@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.shop import COMPLETED, EXECUTOR, INVENTARIO, ORCHESTRATOR, PAGOS, QUICK, SEPARATE, Shop, steps_of
 from tests.e2e.wire import Wire
 from tests.system.own_postgres import OwnPostgres, databases_on, own_postgres
+from tests.system.temporal import TEMPORAL
 
 __all__ = ["own_postgres"]
 
@@ -70,7 +71,8 @@ def test_that_the_pivot_was_requested_is_known_after_a_crash(
         saga_id = shop.buy(product)
         pivot.wait()
         crash(shop, own_postgres)
-    assert steps_of(shop.saga(saga_id))["commit_inventory"] == "running"
+    known = "pending" if shop.system.engine == TEMPORAL else "running"  # it is known to Temporal
+    assert steps_of(shop.saga(saga_id))["commit_inventory"] == known
     shop.restart(EXECUTOR)
     assert shop.became(saga_id) == COMPLETED
 
@@ -98,7 +100,10 @@ def test_an_end_that_a_crash_forgot_is_reached_again_and_doubles_nothing(shop: S
     saga_id = shop.buy(product)
     assert shop.became(saga_id) == COMPLETED
     crash(shop, own_postgres)
-    assert shop.saga(saga_id)["status"] == "running", "only the request of the pivot was durable"
+    if shop.system.engine == TEMPORAL:
+        assert shop.saga(saga_id)["status"] == "completed", "the row does not tell of the pivot, so its end is durable"
+    else:
+        assert shop.saga(saga_id)["status"] == "running", "only the request of the pivot was durable"
     shop.restart(EXECUTOR)
     assert shop.became(saga_id) == COMPLETED
     assert shop.stock(product) == (9, 0, 1)

@@ -23,7 +23,9 @@ from tests.e2e.shop import (
     attempts_of,
     problem,
 )
+from tests.system.temporal import TEMPORAL, engine_of_run
 
+pytestmark = pytest.mark.skipif(engine_of_run() == TEMPORAL, reason="web processes run nothing of Temporal's")
 OTHERS, ITSELF = "a separate executor", "itself restarted"
 POINTS = [
     "executor.after_write.accept",
