@@ -93,6 +93,9 @@ def sagas(service_client: Callable[..., FlaskClient], fresh_database_url: str) -
 
 def test_each_engine_takes_its_own_sagas(sagas: Sagas) -> None:
     ours, theirs = sagas.accept(), sagas.accept(BUILTIN)
+    assert sagas.claim() == [theirs]
+    assert sagas.hand_over() == [ours]
+    theirs, ours = sagas.accept(BUILTIN), sagas.accept()
     assert sagas.hand_over() == [ours]
     assert sagas.claim() == [theirs]
 
