@@ -39,10 +39,10 @@ def add_executor(app: ServiceApp, settings: Settings, ended: Callable[[Sequence[
     Its executor has connections of its own, so that no flood of requests holds up checkpoints and leases.
     """
     own = Flask(f"{app.name}.executor")
-    db.attach(own, settings.model_copy(update={"web_threads": EXECUTOR_CONNECTIONS}))
     embedded = EmbeddedExecutor(lambda stop: executor(own, settings, stop, ended))
     app.extensions[EXTENSION] = embedded
     if settings.web_executor:
+        db.attach(own, settings.model_copy(update={"web_threads": EXECUTOR_CONNECTIONS}))
         for hook, function in (("on_start", embedded.start), ("on_stop", embedded.stop), ("on_exit", embedded.join)):
             app.extensions.setdefault(hook, []).append(function)
 

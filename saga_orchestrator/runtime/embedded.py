@@ -1,8 +1,8 @@
 """An executor inside a web process: it runs what the process accepts, under a lease that the insert writes."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Self
 
 import structlog
@@ -49,12 +49,10 @@ class EmbeddedExecutor:
         if self._thread is not None:
             self._thread.join()
 
-    @contextmanager
-    def accepting(self, count: int) -> Iterator[Intake | None]:
+    def accepting(self, count: int) -> AbstractContextManager[Intake | None]:
         """Reserve capacity for `count` sagas while the block accepts them; None: accept them as due at once."""
         executor = self._executor
-        with nullcontext() if executor is None else executor.accepting(count) as intake:
-            yield intake
+        return nullcontext() if executor is None else executor.accepting(count)
 
     def _run(self, stop: ShutdownSignal) -> None:
         with heartbeat.watched():

@@ -16,7 +16,7 @@ from shared.saga.frozen import FrozenCart, FrozenCheckout
 from shared.saga.views import CheckoutIn
 from shared.trace import traceparent
 
-MAX_CARTS = 50  # in one request
+CARTS = replace(REQUESTS, max_size=50)  # how many carts go in one request to carrito
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,8 @@ class CarritoClient:
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
         # Apart, so that checkouts which are known already do not wait for carts that are locked.
-        self._find: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(
-            self._freeze_all, replace(REQUESTS, max_size=MAX_CARTS)
-        )
-        self._freeze: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(
-            self._freeze_all, replace(REQUESTS, max_size=MAX_CARTS)
-        )
+        self._find: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(self._freeze_all, CARTS)
+        self._freeze: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(self._freeze_all, CARTS)
 
     def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCheckout:
         """Freeze the cart for a new saga, which carrito names; under the same Idempotency-Key, for the same saga.

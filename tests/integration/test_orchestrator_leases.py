@@ -9,11 +9,10 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, create_engine, select, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import NullPool
 
 from saga_orchestrator import service
-from saga_orchestrator.models import db
 from saga_orchestrator.models import sagas as sagas_table
 from saga_orchestrator.orchestrator import CHECKOUT, VERSIONS, CheckoutSaga
 from saga_orchestrator.runtime import leases, store
@@ -26,7 +25,7 @@ from saga_orchestrator.runtime.state import Command, Outcome, SagaState, Succeed
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from shared.saga.states import Direction, SagaStatus
 from shared.testing import concurrently, wait_until
-from tests.integration.orchestrated import new_checkout
+from tests.integration.orchestrated import OrchestratorStore, new_checkout
 
 LONG, PAST = 60.0, -1.0
 
@@ -38,16 +37,8 @@ def connected(url: str) -> Iterator[Any]:
         yield connection.connection.cursor()
 
 
-class Sagas:
+class Sagas(OrchestratorStore):
     """The orchestrator's store, on a database of the test's own."""
-
-    def __init__(self, client: FlaskClient) -> None:
-        self._app = client.application
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        with self._app.app_context(), db.transaction() as connection:
-            yield connection
 
     def accept(self, forward_seconds: float = LONG) -> CheckoutSaga:
         checkout = new_checkout()
@@ -91,7 +82,7 @@ class Sagas:
 
 @pytest.fixture
 def sagas(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Sagas:
-    return Sagas(service_client("saga_orchestrator", database_url=fresh_database_url))
+    return Sagas(service_client("saga_orchestrator", database_url=fresh_database_url).application)
 
 
 def completed() -> SagaState:

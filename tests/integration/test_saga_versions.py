@@ -10,11 +10,9 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection
 
 from saga_orchestrator.config import Settings
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.models import db
 from saga_orchestrator.orchestrator import CARRITO, CHECKOUT, CheckoutSaga
 from saga_orchestrator.runtime import operators, store
 from saga_orchestrator.runtime.definition import InvalidSaga, SagaDefinition, Step, post
@@ -24,7 +22,7 @@ from saga_orchestrator.runtime.versions import Versions
 from shared.database.listen import ShutdownSignal
 from shared.testing import wait_until
 from tests.integration.answering_service import Service, answering_service
-from tests.integration.orchestrated import new_checkout
+from tests.integration.orchestrated import OrchestratorStore, new_checkout
 
 LONG = 60.0
 RESERVE, PAY, ORDER = CHECKOUT.compensatable
@@ -69,19 +67,14 @@ def participants() -> Iterator[Participants]:
         yield Participants(service)
 
 
-class Deployment:
+class Deployment(OrchestratorStore):
     """The orchestrator's database, and executors of any versions."""
 
     def __init__(self, app: Flask, database_url: str, participants: Participants) -> None:
-        self._app = app
+        super().__init__(app)
         told: dict[str, Any] = {"SAGA_ORCHESTRATOR_DATABASE_URL": database_url}
         told |= {f"{service.name}_service_url": participants.url for service in CHECKOUT.services}
         self._settings = Settings(_env_file=None, tries_per_attempt=1, retry_most_seconds=0.2, **told)
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        with self._app.app_context(), db.transaction() as connection:
-            yield connection
 
     def accept(self, definition: SagaDefinition[Any]) -> CheckoutSaga:
         checkout = new_checkout()

@@ -1,39 +1,32 @@
 """Handing sagas over to Temporal, on a real PostgreSQL: which are due, and whose writes count."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from saga_orchestrator import service
-from saga_orchestrator.models import db
 from saga_orchestrator.models import sagas as sagas_table
 from saga_orchestrator.orchestrator import VERSIONS
 from saga_orchestrator.runtime import leases, store
 from saga_orchestrator.runtime.leases import BUILTIN, Acceptance, Claimant, Lease
 from saga_orchestrator.runtime.store import Checkpoint, CheckpointKind
 from saga_orchestrator.temporal.handover import ENGINE, hand_over, start_silent
-from tests.integration.orchestrated import new_checkout
+from tests.integration.orchestrated import OrchestratorStore, new_checkout
 
 LONG = 60.0
 
 
-class Sagas:
+class Sagas(OrchestratorStore):
     """The orchestrator's store on a database of the test's own, and the leases that Temporal confirmed."""
 
     def __init__(self, client: FlaskClient) -> None:
-        self._app = client.application
+        super().__init__(client.application)
         self.started: list[Lease] = []
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        with self._app.app_context(), db.transaction() as connection:
-            yield connection
 
     def accept(self, engine: str = ENGINE) -> UUID:
         checkout = new_checkout()

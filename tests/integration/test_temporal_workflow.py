@@ -46,6 +46,19 @@ async def succeeds(_: AttemptRequest) -> str:
     return "succeeded"
 
 
+class HeldPayment:
+    """Answers each command at once, but the payment only when it is `over`."""
+
+    def __init__(self) -> None:
+        self.requested, self.over = asyncio.Event(), asyncio.Event()
+
+    async def answer(self, request: AttemptRequest) -> str:
+        if (request.step, request.direction) == PAY:
+            self.requested.set()
+            await self.over.wait()
+        return "succeeded"
+
+
 @dataclass
 class Room:
     """Stands for the participants and for the table of sagas: answers commands, and keeps what is written."""
@@ -143,23 +156,16 @@ def test_a_saga_is_continued_in_a_new_run_before_its_history_grows_and_forgets_n
 
 def test_a_signal_turns_back_a_saga_whose_command_is_on_its_way_and_one_that_comes_late_does_nothing() -> None:
     async def test(sagas: Sagas) -> None:
-        paying, over = asyncio.Event(), asyncio.Event()
-
-        async def answer(request: AttemptRequest) -> str:
-            if (request.step, request.direction) == PAY:
-                paying.set()
-                await over.wait()
-            return "succeeded"
-
-        room, first = Room(answer), lease()
+        payment = HeldPayment()
+        room, first = Room(payment.answer), lease()
         async with sagas.worker(room):
             handle = await sagas.begin(lease_to_document(first))
-            await paying.wait()
+            await payment.requested.wait()
             turned = turn_back(CHECKOUT, first.state, "because")
             await handle.signal(SagaWorkflow.compensate, later(first, turned, 3))
             await handle.signal(SagaWorkflow.retry, later(first, first.state, 2))
             assert await handle.result() == "compensated"
-            over.set()
+            payment.over.set()
         assert room.commands[2:] == [
             ("create_order", "compensation"),
             ("process_payment", "compensation"),
@@ -197,24 +203,17 @@ def test_an_end_that_is_not_written_because_an_operator_was_first_is_no_end() ->
 
 def test_a_saga_ends_in_the_build_that_it_began_in_while_a_new_one_runs() -> None:
     async def test(sagas: Sagas) -> None:
-        paying, over = asyncio.Event(), asyncio.Event()
-
-        async def answer(request: AttemptRequest) -> str:
-            if (request.step, request.direction) == PAY:
-                paying.set()
-                await over.wait()
-            return "succeeded"
-
-        old, new = Room(answer), Room()
+        payment = HeldPayment()
+        old, new = Room(payment.answer), Room()
         builds = [f"{number}-{sagas.queue}" for number in (1, 2)]
         async with sagas.worker(old, builds[0]), sagas.worker(new, builds[1]):
             await make_current(sagas.client, builds[0])
             before = await sagas.begin(lease_to_document(lease()))
-            await paying.wait()
+            await payment.requested.wait()
             await make_current(sagas.client, builds[1])
             after = await sagas.begin(lease_to_document(lease()))
             assert await after.result() == "completed"
-            over.set()
+            payment.over.set()
             assert await before.result() == "completed"
         assert {request.lease["saga_id"] for request in old.written} == {before.id}
         assert {request.lease["saga_id"] for request in new.written} == {after.id}
