@@ -6,7 +6,6 @@ choreographed saga starts with the event; the handover tells `saga_choreography`
 
 from collections.abc import Sequence
 from functools import partial
-from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -14,9 +13,10 @@ from carrito import carts, checkout_store
 from carrito.checkout_domain import (
     Checkout,
     CheckoutRequest,
+    HandedOverCheckout,
     HandoverPlan,
     NewlyFrozenCart,
-    PatternNotAvailable,
+    StyleNotAvailable,
     no_checkout,
 )
 from carrito.config import Settings
@@ -31,7 +31,7 @@ from shared.saga.repetition import contradiction
 def begin(
     connection: Connection, requests: Sequence[CheckoutRequest], settings: Settings, *, by_saga_service: bool
 ) -> list[NewlyFrozenCart | DomainError]:
-    """Freeze each cart for a new saga. Refusals: `PatternNotAvailable` and those of `carts.freeze`.
+    """Freeze each cart for a new saga. Refusals: `StyleNotAvailable` and those of `carts.freeze`.
 
     `by_saga_service`: the request comes from the saga service of the style, which learns the saga's id from the answer.
     """
@@ -48,25 +48,26 @@ def begin(
     return frozen
 
 
-def find_begun(connection: Connection, requests: Sequence[CheckoutRequest]) -> list[Checkout | DomainError]:
-    """Return what was frozen for the sagas that these requests name.
+def find_begun(connection: Connection, handed_over: Sequence[HandedOverCheckout]) -> list[Checkout | DomainError]:
+    """Return for each what was frozen for its saga.
 
     Refusals: `CheckoutNotFound`, and `RepeatedOtherwise` naming a field that differs.
     """
-    found = checkout_store.find(connection, [each.saga_id for each in requests if each.saga_id is not None])
-    return [_if_same(each, saga_id, found.get(saga_id)) for each in requests if (saga_id := each.saga_id) is not None]
+    found = checkout_store.find(connection, [each.saga_id for each in handed_over])
+    return [_if_same(each, found.get(each.saga_id)) for each in handed_over]
 
 
-def _if_same(request: CheckoutRequest, saga_id: UUID, checkout: Checkout | None) -> Checkout | DomainError:
+def _if_same(handed_over: HandedOverCheckout, checkout: Checkout | None) -> Checkout | DomainError:
+    saga_id = handed_over.saga_id
     if checkout is None:
         return no_checkout(saga_id)
-    return contradiction(saga_id, "the checkout", checkout.named, request.named) or checkout
+    return contradiction(saga_id, "the checkout", checkout.named, handed_over.request.named) or checkout
 
 
 def _if_available(request: CheckoutRequest, settings: Settings) -> CheckoutRequest | DomainError:
     if request.saga_pattern == "choreographed" and settings.rabbitmq_url is None:
         why = "choreographed checkouts need a broker: RABBITMQ_URL is not set"
-        return PatternNotAvailable(why, saga_pattern=request.saga_pattern)
+        return StyleNotAvailable(why, saga_pattern=request.saga_pattern)
     return request
 
 

@@ -9,8 +9,8 @@ from carrito.domain import Address, Cart
 from shared.errors import Conflict, NotFound, Unsupported
 
 
-class PatternNotAvailable(Unsupported):
-    """This pattern is not available here."""
+class StyleNotAvailable(Unsupported):
+    """This style is not available here."""
 
 
 class CheckoutNotFound(NotFound):
@@ -32,10 +32,7 @@ class OrderStands(Conflict):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutRequest:
-    """A user's request to check a cart out; `trace` is the `traceparent` of the HTTP request.
-
-    `saga_id`: the saga for which the cart was frozen already; None to freeze it for a new one.
-    """
+    """A user's request to check a cart out; `trace` is the `traceparent` of the HTTP request."""
 
     cart_id: UUID
     user_id: str
@@ -43,13 +40,20 @@ class CheckoutRequest:
     billing_address: Address
     saga_pattern: str
     trace: str
-    saga_id: UUID | None = None
 
     @property
     def named(self) -> dict[str, Any]:
         """The fields by which a repeated request is compared with the checkout."""
         names = ("cart_id", "user_id", "payment_method", "billing_address", "saga_pattern")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class HandedOverCheckout:
+    """A checkout as it was handed over: the saga for which the cart was frozen, and the user's request."""
+
+    saga_id: UUID
+    request: CheckoutRequest
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class CartFreeze:
 
     The worker hands the checkout over when `handover_seconds` have passed without a handover; None: none is needed.
     `by_saga_service`: the saga's own service had the cart frozen, so that an order which is confirmed shows that it
-    knows the saga. An order that is made without a checkout names no pattern, no method, and perhaps no ids.
+    knows the saga. An order that is made without a checkout names no style, no method, and perhaps no ids.
     """
 
     saga_id: UUID

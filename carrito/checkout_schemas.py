@@ -1,6 +1,5 @@
 """Request and response bodies of checkouts."""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,8 +11,8 @@ from carrito.schemas import CartOut
 from shared.http.openapi import problem
 from shared.http.schemas import STORABLE, Address, Body, Money, PaymentMethod, UserId, View
 
-Pattern = Literal["orchestrated", "choreographed"]
-NO_PATTERN = problem("Choreographed checkouts need a broker, and none is set")
+Style = Literal["orchestrated", "choreographed"]
+NO_STYLE = problem("Choreographed checkouts need a broker, and none is set")
 NOT_CHECKED_OUT = problem("The cart is empty, being checked out (by the saga named) or checked out")
 
 
@@ -23,7 +22,7 @@ class CheckoutRequestIn(Body):
     user_id: UserId
     payment_method: PaymentMethod
     billing_address: Address
-    saga_pattern: Pattern
+    saga_pattern: Style
 
     def request(self, cart_id: UUID, trace: str) -> CheckoutRequest:
         """The request as a value of the domain."""
@@ -46,16 +45,12 @@ class BeginCheckoutIn(CheckoutRequestIn):
     traceparent: Annotated[str, Field(max_length=55), STORABLE] | None = None
     saga_id: UUID | None = None
 
-    def begin_request(self, cart_id: UUID, trace: str) -> CheckoutRequest:
-        """The request as a value of the domain."""
-        return replace(self.request(cart_id, trace), saga_id=self.saga_id)
-
 
 class CartCheckoutIn(CheckoutRequestIn):
     """The cart to check out, and the style of its saga."""
 
     cart_id: UUID
-    saga_pattern: Pattern = "orchestrated"
+    saga_pattern: Style = "orchestrated"
 
 
 class SagaPath(Body):
@@ -80,13 +75,13 @@ class FrozenCartOut(CartOut):
 class CheckoutDetailsOut(View):
     """What a saga is about, fixed when its checkout began, with the ids that its payment and order will have.
 
-    Pattern and method are null for an order that was made without a checkout.
+    Style and method are null for an order that was made without a checkout.
     """
 
     saga_id: UUID
     cart_id: UUID
     user_id: str
-    saga_pattern: Pattern | None
+    saga_pattern: Style | None
     payment_method: str | None
     billing_address: str | dict[str, str] | None
     payment_id: UUID | None
@@ -116,4 +111,4 @@ class CheckoutOut(View):
     cart_id: UUID
     user_id: str
     payment_method: str
-    saga_pattern: Pattern
+    saga_pattern: Style

@@ -67,7 +67,7 @@ _HANDED_OVER = prepared("""
 _HAND_OVER_NOW = prepared("UPDATE checkouts SET handover_due_at = now() WHERE saga_id = :saga_id")
 _TAKE_OVERDUE = prepared("""
     WITH overdue AS (
-        SELECT saga_id FROM checkouts WHERE saga_pattern = :pattern AND handover_due_at <= now()
+        SELECT saga_id FROM checkouts WHERE saga_pattern = :style AND handover_due_at <= now()
         ORDER BY handover_due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE checkouts SET handover_due_at = now() + make_interval(secs => :again_seconds)
@@ -75,7 +75,7 @@ _TAKE_OVERDUE = prepared("""
     RETURNING checkouts.saga_id, cart_id, user_id, payment_method, billing_address, saga_pattern, trace, fault
 """)
 _NEXT_OVERDUE = prepared("""
-    SELECT extract(epoch FROM min(handover_due_at) - now()) FROM checkouts WHERE saga_pattern = :pattern
+    SELECT extract(epoch FROM min(handover_due_at) - now()) FROM checkouts WHERE saga_pattern = :style
 """)
 
 
@@ -109,9 +109,9 @@ def hand_over_now(connection: Connection, saga_id: UUID) -> None:
     notify(connection, HANDOVER)
 
 
-def take_overdue(connection: Connection, pattern: str, limit: int, again_seconds: float) -> list[CheckoutHandover]:
+def take_overdue(connection: Connection, style: str, limit: int, again_seconds: float) -> list[CheckoutHandover]:
     """Claim overdue checkouts; each is due again in `again_seconds`. Several processes may do so at once."""
-    values = {"pattern": pattern, "limit": limit, "again_seconds": again_seconds}
+    values = {"style": style, "limit": limit, "again_seconds": again_seconds}
     return [CheckoutHandover(**row) for row in connection.execute(_TAKE_OVERDUE, values).mappings()]
 
 
@@ -124,7 +124,7 @@ def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
     connection.execute(_HANDED_OVER, {"saga_ids": sorted(saga_ids)})
 
 
-def seconds_to_next_overdue(connection: Connection, pattern: str) -> float | None:
+def seconds_to_next_overdue(connection: Connection, style: str) -> float | None:
     """Return the seconds until the first handover is due (not negative); None when there is none."""
-    seconds = connection.scalar(_NEXT_OVERDUE, {"pattern": pattern})
+    seconds = connection.scalar(_NEXT_OVERDUE, {"style": style})
     return None if seconds is None else max(0.0, float(seconds))

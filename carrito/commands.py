@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from carrito import cart_store, carts, checkout_store, service
 from carrito.checkout import begin, find_begun
-from carrito.checkout_domain import Checkout, NewlyFrozenCart, Release
-from carrito.checkout_schemas import NO_PATTERN, NOT_CHECKED_OUT, BeginCheckoutIn, CheckoutDetailsOut, FrozenCartOut
+from carrito.checkout_domain import Checkout, CheckoutRequest, HandedOverCheckout, NewlyFrozenCart, Release
+from carrito.checkout_schemas import NO_STYLE, NOT_CHECKED_OUT, BeginCheckoutIn, CheckoutDetailsOut, FrozenCartOut
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.models import db
@@ -121,7 +121,7 @@ def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSag
     CartPath,
     key=lambda command: command.path.cart_id,
     summary="Freeze a cart for a new saga",
-    responses={200: CheckoutDetailsOut, 201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_PATTERN},
+    responses={200: CheckoutDetailsOut, 201: FrozenCartOut, 404: NO_CART, 409: NOT_CHECKED_OUT, 501: NO_STYLE},
     # The saga services pass on the key of their own request, which has the cart in its body and not in its path.
     idempotency=Idempotency(any_path=True, keep_refusals=False),
 )
@@ -133,14 +133,18 @@ def begin_checkout(
     With `saga_id` nothing is frozen: the answer (200) is what was frozen for that saga, if the request agrees with it.
     """
     header = request.headers.get("traceparent")
-    checkouts = [
-        command.body.begin_request(command.path.cart_id, traceparent(command.body.traceparent or header))
-        for command in requests
-    ]
-    new = [each for each in checkouts if each.saga_id is None]
-    begun = iter(begin(connection, new, Settings.current(), by_saga_service=True))
-    found = iter(find_begun(connection, [each for each in checkouts if each.saga_id is not None]))
-    return [_frozen(next(begun)) if each.saga_id is None else _known(next(found)) for each in checkouts]
+    new, handed_over = list[CheckoutRequest](), list[HandedOverCheckout]()
+    for command in requests:
+        checkout = command.body.request(command.path.cart_id, traceparent(command.body.traceparent or header))
+        if command.body.saga_id is None:
+            new.append(checkout)
+        else:
+            handed_over.append(HandedOverCheckout(command.body.saga_id, checkout))
+    begun = begin(connection, new, Settings.current(), by_saga_service=True)
+    found = find_begun(connection, handed_over)
+    by_cart = {each.cart_id: _frozen(outcome) for each, outcome in zip(new, begun, strict=True)}
+    by_cart |= {each.request.cart_id: _known(outcome) for each, outcome in zip(handed_over, found, strict=True)}
+    return [by_cart[command.path.cart_id] for command in requests]
 
 
 def _frozen(begun: NewlyFrozenCart | DomainError) -> HttpOutcome:

@@ -68,7 +68,7 @@ cart_items = Table(
     CheckConstraint("quantity > 0", name="some"),
 )
 
-# What a saga is about, fixed when its cart was frozen; the row stays when the cart is opened again. Pattern and method
+# What a saga is about, fixed when its cart was frozen; the row stays when the cart is opened again. Style and method
 # are null for an order that was made without a checkout, and so are ids that its client did not choose.
 # `handover_due_at` is set until the checkout was handed over to its saga service or, if that had the cart frozen itself
 # (`by_saga_service`), until the order is confirmed.

@@ -13,7 +13,7 @@ from carrito import carts, checkout_store, service
 from carrito.checkout import begin
 from carrito.checkout_domain import CheckoutHandover
 from carrito.checkout_schemas import (
-    NO_PATTERN,
+    NO_STYLE,
     NOT_CHECKED_OUT,
     CartCheckoutIn,
     CheckoutDetailsOut,
@@ -139,7 +139,7 @@ def get_standing(path: SagaPath) -> Response:
         202: CheckoutOut,
         404: NO_CART,
         409: NOT_CHECKED_OUT,
-        501: NO_PATTERN,
+        501: NO_STYLE,
     },
     openapi_extensions=begins_saga(),
 )
@@ -225,8 +225,8 @@ def _trace() -> str:
     return trace
 
 
-def _saga_url(settings: Settings, pattern: str) -> str:
-    """The URL of the sagas of this pattern."""
-    if pattern == "orchestrated":
+def _saga_url(settings: Settings, style: str) -> str:
+    """The URL of the sagas of this style."""
+    if style == "orchestrated":
         return f"{settings.orchestrator_url.rstrip('/')}/saga"
     return f"{settings.choreography_url.rstrip('/')}/saga/choreography"

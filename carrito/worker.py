@@ -23,11 +23,11 @@ from shared.purging import purge
 BATCH = 20  # one HTTP request each; a checkout that another worker delivers, too, does no harm
 
 
-def run_once(pattern: str, again_seconds: float) -> int:
-    """Deliver the overdue checkouts of a pattern; return how many were tried. One that fails is due again later."""
+def run_once(style: str, again_seconds: float) -> int:
+    """Deliver the overdue checkouts of a style; return how many were tried. One that fails is due again later."""
     handover: Handover = current_app.extensions["handover"]
     with db.transaction() as connection:
-        overdue = take_overdue(connection, pattern, BATCH, again_seconds)
+        overdue = take_overdue(connection, style, BATCH, again_seconds)
     delivered = []
     for checkout in overdue:
         heartbeat.beat()
@@ -39,29 +39,29 @@ def run_once(pattern: str, again_seconds: float) -> int:
     return len(overdue)
 
 
-def idle_seconds(pattern: str, handover_seconds: float) -> float:
+def idle_seconds(style: str, handover_seconds: float) -> float:
     """Return the seconds until the first checkout may be overdue."""
     with db.transaction() as connection:
-        seconds = seconds_to_next_overdue(connection, pattern)
+        seconds = seconds_to_next_overdue(connection, style)
     return handover_seconds if seconds is None else min(seconds, handover_seconds)
 
 
 def handovers(settings: Settings, stop: ShutdownSignal) -> list[Callable[[], None]]:
-    """Make a loop for each pattern, so that a saga service that is away does not delay the other one's checkouts.
+    """Make a loop for each style, so that a saga service that is away does not delay the other one's checkouts.
 
     Only the orchestrated loop is woken for a new checkout, since its saga waits for the handover.
     """
-    patterns = ["orchestrated"] if settings.rabbitmq_url is None else ["orchestrated", "choreographed"]
+    styles = ["orchestrated"] if settings.rabbitmq_url is None else ["orchestrated", "choreographed"]
     return [
         partial(
             worker.run,
             stop,
-            partial(run_once, pattern, settings.handover_seconds),
-            partial(idle_seconds, pattern, settings.handover_seconds),
-            Listener(settings.database_url, HANDOVER) if pattern == "orchestrated" else None,
-            name=f"handover of {pattern}",
+            partial(run_once, style, settings.handover_seconds),
+            partial(idle_seconds, style, settings.handover_seconds),
+            Listener(settings.database_url, HANDOVER) if style == "orchestrated" else None,
+            name=f"handover of {style}",
         )
-        for pattern in patterns
+        for style in styles
     ]
 
 

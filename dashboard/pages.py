@@ -33,7 +33,7 @@ from dashboard.words import (
 )
 
 
-class Pace(NamedTuple):
+class RefreshIntervals(NamedTuple):
     """The seconds after which a page reloads its contents."""
 
     poll: float  # without a stream of changes
@@ -42,7 +42,7 @@ class Pace(NamedTuple):
     after: str = ""  # the id of the last change that it shows; empty without one
 
 
-RUNNING, ENDED_ONES, LIST = Pace(1, 2, 0.25), Pace(10, 30, 0.25), Pace(2, 10, 1)
+RUNNING, ENDED_ONES, LIST = RefreshIntervals(1, 2, 0.25), RefreshIntervals(10, 30, 0.25), RefreshIntervals(2, 10, 1)
 
 
 class Shown(NamedTuple):
@@ -79,7 +79,7 @@ def saga_page(saga: Json, timeline: list[Json], reading: Reading, now: datetime,
         rows=log(part.moments(story), trouble),
         part=part,
         jump="" if jump == part.first else f"?from={jump}",
-        pace=(ENDED_ONES if story.has_ended else RUNNING)._replace(after=shown.after),
+        refresh=(ENDED_ONES if story.has_ended else RUNNING)._replace(after=shown.after),
         possible=shown.possible,
     )
 
@@ -99,7 +99,9 @@ def _figures(story: Story, reading: Reading, currency: str) -> list[tuple[str, s
 
 def sagas_page(listing: Listing, now: datetime, after: str = "") -> str:
     """Both styles side by side, and the list; `after` is the id of the last change known before it was read."""
-    return render("sagas.html", listing=listing, now=now, pace=LIST._replace(after=after), stats_seconds=STATS_SECONDS)
+    return render(
+        "sagas.html", listing=listing, now=now, refresh=LIST._replace(after=after), stats_seconds=STATS_SECONDS
+    )
 
 
 def compare_page(
@@ -116,7 +118,7 @@ def compare_page(
     over = len(known) == len(sides) and all(story.has_ended for story in known)
     rows = differences(known) if len(known) == len(sides) else []
     values = {"rows": rows, "chosen": chosen, "unlike": mismatches(known), "effects": FAULTS}
-    return render("compare.html", sides=sides, now=now, pace=ENDED_ONES if over else RUNNING, **values)
+    return render("compare.html", sides=sides, now=now, refresh=ENDED_ONES if over else RUNNING, **values)
 
 
 def compare_form(products: Sequence[Json], wanted: Choices, currency: str, *, can_fail: bool, error: str = "") -> str:
@@ -186,7 +188,7 @@ def receipt_page(receipt: Receipt, now: datetime) -> str:
         words=words.get(receipt.state, "It does not add up to zero"),
         products=list({line.product_id: line.name for line in receipt.stock}.items()),
         ENTRIES=ENTRIES,
-        pace=RUNNING if receipt.state in {State.RUNNING, State.IDLE} else ENDED_ONES,
+        refresh=RUNNING if receipt.state in {State.RUNNING, State.IDLE} else ENDED_ONES,
         now=now,
     )
 

@@ -17,8 +17,8 @@ WATCHDOG = "watchdog"  # its name in `by`
 CANCEL = "checkout.cancel.requested"
 # Events of the backward direction that are about no step.
 _BACKWARD_EVENTS = frozenset({CANCEL, "checkout.failed"})
-_BACKWARD_KINDS = frozenset({"compensating", "compensated", "compensation_asked"})
-_NEUTRAL_KINDS = frozenset({"retry_asked", "redriven"})  # requests to try again: neither success nor failure
+_BACKWARD_KINDS = frozenset({"compensating", "compensated", "compensation_requested"})
+_NEUTRAL_KINDS = frozenset({"retry_requested", "redriven"})  # requests to try again: neither success nor failure
 # Entries that only repeat their neighbour: the next entry, or the one before.
 _ECHOES = ".requested"
 

@@ -93,7 +93,7 @@ notes = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("saga_id", Uuid, nullable=False, index=True),
-    Column("kind", String(20), nullable=False),
+    Column("kind", String(24), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("by", String(200), nullable=False),
     Column("detail", Text),

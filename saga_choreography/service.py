@@ -56,7 +56,7 @@ def compensate(connection: Connection, saga_id: UUID, request: Cancellation, lim
     inventario is the arbiter: the request goes to it alone. Raises `SagaNotFound` and `TooOld`.
     """
     saga = _locked(connection, saga_id)
-    saga_store.note(connection, [saga_id], "compensation_asked", request.by, reason=request.reason)
+    saga_store.note(connection, [saga_id], "compensation_requested", request.by, reason=request.reason)
     if not turned_back(saga.facts):
         check_undoable(connection, saga_id)
         cancel(connection, [saga], request, limits)
@@ -71,7 +71,7 @@ def retry(connection: Connection, saga_id: UUID, request: Resend) -> StoredSaga:
     saga = _locked(connection, saga_id)
     if saga.status in ENDED:
         raise SagaEnded(saga_id, saga.status)
-    saga_store.note(connection, [saga_id], "retry_asked", request.by, reason=request.reason)
+    saga_store.note(connection, [saga_id], "retry_requested", request.by, reason=request.reason)
     resend(connection, [saga], request)
     return saga
 

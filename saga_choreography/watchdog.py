@@ -85,7 +85,7 @@ def _watch(connection: Connection, sagas: Sequence[DueSaga], limits: Limits) -> 
     if silent:
         reason = f"nothing has happened for {limits.resend_seconds:g} s or more"
         service.resend(connection, silent, Resend(reason, BY))
-        saga_store.note(connection, [saga.saga_id for saga in silent], "retry_asked", BY, reason=reason)
+        saga_store.note(connection, [saga.saga_id for saga in silent], "retry_requested", BY, reason=reason)
     stalled = [saga for saga in sagas if saga.stalled and saga.saga_id not in cancelled]
     newly = [saga.saga_id for saga in stalled if saga.status != SagaStatus.STUCK]
     saga_store.note(connection, newly, "stuck", BY, detail=f"nothing has happened for {limits.stuck_seconds:g} s")

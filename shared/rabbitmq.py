@@ -195,7 +195,7 @@ class Bus:
         self._tag = 0
         self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
         self._returned: set[str] = set()
-        self._in_hand: dict[int, Delivery] = {}
+        self._unacknowledged: dict[int, Delivery] = {}
 
     @property
     def ready(self) -> bool:
@@ -250,9 +250,9 @@ class Bus:
         tags = {delivery.tag for delivery in deliveries if not delivery.lost}
         if self._channel is None or not tags:
             return
-        oldest = list(itertools.takewhile(tags.__contains__, self._in_hand))
+        oldest = list(itertools.takewhile(tags.__contains__, self._unacknowledged))
         for tag in tags:
-            self._in_hand.pop(tag, None)
+            self._unacknowledged.pop(tag, None)
         if oldest:
             self._channel.basic_ack(oldest[-1], multiple=True)
         for tag in sorted(tags.difference(oldest)):
@@ -264,7 +264,7 @@ class Bus:
         Only for a message that can't be published there: the broker does not report whether it succeeded.
         """
         if self._channel is not None and not delivery.lost:
-            self._in_hand.pop(delivery.tag, None)
+            self._unacknowledged.pop(delivery.tag, None)
             self._channel.basic_nack(delivery.tag, requeue=False)
 
     def put_back(self, delivery: Delivery) -> None:
@@ -295,7 +295,7 @@ class Bus:
     def close(self) -> None:
         """Return unacknowledged messages, and close the connection; `closed` becomes True."""
         self._closing = True
-        if self._channel is not None and self._in_hand:
+        if self._channel is not None and self._unacknowledged:
             # Newer brokers count this as no failure of these messages, unlike the end of the connection.
             self._channel.basic_nack(0, multiple=True, requeue=True)
         self._drop()
@@ -334,7 +334,7 @@ class Bus:
             short(_published_as(method, properties)),
             redelivered=bool(method.redelivered),
         )
-        self._in_hand[delivery.tag] = delivery
+        self._unacknowledged[delivery.tag] = delivery
         if self._cautious and not delivery.suspect:
             self._prefetch_many(channel)
         if not self._closing:
@@ -409,9 +409,9 @@ class Bus:
     def _try_again(self, error: BaseException) -> None:
         """Drop all state of the connection, and open another one, unless it was closed for good."""
         self._channel = self._topology_channel = self._connection = None
-        for delivery in self._in_hand.values():
+        for delivery in self._unacknowledged.values():
             delivery.lost = True
-        self._in_hand.clear()
+        self._unacknowledged.clear()
         self.deliveries.clear()
         outstanding, self._unconfirmed = self._unconfirmed, {}
         self._returned.clear()

@@ -51,7 +51,7 @@ def compensate(  # noqa: PLR0913  (the last one only where there are several eng
     if not state.backward:
         check_undoable(connection, saga_id)
         _turn(connection, saga_id, turn_back(definition, state, reason), engine)
-    _note(connection, timeline_entry(saga_id, "compensation_asked", by=by, reason=reason))
+    _note(connection, timeline_entry(saga_id, "compensation_requested", by=by, reason=reason))
 
 
 def retry(connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str) -> None:
@@ -64,7 +64,7 @@ def retry(connection: Connection, versions: Versions[Any], saga_id: UUID, reason
     if state.ended:
         raise SagaEnded(saga_id, row["status"])
     _turn(connection, saga_id, reset_retries(state))
-    _note(connection, timeline_entry(saga_id, "retry_asked", by=by, reason=reason))
+    _note(connection, timeline_entry(saga_id, "retry_requested", by=by, reason=reason))
 
 
 def _locked(connection: Connection, saga_id: UUID, versions: Versions[Any]) -> tuple[Row, SagaDefinition[Any]]:

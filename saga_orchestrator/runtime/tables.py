@@ -95,7 +95,7 @@ def timeline_table(metadata: MetaData) -> Table:
         metadata,
         Column("id", Uuid, primary_key=True),
         Column("saga_id", Uuid, ForeignKey(f"{metadata.schema}.sagas.saga_id"), nullable=False, index=True),
-        Column("kind", String(20), nullable=False),
+        Column("kind", String(24), nullable=False),
         Column("step", String(40)),
         Column("direction", String(12)),
         Column("attempt", Integer),

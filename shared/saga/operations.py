@@ -20,8 +20,8 @@ class OperationsQuery(Body):
 class OperationOut(View):
     """A request of an operator.
 
-    `kind` is as in a saga's timeline: `compensation_asked` or `retry_asked`; or `redriven`, of dead letters, which
-    names no saga and says in `detail` how many they were.
+    `kind` is as in a saga's timeline: `compensation_requested` or `retry_requested`; or `redriven`, of dead letters,
+    which names no saga and says in `detail` how many they were.
     """
 
     id: UUID

@@ -138,7 +138,7 @@ def get_definition() -> Response:
 
 @admin_only
 def list_operations(query: OperationsQuery) -> Response:
-    """Who asked for what, why and when, of all sagas; the latest first."""
+    """Who requested what, why and when, of all sagas; the latest first."""
     return respond(Answer(SagaApi.current().service.list_operations(query)))
 
 

@@ -23,7 +23,7 @@ class CheckoutIn(Body):
 class OperatorIn(Body):
     """Why an operator wants something done about a saga, and who that is."""
 
-    reason: OneLine = Field(default="asked for by an operator", examples=["the shopper changed their mind"])
+    reason: OneLine = Field(default="requested by an operator", examples=["the shopper changed their mind"])
     by: OneLine = Field(default="an operator", examples=["olga"])
 
 

@@ -9,7 +9,7 @@ from shared.testing import wait_until
 from tests.browser.conftest import OpenViewer
 from tests.browser.sagas import STYLES
 from tests.browser.test_watching import begin, stand
-from tests.e2e.shop import CARRITO, INVENTARIO, PAGOS, PATIENCE, Shop
+from tests.e2e.shop import CARRITO, HANG_SECONDS, INVENTARIO, PAGOS, Shop
 
 WORKER = "pagos-worker"
 
@@ -64,7 +64,7 @@ def test_a_fault_is_switched_on_seen_and_healed_or_undone(shop: Shop, viewer: Op
         switch_on(page, each)
     begin(page, shop)
     if fault.name == "kill":  # nobody but the test starts workers here
-        wait_until(lambda: WORKER in shop.ended_unexpectedly(), "the worker is killed", PATIENCE)
+        wait_until(lambda: WORKER in shop.ended_unexpectedly(), "the worker is killed", HANG_SECONDS)
         shop.revive()
     stand(page, fault.ends, fault.ends)
     links = {style: page.get_by_role("link", name=style.capitalize()).get_attribute("href") for style in fault.styles}

@@ -12,7 +12,7 @@ from tests.browser.cable import Cable
 from tests.browser.conftest import OpenViewer
 from tests.browser.test_watching import NOT_ANSWERED, held, stand
 from tests.e2e.faulty import lift, switch
-from tests.e2e.shop import ORCHESTRATED, PAGOS, PATIENCE, Shop
+from tests.e2e.shop import HANG_SECONDS, ORCHESTRATED, PAGOS, Shop
 from tests.system.running import DASHBOARD
 
 __all__ = ["held", "switch"]
@@ -68,7 +68,7 @@ def test_without_a_place_for_a_stream_the_page_says_so_and_asks_by_itself(
     one.expect_in_console("503")
     with ExitStack() as others:
         for _ in range(MORE_THAN_THERE_ARE):
-            answer = others.enter_context(requests.get(url, stream=True, timeout=PATIENCE))
+            answer = others.enter_context(requests.get(url, stream=True, timeout=HANG_SECONDS))
             if answer.status_code == 503:
                 break
         assert int(answer.headers["Retry-After"]) > 0
@@ -79,10 +79,10 @@ def test_without_a_place_for_a_stream_the_page_says_so_and_asks_by_itself(
         stand(page, "completed")
 
     def has_place() -> bool:
-        with requests.get(url, stream=True, timeout=PATIENCE) as answer:
+        with requests.get(url, stream=True, timeout=HANG_SECONDS) as answer:
             return answer.status_code == 200
 
-    wait_until(has_place, "those who left have left their places", PATIENCE)
+    wait_until(has_place, "those who left have left their places", HANG_SECONDS)
 
 
 def test_a_page_that_is_told_that_messages_are_missing_loads_its_contents_anew(shop: Shop, viewer: OpenViewer) -> None:
@@ -102,7 +102,7 @@ def test_a_page_that_is_told_that_messages_are_missing_loads_its_contents_anew(s
     one.context.on("request", lambda request: urls.append(request.url) if request.url.endswith(path) else None)
     page = one.open(path)
     until(page, "live")
-    wait_until(lambda: page.evaluate("0") or len(urls) > 1, "it asks for its contents again", PATIENCE)
+    wait_until(lambda: page.evaluate("0") or len(urls) > 1, "it asks for its contents again", HANG_SECONDS)
     assert "live" in page.evaluate("document.body.dataset.connection")
 
 

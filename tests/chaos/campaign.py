@@ -12,7 +12,7 @@ from shared.testing import wait_until
 from stack.audit import run as audit
 from tests.chaos.faults import Fault
 from tests.e2e.customers import CUSTOMERS, Customers, Tally
-from tests.e2e.shop import CHOREOGRAPHY, PATIENCE, QUICK, Shop
+from tests.e2e.shop import CHOREOGRAPHY, HANG_SECONDS, QUICK, Shop
 
 # So that nobody's checkout is turned back because a fault takes long: who can be served has to be.
 ENV = {**QUICK, "FORWARD_DEADLINE_SECONDS": "900"}
@@ -65,7 +65,7 @@ def run(
     with ThreadPoolExecutor(CUSTOMERS) as pool:
         for fault, (start, end) in zip(faults, parts, strict=False):
             served += [pool.submit(customers.insist, purchase) for purchase in customers.purchases[start:end]]
-            wait_until(served[(start + end) // 2].done, "some are served, and others wait", PATIENCE)
+            wait_until(served[(start + end) // 2].done, "some are served, and others wait", HANG_SECONDS)
             ended.update(shop.ended_unexpectedly())
             struck[DIED] += len(shop.revive())
             tell(f"{end}/{checkouts} {fault.kind}")
@@ -79,6 +79,6 @@ def run(
     shop.mend()
     shop.until_well()
     tally = customers.tally()
-    findings = audit.check(shop.urls, wait_seconds=PATIENCE, full=True)
+    findings = audit.check(shop.urls, wait_seconds=HANG_SECONDS, full=True)
     letters = shop.get(CHOREOGRAPHY, "/saga/choreography/dead-letters").body["items"]
     return Report(checkouts, tally, findings, struck, ended, len(letters))

@@ -18,9 +18,9 @@ from tests.e2e.shop import (
     CHOREOGRAPHY,
     COMPLETED,
     DECLINED,
+    HANG_SECONDS,
     INVENTARIO,
     PAGOS,
-    PATIENCE,
     QUICK,
     SOLD_OUT,
     UNDONE,
@@ -145,7 +145,7 @@ class Lost:
 
     def wait_sent(self, saga_id: str, name: str) -> Any:
         """The same, once it is."""
-        return wait_until(lambda: self.sent(saga_id, name), f"{name} is sent", PATIENCE)
+        return wait_until(lambda: self.sent(saga_id, name), f"{name} is sent", HANG_SECONDS)
 
     def arrived(self, event_id: str, service: str) -> bool:
         """Whether a service has it."""
@@ -188,7 +188,7 @@ def lost(shop: Shop, shop_settings: dict[str, Any]) -> Lost:
 def test_a_saga_one_message_of_which_was_lost_ends_by_itself(shop: Shop, lost: Lost, arrow: Arrow) -> None:
     saga_id = lost.lose(arrow)
     assert shop.became(saga_id) == arrow.becomes
-    assert {entry["by"] for entry in shop.timeline(saga_id, kind="retry_asked")} == {"watchdog"}
+    assert {entry["by"] for entry in shop.timeline(saga_id, kind="retry_requested")} == {"watchdog"}
 
 
 @pytest.mark.parametrize("number", [1, 6, 12, 14], ids=lambda number: ARROWS[number].name)
@@ -205,9 +205,9 @@ def test_it_ends_when_an_operator_has_its_events_sent_again(shop: Shop, lost: Lo
         return shop.saga(saga_id)["status"] in {"completed", "compensated"}
 
     assert shop.saga(saga_id)["status"] not in {"completed", "compensated"}
-    wait_until(ended, "it ends", PATIENCE)
+    wait_until(ended, "it ends", HANG_SECONDS)
     assert shop.became(saga_id) == arrow.becomes
-    assert {(entry["by"], entry["reason"]) for entry in shop.timeline(saga_id, kind="retry_asked")} == {
+    assert {(entry["by"], entry["reason"]) for entry in shop.timeline(saga_id, kind="retry_requested")} == {
         ("eve", BY["reason"])
     }
 
@@ -265,7 +265,7 @@ def test_a_saga_that_is_undone_in_part_by_hand_as_it_turns_back_is_undone_in_ful
     shop.system.kill("pagos-worker")
     assert shop.compensate(saga_id).status == 202
     standing = f"/checkouts/{saga_id}/standing"
-    wait_until(lambda: not shop.get(CARRITO, standing).body["stands"], "the order is cancelled", PATIENCE)
+    wait_until(lambda: not shop.get(CARRITO, standing).body["stands"], "the order is cancelled", HANG_SECONDS)
     for part in by_hand:
         reply = shop.post(*part(shop.saga(saga_id)))
         assert reply.status == 200, reply.body

@@ -12,7 +12,7 @@ from shared.messaging.subscription import BATCHES
 from shared.rabbitmq import browse, dead_queue
 from shared.testing import wait_until
 from tests.system.toy_room import Room, WorkerProcess
-from tests.system.toys import DEADLY, reserved
+from tests.system.toys import FATAL, reserved
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pagos.effects'::regclass"
 DEAD = dead_queue(PAGOS)
@@ -23,7 +23,7 @@ def once(events: list[Event]) -> Counter[object]:
 
 
 @pytest.mark.parametrize("point", ["before_commit", "before_ack"])
-def test_what_a_killed_consumer_had_in_hand_is_dealt_with_once(room: Room, point: str) -> None:
+def test_deliveries_of_a_killed_consumer_take_effect_once(room: Room, point: str) -> None:
     """Killed before its commit nothing has happened; after it, its events come again, and what follows from them is
     in the outbox."""
     events = room.publish(*(reserved() for _ in range(30)))
@@ -55,8 +55,8 @@ def test_what_a_killed_relay_has_published_without_noting_it_is_published_again_
 
 def test_a_message_that_kills_its_consumer_each_time_becomes_a_dead_letter_and_takes_none_with_it(room: Room) -> None:
     """Messages that were delivered together with it are delivered again, but not as often."""
-    before, deadly, after = ([reserved() for _ in range(20)], reserved(DEADLY), [reserved() for _ in range(20)])
-    events = room.publish(*before, deadly, *after)
+    before, fatal, after = ([reserved() for _ in range(20)], reserved(FATAL), [reserved() for _ in range(20)])
+    events = room.publish(*before, fatal, *after)
 
     def dead(worker: WorkerProcess) -> bool:
         return worker.status is not None or room.queues.depth(DEAD) > 0
@@ -68,12 +68,12 @@ def test_a_message_that_kills_its_consumer_each_time_becomes_a_dead_letter_and_t
         lives += 1
     assert lives <= DEATHS + 1
     room.run(PAGOS)
-    good = [event for event in events if event.saga_id != deadly.saga_id]
+    good = [event for event in events if event.saga_id != fatal.saga_id]
     room.wait_acted(PAGOS, good)
     room.wait_quiet(PAGOS)
     assert room[PAGOS].acted() == once(good)
     [letter] = browse(room.rabbitmq_url, DEAD, 10)
-    assert letter.headers["ce-subject"] == str(deadly.saga_id)
+    assert letter.headers["ce-subject"] == str(fatal.saga_id)
     assert letter.headers["x-error"] == f"PoisonMessage: {DEATHS} consumers ended while they handled it"
     assert letter.headers["x-tries"] == DEATHS
 

@@ -150,7 +150,7 @@ def test_what_an_operator_requested_is_done_though_nobody_could_say_so(shop: Sho
     expected = {"compensate": (UNDONE, (10, 0, 0)), "retry": (COMPLETED, (9, 0, 1))}[what]
     shop.until_quiet()
     assert (shop.became(saga_id), shop.stock(product)) == expected
-    assert len(shop.timeline(saga_id, kind="compensation_asked")) == (what == "compensate")
+    assert len(shop.timeline(saga_id, kind="compensation_requested")) == (what == "compensate")
 
 
 def test_holds_that_ended_while_nobody_swept_are_returned_by_the_next_sweeper(shop: Shop) -> None:

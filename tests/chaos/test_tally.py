@@ -52,7 +52,7 @@ def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, mo
     shop.system.freeze(EXECUTOR)
     stuck = shop.buy(shop.product(), style=ORCHESTRATED)
     customers.sagas[stuck] = purchase
-    monkeypatch.setattr(shops, "PATIENCE", 3.0)
+    monkeypatch.setattr(shops, "HANG_SECONDS", 3.0)
     tally = customers.tally()
     shop.system.thaw(EXECUTOR)
     assert not tally.clean

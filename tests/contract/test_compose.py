@@ -167,7 +167,7 @@ def test_images_have_the_libraries_that_were_tested_and_no_others() -> None:
     assert not images.keys() & {"pytest", "mypy", "supervisor"}
 
 
-def test_temporal_is_left_out_unless_it_is_asked_for_and_is_then_as_on_this_machine() -> None:
+def test_temporal_is_left_out_unless_it_is_chosen_and_is_then_as_on_this_machine() -> None:
     container = CONTAINERS["temporal"]
     assert container["profiles"] == ["temporal"]
     assert [name for name, each in CONTAINERS.items() if "profiles" in each] == ["temporal"]

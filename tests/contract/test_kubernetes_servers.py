@@ -122,7 +122,7 @@ def test_workers_are_as_many_as_their_queue_is_long(overlay: str) -> None:
         told = trigger["metadata"]
         assert trigger["authenticationRef"]["name"] in of_kind(overlay, "TriggerAuthentication")
         host = urlsplit(told["host"]).hostname or told["host"]
-        assert {host.split(".")[1]} == namespaces, "it is asked from another namespace"
+        assert {host.split(".")[1]} == namespaces, "it is connected to from another namespace"
         if process.package == "saga_orchestrator":
             assert _unknown_words(told["query"]) == set()
             assert float(told["targetQueryValue"]) < Orchestrator.model_fields["executor_sagas"].default
@@ -147,8 +147,8 @@ def test_secrets_are_those_that_operators_make(overlay: str) -> None:
         for each in container_of(workload).get("env", [])
         if "valueFrom" in each
     }
-    asked = {each["name"] for each in _of_scalers(overlay)}
-    assert used | asked == made
+    requested = {each["name"] for each in _of_scalers(overlay)}
+    assert used | requested == made
 
 
 def _of_scalers(overlay: str) -> Iterable[Any]:

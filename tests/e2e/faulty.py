@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.e2e.shop import CARRITO, INVENTARIO, PAGOS, PATIENCE, Shop
+from tests.e2e.shop import CARRITO, HANG_SECONDS, INVENTARIO, PAGOS, Shop
 
 DOES = {
     "reserve_inventory": INVENTARIO,
@@ -22,7 +22,7 @@ def switch(shop: Shop) -> Iterator[Switch]:
     """Switches a fault on at a service; all are off again in the end."""
 
     def on(service: str, name: str, **body: Any) -> None:
-        answer = requests.put(f"{shop.urls[service]}/faults/{name}", json=body, timeout=PATIENCE)
+        answer = requests.put(f"{shop.urls[service]}/faults/{name}", json=body, timeout=HANG_SECONDS)
         assert answer.status_code == 200, answer.text
 
     yield on
@@ -32,4 +32,4 @@ def switch(shop: Shop) -> Iterator[Switch]:
 
 def lift(shop: Shop, service: str) -> None:
     """Switch all faults of a service off."""
-    assert requests.delete(f"{shop.urls[service]}/faults", timeout=PATIENCE).status_code == 200
+    assert requests.delete(f"{shop.urls[service]}/faults", timeout=HANG_SECONDS).status_code == 200

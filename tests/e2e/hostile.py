@@ -11,7 +11,7 @@ from uuid import uuid4
 import requests
 
 from shared.http.client import PEER_FAILED, Reply
-from tests.e2e.shop import ADDRESS, CARRITO, INVENTARIO, PAGOS, PATIENCE, WINDOWS, Shop
+from tests.e2e.shop import ADDRESS, CARRITO, HANG_SECONDS, INVENTARIO, PAGOS, WINDOWS, Shop
 
 Body = Mapping[str, Any]
 AT_ONCE = 6  # requests of a burst
@@ -173,7 +173,7 @@ class Shopper:
             self.ask(CARRITO, path, {"product_id": product, "quantity": quantity})
         else:
             with suppress(requests.RequestException):
-                requests.delete(f"{self.shop.urls[CARRITO]}{path}/{product}", timeout=PATIENCE)
+                requests.delete(f"{self.shop.urls[CARRITO]}{path}/{product}", timeout=HANG_SECONDS)
 
     # What only he does
 

@@ -23,7 +23,7 @@ WINDOWS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, 
 USER = "ana"
 ADDRESS = "Main St 1"
 PRICE = "9.99"
-PATIENCE = 120.0  # seconds, so that nothing hangs; nothing here takes a tenth of it where nothing else runs
+HANG_SECONDS = 120.0  # seconds, so that nothing hangs; nothing here takes a tenth of it where nothing else runs
 
 # What makes recovery quick: what takes half a minute in earnest takes a second here.
 QUICK = {
@@ -73,7 +73,7 @@ class Shop:
         self.system = system
         self.database_url = database_url
         self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names} | dict(through or {})
-        self._peers = {name: Peer(name, url, None, PATIENCE) for name, url in self.urls.items()}
+        self._peers = {name: Peer(name, url, None, HANG_SECONDS) for name, url in self.urls.items()}
         self._special: set[str] = set()  # processes that run with an environment of their own
         self._windows: dict[str, tuple[str, str]] = {}  # of the sagas that began
 
@@ -167,7 +167,7 @@ class Shop:
             unanswered = reply.status >= 500 or reply.body.get("type") == "/problems/key-in-use"
             return None if unanswered else reply
 
-        reply = wait_until(answer, "the checkout is accepted", PATIENCE)
+        reply = wait_until(answer, "the checkout is accepted", HANG_SECONDS)
         assert reply is not None
         return _accepted(reply)
 
@@ -208,7 +208,7 @@ class Shop:
             return reply.status == 200 and condition(last)
 
         try:
-            wait_until(seen, f"saga {saga_id} {what}", PATIENCE)
+            wait_until(seen, f"saga {saga_id} {what}", HANG_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{dict(last)}") from error
         return last
@@ -256,11 +256,11 @@ class Shop:
             waiting: int = self._read(CARRITO, "/audit")["carts"].get("checking_out", 0)
             return (live, waiting) == (0, 0)
 
-        wait_until(quiet, "no saga is under way", PATIENCE)
+        wait_until(quiet, "no saga is under way", HANG_SECONDS)
 
     def answered(self, service: str, route: str) -> int:
         """How many requests of a route the service has answered since it was started."""
-        metrics = requests.get(f"{self.urls[service]}/metrics", timeout=PATIENCE).text
+        metrics = requests.get(f"{self.urls[service]}/metrics", timeout=HANG_SECONDS).text
         counts = re.findall(rf'^http_requests_total{{.*route="{re.escape(route)}".*}} (\S+)$', metrics, re.MULTILINE)
         return int(sum(map(float, counts)))
 
@@ -275,7 +275,7 @@ class Shop:
 
     def check_books(self) -> None:
         """Every saga has ended, and no money and no stock is lost or doubled."""
-        findings = audit.check(self.urls, wait_seconds=PATIENCE)
+        findings = audit.check(self.urls, wait_seconds=HANG_SECONDS)
         assert findings.clean, str(findings)
 
     # Its processes

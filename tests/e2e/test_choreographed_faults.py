@@ -14,11 +14,11 @@ from tests.e2e.shop import (
     CARRITO,
     CHOREOGRAPHED,
     COMPLETED,
+    HANG_SECONDS,
     INVENTARIO,
     ORCHESTRATED,
     ORCHESTRATOR,
     PAGOS,
-    PATIENCE,
     WINDOWS,
     Became,
     Shop,
@@ -108,7 +108,7 @@ def test_a_compensation_that_fails_is_tried_until_it_is_done(shop: Shop, switch:
 def test_a_worker_that_is_killed_leaves_its_message_to_the_next(shop: Shop, switch: Switch, point: str) -> None:
     switch(PAGOS, "kill", step="process_payment", times=1, point=point)
     saga_id = buy(shop, shop.product())
-    wait_until(lambda: not shop.system.alive("pagos-worker"), "the worker dies", PATIENCE)
+    wait_until(lambda: not shop.system.alive("pagos-worker"), "the worker dies", HANG_SECONDS)
     shop.restart("pagos-worker")
     assert shop.became(saga_id) == COMPLETED
     assert marks_of(shop, saga_id) == {"payment.processed": "kill"}
@@ -168,7 +168,7 @@ def test_a_service_delays_and_repeats_only_messages_of_its_own(shop: Shop) -> No
     shown = shop.get(INVENTARIO, "/faults").body
     assert shown["messages"] == ["process_payment", "confirm_order", "release_cart"]
     answer = requests.put(
-        f"{shop.urls[INVENTARIO]}/faults/deliver_twice", json={"step": "create_order", "times": 1}, timeout=PATIENCE
+        f"{shop.urls[INVENTARIO]}/faults/deliver_twice", json={"step": "create_order", "times": 1}, timeout=HANG_SECONDS
     )
     assert (answer.status_code, answer.json()["field"]) == (422, "step")
 

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 from shared.event_bus import CHOREOGRAPHY
 from shared.http.client import Reply
 from shared.testing import wait_until
-from tests.e2e.shop import CARRITO, PATIENCE, Shop, steps_of
+from tests.e2e.shop import CARRITO, HANG_SECONDS, Shop, steps_of
 from tests.system.brokers import Broker
 
 ROOT = "/saga/choreography"
@@ -43,7 +43,7 @@ def saga(shop: Shop, saga_id: str) -> Mapping[str, Any]:
 
 
 def until(shop: Shop, saga_id: str, status: str) -> Mapping[str, Any]:
-    wait_until(lambda: shop.get(CHOREOGRAPHY, f"{ROOT}/{saga_id}").body.get("status") == status, status, PATIENCE)
+    wait_until(lambda: shop.get(CHOREOGRAPHY, f"{ROOT}/{saga_id}").body.get("status") == status, status, HANG_SECONDS)
     return saga(shop, saga_id)
 
 
@@ -71,7 +71,7 @@ def test_a_poison_message_that_is_redriven_once_its_cause_is_gone_completes_its_
         items: list[Mapping[str, Any]] = shop.get(CHOREOGRAPHY, f"{ROOT}/dead-letters?service=carrito").body["items"]
         return items
 
-    (letter,) = wait_until(letters, "it is parked", PATIENCE)
+    (letter,) = wait_until(letters, "it is parked", HANG_SECONDS)
     assert (letter["event"], letter["saga_id"]) == ("payment.processed", saga_id)
     assert "orders" in letter["error"]
     assert steps_of(saga(shop, saga_id))["create_order"] == "running"
@@ -107,7 +107,7 @@ def test_nobody_has_to_look_for_a_checkout_to_end(shop: Shop) -> None:
     checkout_body = {**shop.checkout_body(cart), "saga_pattern": "choreographed"}
     accepted = shop.post(CARRITO, "/checkout/saga", checkout_body)
     assert accepted.status == 202, accepted.body
-    wait_until(lambda: shop.cart_as_it_is(cart)["status"] == "checked_out", "the checkout ends", PATIENCE)
+    wait_until(lambda: shop.cart_as_it_is(cart)["status"] == "checked_out", "the checkout ends", HANG_SECONDS)
     assert shop.stock(product) == (4, 0, 1)
     for process in (CHOREOGRAPHY, f"{CHOREOGRAPHY}-worker"):
         shop.restart(process)

@@ -13,7 +13,7 @@ from sqlalchemy import NullPool, create_engine, text
 from shared.rabbitmq import dead_queue
 from shared.testing import wait_until
 from stack.processes import PROCESSES
-from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, ORCHESTRATED, PATIENCE, QUICK, UNDONE, Shop
+from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, HANG_SECONDS, ORCHESTRATED, QUICK, UNDONE, Shop
 from tests.system.brokers import Broker
 from tests.system.queues import Message, Queues
 from tests.system.running import DASHBOARD
@@ -41,14 +41,14 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
 
 def page(shop: Shop, path: str, status: int = 200) -> str:
     """What a page says."""
-    answer = requests.get(shop.system.url(DASHBOARD) + path, timeout=PATIENCE)
+    answer = requests.get(shop.system.url(DASHBOARD) + path, timeout=HANG_SECONDS)
     assert answer.status_code == status, answer.text
     return Text(answer.text).text
 
 
 def markup(shop: Shop, path: str) -> str:
     """A page as it is sent."""
-    return requests.get(shop.system.url(DASHBOARD) + path, timeout=PATIENCE).text
+    return requests.get(shop.system.url(DASHBOARD) + path, timeout=HANG_SECONDS).text
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -59,15 +59,15 @@ def test_a_completed_checkout_is_seen_with_its_order_money_and_stock(shop: Shop,
     assert "Order confirmed" in said
     assert "Money 49.80 EUR kept 49.80 EUR taken, 0.00 EUR given back" in said
     assert "Stock sold 2 × Mug" in said  # noqa: RUF001
-    assert saga in requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text
+    assert saga in requests.get(shop.system.url(DASHBOARD), timeout=HANG_SECONDS).text
     both = page(shop, "/").split("Choreographed")
     assert re.search(r"Took p50 \d", both[STYLES.index(style)]), "it ended within the last minute"
 
     def drawn() -> bool:
-        front = requests.get(shop.system.url(DASHBOARD), timeout=PATIENCE).text.split('<section class="card style"')
+        front = requests.get(shop.system.url(DASHBOARD), timeout=HANG_SECONDS).text.split('<section class="card style"')
         return "<polyline" in front[1 + STYLES.index(style)]
 
-    wait_until(drawn, "the last minutes are drawn", PATIENCE)
+    wait_until(drawn, "the last minutes are drawn", HANG_SECONDS)
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -86,11 +86,11 @@ def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, style: str) -> 
     address = f"{shop.system.url(DASHBOARD)}/sagas/{style}/{saga}"
     form = {"reason": "changed <b>my</b> mind", "by": "luz"}
     with requests.Session() as browser:
-        refused = browser.post(f"{address}/compensate", data=form, timeout=PATIENCE)
+        refused = browser.post(f"{address}/compensate", data=form, timeout=HANG_SECONDS)
         assert (refused.status_code, "This needs the operator's token" in Text(refused.text).text) == (401, True)
-        done = browser.post(f"{address}/compensate", data={**form, "token": TOKEN}, timeout=PATIENCE)
+        done = browser.post(f"{address}/compensate", data={**form, "token": TOKEN}, timeout=HANG_SECONDS)
         assert (done.status_code, done.url) == (200, address)
-        operations = browser.get(f"{shop.system.url(DASHBOARD)}/operations", timeout=PATIENCE).text
+        operations = browser.get(f"{shop.system.url(DASHBOARD)}/operations", timeout=HANG_SECONDS).text
         assert f'href="/sagas/{style}/{saga}"' in operations
         assert "changed &lt;b&gt;my&lt;/b&gt; mind" in operations
     shop.until_status(saga, "compensated")
@@ -103,9 +103,9 @@ def test_an_operator_undoes_a_checkout_from_its_page(shop: Shop, style: str) -> 
 def test_one_click_has_the_same_checkout_run_in_both_styles_and_another_runs_it_again(shop: Shop) -> None:
     form = {"product": shop.product(), "quantity": 2, "method": "declined_card", "user": "ana"}
     with requests.Session() as browser:
-        begun = browser.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=PATIENCE)
+        begun = browser.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=HANG_SECONDS)
         fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', begun.text)
-        again = browser.post(f"{shop.system.url(DASHBOARD)}/compare", data=fields, timeout=PATIENCE)
+        again = browser.post(f"{shop.system.url(DASHBOARD)}/compare", data=fields, timeout=HANG_SECONDS)
     for each in (begun, again):
         assert each.status_code == 200
         path = each.url.removeprefix(shop.system.url(DASHBOARD))
@@ -122,7 +122,7 @@ def test_one_click_has_the_same_checkout_run_in_both_styles_and_another_runs_it_
 def test_both_styles_suffer_the_fault_that_was_chosen(shop: Shop) -> None:
     fault = "create_order=refuse"
     form = {"product": shop.product(), "quantity": 1, "fault": fault}
-    begun = requests.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=PATIENCE)
+    begun = requests.post(f"{shop.system.url(DASHBOARD)}/compare", data=form, timeout=HANG_SECONDS)
     path = begun.url.removeprefix(shop.system.url(DASHBOARD))
     for style, saga in zip(STYLES, path.partition("?")[0].split("/")[2:], strict=True):
         shop.know(saga, style)
@@ -134,13 +134,15 @@ def test_a_load_of_both_styles_is_started_and_stopped_and_all_its_checkouts_end(
     address = f"{shop.system.url(DASHBOARD)}/load"
     form = {"do": "run", "rate": "10", "choreographed": "50", "declined": "25", "method": "wallet", "products": "hot"}
     with requests.Session() as browser:
-        assert browser.post(address, data=form, timeout=PATIENCE).status_code == 401
-        browser.post(f"{shop.system.url(DASHBOARD)}/operator", data={"token": TOKEN, "next": "/load"}, timeout=PATIENCE)
-        assert browser.post(address, data=form, timeout=PATIENCE).url == address
+        assert browser.post(address, data=form, timeout=HANG_SECONDS).status_code == 401
+        browser.post(
+            f"{shop.system.url(DASHBOARD)}/operator", data={"token": TOKEN, "next": "/load"}, timeout=HANG_SECONDS
+        )
+        assert browser.post(address, data=form, timeout=HANG_SECONDS).url == address
         counts = r"accepted [2-9]\d* [2-9]\d* refused 0 0 failed 0 0 accepted in, p50 \d"
-        wait_until(lambda: re.search(counts, page(shop, "/load")), "both styles are accepted", PATIENCE)
-        browser.post(address, data={"do": "stop"}, timeout=PATIENCE)
-    wait_until(lambda: "0 on their way" in page(shop, "/load"), "all are answered", PATIENCE)
+        wait_until(lambda: re.search(counts, page(shop, "/load")), "both styles are accepted", HANG_SECONDS)
+        browser.post(address, data={"do": "stop"}, timeout=HANG_SECONDS)
+    wait_until(lambda: "0 on their way" in page(shop, "/load"), "all are answered", HANG_SECONDS)
     shop.until_quiet()
     shop.check_books()
 
@@ -150,12 +152,14 @@ def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_sett
     message = Message(b"no event", pika.BasicProperties(headers={"x-error": "ValueError: not an event"}))
     Queues(shop_settings["rabbitmq_url"]).publish(dead_queue("pagos"), message, exchange="")
     with requests.Session() as browser:
-        assert browser.get(address, timeout=PATIENCE).status_code == 401
+        assert browser.get(address, timeout=HANG_SECONDS).status_code == 401
         told = {"token": TOKEN, "next": "/dead-letters?service=pagos"}
-        parked = browser.post(f"{shop.system.url(DASHBOARD)}/operator", data=told, timeout=PATIENCE)
+        parked = browser.post(f"{shop.system.url(DASHBOARD)}/operator", data=told, timeout=HANG_SECONDS)
         assert "ValueError: not an event" in parked.text
         checkout_body = {"reason": "to see it fail again", "by": "luz"}
-        done = browser.post(f"{address}/redrive?service=pagos&error=Not+An+Event", data=checkout_body, timeout=PATIENCE)
+        done = browser.post(
+            f"{address}/redrive?service=pagos&error=Not+An+Event", data=checkout_body, timeout=HANG_SECONDS
+        )
         assert "1 message delivered again: 1 to pagos." in Text(done.text).text
 
 
@@ -163,11 +167,11 @@ def test_what_is_parked_is_seen_and_redriven_from_its_page(shop: Shop, shop_sett
 def test_a_fault_is_switched_on_seen_to_happen_and_switched_off(shop: Shop, style: str) -> None:
     address = f"{shop.system.url(DASHBOARD)}/faults"
     form = {"name": "unavailable", "step": "process_payment", "times": "1"}
-    on = requests.post(f"{address}/pagos", data=form, timeout=PATIENCE)
+    on = requests.post(f"{address}/pagos", data=form, timeout=HANG_SECONDS)
     assert "unavailable Take payment, 1 time for each saga" in Text(on.text).text
     saga = shop.buy(shop.product(), style=style)
     assert shop.became(saga) == COMPLETED
-    off = requests.post(f"{address}/pagos/off", data=form, timeout=PATIENCE).text
+    off = requests.post(f"{address}/pagos/off", data=form, timeout=HANG_SECONDS).text
     assert f'href="/search?id={saga}"' in off
     assert "pagos 0 faults on" in Text(off).text
 
@@ -182,14 +186,14 @@ def test_the_receipt_of_an_order_adds_up_to_zero_when_it_is_confirmed_and_when_i
     said = page(shop, path)
     assert "It adds up to zero" in said
     assert "Paid clearing:credit_card → revenue pagos just now -49.80 EUR" in said
-    told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=PATIENCE).json()
+    told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=HANG_SECONDS).json()
     assert [line["entry"] for line in told["stock"]] == ["order", "reserve", "commit"]
     operator = {"Authorization": f"Bearer {TOKEN}"}
     undo = shop.system.url(f"saga_{'orchestrator' if style == ORCHESTRATED else 'choreography'}")
     base = "/saga" if style == ORCHESTRATED else "/saga/choreography"
-    requests.post(f"{undo}{base}/{saga}/compensate", json={}, headers=operator, timeout=PATIENCE)
+    requests.post(f"{undo}{base}/{saga}/compensate", json={}, headers=operator, timeout=HANG_SECONDS)
     shop.until_status(saga, "compensated")
-    told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=PATIENCE).json()
+    told = requests.get(f"{shop.system.url(DASHBOARD)}{path}.json", timeout=HANG_SECONDS).json()
     assert told["balanced"]
     moved = [(line["entry"], line["detail"]) for line in told["stock"] if line["service"] == "inventario"]
     assert moved[-1] == ("release", "sold → available")
@@ -225,7 +229,7 @@ def until_books_say(shop: Shop, words: str) -> str:
         books = markup(shop, "/books")
         return books if words in Text(books).text else ""
 
-    return wait_until(found, f"the books say {words!r}", PATIENCE)
+    return wait_until(found, f"the books say {words!r}", HANG_SECONDS)
 
 
 def test_filters_find_what_the_services_find(shop: Shop) -> None:
@@ -233,7 +237,7 @@ def test_filters_find_what_the_services_find(shop: Shop) -> None:
     shop.ended(saga)
     answer = requests.get(
         f"{shop.system.url(DASHBOARD)}/?style=orchestrated&status=compensated&method=insufficient_funds&user=ana",
-        timeout=PATIENCE,
+        timeout=HANG_SECONDS,
     )
     assert re.findall(r'href="/sagas/orchestrated/([^"]+)"', answer.text) == [saga]
 

@@ -62,7 +62,7 @@ def test_a_running_saga_turns_back(shop: Shop, step: str) -> None:
     shop.system.thaw(service)
     assert shop.became(saga_id).left_nothing
     assert shop.stock(product) == (10, 0, 0)
-    assert len(shop.timeline(saga_id, kind="compensation_asked")) == 2
+    assert len(shop.timeline(saga_id, kind="compensation_requested")) == 2
     assert shop.became(shop.begin(cart)) == COMPLETED
 
 
@@ -90,7 +90,7 @@ def test_a_completed_saga_is_undone_in_full_and_once(shop: Shop) -> None:
     assert shop.stock(product) == (10, 0, 0)
     assert shop.compensate(saga_id, Prefer="wait=5").body["status"] == "compensated"
     assert shop.became(saga_id) == UNDONE
-    assert len(shop.timeline(saga_id, kind="compensation_asked")) == 9
+    assert len(shop.timeline(saga_id, kind="compensation_requested")) == 9
     assert len(shop.timeline(saga_id, kind="compensated")) == 1
     for step in steps_of(shop.saga(saga_id)):
         assert len(shop.timeline(saga_id, step=step, direction="compensation")) == 1
@@ -116,7 +116,7 @@ def test_undoing_what_is_undone_changes_nothing(shop: Shop) -> None:
     before = shop.saga(saga_id)
     reply = shop.post(ORCHESTRATOR, f"/saga/{saga_id}/compensate", {"by": "eve", "reason": "to be sure"})
     assert (reply.status, reply.body) == (202, before)
-    (entry,) = shop.timeline(saga_id, kind="compensation_asked")
+    (entry,) = shop.timeline(saga_id, kind="compensation_requested")
     assert (entry["by"], entry["reason"]) == ("eve", "to be sure")
 
 
@@ -134,7 +134,7 @@ def test_a_stuck_saga_is_shown_and_tried_again_when_an_operator_asks(shop: Shop)
     reply = shop.retry(saga_id)
     assert (reply.status, reply.body["status"]) == (202, "running")
     assert shop.became(saga_id) == COMPLETED
-    assert len(shop.timeline(saga_id, kind="retry_asked")) == 1
+    assert len(shop.timeline(saga_id, kind="retry_requested")) == 1
 
 
 def test_a_waiting_saga_is_tried_again_when_an_operator_asks(shop: Shop) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.http.client import Reply
-from tests.e2e.shop import CARRITO, EXECUTOR, INVENTARIO, ORCHESTRATOR, PATIENCE, QUICK, SEPARATE, Shop
+from tests.e2e.shop import CARRITO, EXECUTOR, HANG_SECONDS, INVENTARIO, ORCHESTRATOR, QUICK, SEPARATE, Shop
 
 THREADS, PLACES, TOO_MANY = 2, 6, 2
 BOTH_WAYS = pytest.mark.parametrize("way", [CARRITO, ORCHESTRATOR])
@@ -22,7 +22,7 @@ def shop_settings() -> dict[str, Any]:
 def first_answers(requests: list[Future[Reply]], count: int) -> set[Future[Reply]]:
     answered: set[Future[Reply]] = set()
     while len(answered) < count:
-        done, _ = wait(set(requests) - answered, PATIENCE, FIRST_COMPLETED)
+        done, _ = wait(set(requests) - answered, HANG_SECONDS, FIRST_COMPLETED)
         assert done, "somebody is answered"
         answered |= done
     return answered

@@ -149,7 +149,7 @@ def test_a_saga_that_goes_forward_or_is_completed_is_told_to_turn_back_once(
     )
     assert request.trace is not None
     assert f"outbox_waiting {len(staged)}.0" in window.client.get("/metrics").text
-    notes = window.timeline(story.saga_id, kind="compensation_asked")
+    notes = window.timeline(story.saga_id, kind="compensation_requested")
     assert [(note["by"], note["reason"]) for note in notes] == [("eve", "changed my mind")] * 8
     (event,) = window.timeline(story.saga_id, event="checkout.cancel.requested")
     assert (event["by"], event["detail"], event["publisher"]) == ("eve", "changed my mind", "saga_choreography")
@@ -173,9 +173,9 @@ def test_undoing_what_is_being_undone_or_was_changes_nothing(window: Window, his
         said = {"by": "eve", "reason": "to be sure"}
         response = window.post(f"{ROOT}/{story.saga_id}/compensate", said)
         assert (response.status_code, body_of(response)) == (202, before)
-        (note,) = window.timeline(story.saga_id, kind="compensation_asked")
+        (note,) = window.timeline(story.saga_id, kind="compensation_requested")
         assert {name: note[name] for name in said} == said
-        assert window.timeline(story.saga_id, kind="retry_asked") == []
+        assert window.timeline(story.saga_id, kind="retry_requested") == []
         assert [type(event.payload) for event in window.staged()] == sent_again
 
 
@@ -203,7 +203,7 @@ def test_every_service_is_told_to_send_the_events_of_a_saga_that_has_not_ended(
     assert request.payload == SagaResendRequested(
         saga_id=story.saga_id, cart_id=story.cart_id, reason="a queue was purged", by="eve"
     )
-    (note,) = window.timeline(story.saga_id, kind="retry_asked")
+    (note,) = window.timeline(story.saga_id, kind="retry_requested")
     assert (note["by"], note["reason"], note["detail"]) == ("eve", "a queue was purged", None)
 
 

@@ -161,7 +161,7 @@ def test_the_events_of_a_silent_saga_are_sent_again_before_it_is_stuck_and_at_gr
         window.be_silent(story.saga_id, seconds)
         while window.watch():
             pass
-        return len(window.timeline(story.saga_id, kind="retry_asked")), window.saga(story.saga_id)["status"]
+        return len(window.timeline(story.saga_id, kind="retry_requested")), window.saga(story.saga_id)["status"]
 
     seen = {seconds: silent_for(seconds) for seconds in (50, 70, 130, 150, 280, 310, 600, 640, 1200, 1300)}
     assert seen == {
@@ -180,7 +180,7 @@ def test_the_events_of_a_silent_saga_are_sent_again_before_it_is_stuck_and_at_gr
     assert len(window.timeline(story.saga_id, kind="stuck")) == 1
     window.record(story.events(*ORDERED))
     assert [silent_for(seconds) for seconds in (50, 70)] == [(5, "running"), (6, "running")]
-    (note, *_) = window.timeline(story.saga_id, kind="retry_asked")
+    (note, *_) = window.timeline(story.saga_id, kind="retry_requested")
     assert (note["by"], note["reason"]) == ("watchdog", "nothing has happened for 60 s or more")
 
 

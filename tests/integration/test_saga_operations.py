@@ -21,9 +21,9 @@ def test_what_operators_requested_is_listed_with_who_and_why_the_latest_first(st
         assert stage.post(f"{stage.base}/{saga_id}/{what}", {"by": by, "reason": f"{what} it"}).status_code == 202
     items = stage.read("/operations")["items"]
     assert [(item["saga_id"], item["kind"], item["by"], item["reason"]) for item in items] == [
-        (str(live), "compensation_asked", "eva", "compensate it"),
-        (str(live), "retry_asked", "juan", "retry it"),
-        (str(done), "compensation_asked", "eva", "compensate it"),
+        (str(live), "compensation_requested", "eva", "compensate it"),
+        (str(live), "retry_requested", "juan", "retry it"),
+        (str(done), "compensation_requested", "eva", "compensate it"),
     ]
     first = stage.read("/operations", limit=2)
     assert first["items"] == items[:2]
@@ -38,7 +38,7 @@ def test_what_the_watchdog_does_by_itself_is_no_operation(
     saga_id = stage.paid()
     stage.be_silent(saga_id, 601)
     assert stage.watch() == 1
-    assert stage.timeline(saga_id, kind="retry_asked")
+    assert stage.timeline(saga_id, kind="retry_requested")
     assert stage.read("/operations")["items"] == []
 
 

@@ -48,7 +48,7 @@ def test_an_undone_saga_undoes_every_step_the_last_one_first_and_says_who_wanted
     entries = timeline(stage, saga_id)
     undone = [entry["step"] for entry in entries if entry["undoes"]]
     assert undone == [*SERVICES][::-1]
-    (note,) = [entry for entry in entries if entry["kind"] == "compensation_asked"]
+    (note,) = [entry for entry in entries if entry["kind"] == "compensation_requested"]
     assert (note["by"], note["reason"], note["detail"], note["service"]) == ("luz", "changed her mind", None, None)
 
 

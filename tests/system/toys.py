@@ -33,7 +33,7 @@ from shared.messaging.subscription import Subscription
 from shared.process import worker
 
 # Payment methods with which a reaction raises, refuses, or kills its process, after it has acted.
-POISON, REFUSED, DEADLY = "poison", "refused", "deadly"
+POISON, REFUSED, FATAL = "poison", "refused", "fatal"
 MONEY: Mapping[str, Any] = {"amount_minor": 100, "currency": "EUR"}
 # What each service's reaction to an event says next.
 NEXT: Mapping[str, Mapping[type[bus.Payload], Callable[[Any], bus.Payload]]] = {
@@ -128,7 +128,7 @@ class Toy:
             raise ValueError("poison")
         if how == REFUSED:
             raise Refusal("no")
-        if how == DEADLY:
+        if how == FATAL:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

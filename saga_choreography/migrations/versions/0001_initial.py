@@ -128,7 +128,7 @@ def _create_operations() -> None:
         "notes",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("saga_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("kind", sa.String(length=24), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("by", sa.String(length=200), nullable=False),
         sa.Column("detail", sa.Text(), nullable=True),

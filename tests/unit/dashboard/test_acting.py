@@ -123,7 +123,7 @@ def operation(number: int, **changed: Any) -> dict[str, Any]:
     return {
         "id": f"01a21726-0000-7000-8000-00000000000{number}",
         "at": "2026-11-26T09:18:59+00:00",
-        "kind": "compensation_asked",
+        "kind": "compensation_requested",
         "by": f"<b>ana {number}</b>",
         "reason": f"why {number}",
         "saga_id": SAGA,

@@ -27,7 +27,7 @@ from tests.unit.dashboard.shop import (
 )
 
 TEMPLATES = sorted((Path(pages.__file__).parent / "templates").glob("*.html"))
-PATIENCE = 60.0  # so that nothing hangs
+HANG_SECONDS = 60.0  # so that nothing hangs
 EMPTY: dict[str, Any] = {"items": [], "next_cursor": None}
 APIS = (("orchestrator", "/saga", "/saga"), ("choreography", "/saga/choreography", "/saga/choreography/status"))
 
@@ -100,7 +100,7 @@ def test_a_service_that_does_not_answer_keeps_nobody_from_reading_the_others(ser
     path = f"/saga/{NOBODY}"
     for end in ("", "/timeline"):
         services["orchestrator"].answers[path + end] = lambda: frozen.wait() and (404, {})
-    app = create_app(settings_of(services, dashboard_read_seconds=PATIENCE))
+    app = create_app(settings_of(services, dashboard_read_seconds=HANG_SECONDS))
 
     def look() -> None:
         app.test_client().get(f"/sagas/orchestrated/{NOBODY}")
@@ -109,7 +109,7 @@ def test_a_service_that_does_not_answer_keeps_nobody_from_reading_the_others(ser
     try:
         for each in waiting:
             each.start()
-        wait_until(lambda: len(services["orchestrator"].requests) >= READERS, "it has all its readers", PATIENCE)
+        wait_until(lambda: len(services["orchestrator"].requests) >= READERS, "it has all its readers", HANG_SECONDS)
         assert app.test_client().get(f"/sagas/choreographed/{OTHER}").status_code == 200
         assert all(each.is_alive() for each in waiting), "those who wait for the other one still do"
     finally:
@@ -136,7 +136,7 @@ def follow(viewer: FlaskClient) -> None:
 def test_those_who_look_at_the_same_list_within_a_moment_share_what_is_read(
     viewer: FlaskClient, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.routes.SHARED_SECONDS", PATIENCE)
+    monkeypatch.setattr("dashboard.routes.SHARED_SECONDS", HANG_SECONDS)
     follow(viewer)
     for _ in range(5):
         viewer.get("/")
@@ -150,11 +150,11 @@ def test_what_is_being_read_is_shared_by_those_who_ask_meanwhile() -> None:
 
     def held() -> int:
         begun.set()
-        return 7 if go_on.wait(PATIENCE) else 0
+        return 7 if go_on.wait(HANG_SECONDS) else 0
 
     with ThreadPoolExecutor() as pool:
         first = pool.submit(shared.get, "key", held, 0)
-        assert begun.wait(PATIENCE)
+        assert begun.wait(HANG_SECONDS)
         future, is_mine = shared._begun("key", 0)
         go_on.set()
         assert (first.result(), future.result(), is_mine) == (7, 7, False)

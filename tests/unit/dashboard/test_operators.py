@@ -14,7 +14,7 @@ from tests.unit.dashboard.answering import Service, serving, sign_in
 from tests.unit.dashboard.text import Text
 
 TOKEN = "operators' own"
-ASKED = {"orchestrator": "/saga/operations?limit=1", "choreography": "/saga/choreography/operations?limit=1"}
+LATEST = {"orchestrator": "/saga/operations?limit=1", "choreography": "/saga/choreography/operations?limit=1"}
 NOBODY = "01a21726-0000-7000-8000-000000000000"
 
 Services = dict[str, Service]
@@ -24,7 +24,7 @@ Services = dict[str, Service]
 def services() -> Iterator[Services]:
     """Both saga services, which accept any token."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(serving({path: {"items": []}})) for name, path in ASKED.items()}
+        yield {name: stack.enter_context(serving({path: {"items": []}})) for name, path in LATEST.items()}
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def test_what_no_header_can_hold_is_no_operator_s_token(
 
 
 def test_a_token_is_kept_once_a_service_has_accepted_it(viewer: FlaskClient, services: Services) -> None:
-    services["orchestrator"].answers[ASKED["orchestrator"]] = (401, {})
+    services["orchestrator"].answers[LATEST["orchestrator"]] = (401, {})
     refused = viewer.post("/operator", data={"token": TOKEN, "next": "/faults"})
     assert (refused.status_code, kept(viewer)) == (401, "")
     assert "That is not the operator's token" in Text(refused.text).text
     assert 'name="next" value="/faults"' in refused.text
-    services["orchestrator"].answers[ASKED["orchestrator"]] = {"items": []}
+    services["orchestrator"].answers[LATEST["orchestrator"]] = {"items": []}
     assert viewer.post("/operator", data={"token": TOKEN, "next": "/faults"}).headers["Location"] == "/faults"
     assert kept(viewer) != ""
     assert services["orchestrator"].requests[-1][2]["Authorization"] == f"Bearer {TOKEN}"
@@ -69,9 +69,9 @@ def test_a_token_is_kept_once_a_service_has_accepted_it(viewer: FlaskClient, ser
 def test_while_one_saga_service_is_away_the_other_says_who_is_an_operator(
     viewer: FlaskClient, services: Services
 ) -> None:
-    services["orchestrator"].answers[ASKED["orchestrator"]] = (503, {"detail": "not now"})
+    services["orchestrator"].answers[LATEST["orchestrator"]] = (503, {"detail": "not now"})
     assert viewer.post("/operator", data={"token": TOKEN}).status_code == 303
-    services["choreography"].answers[ASKED["choreography"]] = (503, {"detail": "not now"})
+    services["choreography"].answers[LATEST["choreography"]] = (503, {"detail": "not now"})
     other = viewer.application.test_client()
     assert (other.post("/operator", data={"token": TOKEN}).status_code, kept(other)) == (503, "")
 
@@ -107,7 +107,7 @@ def test_who_logs_out_is_an_operator_no_more_and_is_offered_it_only_until_then(
     viewer: FlaskClient, services: Services
 ) -> None:
     offer = 'action="/operator/end"'
-    for service, path in zip(services.values(), ASKED.values(), strict=True):
+    for service, path in zip(services.values(), LATEST.values(), strict=True):
         service.answers[path.replace("limit=1", "limit=50")] = {"items": [], "next_cursor": None}
     assert offer not in viewer.get("/operations").text
     viewer.post("/operator", data={"token": TOKEN})

@@ -258,7 +258,7 @@ def test_waiting_in_the_queue_is_told_from_working() -> None:
     assert re.search(r"pagos handles inventory.reserved · after \d+ ms, for 50 ms", Text(page_of(told)).text)
 
 
-@pytest.mark.parametrize(("kind", "state"), [("stuck", "failed"), ("retry_asked", "idle"), ("redriven", "idle")])
+@pytest.mark.parametrize(("kind", "state"), [("stuck", "failed"), ("retry_requested", "idle"), ("redriven", "idle")])
 def test_what_is_no_success_has_no_tick(kind: str, state: str) -> None:
     page = page_of(noted(load("choreographed-waiting"), kind=kind, by="watchdog"))
     assert f'<details class="ev {state}"' in page.partition('id="all"')[2]

@@ -261,7 +261,7 @@ def test_what_may_have_been_accepted_is_given_back_until_its_lease_would_be_over
     def fail() -> None:
         with fakes.executor.accepting(1) as intake:
             assert intake is not None
-            claimants.append(intake.claimant)
+            claimants.append(intake.acceptance.claimant)
             raise error
 
     with pytest.raises(type(error)):
