@@ -23,12 +23,12 @@ _decode = simplejson.JSONDecoder(parse_float=Decimal).decode
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON; ids and times as strings, `Decimal` as a number with its own places."""
+    """Return compact JSON: ids and times as strings, `Decimal` as a number with all its places."""
     return _encode(value)
 
 
 def body(value: Any) -> str:
-    """The JSON text that is sent as a body over HTTP: as `dumps`, with a newline at the end, for people's terminals."""
+    """Return the JSON text of an HTTP body: as `dumps`, with a final newline for terminals."""
     return dumps(value) + "\n"
 
 

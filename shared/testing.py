@@ -44,7 +44,7 @@ def concurrently(*tasks: Callable[[], T], seconds: float = 60) -> list[T]:
 def wait_until(condition: Callable[[], T], what: str, seconds: float = 30) -> T:
     """Return the condition's first true value; `AssertionError` when there is none within so many seconds.
 
-    The limit is there so that nothing hangs; it is never the thing that is tested.
+    The limit only keeps a test from hanging. No test may depend on its length.
     """
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -1,4 +1,4 @@
-"""W3C trace context: the trace that work belongs to, passed on through outboxes and brokers."""
+"""W3C trace context: the trace of a request, passed on through outboxes and brokers."""
 
 import re
 import secrets
@@ -12,5 +12,5 @@ def valid(header: str | None) -> str | None:
 
 
 def traceparent(header: str | None) -> str:
-    """Return the caller's `traceparent`; that of a new trace when it is missing or invalid."""
+    """Return the caller's `traceparent`, or that of a new trace when it is missing or invalid."""
     return valid(header) or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"

@@ -19,7 +19,7 @@ from shared.auditing.services import Services
 
 @dataclass(frozen=True)
 class LogPosition:
-    """How far a service's log was read; `place` identifies the database, and differs after a restore."""
+    """How far a service's log was read. `place` identifies the database; it is another one after a restore."""
 
     place: str
     xid: int

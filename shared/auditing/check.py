@@ -20,7 +20,7 @@ RULES: tuple[Rule | SagaRule, ...] = tuple(
     for rule in getattr(module, topic).rules
 )
 SAGA_RULES = tuple(rule for rule in RULES if isinstance(rule, SagaRule))
-SETTLE_SECONDS = 2.0  # services learn of a change one after the other
+SETTLE_SECONDS = 2.0  # a change reaches the services one after the other
 POLL_SECONDS = 0.2  # while waiting for sagas to end
 READERS = 16  # requests at once, to all services together
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from shared.auditing.books import Books
 from shared.auditing.rules import Topic, Verdict, none
 
-SWEEP_SECONDS = 5  # a hold that is over goes back at once; this is for a sweeper that is just being restarted
-PUBLISH_SECONDS = 10  # an event is out within milliseconds; this is for a broker that is just being restarted
+SWEEP_SECONDS = 5  # expired holds are released at once; this allows for a sweeper that is being restarted
+PUBLISH_SECONDS = 10  # events are published within milliseconds; this allows for a broker that is being restarted
 
 stock = Topic("stock")
 holds = Topic("holds")

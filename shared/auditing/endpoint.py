@@ -29,7 +29,7 @@ _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"typ
 
 @dataclass(frozen=True)
 class Audit:
-    """What a service shows an auditor: totals, the ids of all its sagas, and facts about given sagas."""
+    """What a service shows an auditor: its totals, the ids of all its sagas, and its facts about given sagas."""
 
     log: AuditLog
     books: Callable[[Connection], Mapping[str, Any]]
@@ -38,7 +38,7 @@ class Audit:
 
 
 class ChangesQuery(Body):
-    """Where to read on: after this saga of this transaction. Without, only where the log is."""
+    """Where to continue reading: after this saga of this transaction. Without both, only the position is returned."""
 
     xid: int | None = Field(None, ge=0, le=2**63 - 1)
     saga_id: UUID = NIL
@@ -46,14 +46,18 @@ class ChangesQuery(Body):
 
 
 class PositionOut(View):
-    """Where to read on."""
+    """Where to continue reading."""
 
     xid: int
     saga_id: UUID
 
 
 class ChangesOut(View):
-    """Sagas that changed. Later, read on from `next_xid`; now, from `more`. A position before `begins` is too old."""
+    """Sagas that changed.
+
+    Read the next page from `more`, if present; the next audit continues from `next_xid`. A position before `begins` is
+    too old: changes after it may have been deleted.
+    """
 
     place: str
     begins: int
@@ -76,7 +80,7 @@ class IdsOut(View):
 
 
 class FactsIn(Body):
-    """The sagas to tell about."""
+    """The sagas whose facts to return."""
 
     saga_ids: list[UUID] = Field(min_length=1, max_length=MOST_FACTS)
 

@@ -85,7 +85,7 @@ class AuditedSaga:
 
     @property
     def known(self) -> bool:
-        """Whether a saga service knows it. Others were made by hand, or have been purged there."""
+        """Whether a saga service knows it. A saga that none knows was begun by single requests, or was purged there."""
         return bool(self.statuses_after)
 
     @property

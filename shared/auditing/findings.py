@@ -17,8 +17,8 @@ class Examined:
     """The results for the sagas so far; examining a saga again replaces its earlier result."""
 
     checked: int = 0
-    by_hand: set[str] = field(default_factory=set)  # unknown to the saga services, but in order
-    unkept: set[str] = field(default_factory=set)  # so old that its saga service may have purged it
+    by_hand: set[str] = field(default_factory=set)  # unknown to the saga services, but without a broken rule
+    unkept: set[str] = field(default_factory=set)  # older than the retention, so its saga service may have purged it
     broken: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # by rule
     unchecked: dict[str, str] = field(default_factory=dict)  # with the reason
 

@@ -1,7 +1,7 @@
 """The rules about each saga that has ended.
 
-Sagas that no saga service knows were made by hand, or have been purged there: what they paid, ordered and sold must
-agree, too.
+A saga that no saga service knows was made of single requests, or has been purged there. What it paid, ordered and sold
+must still agree.
 """
 
 from shared.auditing.facts import AuditedSaga

@@ -2,7 +2,7 @@
 
 
 class ArrivalEstimate:
-    """The size of the latest batches. It rises at once and halves with each smaller batch, as when load falls."""
+    """The size of the latest batches: it rises at once with a larger batch, and halves with each smaller one."""
 
     def __init__(self) -> None:
         self.expected = 1

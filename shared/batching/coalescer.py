@@ -10,7 +10,7 @@ from shared.batching.policy import BatchPolicy
 from shared.database.connections import is_unavailable
 from shared.errors import DomainError
 
-# Of HTTP requests: about what the first steps of a checkout take (docs/decisions/0008).
+# For HTTP requests: the wait is about as long as the first steps of a checkout take (docs/decisions/0008).
 REQUESTS = BatchPolicy(max_wait=0.03)
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,10 +28,10 @@ class _Call(Generic[T, R]):
 
 
 class Coalescer(Generic[T, R]):
-    """Makes a function of one item out of a function of many items. Callers' threads do the work; there is no other.
+    """Turns a function of many items into a function of one item. The callers' threads do the work.
 
     The first caller processes its own item at once. Callers that arrive meanwhile wait, and one of them processes all
-    that wait by then, as one batch. When the latest batches were large, that caller waits up to `policy.max_wait`
+    that wait by then, as one batch. When the latest batches were large, that caller first waits up to `policy.max_wait`
     seconds for as many callers again.
     """
 
@@ -78,7 +78,7 @@ class Coalescer(Generic[T, R]):
                 self._try([call])
 
     def _try(self, batch: Sequence[_Call[T, R]]) -> bool:
-        """Process these; return False when the batch failed and its calls are to be tried one by one."""
+        """Process these calls; return False when the batch failed and its calls are to be tried one by one."""
         try:
             results = self._work([call.item for call in batch])
         except Exception as error:

@@ -93,7 +93,7 @@ class BatchQueue(Generic[T]):
                 self._pending.popleft()
             self._turn, self._turn_began_at = threading.current_thread(), time.monotonic()
             if self._pending:
-                self._changed.notify()  # another thread has to wait for its turn with the rest
+                self._changed.notify()  # let another thread wait for the items that are left
             return batch
 
     def _may_begin(self) -> bool:

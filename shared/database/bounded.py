@@ -80,7 +80,7 @@ class BoundedConnection(connection):
         self.answer_seconds = answer_seconds
         self.overdue = False
         self.cursor_factory = BoundedCursor
-        # A duplicate of the descriptor: libpq may close its own at any moment, and its number be used anew.
+        # A duplicate of the descriptor: libpq may close its own at any moment, and its number may be reused.
         self._descriptor = os.dup(self.fileno())
         self._close_descriptor = weakref.finalize(self, os.close, self._descriptor)
 

@@ -36,13 +36,13 @@ def service_metadata(service: str) -> MetaData:
     return MetaData(schema=service, naming_convention=NAMES)
 
 
-# A process that freezes within a transaction keeps its rows locked, and others from taking over its work. From one
-# statement to the next, a transaction here takes milliseconds.
+# Limits how long a process that freezes within a transaction keeps rows locked, so that others can take over its work.
+# Between two statements, a transaction here takes milliseconds.
 IDLE_IN_TRANSACTION_SECONDS = 5
 POOL_SECONDS = 3  # a hundred times what a transaction takes; after this, a waiting request gets 503
 ANSWER_MARGIN_SECONDS = 0.5  # after `statement_timeout`, so that a working server answers first
-# All that a request needs is found by an index; a plan that was made when the table was new (`prepared.py`) would read
-# the whole table. Statements that do read whole tables, such as the audit's, are not worth compiling.
+# Requests find all that they need by an index; a plan made while a table was small (`prepared.py`) would read the whole
+# table. Statements that do read whole tables, such as the audit's, are not worth compiling (JIT).
 PLANNING = "-c enable_seqscan=off -c jit=off"
 
 

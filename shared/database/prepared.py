@@ -12,8 +12,8 @@ from psycopg2.errors import FeatureNotSupported
 from sqlalchemy import Connection, Engine, ExceptionContext, Table, TextClause, event, text
 
 _OPTION = "prepared"
-# PostgreSQL keeps a plan until the table is analyzed, at best once a minute: a sequential scan of a small table would
-# be kept while the table grows. To plan all statements anew takes a busy connection about two milliseconds.
+# PostgreSQL keeps a plan until the table is analyzed, at most once a minute. So a sequential scan that was planned for
+# a small table would stay while the table grows. Planning all statements again takes a busy connection two ms.
 PLAN_SECONDS = 2.0
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 

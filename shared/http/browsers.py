@@ -19,7 +19,7 @@ from shared.config import ServiceSettings, ServiceUrls, host_names
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # those that change nothing (RFC 9110, section 9.2.1)
 OWN_PAGES = frozenset({"same-origin", "none"})  # what Sec-Fetch-Site says of them, and of a user who typed the address
-PROBED = frozenset({"/health", "/metrics"})  # by address, of each replica; an address can't be made to lead elsewhere
+PROBED = frozenset({"/health", "/metrics"})  # called at each replica's IP address, which DNS rebinding can't forge
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[^\[\]:@/?#\s]+)(:(?P<port>[0-9]{1,5}))?", re.IGNORECASE)
 

@@ -51,7 +51,7 @@ class Connection(TConn):  # type: ignore[misc]
 
     def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any, max_body: int) -> None:
         super().__init__(cfg, sock, client, server)
-        self.initialized = True  # no thread has to prepare it before parsing
+        self.initialized = True  # the server reads the request, so no thread has to prepare the connection for parsing
         self.buffer = bytearray()
         self.deadline = 0.0
         self.reusable = True

@@ -8,7 +8,7 @@ Schema = dict[str, Any]
 
 
 def example_of(schema: Schema, document: dict[str, Any]) -> Any:
-    """A value that fits the schema: its own example, else one put together from those of its parts."""
+    """Return a value that fits the schema: its own example, or else one built from the examples of its fields."""
     if "$ref" in schema:
         return example_of(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
     if "examples" in schema:
@@ -39,6 +39,6 @@ def _plain(schema: Schema, document: dict[str, Any]) -> Any:
 
 
 def _shown(schema: Schema) -> list[tuple[str, Schema]]:
-    """The fields that are needed, and those that have an example of their own."""
+    """Return the fields to show: required ones, and those that have an example of their own."""
     needed = schema.get("required", ())
     return [(name, each) for name, each in schema.get("properties", {}).items() if name in needed or "examples" in each]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 Check = Callable[[], None]  # raises when the dependency is missing
-FRESH_SECONDS = 1.0  # nobody acts sooner; a check of a frozen server takes twice as long
+FRESH_SECONDS = 1.0  # callers need no fresher result; a check of a frozen server takes twice as long
 
 
 class SharedCheck:

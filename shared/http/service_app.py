@@ -41,8 +41,8 @@ from shared.json_codec import ExactJson
 from shared.logs import configure_logs
 from shared.process import crash_points
 
-PING_SECONDS = 1.5  # time limit of the database in a health check, whose caller has one, too
-# A result larger than that memory goes to a temporary file.
+PING_SECONDS = 1.5  # time limit of the health check's queries, shorter than that of the check's callers
+# Larger than the `work_mem` that `_ping` sets, so PostgreSQL writes it to a temporary file, which fails on a full disk.
 SPILL = "SELECT count(*) FROM generate_series(1, 5000)"
 IN_DOUBT = "the database went away during the commit: it may have been done; ask again, under the same Idempotency-Key"
 _OBJECT = {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}
@@ -66,7 +66,7 @@ class ServiceApp(OpenAPI):
 
 
 class OtherThan(BaseConverter):
-    """An id in a path that is none of the given words: `GET /products/reserve` is 405, not an unknown product."""
+    """An id in a path, except for these words: `GET /products/reserve` is 405, not an unknown product."""
 
     def __init__(self, url_map: Map, *words: str) -> None:
         super().__init__(url_map)
@@ -105,13 +105,13 @@ def create_service_app(
     if settings.faults:
         header.install(app)
     add_front_page(app, db.service, about)
-    _add_windows(app, db, {"database": lambda: _ping(db), **checks})
+    _add_monitoring(app, db, {"database": lambda: _ping(db), **checks})
     _refuse_unread_queries(app)
     return app
 
 
 def _about(service: str) -> str:
-    """What its package says of the service."""
+    """Return the service's description, which is the docstring of its package."""
     text = inspect.getdoc(sys.modules.get(service)) or service
     return text.removeprefix(f"{service}: ")
 
@@ -144,7 +144,7 @@ def _ping(db: Database) -> None:
         connection.execute(text(SPILL))
 
 
-def _add_windows(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:
+def _add_monitoring(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:
     registry = app.extensions["metrics"] = CollectorRegistry()
     metrics = RequestMetrics(registry, db.service)
     shared_checks = {name: SharedCheck(check) for name, check in checks.items()}

@@ -25,7 +25,7 @@ from shared.process import crash_points
 from shared.rabbitmq import Bus, Loop, dead_queue
 
 TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons; after 0.2, 0.4, 0.8 s it is parked
-# Messages of one batch that fail because their rows are locked. Each takes `LOCK_SECONDS`, in which the worker does
+# Messages of one batch that may fail because of locked rows. Each takes `LOCK_SECONDS`, in which the worker does
 # nothing else; after so many, the whole database may be slow.
 MOST_HELD_UP = 2
 MOST_HELD_UP_SECONDS = 10.0  # at most, between two tries of such a message: several times what a try takes
@@ -44,7 +44,7 @@ class Consumer:
 
     def __init__(self, db: Database, subscription: Subscription, bus: Bus, loop: Loop, publisher: Publisher) -> None:
         self._db, self._subscription, self._bus, self._loop, self._publisher = db, subscription, bus, loop, publisher
-        self.told = False  # whether a fault may have been switched
+        self.told = False  # whether the fault switches may have changed
         self._alone = deque[Delivery]()
         self._done: list[Delivery] = []  # to acknowledge at the end of the batch
         self._arrivals = ArrivalEstimate()

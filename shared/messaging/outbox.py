@@ -21,7 +21,7 @@ from shared.fault_switches.model import MAX_LENGTH
 from shared.json_codec import dumps
 
 SENT = "UPDATE {table} SET sent_at = now() WHERE id = ANY(CAST(:ids AS uuid[])) AND sent_at IS NULL"
-# With what was confirmed since the last time, which saves a statement of its own.
+# Also marks what was confirmed since the last call as sent, which saves a separate statement.
 STAGE = """
 WITH confirmed AS ({sent})
 INSERT INTO {table} (id, type, saga_id, payload, occurred_at, cause, trace, fault, taken_at, due_at)

@@ -26,7 +26,7 @@ Closes = Callable[[Sequence[Delivery]], bool]
 
 
 def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-    """Messages of one type, each of another saga: handlers that change rows lock them in one order then."""
+    """Split into lists of one type and of different sagas each, so that handlers lock rows in one order."""
     of_type = defaultdict[type, list[Delivery]](list)
     for delivery in batch:
         of_type[type(delivery.known.payload)].append(delivery)
@@ -35,7 +35,7 @@ def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
 
 
 def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
-    """All messages in one transaction: for a handler that locks its rows in one order."""
+    """Put all messages into one transaction; for a handler that locks its rows in one order."""
     return [list(batch)] if batch else []
 
 
@@ -43,8 +43,8 @@ def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:
 class Subscription:
     """A service's part in the choreography: its handler of events, and the outbox for those that follow.
 
-    A batch is closed when `batches` says so; with `closes`, when that does, after `batches.max_wait`, or when it has
-    `batches.max_size` messages.
+    `batches` decides when a batch is closed. With `closes`, a batch is closed when that returns True, when it has
+    `batches.max_size` messages, or after `batches.max_wait` seconds.
     """
 
     outbox: Outbox
@@ -56,7 +56,7 @@ class Subscription:
 
     @property
     def prefetch(self) -> int:
-        """How many unacknowledged messages a process has at most: one batch in hand, the next on the way.
+        """The most unacknowledged messages of a process: those of the present batch and of the next one.
 
         0, which is no limit to the broker, when batches have none.
         """

@@ -38,7 +38,7 @@ class WatchedLoop:
     resting: bool = False
     seen: int = -1  # rounds at the last check
     silent: int = 0  # checks since its last round
-    vain: str = ""  # why it can't work, as it reported
+    obstacle: str = ""  # why it can't work, as it reported; empty when it can
 
     def look(self) -> None:
         """Record whether it made progress since the last check."""
@@ -58,7 +58,7 @@ class WatchedLoop:
 
 _loops: set[WatchedLoop] = set()
 _changing = threading.Lock()
-_news = threading.Event()  # the file is to be written anew
+_news = threading.Event()  # set when the file must be written before the next check
 _thread = threading.local()
 
 
@@ -89,7 +89,7 @@ def cannot(reason: str) -> None:
     """Report why this thread's loop, if it runs one, can't work; "" when it can again."""
     own: WatchedLoop | None = getattr(_thread, "loop", None)
     if own is not None:
-        own.vain = " ".join(reason.split())[:MOST_SAID]
+        own.obstacle = " ".join(reason.split())[:MOST_SAID]
         _news.set()
 
 
@@ -160,8 +160,8 @@ def _told(loops: Iterable[WatchedLoop]) -> Iterator[str]:
     for each in loops:
         if each.hangs:
             yield f"{each.name} {HANGS} {each.silent_seconds:.0f} s\n"
-        if each.vain:
-            yield f"{each.name}: {each.vain}\n"
+        if each.obstacle:
+            yield f"{each.name}: {each.obstacle}\n"
 
 
 def _write(file: Path, text: str) -> None:

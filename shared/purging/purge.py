@@ -67,7 +67,7 @@ class Purge:
         return len(rows)
 
     def due_sql(self) -> str:
-        """SQL: select and lock the next rows to delete, with their physical places (ctid)."""
+        """SQL: select and lock the next rows to delete; returns their row addresses (ctid)."""
         past = [too_old_sql(self.age.name, ":seconds") if self._by_id else self._past(self.age)]
         past += [] if self.since is None else [self._past(self.since)]
         past += [] if self.unless is None else [f"NOT ({self.unless})"]
@@ -115,7 +115,7 @@ class Purger:
         self._more = False
 
     def run_once(self) -> int:
-        """Delete a batch of each table; return the number of rows. A table that fails is logged, and stops no other."""
+        """Delete a batch of each table; return the number of rows. A table that fails is logged; the others go on."""
         deleted = [self._purge(each) for each in self._purges]
         self._more = BATCH in deleted
         return sum(deleted)

@@ -17,8 +17,8 @@ from shared.errors import Conflict
 
 OVERLAP_SECONDS = 3600.0  # longer than any transaction lasts
 DAY_SECONDS = 86400.0
-# For so long a message may stay in a queue or among the dead letters, and a compensation be retried, before it is too
-# late for it: a month in which an operator can act.
+# How long a message may wait in a queue or among the dead letters, and how long a compensation may be retried, before
+# participants refuse it as too old: a month, in which an operator can act.
 MESSAGE_DAYS = 30.0
 OPTION = "retention"  # the execution option of a service's connections that holds its settings
 
@@ -42,7 +42,7 @@ class Retention:
 
 
 def retention_of(connection: Connection) -> Retention:
-    """Return the retention of the connection's service."""
+    """Return the retention periods of the service that opened the connection."""
     retention: Retention = connection.get_execution_options()[OPTION]
     return retention
 
@@ -71,7 +71,7 @@ def made_at_sql(column: str) -> str:
 
 
 def _least_id(seconds: str) -> str:
-    """SQL: the least UUIDv7 that was made so many seconds ago: 48 bits of milliseconds, and zeros."""
+    """SQL: the smallest UUIDv7 made so many seconds ago: 48 bits of milliseconds, then zeros."""
     made = f"extract(epoch FROM now() - make_interval(secs => CAST({seconds} AS float8)))"
     hexadecimal = f"lpad(to_hex(CAST(greatest(0, floor({made} * 1000)) AS bigint)), 12, '0')"
     return f"CAST(rpad({hexadecimal}, 32, '0') AS uuid)"

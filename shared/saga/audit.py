@@ -1,4 +1,4 @@
-"""What a saga service shows auditors: its books, and what became of each saga."""
+"""A saga service's part of the audit: its books, and the status of each saga."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -16,12 +16,12 @@ _FACTS = "SELECT saga_id, status FROM sagas WHERE saga_id = ANY (:ids)"
 
 
 def audit_of(tables: SagaTables) -> Audit:
-    """What auditors are shown of these sagas."""
+    """Return what the saga service shows auditors about these sagas."""
     return Audit(tables.audit_log, partial(_books, tables=tables), _SAGA_IDS, facts_statement(_FACTS))
 
 
 def _books(connection: Connection, tables: SagaTables) -> Mapping[str, Any]:
-    """Sagas by status, those under way, the age of the oldest (seconds), and carts that two of them have."""
+    """Return sagas by status, live ones, the age of the oldest in seconds, and carts that two live sagas have."""
     sagas = tables.sagas
     age = func.extract("epoch", func.now() - func.min(sagas.c.created_at))
     live, oldest = connection.execute(select(func.count(), age).where(tables.live)).one()
@@ -32,7 +32,7 @@ def _books(connection: Connection, tables: SagaTables) -> Mapping[str, Any]:
         "oldest_live_seconds": None if oldest is None else int(oldest),
         "carts_with_two_live_sagas": connection.scalars(carts.limit(20)).all(),
         **({} if tables.outbox is None else _unpublished(connection, tables.outbox)),
-        "saga_retention_seconds": retention_of(connection).sagas,  # those that ended before may be gone
+        "saga_retention_seconds": retention_of(connection).sagas,  # sagas that ended before may have been purged
     }
 
 

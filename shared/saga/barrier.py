@@ -51,7 +51,7 @@ BySaga = Mapping[UUID, T | DomainError]  # a value or a refusal for each saga
 
 @dataclass(frozen=True)
 class Done(Generic[Result_co]):
-    """A step or a compensation that took effect, its result, and whether it took effect just now."""
+    """The result of a step or a compensation, and whether this call did it (`first`) or an earlier one."""
 
     value: Result_co
     first: bool

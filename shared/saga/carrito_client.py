@@ -27,7 +27,7 @@ class _CheckoutRequest:
 
     @property
     def command(self) -> dict[str, Any]:
-        """The request as one of `POST /saga-commands`."""
+        """Return the request as a command of `POST /saga-commands`."""
         return {"path": self.path, "body": self.body, **({} if self.fault is None else {"fault": self.fault})}
 
 
@@ -39,7 +39,7 @@ class CarritoClient:
         self._bulkhead = Bulkhead("carrito", max_concurrent)
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
-        # Apart, so that checkouts which are known already do not wait for carts that are locked.
+        # A separate coalescer, so that checkouts that carrito has begun do not wait behind carts that are locked.
         self._find: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(self._freeze_all, CARTS)
         self._freeze: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(self._freeze_all, CARTS)
 
@@ -75,7 +75,7 @@ class CarritoClient:
         return {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
 
     def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[Mapping[str, Any] | DomainError]:
-        """Freeze all of these by one request; when it gets no answer, each may be frozen, and none is repeated."""
+        """Freeze all of these carts in one request. Without an answer each may be frozen, and none is repeated here."""
         try:
             if len(requests) == 1:
                 [one] = requests

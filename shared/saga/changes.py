@@ -83,7 +83,7 @@ class ChangeFeed:
     """One service's feed. A waiting request holds no database connection."""
 
     def __init__(self, sagas: ListedSagas, places: int, most_seconds: float) -> None:
-        """At most `places` requests wait at once, none longer than `most_seconds`; others are answered at once."""
+        """At most `places` requests wait at once, for at most `most_seconds`; further ones are answered at once."""
         self._sagas, self._most_seconds = sagas, most_seconds
         self.places = BoundedSemaphore(places)
 

@@ -38,7 +38,7 @@ class OutcomesOut(View):
 
 
 def command_routes(commands: Commands) -> APIBlueprint:
-    """The endpoints of these commands, and `POST /saga-commands`."""
+    """Return the endpoints of these commands, and `POST /saga-commands`."""
     routes = APIBlueprint("saga_commands", __name__)
     for endpoint in commands.endpoints:
         _add_endpoint(routes, endpoint)
@@ -68,7 +68,7 @@ def _add_endpoint(routes: APIBlueprint, endpoint: StepEndpoint) -> None:
     def view(body: BaseModel, path: BaseModel = NO_IDS) -> Response:
         return endpoint.answer(CommandRequest(body, path))
 
-    # The OpenAPI document is made of these.
+    # The OpenAPI document takes the function's docstring and annotations.
     view.__name__, view.__doc__ = endpoint.name, endpoint.description
     view.__annotations__ = {"body": endpoint.body, "return": Response}
     if endpoint.path is not NoBody:

@@ -47,7 +47,7 @@ class Idempotency:
 
 
 UseCase = Callable[[Connection, Sequence[CommandRequest[BodyModel, PathModel]]], Sequence[HttpOutcome]]
-# The third argument are the sagas whose steps may be compensated, as far as this is known already.
+# The third argument names the sagas whose steps are known to be compensatable now.
 Compensation = Callable[
     [Connection, Sequence[CommandRequest[BodyModel, PathModel]], Collection[UUID]], Sequence[HttpOutcome]
 ]
@@ -93,10 +93,10 @@ class Commands:
         responses: Mapping[Any, Any] | None = None,
         idempotency: Idempotency | None = None,
     ) -> Callable[[UseCase[BodyModel, PathModel]], UseCase[BodyModel, PathModel]]:
-        """Registers the use case behind the endpoint with this path, such as `/orders/{order_id}/confirm`.
+        """Register the use case behind the endpoint with this path, such as `/orders/{order_id}/confirm`.
 
-        It is given commands of which no two have the same key (their saga), and returns an outcome for each. Summary,
-        responses and the use case's docstring describe the endpoint in the OpenAPI document.
+        The use case gets commands of which no two have the same key (their saga), and returns an outcome for each.
+        Summary, responses and the use case's docstring describe the endpoint in the OpenAPI document.
         """
 
         def register(use_case: UseCase[BodyModel, PathModel]) -> UseCase[BodyModel, PathModel]:

@@ -15,11 +15,12 @@ class StepKind(StrEnum):
 
 
 class StepDefinition(View):
-    """A step in its order.
+    """A step, in the order of the saga.
 
     Of an orchestrated saga, `action` and `compensation` are requests (`POST /orders`), and `events` is empty. Of a
-    choreographed one they are the events that request the step and that report its compensation, and `events` are all
-    events of the step: requested, done, refused, undone. The `closing` step runs only when a saga has been compensated.
+    choreographed saga they are the event that requests the step and the event that reports its compensation, and
+    `events` are all events of the step: requested, done, refused, compensated. The `closing` step runs only after a
+    compensation.
     """
 
     name: str

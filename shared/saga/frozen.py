@@ -23,9 +23,9 @@ class FrozenLine:
 
 @dataclass(frozen=True)
 class FrozenCart:
-    """What carrito froze for the saga; `ids` are those that it chose for what the steps make, by their names.
+    """What carrito froze for the saga. `ids` has the ids that carrito chose for the steps' objects, by name.
 
-    A cart that was frozen before carrito chose ids has none.
+    It is empty for a cart that was frozen by a version that chose none.
     """
 
     saga_id: UUID

@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
 from shared.saga.port import ListedSagas
 from shared.saga.views import ListQuery, SagasOut
 
-# The most selective filter goes first: its index is read, and the others are checked on the rows that it finds. Each
+# The most selective filter comes first: its index is read, and the other filters are checked on the rows found. Each
 # filter has an index that ends with the saga's id.
 BY_SELECTIVITY = ("order_id", "cart_id", "retrying", "failed_step", "user_id", "status", "payment_method")
-# So many rows of the first filter are checked against the others in one request, in some ten milliseconds.
+# The most rows of the first filter that one request checks against the others; this takes some ten milliseconds.
 MOST_TRIED = 5000
 
 
@@ -31,7 +31,7 @@ def page_of(connection: Connection, sagas: ListedSagas, query: ListQuery) -> Sag
 
 
 def _filters(query: ListQuery) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the filter whose index is read, and the others; `retrying=false` has no index, as nearly all pass it."""
+    """Return the filter whose index is read, and the others; `retrying=false` has no index: nearly all sagas match."""
     given = {name: value for name in BY_SELECTIVITY if (value := getattr(query, name)) is not None}
     name = next((name for name, value in given.items() if value is not False), None)
     first = {} if name is None else {name: given.pop(name)}

@@ -27,7 +27,7 @@ class LiveSagas(Collector):
             return []
 
     def describe(self) -> Iterable[Metric]:
-        """The names of the gauges, without a query when they are registered."""
+        """Return the names of the gauges; needed for registering, which must not query."""
         return [_live({})] if self._tables.outbox is None else [_live({}), _unpublished()]
 
     def _counted(self) -> list[GaugeMetricFamily]:
@@ -41,7 +41,7 @@ class LiveSagas(Collector):
 
 
 def _live(counts: Mapping[str, int]) -> GaugeMetricFamily:
-    """A status that no saga has is zero, so that an alarm can tell that from a service that does not answer."""
+    """Include a zero for each status without sagas, so that an alert can tell zero from no answer."""
     gauge = GaugeMetricFamily("sagas_live", "Sagas that have not ended", labels=["status"])
     for status in SagaStatus:
         if status not in ENDED:

@@ -63,7 +63,7 @@ class ListedSagas(Protocol):
 class Sagas(ListedSagas, Protocol[NewSagaT, SagaT, HistoryT]):
     """The sagas of one style. Methods that take a connection run in the caller's transaction.
 
-    Of the others, only `accept` does I/O.
+    Of the other methods, only `accept` does I/O.
     """
 
     path: str  # of the API, under which each saga has its own
@@ -71,29 +71,29 @@ class Sagas(ListedSagas, Protocol[NewSagaT, SagaT, HistoryT]):
     ends: str  # the channel on which PostgreSQL notifies of the sagas that end
 
     def new_saga(self, checkout: FrozenCheckout) -> NewSagaT:
-        """The saga of a checkout, to be accepted."""
+        """Make the saga of a checkout, to be accepted."""
 
     def accept(self, new_sagas: Sequence[NewSagaT]) -> Sequence[bool | Conflict]:
-        """Accept these sagas, in one transaction of its own; repeated, it changes nothing.
+        """Accept these sagas in a transaction of its own; accepting again changes nothing.
 
-        True stands for a saga that has not ended, False for one that may have; `SagaOfAnotherCheckout` for one that was
-        accepted for another checkout, `TooOld` for one that may have been purged.
+        Returns for each: True for a saga that has not ended, False for one that may have ended, `SagaOfAnotherCheckout`
+        when it was accepted for another checkout, `TooOld` when it may have been purged.
         """
 
     def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> Mapping[UUID, SagaT]:
-        """Those of these sagas that there are, by id."""
+        """Return those of these sagas that exist, by id."""
 
     def get_history(self, connection: Connection, saga_id: UUID) -> HistoryT:
-        """All that happened to a saga; raises `SagaNotFound`."""
+        """Return all that happened to a saga; raises `SagaNotFound`."""
 
     def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaT:
         """Turn a saga back, also a completed one; raises `SagaNotFound`, `TooOld`."""
 
     def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaT:
-        """Have a saga that does not go on tried again now; raises `SagaNotFound`, `SagaEnded`."""
+        """Retry a waiting saga now; raises `SagaNotFound`, `SagaEnded`."""
 
     def view(self, saga: SagaT) -> SagaOut:
-        """The saga as the API shows it."""
+        """Return the saga as the API shows it."""
 
     def timeline(self, history: HistoryT) -> list[TimelineEntryOut]:
-        """What happened to a saga as the API shows it, in order."""
+        """Return the entries of a saga's timeline as the API shows them, in order."""

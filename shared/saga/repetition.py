@@ -24,7 +24,7 @@ def contradiction(saga_id: UUID, what: str, first: NamedFields, repeated: NamedF
 
 
 def agreed(outcomes: Sequence[T]) -> Sequence[T]:
-    """Return the outcomes of events; raise the first contradiction, so that its event becomes a dead letter."""
+    """Return the outcomes of events. Raise the first contradiction, so that its event becomes a dead letter."""
     for outcome in outcomes:
         if isinstance(outcome, RepeatedOtherwise):
             raise outcome

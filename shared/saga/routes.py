@@ -144,7 +144,7 @@ def list_operations(query: OperationsQuery) -> Response:
 
 @public
 def get_saga(path: SagaPath) -> Response:
-    """Its status and its steps'."""
+    """The saga's status, and the status of each step."""
     return respond(Answer(SagaApi.current().service.get(path.saga_id)))
 
 

@@ -10,9 +10,9 @@ from shared.database.connections import Row
 
 @dataclass(frozen=True, kw_only=True)
 class SagaRow:
-    """A saga's row, as far as both styles show it; each adds columns of its own.
+    """A saga's row as both styles show it; each style adds columns of its own.
 
-    User and method are None while the saga's beginning is unknown.
+    User and payment method are None while the event that names them has not arrived.
     """
 
     saga_id: UUID
@@ -33,12 +33,12 @@ class SagaRow:
 
     @classmethod
     def of(cls, row: Row) -> Self:
-        """Build it from a row with these columns, and perhaps others."""
+        """Make it from a row that has these columns, and perhaps others."""
         return cls(**{name: row[name] for name in cls.__dataclass_fields__})
 
 
 def shown_columns(saga: SagaRow) -> dict[str, Any]:
-    """The columns that `SagaOut` and `SagaSummary` show as they are."""
+    """Return the columns that `SagaOut` and `SagaSummary` show unchanged."""
     return {name: getattr(saga, name) for name in _SHOWN}
 
 

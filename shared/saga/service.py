@@ -30,24 +30,24 @@ class SagaService(Generic[NewSagaT, SagaT, HistoryT]):
         self._get: Coalescer[UUID, SagaT] = Coalescer(self._get_all)
 
     def accept(self, checkout: FrozenCheckout) -> bool:
-        """Accept the checkout's saga; False when it may have ended. Raises `SagaOfAnotherCheckout`, `TooOld`."""
+        """Accept the checkout's saga; return False when it may have ended. Raises `SagaOfAnotherCheckout`, `TooOld`."""
         return self._accept(self._sagas.new_saga(checkout))  # converted outside the shared transaction
 
     def get(self, saga_id: UUID) -> SagaOut:
-        """One saga; raises `SagaNotFound`."""
+        """Return a saga; raises `SagaNotFound`."""
         return self._sagas.view(self._get(saga_id))
 
     def list_sagas(self, query: ListQuery) -> SagasOut:
-        """A page of sagas."""
+        """Return a page of sagas."""
         with self._transaction() as connection:
             return listing.page_of(connection, self._sagas, query)
 
     def list_changes(self, query: SagaChangesQuery) -> SagaChangesOut:
-        """Sagas that changed after a position; with `wait`, as soon as there are any."""
+        """Return sagas that changed after a position; with `wait`, as soon as there are any."""
         return self.changes.read(query)
 
     def get_timeline(self, saga_id: UUID) -> TimelineOut:
-        """All that happened to a saga; raises `SagaNotFound`."""
+        """Return all that happened to a saga; raises `SagaNotFound`."""
         with self._transaction() as connection:
             history = self._sagas.get_history(connection, saga_id)
         return TimelineOut(saga_id=saga_id, items=self._sagas.timeline(history))
@@ -59,18 +59,18 @@ class SagaService(Generic[NewSagaT, SagaT, HistoryT]):
         return self._sagas.view(saga)
 
     def retry(self, saga_id: UUID, request: OperatorRequest) -> SagaOut:
-        """Have a saga that does not go on tried again now; raises `SagaNotFound`, `SagaEnded`."""
+        """Retry a waiting saga now; raises `SagaNotFound`, `SagaEnded`."""
         with self._transaction() as connection:
             saga = self._sagas.retry(connection, saga_id, request)
         return self._sagas.view(saga)
 
     def get_stats(self, seconds: int) -> StatsOut:
-        """Statistics of the last `seconds` seconds."""
+        """Return statistics of the last `seconds` seconds."""
         with self._transaction() as connection:
             return stats_of(connection, self._sagas.tables.sagas, seconds)
 
     def list_operations(self, query: OperationsQuery) -> OperationsOut:
-        """A page of what operators did."""
+        """Return a page of operators' requests."""
         with self._transaction() as connection:
             return operations.page_of(connection, self._sagas.tables.operations, query)
 

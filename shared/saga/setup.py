@@ -20,15 +20,15 @@ EXTENSION = "saga_api"
 
 @dataclass(frozen=True)
 class SagaApi:
-    """The use cases of a saga service, its client of carrito, and what tells requests that their saga has ended."""
+    """A saga service's use cases, its client of carrito, and the notifier of sagas that end."""
 
-    service: SagaService[Any, Any, Any]  # whatever a style stores: the use cases take and return the API's types only
+    service: SagaService[Any, Any, Any]  # its type parameters are what a style stores; callers use only the API's types
     carrito: CarritoClient
     completions: CompletionNotifier
 
     @classmethod
     def current(cls) -> Self:
-        """The one of the current app."""
+        """Return the current app's."""
         api: Self = current_app.extensions[EXTENSION]
         return api
 

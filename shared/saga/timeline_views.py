@@ -33,19 +33,19 @@ class ResponseOut(View):
 
 
 class TimelineEntryOut(View):
-    """Something that happened.
+    """One entry of a saga's timeline.
 
-    An `attempt` is one request of an orchestrated saga, an `event` one of a choreographed saga, with who published it
-    and which event it follows from. Other kinds concern the saga as a whole; `by` is who requested them, `reason` why.
+    Kinds: an `attempt` is one request of an orchestrated saga; an `event` is an event of a choreographed saga, with its
+    publisher and its cause. Other kinds concern the saga as a whole: `by` is who requested it, `reason` why.
 
-    Of an event, `taken_at` is when its publisher took the one that it follows from out of its queue: until then that
-    one waited, since then it was worked on. `handled_by` is the service that publishes an event because of it; null
-    where none does.
+    Of an event, `taken_at` is when its publisher received the cause: the event waited in the queue until then, and was
+    processed from then on. `handled_by` is the service that publishes an event because of this one; null when none
+    does.
 
-    `service` is the one that got the request or that published. Of a request, `together` is the number of sagas that
-    were in it, `status_code` that of the answer (null: none came) and `fault` the injected fault, as the answer says.
-    `undoes` is the `id` of the entry for the action that a compensation undoes. `request` and `response` are what the
-    service got and answered.
+    `service` received the request, or published the event. Of a request, `together` is the number of sagas in the same
+    HTTP request, `status_code` the status of the answer (null: no answer came), and `fault` the injected fault that the
+    answer names. Of a compensation, `undoes` is the `id` of the entry for the action that it compensates. `request` and
+    `response` are the bodies, or events, received and returned.
     """
 
     id: UUID

@@ -21,7 +21,7 @@ class CheckoutIn(Body):
 
 
 class OperatorIn(Body):
-    """Why an operator wants something done about a saga, and who that is."""
+    """Why an operator acts on a saga, and the operator's name."""
 
     reason: OneLine = Field(default="requested by an operator", examples=["the shopper changed their mind"])
     by: OneLine = Field(default="an operator", examples=["olga"])
@@ -34,7 +34,7 @@ class SagaPath(Body):
 
 
 def _flag(value: object) -> object:
-    """As OpenAPI has it: nothing but these two words."""
+    """Parse a boolean of a query; OpenAPI allows nothing but these two words."""
     words = {"true": True, "false": False}
     if isinstance(value, str) and value not in words:
         raise ValueError("must be true or false")
@@ -42,7 +42,7 @@ def _flag(value: object) -> object:
 
 
 class ListQuery(Body):
-    """Which sagas: those to which all of this applies."""
+    """Which sagas: those that match every field."""
 
     status: SagaStatus | None = None
     cart_id: UUID | None = None
@@ -77,7 +77,7 @@ class AcceptedOut(View):
 
 
 class StepOut(View):
-    """A step; attempts and times are of its action, null before it. Its compensation's are in the timeline."""
+    """A step. Attempts and times are its action's, null before it; its compensation's are in the timeline."""
 
     name: str
     status: StepStatus
@@ -114,12 +114,15 @@ class SagaOut(View):
 class SagaSummary(View):
     """A saga in a list.
 
-    `step` is where it is, and once it has ended the one because of which it turned back; `direction` says whether it is
-    at the step's `action` or `compensation`, and `attempts` are those at it. While it is `retrying`, `error` is what
-    the latest attempt came to and `next_try_at` when the next one is due (null while it is being made); else `error` is
-    why it turned back. `first_effect_at` is when its first step took effect, of an undone one when undoing began: until
-    `ended_at` the services disagree about it.
-    `fault` names the faults that are injected into it, as its checkout's `X-Fault` said.
+    `step` is the step that the saga is at; once it has ended, the step because of which it turned back. `direction`
+    says whether it is at the step's `action` or `compensation`, and `attempts` counts the attempts at that. While it is
+    `retrying`, `error` is the error of the latest attempt and `next_try_at` the time of the next one (null during an
+    attempt); otherwise `error` says why the saga turned back.
+
+    From `first_effect_at` to `ended_at` the services disagree about the saga. `first_effect_at` is when its first step
+    took effect; of a completed saga that is compensated later, when that began.
+
+    `fault` names the faults that are injected into it, as the `X-Fault` of its checkout said.
     """
 
     saga_id: UUID
