@@ -2,17 +2,17 @@
 
 from pydantic import Field
 
-from shared.config import ServiceSettings, shop_currency
+from shared.config import ServiceSettings, ServiceUrl, shop_currency
 
 
 class Settings(ServiceSettings):
     """Times are in seconds."""
 
-    carrito_service_url: str = "http://127.0.0.1:3000"
-    inventario_service_url: str = "http://127.0.0.1:3001"
-    pagos_service_url: str = "http://127.0.0.1:3002"
-    orchestrator_url: str = "http://127.0.0.1:3003"
-    choreography_url: str = "http://127.0.0.1:3004"
+    carrito_service_url: ServiceUrl = "http://127.0.0.1:3000"
+    inventario_service_url: ServiceUrl = "http://127.0.0.1:3001"
+    pagos_service_url: ServiceUrl = "http://127.0.0.1:3002"
+    orchestrator_url: ServiceUrl = "http://127.0.0.1:3003"
+    choreography_url: ServiceUrl = "http://127.0.0.1:3004"
 
     # Forty times what a read takes; a page shows as not known what services have not answered by then.
     dashboard_read_seconds: float = Field(default=2, gt=0)

@@ -3,14 +3,14 @@
 from pydantic import Field
 
 from saga_choreography.domain import Limits
-from shared.config import DatabaseUrl, SagaServiceSettings, database_url
+from shared.config import DatabaseUrl, SagaServiceSettings, ServiceUrl, database_url
 
 
 class Settings(SagaServiceSettings):
     """Times are in seconds."""
 
     database_url: DatabaseUrl = database_url("saga_choreography")
-    carrito_service_url: str = "http://127.0.0.1:3000"
+    carrito_service_url: ServiceUrl = "http://127.0.0.1:3000"
 
     forward_deadline_seconds: float = Field(
         default=60, gt=0

@@ -3,10 +3,11 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from flask import current_app
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.purging.retention import DAY_SECONDS, MESSAGE_DAYS, Retention
@@ -36,12 +37,29 @@ def _named(listed: str) -> str:
     return listed
 
 
+def _http(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        fits = False
+    if url and not fits:
+        raise ValueError("must be an http:// or https:// URL")
+    return url
+
+
 # Shorter than a caller's time limit (5 s), so that it gets 503 and not silence; a hundred times what statements take.
 LOCK_SECONDS, STATEMENT_SECONDS = 3.0, 4.0
+
+# Of a duration: more milliseconds than 2**31, 24 days of them, fit neither a timeout of PostgreSQL nor one of poll(2).
+# Of a count: what every integer column and system call holds.
+LONGEST, MOST = 1_000_000, 1_000_000_000
 
 _EMPTY_IS_NONE = BeforeValidator(lambda value: value or None)
 Secret = Annotated[SecretStr | None, _EMPTY_IS_NONE]
 DatabaseUrl = Annotated[str, AfterValidator(_with_driver)]
+ServiceUrl = Annotated[str, AfterValidator(_http)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
 
 
 def database_url(service: str) -> DatabaseUrl:
@@ -64,18 +82,18 @@ class ServiceSettings(BaseSettings):
     The environment wins over `.env`, which wins over what `make up` wrote for the stack it started.
     """
 
-    model_config = SettingsConfigDict(env_file=[*filter(None, FILES)], extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=[*filter(None, FILES)], extra="ignore", frozen=True, allow_inf_nan=False)
 
     rabbitmq_url: Annotated[str | None, _EMPTY_IS_NONE] = None
     topology_seconds: float = Field(default=10, gt=0)  # small frames; a third of `resend_seconds`
     web_threads: int = Field(default=16, ge=1)  # each with a database connection, so that none waits for another's
-    lock_seconds: float = Field(default=LOCK_SECONDS, gt=0)  # time limit of a statement's wait for a lock
-    statement_seconds: float = Field(default=STATEMENT_SECONDS, gt=0)  # time limit of a statement
-    log_level: str = "INFO"
+    lock_seconds: float = Field(default=LOCK_SECONDS, ge=0.001)  # time limit of a statement's wait for a lock
+    statement_seconds: float = Field(default=STATEMENT_SECONDS, ge=0.001)  # 0 ms is no limit at all
+    log_level: LogLevel = "INFO"
     client_seconds: float = Field(
         default=10, gt=0
     )  # a million bytes over a poor line; for a request, and for its answer
-    max_body_bytes: int = 1_000_000  # a cart of a thousand lines is a tenth of this
+    max_body_bytes: int = Field(default=1_000_000, ge=1)  # a cart of a thousand lines is a tenth of this
     admin_token: Secret = None  # of operators; empty means none
     service_token: Secret = None  # of services among each other; empty means none
     faults: bool = False  # enables fault switches: for experiments, not for real customers
@@ -89,6 +107,13 @@ class ServiceSettings(BaseSettings):
     step_retention_days: float = Field(default=180, gt=0)
     key_retention_days: float = Field(default=7, gt=0)  # longer than clients repeat requests
     purge_seconds: float = Field(default=60, ge=0)  # between two purges; 0 means never
+
+    @field_validator("*")
+    @classmethod
+    def _bounded(cls, value: object) -> object:
+        if isinstance(value, int | float) and value > (most := LONGEST if isinstance(value, float) else MOST):
+            raise ValueError(f"must be at most {most:,}")
+        return value
 
     @model_validator(mode="after")
     def _steps_outlast_sagas(self) -> Self:
@@ -120,11 +145,11 @@ class ServiceUrls(BaseSettings):
 
     model_config = ServiceSettings.model_config
 
-    carrito_service_url: str = ""
-    inventario_service_url: str = ""
-    pagos_service_url: str = ""
-    orchestrator_url: str = ""
-    choreography_url: str = ""
+    carrito_service_url: ServiceUrl = ""
+    inventario_service_url: ServiceUrl = ""
+    pagos_service_url: ServiceUrl = ""
+    orchestrator_url: ServiceUrl = ""
+    choreography_url: ServiceUrl = ""
 
 
 class WaitingServiceSettings(ServiceSettings):

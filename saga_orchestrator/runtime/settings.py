@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field, create_model
 
 from saga_orchestrator.runtime.definition import Service
-from shared.config import DatabaseUrl, SagaServiceSettings, ServiceSettings
+from shared.config import DatabaseUrl, SagaServiceSettings, ServiceSettings, ServiceUrl
 
 EXECUTOR_CONNECTIONS = 3  # of an executor, at most at the same time: for claims, for checkpoints, and to renew leases
 
@@ -36,7 +36,7 @@ class RuntimeSettings(SagaServiceSettings):
 
 def service_urls(services: Iterable[Service]) -> Any:
     """A base class for settings with a `<SERVICE>_SERVICE_URL` for each of the services."""
-    fields: dict[str, Any] = {_setting_of(service): (str, service.default_url) for service in services}
+    fields: dict[str, Any] = {_setting_of(service): (ServiceUrl, service.default_url) for service in services}
     return create_model("ServiceUrls", __base__=ServiceSettings, **fields)
 
 

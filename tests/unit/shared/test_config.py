@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.config import ROOT, DatabaseUrl, SagaServiceSettings, ServiceSettings, WaitingServiceSettings, database_url
+from shared.config import (
+    ROOT,
+    DatabaseUrl,
+    SagaServiceSettings,
+    ServiceSettings,
+    ServiceUrls,
+    WaitingServiceSettings,
+    database_url,
+)
 
 
 class Settings(ServiceSettings):
@@ -66,15 +74,52 @@ def test_a_number_that_does_not_fit_is_named_at_start(monkeypatch: pytest.Monkey
         read()
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "inf"])
+def test_a_limit_of_bodies_that_lets_none_in_is_named_at_start(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://all/shop")
+    monkeypatch.setenv("MAX_BODY_BYTES", size)
+    with pytest.raises(ValidationError, match="max_body_bytes"):
+        read()
+
+
+@pytest.mark.parametrize("value", ["inf", "1e400", "nan", "1e18", "99999999999999999999"])
+@pytest.mark.parametrize("name", ["lock_seconds", "key_retention_days", "purge_seconds"])
+def test_a_number_that_no_clock_or_column_holds_is_named_at_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://all/shop")
+    monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(ValidationError, match=name):
+        read()
+
+
+def test_a_log_level_is_taken_in_any_case_and_an_unknown_one_is_named_at_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://all/shop")
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    assert read().log_level == "DEBUG"
+    monkeypatch.setenv("LOG_LEVEL", "bogus")
+    with pytest.raises(ValidationError, match="log_level"):
+        read()
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "pagos:3002", "ftp://pagos", "http://", "http://pagos:port", "http://:3002"]
+)
+def test_the_url_of_a_service_is_one_or_named_at_start(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PAGOS_SERVICE_URL", url)
+    with pytest.raises(ValidationError, match="pagos_service_url"):
+        ServiceUrls(_env_file=None)
+
+
 def test_files_give_what_the_environment_does_not_the_last_one_first(tmp_path: Path) -> None:
-    (tmp_path / "first").write_text("DATABASE_URL=postgresql://first/shop\nLOG_LEVEL=FIRST\nWEB_THREADS=1\n")
-    (tmp_path / "last").write_text("LOG_LEVEL=LAST\nWEB_THREADS=2\n")
+    (tmp_path / "first").write_text("DATABASE_URL=postgresql://first/shop\nLOG_LEVEL=DEBUG\nWEB_THREADS=1\n")
+    (tmp_path / "last").write_text("LOG_LEVEL=error\nWEB_THREADS=2\n")
     env = {"SETTINGS_FILES": f"{tmp_path}/first:{tmp_path}/missing:{tmp_path}/last", "WEB_THREADS": "3"}
-    assert read_elsewhere(env) == "postgresql+psycopg2://first/shop LAST 3"
+    assert read_elsewhere(env) == "postgresql+psycopg2://first/shop ERROR 3"
 
 
 def test_tests_name_no_files(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("LOG_LEVEL=FROM_FILE\n")
+    (tmp_path / ".env").write_text("LOG_LEVEL=DEBUG\n")
     env = {"SETTINGS_FILES": "", "DATABASE_URL": "postgresql://own/shop"}
     assert read_elsewhere(env) == "postgresql+psycopg2://own/shop INFO 16"
 
