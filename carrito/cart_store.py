@@ -56,7 +56,7 @@ def find(connection: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Cart]:
 
 
 def lock(connection: Connection, cart_ids: Sequence[UUID]) -> dict[UUID, Cart]:
-    """As `find`; no other transaction changes these carts or their lines until this one ends."""
+    """As `find`, and lock these carts: no other transaction changes them or their lines until this one ends."""
     return {row["id"]: Cart(**row) for row in connection.execute(_LOCK, {"cart_ids": list(cart_ids)}).mappings()}
 
 
@@ -81,7 +81,7 @@ def remove_line(connection: Connection, cart_id: UUID, product_id: int) -> bool:
 
 
 def touch(connection: Connection, cart_id: UUID) -> None:
-    """Set the time of the cart's last use to now, so that it is not purged as abandoned."""
+    """Set the time of the cart's last use to now: the purge deletes carts that were unused for long."""
     connection.execute(_TOUCH, {"cart_id": cart_id})
 
 

@@ -96,7 +96,7 @@ def freeze(
 
 
 def release(connection: Connection, releases: Sequence[Release]) -> list[Done[Cart] | DomainError]:
-    """Open the carts of compensated sagas again. A cart that its saga has no longer stays as it is.
+    """Open the carts of compensated sagas again. A cart that its saga no longer has is left unchanged.
 
     From then on `create_order` is refused for each saga. Refusals: `CartNotFound`, `CartOfAnotherSaga`, and
     `OrderStands` while the saga has an order that was not cancelled.
@@ -125,7 +125,7 @@ def _release(connection: Connection, first: Sequence[Release], others: Sequence[
 
 
 def _had(release: Release, checkout: Checkout | None) -> bool:
-    """Whether the saga froze this cart."""
+    """Whether this cart was frozen for the saga."""
     return checkout is not None and checkout.cart_id == release.cart_id
 
 
@@ -136,7 +136,7 @@ def _of_another(release: Release, cart: Cart | None) -> DomainError:
 
 
 def _freeze_for(request: CheckoutRequest, handover: HandoverPlan) -> CartFreeze:
-    """Make the freeze of a cart; the ids of payment and order let both be compensated without an answer."""
+    """Make the freeze of a cart. It chooses the ids of payment and order, which their compensations need."""
     return CartFreeze(
         saga_id=new_id(),
         cart_id=request.cart_id,

@@ -69,8 +69,8 @@ class CartFreeze:
     """A cart to freeze for a saga, and the fields of the saga's checkout that the cart does not have.
 
     The worker hands the checkout over when `handover_seconds` have passed without a handover; None: none is needed.
-    `by_saga_service`: the saga's own service had the cart frozen, so that an order which is confirmed shows that it
-    knows the saga. An order that is made without a checkout names no style, no method, and perhaps no ids.
+    `by_saga_service`: the saga service had the cart frozen itself; then a confirmed order proves that it knows the
+    saga. For an order without a checkout, style and payment method are None, and so may be the ids.
     """
 
     saga_id: UUID
@@ -105,7 +105,7 @@ class Checkout:
     billing_address: Address | None
     payment_id: UUID | None
     order_id: UUID | None
-    items: str  # JSON of our own making, in which prices stay exact
+    items: str  # the JSON text that carrito wrote, in which prices are exact
     total_minor: int
     currency: str
     trace: str | None
@@ -116,7 +116,7 @@ class Checkout:
 
     @property
     def named(self) -> dict[str, Any]:
-        """The fields by which a repeated request is compared with it; no request agrees with an order's own saga."""
+        """The fields by which a repeated request is compared with it; none matches a saga that began with an order."""
         return {**vars(self), "saga_pattern": self.saga_pattern or ""}
 
 
@@ -148,5 +148,5 @@ class Release:
 
 
 def begun_by_a_checkout(checkout: Checkout | None) -> bool:
-    """Whether a saga service runs the saga. The steps of other sagas are requested by hand."""
+    """Whether the saga began with a checkout, so that a saga service runs it. Others are begun by single requests."""
     return checkout is not None and checkout.saga_pattern is not None

@@ -128,9 +128,10 @@ def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSag
 def begin_checkout(
     connection: Connection, requests: Sequence[CommandRequest[BeginCheckoutIn, CartPath]]
 ) -> list[HttpOutcome]:
-    """For the saga services. Of concurrent requests for a cart, one succeeds. The answer has the new saga's id.
+    """Freeze a cart for a saga service. Of concurrent requests for a cart, one succeeds.
 
-    With `saga_id` nothing is frozen: the answer (200) is what was frozen for that saga, if the request agrees with it.
+    The answer has the new saga's id. With `saga_id` nothing is frozen: the answer (200) is what was frozen for that
+    saga, if the request agrees with it.
     """
     header = request.headers.get("traceparent")
     new, handed_over = list[CheckoutRequest](), list[HandedOverCheckout]()

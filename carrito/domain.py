@@ -116,7 +116,7 @@ def no_cart_of(user_id: str, cart_id: UUID) -> CartNotFound:
 
 
 def unusable(cart_id: UUID, user_id: str | None, cart: Cart | None) -> DomainError | None:
-    """Return the refusal of a request for a cart; None if it is open, and the user's if the request names one."""
+    """Return the refusal of a request for a cart; None when the cart is open and belongs to the named user, if any."""
     if cart is None:
         return no_cart(cart_id)
     if user_id is not None and user_id != cart.user_id:

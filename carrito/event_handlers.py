@@ -57,7 +57,7 @@ def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Pu
 
 
 def confirm(connection: Connection, sold: Sequence[InventoryCommitted]) -> Published:
-    """Confirm the order and check its cart out, which ends the saga; an order cancelled meanwhile is compensated."""
+    """Confirm the order and check its cart out, which ends the saga. An order that was cancelled is compensated."""
     outcomes = service.confirm_order(connection, [OrderOfSaga(each.saga_id, each.order_id) for each in sold])
     return [_confirmed(event, outcome) for event, outcome in zip(sold, outcomes, strict=True)]
 
@@ -69,7 +69,7 @@ def cancel(connection: Connection, unsold: Sequence[InventoryCommitFailed | Inve
 
 
 def release(connection: Connection, undone: Sequence[InventoryReleased]) -> Published:
-    """Open the cart again, which ends the compensation. An order that was made by hand meanwhile is cancelled first.
+    """Open the cart again, which ends the compensation. An order that a request created meanwhile is cancelled first.
 
     Raises any other refusal to open the cart, so that the event becomes a dead letter.
     """

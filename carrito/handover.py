@@ -23,9 +23,9 @@ from shared.http.client import PEER_FAILED, Peer, Reply
 from shared.saga.states import SagaStatus, StepStatus
 from shared.saga.views import CheckoutIn
 
-ANSWER_SECONDS = 5.0  # beside the time that the caller prefers to wait
+ANSWER_SECONDS = 5.0  # without the time that the client prefers to wait
 MOST_WAIT = 30.0
-TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # of a stuck saga its steps show it
+TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # a stuck saga has such a step
 MESSAGE_FIELDS = tuple(CheckoutIn.model_fields)
 log = structlog.get_logger()
 
@@ -34,10 +34,10 @@ class Handover:
     """HTTP clients of the two saga services."""
 
     def __init__(self, settings: Settings, places: int) -> None:
-        """At most `places` requests deliver at once, and wait for the end of their saga if their client wishes.
+        """At most `places` requests deliver at once, and may then wait for the end of their saga.
 
         The other threads stay free for the steps that sagas request from carrito. Without them, carrito's threads would
-        wait for sagas that wait for carrito.
+        wait for sagas, which would wait for carrito.
         """
         token = settings.service_token
         self._peers = {
@@ -53,7 +53,7 @@ class Handover:
         self._bulkhead = Bulkhead("saga_orchestrator", places)
 
     def place(self) -> AbstractContextManager[bool]:
-        """Take a place to deliver from for the block; False when all places are taken."""
+        """Occupy one of the `places` for the block; yield False when all are taken."""
         return self._bulkhead.enter_if_free()
 
     def has_turned_back(self, checkout: Checkout) -> bool:

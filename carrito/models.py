@@ -68,8 +68,8 @@ cart_items = Table(
     CheckConstraint("quantity > 0", name="some"),
 )
 
-# What a saga is about, fixed when its cart was frozen; the row stays when the cart is opened again. Style and method
-# are null for an order that was made without a checkout, and so are ids that its client did not choose.
+# What a saga is about, fixed when its cart was frozen; the row stays when the cart is opened again. Style and
+# payment method are null for an order that was made without a checkout, and so are ids that its client did not choose.
 # `handover_due_at` is set until the checkout was handed over to its saga service or, if that had the cart frozen itself
 # (`by_saga_service`), until the order is confirmed.
 checkouts = Table(
@@ -83,7 +83,7 @@ checkouts = Table(
     Column("billing_address", JSON(none_as_null=True)),
     Column("payment_id", Uuid),
     Column("order_id", Uuid),
-    Column("items", Text, nullable=False),  # JSON of our own making, in which prices stay exact
+    Column("items", Text, nullable=False),  # JSON written by carrito, in which prices are exact
     Column("total_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("trace", String(55)),
@@ -108,7 +108,7 @@ orders = Table(
     Column("user_id", String(64), nullable=False),
     Column("payment_id", Uuid),
     Column("billing_address", JSON(none_as_null=True)),
-    Column("items", Text, nullable=False),  # JSON of our own making, in which prices stay exact
+    Column("items", Text, nullable=False),  # JSON written by carrito, in which prices are exact
     Column("total_minor", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("status", String(10), nullable=False, server_default="pending"),

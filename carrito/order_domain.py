@@ -79,7 +79,7 @@ class Order:
     user_id: str
     payment_id: UUID | None
     billing_address: Address | None
-    items: str  # JSON of our own making, in which prices stay exact
+    items: str  # the JSON text that carrito wrote, in which prices are exact
     total_minor: int
     currency: str
     status: str
@@ -88,7 +88,7 @@ class Order:
 
 @dataclass(frozen=True)
 class VoidOrder:
-    """An order that was cancelled before it was made, and never will be; no row is stored for it."""
+    """An order that was cancelled before it was created, and never will be created; no row is stored for it."""
 
     saga_id: UUID
     order_id: UUID | None

@@ -79,7 +79,7 @@ def with_items_and_total(stored: Order | Checkout) -> dict[str, Any]:
 
 
 class OrderOut(View):
-    """An order. A `void` one was cancelled before it was made."""
+    """An order. A `void` one was cancelled before it was created."""
 
     id: UUID
     saga_id: UUID
@@ -100,7 +100,7 @@ class OrderOut(View):
 
 
 class VoidOut(View):
-    """An order that was cancelled before it was made, and never will be."""
+    """An order that was cancelled before it was created, and never will be created."""
 
     id: UUID
     saga_id: UUID

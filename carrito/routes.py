@@ -76,7 +76,7 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
     if before is not None:
         return before
     inventario: InventarioClient = current_app.extensions["inventario_client"]
-    product = inventario.get_product(body.product_id)  # while no connection to the database is held
+    product = inventario.get_product(body.product_id)  # before a connection to the database is taken
 
     def put_in(connection: Connection) -> Answer:
         return Answer(CartOut.of(carts.add_item(connection, path.cart_id, product, body.quantity)), 201)
@@ -155,7 +155,7 @@ def checkout(body: CartCheckoutIn) -> Response:
 
 
 def _accepted_saga(served: Served) -> UUID:
-    """The saga that was accepted now; of a repetition, by the first request with its key."""
+    """Return the saga that was accepted now, or by the first request with the same key."""
     match served.outcome:
         case Answer(body=CheckoutOut(saga_id=saga_id)):
             return saga_id
@@ -163,7 +163,7 @@ def _accepted_saga(served: Served) -> UUID:
 
 
 def _delivered(handover: Handover, body: CartCheckoutIn, saga_id: UUID, accepted: Response) -> Response:
-    """The answer of the saga's service, which is told of the saga; `accepted` when it does not answer."""
+    """Return the answer of the saga's service to the handover; `accepted` when it does not answer."""
     request_for_saga = {**vars(body.request(body.cart_id, _trace())), "saga_id": saga_id}
     checkout = CheckoutHandover(**request_for_saga, fault=current_fault())
     reply = handover.deliver(checkout, request.headers.get("Prefer", ""))
@@ -205,7 +205,7 @@ _handed_over: Coalescer[UUID, None] = Coalescer(_mark_handed_over, BatchPolicy()
 
 
 def _accept(connection: Connection, body: CartCheckoutIn, *, at_once: bool) -> Answer:
-    """Begin the checkout. `at_once`: the worker, not this request, delivers it, and at once if that starts the saga."""
+    """Begin the checkout. `at_once`: the worker delivers it, not this request; immediately if that starts the saga."""
     settings = Settings.current()
     requests = [body.request(body.cart_id, _trace())]
     frozen = value_or_raise(begin(connection, requests, settings, by_saga_service=False)[0])

@@ -102,7 +102,7 @@ def get_checkout(connection: Connection, saga_id: UUID) -> Checkout:
 
 
 def order_is_gone(connection: Connection, saga_id: UUID) -> bool:
-    """Whether a saga has no order and never will have one again: it was cancelled, or it is refused from now on."""
+    """Whether a saga has no order and can't get one: it was cancelled, or its creation is refused from now on."""
     for order in order_store.find(connection, [saga_id], []):
         return order.status == OrderStatus.CANCELLED
     return barrier.closed(connection, CREATE_ORDER, saga_id)

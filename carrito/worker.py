@@ -20,7 +20,7 @@ from shared.messaging.event_worker import jobs
 from shared.process import heartbeat, worker
 from shared.purging import purge
 
-BATCH = 20  # one HTTP request each; a checkout that another worker delivers, too, does no harm
+BATCH = 20  # each takes one HTTP request; delivering the same checkout twice does no harm
 
 
 def run_once(style: str, again_seconds: float) -> int:
@@ -47,9 +47,9 @@ def idle_seconds(style: str, handover_seconds: float) -> float:
 
 
 def handovers(settings: Settings, stop: ShutdownSignal) -> list[Callable[[], None]]:
-    """Make a loop for each style, so that a saga service that is away does not delay the other one's checkouts.
+    """Make a loop for each style, so that a saga service that is away does not delay the other style's checkouts.
 
-    Only the orchestrated loop is woken for a new checkout, since its saga waits for the handover.
+    Only the orchestrated loop is notified of a new checkout, since its saga waits for the handover.
     """
     styles = ["orchestrated"] if settings.rabbitmq_url is None else ["orchestrated", "choreographed"]
     return [

@@ -109,7 +109,7 @@ class ReservationLine:
 
 @dataclass(frozen=True)
 class Reservation:
-    """A saga's reservation, with its lines in the order of products; a released one may never have been made."""
+    """A saga's reservation, with its lines in the order of products. A released one may have no lines."""
 
     saga_id: UUID
     cart_id: UUID | None

@@ -69,7 +69,7 @@ def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
 
 def release(connection: Connection, undone: Sequence[Backward]) -> Published:
     """Return what is held or was sold."""
-    service.unreserve(connection, [ReservationRequest(each.saga_id) for each in undone])  # whatever it is
+    service.unreserve(connection, [ReservationRequest(each.saga_id) for each in undone])  # or nothing to return
     return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 

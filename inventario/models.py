@@ -55,7 +55,7 @@ products = Table(
     CheckConstraint("available + held + sold = seeded + restocked", name="none_lost"),
 )
 
-# One row for each saga: the arbiter. The first update of its status decides between sale, release and expiry.
+# One row for each saga. The first update of its status decides between sale, release and expiry: it is the arbiter.
 reservations = Table(
     "reservations",
     metadata,

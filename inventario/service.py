@@ -93,9 +93,9 @@ def reserve(
 def unreserve(
     connection: Connection, requests: Sequence[ReservationRequest], proven: Collection[UUID] | None = None
 ) -> list[Done[Reservation] | DomainError]:
-    """Return the stock that each saga holds or bought, once. A saga that has none can reserve none from now on.
+    """Return the stock that each saga holds or bought, once. A saga without a reservation can't reserve from now on.
 
-    `proven` has the sagas that are known to have turned back; None: all of them. Refusals: `RepeatedOtherwise` for
+    `proven` names the sagas that are known to have turned back; None: all of them. Refusals: `RepeatedOtherwise` for
     another cart or other items than the saga's; `SagaStands` for a sale to a saga that is not in `proven`.
     """
     return barrier.compensate(connection, RESERVE, requests, partial(_release, connection, proven))
@@ -114,9 +114,9 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
 
 
 def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling]:
-    """Decide for each saga whether it turns back. One conditional update is the arbiter between that and a sale.
+    """Decide for each saga whether it turns back. One conditional update decides between that and a sale.
 
-    A repeated request, or one after the stock was returned otherwise, gets the same verdict.
+    A repeated request, or one after the stock was returned otherwise, gets the same ruling.
     """
     entries = barrier.enter_action(connection, RESERVE, {each.saga_id: {} for each in requests})
     new = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.FIRST]

@@ -172,5 +172,5 @@ def _moved(lines: Sequence[Row]) -> list[dict[str, int]]:
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """At least one row, as the arrays that a statement takes."""
+    """Return the rows, at least one, as the arrays that a statement takes."""
     return {name: [row[name] for row in rows] for name in rows[0]}

@@ -72,7 +72,7 @@ def _wallets(held: Sums, accounts: Mapping[str, Sums]) -> dict[str, dict[str, in
 
 
 def _sagas(connection: Connection, payment_ids: Sequence[str]) -> list[str]:
-    """The sagas of these payments, as far as they still exist and are of a saga."""
+    """Return the sagas of these payments, without payments that no longer exist or belong to no saga."""
     if not payment_ids:
         return []
     statement = select(payments.c.saga_id).where(payments.c.id.in_(payment_ids), payments.c.saga_id.is_not(None))

@@ -147,7 +147,7 @@ class Payment:
 
 @dataclass(frozen=True)
 class VoidPayment:
-    """A saga's payment that was refunded before it was made, and never will be; no row is stored for it."""
+    """A saga's payment that was refunded before it was made, and never will be made; no row is stored for it."""
 
     saga_id: UUID
     payment_id: UUID | None

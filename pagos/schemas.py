@@ -79,7 +79,7 @@ class SagaPaymentIn(Body):
 
 
 class RefundIn(Body):
-    """The saga whose payment to refund; if it is named, a payment that was not requested yet is refused from now on."""
+    """The saga whose payment to refund. If it is named, a payment that was not requested yet is refused from now on."""
 
     saga_id: UUID | None = None
     reason: Annotated[str, Field(max_length=500), STORABLE] | None = None

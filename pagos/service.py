@@ -105,7 +105,7 @@ def _pay_first(connection: Connection, charges: Sequence[SagaCharge]) -> BySaga[
 
 
 def _paid_before(connection: Connection, charges: Sequence[SagaCharge]) -> BySaga[Payment]:
-    """The payments that were captured before. A repeated request may name an id although the first one named none."""
+    """Return the payments captured before. A repeated request may name an id although the first one named none."""
     found = payment_store.find(connection, [charge.saga_id for charge in charges], [])
     paid = {payment.saga_id: payment for payment in found}
     made = {saga_id: {"payment_id": payment.id} for saga_id, payment in paid.items()}

@@ -1,4 +1,4 @@
-"""What auditors are shown, as far as the events have come: every accepted saga has ended, or is on its way."""
+"""The choreography's part of the audit, from the events recorded so far."""
 
 from saga_choreography.sagas import SAGAS
 from shared.saga.audit import audit_of

@@ -1,6 +1,6 @@
 """The definition of the choreographed checkout: event -> who reacts -> which events follow, on success and on failure.
 
-It runs nothing: each service's `event_handlers.py` is its own part of it, and a test proves that they are the same.
+Nothing executes it: each service's `event_handlers.py` implements its part, and a test checks that both agree.
 """
 
 from saga_choreography.definition import Choreography, Reaction, StepEvents
@@ -32,8 +32,8 @@ from shared.event_bus import (
 
 CHECKOUT = Choreography(
     "checkout",
-    # carrito publishes the first as it freezes a cart; saga_choreography the others, for a deadline or an operator, and
-    # when a saga was silent for long.
+    # carrito publishes the first one when it freezes a cart; saga_choreography publishes the others: for a deadline or
+    # an operator, and when a saga was silent for long.
     beginnings=(CheckoutInitiated, CheckoutCancelRequested, SagaResendRequested),
     reactions=(
         # forward
@@ -75,7 +75,7 @@ CHECKOUT = Choreography(
         Reaction(PaymentFailed, INVENTARIO, then=(InventoryReleased,)),
         Reaction(PaymentRefunded, INVENTARIO, then=(InventoryReleased,)),
         Reaction(InventoryReleased, CARRITO, then=(CheckoutFailed,)),
-        # what was published is sent again; nothing new follows
+        # services publish earlier events again; no new event follows
         *(Reaction(SagaResendRequested, service, then=()) for service in (CARRITO, INVENTARIO, PAGOS)),
     ),
     steps=(
@@ -105,7 +105,7 @@ CHECKOUT = Choreography(
             begins=InventoryCommitRequested,
             ends=InventoryCommitted,
             fails=InventoryCommitFailed,
-            undone=InventoryCommitFailed,  # of a sale that was undone
+            undone=InventoryCommitFailed,  # when a sale was compensated
         ),
     ),
 )

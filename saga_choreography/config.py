@@ -15,7 +15,7 @@ class Settings(SagaServiceSettings):
     forward_deadline_seconds: float = Field(
         default=60, gt=0
     )  # a shopper waits no longer; well within a hold's lifetime
-    stuck_seconds: float = Field(default=120, gt=0)  # as long as the orchestrator tries before it says so
+    stuck_seconds: float = Field(default=120, gt=0)  # as long as the orchestrator tries before it flags a saga
     resend_seconds: float = Field(
         default=30, gt=0
     )  # half a deadline, so that a lost event is sent again before its saga is turned back

@@ -1,7 +1,7 @@
-"""Dead letters, for operators: list them, and have them redelivered to their services.
+"""Dead letters, for operators: list them, and redrive them to their services.
 
-Reading a dead letter queue holds its messages back from every other reader for a moment, so one reader at a time is let
-in, across all processes. A redrive is stored before it is done (who, why, which letters), and completed after it.
+Reading a queue of dead letters hides its messages from other readers for a moment. So one reader at a time is allowed,
+across all processes. A redrive is stored before it is done (who, why, which letters), and completed after it.
 """
 
 import threading
@@ -33,7 +33,7 @@ _IN_PROCESS = threading.Lock()
 
 @dataclass(frozen=True, kw_only=True)
 class Redrive(LetterFilter):
-    """Which dead letters are to be tried again, why, and who says so; of all services when none is named."""
+    """A request to redrive dead letters: which ones, of all services when none is named, why, and who requests it."""
 
     reason: str
     by: str
@@ -53,21 +53,21 @@ class StoredRedrive:
 
 
 def list_letters(url: str | None, which: LetterFilter, limit: int) -> list[Letter]:
-    """Up to `limit` dead letters that fit, of each service; raises `NoBroker`, `BeingLookedAt`."""
+    """Return up to `limit` matching dead letters of each service; raises `NoBroker`, `BeingLookedAt`."""
     fits = None if which.takes_all else which.fits
     with _alone(), _broker(url) as there:
         return [letter for service in which.services for letter in find(there, service, limit, fits)]
 
 
 def latest_redrives(limit: int) -> list[StoredRedrive]:
-    """The latest redrives, the last one first."""
+    """Return the latest redrives, the last one first."""
     statement = select(redrives).order_by(redrives.c.id.desc()).limit(limit)
     with db.transaction() as connection:
         return [StoredRedrive(**row) for row in connection.execute(statement).mappings()]
 
 
 def try_again(url: str | None, request: Redrive) -> StoredRedrive:
-    """Redeliver the letters that fit; the stored redrive, with what was moved.
+    """Redrive the matching letters; return the stored redrive, with the letters that were moved.
 
     Raises `NoBroker` and `BeingLookedAt`. If the process dies in between, the stored redrive has no `finished_at`.
     """
@@ -111,7 +111,7 @@ def _named(letter: Letter) -> dict[str, Any]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Hold the lock that lets one reader in, across all processes; raise `BeingLookedAt` when it is not to be had.
+    """Hold the lock that admits one reader across all processes; raise `BeingLookedAt` when it can't be taken in time.
 
     At most one thread of a process waits for it with a database connection.
     """
@@ -129,7 +129,7 @@ def _alone() -> Iterator[None]:
 
 
 def _lock(connection: Connection) -> None:
-    """Take a lock of the session, since a transaction would stay open meanwhile; it is released with the session."""
+    """Take the lock for the session, not for a transaction, which would stay open meanwhile."""
     try:
         connection.execute(LOCK)
     except OperationalError as error:

@@ -15,7 +15,7 @@ class InvalidChoreography(ValueError):
 
 @dataclass(frozen=True)
 class Reaction:
-    """The service that reacts to an event, and the events that it then publishes: on success, and otherwise."""
+    """A service's reaction to an event: the events that it publishes on success (`then`) and otherwise."""
 
     fact: Fact
     by: str
@@ -24,13 +24,13 @@ class Reaction:
 
     @property
     def outcomes(self) -> tuple[tuple[Fact, ...], ...]:
-        """The alternatives: the events on success and, if there are any, those on failure."""
+        """The alternatives: the events on success and, if the step can be refused, those on failure."""
         return (self.then, self.otherwise) if self.otherwise else (self.then,)
 
 
 @dataclass(frozen=True)
 class StepEvents:
-    """A step as people see it, by the events that tell of it: requested, done, refused, and compensated."""
+    """The events of a step: requested, done, refused, and compensated."""
 
     name: str
     begins: Fact
@@ -40,7 +40,7 @@ class StepEvents:
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """The events that tell of the step."""
+        """All events of the step."""
         return (self.begins, self.ends, self.fails, self.undone)
 
 
@@ -79,9 +79,9 @@ class Choreography:
         self._insist(told == contract, f"who publishes is not as in the contract: {_words(told ^ contract)}")
 
     def _check_ends(self) -> None:
-        """Check that every event that somebody reacts to leads to an end of the saga, whatever the outcomes."""
+        """Check that every event that a service reacts to leads to an end of the saga, whatever the outcomes."""
         ending = {event_type.payload for event_type in CONTRACT.values() if event_type.ends}
-        marks = {step.begins for step in self.steps}  # nobody reacts to these
+        marks = {step.begins for step in self.steps}  # no service reacts to these
         while more := {
             each.fact
             for each in self.reactions

@@ -13,23 +13,23 @@ from shared.messaging.dead_letters import Letter
 
 @dataclass(frozen=True, kw_only=True)
 class LetterFilter:
-    """A letter fits when it fits every field that is not None."""
+    """A letter matches when it matches every field that is not None."""
 
     event_ids: tuple[str, ...] | None = None
     service: str | None = None
     event: str | None = None
     saga_id: UUID | None = None
-    error: str | None = None  # a part of it; upper and lower case are the same
-    parked_before: datetime | None = None  # a letter without this time does not fit
+    error: str | None = None  # a part of it, in any case
+    parked_before: datetime | None = None  # a letter without a time of parking does not match
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services whose letters are meant."""
+        """The services whose letters can match."""
         return CONSUMERS if self.service is None else (self.service,)
 
     @property
     def takes_all(self) -> bool:
-        """Whether every letter of these services fits."""
+        """Whether every letter of these services matches."""
         return all(value is None for name, value in self.told.items() if name != "service")
 
     @property
@@ -45,7 +45,7 @@ class LetterFilter:
         }
 
     def fits(self, letter: Letter) -> bool:
-        """Whether the letter is meant."""
+        """Whether the letter matches."""
         if self.event_ids is not None and letter.event_id not in self.event_ids:
             return False
         if self.event is not None and letter.event != self.event:
@@ -59,6 +59,6 @@ class LetterFilter:
 
 def _is_before(text: str | None, moment: datetime) -> bool:
     """Whether a text from a message is a time before the moment; the text may be anything."""
-    with suppress(ValueError, TypeError):  # no time, or one that does not say of which zone
+    with suppress(ValueError, TypeError):  # not a time, or one without a time zone
         return datetime.fromisoformat(text or "") < moment
     return False

@@ -30,14 +30,14 @@ outbox = Outbox(metadata)
 audit_log = AuditLog(metadata)
 purge_runs = runs_table(metadata)
 
-# The read model: a saga as its events tell of it. `facts` is what they say, merged (`projection.py`). `due_at` is when
-# the watchdog looks at the saga next; null when it has ended.
+# The read model: a saga, computed from its events. `facts` has their merged contents (`projection.py`). `due_at` is
+# when the watchdog next checks the saga; null when it has ended.
 sagas = Table(
     "sagas",
     metadata,
     Column("saga_id", Uuid, primary_key=True),
     Column("cart_id", Uuid, nullable=False),
-    Column("user_id", String(64)),  # these two are null until `checkout.initiated` has come
+    Column("user_id", String(64)),  # both are null until `checkout.initiated` has arrived
     Column("payment_method", String(32)),
     Column("order_id", Uuid),
     Column("facts", JSON, nullable=False),
@@ -56,7 +56,7 @@ sagas = Table(
     Column("ended_at", DateTime(timezone=True)),
     CheckConstraint(
         "(status IN ('completed', 'compensated')) = (due_at IS NULL)",
-        name="watched",  # the watchdog looks at a saga until it has ended, also when it is stuck
+        name="watched",  # the watchdog checks a saga until it has ended, also when it is stuck
     ),
     Index("ix_sagas_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_sagas_cart", "cart_id"),
@@ -82,12 +82,12 @@ events = Table(
     Column("cause", Uuid),
     Column("trace", String(55)),
     Column("fault", String(200)),  # the faults to inject into its saga
-    Column("injected", String(200)),  # the faults that were injected into the step that it tells of, or into itself
+    Column("injected", String(200)),  # the faults injected into the step that it reports, or into itself
     Column("taken_at", DateTime(timezone=True)),  # when its publisher received its cause
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
-# What operators and the watchdog did about a saga.
+# Requests of operators, and actions of the watchdog.
 notes = Table(
     "notes",
     metadata,
@@ -98,7 +98,7 @@ notes = Table(
     Column("by", String(200), nullable=False),
     Column("detail", Text),
     Column("reason", String(200)),
-    Index(  # of what people did (`sagas.py`)
+    Index(  # for operators' requests (`sagas.py`)
         "ix_notes_operations", "id", postgresql_where=text("\"by\" <> 'watchdog' AND kind <> 'redriven'")
     ),
 )

@@ -1,7 +1,7 @@
 """Computes a saga as people see it from its events; pure. Order and repetition of the events make no difference.
 
-Events are merged into facts, of each type the first that happened; what is shown follows from the facts alone. Since
-one step follows from another, a later fact tells of the earlier ones, should they not have arrived yet.
+Events are merged into facts: of each type, the first that happened. All that is shown follows from the facts. Since one
+step follows from another, a later fact implies the earlier ones that have not arrived yet.
 """
 
 from collections.abc import Iterable, Mapping
@@ -70,7 +70,7 @@ def status_of(facts: Facts) -> SagaStatus:
 def turned_back(facts: Facts) -> bool:
     """Whether the saga is compensating or compensated.
 
-    A cancellation that a deadline requested is not enough: the saga may have passed its pivot before.
+    A cancellation for a deadline is not enough: the saga may have passed its pivot before.
     """
     backward = facts.keys() & BACKWARD
     return bool(backward) and (backward != {CANCEL} or not _only_before_pivot(facts[CANCEL]))
@@ -98,7 +98,7 @@ def error_of(choreography: Choreography, facts: Facts) -> str | None:
 def steps_of(choreography: Choreography, facts: Facts) -> list[StepView]:
     """The steps, in their order."""
     views: list[StepView] = []
-    went_on = COMPLETED in facts  # whether something is known that comes after the step
+    went_on = COMPLETED in facts  # whether any later fact is known
     for step in reversed(choreography.steps):
         status = _status(choreography, step, facts, went_on=went_on)
         views.append(_view(choreography, step, facts, status))
@@ -113,7 +113,7 @@ def times_of(facts: Facts) -> tuple[datetime, datetime]:
 
 
 def ended_at(facts: Facts) -> datetime | None:
-    """When the saga ended; None while it has not, which is so again when a completed saga is being compensated."""
+    """When the saga ended; None while it has not. A completed saga that is being compensated has not."""
     status = status_of(facts)
     end = {SagaStatus.COMPENSATED: FAILED, SagaStatus.COMPLETED: COMPLETED}.get(status)
     return None if end is None else _time(facts[end]["at"])
@@ -127,7 +127,7 @@ def failed_step(choreography: Choreography, facts: Facts) -> str | None:
 
 
 def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None:
-    """When the first step took effect; of a saga that was undone after its completion, when its compensation began."""
+    """When the first step took effect. Of a saga compensated after its completion: when that compensation began."""
     names = {event_type_of(step.ends).name for step in choreography.steps}
     if COMPLETED in facts and turned_back(facts):
         names = {name for name in BACKWARD if not _only_before_pivot(facts.get(name, {}))}
@@ -136,13 +136,13 @@ def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None
 
 
 def bill_of(facts: Facts) -> Mapping[str, Any]:
-    """User, payment method, total and ids, as `checkout.initiated` says; all are None until it has come."""
+    """User, payment method, total and ids, as `checkout.initiated` says; all None until that has arrived."""
     begun = facts.get(BEGUN, {})
     return {name: begun.get(name) for name in BILL}
 
 
 def fault_of(facts: Facts) -> str | None:
-    """The faults to inject into the saga, as `checkout.initiated` says; None until it has come."""
+    """The faults to inject into the saga, as `checkout.initiated` says; None until that has arrived."""
     fault = facts.get(BEGUN, {}).get("fault")
     return None if fault is None else str(fault)
 
@@ -184,7 +184,7 @@ def _view(choreography: Choreography, step: StepEvents, facts: Facts, status: St
 
 
 def _was_refused(step: StepEvents, facts: Facts) -> bool:
-    """Whether the step was requested and refused; without the request, the saga was turned back before this step."""
+    """Whether the step was requested and refused. If it was not requested, the saga turned back before this step."""
     names = _names(step.begins, step.fails)
     return names <= facts.keys() and event_type_of(step.ends).name not in facts
 

@@ -1,6 +1,6 @@
 """Rebuild every saga from the stored events: `python -m saga_choreography.rebuild`.
 
-For when what is shown should follow from them in another way than before, or rows were lost. Nothing need be stopped.
+Needed after a change of the projection, or when rows were lost. Nothing has to be stopped.
 """
 
 import sys
@@ -26,7 +26,7 @@ ON CONFLICT DO NOTHING
 
 
 def rebuild(limits: Limits) -> int:
-    """Rebuild all sagas; returns how many there are."""
+    """Rebuild all sagas; return how many there are."""
     count, last = 0, UUID(int=0)
     while True:
         with db.transaction() as connection:

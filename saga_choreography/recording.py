@@ -1,7 +1,7 @@
 """Records events: each is stored once and merged into its saga, however often and in whatever order it arrives.
 
-Three statements, however many events of however many sagas go together. Rows are written and locked in the order of
-their ids, so that any number of processes can do this at once.
+It takes three statements, for any number of events and sagas. Rows are written and locked in the order of their ids, so
+that any number of processes can record at once.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ from shared.saga.states import ENDED
 
 ENDS = "choreography_ended"  # the channel of notifications of the sagas that end
 
-# Inserts a row for each saga that is new, too: with its cart, since every event names it.
+# Also inserts a row for each new saga, with its cart, which every event names.
 STORE = prepared(f"""
 WITH stored AS (
     INSERT INTO saga_choreography.events (
@@ -93,9 +93,9 @@ class LockedSaga:
 
 
 def record(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
-    """Store the events that are new, update their sagas, and notify of those that end; returns no events to publish.
+    """Store the events that are new, update their sagas, and notify of those that end; return no events to publish.
 
-    Raises `TooOld` for events of a saga that was forgotten; nothing may be kept of them then.
+    Raises `TooOld`, and stores nothing, for events of a saga that may have been purged.
     """
     of_saga = _by_saga(_stored(connection, events, limits))
     if of_saga:

@@ -33,7 +33,7 @@ add_routes_of_all_sagas(routes, list_path="/status", failing_steps=FAILING_STEPS
 )
 @admin_only
 def list_dead_letters(query: DeadLettersQuery) -> Response:
-    """Of each service, those that fit, with why; and who had which of them tried again, the latest first."""
+    """The matching dead letters of each service, with reasons; and the latest redrives of such letters."""
     filter_ = LetterFilter(**query.model_dump(exclude={"limit"}))
     letters = dead_letters.list_letters(Settings.current().rabbitmq_url, filter_, query.limit)
     items = [DeadLetterOut.model_validate(letter) for letter in letters]
@@ -48,7 +48,7 @@ def list_dead_letters(query: DeadLettersQuery) -> Response:
 )
 @admin_only
 def redrive(body: RedriveIn) -> Response:
-    """For when their cause is known to be gone. They come to their service as if for the first time."""
+    """For letters whose cause is gone. They are delivered to their service as if for the first time."""
     request = dead_letters.Redrive(**body.model_dump())
     redriven = dead_letters.try_again(Settings.current().rabbitmq_url, request)
     return respond(Answer(RedriveOut.model_validate(redriven)))

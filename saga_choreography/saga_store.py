@@ -1,4 +1,4 @@
-"""Reads sagas, their events and notes, and registers sagas. `recording.py` writes what events say."""
+"""Reads sagas, their events and notes, and registers sagas. `recording.py` writes what events report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from shared.saga.rows import SagaRow
 
 @dataclass(frozen=True, kw_only=True)
 class SagaFacts:
-    """What is known of a saga by its events; `facts` is JSON (`projection.py`)."""
+    """What the events of a saga report; `facts` is JSON (`projection.py`)."""
 
     saga_id: UUID
     cart_id: UUID
@@ -29,7 +29,7 @@ class SagaFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSaga(SagaRow, SagaFacts):
-    """A saga's row, as far as people see it."""
+    """A saga's row, with the columns that people are shown."""
 
     retrying: bool
     failed_step: str | None
@@ -37,7 +37,7 @@ class StoredSaga(SagaRow, SagaFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredEvent:
-    """An event as it was stored; `models.py` explains the columns."""
+    """A stored event; `models.py` explains the columns."""
 
     id: UUID
     saga_id: UUID
@@ -54,7 +54,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """What an operator or the watchdog did about a saga."""
+    """A request of an operator, or an action of the watchdog."""
 
     id: UUID
     saga_id: UUID
@@ -67,7 +67,7 @@ class Note:
 
 @dataclass(frozen=True)
 class SagaHistory:
-    """All events of a saga, and all that was done about it."""
+    """All events and notes of a saga."""
 
     events: Sequence[StoredEvent]
     notes: Sequence[Note]
@@ -93,39 +93,39 @@ _LOCK = text(f"{_FIND} WHERE saga_id = :saga_id FOR NO KEY UPDATE")
 
 
 def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> set[UUID]:
-    """Insert a row for each of these sagas that is neither known nor too old; returns their ids."""
+    """Return these sagas' newly inserted rows; see `register`."""
     times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}
     rows = dumps([vars(each) for each in checkouts])
     return set(connection.scalars(_REGISTER, {"rows": rows, **times}))
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
-    """Find these sagas; by id, without those that do not exist."""
+    """Return these sagas by id, without those that do not exist."""
     rows = connection.execute(_FIND_ALL, {"ids": list(saga_ids)}).mappings()
     return {row["saga_id"]: StoredSaga(**row) for row in rows}
 
 
 def lock(connection: Connection, saga_id: UUID) -> StoredSaga | None:
-    """Find a saga and lock its row, so that nobody else changes it during this transaction; None if there is none."""
+    """Lock a saga's row and return it; None if it does not exist."""
     row = connection.execute(_LOCK, {"saga_id": saga_id}).mappings().first()
     return None if row is None else StoredSaga(**row)
 
 
 def history_of(connection: Connection, saga_id: UUID) -> SagaHistory:
-    """Read all events and notes of a saga, in no order."""
+    """Return all events and notes of a saga, in no order."""
     happened = connection.execute(select(events).where(events.c.saga_id == saga_id)).mappings()
     done = connection.execute(select(notes).where(notes.c.saga_id == saga_id)).mappings()
     return SagaHistory([StoredEvent(**row) for row in happened], [Note(**row) for row in done])
 
 
 def events_of(connection: Connection, saga_ids: Sequence[UUID]) -> list[StoredEvent]:
-    """Read all events of these sagas, in no order."""
+    """Return all events of these sagas, in no order."""
     rows = connection.execute(select(events).where(events.c.saga_id.in_(saga_ids))).mappings()
     return [StoredEvent(**row) for row in rows]
 
 
 def note(connection: Connection, saga_ids: Sequence[UUID], kind: str, by: str, **said: str) -> None:
-    """Store what was done about sagas, and by whom; with `detail`, or a `reason`."""
+    """Store a note about sagas: what was done, by whom, and a `detail` or a `reason`."""
     common = {"kind": kind, "by": by, "detail": None, "reason": None, **said}
     if saga_ids:
         connection.execute(insert(notes), [{"id": new_id(), "saga_id": saga_id, **common} for saga_id in saga_ids])

@@ -56,8 +56,8 @@ def _names(facts: tuple[Fact, ...]) -> list[str]:
     return [event_type_of(fact).name for fact in facts]
 
 
-# Of people only: what the watchdog did is in each saga's timeline. A redrive is one operation, however many letters of
-# however many sagas it moved.
+# Only requests of people; actions of the watchdog are in each saga's timeline. A redrive is one operation, however many
+# letters of however many sagas it moved.
 _OPERATIONS = union_all(
     select(notes.c.id, notes.c.at, notes.c.kind, notes.c.by, notes.c.reason, notes.c.saga_id, notes.c.detail).where(
         notes.c.by != "watchdog", notes.c.kind != "redriven"
@@ -85,7 +85,7 @@ class ChoreographedSagas:
     ends = ENDS
 
     def new_saga(self, checkout: FrozenCheckout) -> Checkout:
-        """What the request says of the saga."""
+        """Return the request's fields, as they are stored."""
         return schemas.checkout_of(checkout)
 
     def accept(self, new_sagas: Sequence[Checkout]) -> list[bool | Conflict]:
@@ -95,32 +95,32 @@ class ChoreographedSagas:
         return [each if isinstance(each, Conflict) else each not in ENDED for each in registered]
 
     def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
-        """Those of these sagas that there are, as far as their events have come."""
+        """Return those of these sagas that exist, as far as their events have arrived."""
         return saga_store.find(connection, saga_ids)
 
     def get_history(self, connection: Connection, saga_id: UUID) -> SagaHistory:
-        """The events of a saga, and what was done about it; raises `SagaNotFound`."""
+        """Return the events and notes of a saga; raises `SagaNotFound`."""
         return service.get_history(connection, saga_id)
 
     def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> StoredSaga:
-        """Have inventario turn a saga back; raises `SagaNotFound`, `TooOld`."""
+        """Request that inventario turns a saga back; raises `SagaNotFound`, `TooOld`."""
         cancellation = Cancellation(request.reason, request.by, trace=request.trace)
         return service.compensate(connection, saga_id, cancellation, Settings.current().limits)
 
     def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> StoredSaga:
-        """Have a saga's events sent again; raises `SagaNotFound`, `SagaEnded`."""
+        """Request that a saga's events are sent again; raises `SagaNotFound`, `SagaEnded`."""
         return service.retry(connection, saga_id, Resend(request.reason, request.by, request.trace))
 
     def view(self, saga: StoredSaga) -> SagaOut:
-        """The saga as the API shows it."""
+        """Return the saga as the API shows it."""
         return schemas.saga_out(saga)
 
     def timeline(self, history: SagaHistory) -> list[TimelineEntryOut]:
-        """Every event, and what was done about the saga, as the API shows it."""
+        """Return all events and notes as the API shows them."""
         return timeline_out(history)
 
     def summary(self, row: Row) -> SagaSummary:
-        """A saga's row as the API lists it."""
+        """Return a saga's row as the API lists it."""
         return schemas.summary_of(StoredSaga.of(row))
 
 

@@ -20,11 +20,11 @@ from shared.saga.views import SagaOut, SagaSummary, StepOut
 Service = Literal["carrito", "inventario", "pagos", "saga_choreography"]
 EventId = Annotated[
     str, Field(min_length=1, max_length=200), STORABLE
-]  # ids and names of events: whatever a message says
+]  # ids and names of events: a message may contain any text
 
 
 class LetterFilterIn(Body):
-    """Which letters; what is left out is any. `error` is a part of the reason, in large or small letters."""
+    """Which letters; an omitted field matches any. `error` is a part of the reason, in any case."""
 
     service: Service | None = None
     event: EventId | None = None
@@ -34,13 +34,13 @@ class LetterFilterIn(Body):
 
 
 class DeadLettersQuery(LetterFilterIn):
-    """Which, and how many of each service at most."""
+    """Which letters, and how many of each service at most."""
 
     limit: int = Field(default=100, ge=1, le=200)
 
 
 class RedriveIn(LetterFilterIn):
-    """Why, who asks, and which: all of all services unless told."""
+    """Who requests a redrive, why, and of which letters: by default all letters of all services."""
 
     reason: OneLine = Field(examples=["the wallet was filled"])
     by: OneLine = Field(examples=["olga"])
@@ -48,7 +48,7 @@ class RedriveIn(LetterFilterIn):
 
 
 class DeadLetterOut(View):
-    """A message that a service could not deal with. One that is no event may lack anything but its payload."""
+    """A message that a service could not process. One that is no event may lack all fields but its payload."""
 
     service: str
     event_id: str
@@ -61,7 +61,7 @@ class DeadLetterOut(View):
 
 
 class MovedOut(View):
-    """A dead letter that was given to its service again."""
+    """A dead letter that was delivered to its service again."""
 
     service: str
     event_id: str
@@ -70,7 +70,7 @@ class MovedOut(View):
 
 
 class WantedOut(View):
-    """Which were to be tried again; null is all."""
+    """The filter of a redrive; null matches any."""
 
     service: str | None
     event_ids: list[str] | None
@@ -81,7 +81,7 @@ class WantedOut(View):
 
 
 class RedriveOut(View):
-    """Who had which dead letters tried again, why, and which there were; without an end it may have been cut short."""
+    """A redrive: who requested it, why, its filter, and what it moved. Without an end it may have been interrupted."""
 
     id: UUID
     requested_at: Time
@@ -93,14 +93,14 @@ class RedriveOut(View):
 
 
 class DeadLettersOut(View):
-    """The dead letters that there are, and what was done about such: the latest first."""
+    """The dead letters, and the latest redrives, the last one first."""
 
     items: list[DeadLetterOut]
     redrives: list[RedriveOut]
 
 
 def checkout_of(frozen: FrozenCheckout) -> Checkout:
-    """What the request for a checkout says of its saga."""
+    """Return the fields of a request for a checkout, as they are stored."""
     request = frozen.request
     return Checkout(frozen.saga_id, request.cart_id, request.user_id, request.payment_method)
 
@@ -124,7 +124,7 @@ def saga_out(saga: StoredSaga) -> SagaOut:
 
 
 def summary_of(saga: StoredSaga) -> SagaSummary:
-    """A saga in a list."""
+    """Return the view of a saga in a list."""
     facts = saga.facts
     bill = bill_of(facts)
     steps = steps_of(CHECKOUT, facts)

@@ -19,12 +19,12 @@ from shared.saga.states import ENDED, SagaStatus
 
 
 def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
-    """Store these sagas, so that they are shown and watched; returns the status of each. Repeated, it changes nothing.
+    """Register these sagas, so that they are shown and watched; return the status of each. Repeating changes nothing.
 
-    `TooOld` stands for a saga that may have been purged, `SagaOfAnotherCheckout` for one that is about another
-    checkout. Events of a saga may have come before it; without its `checkout.initiated`, only its cart is compared. It
-    must be durable when the request is answered: carrito does not hand the checkout over again, and the first event may
-    be lost.
+    `TooOld` stands for a saga that may have been purged, `SagaOfAnotherCheckout` for one about another checkout. Events
+    of a saga may arrive before this; without `checkout.initiated` among them, only its cart is compared. The
+    transaction must be durable when the request is answered: carrito does not hand the checkout over again, and the
+    first event may be lost.
     """
     by_id = {each.saga_id: each for each in checkouts}
     new = saga_store.register(connection, [*by_id.values()], limits)
@@ -44,14 +44,14 @@ def _registered(checkout: Checkout, known: Checkout | StoredSaga | None) -> Saga
 
 
 def get_history(connection: Connection, saga_id: UUID) -> SagaHistory:
-    """All events of a saga, and all that was done about it; raises `SagaNotFound`."""
+    """Return all events and notes of a saga; raises `SagaNotFound`."""
     if not saga_store.find(connection, [saga_id]):
         raise SagaNotFound(saga_id)
     return saga_store.history_of(connection, saga_id)
 
 
 def compensate(connection: Connection, saga_id: UUID, request: Cancellation, limits: Limits) -> StoredSaga:
-    """Request that a saga turns back, also a completed one; of one that turned back before, send the events again.
+    """Request that a saga turns back, also a completed one. Of a saga that has turned back, request its events again.
 
     inventario is the arbiter: the request goes to it alone. Raises `SagaNotFound` and `TooOld`.
     """
@@ -67,7 +67,7 @@ def compensate(connection: Connection, saga_id: UUID, request: Cancellation, lim
 
 
 def retry(connection: Connection, saga_id: UUID, request: Resend) -> StoredSaga:
-    """Have all events of a saga sent again, as one may have been lost; raises `SagaNotFound`, `SagaEnded`."""
+    """Request all events of a saga again, since one may have been lost; raises `SagaNotFound`, `SagaEnded`."""
     saga = _locked(connection, saga_id)
     if saga.status in ENDED:
         raise SagaEnded(saga_id, saga.status)
@@ -77,7 +77,7 @@ def retry(connection: Connection, saga_id: UUID, request: Resend) -> StoredSaga:
 
 
 def resend(connection: Connection, sagas: Sequence[SagaFacts], request: Resend) -> None:
-    """Have every service, this one too, send the events of these sagas again; receivers drop those that they have."""
+    """Request that every service, this one too, sends the events of these sagas again; receivers drop duplicates."""
     outbox.send_again(connection, [saga.saga_id for saga in sagas])
     said = {"reason": request.reason, "by": request.by}
     payloads = [SagaResendRequested(saga_id=saga.saga_id, cart_id=saga.cart_id, **said) for saga in sagas]
@@ -85,7 +85,7 @@ def resend(connection: Connection, sagas: Sequence[SagaFacts], request: Resend) 
 
 
 def cancel(connection: Connection, sagas: Sequence[SagaFacts], request: Cancellation, limits: Limits) -> None:
-    """Stage the requests that inventario turns these sagas back, and record them at once, so that they are shown."""
+    """Stage the requests to inventario that turn these sagas back, and record them at once, so that they are shown."""
     said = {"reason": request.reason, "by": request.by, "only_before_pivot": request.only_before_pivot}
     payloads = [CheckoutCancelRequested(saga_id=saga.saga_id, cart_id=saga.cart_id, **said) for saga in sagas]
     faults = [fault_of(saga.facts) for saga in sagas]

@@ -1,4 +1,4 @@
-"""The timeline of a choreographed saga, of its events and of what was done about it."""
+"""Makes the timeline of a choreographed saga from its events and notes."""
 
 from collections.abc import Collection
 
@@ -11,13 +11,13 @@ from shared.json_codec import loads
 from shared.saga.timeline import with_undone
 from shared.saga.timeline_views import RequestOut, ResponseOut, TimelineEntryOut
 
-_REFUSALS = frozenset(step.fails for step in CHECKOUT.steps)  # faults that these name are of the step's action
+_REFUSALS = frozenset(step.fails for step in CHECKOUT.steps)  # their injected faults happened to the step's action
 _HANDLERS = {reaction.fact: reaction.by for reaction in CHECKOUT.reactions if reaction.then}
 About = tuple[str | None, str | None, str | None]  # step, direction, outcome
 
 
 def timeline_out(history: SagaHistory) -> list[TimelineEntryOut]:
-    """Events and what was done about the saga, in order."""
+    """Return events and notes, in order."""
     by_id = {event.id: event for event in history.events}
     known = {event.type for event in history.events}
     entries = [
@@ -82,9 +82,9 @@ def _note_out(note: Note) -> TimelineEntryOut:
 
 
 def _about(fact: Fact, known: Collection[str]) -> About:
-    """The step, direction and outcome that an event tells of; `known` are the types of all events of its saga.
+    """Return the step, direction and outcome that an event reports. `known` are the types of all events of its saga.
 
-    One event tells both of a commit that was refused and of one that was undone: the latter if it had been done.
+    `inventory.commit.failed` reports a refused commit, or a compensated one: the latter if the commit was done before.
     """
     for step in CHECKOUT.steps:
         done = not {event_type_of(step.ends).name, COMPLETED}.isdisjoint(known)

@@ -1,7 +1,7 @@
-"""Requests the cancellation of sagas past their deadline, has the events of silent sagas sent again, and flags sagas as
-stuck. Any number of watchdogs may run at once.
+"""Requests cancellations of overdue sagas, has events of silent sagas sent again, and flags sagas as stuck.
 
-It decides nothing: inventario, the arbiter, decides whether a saga past its deadline turns back.
+Any number of watchdogs may run at once. A watchdog decides nothing: inventario, the arbiter, decides whether an overdue
+saga turns back.
 """
 
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ SELECT saga_id, cart_id, facts, status, deadline_at <= now() AS late,
   FROM saga_choreography.sagas
  WHERE due_at <= now() ORDER BY due_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
 """)
-# Events of a silent saga are sent again when it has been silent for twice as long: so seldom that a service which is
-# only busy is not overloaded, and a saga that could not go on for some time ends within twice that time.
+# Events of a silent saga are sent again when it has been silent for twice as long. So a service that is only busy is
+# not overloaded, and a saga that was held up for some time ends within twice that time.
 WATCH = text("""
 UPDATE saga_choreography.sagas AS saga
    SET status = CASE WHEN seen.stuck THEN 'stuck' ELSE saga.status END,
@@ -51,12 +51,12 @@ class DueSaga(SagaFacts):
     """A saga that is due: past its deadline (`late`), or without an event for longer than one of the limits."""
 
     late: bool
-    silent: bool  # its events are to be sent again
-    stalled: bool  # it is stuck
+    silent: bool  # its events must be sent again
+    stalled: bool  # it is to be flagged as stuck
 
 
 def run_once(limits: Limits) -> int:
-    """Look at the sagas that are due; returns how many."""
+    """Check the sagas that are due; return how many."""
     with db.transaction() as connection:
         times = {"resend": limits.resend_seconds, "stuck": limits.stuck_seconds}
         sagas = [DueSaga(**row) for row in connection.execute(DUE, {**times, "limit": BATCH}).mappings()]
@@ -74,7 +74,7 @@ def idle_seconds(limits: Limits) -> float:
 
 
 def _watch(connection: Connection, sagas: Sequence[DueSaga], limits: Limits) -> None:
-    """Cancel, resend or flag each saga. A saga is cancelled at most once: its row is locked, and its facts say so."""
+    """Cancel, resend or flag each saga. A saga is cancelled at most once: its row is locked, and its facts tell."""
     has_deadline = {saga.saga_id for saga in sagas if may_be_late(CHECKOUT, saga.facts)}
     late = [saga for saga in sagas if saga.late and saga.saga_id in has_deadline]
     cancelled = {saga.saga_id for saga in late}

@@ -28,7 +28,7 @@ ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)
 
 
 def ends_a_saga(waiting: Sequence[Delivery]) -> bool:
-    """Whether the latest message ends a saga: clients may wait for that, so the batch is closed and recorded."""
+    """Whether the latest message ends a saga: clients may wait for that, so the batch is closed at once."""
     return waiting[-1].routing_key in ENDING
 
 

@@ -25,7 +25,7 @@ __all__ = ["app", "create_app", "db"]
 
 
 def create_app(settings: Settings) -> ServiceApp:
-    """The app for these settings; connects to nothing until it is used."""
+    """Make the app for these settings; it connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, {})
     api = add_sagas(service_app, SAGAS, settings, settings.carrito_service_url)
     add_executor(service_app, settings, api.completions.notify)

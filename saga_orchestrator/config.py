@@ -10,15 +10,15 @@ from shared.config import DatabaseUrl, database_url
 
 
 class Settings(RuntimeSettings, service_urls(VERSIONS.services)):  # type: ignore[misc]
-    """Those of the runtime, a `<SERVICE>_SERVICE_URL` for each participant, and these. Times are in seconds."""
+    """Settings of the runtime, a `<SERVICE>_SERVICE_URL` for each participant, and these. Times are in seconds."""
 
     database_url: DatabaseUrl = database_url("saga_orchestrator")
-    saga_engine: Literal["builtin", "temporal"] = "builtin"  # what runs new sagas; each ends on the one it began on
+    saga_engine: Literal["builtin", "temporal"] = "builtin"  # which engine runs new sagas; each ends on its first one
     temporal_address: str = ""  # host:port of Temporal; with it, workers run the sagas that began there
     temporal_namespace: str = "default"
     temporal_task_queue: str = "checkout-sagas"
-    temporal_build_id: str = ""  # with it, a saga goes on in workers of the build that it began in
-    # After this long a worker counts as gone that is silent in the middle of a step or of a decision on the next one.
+    temporal_build_id: str = ""  # with it, a saga continues in workers of the build in which it began
+    # A worker that sends no heartbeat for so long while it runs an activity, or a workflow task, counts as gone.
     temporal_heartbeat_seconds: float = Field(default=3, gt=0)
     temporal_history_events: int = Field(default=2000, ge=50)  # of one run; Temporal allows 51,200
 

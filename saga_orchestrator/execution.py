@@ -1,4 +1,4 @@
-"""Executors of checkouts: of a worker process, and the one in each web process."""
+"""Makes the executors of checkouts: of a worker process, and of a web process."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ from shared.http.service_app import ServiceApp
 def executor(
     app: Flask, settings: Settings, stop: ShutdownSignal, ended: Callable[[Sequence[str]], None] = ignore_ended
 ) -> Executor:
-    """An executor of checkouts, on the app's pool of connections; `ended` hears of those that end here."""
+    """Return an executor that uses the app's pool of connections; `ended` is called with the sagas that end in it."""
     return Executor(partial(_transaction, app), VERSIONS, settings, stop, ended)
 
 
 def engines(app: Flask, settings: Settings, stop: ShutdownSignal) -> list[Callable[[], None]]:
-    """What runs sagas beside the executor: Temporal, where the settings name one."""
+    """Return the jobs that run sagas beside the executor: Temporal's, if the settings name a server."""
     if not settings.temporal_address:
         return []
     from saga_orchestrator.temporal.worker import TemporalEngine  # noqa: PLC0415  (the extra may be missing)
@@ -34,9 +34,9 @@ def engines(app: Flask, settings: Settings, stop: ShutdownSignal) -> list[Callab
 
 
 def add_executor(app: ServiceApp, settings: Settings, ended: Callable[[Sequence[str]], None]) -> None:
-    """Have a web process run the checkouts that it accepts, if the settings say so.
+    """Make a web process run the checkouts that it accepts, if the settings say so.
 
-    Its executor has connections of its own, so that no flood of requests holds up checkpoints and leases.
+    Its executor has connections of its own, so that many requests at once do not delay checkpoints and lease renewals.
     """
     own = Flask(f"{app.name}.executor")
     embedded = EmbeddedExecutor(lambda stop: executor(own, settings, stop, ended))

@@ -1,4 +1,4 @@
-"""What the orchestrator forgets, and when: ended sagas, with all that happened to them."""
+"""What the orchestrator purges: ended sagas, with their timelines."""
 
 from saga_orchestrator.models import sagas, timeline
 from shared.purging.purge import Purge

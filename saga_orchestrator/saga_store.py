@@ -1,4 +1,4 @@
-"""Reads sagas for people to see. `runtime/store.py` writes them."""
+"""Reads sagas as people see them. `runtime/store.py` writes them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ StepTimes = Mapping[str, tuple[datetime, datetime]]  # of each step's action: th
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSaga(SagaRow):
-    """A saga's row, as far as people see it; `data`, `ids` and `state` are JSON (`runtime/serialization.py`)."""
+    """A saga's row, with the shown columns; `data`, `ids` and `state` are JSON (`runtime/serialization.py`)."""
 
     version: int
     data: Mapping[str, Any]
@@ -30,7 +30,7 @@ class StoredSaga(SagaRow):
 
 @dataclass(frozen=True)
 class SagaWithTimes:
-    """A saga and the times of its steps."""
+    """A saga, and the times of its steps."""
 
     saga: StoredSaga
     step_times: StepTimes
@@ -38,7 +38,7 @@ class SagaWithTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class TimelineEntry:
-    """Something that happened to a saga; from `together` to `answer`, of one request (`runtime/tables.py`)."""
+    """An entry of the timeline; the fields from `together` to `answer` describe one request (`runtime/tables.py`)."""
 
     id: UUID
     saga_id: UUID
@@ -83,13 +83,13 @@ _WITH_TIMES = prepared(f"""
 
 
 def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
-    """Find these sagas; by id, without those that do not exist."""
+    """Return these sagas by id, without those that do not exist."""
     rows = connection.execute(_SAGAS, {"ids": list(saga_ids)}).mappings()
     return {row["saga_id"]: StoredSaga(**row) for row in rows}
 
 
 def find_with_times(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, SagaWithTimes]:
-    """Find these sagas and the times of their steps; by id, without those that do not exist."""
+    """Return these sagas with the times of their steps, by id, without those that do not exist."""
     rows = connection.execute(_WITH_TIMES, {"ids": list(saga_ids)}).mappings()
     return {row["saga_id"]: SagaWithTimes(StoredSaga.of(row), _times_of(row)) for row in rows}
 
@@ -100,6 +100,6 @@ def _times_of(row: Row) -> StepTimes:
 
 
 def timeline_of(connection: Connection, saga_id: UUID) -> list[TimelineEntry]:
-    """Read all that happened to a saga, in order."""
+    """Return all that happened to a saga, in order."""
     statement = select(timeline).where(timeline.c.saga_id == saga_id).order_by(timeline.c.started_at, timeline.c.id)
     return [TimelineEntry(**row) for row in connection.execute(statement).mappings()]

@@ -74,11 +74,11 @@ class OrchestratedSagas:
     ends = ENDS
 
     def new_saga(self, checkout: FrozenCheckout) -> CheckoutSaga:
-        """The saga of a checkout, with the ids that carrito chose."""
+        """Return the saga of a checkout, with the ids that carrito chose."""
         return schemas.saga_of(checkout)
 
     def accept(self, new_sagas: Sequence[CheckoutSaga]) -> list[bool | Conflict]:
-        """Accept these sagas, which this process runs if it can; True for those that are new, which have not ended."""
+        """Accept these sagas, and run them if this process has capacity; True for new ones, which have not ended."""
         settings = Settings.current()
         seconds, engine = settings.forward_deadline_seconds, settings.saga_engine
         here = EmbeddedExecutor.current().accepting(len(new_sagas)) if engine == BUILTIN else nullcontext()
@@ -92,11 +92,11 @@ class OrchestratedSagas:
         return results
 
     def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, SagaWithTimes]:
-        """Those of these sagas that there are, with the times of their steps."""
+        """Return those of these sagas that exist, with the times of their steps."""
         return saga_store.find_with_times(connection, saga_ids)
 
     def get_history(self, connection: Connection, saga_id: UUID) -> SagaHistory:
-        """A saga and its timeline; raises `SagaNotFound`."""
+        """Return a saga and its timeline; raises `SagaNotFound`."""
         return service.get_history(connection, saga_id)
 
     def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaWithTimes:
@@ -104,19 +104,19 @@ class OrchestratedSagas:
         return service.compensate(connection, saga_id, request.reason, request.by, Settings.current().saga_engine)
 
     def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> SagaWithTimes:
-        """Have a waiting or stuck saga retried now; raises `SagaNotFound`, `SagaEnded`."""
+        """Retry a waiting or stuck saga now; raises `SagaNotFound`, `SagaEnded`."""
         return service.retry(connection, saga_id, request.reason, request.by)
 
     def view(self, saga: SagaWithTimes) -> SagaOut:
-        """The saga as the API shows it."""
+        """Return the saga as the API shows it."""
         return schemas.saga_out(saga.saga, saga.step_times)
 
     def timeline(self, history: SagaHistory) -> list[TimelineEntryOut]:
-        """Every request and every decision as the API shows it."""
+        """Return all requests and decisions as the API shows them."""
         return timeline_out(history)
 
     def summary(self, row: Row) -> SagaSummary:
-        """A saga's row as the API lists it."""
+        """Return a saga's row as the API lists it."""
         return schemas.summary_of(StoredSaga.of(row))
 
 

@@ -1,4 +1,4 @@
-"""The timeline of an orchestrated saga, as people see it."""
+"""Makes the timeline of an orchestrated saga as people see it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +15,11 @@ from shared.saga.states import Direction
 from shared.saga.timeline import with_undone
 from shared.saga.timeline_views import RequestOut, ResponseOut, TimelineEntryOut
 
-NOT_SHOWN = "(not shown)"  # who looks at a saga need not know where somebody lives
+NOT_SHOWN = "(not shown)"  # replaces the address, which people who look at sagas need not know
 
 
 def timeline_out(history: SagaHistory) -> list[TimelineEntryOut]:
-    """Its entries, in the stored order."""
+    """Return the entries, in the stored order."""
     definition = VERSIONS[history.saga.version]
     checkout = instance_from_row(definition, vars(history.saga))
     checkout = replace(checkout, data=replace(checkout.data, billing_address=NOT_SHOWN))
@@ -45,7 +45,7 @@ def _endpoint(
 
 
 def _request_out(endpoint: Endpoint[Checkout], checkout: CheckoutSaga) -> RequestOut:
-    """The request for this checkout; it is the same at every attempt."""
+    """Make the request to this endpoint; it is the same at every attempt."""
     request = endpoint.request(checkout)
     return RequestOut(method=request.method, path=request.path, body=dict(request.body or {}))
 
@@ -56,9 +56,9 @@ def _response_out(entry: TimelineEntry) -> ResponseOut:
 
 
 def with_untold(entries: Sequence[TimelineEntryOut]) -> list[TimelineEntryOut]:
-    """Add the faults that no answer told of to the first requests that had no answer.
+    """Add faults that no answer reported to the first requests without an answer.
 
-    A later answer for the same step says what happened before, and how often.
+    A later answer for the same step reports the earlier faults, with their numbers.
     """
     left = _untold(entries)
     return [_with_one_of(left, entry) if _has_no_answer(entry) else entry for entry in entries]
@@ -77,7 +77,7 @@ def _with_one_of(left: dict[tuple[str | None, str], int], entry: TimelineEntryOu
 
 
 def _untold(entries: Sequence[TimelineEntryOut]) -> dict[tuple[str | None, str], int]:
-    """By step and name, how often a fault happened of which no entry tells yet."""
+    """Return by step and fault name how often a fault happened that no entry reports yet."""
     told: dict[tuple[str | None, str], int] = {}
     for entry in entries:
         body = (entry.response and entry.response.body) or {}

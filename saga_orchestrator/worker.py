@@ -1,6 +1,6 @@
-"""The process that runs sagas, by an executor and on Temporal, if it is told of one, and purges ended ones.
+"""The process that runs sagas, with an executor and, if an address is set, with Temporal; it also purges ended sagas.
 
-Any number of them may run.
+Any number of these processes may run.
 """
 
 from saga_orchestrator.app import create_app
@@ -17,7 +17,7 @@ from shared.purging import purge
 def main() -> None:
     """Run with the settings of the environment until SIGTERM or SIGINT."""
     settings = Settings()
-    # Connections of the executor, as many for Temporal, one for totals and one for purging.
+    # Connections: those of the executor, as many for Temporal, one for audit totals and one for purging.
     connections = EXECUTOR_CONNECTIONS * (2 if settings.temporal_address else 1) + 2
     app = create_app(settings.model_copy(update={"web_threads": connections, "web_executor": False}))
     stop = ShutdownSignal.on_signals()

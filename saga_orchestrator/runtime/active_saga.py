@@ -17,19 +17,19 @@ from saga_orchestrator.runtime.serialization import timeline_entry
 from saga_orchestrator.runtime.state import Command, Outcome, Refused, SagaState, Succeeded
 from shared.saga.states import Direction
 
-# A command that keeps failing gets a timeline entry for each of its first attempts: enough to see how it began, and
-# until it is stuck by default. All later attempts share one entry, which tells the latest, so a timeline is bounded.
+# A command that keeps failing gets a timeline entry for each of its first attempts: by default, those until the saga is
+# stuck. All later attempts share one entry, which describes the latest, so the size of a timeline is bounded.
 KEPT_ATTEMPTS = 10
 
 
 class ActiveSaga:
-    """One thread at a time advances the saga; another one may write a snapshot of it, so what both touch is locked."""
+    """One thread at a time advances the saga. Another one may write a snapshot, so a lock protects what both use."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.saga_id = str(lease.saga.saga_id)
-        self.command: Command | None = None  # on its way to a participant, or about to be
-        self.lost = False  # to another executor, or to an operator who turned it back
+        self.command: Command | None = None  # the command that is being sent, or is about to be
+        self.lost = False  # whether another executor leased the saga, or an operator turned it back
         self._lock = threading.Lock()
         self._deadline = time.monotonic() + lease.deadline_seconds
         self._written_at = time.monotonic()
@@ -42,16 +42,16 @@ class ActiveSaga:
 
     @property
     def state(self) -> SagaState:
-        """The state as the engine left it last."""
+        """The state after the engine's latest decision."""
         return self.lease.state
 
     def start(self, command: Command) -> None:
-        """Make this the saga's command, and count an attempt at it."""
+        """Set the saga's command, and count an attempt at it."""
         self.command = command
         self.advance(started(self.state, command))
 
     def advance(self, state: SagaState) -> None:
-        """Replace the state; the next snapshot has it."""
+        """Replace the state; the next snapshot contains it."""
         with self._lock:
             self.lease.state = state
             self._dirty = True
@@ -80,27 +80,27 @@ class ActiveSaga:
         self._add_entry(kind, detail=detail)
 
     def seconds_to_deadline(self) -> float:
-        """Seconds until the forward deadline, negative after it; the database's clock told them with the lease."""
+        """Seconds until the forward deadline, negative after it; by the database's clock when the lease began."""
         return self._deadline - time.monotonic()
 
     def needs_checkpoint(self, oldest: float, renew_after: float) -> bool:
-        """Whether what is in the database is older than `oldest` (monotonic), or the lease is to be renewed."""
+        """Whether the stored state is older than `oldest` (monotonic), or the lease must be renewed."""
         return (self._dirty and self._written_at < oldest) or self._written_at < time.monotonic() - renew_after
 
     def snapshot(self) -> Lease:
-        """A copy to write while the saga goes on."""
+        """Copy the saga's lease, to be written while the saga continues."""
         with self._lock:
             return replace(self.lease, entries=self.lease.entries.copy())
 
     def mark_written(self, snapshot: Lease) -> None:
-        """The snapshot is in the database."""
+        """Record that the database has this snapshot."""
         with self._lock:
             del self.lease.entries[: len(snapshot.entries)]
             self._dirty = self.lease.state is not snapshot.state or bool(self.lease.entries)
             self._written_at = time.monotonic()
 
     def _shared_id(self, command: Command, number: int) -> dict[str, UUID]:
-        """The id of the entry that all attempts after the first `KEPT_ATTEMPTS` in a row share; empty before."""
+        """The id of the entry that all attempts in a row after the first `KEPT_ATTEMPTS` share; empty for those."""
         before = self.state.unanswered
         if before < KEPT_ATTEMPTS:
             return {}
@@ -115,17 +115,17 @@ class ActiveSaga:
 
 
 def name_of(outcome: Outcome) -> str:
-    """The outcome's name in the timeline."""
+    """Return the outcome's name in the timeline."""
     if isinstance(outcome, Succeeded):
         return "succeeded"
     return "refused" if isinstance(outcome, Refused) else "unknown"
 
 
 class ActiveSagas:
-    """All the sagas that this executor has leased, and the room for them; safe to use from many threads."""
+    """All sagas that this executor has leased, at most `capacity`. Thread-safe."""
 
     def __init__(self, capacity: int, freed: Callable[[], None]) -> None:
-        """`freed` is called when there is room again after there was none."""
+        """`freed` is called when there is capacity again after there was none."""
         self._capacity = capacity
         self._freed = freed
         self._changed = threading.Condition()
@@ -139,15 +139,15 @@ class ActiveSagas:
             self._sagas.update(sagas)
 
     def remove(self, sagas: Sequence[ActiveSaga]) -> None:
-        """Remove sagas that have ended, were relinquished, or were lost."""
+        """Remove sagas that ended, were relinquished, or were lost."""
         with self._making_room():
             self._sagas.difference_update(sagas)
 
     @contextmanager
     def reserving(self, count: int | None = None) -> Iterator[int]:
-        """Reserve room for so many sagas, which the block may `add`; yields 0 without so much room, and after `close`.
+        """Reserve capacity for `count` sagas, which the block may `add`. Yields 0 without it, and after `close`.
 
-        Without `count`: for as many as there is room for, at most half of all, so that others may reserve meanwhile.
+        Without `count`, reserves the free capacity, at most half of all, so that others may reserve meanwhile.
         """
         with self._changed:
             room = 0 if self._closed else self.room()
@@ -162,13 +162,13 @@ class ActiveSagas:
                 self._reserved -= reserved
 
     def close(self) -> None:
-        """Reserve no more; returns when no saga is active. Call after claims have stopped."""
+        """Reserve no more; returns when no saga is active. Call it after claims have stopped."""
         with self._changed:
             self._closed = True
             self._changed.wait_for(lambda: not self._sagas and not self._reserved)
 
     def room(self) -> int:
-        """How many more sagas may be leased."""
+        """The free capacity."""
         return max(0, self._capacity - len(self._sagas) - self._reserved)
 
     @contextmanager

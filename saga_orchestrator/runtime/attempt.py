@@ -1,4 +1,4 @@
-"""One attempt of the executor at a command."""
+"""One attempt at a command."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 @dataclass(eq=False)
 class CommandAttempt:
-    """A saga's command on its way to its participant: a few requests in quick succession."""
+    """An attempt at a saga's command: a few requests in quick succession."""
 
     saga: ActiveSaga
     command: Command
@@ -30,11 +30,11 @@ class CommandAttempt:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the latest request left it unknown what the participant did."""
+        """Whether the outcome of the latest request is unknown."""
         return isinstance(self.outcome, Unknown)
 
     def build_request(self) -> bool:
-        """Set the request; False if that fails, which is a defect of the definition and becomes the outcome."""
+        """Build the request; return False if that raises: a defect of the definition, which becomes the outcome."""
         step = self.saga.definition[self.command.step]
         endpoint = step.action if self.command.direction is Direction.ACTION else step.compensation
         try:
@@ -48,6 +48,6 @@ class CommandAttempt:
         return True
 
     def record(self, started_at: datetime, reply: CommandReply) -> None:
-        """Set the outcome of a request, and add it to the saga's timeline."""
+        """Set the outcome of a request, and add the request to the saga's timeline."""
         self.outcome = reply.outcome
         self.saga.record_request(self.command, started_at, reply)

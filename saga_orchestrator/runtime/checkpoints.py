@@ -1,4 +1,4 @@
-"""Writes the states of sagas: all that wait for it in one transaction (group commit), each under its own lease."""
+"""Writes the states of sagas: all waiting ones in one transaction (group commit), each under its own lease."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -17,22 +17,22 @@ from shared.batching.queue import BatchQueue
 from shared.database.connections import is_unavailable
 from shared.process import crash_points, heartbeat
 
-DATABASE_RETRY_SECONDS = 0.5  # how soon to try again when the database is away
-GROUP_COMMIT = BatchPolicy(max_size=100)  # some milliseconds' work for the database
+DATABASE_RETRY_SECONDS = 0.5  # between two tries while the database is unavailable
+GROUP_COMMIT = BatchPolicy(max_size=100)  # takes the database some milliseconds
 log = structlog.get_logger()
-Transaction = Callable[[], AbstractContextManager[Connection]]  # committed at its end, unless that is an error
+Transaction = Callable[[], AbstractContextManager[Connection]]  # commits at its end, rolls back on an error
 
 
 @dataclass(frozen=True, eq=False)
 class PendingCheckpoint:
-    """A saga that is to be written, and when it is due again (seconds; None: never, it has ended)."""
+    """A saga to write, and the seconds until it is due again (None: never, since it has ended)."""
 
     saga: ActiveSaga
     kind: CheckpointKind
     due_in: float | None = None
 
     def taken(self) -> Checkpoint:
-        """The saga as it is now."""
+        """The saga's present state, as a checkpoint."""
         return Checkpoint(self.kind, self.saga.snapshot(), self.due_in)
 
 
@@ -40,19 +40,19 @@ Pending = Sequence[PendingCheckpoint]
 
 
 class CheckpointObserver(Protocol):
-    """Goes on with sagas after checkpoints."""
+    """Continues sagas after their checkpoints."""
 
     def written(self, checkpoints: Pending) -> None:
-        """These are in the database."""
+        """Called when these checkpoints are in the database."""
 
 
 class Checkpointer:
-    """One transaction at a time, so that the last state that is written is the latest one."""
+    """Runs one transaction at a time, so that the last written state of a saga is the latest one."""
 
     _observer: CheckpointObserver
 
     def __init__(self, transaction: Transaction, active: ActiveSagas, stopping: threading.Event) -> None:
-        """Sagas that have ended, were relinquished, or were lost are removed from `active`."""
+        """Sagas that ended, were relinquished, or were lost are removed from `active`."""
         self._transaction = transaction
         self._active = active
         self._stopping = stopping
@@ -60,12 +60,12 @@ class Checkpointer:
         self._queue: BatchQueue[PendingCheckpoint] = BatchQueue("writes", self._write, self._leave, GROUP_COMMIT)
 
     def start(self, observer: CheckpointObserver) -> None:
-        """Start the thread that writes; `observer` gets what was put and is written."""
+        """Start the writing thread; `observer` is called with the checkpoints that were put and are written."""
         self._observer = observer
         self._queue.start()
 
     def close(self) -> None:
-        """Write what is queued, then end the thread."""
+        """Write the queued checkpoints, then end the thread."""
         self._queue.close()
 
     def put(self, pending: Pending) -> None:
@@ -73,7 +73,7 @@ class Checkpointer:
         self._queue.put(pending)
 
     def write_progress(self, wanted: Callable[[ActiveSaga], bool], lease_seconds: float) -> None:
-        """Write the active sagas that `wanted` selects and renew their leases; raises when the database is away."""
+        """Write the active sagas that `wanted` selects and renew their leases; raises while the database is away."""
         with self._one_at_a_time:
             sagas = [saga for saga in self._active if not saga.state.ended and wanted(saga)]
             self._write_each([PendingCheckpoint(saga, CheckpointKind.PROGRESS, lease_seconds) for saga in sagas])
@@ -85,7 +85,7 @@ class Checkpointer:
         self._observer.written(written)
 
     def _write_until_available(self, pending: Pending) -> list[PendingCheckpoint]:
-        """Retry while the database is away; raises only when told to stop."""
+        """Write; retry while the database is unavailable. Raises only while stopping."""
         while True:
             try:
                 return self._write_each(pending)
@@ -98,7 +98,7 @@ class Checkpointer:
                     raise
 
     def _write_each(self, pending: Pending) -> list[PendingCheckpoint]:
-        """Write all at once, or else one by one, so that none fails because of another; returns those written."""
+        """Write all in one transaction, or else one by one, so that each fails alone; return those written."""
         if not pending:
             return []
         try:
@@ -130,13 +130,13 @@ class Checkpointer:
         return [each for each in pending if not each.saga.lost]
 
     def _lose(self, saga: ActiveSaga) -> None:
-        """Stop: another executor has the saga now, or an operator turned it back."""
+        """Stop running a saga that another executor has leased, or that an operator has turned back."""
         saga.lost = True
         self._active.remove([saga])
         log.info("lease lost", saga_id=saga.saga_id, fencing_token=saga.lease.fencing_token)
 
     def _leave(self, pending: Pending) -> None:
-        """Stop running these sagas in this executor; any executor may claim them when their leases are over."""
+        """Stop running these sagas without a checkpoint; any executor may claim them when their leases have expired."""
         for each in pending:
             each.saga.lost = True
         self._active.remove([each.saga for each in pending])

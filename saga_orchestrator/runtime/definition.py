@@ -1,4 +1,4 @@
-"""What a saga is made of, in each of its versions; a definition is checked when it is built."""
+"""A saga's definition: its steps and their requests. It is checked when it is built."""
 
 import string
 from collections.abc import Callable, Iterator, Mapping
@@ -11,15 +11,15 @@ Data = TypeVar("Data")
 
 
 class InvalidSaga(ValueError):
-    """The definition could not keep its promises."""
+    """The definition breaks a rule of sagas."""
 
 
 @dataclass(frozen=True)
 class SagaInstance(Generic[Data]):
-    """One saga, as its requests are made from it.
+    """One saga; the bodies and paths of its requests are made from it.
 
-    `ids` has an id for each step that names one, chosen before the step's first request, so that a step in doubt can be
-    compensated. `fault` names what the saga is to suffer on purpose.
+    `ids` has the id of each step that names one. It is chosen before the step's first request, so that a step in doubt
+    can be compensated. `fault` names the faults to inject.
     """
 
     saga_id: UUID
@@ -30,7 +30,7 @@ class SagaInstance(Generic[Data]):
 
 @dataclass(frozen=True)
 class Service:
-    """A participant. `<NAME>_SERVICE_URL` is where it is reached; without that setting, `default_url`."""
+    """A participant. The setting `<NAME>_SERVICE_URL` is its URL; without it, `default_url`."""
 
     name: str
     default_url: str
@@ -49,9 +49,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Endpoint(Generic[Data]):
-    """An endpoint of a participant, and the body that a saga sends there.
+    """An endpoint of a participant, and the body that a saga sends to it.
 
-    The path may name ids of steps and fields of the saga's data: `/orders/{order_id}/cancel`.
+    The path may contain ids of steps and fields of the saga's data: `/orders/{order_id}/cancel`.
     """
 
     service: Service
@@ -64,23 +64,23 @@ class Endpoint(Generic[Data]):
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names in the path."""
+        """The names in braces in the path."""
         return frozenset(name for _, name, _, _ in string.Formatter().parse(self.path) if name is not None)
 
     def request(self, saga: SagaInstance[Data]) -> Request:
-        """The request for this saga; it is the same at every attempt."""
+        """Return the request for this saga; it is the same at every attempt."""
         path = self.path.format_map({**vars(saga.data), **saga.ids}) if self.names else self.path
         return Request(self.service.name, self.method, path, self.body(saga), saga.fault)
 
 
 def post(service: Service, path: str, body: Callable[[SagaInstance[Data]], Mapping[str, Any]]) -> Endpoint[Data]:
-    """A POST to a service."""
+    """Define a POST to a service."""
     return Endpoint(service, "POST", path, body)
 
 
 @dataclass(frozen=True)
 class Step(Generic[Data]):
-    """A participant's local transaction beside its compensation; `id` names the id that the step's object gets."""
+    """A participant's local transaction and its compensation; `id` names the id of the object that the step creates."""
 
     name: str
     action: Endpoint[Data]
@@ -89,7 +89,7 @@ class Step(Generic[Data]):
 
     @property
     def endpoints(self) -> Iterator[Endpoint[Data]]:
-        """The endpoint of its action and, if it has one, that of its compensation."""
+        """Yield the endpoint of its action and, if it has one, of its compensation."""
         yield self.action
         if self.compensation is not None:
             yield self.compensation
@@ -97,12 +97,12 @@ class Step(Generic[Data]):
 
 @dataclass(frozen=True)
 class SagaDefinition(Generic[Data]):
-    """Compensatable steps, one pivot that decides, retryable steps after it; `data` is the dataclass it is about.
+    """Compensatable steps, one pivot, and retryable steps after it; `data` is the dataclass of what the saga is about.
 
     A definition that differs in anything has another `version`.
 
-    The classes of steps are those of Garcia-Molina and Salem (1987) as Richardson uses them ("Microservices
-    Patterns", 4.3). `closing` is the last thing that a compensated saga does; it is no step that people see.
+    The kinds of steps are those of Garcia-Molina and Salem (1987) as Richardson uses them ("Microservices Patterns",
+    4.3). `closing` is the last command of a compensated saga; it is not shown as a step.
     """
 
     name: str
@@ -141,12 +141,12 @@ class SagaDefinition(Generic[Data]):
 
     @property
     def all_steps(self) -> Iterator[Step[Data]]:
-        """All steps in order, the retryable ones and the closing included."""
+        """Yield all steps in order, with the retryable ones and the closing one."""
         return iter((*self.shown_steps, *self.retryable, self.closing))
 
     @property
     def endpoints(self) -> Iterator[Endpoint[Data]]:
-        """The endpoints of all steps."""
+        """Yield the endpoints of all steps."""
         return (endpoint for step in self.all_steps for endpoint in step.endpoints)
 
     @property

@@ -22,21 +22,21 @@ from shared.batching.policy import BatchPolicy
 from shared.batching.queue import BatchQueue
 from shared.process import crash_points, heartbeat
 
-# Beyond 50 commands little is saved, and each waits longer for the others. A usual answer takes a tenth of the 0.1 s;
-# a request that takes longer went to a service that is slow, or to one slow copy of it.
+# More than 50 commands in a request save little, and each waits longer for the others. A usual answer takes a tenth of
+# the 0.1 s; a request that takes longer is at a slow service, or at one slow replica of it.
 BATCHED = BatchPolicy(max_size=50, threads=4, overtake_after=0.1)
 ONE_BY_ONE = "one by one"  # the name of the queue of commands that no request shares
 Attempts = Sequence[CommandAttempt]
 
 
 class AttemptObserver(Protocol):
-    """Decides on what comes after attempts."""
+    """Decides what follows attempts."""
 
     def attempted(self, attempts: Attempts) -> None:
-        """These attempts have their outcomes."""
+        """Called when the outcomes of these attempts are known."""
 
     def abandoned(self, attempts: Attempts) -> None:
-        """A defect left these attempts without outcomes; some of them may have been reported before."""
+        """Called when a defect left these attempts without outcomes; some may have been reported before."""
 
 
 class CommandDispatcher:
@@ -45,7 +45,7 @@ class CommandDispatcher:
     _observer: AttemptObserver
 
     def __init__(self, participants: Participants, settings: RuntimeSettings, stopping: threading.Event) -> None:
-        """Retries of requests end when `stopping` is set."""
+        """Stop retrying requests when `stopping` is set."""
         self._participants = participants
         policies = dict.fromkeys(participants.services, BATCHED)
         policies[ONE_BY_ONE] = BatchPolicy(max_size=1, threads=settings.executor_threads)
@@ -62,18 +62,18 @@ class CommandDispatcher:
         )
 
     def start(self, observer: AttemptObserver) -> None:
-        """Start the threads of the queues; `observer` gets each attempt that is dispatched."""
+        """Start the threads of the queues; `observer` is called with each dispatched attempt."""
         self._observer = observer
         for queue in self._queues.values():
             queue.start()
 
     def close(self) -> None:
-        """Make the attempts that are queued, then end."""
+        """Make the queued attempts, then end the threads."""
         for queue in self._queues.values():
             queue.close()
 
     def dispatch(self, attempts: Attempts) -> None:
-        """Queue these attempts; each is up to `tries_per_attempt` requests, while its outcome is unknown."""
+        """Queue these attempts. Each makes up to `tries_per_attempt` requests while its outcome is unknown."""
         by_queue = defaultdict[str, list[CommandAttempt]](list)
         for attempt in attempts:
             if not attempt.build_request():
@@ -97,7 +97,7 @@ class CommandDispatcher:
         self._report(in_doubt)
 
     def _send(self, queue: str, in_doubt: list[CommandAttempt]) -> list[CommandAttempt]:
-        """One request for these; those with a known outcome are reported at once, the others remain in `in_doubt`."""
+        """Send one request for these attempts, and report known outcomes. The others remain in `in_doubt`."""
         heartbeat.beat()
         started_at = datetime.now(UTC)
         replies = self._participants.send([attempt.request for attempt in in_doubt])
@@ -110,7 +110,7 @@ class CommandDispatcher:
                 answered.append(attempt)
         in_doubt[:] = [attempt for attempt in answered if attempt.in_doubt]
         if in_doubt:
-            self._queues[queue].let_next_overtake()  # the next request to the service need not wait for the back-off
+            self._queues[queue].let_next_overtake()  # the next request need not wait for this back-off
         self._queues[ONE_BY_ONE].put(single)
         self._report([attempt for attempt in answered if not attempt.in_doubt])
         return in_doubt

@@ -1,4 +1,4 @@
-"""An executor inside a web process: it runs what the process accepts, under a lease that the insert writes."""
+"""An executor inside a web process. It runs the sagas that the process accepts, under leases inserted with them."""
 
 import threading
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from shared.database.listen import ShutdownSignal
 from shared.process import heartbeat
 
 EXTENSION = "embedded_executor"
-RESTART_SECONDS = 5.0  # after a defect ended the executor; other executors have its sagas meanwhile
+RESTART_SECONDS = 5.0  # after a defect ended the executor; until then others take over its sagas
 log = structlog.get_logger()
 
 
 class EmbeddedExecutor:
-    """Runs an executor in a thread, from `start` until `stop`; before and after, nothing is leased here."""
+    """Runs an executor in a thread, from `start` until `stop`. Before and after that, this process leases nothing."""
 
     def __init__(self, make: Callable[[ShutdownSignal], Executor]) -> None:
         """`make` returns a new executor, which ends at the signal."""
@@ -29,7 +29,7 @@ class EmbeddedExecutor:
 
     @classmethod
     def current(cls) -> Self:
-        """The one of the current app."""
+        """Return the current app's."""
         executor: Self = current_app.extensions[EXTENSION]
         return executor
 
@@ -40,17 +40,17 @@ class EmbeddedExecutor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Lease no more; relinquish each saga after its present command. Returns at once, and takes no lock."""
+        """Lease nothing more; relinquish each saga after its present command. Returns at once, and takes no lock."""
         if self._stop is not None:
             self._stop.request()
 
     def join(self) -> None:
-        """Wait until the sagas are relinquished; call it after `stop`."""
+        """Wait until all sagas are relinquished; call it after `stop`."""
         if self._thread is not None:
             self._thread.join()
 
     def accepting(self, count: int) -> AbstractContextManager[Intake | None]:
-        """Reserve capacity for `count` sagas while the block accepts them; None: accept them as due at once."""
+        """Reserve capacity for `count` sagas while the block accepts them. None: accept them as due at once."""
         executor = self._executor
         return nullcontext() if executor is None else executor.accepting(count)
 

@@ -1,6 +1,6 @@
-"""Leases: an executor claims sagas that are due, and frees those whose executor is gone.
+"""Leases: an executor claims due sagas, and frees the sagas of executors that are gone.
 
-Each is one statement for all the sagas that it is about.
+Each function is one statement for all of its sagas.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ from shared.database.prepared import prepared
 
 log = structlog.get_logger()
 
-DUE = "saga_due"  # the channel on which executors hear that a saga may be claimed
+DUE = "saga_due"  # the channel that notifies executors that a saga may be claimed
 BUILTIN = "builtin"  # the engine that consists of executors
 FIRST_FENCING_TOKEN = 1
 EXECUTORS = (
@@ -31,7 +31,7 @@ EXECUTORS = (
 
 @dataclass
 class Lease:
-    """A saga leased to `owner` under a fencing token, with `deadline_seconds` left to go forward.
+    """A saga leased to `owner` under a fencing token; `deadline_seconds` are left until its forward deadline.
 
     Each claim raises the fencing token, so that a write of an earlier owner changes nothing (Kleppmann, "How to do
     distributed locking").
@@ -45,12 +45,12 @@ class Lease:
     deadline_seconds: float
     entries: list[dict[str, Any]] = field(default_factory=list)  # of the timeline, not written yet
     first_effect_at: datetime | None = None  # when a step was first known to be done under this lease
-    revision: int = 0  # counts what is written under this lease where that is not done in one process
+    revision: int = 0  # number of writes under this lease, where several processes write (Temporal)
 
 
 @dataclass(frozen=True)
 class Claimant:
-    """Who claims: `owner` names this claim and no other, `executor_id` the executor's advisory lock."""
+    """Who claims: `owner` identifies the claim, `executor_id` the executor and its advisory lock."""
 
     owner: str
     executor_id: int
@@ -58,9 +58,9 @@ class Claimant:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """How sagas are accepted: for this engine, under a lease of `claimant` or, without one, due at once.
+    """How sagas are accepted: for this engine, leased to `claimant` or, without one, due at once.
 
-    `notifies`: whether executors are notified, to claim them or to look whether `claimant` lives.
+    `notifies`: whether executors are notified, to claim the sagas or to watch whether `claimant` lives.
     """
 
     engine: str = BUILTIN
@@ -71,10 +71,10 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Claimed:
-    """The sagas that were due and are leased now.
+    """The sagas that were claimed.
 
-    `next_in`: seconds until the next one is due (not negative; None: never); that may be one of these, when its lease
-    is over. `others`: whether other executors have leases.
+    `next_in`: seconds until the next saga is due (not negative; None: never); it may be one of these, whose lease
+    expires then. `others`: whether other executors have leases.
     """
 
     leases: list[Lease]
@@ -82,8 +82,8 @@ class Claimed:
     others: bool = False
 
 
-# A claim does not wait for the disk. A crash of the server may forget it and give its fencing token out again, to this
-# executor or to another; that is why writes name the owner, too.
+# A claim's commit is asynchronous. A crash of the server may lose it and give its fencing token out again, to this
+# executor or to another one. So writes name the owner, too.
 _CLAIM = prepared("""
     WITH asynchronous_commit AS (SELECT set_config('synchronous_commit', 'off', true)),
     picked AS (
@@ -110,8 +110,8 @@ _CLAIM = prepared("""
     LEFT JOIN (SELECT *, now() + :seconds * interval '1 second' AS taken_until FROM taken) AS taken ON true
 """)
 
-# Only the due time is changed, not the owner: should the executor be there after all, its writes count until another
-# one has claimed the saga, which raises the fencing token.
+# Changes the due time but not the owner: if the executor lives after all, its writes count until another one claims the
+# saga, which raises the fencing token.
 _FREE_ABANDONED = text("""
     WITH asynchronous_commit AS (SELECT set_config('synchronous_commit', 'off', true)),
     there AS (
@@ -129,7 +129,7 @@ _FREE_ABANDONED = text("""
 """)
 
 
-# For leases of a commit of which it is not known whether it was done.
+# For leases of a commit in doubt.
 _GIVE_BACK = prepared("""
     UPDATE sagas SET due_at = now()
     WHERE executor_id = ANY (CAST(:executor_ids AS integer[])) AND owner = ANY (CAST(:owners AS text[]))
@@ -138,21 +138,21 @@ _GIVE_BACK = prepared("""
 
 
 def due_channel(engine: str) -> str:
-    """The channel on which an engine hears that a saga is due."""
+    """Return the channel that notifies an engine of due sagas."""
     return DUE if engine == BUILTIN else f"{DUE}_{engine}"
 
 
 def announce(cursor: Any, executor_id: int) -> bool:
-    """Take the executor's advisory lock, for as long as the cursor's connection lasts; False if the number is taken.
+    """Take the executor's advisory lock until the cursor's connection ends; return False if the number is taken.
 
-    It shows others that the executor is there: the server releases it at once when the process is killed.
+    It shows others that the executor lives: the server releases it at once when the process dies.
     """
     cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", (EXECUTORS, executor_id))
     return bool(cursor.fetchone()[0])
 
 
 def free_abandoned(connection: Connection) -> int:
-    """Make sagas due at once whose executor is gone before the end of their leases; returns how many."""
+    """Make sagas due whose executor is gone before the end of their leases; return how many."""
     count = connection.execute(_FREE_ABANDONED, {"executors": EXECUTORS}).rowcount
     if count:
         notify(connection, DUE)
@@ -160,7 +160,7 @@ def free_abandoned(connection: Connection) -> int:
 
 
 def give_back(connection: Connection, claimants: Sequence[Claimant]) -> None:
-    """Make the sagas due at once that these claimants have leased, if there are any; nobody must run them."""
+    """Make the sagas due that these claimants have leased, if any. No process may be running them."""
     values = {"owners": [each.owner for each in claimants], "executor_ids": [each.executor_id for each in claimants]}
     connection.execute(_GIVE_BACK, values)
 
@@ -168,9 +168,9 @@ def give_back(connection: Connection, claimants: Sequence[Claimant]) -> None:
 def claim(
     connection: Connection, versions: Versions[Any], claimant: Claimant, limit: int, lease_seconds: float
 ) -> Claimed:
-    """Lease up to `limit` sagas of these versions that are due; none is leased twice.
+    """Lease up to `limit` due sagas of these versions; none is leased twice.
 
-    A saga whose row cannot be read is leased, too, and is not among them: so it is tried again only when that is over.
+    A saga whose row cannot be read is leased but not returned, so it is tried again only when that lease has expired.
     """
     values = {**vars(claimant), "versions": list(versions.numbers), "limit": limit, "seconds": lease_seconds}
     values["engine"] = BUILTIN
@@ -184,11 +184,11 @@ def claim(
 
 
 def readable(versions: Versions[Any], rows: Iterable[Row], owner: str) -> Iterator[Lease]:
-    """The leases of claimed rows, without those that cannot be read, which are logged."""
+    """Yield the leases of claimed rows; log the rows that cannot be read."""
     for row in rows:
         try:
             yield _lease(versions[row["version"]], row, owner)
-        except Exception:  # whatever is stored there; the other sagas go on
+        except Exception:  # any error of a stored value; the other sagas go on
             log.exception("saga left to its lease: its row cannot be read", saga_id=row["saga_id"])
 
 

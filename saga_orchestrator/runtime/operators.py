@@ -1,4 +1,4 @@
-"""What operators do with a saga: turn it back, or have it retried now. Both end the lease of its executor."""
+"""Operators' actions on a saga: compensate it, or retry it now. Both end the lease of its executor."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from shared.saga.errors import SagaEnded, SagaNotFound
 
 _LOCK = text("SELECT saga_id, version, status, state FROM sagas WHERE saga_id = :saga_id FOR NO KEY UPDATE")
 
-# The new fencing token ends the lease of an executor that may have the saga, so that whatever it did is compensated.
+# The new fencing token ends the lease of an executor that may be running the saga, so whatever it does is compensated.
 _TURN = text("""
     UPDATE sagas SET state = CAST(:state AS json), status = :status, retrying = :retrying,
         fencing_token = fencing_token + 1, owner = NULL, executor_id = NULL,
@@ -40,11 +40,10 @@ _NOTE = text("""
 def compensate(  # noqa: PLR0913  (the last one only where there are several engines)
     connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str, *, engine: str = BUILTIN
 ) -> None:
-    """Turn a saga back, also a completed one; of one that turned back before, only note who requested it again.
+    """Turn a saga back, also a completed one. Of a saga that has turned back, only record who requested it again.
 
-    One that had ended is undone by `engine`, another one by the engine that runs it. Raises `SagaNotFound`,
-    `UnknownVersion`, and `TooOld` for a completed saga whose participants may have forgotten
-    its steps.
+    A saga that had ended is compensated by `engine`, another one by the engine that runs it. Raises `SagaNotFound`,
+    `UnknownVersion`, and `TooOld` for a completed saga whose participants may have deleted its steps.
     """
     row, definition = _locked(connection, saga_id, versions)
     state = state_from_json(row["state"])
@@ -55,9 +54,9 @@ def compensate(  # noqa: PLR0913  (the last one only where there are several eng
 
 
 def retry(connection: Connection, versions: Versions[Any], saga_id: UUID, reason: str, by: str) -> None:
-    """Have a waiting or stuck saga retried now, under another lease.
+    """Retry a waiting or stuck saga now, under a new lease.
 
-    Raises `SagaNotFound`, `SagaEnded`, and `UnknownVersion`, since a process of that version has to show it.
+    Raises `SagaNotFound`, `SagaEnded`, and `UnknownVersion`, since only a process with that version can show the saga.
     """
     row, _ = _locked(connection, saga_id, versions)
     state = state_from_json(row["state"])

@@ -1,4 +1,4 @@
-"""Runs sagas: asks the engine for the next command of each, and has it sent or the saga's state written."""
+"""Runs sagas: asks the engine for each saga's next command, then has it sent, or the saga's state written."""
 
 import random
 import threading
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 class SagaRunner:
-    """Runs each saga by callbacks, so that no thread waits for a saga.
+    """Runs sagas by callbacks, so that no thread waits for a saga.
 
-    The dispatcher and the checkpointer call it in their threads when a saga's work is done; it decides what comes next.
+    The dispatcher and the checkpointer call it from their threads when they have finished; it decides what follows.
     """
 
     def __init__(
@@ -44,31 +44,31 @@ class SagaRunner:
         self._dispatcher = CommandDispatcher(participants, settings, stopping)
 
     def start(self, ended: Callable[[Sequence[str]], None]) -> None:
-        """Start the threads; `ended` is called with the ids of sagas that have ended, once that is written."""
+        """Start the threads; `ended` is called with the ids of sagas that have ended, after that is written."""
         self._ended = ended
         self.checkpointer.start(self)
         self._dispatcher.start(self)
 
     def close(self) -> None:
-        """End the threads; call when no saga is active."""
+        """End the threads; call it when no saga is active."""
         self._dispatcher.close()
         self.checkpointer.close()
 
     def run(self, sagas: Sequence[ActiveSaga]) -> None:
-        """Begin to run these; each goes on until it has ended, is relinquished to wait for a retry, or is lost."""
+        """Start running these sagas. Each runs until it has ended, is relinquished to wait for a retry, or is lost."""
         self._do([work for saga in sagas if (work := self._unless_defect(saga, self._next, saga))])
 
     def attempted(self, attempts: Sequence[CommandAttempt]) -> None:
-        """Decide on what comes after these attempts; the dispatcher calls this when it has their outcomes."""
+        """Decide what follows these attempts; called by the dispatcher when it has their outcomes."""
         known = [attempt for attempt in attempts if not attempt.saga.lost]
         self._do([work for attempt in known if (work := self._unless_defect(attempt.saga, self._after, attempt))])
 
     def abandoned(self, attempts: Sequence[CommandAttempt]) -> None:
-        """Remove the sagas of these attempts; an executor leases them again when their present leases are over."""
+        """Remove the sagas of these attempts; they are claimed again when their leases have expired."""
         self._active.remove([attempt.saga for attempt in attempts])
 
     def written(self, checkpoints: Sequence[PendingCheckpoint]) -> None:
-        """Go on after decisions; the checkpointer calls this when these are in the database."""
+        """Continue after decisions; called by the checkpointer when these are in the database."""
         ended = [each.saga for each in checkpoints if each.kind is CheckpointKind.END]
         if ended:
             self._ended([saga.saga_id for saga in ended])
@@ -77,7 +77,7 @@ class SagaRunner:
         self.run([each.saga for each in checkpoints if each.kind is CheckpointKind.DECISION])
 
     def _unless_defect(self, saga: ActiveSaga, decide: Callable[[T], Work], argument: T) -> Work | None:
-        """What `decide` returns. When it fails, which is a defect, the saga is left to its lease, and others go on."""
+        """Return the result of `decide`. If it raises, which is a defect, only this saga is left to its lease."""
         try:
             return decide(argument)
         except Exception:
@@ -92,7 +92,7 @@ class SagaRunner:
             self._dispatcher.dispatch(attempts)
 
     def _next(self, saga: ActiveSaga) -> Work:
-        if saga.command is not None:  # its checkpoint before the pivot is written
+        if saga.command is not None:  # the checkpoint before the pivot's command is written
             return CommandAttempt(saga, saga.command)
         command = next_command(saga.definition, saga.state)
         if command is None:
@@ -105,7 +105,7 @@ class SagaRunner:
         return self._decision(saga) if crosses else CommandAttempt(saga, command)
 
     def _after(self, attempt: CommandAttempt) -> Work:
-        """What comes after an attempt; the decision to compensate is durable before the first compensation goes out."""
+        """Decide what follows an attempt. The decision to compensate is durable before a compensation is sent."""
         saga, outcome = attempt.saga, attempt.outcome
         before = saga.state
         self._apply(attempt, outcome)
@@ -133,7 +133,7 @@ class SagaRunner:
         return PendingCheckpoint(saga, CheckpointKind.DECISION, self._settings.lease_seconds)
 
     def _back_off(self, saga: ActiveSaga) -> float:
-        """Seconds to wait until the next attempt."""
+        """Return the seconds until the next attempt."""
         first, most = self._settings.retry_first_seconds, self._settings.retry_most_seconds
         left = None if saga.state.backward else saga.seconds_to_deadline()
         return back_off(first, most, saga.state.unanswered, left, random.uniform)

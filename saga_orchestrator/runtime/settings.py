@@ -8,34 +8,34 @@ from pydantic import Field, create_model
 from saga_orchestrator.runtime.definition import Service
 from shared.config import DatabaseUrl, SagaServiceSettings, ServiceSettings, ServiceUrl
 
-EXECUTOR_CONNECTIONS = 3  # of an executor, at most at the same time: for claims, for checkpoints, and to renew leases
+EXECUTOR_CONNECTIONS = 3  # the most that an executor uses at the same time: for claims, checkpoints and lease renewal
 
 
 class RuntimeSettings(SagaServiceSettings):
-    """What web processes and executors read."""
+    """Settings that web processes and executors read."""
 
     database_url: DatabaseUrl
     forward_deadline_seconds: float = Field(
         default=60, gt=0
     )  # a shopper waits no longer; well within a hold's lifetime
     call_seconds: float = Field(default=5, gt=0)  # ten times the slowest answer under full load
-    tries_per_attempt: int = Field(default=3, ge=1)  # a dropped connection or a restart of a moment
+    tries_per_attempt: int = Field(default=3, ge=1)  # a dropped connection, or a short restart
     retry_first_seconds: float = Field(default=0.2, gt=0)  # then doubled each time, with jitter
-    retry_most_seconds: float = Field(default=30, gt=0)  # capped, so that a service that is back is soon noticed
+    retry_most_seconds: float = Field(default=30, gt=0)  # capped, so that a recovered service is noticed soon
     stuck_after_attempts: int = Field(default=10, ge=1)  # about two minutes of the above
-    lease_seconds: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s), renewed while it lasts
-    progress_seconds: float = Field(default=0.25, gt=0)  # how old what people see may be, for a saga that takes long
-    executor_sagas: int = Field(default=200, ge=1)  # active at once; more would rather wait for the others than run
+    lease_seconds: float = Field(default=30, gt=0)  # longer than an attempt (3 calls of 5 s); renewed while that lasts
+    progress_seconds: float = Field(default=0.25, gt=0)  # the greatest age of what people see of a saga that takes long
+    executor_sagas: int = Field(default=200, ge=1)  # active at once; more would only wait for each other
     web_executor: bool = True  # whether a web process runs the sagas that it accepts; else separate executors do
-    executor_threads: int = Field(default=16, ge=1)  # of commands that go alone, as many are on their way at once
+    executor_threads: int = Field(default=16, ge=1)  # for commands that are sent alone: as many are sent at once
 
     def url_of(self, service: Service) -> str:
-        """Where the service is reached."""
+        """Return the URL of the service."""
         return str(getattr(self, _setting_of(service)))
 
 
 def service_urls(services: Iterable[Service]) -> Any:
-    """A base class for settings with a `<SERVICE>_SERVICE_URL` for each of the services."""
+    """Make a base class for settings, with a `<SERVICE>_SERVICE_URL` for each of the services."""
     fields: dict[str, Any] = {_setting_of(service): (ServiceUrl, service.default_url) for service in services}
     return create_model("ServiceUrls", __base__=ServiceSettings, **fields)
 

@@ -7,9 +7,9 @@ from shared.saga.states import Direction, SagaStatus, StepStatus
 
 @dataclass(frozen=True)
 class StepState:
-    """The state of one step; the two counts are of attempts at its action and at its compensation.
+    """The state of one step. The two counts are of attempts at its action and at its compensation.
 
-    A step that failed stays `failed`, also when its compensation has made sure that it left nothing (`compensated`).
+    A failed step keeps the status `failed`; `compensated` records that its compensation has succeeded, too.
     """
 
     name: str
@@ -32,7 +32,7 @@ class SagaState:
     error: str | None = None
 
     def step(self, name: str) -> StepState:
-        """The state of the step of this name."""
+        """Return the state of the step with this name."""
         return next(step for step in self.steps if step.name == name)
 
     @property
@@ -47,7 +47,7 @@ class SagaState:
 
     @property
     def status(self) -> SagaStatus:
-        """The status that people see."""
+        """The status as people see it."""
         if self.ended:
             return SagaStatus.COMPENSATED if self.backward else SagaStatus.COMPLETED
         if self.stuck:
@@ -60,7 +60,7 @@ class SagaState:
 
 @dataclass(frozen=True)
 class Command:
-    """A step's action or its compensation, to be sent to its participant."""
+    """An action or a compensation of a step, to be sent to its participant."""
 
     step: str
     direction: Direction
@@ -68,14 +68,15 @@ class Command:
 
 @dataclass(frozen=True)
 class Succeeded:
-    """The participant did the command, now or before."""
+    """The participant has done the command, now or before."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The participant did not do the command and never will.
+    """The participant did not do the command, and never will.
 
-    `contradicts`: it has the step from another request, which differs from ours; so it did nothing for us.
+    `contradicts`: the participant did the step for another request that differs from this saga's, and so did nothing
+    for this saga.
     """
 
     error: str
@@ -84,7 +85,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unknown:
-    """The command may or may not have been done. `deadline_passed`: whether the saga's forward deadline is over."""
+    """The command may or may not have been done. `deadline_passed`: whether the saga's forward deadline has passed."""
 
     error: str
     deadline_passed: bool = False

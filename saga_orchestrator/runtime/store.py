@@ -1,6 +1,6 @@
-"""What is written of sagas: accepting them, and checkpoints, which count only under the saga's lease.
+"""Writes sagas: accepts them, and stores checkpoints, which have an effect only under the saga's lease.
 
-Each is one statement for all the sagas that it is about.
+Each function is one statement for all of its sagas.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,26 +21,26 @@ from shared.ids import new_id
 from shared.purging.retention import retention_of, too_old_sql
 
 Data = TypeVar("Data")
-ENDS = "saga_ended"  # the channel on which those who wait for a saga hear that it has ended
+ENDS = "saga_ended"  # the channel that notifies of sagas that have ended
 
 
 class CheckpointKind(StrEnum):
     """Why a saga's state is written."""
 
-    DECISION = "decision"  # to turn back, or to go for the pivot
-    END = "end"  # found again by repeating the last commands, which then change nothing
-    RELINQUISH = "relinquish"  # the lease ends; nobody has the saga until it is due again
-    PROGRESS = "progress"  # for people to see, and to renew the lease
+    DECISION = "decision"  # to turn back, or to request the pivot
+    END = "end"  # if it is lost, the last commands are repeated, which changes nothing
+    RELINQUISH = "relinquish"  # ends the lease; no executor has the saga until it is due again
+    PROGRESS = "progress"  # for people, and to renew the lease
 
 
-# A crash of the server may forget the other kinds: what they say can be found out again (docs/decisions/0002).
+# A crash of the server may lose the other kinds: their contents can be found out again (docs/decisions/0002).
 DURABLE = frozenset({CheckpointKind.DECISION})
 KEEPS_LEASE = frozenset({CheckpointKind.DECISION, CheckpointKind.PROGRESS})
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A saga as it is to be written; due again in `due_in` seconds, or never (None) since it has ended."""
+    """A saga to write; due again in `due_in` seconds, or never (None), since it has ended."""
 
     kind: CheckpointKind
     lease: Lease
@@ -53,7 +53,7 @@ class Checkpoint:
 
     @property
     def durable(self) -> bool:
-        """Whether it waits for the disk. So does an end where the row does not tell of the pivot before it."""
+        """Whether the commit waits for the disk. An end waits, too, if the stored row does not tell of the pivot."""
         return self.kind in DURABLE or (self.kind is CheckpointKind.END and self.lease.revision > 0)
 
 
@@ -83,9 +83,9 @@ _ACCEPT = prepared(f"""
     SELECT saga_id, CASE WHEN :notifies THEN pg_notify(:due, '') END FROM accepted
 """)  # noqa: S608  (our own)
 
-# Each saga is written under its own lease; the ids of those that still had it are returned. Ids are given twice, since
-# PostgreSQL, which expects a hundred rows of JSON, would rather read the whole table than look them up. An entry of the
-# timeline that exists is updated: all attempts after the first ones share one (`active_saga.py`).
+# Each saga is written under its own lease; returns the ids of those whose lease was valid. Ids are passed twice, since
+# PostgreSQL expects a hundred rows of JSON, and would rather read the whole table than look those up. An existing
+# entry of the timeline is updated: all attempts after the first ones share one (`active_saga.py`).
 _SAVE = prepared("""
     WITH durability AS (
         SELECT CASE WHEN :durable THEN 'on' ELSE set_config('synchronous_commit', 'off', true) END
@@ -136,7 +136,7 @@ _SAVE = prepared("""
 def new_instance(
     definition: SagaDefinition[Data], saga_id: UUID, data: Data, ids: Mapping[str, UUID], fault: str | None = None
 ) -> SagaInstance[Data]:
-    """A saga with an id for each step that names one: those in `ids`, and new ones."""
+    """Make a saga with an id for each step that names one: those in `ids`, and new ones."""
     return SagaInstance(saga_id, data, {name: ids.get(name) or new_id() for name in definition.ids}, fault)
 
 
@@ -147,9 +147,9 @@ def accept(
     forward_seconds: float,
     how: Acceptance,
 ) -> set[UUID]:
-    """Make these sagas durable; returns the ids of those that are new.
+    """Insert these sagas; return the ids of those that are new.
 
-    The others were accepted before, or are so old that they may be purged.
+    The others were accepted before, or are so old that they may have been purged.
     """
     state = state_to_json(begin(definition))
     rows = [{**instance_to_row(definition, saga), "state": state, "note_id": new_id()} for saga in sagas]
@@ -171,7 +171,7 @@ def accept(
 
 
 def save(connection: Connection, checkpoints: Sequence[Checkpoint]) -> set[UUID]:
-    """Write these sagas, each at most once among them; returns those whose lease was over, which are left alone."""
+    """Write these sagas, each at most once among them. Return those whose lease had ended, which are not changed."""
     rows = sorted((_row(each) for each in checkpoints), key=lambda row: row["saga_id"])  # locked in one order
     entries = {entry["id"]: entry for each in checkpoints for entry in each.lease.entries}  # of each id, the latest
     saga_ids = {each.saga_id for each in checkpoints}

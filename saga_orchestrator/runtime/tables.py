@@ -29,7 +29,7 @@ from shared.saga.tables import THIS_TRANSACTION
 
 
 def found_by(name: str, kind: TypeEngine[Any], path: str) -> Column[Any]:
-    """A column that PostgreSQL fills from a saga's `data` or `ids`, so that sagas are found by it.
+    """Define a column that PostgreSQL computes from a saga's `data` or `ids`, so that sagas are found by it.
 
     `path` is an expression as PostgreSQL prints it, since a test compares the two: `(data ->> 'user_id'::text)`.
     """
@@ -37,22 +37,23 @@ def found_by(name: str, kind: TypeEngine[Any], path: str) -> Column[Any]:
 
 
 def sagas_table(metadata: MetaData, searched: Iterable[Column[Any]], indexes: Iterable[Index]) -> Table:
-    """One row for each saga.
+    """Define the table of sagas, one row for each.
 
     `due_at` is when an executor may next claim the saga: at once when it is new, after the back-off when it waits, at
-    the end of the lease when it is leased, never (null) when it has ended. `fencing_token` counts the leases, `owner`
-    names the claim; a write with other values changes no row, nor does one with an older `revision` under the claim.
-    `executor_id` names the lock that shows that the executor lives. `retrying`, `failed_step` and `first_effect_at`
-    follow from the state. `engine` names what runs the saga until it ends: executors (`BUILTIN`), or another engine.
+    the end of the lease when it is leased; null when it has ended. `fencing_token` counts the leases, and `owner`
+    identifies the claim; a write with other values changes no row, nor does one with an older `revision` under the
+    claim. `executor_id` identifies the lock that shows that the executor lives. `retrying`, `failed_step` and
+    `first_effect_at` follow from the state. `engine` names what runs the saga until it ends: executors (`BUILTIN`), or
+    another engine.
     """
     return Table(
         "sagas",
         metadata,
         Column("saga_id", Uuid, primary_key=True),
-        Column("version", Integer, nullable=False),  # of the definition, for as long as the saga lives
+        Column("version", Integer, nullable=False),  # of the definition; fixed when the saga begins
         Column("data", JSON, nullable=False),  # what the saga is about
         Column("ids", JSON, nullable=False),  # chosen for its steps
-        Column("fault", String(200)),  # what it is to suffer on purpose
+        Column("fault", String(200)),  # the faults to inject
         *searched,
         Column("status", String(12), nullable=False, server_default="pending"),
         Column("state", JSON, nullable=False),
@@ -86,9 +87,9 @@ def sagas_table(metadata: MetaData, searched: Iterable[Column[Any]], indexes: It
 
 
 def timeline_table(metadata: MetaData) -> Table:
-    """What happened to each saga. Ids are made by the writer, so that a repeated write adds nothing.
+    """Define the table of what happened to each saga. The writer makes the ids, so that a repeated write adds nothing.
 
-    From `together` to `answer`, columns are of one request of an attempt; `by` and `reason` are an operator's.
+    The columns from `together` to `answer` describe one request of an attempt; `by` and `reason` are an operator's.
     """
     return Table(
         "timeline",
@@ -104,9 +105,9 @@ def timeline_table(metadata: MetaData) -> Table:
         Column("finished_at", DateTime(timezone=True), nullable=False),
         Column("detail", Text),
         Column("executor", String(64)),
-        Column("together", Integer),  # how many commands were in the request
+        Column("together", Integer),  # the number of commands in the request
         Column("status_code", Integer),
-        Column("fault", String(200)),  # what the service says it did on purpose
+        Column("fault", String(200)),  # the injected faults that the answer reports
         Column("answer", Text),  # the body of an answer that is no success, as JSON
         Column("by", String(200)),
         Column("reason", String(200)),

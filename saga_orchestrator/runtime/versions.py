@@ -1,4 +1,4 @@
-"""The versions of a saga's definition that a process runs."""
+"""The versions of a definition that a process runs."""
 
 from collections.abc import Iterator
 from typing import Generic
@@ -12,9 +12,9 @@ class UnknownVersion(Unavailable):
 
 
 class Versions(Generic[Data]):
-    """The versions of one saga that this process runs: each saga goes on by the one that it began with.
+    """The versions of one saga that this process runs; each saga keeps the version with which it began.
 
-    An earlier version is needed for as long as sagas that began with it are kept, since a completed one can be undone.
+    An earlier version is needed for as long as its sagas are kept, since completed ones can be compensated.
     """
 
     def __init__(self, current: SagaDefinition[Data], *earlier: SagaDefinition[Data]) -> None:
@@ -39,11 +39,11 @@ class Versions(Generic[Data]):
         return iter(self._by_number.values())
 
     def get(self, version: int) -> SagaDefinition[Data] | None:
-        """The definition with this number, if this process runs it."""
+        """Return the definition with this number; None if this process does not run it."""
         return self._by_number.get(version)
 
     def __getitem__(self, version: int) -> SagaDefinition[Data]:
-        """The definition with this number; raises `UnknownVersion`, as during a deploy that adds one."""
+        """Return the definition with this number; raises `UnknownVersion`, as during a deployment that adds one."""
         definition = self.get(version)
         if definition is None:
             raise UnknownVersion(f"version {version} of {self.current.name} is not run here", version=version)

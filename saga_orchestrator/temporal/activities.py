@@ -1,6 +1,6 @@
-"""The two activities: attempt a command by the runtime's dispatcher, and write a saga by its checkpoints.
+"""The two activities: attempt a command with the runtime's dispatcher, and write a saga with its checkpointer.
 
-They keep their batches: attempts of many sagas at the same service go in one request, checkpoints in one transaction.
+Both batch: attempts of many sagas at the same service share a request, and checkpoints share a transaction.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from saga_orchestrator.runtime.versions import Versions
 from saga_orchestrator.temporal.payloads import AttemptRequest, AttemptResult, CheckpointRequest, lease_from_document
 from shared.saga.states import Direction
 
-BEATS = 3  # heartbeats within the time after which a worker without one counts as gone
+BEATS = 3  # heartbeats within the time after which a silent worker counts as gone
 log = structlog.get_logger()
 
 
 class ActivityFailed(Exception):
-    """A defect left an activity without a result; Temporal tries it again later."""
+    """A defect left an activity without a result; Temporal retries it later."""
 
 
 class _Attempted(ActiveSagas):
-    """The sagas whose commands are attempted here. One that is lost does not wait for the outcome."""
+    """The sagas whose commands are attempted here. A lost saga does not wait for its outcome."""
 
     def __init__(self, lost: Callable[[Sequence[ActiveSaga]], None]) -> None:
         super().__init__(0, lambda: None)
@@ -47,12 +47,12 @@ class _Attempted(ActiveSagas):
 
 
 class SagaActivities:
-    """Made in the event loop of the worker; the threads of the runtime report their results to it."""
+    """The activities of one worker. Make it in the worker's event loop, to which the runtime's threads report."""
 
     def __init__(
         self, transaction: Transaction, versions: Versions[Any], settings: Settings, failed: Callable[[], None]
     ) -> None:
-        """`failed` is called when the thread that shows progress ends, which is a defect, or after `stop`."""
+        """`failed` is called when the thread that writes progress ends: by a defect, or after `stop`."""
         self._loop = asyncio.get_running_loop()
         self._versions = versions
         self._beat_seconds = settings.temporal_heartbeat_seconds / BEATS
@@ -70,18 +70,18 @@ class SagaActivities:
         self._renewer.start()
 
     def stop(self) -> None:
-        """Retry nothing more inside an attempt; returns at once."""
+        """Retry nothing more within an attempt; returns at once."""
         self._stopping.set()
 
     def close(self) -> None:
-        """End the threads; call after `stop`, when no activity runs."""
+        """End the threads; call it after `stop`, when no activity runs."""
         self._dispatcher.close()
         self._renewer.join()
         self._checkpointer.close()
 
     @activity.defn
     async def attempt(self, request: AttemptRequest) -> AttemptResult:
-        """Attempt a command; while that takes long, the saga's row shows it."""
+        """Attempt a command. While that takes long, the saga's row shows its progress."""
         saga = ActiveSaga(lease_from_document(request.lease, self._versions))
         attempt = CommandAttempt(saga, Command(request.step, Direction(request.direction)))
         saga.start(attempt.command)
@@ -95,7 +95,7 @@ class SagaActivities:
 
     @activity.defn
     async def checkpoint(self, request: CheckpointRequest) -> bool:
-        """Write a saga; False when its lease was over, so that nothing was written."""
+        """Write a saga; return False if its lease had ended, so that nothing was written."""
         saga = ActiveSaga(lease_from_document(request.lease, self._versions))
         pending = PendingCheckpoint(saga, CheckpointKind(request.kind), request.due_in)
         state, written = saga.state, await self._result(saga, lambda: self._checkpointer.put([pending]))
@@ -109,19 +109,19 @@ class SagaActivities:
         return written
 
     def attempted(self, attempts: Attempts) -> None:
-        """These attempts have their outcomes."""
+        """Called when the outcomes of these attempts are known."""
         self._report([attempt.saga for attempt in attempts], True)
 
     def abandoned(self, attempts: Attempts) -> None:
-        """A defect left these attempts without outcomes."""
+        """Called when a defect left these attempts without outcomes."""
         self._report([attempt.saga for attempt in attempts], None)
 
     def written(self, checkpoints: Pending) -> None:
-        """These are in the database."""
+        """Called when these checkpoints are in the database."""
         self._report([checkpoint.saga for checkpoint in checkpoints], True)
 
     async def _result(self, saga: ActiveSaga, submit: Callable[[], None]) -> bool:
-        """Submit it, and wait for its report, with heartbeats; raises `ActivityFailed`."""
+        """Submit the work, and wait for its report, with heartbeats; raises `ActivityFailed`."""
         reported = self._waiting[saga] = self._loop.create_future()
         try:
             submit()

@@ -1,7 +1,7 @@
-"""Hands sagas that are due over to Temporal: new ones, those that an operator turned, and those that are silent.
+"""Hands due sagas over to Temporal: new ones, those that an operator changed, and silent ones.
 
-The rows of sagas are the outbox. A row is marked as handed over in the transaction in which Temporal confirms that it
-has the saga; so a saga may be handed over twice, which changes nothing, and none is forgotten.
+The rows of sagas are the outbox. A row is marked as handed over in the transaction in which Temporal confirms the saga.
+So a saga may be handed over twice, which changes nothing, and none is lost.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from saga_orchestrator.runtime.versions import Versions
 from shared.database.prepared import prepared
 
 ENGINE = "temporal"
-OWNER = "temporal"  # of every lease; the fencing token tells one from another
+OWNER = "temporal"  # the owner in every lease; the fencing token distinguishes them
 
 _COLUMNS = "saga_id, version, data, ids, fault, state, extract(epoch FROM deadline_at - now()) AS deadline_seconds"
 _DUE = prepared(f"""
@@ -30,7 +30,7 @@ _MARK = prepared("""
         due_at = now() + :seconds * interval '1 second'
     WHERE saga_id = ANY (CAST(:saga_ids AS uuid[]))
 """)
-# Each saga is due when it will have been written next; this is for those that were not, for a lease longer.
+# A saga is due when its next write is expected. This selects those that are overdue by a lease.
 _SILENT = prepared(f"""
     SELECT {_COLUMNS}, fencing_token, revision
     FROM sagas
@@ -41,12 +41,12 @@ _SILENT = prepared(f"""
 _POSTPONE = prepared("""
     UPDATE sagas SET due_at = now() + :seconds * interval '1 second' WHERE saga_id = ANY (CAST(:saga_ids AS uuid[]))
 """)
-Start = Callable[[Sequence[Lease]], Sequence[UUID]]  # returns the ids of those that Temporal confirmed
+Start = Callable[[Sequence[Lease]], Sequence[UUID]]  # returns the ids that Temporal confirmed
 
 
 @dataclass(frozen=True)
 class HandedOver:
-    """How many sagas were due, and how many of them Temporal has now."""
+    """How many sagas were due, and how many of them Temporal confirmed."""
 
     due: int
     confirmed: int
@@ -55,7 +55,7 @@ class HandedOver:
 def hand_over(
     connection: Connection, versions: Versions[Any], start: Start, limit: int, lease_seconds: float
 ) -> HandedOver:
-    """Have `start` hand over up to `limit` sagas that are due, under leases that count once this is committed.
+    """Call `start` to hand over up to `limit` due sagas, under leases that are valid once this commits.
 
     Those that Temporal does not confirm remain due.
     """
@@ -65,10 +65,10 @@ def hand_over(
 def start_silent(
     connection: Connection, versions: Versions[Any], start: Start, limit: int, lease_seconds: float
 ) -> HandedOver:
-    """Have `start` start sagas under their present leases that were not written for a lease longer than expected.
+    """Call `start` for sagas that were not written for a lease longer than expected, under their present leases.
 
-    It must change nothing where the workflow exists: it may only be slow. It may be gone, as when Temporal lost its
-    data, or somebody ended it.
+    `start` must change nothing if the workflow exists, since it may only be slow. It may be gone because Temporal lost
+    its data, or because somebody ended it.
     """
     return _started(connection, versions, start, (_SILENT, _POSTPONE), {"limit": limit, "seconds": lease_seconds})
 

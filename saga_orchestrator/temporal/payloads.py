@@ -1,4 +1,4 @@
-"""What workflows and activities pass each other; Temporal keeps it as JSON in a workflow's history."""
+"""Arguments and results of workflows and activities; Temporal keeps them as JSON in a workflow's history."""
 
 import json
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ LeaseDocument = dict[str, Any]  # a `Lease` as JSON
 
 @dataclass(frozen=True)
 class Limits:
-    """The settings that a saga keeps for as long as it runs. Times are in seconds."""
+    """Settings that a saga keeps while it runs. Times are in seconds."""
 
     retry_first: float
     retry_most: float
     stuck_after: int
-    attempt: float  # the longest that an attempt may take
+    attempt: float  # the longest duration of an attempt
     heartbeat: float
     lease: float
     history_events: int
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class SagaStart:
-    """A saga to run, in whatever state it is."""
+    """A saga to run, in any state."""
 
     lease: LeaseDocument
     limits: Limits
@@ -43,7 +43,7 @@ class SagaStart:
 
 @dataclass(frozen=True)
 class AttemptRequest:
-    """A command to attempt; the saga's state is the one before."""
+    """A command to attempt; the saga's state is the one before the attempt."""
 
     lease: LeaseDocument
     step: str
@@ -52,9 +52,9 @@ class AttemptRequest:
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """The outcome of an attempt: `succeeded`, `refused` or `unknown`; `lost` when another lease has ended the saga's.
+    """The outcome of an attempt: `succeeded`, `refused` or `unknown`; `lost` when another lease replaced the saga's.
 
-    `entries` are those of the timeline that are not written yet.
+    `entries` are timeline entries that are not written yet.
     """
 
     outcome: str
@@ -67,7 +67,7 @@ class AttemptResult:
 
 @dataclass(frozen=True)
 class CheckpointRequest:
-    """A saga to write, of a `CheckpointKind`; due again in `due_in` seconds, or never (None) since it has ended."""
+    """A saga to write, with a `CheckpointKind`. Due again in `due_in` seconds, or never (None), since it has ended."""
 
     lease: LeaseDocument
     kind: str
@@ -75,7 +75,7 @@ class CheckpointRequest:
 
 
 def lease_to_document(lease: Lease) -> LeaseDocument:
-    """The lease as JSON."""
+    """Return the lease as JSON values."""
     document: LeaseDocument = json.loads(
         as_json(
             {
@@ -95,7 +95,7 @@ def lease_to_document(lease: Lease) -> LeaseDocument:
 
 
 def lease_from_document(document: Mapping[str, Any], versions: Versions[Any]) -> Lease:
-    """The lease; raises `UnknownVersion`."""
+    """Make the lease; raises `UnknownVersion`."""
     definition = versions[document["version"]]
     first_effect_at = document["first_effect_at"]
     return Lease(

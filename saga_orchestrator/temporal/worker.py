@@ -1,4 +1,4 @@
-"""Runs sagas on Temporal, inside the orchestrator's worker process: hands over those that are due, runs workflows."""
+"""Runs sagas on Temporal, inside the orchestrator's worker process: hands due ones over, and runs workflows."""
 
 import asyncio
 import logging
@@ -29,13 +29,13 @@ from saga_orchestrator.temporal.workflow import SagaWorkflow
 from shared.database.listen import Listener, ShutdownSignal
 from shared.process import crash_points, heartbeat, worker
 
-BATCH = 50  # sagas handed over in one transaction: some ten milliseconds, for which their rows are locked
+BATCH = 50  # sagas handed over in one transaction, which locks their rows for some ten milliseconds
 RPC_SECONDS = 2.0  # shorter than a statement waits for a lock
 CONNECT_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 DEPLOYMENT = "checkout-sagas"
-OWN_MODULES = ("saga_orchestrator", "shared")  # deterministic where workflows call them
-# What the client's own code, which is no Python, has to say goes where all else does.
+OWN_MODULES = ("saga_orchestrator", "shared")  # loaded once for all workflows: they are deterministic there
+# Log entries of the client's native code go to this project's log.
 LOGGING = LoggingConfig(
     TelemetryFilter(core_level="WARN", other_level="ERROR"), LogForwardingConfig(logging.getLogger("temporalio.core"))
 )
@@ -44,12 +44,12 @@ log = structlog.get_logger()
 
 
 class TemporalEngine:
-    """One process's share. While Temporal is away, sagas are accepted as before, and remain due."""
+    """The Temporal worker of one process. While Temporal is unavailable, sagas are accepted, and remain due."""
 
     def __init__(
         self, transaction: Transaction, versions: Versions[Any], settings: Settings, stop: ShutdownSignal
     ) -> None:
-        """`stop` is requested from outside: hand over nothing more, and end the activities that run."""
+        """`stop` is requested from outside: hand over nothing more, and end the running activities."""
         self._transaction = transaction
         self._versions = versions
         self._settings = settings
@@ -63,7 +63,7 @@ class TemporalEngine:
         self._due_in: float | None = None
 
     def run(self) -> None:
-        """Work until told to stop. Ends on a defect, too, so that its supervisor starts another process."""
+        """Work until `stop` is requested. Also ends on a defect, so that its supervisor starts another process."""
         thread = threading.Thread(target=self._loop.run_forever, name="temporal", daemon=True)
         thread.start()
         try:
@@ -76,7 +76,7 @@ class TemporalEngine:
             thread.join()
 
     def _run_once(self) -> int:
-        """Hand over sagas that are due; returns how many Temporal confirmed."""
+        """Hand over due sagas; return how many Temporal confirmed."""
         try:
             if self._client is None:
                 self._do(self._begin())
@@ -85,7 +85,7 @@ class TemporalEngine:
                 handed = hand_over(connection, self._versions, self._start, BATCH, self._settings.lease_seconds)
                 crash_points.reach("executor.before_write.claim")
             crash_points.reach("executor.after_write.claim")
-        except (RPCError, RuntimeError, TimeoutError) as error:  # the latter while it cannot connect
+        except (RPCError, RuntimeError, TimeoutError) as error:  # `TimeoutError` while it cannot connect
             self._unavailable(error)
             return 0
         if handed.confirmed == handed.due:
@@ -93,7 +93,7 @@ class TemporalEngine:
         return handed.confirmed
 
     def _look_after_silent(self) -> None:
-        """Once in a lease: start the workflows of silent sagas, which does nothing where they only are slow."""
+        """Once in a lease, start the workflows of silent sagas; this changes nothing for those that are only slow."""
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + self._settings.lease_seconds
@@ -112,7 +112,7 @@ class TemporalEngine:
         return max(0.0, self._look_at - time.monotonic()) if due_in is None else due_in
 
     def _start(self, leases: Sequence[Lease], *, signals: bool = True) -> list[UUID]:
-        """Start the workflows of these sagas, or signal them; returns the ids of those that Temporal confirmed."""
+        """Start the workflows of these sagas, or signal them; return the ids that Temporal confirmed."""
         confirmed = []
         for lease, result in zip(leases, self._do(self._start_all(leases, signals=signals)), strict=True):
             if result is None:
@@ -130,7 +130,7 @@ class TemporalEngine:
         return await asyncio.gather(*starts, return_exceptions=True)
 
     async def _start_one(self, lease: Lease, *, signals: bool) -> None:
-        """Start the saga's workflow, if there is none; `signals`: and tell it what its row says by now."""
+        """Start the saga's workflow if there is none. With `signals`, also signal what the saga's row says now."""
         document, signal = lease_to_document(lease), "compensate" if lease.state.backward else "retry"
         await self._connected().start_workflow(
             SagaWorkflow.run,
@@ -150,7 +150,7 @@ class TemporalEngine:
         return self._client
 
     async def _begin(self) -> None:
-        """Connect, and begin to run workflows and activities; raises `RuntimeError` when Temporal does not answer."""
+        """Connect, and start running workflows and activities; raises `RuntimeError` when Temporal does not answer."""
         settings = self._settings
         connecting = Client.connect(
             settings.temporal_address, namespace=settings.temporal_namespace, runtime=self._runtime
@@ -167,39 +167,39 @@ class TemporalEngine:
             max_concurrent_workflow_tasks=settings.executor_sagas,
             max_cached_workflows=5 * settings.executor_sagas,
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.temporal_heartbeat_seconds),
-            graceful_shutdown_timeout=timedelta(seconds=settings.call_seconds + 1),  # for requests on their way
+            graceful_shutdown_timeout=timedelta(seconds=settings.call_seconds + 1),  # for requests that are being sent
             deployment_config=deployment_of(settings.temporal_build_id),
             workflow_runner=workflow_runner(),
         )
         self._running = asyncio.create_task(self._worker.run())
-        self._running.add_done_callback(lambda _: self._stop.request())  # it ends when told to, or by a defect
+        self._running.add_done_callback(lambda _: self._stop.request())  # it ends when requested, or by a defect
         self._client = client
 
     async def _end(self) -> None:
-        """End what runs; raises the error by which the worker ended, if it did."""
+        """End the worker; raise the error by which it ended, if any."""
         self._activities.stop()
         await self._worker.shutdown()
         await asyncio.to_thread(self._activities.close)
         await self._running
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have the event loop do it, and wait."""
+        """Run the coroutine in the event loop, and wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
-    """What runs workflows: apart from each other, with our own modules loaded once."""
+    """Make the sandbox that isolates workflows; this project's modules are loaded once for all of them."""
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*OWN_MODULES))
 
 
 def limits_of(settings: Settings) -> Limits:
-    """The settings that a saga takes with it."""
+    """Return the settings that a saga keeps while it runs."""
     attempt = settings.tries_per_attempt * (settings.call_seconds + 1)
     return Limits(
         settings.retry_first_seconds,
         settings.retry_most_seconds,
         settings.stuck_after_attempts,
-        attempt + settings.lease_seconds,  # the latter while it waits for others
+        attempt + settings.lease_seconds,  # includes the wait for other attempts
         settings.temporal_heartbeat_seconds,
         settings.lease_seconds,
         settings.temporal_history_events,
@@ -207,7 +207,7 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def deployment_of(build_id: str) -> WorkerDeploymentConfig | None:
-    """With the name of a build, a saga goes on in workers of the build that it began in."""
+    """With the name of a build, sagas continue in workers of the build in which they began."""
     if not build_id:
         return None
     return WorkerDeploymentConfig(WorkerDeploymentVersion(DEPLOYMENT, build_id), True, VersioningBehavior.PINNED)

@@ -1,7 +1,7 @@
 """A saga as a workflow: asks the engine for the saga's next command, and has an activity attempt it.
 
-Temporal keeps a history of each workflow, and after a crash another worker runs this code again to the same point. So
-the clock, the randomness and the ids are the workflow's own, and all I/O is done by activities.
+Temporal keeps a history of each workflow. After a crash another worker runs this code again up to the same point. So
+the clock, random numbers and ids come from the workflow, and activities do all I/O.
 """
 
 from datetime import timedelta
@@ -26,19 +26,20 @@ from saga_orchestrator.temporal.payloads import (
 )
 from shared.saga.states import SagaStatus
 
-# Set once a saga turns back or is stuck, and from then on; most sagas complete, and cost nothing here.
+# Set when a saga turns back or is stuck, and kept from then on. Most sagas complete, and set nothing.
 STATUS = SearchAttributeKey.for_keyword("SagaStatus")
 TOLD = frozenset({SagaStatus.COMPENSATING, SagaStatus.STUCK})
-# Of an activity whose worker died, or that failed by a defect; the engine decides on what participants answer.
+# For activities whose worker died, or that failed by a defect. The engine decides what follows participants' answers.
 RETRIES = RetryPolicy(initial_interval=timedelta(seconds=0.2), maximum_interval=timedelta(seconds=30))
 
 
 @workflow.defn(name="saga")
 class SagaWorkflow:
-    """One saga from its present state to its end. What people see of it is in its row, which it writes by checkpoints.
+    """One saga, from its present state to its end. It writes the saga's row, which people see, by checkpoints.
 
-    Its writes count under the fencing token of its lease. An operator's decision is in the row, raises the token, and
-    arrives here as a signal with the new lease; so no write can undo it before it has arrived.
+    Its writes have an effect only under the fencing token of its lease. An operator's decision is written to the row
+    first and raises the token; then it arrives here as a signal with the new lease. So no write can overwrite it before
+    it has arrived.
     """
 
     @workflow.init
@@ -53,7 +54,7 @@ class SagaWorkflow:
 
     @workflow.run
     async def run(self, start: SagaStart) -> str:  # noqa: ARG002  (`__init__` reads it)
-        """Run the saga until it has ended and that is written; returns its status."""
+        """Run the saga until its end is written; return its status."""
         while True:
             signals = self._signals
             command = next_command(self._definition, self._state)
@@ -69,24 +70,24 @@ class SagaWorkflow:
 
     @workflow.signal
     def compensate(self, lease: LeaseDocument) -> None:
-        """An operator turned the saga back, which its row says."""
+        """Called when an operator has turned the saga back, as its row says."""
         if self._is_new(lease):
             self._state = turn_back(self._definition, self._state, state_from_json(lease["state"]).error or "")
             self._take(lease)
 
     @workflow.signal
     def retry(self, lease: LeaseDocument) -> None:
-        """An operator wants the saga tried again now."""
+        """Called when an operator wants the saga retried now."""
         if self._is_new(lease):
             self._state = reset_retries(self._state)
             self._take(lease)
 
     def _is_new(self, lease: LeaseDocument) -> bool:
-        """False for a signal that an earlier handover sent, and that comes late."""
+        """Return False for a late signal of an earlier handover."""
         return bool(lease["fencing_token"] >= self._lease["fencing_token"])
 
     def _take(self, lease: LeaseDocument) -> None:
-        """Go on under this lease, with what is not written yet."""
+        """Continue under this lease, with the entries that are not written yet."""
         unwritten = {name: self._lease.get(name, lease[name]) for name in ("entries", "first_effect_at")}
         self._lease = {**lease, **unwritten}
         self._deadline = workflow.now() + timedelta(seconds=lease["deadline_seconds"])
@@ -97,7 +98,7 @@ class SagaWorkflow:
         self._state = started(self._state, command)
         attempt = self._start(AttemptRequest(before, command.step, command.direction))
         await workflow.wait_condition(lambda: attempt.done() or signals != self._signals)
-        if signals != self._signals:  # whatever it did or will do is compensated, or requested again
+        if signals != self._signals:  # whatever was attempted is compensated, or requested again
             attempt.cancel()
             return
         result = await attempt
@@ -126,7 +127,7 @@ class SagaWorkflow:
         return Unknown(result.error, deadline_passed=self._left() <= 0)
 
     async def _after(self, command: Command, outcome: Outcome) -> None:
-        """What comes after an attempt, as `runner.py` does it."""
+        """Decide what follows an attempt, as `runner.py` does."""
         signals, before = self._signals, self._state
         self._state = apply(self._definition, before, command, outcome, self._limits.stuck_after)
         self._tell()
@@ -143,7 +144,7 @@ class SagaWorkflow:
                 await self._pause(seconds, signals)
 
     async def _write(self, kind: CheckpointKind, due_in: float | None, *notes: dict[str, Any]) -> bool:
-        """Write the saga and what happened to it; False when that did not count, because its lease was over."""
+        """Write the saga and its entries; return False if nothing was written, because its lease had ended."""
         signals = self._signals
         self._lease["revision"] += 1
         document = self._document()
@@ -164,7 +165,7 @@ class SagaWorkflow:
         return written
 
     async def _pause(self, seconds: float, signals: int) -> None:
-        """Wait so many seconds, or until a signal that came after `signals` others."""
+        """Wait so many seconds, or until a signal arrives after the first `signals` ones."""
         try:
             await workflow.wait_condition(lambda: signals != self._signals, timeout=seconds)
         except TimeoutError:
@@ -175,11 +176,11 @@ class SagaWorkflow:
         return back_off(limits.retry_first, limits.retry_most, self._state.unanswered, left, workflow.random().uniform)
 
     def _left(self) -> float:
-        """Seconds to the forward deadline, negative after it."""
+        """Return the seconds until the forward deadline; negative after it."""
         return (self._deadline - workflow.now()).total_seconds()
 
     def _note(self, kind: str, detail: str | None = None) -> dict[str, Any]:
-        """An entry of the timeline about the saga as a whole."""
+        """Make a timeline entry about the saga as a whole."""
         now = workflow.now().isoformat()
         own = {"id": str(workflow.uuid4()), "started_at": now, "finished_at": now, "executor": self._lease["owner"]}
         return timeline_entry(self._lease["saga_id"], kind, detail=detail, **own)
@@ -188,7 +189,7 @@ class SagaWorkflow:
         return {**self._lease, "state": state_to_json(self._state), "deadline_seconds": self._left()}
 
     def _tell(self) -> None:
-        """Have the saga found by its status among Temporal's workflows."""
+        """Set the search attribute by which Temporal finds the saga by its status."""
         status = self._state.status
         if status != self._told and (self._told or status in TOLD):
             workflow.upsert_search_attributes([STATUS.value_set(status)])
