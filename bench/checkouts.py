@@ -10,13 +10,13 @@ from shared.ids import new_id
 from stack.demo.shop import Json, Shop
 
 PRODUCTS = 64  # of the spread load; twice the usual number of checkouts in flight
-ENOUGH = 500_000  # of each product, for a hot one too
+ENOUGH = 500_000  # of each product, also of a hot one
 GOOD, DECLINED = "credit_card", "declined_card"
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """A filled cart and its payment method. The last three ids are for the baseline, which chooses its own."""
+    """A filled cart and its payment method. The last three ids are for the baseline, which chooses ids itself."""
 
     cart_id: str
     user_id: str

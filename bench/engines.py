@@ -1,4 +1,4 @@
-"""Runs the built-in engine beside Temporal: the stack's orchestrator accepts for Temporal, one more for the other."""
+"""Runs the built-in engine beside Temporal: the stack's orchestrator accepts for Temporal, a second one does not."""
 
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from stack.temporal import ENGINE, ENGINE_SETTING
 from stack.waiting import wait_until
 
 START_SECONDS = 60
-BUILTIN = "saga_orchestrator, built-in"  # of the components
+BUILTIN = "saga_orchestrator, built-in"  # in the list of components
 
 
 @contextmanager

@@ -22,7 +22,7 @@ SETTLE_SECONDS = 10  # a stack that was just started or used finishes what is le
 
 @dataclass(frozen=True)
 class Idle:
-    """What the processes of each component did in so many seconds. Wake-ups are voluntary context switches."""
+    """Wake-ups and CPU time of each component within `seconds`. Wake-ups are voluntary context switches."""
 
     seconds: float
     wake_ups: Mapping[str, float]

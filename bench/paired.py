@@ -27,7 +27,7 @@ from stack.table import table
 
 SAGA_STYLES = ("orchestrated", "choreographed")
 CONCURRENCIES = (1, 32)
-GROUPS_PER_TURN = 20  # carts are made, and CPU is read, so seldom; a stack has its turn after each group
+GROUPS_PER_TURN = 20  # checkouts of a turn; carts are made, and CPU is read, only between turns
 PER_CLIENT = 3  # checkouts of a group, when there are several clients
 
 
@@ -81,7 +81,7 @@ def _turn(sides: tuple[Side, Side], style: str, concurrency: int, groups: int) -
     before = [side.used() for side in sides]
     for number in range(groups):
         both = list(zip(sides, carts, strict=True))
-        for side, checkouts in both if number % 2 else reversed(both):  # the second one finds a warmer machine
+        for side, checkouts in both if number % 2 else reversed(both):  # else the second always finds a warmer machine
             side.drive(checkouts[number * size : (number + 1) * size], style, concurrency)
     for side, seconds in zip(sides, before, strict=True):
         side.cpu_seconds += side.used() - seconds

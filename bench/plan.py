@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 LOADS = ("spread", "hot")  # carts of many products in turn, or all of one
-PER_CLIENT = 80  # one after the other are enough to tell; with one in flight, more would take most of the time
+PER_CLIENT = 80  # checkouts of each client, one after the other; with one in flight, more would take most of the time
 
 
 @dataclass(frozen=True, order=True)

@@ -16,7 +16,7 @@ MOST_SECONDS = 90  # beyond the deadline after which a saga turns back
 ENDED = ("completed", "compensated")
 
 DBOS = "dbos"  # its name among the services' URLs
-TEMPORAL = "temporal"  # the same: the orchestrator that accepts for this engine
+TEMPORAL = "temporal"  # the orchestrator whose sagas run on Temporal, among the services' URLs
 
 Way = Callable[[Client, Checkout], None]
 

@@ -1,7 +1,7 @@
-"""What an operator can have done from a saga's page: undo it, or have it tried again.
+"""What an operator can do on a saga's page: compensate the saga, or have it retried.
 
-Each has a page that says beforehand what will be done, with fields for a reason and a name. Requests of other sites'
-pages are refused before they come here (`shared/http/browsers.py`).
+Each action has a page that shows beforehand what it will do, with fields for a reason and a name. Requests of other
+sites' pages are refused before they get here (`shared/http/browsers.py`).
 """
 
 from collections.abc import Mapping

@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _health() -> Response:
-    """Always healthy: it has no dependency, since it also shows that other services are away."""
+    """Report that the dashboard is healthy, always: it has no dependency, and also shows that services are away."""
     return respond(Answer({"status": "ok", "service": "dashboard", "dependencies": {}}))
 
 

@@ -17,7 +17,7 @@ from shared.auditing.check import check
 from shared.auditing.findings import Findings
 from shared.auditing.services import AuditUnreadable, Services
 
-AGAIN_SECONDS = 5.0  # between two audits while somebody looks; one that finds nothing new takes some 50 ms
+AGAIN_SECONDS = 5.0  # between two audits while somebody looks; one without news takes some 50 ms
 log = structlog.get_logger()
 
 

@@ -10,7 +10,7 @@ from shared.auditing.check import RULES
 from shared.auditing.findings import Finding, Findings
 from shared.auditing.rules import Rule, SagaRule
 
-LOOK_SECONDS = 2  # between two looks of a page: half of what lies between two audits
+LOOK_SECONDS = 2  # between two reloads of a page: half the time between two audits
 SHOWN = 20  # broken sagas that a page names
 # Results that are older may be out of date, so no rule is shown as holding. Ten times the time between two audits, so
 # that a slow audit does not count as outdated.
@@ -55,7 +55,7 @@ class BooksView:
 
 
 def books_of(known: Known, away: Sequence[str], now: datetime) -> BooksView:
-    """What is known of the books now that these services cannot be reached."""
+    """Return what is known of the books while the services `away` cannot be reached."""
     finished, doubt = known.finished, _doubt(known, away, now)
     unchecked = {} if finished is None else finished.findings.unchecked
     rows = tuple(_unjudged(rule) for rule in RULES) if finished is None else _judged(finished, doubt)

@@ -12,7 +12,7 @@ from dashboard.service_client import fits_header
 Json = Mapping[str, Any]
 
 LINES = 3  # of the cart: enough to see several products held and sold together
-# Faults of one checkout that both styles understand, in the notation of `X-Fault`, and their effects. None is for ever.
+# Faults of one checkout that both styles understand, in the notation of `X-Fault`, with their effects. All of them end.
 FAULTS = {
     "": "no fault",
     "process_payment=refuse": "the payment is refused: both are undone",

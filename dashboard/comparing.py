@@ -67,7 +67,7 @@ def compare(orchestrated: UUID, choreographed: UUID) -> Response:
 
 
 def _is_young(saga_id: UUID) -> bool:
-    """Whether a saga of this id may have begun so lately that its service does not know it yet."""
+    """Whether a saga with this id may be so new that its service does not know it yet."""
     made = made_at(saga_id)
     return made is not None and abs((now() - made).total_seconds()) < YOUNG_SECONDS
 
@@ -78,7 +78,7 @@ def _begin(wanted: Choices) -> list[str]:
     Raises `ValueError` for choices that make no sense, the error of the first checkout, and `OnlyOne`.
     """
     items, fault, source = wanted.items, wanted.header, services()
-    # Both carts first, so that the second saga begins as soon after the first as can be.
+    # Both carts first, so that the second saga begins as soon as possible after the first.
     carts = [source.fill_cart(wanted.user, items) for _ in STYLES]
     customer = {"user_id": wanted.user, "payment_method": wanted.method}
     begun: list[str] = []

@@ -1,4 +1,4 @@
-"""What else is known of a choreographed saga that does not go on: its parked messages, and the faults that happened.
+"""More about a choreographed saga that does not continue: its parked messages, and the faults that happened.
 
 An event that fails at its consumer is not in the saga's timeline; its dead letter is the only trace of it.
 """

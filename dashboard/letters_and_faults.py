@@ -14,7 +14,7 @@ from dashboard.shared_readings import SharedReadings
 from shared.http.client import Reply
 
 MOST_LETTERS = 200  # of each service; as many as one request lists
-LETTERS_SECONDS = 10.0  # how long who looks at a saga shares a look at its letters, which holds them all back
+LETTERS_SECONDS = 10.0  # readers of a saga's page share a reading of letters, which hides them from others
 EVIDENCE_SECONDS = 1.0  # a saga's page waits no longer for optional contents
 REDRIVE_SECONDS = 20  # added to the time limit of a read: thousands of messages are moved one by one
 DEAD_LETTERS = "/saga/choreography/dead-letters"

@@ -1,7 +1,7 @@
-"""A steady load: checkouts that begin when they are due, whether those before have been answered or not (open loop).
+"""A steady load: checkouts begin when they are due, whether earlier ones have been answered or not (open loop).
 
-One thread keeps the schedule. Each checkout in flight has a thread of its own, of which there are at most
-`MOST_IN_FLIGHT`: a checkout that is due beyond that is not sent, and counted. The load ends when nobody looks any more.
+One thread keeps the schedule. Each checkout in flight has a thread, of which there are at most `MOST_IN_FLIGHT`;
+further due checkouts are counted and not sent. The load ends when nobody looks at it any more.
 """
 
 import threading
@@ -49,7 +49,7 @@ class LoadState:
 
 
 class LoadDriver:
-    """The one load of this process, for all who look. Safe to use from many threads."""
+    """The one load of this process, shared by all viewers. Thread-safe."""
 
     def __init__(self, send: Send, unwatched_seconds: float = UNWATCHED_SECONDS) -> None:
         self._send = send
@@ -60,7 +60,7 @@ class LoadDriver:
         self.seen_at = time.monotonic()
 
     def seen(self) -> None:
-        """Note that somebody looks."""
+        """Record that somebody looks at the load."""
         self.seen_at = time.monotonic()
 
     def run(self, plan: LoadPlan, products: Mapping[str, Sequence[int]]) -> None:

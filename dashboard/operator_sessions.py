@@ -1,7 +1,7 @@
 """Operators' sessions: the token of each, in this process's memory, by a random id in the browser's cookie.
 
-A browser sends its cookies to every port of a host, whichever program listens there. So a cookie has no token, which
-every service would accept, but an id that means something to this process alone.
+A browser sends its cookies to every port of a host, whichever program listens there. So the cookie does not contain the
+token, which every service would accept, but an id that is valid in this process only.
 """
 
 import secrets

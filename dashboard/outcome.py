@@ -66,7 +66,7 @@ def _unread(name: str, service: str) -> Fact:
 
 
 def _state(saga: Json, *, completed: bool, undone: bool) -> State:
-    """Return the state of a part; `completed` and `undone` say whether it is right after that end."""
+    """Return the state of a part; `completed` and `undone` say whether its value is right after such an end."""
     if saga["status"] not in ENDED:
         return State.RUNNING
     if saga["status"] == "completed":

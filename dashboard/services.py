@@ -14,5 +14,5 @@ class Services(SagaReading, ListReading, LettersAndFaults, OperatorRequests, Che
 
 
 def services() -> Services:
-    """The services, for a request that is being handled."""
+    """Return the services, while a request is handled."""
     return current_app.extensions["services"]  # type: ignore[no-any-return]

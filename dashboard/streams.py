@@ -142,7 +142,7 @@ def cursors_of(last_id: str, feeds: int) -> list[str]:
 
 
 def streams() -> Streams:
-    """Those of the app, for a request that is being handled."""
+    """Return the app's streams, while a request is handled."""
     return current_app.extensions["streams"]  # type: ignore[no-any-return]
 
 

@@ -12,8 +12,8 @@ from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, TIMEOUT, Json, Shop, Sh
 from stack.meters import Postgres
 
 REQUESTS = re.compile(r'^http_requests_total\{method="(\w+)",route="([^"]+)".*\} (\S+)$', re.MULTILINE)
-WINDOWS = {"/health", "/metrics", "/audit"}  # those that only show sagas take part in no checkout
-SHOWN = {ORCHESTRATED.service, CHOREOGRAPHED.service}  # requests to these come from those who watch
+WINDOWS = {"/health", "/metrics", "/audit"}  # paths that are not part of a checkout
+SHOWN = {ORCHESTRATED.service, CHOREOGRAPHED.service}  # requests to these come from those who watch a saga
 # Delayed writes are done within this time; then nothing more is written.
 QUIET_SECONDS, MOST_SECONDS = 0.4, 5.0
 

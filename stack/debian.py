@@ -50,7 +50,7 @@ def unpack_rabbitmq(folder: Path) -> None:
 
 
 def _download(work: Path) -> list[Path]:
-    """The packages that RabbitMQ needs: itself, Erlang, and those libraries that the system hasn't got."""
+    """Download what RabbitMQ needs: itself, Erlang, and libraries that the system lacks; return the packages."""
     debs = work / "debs"
     for part in (work / "state/lists/partial", work / "cache/archives/partial", debs):
         part.mkdir(parents=True)
@@ -77,14 +77,14 @@ def _apt(work: Path) -> list[str]:
         "Dir::State::status": work / "state/status",
         "Dir::Cache": work / "cache",
         "Acquire::Languages": "none",
-        "APT::Sandbox::User": "root",  # as root, apt would download as a user who may not write here
+        "APT::Sandbox::User": "root",  # as root, apt would download as a user without write permission here
         "Debug::NoLocking": "1",
     }
     return ["apt-get", "-q", *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
 
 
 def _run(*command: str, folder: Path | None = None) -> str:
-    """Run it and return its output; StackError with the last lines of that if it fails."""
+    """Run a command and return its output; raises `StackError` with the last lines of that if it fails."""
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
         last = "\n".join(done.stdout.splitlines()[-15:])

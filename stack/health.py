@@ -13,7 +13,7 @@ from stack.ports import HOST
 from stack.processes import Process
 from stack.supervision import Supervisor
 
-ANSWER_SECONDS = 5.0  # /health itself gives up on a dependency after two
+ANSWER_SECONDS = 5.0  # /health itself stops waiting for a dependency after two
 
 
 Info = Mapping[str, Any]  # what supervisord knows of a process

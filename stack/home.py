@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Every process of a stack carries this variable, naming its home. It is how `down` finds what a stack started,
-# even when the supervisor and all records are gone.
+# Every process of a stack has this variable, which names its home. By it, `down` finds what a stack started, also when
+# the supervisor and all its files are gone.
 MARKER = "SAGA_STACK_HOME"
 
 
@@ -64,7 +64,7 @@ class Home:
 
     @property
     def temporal(self) -> Path:
-        """The private Temporal's data; it exists once there was one."""
+        """The data of the private Temporal; exists once it was started."""
         return self.path / "temporal"
 
     def make(self) -> None:
@@ -80,7 +80,7 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())  # or a machine that is killed may be left with an empty file
+        os.fsync(file.fileno())  # otherwise a machine that is killed may leave an empty file
     new.replace(path)
 
 

@@ -19,8 +19,8 @@ from stack.supervision import Supervisor
 from stack.temporal import ENGINE_SETTING
 from stack.waiting import await_ready
 
-THEIRS_SECONDS = 30  # a server that isn't ours should be there already
-FAILED_STARTS = 2  # the first may fail for what is over in a second, such as the end of a process that was killed
+THEIRS_SECONDS = 30  # a server that the stack did not start should already run
+FAILED_STARTS = 2  # the first may fail for a passing cause, such as a killed process that is still ending
 
 
 def launch(
@@ -83,7 +83,7 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
     checks: list[Callable[[str], bool]] = [is_ready]
     if name == "postgres":
         checks.append(_refuse_missing_database)
-    turns = cycle(checks)  # one at each poll, since each connects to the server
+    turns = cycle(checks)  # one check at each poll, since each connects to the server
     try:
         await_ready(f"{name} at {where.hostname}", lambda: next(turns)(url), THEIRS_SECONDS)
     except NotReadyError as error:
@@ -126,7 +126,7 @@ def migrate(home: Home, processes: Iterable[Process], environment: Mapping[str, 
             await_ready("migrations", lambda: _all_done(running, logs), state=lambda: f"{_under_way(running)} not done")
         finally:
             for process in running.values():
-                process.kill()  # each is one transaction; has no effect on those that ended
+                process.kill()  # each migration is one transaction; no effect on processes that ended
                 process.wait()
 
 
@@ -197,7 +197,7 @@ def stop(home: Home) -> bool:
     supervisor = Supervisor(home)
     states = supervisor.states()
     servers = {server for server in settings.SERVER_OF.values() if server in states}
-    # The services first, so that they can finish what they have begun.
+    # Services first, so that they can finish their work.
     supervisor.stop(states.keys() - servers)
     supervisor.stop(servers)
     if not owned.stop(home):

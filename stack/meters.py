@@ -11,13 +11,13 @@ import requests
 from stack import local_http
 from stack.errors import StackError
 
-# Every transaction that writes takes a number; so those are counted that have to reach the disk, and not those that
-# only read. (Those that were rolled back, and those that do not wait for the disk, count too.) PostgreSQL's statistics
-# of commits count the reading ones as well, and are late by up to ten seconds; these two are exact at once.
+# Every transaction that writes takes a number. So this counts the transactions that must reach the disk, and not those
+# that only read. (Those that were rolled back, or do not wait for the disk, are counted, too.) PostgreSQL's statistics
+# of commits include reading transactions, and are up to ten seconds late; these two functions are exact at once.
 COUNTS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 BACKENDS = "SELECT pid, coalesce(application_name, '') FROM pg_stat_activity WHERE backend_type = 'client backend'"
 STATEMENTS = "SELECT to_regclass('pg_stat_statements') IS NOT NULL", "SELECT sum(calls)::bigint FROM pg_stat_statements"
-STATISTICS_SECONDS = 6  # RabbitMQ gathers its own every 5
+STATISTICS_SECONDS = 6  # RabbitMQ collects its own every 5 seconds
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Messages:
-    """Messages that RabbitMQ took from publishers, and gave to consumers."""
+    """Messages that RabbitMQ received from publishers, and delivered to consumers."""
 
     published: int
     delivered: int

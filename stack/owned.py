@@ -7,7 +7,7 @@ from pathlib import Path
 from stack.home import MARKER, Home
 from stack.waiting import wait_until
 
-# The signals to send in turn, and how long to wait after each. INT is PostgreSQL's "don't wait for clients".
+# The signals to send in turn, and how long to wait after each. INT makes PostgreSQL stop without waiting for clients.
 ESCALATION = ((signal.SIGTERM, 15), (signal.SIGINT, 15), (signal.SIGKILL, 10))
 
 
@@ -29,7 +29,7 @@ def stop(home: Home) -> bool:
         for pid in processes(home):
             try:
                 os.kill(pid, firmness)
-            except ProcessLookupError:  # it ended meanwhile
+            except ProcessLookupError:  # it has ended
                 continue
         if wait_until(lambda: not processes(home), seconds):
             return True
@@ -41,12 +41,12 @@ def _all_pids() -> list[int]:
 
 
 def _caller() -> set[int]:
-    """The pids of this process and its ancestors, which may run inside a stack."""
+    """Return the pids of this process and its ancestors, which may belong to a stack."""
     pids, pid = set(), os.getpid()
     while pid:
         pids.add(pid)
         stat = _read(pid, "stat")
-        # pid (comm) state ppid ...: comm may hold spaces and brackets, so look behind the last one.
+        # The format is `pid (comm) state ppid ...`. comm may contain spaces and brackets, so parse after the last one.
         pid = int(stat.rpartition(b")")[2].split()[1]) if stat else 0
     return pids
 
@@ -54,7 +54,7 @@ def _caller() -> set[int]:
 def _read(pid: int, what: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{what}").read_bytes()
-    except OSError:  # it ended meanwhile, or belongs to somebody else
+    except OSError:  # it has ended, or belongs to another user
         return b""
 
 

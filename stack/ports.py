@@ -12,14 +12,14 @@ from stack.errors import StackError
 
 HOST = "127.0.0.1"
 # Below the range from which Linux takes ports for outgoing connections: there, a client could take the port of a
-# server that is just being restarted.
+# server that is restarting.
 FREE_RANGE = range(10_240, 32_768)
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on this port now."""
     with socket.socket() as candidate:
-        # As servers do; without it, connections that ended a moment ago would still count as taken.
+        # Servers set this option; without it, recently closed connections would count as taken.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             candidate.bind((HOST, port))
@@ -54,9 +54,9 @@ def holders(port: int) -> Iterator[int]:
 
 def _open_files(process: Path) -> set[str]:
     opened = set()
-    with suppress(OSError):  # it ended meanwhile, or belongs to somebody else
+    with suppress(OSError):  # it has ended, or belongs to another user
         for link in (process / "fd").iterdir():
-            with suppress(OSError):  # closed meanwhile
+            with suppress(OSError):  # it was closed
                 opened.add(os.readlink(link))
     return opened
 

@@ -1,4 +1,4 @@
-"""The private PostgreSQL. `python -m stack.postgres` prepares its cluster and becomes the server (PID and all)."""
+"""The private PostgreSQL. `python -m stack.postgres` prepares its cluster, then executes the server in its place."""
 
 import os
 import pwd
@@ -18,16 +18,16 @@ from stack.ports import HOST
 
 ROLE = "saga"
 CONNECT_SECONDS = 10
-OLDEST = 14  # the oldest that its makers still support
-# The services may create roles and schemas of their own with it, and tests databases; it is no superuser.
+OLDEST = 14  # the oldest version that PostgreSQL's developers support
+# With it, the services may create roles and schemas, and tests databases. It is no superuser.
 BOOTSTRAP = f"""\
 CREATE ROLE {ROLE} LOGIN CREATEROLE CREATEDB PASSWORD '{{password}}';
 CREATE DATABASE {ROLE} OWNER {ROLE};
 """
 OPTIONS = {
     "listen_addresses": HOST,
-    "unix_socket_directories": "",  # a checkout's path may be longer than a socket's may be
-    "max_connections": "200",  # more than all processes take at most (docs/operations.md), for tests
+    "unix_socket_directories": "",  # a checkout's path may be longer than a socket's path may be
+    "max_connections": "200",  # for tests: twice what all processes use at most (docs/operations.md)
 }
 
 
@@ -133,7 +133,7 @@ def unprivileged(data: Path) -> list[str]:
     os.chown(data, nobody.pw_uid, nobody.pw_gid)
     ids = [f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
     right = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
-    # Without this, access(2) would judge by the user alone, and initdb believe that it can't run its own programs.
+    # Without this, access(2) checks the user alone, and initdb believes that it can't run its own programs.
     judged_alike = "--securebits=+no_setuid_fixup"
     return ["setpriv", *ids, judged_alike, *right, "--"]
 
@@ -141,7 +141,7 @@ def unprivileged(data: Path) -> list[str]:
 def create_cluster(home: Home, programs: Path) -> None:
     """Create the cluster with its role and database; its folder gets its name when it is complete."""
     new = home.postgres / "new"
-    shutil.rmtree(new, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(new, ignore_errors=True)  # left by a run that was killed
     user = unprivileged(new)
     initdb = [*user, str(programs / "initdb"), "-D", str(new), "--username=postgres", "--encoding=UTF8", "--locale=C"]
     _run("initdb", [*initdb, "--auth=scram-sha-256", f"--pwfile={home.postgres / 'password'}"])
@@ -166,7 +166,7 @@ def forget_stale_pid(home: Home) -> None:
 
 
 def main() -> None:
-    """Become the server."""
+    """Replace this process by the server."""
     home = Home.of_this_process()
     data = home.postgres / "data"
     programs = binaries(data)

@@ -1,4 +1,4 @@
-"""Reads what a process logged since its last start, and the first error in it, which mostly causes the others."""
+"""Reads what a process logged since its last start, and the first error in it, which usually causes the others."""
 
 import json
 import re
@@ -7,8 +7,8 @@ from pathlib import Path
 from textwrap import shorten
 
 MARK = "=== started at "  # written before each requested start
-LINES, WIDTH = 12, 160  # of a log that are shown
-# RabbitMQ's levels, PostgreSQL's and our own; what programs say of themselves (`initdb: error: …`); Python's.
+LINES, WIDTH = 12, 160  # the part of a log that is shown
+# Levels of RabbitMQ, PostgreSQL and this project; messages of programs (`initdb: error: …`); Python's errors.
 _ERROR = re.compile(
     r"\[(?:error|critical|alert|emergency)\]"
     r"|\b(?:ERROR|FATAL|PANIC|CRITICAL):"
@@ -48,7 +48,7 @@ def why(log: Path) -> str:
 
 
 def _error(lines: list[str]) -> str:
-    """The error at the beginning of these lines, as one line."""
+    """Return the error at the beginning of these lines, as one line."""
     if lines[0].startswith("Traceback"):
         return next((line for line in lines[1:] if line[:1].strip()), lines[0])
     try:

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Process:
-    """One program that runs for as long as the stack does. `{port}` in its command is filled in when it starts."""
+    """One program that runs while the stack is up. `{port}` in its command is replaced when it starts."""
 
     name: str
     purpose: str
     command: tuple[str, ...]
-    ports: Mapping[str, int] = field(default_factory=dict)  # setting -> well-known port (0: any free); main one first
-    url_setting: str = ""  # the variable by which others find it
-    package: str = ""  # whose migrations run before it starts; empty without data
+    ports: Mapping[str, int] = field(default_factory=dict)  # setting -> well-known port (0: any free), main one first
+    url_setting: str = ""  # the variable by which other processes find it
+    package: str = ""  # the package whose migrations run before it starts; empty without data
     copies: int = 1
-    server: bool = False  # others need it before they can start
-    engine: str = ""  # the SAGA_ENGINE that needs it; empty: every one
+    server: bool = False  # whether other processes need it before they can start
+    engine: str = ""  # the SAGA_ENGINE for which it is needed; empty: all of them
     stop_signal: str = "TERM"
-    stop_seconds: int = 30  # after this long it is killed
+    stop_seconds: int = 30  # after so long it is killed
 
     @property
     def worker(self) -> bool:
@@ -67,7 +67,7 @@ PROCESSES = {
             {"POSTGRES_PORT": 5432},
             "DATABASE_URL",
             server=True,
-            stop_signal="INT",  # its fast shutdown: doesn't wait for clients, and leaves a clean cluster
+            stop_signal="INT",  # PostgreSQL's fast shutdown: does not wait for clients, and leaves a clean cluster
             stop_seconds=60,
         ),
         Process(
@@ -94,7 +94,7 @@ PROCESSES = {
         _web("saga_orchestrator", 3003, "ORCHESTRATOR_URL", "orchestrated checkouts: start, watch, undo"),
         _web("saga_choreography", 3004, "CHOREOGRAPHY_URL", "choreographed checkouts: start, watch, undo"),
         _web("dashboard", 8080, "DASHBOARD_URL", "shows the sagas of both styles to people", keeps_data=False),
-        # The workers of participants handle the events of their subscription, and publish their own.
+        # A participant's worker handles the events of its subscription, and publishes the participant's events.
         _worker("carrito", "reacts with orders and ends checkouts; hands over those that were left over"),
         _worker("inventario", "reacts with stock; returns expired holds to the shelves"),
         _worker("pagos", "reacts with payments and refunds"),

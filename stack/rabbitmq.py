@@ -1,7 +1,7 @@
-"""The private RabbitMQ node. `python -m stack.rabbitmq` prepares it and becomes the server (PID and all).
+"""The private RabbitMQ node. `python -m stack.rabbitmq` prepares it, then executes the server in its place.
 
-An installed RabbitMQ is used, or else the one unpacked from the distribution's packages. Every port is on loopback,
-and the node has a name, cookie, plugins and data of its own: another RabbitMQ on this machine isn't touched.
+An installed RabbitMQ is used, or else the one unpacked from the distribution's packages. Every port is on loopback, and
+the node has its own name, cookie, plugins and data, so it does not affect another RabbitMQ on this machine.
 """
 
 import logging
@@ -16,7 +16,7 @@ from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.ports import HOST
 
-# Shared by all homes of a checkout: it is downloaded once.
+# All homes of a checkout share it, so it is downloaded once.
 UNPACKED = ROOT / ".local" / "rabbitmq" / "dist"
 CONFIGURATION = """\
 listeners.tcp.default = {host}:{port}
@@ -30,9 +30,9 @@ log.file = false
 # Of quorum queues' messages, this much is kept in memory before it is written out; the default is 512 MB.
 raft.wal_max_size_bytes = 64000000
 """
-ANSWER_SECONDS = 10  # a machine that is busy starting others takes a while
+ANSWER_SECONDS = 10  # the node is slow while other processes start on the machine
 LOOPBACK_ONLY = f"-kernel inet_dist_use_interface {{{HOST.replace('.', ',')}}}"
-# Idle schedulers of Erlang would spin for a while, and take the processors from other processes.
+# Erlang's idle schedulers would busy-wait, and take the processors from other processes.
 NO_BUSY_WAIT = "+sbwt none +sbwtdcpu none +sbwtdio none"
 
 
@@ -48,7 +48,7 @@ def is_ready(url: str) -> bool:
     """
     from shared.rabbitmq import can_connect  # noqa: PLC0415
 
-    logging.getLogger("pika").setLevel(logging.CRITICAL)  # each failed try would take it ten lines
+    logging.getLogger("pika").setLevel(logging.CRITICAL)  # pika logs ten lines for each failed try
     return can_connect(url, ANSWER_SECONDS)
 
 
@@ -92,15 +92,15 @@ def environment(home: Home, scripts: Path) -> dict[str, str]:
         libraries = [str(folder) for folder in (UNPACKED / "usr/lib").glob("*-linux-*")]
         mine["LD_LIBRARY_PATH"] = ":".join([*libraries, mine.get("LD_LIBRARY_PATH", "")]).strip(":")
     return mine | {
-        "HOME": str(home.rabbitmq),  # where Erlang makes its cookie
+        "HOME": str(home.rabbitmq),  # where Erlang creates its cookie
         "ERL_CRASH_DUMP": str(home.rabbitmq / "erl_crash.dump"),
         "ERL_EPMD_ADDRESS": HOST,
-        "RUNNING_UNDER_SYSTEMD": "true",  # to the scripts: become the server, the supervisor handles signals
-        "RABBITMQ_CONF_ENV_FILE": os.devnull,  # the system's is for the system's node
-        "RABBITMQ_NODENAME": "rabbit@localhost",  # whatever this machine's name is, or becomes
+        "RUNNING_UNDER_SYSTEMD": "true",  # has RabbitMQ's scripts become the server; the supervisor handles signals
+        "RABBITMQ_CONF_ENV_FILE": os.devnull,  # the system's file is for the system's node
+        "RABBITMQ_NODENAME": "rabbit@localhost",  # does not depend on this machine's name, which may change
         "RABBITMQ_DIST_PORT": os.environ["RABBITMQ_DIST_PORT"],
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_ONLY} {NO_BUSY_WAIT}",
-        # By way of the working folder, because RabbitMQ's scripts, and its call of df, can't handle a space in a path.
+        # Relative to the working folder: RabbitMQ's scripts, and its call of df, can't handle a space in a path.
         "RABBITMQ_CONFIG_FILE": "rabbitmq.conf",
         "RABBITMQ_ENABLED_PLUGINS_FILE": "enabled_plugins",
         "RABBITMQ_MNESIA_BASE": "/proc/self/cwd/mnesia",
@@ -111,7 +111,7 @@ def environment(home: Home, scripts: Path) -> dict[str, str]:
 def refuse_foreign_port_mapper(home: Home) -> None:
     """Raise `StackError` when another process has the port of Erlang's port mapper, and the node would fail."""
     port = int(os.environ["ERL_EPMD_PORT"])
-    ours = owned.processes(home)  # such as the one of a node that was killed, which outlives it
+    ours = owned.processes(home)  # may be left by a killed node, which it outlives
     if not ports.is_free(port) and ours.isdisjoint(ports.holders(port)):
         raise StackError(
             f"Port {port}, of Erlang's port mapper (epmd), is taken by {ports.holder(port)}. "
@@ -120,7 +120,7 @@ def refuse_foreign_port_mapper(home: Home) -> None:
 
 
 def main() -> None:
-    """Become the server."""
+    """Replace this process by the server."""
     home = Home.of_this_process()
     scripts = _scripts()
     if scripts is None:
@@ -132,7 +132,7 @@ def main() -> None:
     link = Path("server")
     link.unlink(missing_ok=True)
     link.symlink_to(scripts.parent)
-    # Erlang's port mapper, which tells nodes each other's ports. If RabbitMQ starts it, that may fail.
+    # Start Erlang's port mapper, which tells nodes each other's ports. Started by RabbitMQ, it may fail.
     subprocess.run(["epmd", "-daemon"], env=told, check=True)
     os.execve("server/sbin/rabbitmq-server", ["server/sbin/rabbitmq-server"], told)
 

@@ -24,16 +24,17 @@ USUAL = tuple(process.name for process in select() if process.server)
 
 
 def start(home: Path, only: Iterable[str] = USUAL) -> dict[str, str]:
-    """Start private servers on free ports (the user's own where DATABASE_URL or RABBITMQ_URL is set) and wait for them.
+    """Start private servers on free ports and wait for them; with DATABASE_URL or RABBITMQ_URL, use the user's.
 
-    Returns the URLs, and the ports of those started; a second call returns the same. StackError when one doesn't start.
+    Returns the URLs, and the ports of started servers; a second call returns the same. Raises `StackError` when a
+    server does not start.
     """
     at = Home.at(home)
     at.make()
     with lock(at.path / "lock"):
         if Supervisor(at).is_running():
             return settings.read_env_file(at.env_file)
-        owned.stop(at)  # what a killed supervisor left behind
+        owned.stop(at)  # left by a supervisor that was killed
         user, processes = settings.user_settings(), select(only)
         ports = settings.choose_ports(settings.ours(processes, user), user, private=True)
         told = lifecycle.launch(at, processes, user, ports)
@@ -43,19 +44,19 @@ def start(home: Path, only: Iterable[str] = USUAL) -> dict[str, str]:
 
 
 def stop(home: Path) -> None:
-    """Stop all that was started in this home; nothing of it is left running."""
+    """Stop all that was started in this home."""
     lifecycle.stop(Home.at(home))
 
 
 def start_one(home: Path, name: str) -> None:
-    """Start a server again after `stop_one`, and wait until it answers; after `kill`, wait until it does again."""
+    """Start a server after `stop_one` and wait until it answers; after `kill`, wait until it answers again."""
     at = Home.at(home)
     Supervisor(at).start([name])
     lifecycle.await_server(at, name, settings.read_env_file(at.env_file))
 
 
 def stop_one(home: Path, name: str) -> None:
-    """Stop a server, gracefully, until `start_one`."""
+    """Stop a server gracefully, until `start_one`."""
     Supervisor(Home.at(home)).stop([name])
 
 
@@ -66,12 +67,12 @@ def restart(home: Path, name: str) -> None:
 
 
 def pid_of(home: Path, name: str) -> int:
-    """The pid of a process; 0 when it doesn't run."""
+    """Return the pid of a process; 0 when it does not run."""
     return int(Supervisor(Home.at(home)).info(name)["pid"])
 
 
 def kill(home: Path, name: str) -> int:
-    """kill -9 a process and wait until the supervisor has noticed. It comes back; returns the pid it had."""
+    """SIGKILL a process and wait until the supervisor has noticed; it starts again. Returns the pid that it had."""
     pid = pid_of(home, name)
     os.kill(pid, signal.SIGKILL)
     if not wait_until(lambda: pid_of(home, name) != pid, HANGING_SECONDS):

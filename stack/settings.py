@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Setting -> the server that is not started when the user names another one.
 SERVER_OF = {process.url_setting: process.name for process in PROCESSES.values() if process.server}
 
-RELEASE_SECONDS = 2  # a process that was just killed may hold its ports for a moment after it is gone from /proc
+RELEASE_SECONDS = 2  # a killed process may hold its ports for a moment after it is gone from /proc
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -73,9 +73,9 @@ def ours(processes: Iterable[Process], settings: Mapping[str, str]) -> list[Proc
 
 
 def choose_ports(processes: Iterable[Process], settings: Mapping[str, str], *, private: bool) -> dict[str, int]:
-    """The ports of these processes by their settings: as set, else any free one if `private`, else the well-known one.
+    """Return the ports of these processes by setting: as set, else any free one if `private`, else the well-known one.
 
-    0 means any free one. StackError names every port that is taken, its holder, and the setting to change.
+    0 stands for any free one. Raises `StackError`, which names every taken port, its holder, and the setting to change.
     """
     well_known = {name: port for process in processes for name, port in process.ports.items()}
     chosen = {name: _port(name, settings, 0 if private else port) for name, port in well_known.items()}

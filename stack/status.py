@@ -39,7 +39,7 @@ def show(home: Home) -> None:
 
 
 def _conditions(home: Home, states: Mapping[str, Info], told: Mapping[str, str]) -> dict[str, Condition]:
-    """The condition of each process, read in parallel, since one may not answer."""
+    """Return the condition of each process; read in parallel, since a process may not answer."""
     ours = {name: process for process in PROCESSES.values() for name in process.instances() if name in states}
 
     def condition(name: str) -> Condition:
@@ -52,7 +52,7 @@ def _conditions(home: Home, states: Mapping[str, Info], told: Mapping[str, str])
 def _rows(
     process: Process, states: Mapping[str, Info], conditions: Mapping[str, Condition], told: Mapping[str, str]
 ) -> list[tuple[str, ...]]:
-    """A line for each copy and each port."""
+    """Return a row for each copy and each port."""
     port, url = told.get(process.port_setting, ""), _url(process, told)
     if process.server and process.name not in states:
         return [(process.name, "yours", "", "", url)] if url else []
@@ -67,7 +67,7 @@ def _rows(
 
 
 def _url(process: Process, told: Mapping[str, str]) -> str:
-    """Its URL, without a password."""
+    """Return its URL without the password."""
     url = told.get(process.url_setting, "")
     password = urlsplit(url).password
     return url.replace(f":{password}@", "@") if password else url
@@ -81,7 +81,7 @@ def _table(rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def follow_logs(home: Home, name: str | None) -> None:
-    """Become `tail -F` of all logs, or of one process's."""
+    """Replace this process by `tail -F` of all logs, or of one process's."""
     logs = [log for log in sorted(home.logs.glob("*.log")) if name is None or _belongs(log.stem, name)]
     if not logs:
         raise StackError(f"No logs of {name or 'anything'}. There are: {', '.join(PROCESSES)}.")

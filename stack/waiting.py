@@ -1,15 +1,15 @@
-"""Waits with a line of progress each, and with a time limit, so that nothing hangs for ever."""
+"""Waits with a line of progress and a time limit, so that nothing hangs for ever."""
 
 import time
 from collections.abc import Callable
 
 from stack.errors import NotReadyError, StackError
 
-# Short enough not to be noticed, long enough to leave the processor to starting processes.
+# Short enough not to be noticed, long enough to leave the processor to processes that start.
 POLL_SECONDS = 0.05
-# A process that is alive and starting gets this time: on a machine under load, seconds become minutes.
+# For a process that is alive and starting: on a machine under load, seconds become minutes.
 HANGING_SECONDS = 600.0
-TELL_SECONDS = 15.0  # how often people are told what is waited for
+TELL_SECONDS = 15.0  # how often people are told what is awaited
 
 
 def wait_until(check: Callable[[], bool], seconds: float) -> bool:
@@ -25,7 +25,7 @@ def wait_until(check: Callable[[], bool], seconds: float) -> bool:
 def await_ready(
     what: str, check: Callable[[], bool], seconds: float = HANGING_SECONDS, state: Callable[[], str] = str
 ) -> None:
-    """Wait for `what`; print that, and sometimes its `state()`. Raises `NotReadyError` when it is not ready in time."""
+    """Wait for `what`; print that, and sometimes its `state()`. Raises `NotReadyError` when that takes too long."""
     wait = _Wait(what, state)
     try:
         ready = wait_until(lambda: wait.told(check()), seconds)
@@ -53,12 +53,12 @@ class _Wait:
         return time.monotonic() - self._began
 
     def told(self, ready: bool) -> bool:
-        """The seconds since it began; prints what is awaited when that takes long."""
+        """Print what is awaited if that takes long; return `ready`."""
         if not ready and self.seconds > self._tell_at:
             self._tell_at += TELL_SECONDS
             print(f"\n    {self.seconds:.0f} s: {self._state() or 'not ready yet'}", end="", flush=True)
         return ready
 
     def end(self, how: str) -> None:
-        """Print how the wait ended, with its name when other lines came in between."""
+        """Print how the wait ended, with its name if other lines were printed meanwhile."""
         print(how if self._tell_at == TELL_SECONDS else f"\n  {self._what} ... {how}")

@@ -1,4 +1,4 @@
-"""Reads the sagas of one round from the saga services: when each began, had its first effect and ended, and how."""
+"""Reads from the saga services when each saga of a round began, had its first effect, and ended, and how."""
 
 import time
 from collections.abc import Sequence

@@ -71,7 +71,7 @@ class _Narration:
 
 
 def _attempted(entry: Json) -> tuple[str, ...] | None:
-    """The fields in which attempts agree that fail in the same way."""
+    """Return the fields that are equal in attempts that fail in the same way; None for other entries."""
     if entry["kind"] != "attempt" or entry["outcome"] == "succeeded":
         return None
     return tuple(entry[name] for name in ("step", "direction", "outcome", "detail"))
@@ -93,7 +93,7 @@ def _line(entry: Json, items: Sequence[Json], told: Sequence[Json]) -> str:
 
 
 def _attempt(entry: Json, told: Sequence[Json]) -> str:
-    """`->` is a step, `<-` its compensation."""
+    """Return the line of a request: `->` marks a step, `<-` its compensation."""
     word, colour = WORDS[entry["outcome"]]
     undoes = entry["direction"] == "compensation"
     step = f"{'<- undo' if undoes else '->'} {entry['step']}".ljust(26)
@@ -109,7 +109,7 @@ def _attempt(entry: Json, told: Sequence[Json]) -> str:
 
 
 def _event(entry: Json, items: Sequence[Json]) -> str:
-    """The publisher, the event, and the event that caused it."""
+    """Return the line of an event: its publisher, the event, and the event that caused it."""
     name = entry["event"].ljust(28)
     if entry["outcome"] == "refused":
         name = paint(name, "red")

@@ -8,7 +8,7 @@ from stack.demo.shop import CHOREOGRAPHED, ORCHESTRATED, WAIT_SECONDS, Request, 
 from stack.home import Home
 from stack.table import paint
 
-# Its process group: what a gunicorn that is killed alone leaves behind goes on answering for a moment.
+# kills the process group: a gunicorn worker whose master was killed alone answers for a moment longer
 KILL = "kill -9 -$(make -s status | awk '$1 == \"pagos\" { print $3 }')"
 
 

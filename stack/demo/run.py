@@ -1,7 +1,7 @@
 """`make demo`: the same four checkouts in both styles on the running stack, printed as they happen.
 
-The first example of how to use the API: `stack/demo/shop.py` has the requests. Exit status: 0 when every checkout ended
-as its story says and the audit holds, else 1.
+It is the first example of how to use the API: `stack/demo/shop.py` has the requests. Exit status: 0 when every checkout
+ended as its story says and the audit holds, else 1.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from stack.home import Home
 from stack.table import paint, table
 
 STYLES = (ORCHESTRATED, CHOREOGRAPHED)
-# Who takes the money, in each style: the process that is killed, and started again.
+# The process that takes the money, in each style; it is killed, and started again.
 PAYING = {ORCHESTRATED: "pagos", CHOREOGRAPHED: "pagos-worker"}
 # Name, price, and how many there are at least.
 SHELF = {MUG: ("Coffee mug", "12.50", 10), POT: ("Moka pot", "39.90", 1)}
