@@ -2,16 +2,18 @@
 # It holds the service, the library that all of them share and what these need, and runs whichever of the service's
 # programs it is told: its web process (the default), its worker (python -m carrito.worker) or its migrations
 # (python -m carrito.init_db). It needs nothing writable but /tmp. With --build-arg EXTRA=temporal it can also run, and be,
-# Temporal; only then is something kept, in /data.
+# Temporal; only then is something kept, in /data. With EXTRA=observability it can send traces.
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 # Changes when the lock does: one layer, the same for all services.
 FROM ${PYTHON_IMAGE} AS packages
 ARG EXTRA
-COPY deploy/requirements.lock requirements-temporal.lock /
+COPY deploy/requirements.lock requirements-temporal.lock requirements-telemetry.lock /
 RUN python -m venv --without-pip /venv \
  && python -m pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check --only-binary=:all: \
-        --require-hashes -r /requirements.lock $(case "$EXTRA" in (*temporal*) echo "-r /requirements-temporal.lock";; esac)
+        --require-hashes -r /requirements.lock \
+        $(case "$EXTRA" in (*temporal*) echo "-r /requirements-temporal.lock";; esac) \
+        $(case "$EXTRA" in (*observability*) echo "-r /requirements-telemetry.lock";; esac)
 
 FROM packages AS code
 ARG SERVICE

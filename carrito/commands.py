@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import TypeVar
 from uuid import UUID
 
-from flask import current_app, request
+from flask import current_app
 from sqlalchemy import Connection
 
 from carrito import cart_store, carts, checkout_store, service
@@ -21,6 +21,7 @@ from carrito.order_schemas import NO_ORDER, CancelledOut, MaybeOfSagaIn, OfSagaI
 from carrito.schemas import NO_CART, CartOut, CartPath
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
+from shared.http import tracing
 from shared.http.answers import Answer, HttpOutcome
 from shared.http.openapi import problem
 from shared.http.schemas import NoBody
@@ -133,10 +134,10 @@ def begin_checkout(
     The answer has the new saga's id. With `saga_id` nothing is frozen: the answer (200) is what was frozen for that
     saga, if the request agrees with it.
     """
-    header = request.headers.get("traceparent")
+    own = tracing.context()
     new, handed_over = list[CheckoutRequest](), list[HandedOverCheckout]()
     for command in requests:
-        checkout = command.body.request(command.path.cart_id, traceparent(command.body.traceparent or header))
+        checkout = command.body.request(command.path.cart_id, traceparent(command.body.traceparent or own))
         if command.body.saga_id is None:
             new.append(checkout)
         else:

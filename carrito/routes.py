@@ -30,6 +30,7 @@ from carrito.schemas import NO_CART, CartIn, CartOut, CartPath, ItemIn, ItemPath
 from shared.batching.coalescer import Coalescer
 from shared.batching.policy import BatchPolicy
 from shared.fault_switches.header import current_fault
+from shared.http import tracing
 from shared.http.access import public, services_only
 from shared.http.answers import Answer, respond, value_or_raise
 from shared.http.idempotency import Served, answer_once, answered_before, serve_once
@@ -220,7 +221,7 @@ def _accept(connection: Connection, body: CartCheckoutIn, *, at_once: bool) -> A
 def _trace() -> str:
     """The `traceparent` of this request; the same one at each call."""
     if "trace" not in g:
-        g.trace = traceparent(request.headers.get("traceparent"))
+        g.trace = traceparent(tracing.context())
     trace: str = g.trace
     return trace
 

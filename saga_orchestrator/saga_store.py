@@ -25,6 +25,7 @@ class StoredSaga(SagaRow):
     ids: Mapping[str, str]
     state: Mapping[str, Any]
     fault: str | None
+    trace: str | None
     executor_id: int | None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import Connection, select
@@ -17,6 +18,7 @@ from saga_orchestrator.runtime.leases import BUILTIN, Acceptance
 from saga_orchestrator.runtime.store import ENDS
 from saga_orchestrator.saga_store import SagaHistory, SagaWithTimes, StoredSaga
 from saga_orchestrator.timeline import timeline_out
+from shared import telemetry
 from shared.database.connections import Row
 from shared.errors import Conflict
 from shared.saga.definition import DefinitionOut, StepDefinition, StepKind
@@ -75,7 +77,7 @@ class OrchestratedSagas:
 
     def new_saga(self, checkout: FrozenCheckout) -> CheckoutSaga:
         """Return the saga of a checkout, with the ids that carrito chose."""
-        return schemas.saga_of(checkout)
+        return replace(schemas.saga_of(checkout), trace=telemetry.current())
 
     def accept(self, new_sagas: Sequence[CheckoutSaga]) -> list[bool | Conflict]:
         """Accept these sagas, and run them if this process has capacity; True for new ones, which have not ended."""

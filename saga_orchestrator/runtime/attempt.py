@@ -1,14 +1,15 @@
 """One attempt at a command."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
 
-from saga_orchestrator.runtime.active_saga import ActiveSaga
+from saga_orchestrator.runtime.active_saga import ActiveSaga, name_of
 from saga_orchestrator.runtime.definition import Request
 from saga_orchestrator.runtime.participants import CommandReply
-from saga_orchestrator.runtime.state import Command, Outcome, Unknown
+from saga_orchestrator.runtime.state import Command, Outcome, Succeeded, Unknown
+from shared import telemetry
 from shared.saga.states import Direction
 
 log = structlog.get_logger()
@@ -22,6 +23,7 @@ class CommandAttempt:
     command: Command
     request: Request = field(init=False)
     outcome: Outcome = field(init=False)
+    _span: telemetry.Span = field(init=False, default=telemetry.NOT_RECORDED)
 
     @property
     def point(self) -> str:
@@ -47,7 +49,20 @@ class CommandAttempt:
             return False
         return True
 
+    def traced_request(self) -> Request:
+        """Begin the span of one request for the command; return the request with the span's context."""
+        if not telemetry.enabled():
+            return self.request
+        told = {"saga.id": self.saga.saga_id, "saga.step": self.command.step, "saga.direction": self.command.direction}
+        parent = self.saga.lease.saga.trace or telemetry.ROOT
+        self._span = telemetry.begin(
+            f"{self.command.step} {self.command.direction}", "INTERNAL", parent, attributes=told
+        )
+        return replace(self.request, trace=self._span.traceparent)
+
     def record(self, started_at: datetime, reply: CommandReply) -> None:
         """Set the outcome of a request, and add the request to the saga's timeline."""
         self.outcome = reply.outcome
+        self._span.tell({"saga.outcome": name_of(reply.outcome)})
+        self._span.end(None if isinstance(reply.outcome, Succeeded) else reply.outcome.error)
         self.saga.record_request(self.command, started_at, reply)

@@ -19,13 +19,14 @@ class SagaInstance(Generic[Data]):
     """One saga; the bodies and paths of its requests are made from it.
 
     `ids` has the id of each step that names one. It is chosen before the step's first request, so that a step in doubt
-    can be compensated. `fault` names the faults to inject.
+    can be compensated. `fault` names the faults to inject, `trace` is the `traceparent` (W3C) under which it began.
     """
 
     saga_id: UUID
     data: Data
     ids: Mapping[str, UUID]
     fault: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ class Service:
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request to a service."""
+    """An HTTP request to a service; `trace` is the `traceparent` that it brings, if it is traced."""
 
     service: str
     method: str
     path: str
     body: Mapping[str, Any] | None
     fault: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True)

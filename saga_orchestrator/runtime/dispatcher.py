@@ -100,7 +100,7 @@ class CommandDispatcher:
         """Send one request for these attempts, and report known outcomes. The others remain in `in_doubt`."""
         heartbeat.beat()
         started_at = datetime.now(UTC)
-        replies = self._participants.send([attempt.request for attempt in in_doubt])
+        replies = self._participants.send([attempt.traced_request() for attempt in in_doubt])
         single, answered = [], []
         for attempt, reply in zip(in_doubt, replies, strict=True):
             if reply is None:

@@ -96,7 +96,7 @@ _CLAIM = prepared("""
             due_at = now() + :seconds * interval '1 second'
         FROM asynchronous_commit
         WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM picked))
-        RETURNING saga_id, version, data, ids, fault, state, fencing_token,
+        RETURNING saga_id, version, data, ids, fault, trace, state, fencing_token,
             extract(epoch FROM deadline_at - now()) AS deadline_seconds
     ),
     next AS (

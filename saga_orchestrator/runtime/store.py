@@ -60,15 +60,15 @@ class Checkpoint:
 _ACCEPT = prepared(f"""
     WITH new AS (
         SELECT * FROM json_to_recordset(CAST(:sagas AS json)) AS new (
-            saga_id uuid, data json, ids json, fault text, state json, note_id uuid
+            saga_id uuid, data json, ids json, fault text, trace text, state json, note_id uuid
         )
     ),
     accepted AS (
         INSERT INTO sagas (
-            saga_id, version, data, ids, fault, state, deadline_at, due_at, fencing_token, owner, executor_id,
-            engine
+            saga_id, version, data, ids, fault, trace, state, deadline_at, due_at, fencing_token, owner,
+            executor_id, engine
         )
-        SELECT saga_id, :version, data, ids, fault, state, now() + :seconds * interval '1 second',
+        SELECT saga_id, :version, data, ids, fault, trace, state, now() + :seconds * interval '1 second',
             now() + :leased_seconds * interval '1 second', :fencing_token, :owner, :executor_id, :engine
         FROM new
         WHERE NOT {too_old_sql("saga_id", ":kept_seconds")}

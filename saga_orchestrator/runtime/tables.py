@@ -54,6 +54,7 @@ def sagas_table(metadata: MetaData, searched: Iterable[Column[Any]], indexes: It
         Column("data", JSON, nullable=False),  # what the saga is about
         Column("ids", JSON, nullable=False),  # chosen for its steps
         Column("fault", String(200)),  # the faults to inject
+        Column("trace", String(55)),  # the context of the span in which it was accepted
         *searched,
         Column("status", String(12), nullable=False, server_default="pending"),
         Column("state", JSON, nullable=False),

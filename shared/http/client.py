@@ -11,6 +11,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import requote_uri
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from shared import telemetry
 from shared.errors import InDoubt, RepeatedRefusal, Unavailable
 from shared.json_codec import dumps, loads
 
@@ -89,9 +90,15 @@ class Peer:
 
         Raises one of `PEER_FAILED`, and `ValueError`, before anything is sent, for headers that HTTP can't hold.
         """
-        request = _prepared(
-            method, self._base_url + path, None if body is None else dumps(body), {**headers, **self._credentials}
-        )
+        with telemetry.span(f"{method} {self.name}", "CLIENT", headers.get("traceparent")) as span:
+            reply = self._request(method, path, body, {**headers, **self._credentials, **span.headers}, wait)
+            span.tell({"http.request.method": method, "http.response.status_code": reply.status})
+        return reply
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], wait: float
+    ) -> Reply:
+        request = _prepared(method, self._base_url + path, None if body is None else dumps(body), headers)
         connect, read = self._timeout
         try:
             response = self._connections.send(request, timeout=(connect, read + wait))

@@ -15,13 +15,13 @@ from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
 
-from shared import VERSION
+from shared import VERSION, telemetry
 from shared.auditing.endpoint import Audit, audit_routes
 from shared.config import ServiceSettings
 from shared.database.connections import CommitInDoubt, Database, is_unavailable
 from shared.errors import DomainError
 from shared.fault_switches import header
-from shared.http import access, browsers
+from shared.http import access, browsers, tracing
 from shared.http.access import public
 from shared.http.answers import (
     KEPT_HEADERS,
@@ -82,6 +82,7 @@ def create_service_app(
 ) -> ServiceApp:
     """Create a service's app; `checks` are the health checks of its dependencies beside the database."""
     configure_logs(db.service, settings.log_level)
+    telemetry.start(db.service, settings.otel_exporter_otlp_endpoint)
     about = _about(db.service)
     app = ServiceApp(
         db.service,
@@ -96,6 +97,7 @@ def create_service_app(
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.strict_slashes = False
     db.attach(app, settings)
+    tracing.install(app)
     app.url_map.converters["other_than"] = OtherThan
     app.register_api(routes)
     app.register_api(audit_routes(db, audit))

@@ -16,6 +16,7 @@ import structlog
 from shared.batching.arrivals import ArrivalEstimate
 from shared.database.connections import Database, is_unavailable
 from shared.database.sqlstate import is_held_up
+from shared.messaging import spans
 from shared.messaging.cloud_events import from_message
 from shared.messaging.delivery import Delivery
 from shared.messaging.parking import parked
@@ -120,8 +121,8 @@ class Consumer:
 
     def _deal_with(self, part: list[Delivery]) -> None:
         """Handle a part in one transaction, and publish what follows. Any error rolls back."""
-        with self._db.transaction() as connection:
-            following = self._subscription.handle(connection, [delivery.known for delivery in part])
+        with spans.processing([delivery.known for delivery in part]) as events, self._db.transaction() as connection:
+            following = self._subscription.handle(connection, events)
             self._publisher.stage(connection, following)
             crash_points.reach(f"{self._db.service}.worker.before_commit")
         crash_points.reach(f"{self._db.service}.worker.before_ack")

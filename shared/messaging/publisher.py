@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from shared.database.connections import Database, is_unavailable
 from shared.event_bus import Event
+from shared.messaging import spans
 from shared.messaging.cloud_events import to_message
 from shared.messaging.outbox import Outbox, commit_asynchronously
 from shared.process import crash_points
@@ -71,7 +72,8 @@ class Publisher:
 
     def _publish(self, events: Sequence[Event]) -> None:
         for event in events:
-            self._bus.publish(to_message(event), partial(self._settled, event.id))
+            traced, settled = spans.publishing(event, partial(self._settled, event.id))
+            self._bus.publish(to_message(traced), settled)
 
     def _postpone(self, seconds: Mapping[UUID, float]) -> None:
         """Make each of these events due in so many seconds, and look for them then."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from shared import telemetry
 from shared.batching.coalescer import REQUESTS, Coalescer
 from shared.errors import DomainError
 from shared.fault_switches.header import current_fault, headers_of
@@ -24,11 +25,13 @@ class _CheckoutRequest:
     path: str
     body: Mapping[str, Any]
     fault: str | None  # the faults that are to happen to the saga
+    trace: str | None  # the context of the span that it belongs to, if that is recorded
 
     @property
     def command(self) -> dict[str, Any]:
         """Return the request as a command of `POST /saga-commands`."""
-        return {"path": self.path, "body": self.body, **({} if self.fault is None else {"fault": self.fault})}
+        told = {"fault": self.fault, "traceparent": self.trace}
+        return {"path": self.path, "body": self.body, **{name: each for name, each in told.items() if each is not None}}
 
 
 class CarritoClient:
@@ -53,7 +56,9 @@ class CarritoClient:
         path, freeze = _path_of(body), self._freeze_body(body)
         with self._bulkhead.enter():
             if key is None:
-                request = _CheckoutRequest(path, {**freeze, "traceparent": traceparent(trace)}, fault)
+                request = _CheckoutRequest(
+                    path, {**freeze, "traceparent": traceparent(trace)}, fault, telemetry.current()
+                )
                 frozen = self._freeze(request)
             else:
                 headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
@@ -68,7 +73,7 @@ class CarritoClient:
         """
         named = {**self._freeze_body(body), "saga_id": str(saga_id)}
         with self._bulkhead.enter():
-            frozen = self._find(_CheckoutRequest(_path_of(body), named, None))
+            frozen = self._find(_CheckoutRequest(_path_of(body), named, None, telemetry.current()))
         return FrozenCheckout(body, FrozenCart.parse(frozen), current_fault())
 
     def _freeze_body(self, body: CheckoutIn) -> dict[str, Any]:
@@ -79,9 +84,11 @@ class CarritoClient:
         try:
             if len(requests) == 1:
                 [one] = requests
-                return [_result_of(self._carrito.post(one.path, one.body, headers_of(one.fault)))]
+                headers = {**headers_of(one.fault), **({} if one.trace is None else {"traceparent": one.trace})}
+                return [_result_of(self._carrito.post(one.path, one.body, headers))]
             body = {"commands": [each.command for each in requests]}
-            answer = self._carrito.post("/saga-commands", body).success_body()
+            with telemetry.span("POST /saga-commands", "INTERNAL", telemetry.ROOT, [each.trace for each in requests]):
+                answer = self._carrito.post("/saga-commands", body).success_body()
             return [_result_of(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
         except PEER_FAILED as error:
             return [error] * len(requests)

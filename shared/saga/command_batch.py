@@ -1,13 +1,15 @@
 """Runs the commands of one request; each has the outcome that it would have alone."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import structlog
 from pydantic import Field, ValidationError
 
+from shared import telemetry, trace
 from shared.batching.partition import partition_unique
 from shared.database.connections import is_unavailable
 from shared.errors import DomainError, NotFound
@@ -24,11 +26,15 @@ class UnknownCommand(NotFound):
 
 
 class CommandIn(Body):
-    """A command: the path and the body of a request to its own endpoint; `fault` stands for the header `X-Fault`."""
+    """A command: the path and the body of a request to its own endpoint.
+
+    `fault` stands for the header `X-Fault`, `traceparent` for the one of that name.
+    """
 
     path: Text = Field(max_length=200)
     body: dict[str, Any]
     fault: Annotated[Text, Field(max_length=MAX_LENGTH)] | None = None
+    traceparent: Annotated[Text, Field(max_length=55)] | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class _Parsed:
     number: int  # in the request
     endpoint: StepEndpoint
     command: CommandRequest[Any, Any]
+    trace: str | None
 
     def key(self) -> Hashable:
         return self.endpoint.key(self.command)
@@ -56,9 +63,25 @@ def run(commands: Commands, requests: Sequence[CommandIn]) -> list[PlainOutcome]
             accepted[parsed.endpoint.template].append(parsed)
     for of_endpoint in accepted.values():
         for batch in partition_unique(of_endpoint, _Parsed.key):
-            found = _run_batch(batch[0].endpoint, [each.command for each in batch])
+            with _traced(batch):
+                found = _run_batch(batch[0].endpoint, [each.command for each in batch])
             outcomes |= {each.number: outcome for each, outcome in zip(batch, found, strict=True)}
     return [outcomes[number] for number in range(len(requests))]
+
+
+@contextmanager
+def _traced(batch: Sequence[_Parsed]) -> Iterator[None]:
+    """A span for each of these commands, in the trace of its saga, with a link to the request that brought them all."""
+    if not telemetry.enabled():
+        yield
+        return
+    name, links = f"POST {batch[0].endpoint.template}", [telemetry.current()]
+    spans = [telemetry.begin(name, "SERVER", trace.valid(each.trace) or telemetry.ROOT, links) for each in batch]
+    try:
+        yield
+    finally:
+        for span in spans:
+            span.end()
 
 
 def _parse(commands: Commands, number: int, request: CommandIn) -> _Parsed:
@@ -66,7 +89,9 @@ def _parse(commands: Commands, number: int, request: CommandIn) -> _Parsed:
         match = endpoint.pattern.fullmatch(request.path)
         if match is not None:
             path = endpoint.path.model_validate(match.groupdict())
-            return _Parsed(number, endpoint, CommandRequest(endpoint.body.model_validate(request.body), path))
+            return _Parsed(
+                number, endpoint, CommandRequest(endpoint.body.model_validate(request.body), path), request.traceparent
+            )
     raise UnknownCommand(f"{request.path} is no command of {commands.service}", path=request.path)
 
 

@@ -10,6 +10,7 @@ from flask import Response, request
 from flask_openapi import APIBlueprint
 
 from shared.config import SagaServiceSettings
+from shared.http import tracing
 from shared.http.access import Who, admin_only, public, require
 from shared.http.answers import Answer, respond
 from shared.http.idempotency import request_key
@@ -178,11 +179,11 @@ def _freeze(body: CheckoutIn) -> FrozenCheckout:
     if body.saga_id is not None:
         require(Who.SERVICES)
         return carrito.find_checkout(body, body.saga_id)
-    return carrito.begin_checkout(body, request.headers.get("Idempotency-Key"), request.headers.get("traceparent"))
+    return carrito.begin_checkout(body, request.headers.get("Idempotency-Key"), tracing.context())
 
 
 def _operator_request(body: OperatorIn) -> OperatorRequest:
-    return OperatorRequest(body.reason, body.by, traceparent(request.headers.get("traceparent")))
+    return OperatorRequest(body.reason, body.by, traceparent(tracing.context()))
 
 
 def _until_ended(waiter: Waiter, saga_id: UUID) -> SagaOut:

@@ -31,8 +31,15 @@ WEBS = [process for process in OURS if process.ports]
 WORKERS = [process for process in OURS if not process.ports]
 SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq", "temporal": "temporal"}
 WITH_DATA = [process for process in OURS if process.package]
-# Of the settings that every service has: what a service without a database does not read.
-OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "LOCK_SECONDS", "STATEMENT_SECONDS", "SAGA_RETENTION_DAYS"}
+# Of the settings that every service has: what a service without a database and without sagas does not read.
+OF_A_DATABASE = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "RABBITMQ_URL",
+    "TOPOLOGY_SECONDS",
+    "LOCK_SECONDS",
+    "STATEMENT_SECONDS",
+    "SAGA_RETENTION_DAYS",
+}
 OF_A_DATABASE |= {"STEP_RETENTION_DAYS", "KEY_RETENTION_DAYS", "PURGE_SECONDS"}
 
 
@@ -135,7 +142,7 @@ def test_an_image_says_where_the_heartbeat_is_and_that_can_be_written() -> None:
 def test_all_of_a_service_is_one_image_and_waits_for_its_schema(process: Process) -> None:
     container, job = CONTAINERS[process.name], CONTAINERS[f"{process.package}-migrations"]
     assert job["command"] == f"python -m {process.package}.init_db"
-    extra = {"EXTRA": "${COMPOSE_PROFILES:-}"} if process.package == "saga_orchestrator" else {}
+    extra = {} if process.package == "dashboard" else {"EXTRA": "${COMPOSE_PROFILES:-}"}
     assert container["build"] == job["build"] == {"context": ".", "args": {"SERVICE": process.package, **extra}}
     assert "image" not in container.keys() | job.keys(), "a name that two builds give, or that is pulled"
     condition = container["depends_on"][f"{process.package}-migrations"]["condition"]

@@ -1,0 +1,51 @@
+"""Spans of events: publishing one continues the trace that the event belongs to, and so does processing it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from shared import telemetry
+from shared.event_bus import Event
+
+SYSTEM = {"messaging.system": "rabbitmq"}
+
+
+@contextmanager
+def processing(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """A span for each event, for the block in which they are processed; events that follow from these continue it."""
+    if not telemetry.enabled():
+        yield events
+        return
+    spans = [_begin("process", "CONSUMER", event, {"messaging.batch.message_count": len(events)}) for event in events]
+    failed: str | None = None
+    try:
+        yield [replace(event, trace=span.traceparent) for event, span in zip(events, spans, strict=True)]
+    except BaseException as error:
+        failed = type(error).__name__
+        raise
+    finally:
+        for span in spans:
+            span.end(failed)
+
+
+def publishing(event: Event, settled: Callable[[bool], None]) -> tuple[Event, Callable[[bool], None]]:
+    """Begin a span, which the broker's confirm ends; return the event with its context, and what to call then."""
+    if not telemetry.enabled():
+        return event, settled
+    span = _begin("publish", "PRODUCER", event, {})
+
+    def settle(there: bool) -> None:
+        span.end(None if there else "not confirmed")
+        settled(there)
+
+    return replace(event, trace=span.traceparent), settle
+
+
+def _begin(operation: str, kind: str, event: Event, told: telemetry.Attributes) -> telemetry.Span:
+    about = {
+        "messaging.operation.name": operation,
+        "messaging.message.id": str(event.id),
+        "saga.id": str(event.saga_id),
+    }
+    parent = event.trace or telemetry.ROOT
+    return telemetry.begin(f"{operation} {event.event_type.name}", kind, parent, attributes={**about, **told})

@@ -1,0 +1,157 @@
+"""Traces of OpenTelemetry, exported (OTLP over HTTP) where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+
+Without it nothing of OpenTelemetry is imported, and the functions here return at once. The context of a span goes on as
+a W3C `traceparent`: in headers, in rows of sagas and outboxes, and in messages.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import Any
+
+import requests
+
+ROOT = ""  # as a parent: a span that begins a trace
+Attributes = Mapping[str, str | int | float | bool]
+NONE: Attributes = {}
+_tracer: Any = None  # an `opentelemetry.trace.Tracer`, once started
+_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+
+class Span:
+    """Something that takes time. This one is not recorded; it has no context."""
+
+    traceparent: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that passes the context on."""
+        return {} if self.traceparent is None else {"traceparent": self.traceparent}
+
+    def tell(self, attributes: Attributes) -> None:
+        """Add attributes, named as in OpenTelemetry's semantic conventions where these have a name."""
+
+    def end(self, error: str | None = None) -> None:
+        """End it, as failed if there was an error; without effect after the first time."""
+
+
+NOT_RECORDED = Span()
+
+
+class _RecordedSpan(Span):
+    def __init__(self, span: Any) -> None:
+        self._span = span
+        context = span.get_span_context()
+        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+
+    def tell(self, attributes: Attributes) -> None:
+        self._span.set_attributes(attributes)
+
+    def end(self, error: str | None = None) -> None:
+        from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415  (an optional extra)
+
+        if error is not None and self._span.is_recording():
+            self._span.set_status(Status(StatusCode.ERROR, error))
+        if self._span.is_recording():
+            self._span.end()
+
+
+def start(service: str, endpoint: str | None) -> None:
+    """Begin to record the spans of this process, as those of `service`; without an endpoint, do nothing.
+
+    `endpoint` is the base URL of a collector. Raises `RuntimeError` when the extra `telemetry` is not installed. Call
+    it after the last fork: a thread exports the spans, and the rest of them when the process ends.
+    """
+    global _tracer  # noqa: PLW0603  (one for the process)
+    if endpoint is None or _tracer is not None:
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    except ImportError as error:
+        raise RuntimeError("OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra `telemetry` is not installed") from error
+    session = requests.Session()
+    session.trust_env = False  # a collector is reached directly, as all other services are
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", session=session)
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    _tracer = provider.get_tracer("checkout-sagas")
+
+
+def enabled() -> bool:
+    """Whether spans are recorded."""
+    return _tracer is not None
+
+
+def current() -> str | None:
+    """Return the `traceparent` of the span that this thread is in; None without one."""
+    return _current.get()
+
+
+def begin(
+    name: str, kind: str, parent: str | None = None, links: Sequence[str | None] = (), attributes: Attributes = NONE
+) -> Span:
+    """Begin a span, which is not made current; `parent` and `links` are values of `traceparent`.
+
+    Kinds are those of OpenTelemetry: SERVER, CLIENT, PRODUCER, CONSUMER, INTERNAL. Without a parent it is the current
+    span's child; `ROOT` begins a trace.
+    """
+    if _tracer is None:
+        return NOT_RECORDED
+    from opentelemetry.trace import Link, SpanKind  # noqa: PLC0415  (an optional extra)
+
+    parent = _current.get() if parent is None else parent
+    span = _tracer.start_span(
+        name,
+        context=_as_parent(parent),
+        kind=SpanKind[kind],
+        links=[Link(_context_of(each)) for each in links if each],
+        attributes=attributes,
+    )
+    return _RecordedSpan(span)
+
+
+def enter(span: Span) -> Token[str | None]:
+    """Make a span the current one of this thread, until `leave`."""
+    return _current.set(span.traceparent)
+
+
+def leave(token: Token[str | None]) -> None:
+    """Make the span current that was current before `enter`."""
+    _current.reset(token)
+
+
+@contextmanager
+def span(
+    name: str, kind: str, parent: str | None = None, links: Sequence[str | None] = (), attributes: Attributes = NONE
+) -> Iterator[Span]:
+    """As `begin`, for the block, in which the span is the current one; an error ends it as failed."""
+    if _tracer is None:
+        yield NOT_RECORDED
+        return
+    begun = begin(name, kind, parent, links, attributes)
+    token = enter(begun)
+    try:
+        yield begun
+    except BaseException as error:
+        begun.end(type(error).__name__)
+        raise
+    finally:
+        leave(token)
+        begun.end()
+
+
+def _as_parent(traceparent: str | None) -> Any:
+    from opentelemetry.context import Context  # noqa: PLC0415  (an optional extra)
+    from opentelemetry.trace import NonRecordingSpan, set_span_in_context  # noqa: PLC0415
+
+    return set_span_in_context(NonRecordingSpan(_context_of(traceparent)), Context()) if traceparent else Context()
+
+
+def _context_of(traceparent: str) -> Any:
+    from opentelemetry.trace import SpanContext, TraceFlags  # noqa: PLC0415  (an optional extra)
+
+    _, trace_id, span_id, flags = traceparent.split("-")
+    return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=True, trace_flags=TraceFlags(int(flags, 16)))
