@@ -90,7 +90,7 @@ class ServiceSettings(BaseSettings):
     lock_seconds: float = Field(default=LOCK_SECONDS, ge=0.001)  # time limit of a statement's wait for a lock
     statement_seconds: float = Field(default=STATEMENT_SECONDS, ge=0.001)  # 0 ms is no limit at all
     log_level: LogLevel = "INFO"
-    otel_exporter_otlp_endpoint: Annotated[str | None, _EMPTY_IS_NONE] = None  # of a collector; None: no traces
+    otel_exporter_otlp_endpoint: ServiceUrl = ""  # of a collector; empty: no traces
     client_seconds: float = Field(
         default=10, gt=0
     )  # a million bytes over a poor line; for a request, and for its answer

@@ -56,14 +56,14 @@ class _RecordedSpan(Span):
             self._span.end()
 
 
-def start(service: str, endpoint: str | None) -> None:
+def start(service: str, endpoint: str) -> None:
     """Begin to record the spans of this process, as those of `service`; without an endpoint, do nothing.
 
     `endpoint` is the base URL of a collector. Raises `RuntimeError` when the extra `telemetry` is not installed. Call
     it after the last fork: a thread exports the spans, and the rest of them when the process ends.
     """
     global _tracer  # noqa: PLW0603  (one for the process)
-    if endpoint is None or _tracer is not None:
+    if not endpoint or _tracer is not None:
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
