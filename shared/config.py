@@ -10,6 +10,7 @@ from flask import current_app
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.broker_nodes import checked
 from shared.purging.retention import DAY_SECONDS, MESSAGE_DAYS, Retention
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +61,7 @@ Secret = Annotated[SecretStr | None, _EMPTY_IS_NONE]
 DatabaseUrl = Annotated[str, AfterValidator(_with_driver)]
 ServiceUrl = Annotated[str, AfterValidator(_http)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
+BrokerUrl = Annotated[str, AfterValidator(checked)]
 
 
 def database_url(service: str) -> DatabaseUrl:
@@ -82,10 +84,15 @@ class ServiceSettings(BaseSettings):
     The environment wins over `.env`, which wins over what `make up` wrote for the stack it started.
     """
 
-    model_config = SettingsConfigDict(env_file=[*filter(None, FILES)], extra="ignore", frozen=True, allow_inf_nan=False)
+    # An error names the variable and what is wrong, without the value: URLs have passwords in them.
+    model_config = SettingsConfigDict(
+        env_file=[*filter(None, FILES)], extra="ignore", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
-    rabbitmq_url: Annotated[str | None, _EMPTY_IS_NONE] = None
+    rabbitmq_url: Annotated[BrokerUrl | None, _EMPTY_IS_NONE] = None
     topology_seconds: float = Field(default=10, gt=0)  # small frames; a third of `resend_seconds`
+    partitions: int = Field(default=1, ge=1, le=64)  # of each service's queue; each of them is read by one worker
+    queue_replicas: Annotated[int | None, _EMPTY_IS_NONE] = Field(default=None, ge=1)  # `shared/topology.py`
     web_threads: int = Field(default=16, ge=1)  # each with a database connection, so that none waits for another's
     lock_seconds: float = Field(default=LOCK_SECONDS, ge=0.001)  # time limit of a statement's wait for a lock
     statement_seconds: float = Field(default=STATEMENT_SECONDS, ge=0.001)  # 0 ms is no limit at all

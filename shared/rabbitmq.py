@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -25,23 +25,34 @@ from pika.exceptions import (
 )
 from pika.spec import Basic, BasicProperties
 
+from shared.broker_nodes import NodeRotation, node_urls, place
 from shared.config import ServiceSettings
 from shared.event_bus import EXCHANGE, bindings
+from shared.ids import new_id
 from shared.messaging.cloud_events import Message
 from shared.messaging.delivery import Delivery
 from shared.messaging.field_tables import decode_table
 from shared.messaging.parking import DeadLetter, short, unparked
 from shared.process import heartbeat
+from shared.topology import (
+    BY_SAGA,
+    HASH,
+    PROBE,
+    WEIGHT,
+    Topology,
+    dead_queue,
+    partition_exchange,
+    partition_queue,
+)
 
-HEARTBEAT_SECONDS = 30
+HEARTBEAT_SECONDS = 30  # unless the URL names them (`?heartbeat=10`)
 ANSWER_SECONDS = 2  # time limit of calls for which somebody waits
 PING_BLOCKED_SECONDS = 0.1  # a broker that reports an alarm does so at once
 NOWHERE = "health"  # a routing key without a queue: the broker drops the message
 BLOCKED_SECONDS = 60  # after so long without memory or disk, connect again
 RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
-FAILURES_SAID = 5  # in a row, some three seconds: the restart of a broker is not reported
-MOST_DELIVERIES = 100  # of a message that kills each consumer before it is read; others are parked long before
-LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default the broker drops a message after twenty
+ROUNDS_SAID = 5  # over all nodes, some three seconds: the restart of a broker is not reported
+HANDSHAKE_SECONDS = 5.0  # with one of several nodes: a frozen one accepts connections, and answers nothing
 MANDATORY = True
 # The decoder of message headers for every connection; pika has no setting for it.
 pika.data.decode_table = decode_table  # type: ignore[assignment]  # its names are always strings
@@ -105,11 +116,6 @@ class _Connection(pika.SelectConnection):
             super()._adapter_emit_data(data)  # type: ignore[misc]  # missing in the stubs
 
 
-def dead_queue(service: str) -> str:
-    """Return the name of a service's queue of dead letters."""
-    return f"{service}.dead"
-
-
 def rabbitmq_check(settings: ServiceSettings) -> Mapping[str, Callable[[], None]]:
     """Return the health check of the broker, if the service has one (`RABBITMQ_URL`)."""
     url = settings.rabbitmq_url
@@ -136,27 +142,106 @@ def can_connect(url: str, seconds: float) -> bool:
         return False
 
 
-def _declare(channel: BlockingChannel | Channel, services: Iterable[str]) -> None:
+def _declare(channel: BlockingChannel | Channel, services: Iterable[str], topology: Topology) -> None:
     """Declare the exchange, and these services' queues with their bindings; existing ones stay as they are.
 
     A channel of an event loop does not wait for answers: the broker closes the channel when a declaration fails.
     """
     channel.exchange_declare(EXCHANGE, "topic", durable=True)
     for service in services:
-        dead_letters = {"x-queue-type": "quorum", "x-delivery-limit": LOOKS}
-        channel.queue_declare(dead_queue(service), durable=True, arguments=dead_letters)
-        channel.queue_declare(
-            service,
-            durable=True,
-            arguments={
-                "x-queue-type": "quorum",
-                "x-delivery-limit": MOST_DELIVERIES,
-                "x-dead-letter-exchange": "",
-                "x-dead-letter-routing-key": dead_queue(service),
-            },
-        )
+        channel.queue_declare(dead_queue(service), durable=True, arguments=topology.dead_letters())
+        channel.queue_declare(service, durable=True, arguments=topology.queue(service))
+        if topology.partitioned:
+            _declare_partitions(channel, service, topology)
+        else:
+            for name in bindings()[service]:
+                channel.queue_bind(service, EXCHANGE, name)
+
+
+def _declare_partitions(channel: BlockingChannel | Channel, service: str, topology: Topology) -> None:
+    """Declare and bind a service's partitions, and then unbind its queue."""
+    exchange = partition_exchange(service)
+    channel.exchange_declare(exchange, HASH, durable=True, arguments=BY_SAGA)
+    for number in range(1, topology.partitioned + 1):
+        queue = partition_queue(service, number)
+        channel.queue_declare(queue, durable=True, arguments=topology.partition(service))
+        channel.queue_bind(queue, exchange, WEIGHT)
+    for name in bindings()[service]:
+        channel.exchange_bind(exchange, EXCHANGE, name)
+    for name in bindings()[service]:
+        channel.queue_unbind(service, EXCHANGE, name)
+
+
+def _retire(channel: Channel, service: str, topology: Topology, existing: int) -> None:
+    """Unbind the partitions of a service that are no longer wanted; call it after `_declare`."""
+    exchange = partition_exchange(service)
+    if existing and not topology.partitioned:
         for name in bindings()[service]:
-            channel.queue_bind(service, EXCHANGE, name)
+            channel.exchange_unbind(exchange, EXCHANGE, name)
+    elif topology.partitioned:
+        for number in range(topology.partitioned + 1, existing + 1):
+            channel.queue_unbind(partition_queue(service, number), exchange, WEIGHT)
+
+
+class _Consumers:
+    """The consumers of a channel, one for each queue, which get one message at a time at first.
+
+    Requeued messages come first, so that poison among them kills alone. At a message that is no suspect, a consumer
+    with the whole prefetch follows.
+
+    A partition is `ordered`: it has one active consumer among all workers. So there the first consumer is cancelled,
+    and only then is its message acknowledged; else another worker might handle the next one before it. Random
+    priorities spread the partitions over the workers (RabbitMQ 4; before, the first worker gets all).
+    """
+
+    def __init__(
+        self, channel: Channel, prefetch: int, on_message: Callable[..., None], acknowledge: Callable[[int], None]
+    ) -> None:
+        self._channel, self._prefetch = channel, prefetch
+        self._on_message, self._acknowledge = on_message, acknowledge
+        self._cautious: dict[str, tuple[str, bool]] = {}  # consumer tag -> queue, and whether it is ordered
+        self._first: dict[int, str] = {}  # delivery tag -> the consumer to be cancelled before it is acknowledged
+        self._cancelling: dict[str, int] = {}  # the reverse, once it is being cancelled
+        self._priority = defaultdict[str, int](lambda: random.randint(1, 1000))  # noqa: S311  (no secret)
+        channel.add_callback(self._cancelled, [Basic.CancelOk], one_shot=False)
+
+    def consume(self, queue: str, *, ordered: bool, callback: Callable[[Any], None] | None = None) -> None:
+        """Begin to consume a queue; `callback` is called when the broker has agreed."""
+        tag = self._consume(queue, 1, ordered=ordered, callback=callback)
+        self._cautious[tag] = queue, ordered
+
+    def delivered(self, consumer: str, delivery: Delivery) -> None:
+        """Note that a consumer got a message."""
+        if consumer in self._cautious and not delivery.suspect:
+            queue, ordered = self._cautious[consumer]
+            if ordered:
+                self._first[delivery.tag] = consumer
+            else:
+                del self._cautious[consumer]
+                self._consume(queue, self._prefetch, ordered=False)
+
+    def acknowledge_later(self, tags: set[int]) -> set[int]:
+        """Return those of these messages that are acknowledged here, when their consumers are cancelled."""
+        later = tags & self._first.keys()
+        for tag in later:
+            consumer = self._first.pop(tag)
+            self._cancelling[consumer] = tag
+            self._channel.basic_cancel(consumer, callback=lambda _: None)
+        return later
+
+    def _cancelled(self, frame: Any) -> None:
+        consumer = frame.method.consumer_tag
+        if consumer in self._cancelling:
+            self._acknowledge(self._cancelling.pop(consumer))
+            queue, ordered = self._cautious.pop(consumer)
+            self._consume(queue, self._prefetch, ordered=ordered)
+
+    def _consume(
+        self, queue: str, prefetch: int, *, ordered: bool, callback: Callable[[Any], None] | None = None
+    ) -> str:
+        self._channel.basic_qos(prefetch_count=prefetch)
+        arguments = {"x-priority": self._priority[queue]} if ordered else None
+        return self._channel.basic_consume(queue, self._on_message, callback=callback, arguments=arguments)
 
 
 class Bus:
@@ -165,8 +250,9 @@ class Bus:
     `changed` is called when there may be work: messages or confirms arrived, or the connection opened or closed. It
     must only schedule the work.
 
-    Every `topology_seconds` the queue and its bindings are declared again, in case somebody has removed them. At most
-    `prefetch` messages are unacknowledged.
+    Every `topology_seconds` the queue and its bindings are declared again, in case somebody has removed them, and
+    partitions are looked for that are there since another number of them was wanted. At most `prefetch` messages of
+    each queue are unacknowledged.
     """
 
     def __init__(  # noqa: PLR0913
@@ -176,12 +262,18 @@ class Bus:
         loop: Loop,
         changed: Callable[[], None],
         *,
+        topology: Topology,
         topology_seconds: float,
         prefetch: int,
     ) -> None:
         self.deliveries: deque[Delivery] = deque()
         self._prefetch = prefetch
-        self._url, self._queue, self._loop, self._changed = url, queue, loop, changed
+        self._topology = topology
+        self._partitions = 0  # how many partitions are consumed; all that exist, soon
+        self._consumers: _Consumers | None = None
+        self._queue, self._loop, self._changed = queue, loop, changed
+        self._nodes = NodeRotation(url)
+        self._several = len(node_urls(url)) > 1
         self._connection: _Connection | None = None
         self._channel: Channel | None = None
         self._topology_channel: Channel | None = None  # the broker closes it when a declaration fails
@@ -189,8 +281,7 @@ class Bus:
         self._loop.call_later(topology_seconds, self._check_topology)
         self._blocked = False
         self._closing = False
-        self._failures = 0
-        self._declaring = self._cautious = False
+        self._declaring = False
         self._cause: BaseException | None = None  # why the broker closed the channel; the connection ends with it
         self._tag = 0
         self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
@@ -213,15 +304,18 @@ class Bus:
         return self._closing and self._connection is None
 
     def open(self) -> None:
-        """Connect, and declare the topology; retries with exponential backoff until it succeeds."""
+        """Connect, and declare the topology; goes on to the next node until one accepts, with exponential backoff."""
         try:
             self._connection = self._connect()
         except Exception as error:  # any error leads to another try
             self._try_again(error)
 
     def _connect(self) -> _Connection:
+        parameters = _parameters(self._nodes.url)
+        if self._several:
+            parameters.socket_timeout = parameters.stack_timeout = HANDSHAKE_SECONDS
         connection = _Connection(
-            _parameters(self._url),
+            parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._opened),
             on_open_error_callback=lambda _, error: self._try_again(error),
             on_close_callback=lambda _, error: self._try_again(error),
@@ -250,13 +344,19 @@ class Bus:
         tags = {delivery.tag for delivery in deliveries if not delivery.lost}
         if self._channel is None or not tags:
             return
+        if self._consumers is not None and not self._closing:
+            tags -= self._consumers.acknowledge_later(tags)
         oldest = list(itertools.takewhile(tags.__contains__, self._unacknowledged))
-        for tag in tags:
-            self._unacknowledged.pop(tag, None)
+        for tag in oldest:
+            del self._unacknowledged[tag]
         if oldest:
             self._channel.basic_ack(oldest[-1], multiple=True)
         for tag in sorted(tags.difference(oldest)):
-            self._channel.basic_ack(tag)
+            self._acknowledge(self._channel, tag)
+
+    def _acknowledge(self, channel: Channel, tag: int) -> None:
+        self._unacknowledged.pop(tag, None)
+        channel.basic_ack(tag)
 
     def reject(self, delivery: Delivery) -> None:
         """Have the broker dead-letter the message unchanged.
@@ -305,27 +405,26 @@ class Bus:
         channel.add_on_cancel_callback(lambda _: self._drop())  # the queue was deleted
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(self._on_confirm)
-        self._cautious = True
-        _declare(channel, bindings())
-        channel.basic_qos(prefetch_count=1)
-        channel.basic_consume(self._queue, self._on_message, callback=lambda _: self._consuming(channel))
+        _declare(channel, bindings(), self._topology)
+        self._consumers = _Consumers(channel, self._prefetch, self._on_message, partial(self._acknowledge, channel))
+        self._partitions = self._topology.partitioned
+        for number in range(1, self._partitions + 1):
+            self._consumers.consume(partition_queue(self._queue, number), ordered=True)
+        self._consumers.consume(self._queue, ordered=False, callback=lambda _: self._consuming(channel))
 
     def _consuming(self, channel: Channel) -> None:
         self._channel = channel
-        self._failures, self._blocked, self._tag = 0, False, 0
+        self._nodes.connected()
+        self._blocked, self._tag = False, 0
         heartbeat.cannot("")
-        log.info("connected to the broker", queue=self._queue)
+        log.info("connected to the broker", queue=self._queue, node=place(self._nodes.url))
         if self._closing:
             return self.stop_consuming()
         return self._changed()
 
-    def _prefetch_many(self, channel: Channel) -> None:
-        """Prefetch many, after the requeued messages, which come first and one by one, so that poison kills alone."""
-        self._cautious = False
-        channel.basic_qos(prefetch_count=self._prefetch)
-        channel.basic_consume(self._queue, self._on_message)
-
     def _on_message(self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
+        if properties.type == PROBE:
+            return channel.basic_ack(method.delivery_tag or 0)
         delivery = Delivery(
             method.delivery_tag or 0,
             dict(properties.headers or {}),
@@ -335,15 +434,18 @@ class Bus:
             redelivered=bool(method.redelivered),
         )
         self._unacknowledged[delivery.tag] = delivery
-        if self._cautious and not delivery.suspect:
-            self._prefetch_many(channel)
+        if self._consumers is not None:
+            self._consumers.delivered(method.consumer_tag or "", delivery)
         if not self._closing:
             self.deliveries.append(delivery)
             self._changed()
+        return None
 
     def _on_return(self, _: Channel, method: Basic.Return, properties: BasicProperties, __: bytes) -> None:
-        log.error("unroutable", routing_key=method.routing_key, event_id=properties.message_id)
         self._returned.add(properties.message_id or "")
+        if properties.type == PROBE:
+            return
+        log.error("unroutable", routing_key=method.routing_key, event_id=properties.message_id)
         if not self._declaring:
             self._declaring = True
             self._loop.call_later(0, self._declare_again)
@@ -358,6 +460,29 @@ class Bus:
         if not self._closing:
             self._loop.call_later(self._topology_seconds, self._check_topology)
             self._make_topology([self._queue])
+            self._look_for_partition()
+
+    def _look_for_partition(self) -> None:
+        """Send a message to the next partition's queue; the broker returns it when there is none."""
+        if self.ready:
+            queue = partition_queue(self._queue, self._partitions + 1)
+            probe = Message(str(new_id()), PROBE, "", {}, b"", content_type=None)
+            self.publish(probe, partial(self._looked, queue), queue)
+
+    def _looked(self, queue: str, there: bool) -> None:
+        """Consume a partition that is there, though it is not wanted, and look for the next."""
+        if (
+            there
+            and self._consumers is not None
+            and self.ready
+            and not self._closing
+            and queue == partition_queue(self._queue, self._partitions + 1)
+        ):
+            log.info("reading a former partition", queue=queue)
+            self._partitions += 1
+            self._consumers.consume(queue, ordered=True)
+            self._make_topology([self._queue])
+            self._look_for_partition()
 
     def _make_topology(self, services: Iterable[str]) -> None:
         """Declare on a separate channel, since a failure closes the channel."""
@@ -366,12 +491,16 @@ class Bus:
         if self._topology_channel is None:
             self._connection.channel(on_open_callback=lambda channel: self._use_for_topology(channel, services))
         elif self._topology_channel.is_open:
-            _declare(self._topology_channel, services)
+            self._declare_on(self._topology_channel, services)
 
     def _use_for_topology(self, channel: Channel, services: Iterable[str]) -> None:
         self._topology_channel = channel
         channel.add_on_close_callback(self._on_topology_close)
-        _declare(channel, services)
+        self._declare_on(channel, services)
+
+    def _declare_on(self, channel: Channel, services: Iterable[str]) -> None:
+        _declare(channel, services, self._topology)
+        _retire(channel, self._queue, self._topology, self._partitions)
 
     def _on_topology_close(self, channel: Channel, reason: Exception) -> None:
         if channel is self._topology_channel:
@@ -408,7 +537,7 @@ class Bus:
 
     def _try_again(self, error: BaseException) -> None:
         """Drop all state of the connection, and open another one, unless it was closed for good."""
-        self._channel = self._topology_channel = self._connection = None
+        self._channel = self._topology_channel = self._connection = self._consumers = None
         for delivery in self._unacknowledged.values():
             delivery.lost = True
         self._unacknowledged.clear()
@@ -418,11 +547,12 @@ class Bus:
         for _, settled in outstanding.values():
             settled(False)
         if not self._closing:
-            most = min(RECONNECT_MOST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(self._failures, 10))
-            self._failures += 1
+            most = min(RECONNECT_MOST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(self._nodes.rounds, 10))
             cause, self._cause = self._cause or error, None
-            log.warning("no connection to the broker", error=str(cause) or type(cause).__name__)
-            if self._failures >= FAILURES_SAID:
+            node = place(self._nodes.url)
+            log.warning("no connection to the broker", error=str(cause) or type(cause).__name__, node=node)
+            self._nodes.failed()
+            if self._nodes.rounds >= ROUNDS_SAID:
                 heartbeat.cannot(f"no connection to the broker: {cause or type(cause).__name__}")
             self._loop.call_later(random.uniform(most / 2, most), self.open)  # noqa: S311  (jitter)
         self._changed()
@@ -493,29 +623,47 @@ def _properties(message: Message) -> BasicProperties:
 def _channel(
     url: str, blocked_seconds: float = ANSWER_SECONDS, seconds: float = ANSWER_SECONDS
 ) -> Iterator[BlockingChannel]:
-    """Open a channel for the block; raises `ConnectionError` when the broker does not answer in time."""
-    parameters = _parameters(url)
-    parameters.socket_timeout = parameters.stack_timeout = seconds
-    parameters.blocked_connection_timeout = blocked_seconds
+    """Open a channel at any node for the block; raises `ConnectionError` when none answers in time."""
     try:
-        connection = pika.BlockingConnection(parameters)
+        connection = _connect_to_any(url, blocked_seconds, seconds)
         try:
             yield connection.channel()
         finally:
             if connection.is_open:
                 connection.close()
     except ConnectionBlockedTimeout as error:
-        raise ConnectionError(f"{parameters.host}:{parameters.port} takes no messages: no memory or disk") from error
+        raise ConnectionError(f"{place(url)} takes no messages: no memory or disk") from error
     except (AMQPError, AMQPConnectorException, OSError) as error:
         if isinstance(error, UnroutableError) or (isinstance(error, ChannelClosedByBroker) and error.reply_code == 404):
             raise LookupError("no such queue") from error
         reason = str(error) or type(error).__name__
-        raise ConnectionError(f"no answer from {parameters.host}:{parameters.port}: {reason}") from error
+        raise ConnectionError(f"no answer from {place(url)}: {reason}") from error
+
+
+def _connect_to_any(url: str, blocked_seconds: float, seconds: float) -> pika.BlockingConnection:
+    """Connect to the first node that accepts, in a random order; raises the last one's error.
+
+    pika can try several nodes itself, but a host name that is not known (a node's that is down, in Kubernetes) ends
+    its search.
+    """
+    urls = node_urls(url)
+    failures: list[Exception] = []
+    for each in random.sample(urls, len(urls)):
+        parameters = _parameters(each)
+        parameters.socket_timeout = parameters.stack_timeout = seconds / len(urls)
+        parameters.blocked_connection_timeout = blocked_seconds
+        try:
+            return pika.BlockingConnection(parameters)
+        except (AMQPError, AMQPConnectorException, OSError) as error:
+            failures.append(error)
+    raise failures[-1]
 
 
 def _parameters(url: str) -> pika.URLParameters:
+    """Make the parameters of a connection to one node."""
     parameters = pika.URLParameters(url)
     parameters.connection_attempts = 1
-    parameters.heartbeat = HEARTBEAT_SECONDS
+    if parameters.heartbeat is None:
+        parameters.heartbeat = HEARTBEAT_SECONDS
     parameters.blocked_connection_timeout = BLOCKED_SECONDS
     return parameters

@@ -79,17 +79,16 @@ def await_server(home: Home, name: str, told: Mapping[str, str]) -> None:
     if name in Supervisor(home).states():
         await_process(home, name, lambda: is_ready(url))
         return
-    where = urlsplit(url)
+    where = urlsplit(url).netloc.rpartition("@")[2] or url  # without the login; RabbitMQ may have several hosts
     checks: list[Callable[[str], bool]] = [is_ready]
     if name == "postgres":
         checks.append(_refuse_missing_database)
     turns = cycle(checks)  # one check at each poll, since each connects to the server
     try:
-        await_ready(f"{name} at {where.hostname}", lambda: next(turns)(url), THEIRS_SECONDS)
+        await_ready(f"{name} at {where}", lambda: next(turns)(url), THEIRS_SECONDS)
     except NotReadyError as error:
         raise StackError(
-            f"{setting} is set, but no {name} lets us in there ({where.hostname}:{where.port}). "
-            "Unset it to have a private one."
+            f"{setting} is set, but no {name} lets us in there ({where}). Unset it to have a private one."
         ) from error
 
 

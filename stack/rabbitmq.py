@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from stack import debian, owned, ports
@@ -30,6 +31,7 @@ log.file = false
 # Of quorum queues' messages, this much is kept in memory before it is written out; the default is 512 MB.
 raft.wal_max_size_bytes = 64000000
 """
+PLUGINS = "[rabbitmq_management, rabbitmq_consistent_hash_exchange].\n"  # the second one is for PARTITIONS
 ANSWER_SECONDS = 10  # the node is slow while other processes start on the machine
 LOOPBACK_ONLY = f"-kernel inet_dist_use_interface {{{HOST.replace('.', ',')}}}"
 # Erlang's idle schedulers would busy-wait, and take the processors from other processes.
@@ -54,7 +56,7 @@ def is_ready(url: str) -> bool:
 
 def provide() -> None:
     """Ensure that a RabbitMQ is installed; download it where that is possible."""
-    if _scripts():
+    if scripts_folder():
         return
     if not debian.is_debian():
         raise StackError(
@@ -64,7 +66,7 @@ def provide() -> None:
     debian.unpack_rabbitmq(UNPACKED)
 
 
-def _scripts() -> Path | None:
+def scripts_folder() -> Path | None:
     """Return the folder of RabbitMQ's own scripts; those on the PATH are often wrappers for another user."""
     on_path = shutil.which("rabbitmq-server")
     installed = [Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), *([Path(on_path)] if on_path else [])]
@@ -81,12 +83,12 @@ def configure(home: Home) -> None:
         host=HOST, port=os.environ["RABBITMQ_PORT"], management_port=os.environ["RABBITMQ_MANAGEMENT_PORT"]
     )
     (home.rabbitmq / "rabbitmq.conf").write_text(text)
-    (home.rabbitmq / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    (home.rabbitmq / "enabled_plugins").write_text(PLUGINS)
 
 
-def environment(home: Home, scripts: Path) -> dict[str, str]:
+def environment(home: Home, scripts: Path, settings: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the node's environment, without the user's RABBITMQ_ variables, which are for another node."""
-    mine = {key: value for key, value in os.environ.items() if not key.startswith("RABBITMQ_")}
+    mine = {key: value for key, value in settings.items() if not key.startswith("RABBITMQ_")}
     if scripts.is_relative_to(UNPACKED):
         mine["PATH"] = f"{UNPACKED / 'usr/lib/erlang/bin'}:{mine['PATH']}"
         libraries = [str(folder) for folder in (UNPACKED / "usr/lib").glob("*-linux-*")]
@@ -98,7 +100,7 @@ def environment(home: Home, scripts: Path) -> dict[str, str]:
         "RUNNING_UNDER_SYSTEMD": "true",  # has RabbitMQ's scripts become the server; the supervisor handles signals
         "RABBITMQ_CONF_ENV_FILE": os.devnull,  # the system's file is for the system's node
         "RABBITMQ_NODENAME": "rabbit@localhost",  # does not depend on this machine's name, which may change
-        "RABBITMQ_DIST_PORT": os.environ["RABBITMQ_DIST_PORT"],
+        "RABBITMQ_DIST_PORT": settings["RABBITMQ_DIST_PORT"],
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_ONLY} {NO_BUSY_WAIT}",
         # Relative to the working folder: RabbitMQ's scripts, and its call of df, can't handle a space in a path.
         "RABBITMQ_CONFIG_FILE": "rabbitmq.conf",
@@ -122,7 +124,7 @@ def refuse_foreign_port_mapper(home: Home) -> None:
 def main() -> None:
     """Replace this process by the server."""
     home = Home.of_this_process()
-    scripts = _scripts()
+    scripts = scripts_folder()
     if scripts is None:
         raise StackError("RabbitMQ is gone.")
     configure(home)

@@ -23,7 +23,8 @@ from shared.messaging.parking import parked
 from shared.messaging.publisher import Publisher
 from shared.messaging.subscription import Subscription
 from shared.process import crash_points
-from shared.rabbitmq import Bus, Loop, dead_queue
+from shared.rabbitmq import Bus, Loop
+from shared.topology import dead_queue
 
 TRIES, TRY_AGAIN_SECONDS = 4, 0.2  # of a message that fails for its own reasons; after 0.2, 0.4, 0.8 s it is parked
 # Messages of one batch that may fail because of locked rows. Each takes `LOCK_SECONDS`, in which the worker does

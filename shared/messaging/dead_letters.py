@@ -9,7 +9,8 @@ from uuid import UUID
 
 from shared.json_codec import loads
 from shared.messaging.parking import ERROR, PARKED_AT, ROUTING_KEY, TRIES, DeadLetter, text, uuid
-from shared.rabbitmq import browse, dead_queue, move
+from shared.rabbitmq import browse, move
+from shared.topology import dead_queue
 
 SHOWN_LENGTH = 20_000  # characters of a body that are shown
 SHOWN_DEPTH = 50  # nesting of a body's JSON; a deeper one is shown as text

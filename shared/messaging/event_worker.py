@@ -21,6 +21,7 @@ from shared.messaging.publisher import AWAY_SECONDS, Publisher
 from shared.messaging.subscription import Subscription
 from shared.process import heartbeat
 from shared.rabbitmq import Bus, Loop
+from shared.topology import Topology
 
 STOP_SECONDS = 5.0  # to wait for outstanding confirms
 # A poison message is parked before so many failures; for any other cause, a new connection does not help.
@@ -64,6 +65,7 @@ class EventWorker:
             db.service,
             self._loop,
             self._changed,
+            topology=Topology.of(settings),
             topology_seconds=settings.topology_seconds,
             prefetch=subscription.prefetch,
         )

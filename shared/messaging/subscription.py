@@ -26,12 +26,15 @@ Closes = Callable[[Sequence[Delivery]], bool]
 
 
 def by_type(batch: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-    """Split into lists of one type and of different sagas each, so that handlers lock rows in one order."""
-    of_type = defaultdict[type, list[Delivery]](list)
-    for delivery in batch:
-        of_type[type(delivery.known.payload)].append(delivery)
-    for deliveries in of_type.values():
-        yield from partition_unique(deliveries, lambda delivery: delivery.known.saga_id)
+    """Split into lists of one type and of different sagas each, so that handlers lock rows in one order.
+
+    The messages of a saga keep their order.
+    """
+    for part in partition_unique(batch, lambda delivery: delivery.known.saga_id):
+        of_type = defaultdict[type, list[Delivery]](list)
+        for delivery in part:
+            of_type[type(delivery.known.payload)].append(delivery)
+        yield from of_type.values()
 
 
 def all_together(batch: Sequence[Delivery]) -> list[list[Delivery]]:

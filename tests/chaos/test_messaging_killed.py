@@ -9,8 +9,9 @@ from sqlalchemy import text
 from shared.event_bus import CARRITO, PAGOS, Event
 from shared.messaging.consumer import DEATHS
 from shared.messaging.subscription import BATCHES
-from shared.rabbitmq import browse, dead_queue
+from shared.rabbitmq import browse
 from shared.testing import wait_until
+from shared.topology import dead_queue
 from tests.system.toy_room import Room, WorkerProcess
 from tests.system.toys import FATAL, reserved
 

@@ -32,8 +32,9 @@ WORKERS = [process for process in OURS if not process.ports]
 SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq", "temporal": "temporal"}
 WITH_DATA = [process for process in OURS if process.package]
 # Of the settings that every service has: what a service without a database and without sagas does not read.
-OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "LOCK_SECONDS", "STATEMENT_SECONDS", "SAGA_RETENTION_DAYS"}
-OF_A_DATABASE |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "STEP_RETENTION_DAYS", "KEY_RETENTION_DAYS", "PURGE_SECONDS"}
+OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "PARTITIONS", "QUEUE_REPLICAS", "LOCK_SECONDS"}
+OF_A_DATABASE |= {"STATEMENT_SECONDS", "SAGA_RETENTION_DAYS", "STEP_RETENTION_DAYS", "KEY_RETENTION_DAYS"}
+OF_A_DATABASE |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "PURGE_SECONDS"}
 
 
 def _name(process: Process) -> str:

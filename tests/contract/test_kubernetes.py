@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from shared.broker_nodes import node_urls
 from shared.process import heartbeat
 from stack.processes import Process
 from tests.contract.test_compose import CONTAINERS, OURS, WEBS, WITH_DATA, WORKERS
@@ -117,7 +118,7 @@ def test_no_secret_is_in_the_files(overlay: str) -> None:
         for each in container_of(workload).get("env", [])
         if "value" in each and any(word in each["name"] for word in SECRET)
     ]
-    assert set(values) == {"amqp://$(RABBITMQ_USERNAME):$(RABBITMQ_PASSWORD)@saga-rabbitmq:5672/%2F"}
+    assert {each.partition("@")[0] for each in values} == {"amqp://$(RABBITMQ_USERNAME):$(RABBITMQ_PASSWORD)"}
     (settings,) = of_kind(overlay, "ConfigMap").values()
     assert not settings["data"].keys() & {"ADMIN_TOKEN", "SERVICE_TOKEN"}
 
@@ -207,3 +208,20 @@ def test_a_node_that_is_drained_takes_one_of_each_at_a_time(process: Process, ov
     budgets = of_kind(overlay, "PodDisruptionBudget").values()
     (budget,) = [each for each in budgets if selects(each["spec"]["selector"], labels)]
     assert budget["spec"]["maxUnavailable"] == 1
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("process", OURS, ids=name_of)
+def test_the_broker_s_url_has_its_login_and_all_of_its_nodes(process: Process, overlay: str) -> None:
+    """A variable may name only those before it."""
+    variables = container_of(deployment_of(overlay, process)).get("env", [])
+    names = [each["name"] for each in variables]
+    if "RABBITMQ_URL" not in names:
+        return
+    at = names.index("RABBITMQ_URL")
+    assert {"RABBITMQ_USERNAME", "RABBITMQ_PASSWORD"} <= set(names[:at])
+    hosts = [urlsplit(each).hostname for each in node_urls(variables[at]["value"])]
+    ((name, cluster),) = of_kind(overlay, "RabbitmqCluster").items()
+    count = cluster["spec"]["replicas"]
+    nodes = [f"{name}-server-{number}.{name}-nodes" for number in range(count)]
+    assert hosts == ([name] if count == 1 else nodes), "as its operator names them"

@@ -10,8 +10,8 @@ import pytest
 import requests
 from sqlalchemy import NullPool, create_engine, text
 
-from shared.rabbitmq import dead_queue
 from shared.testing import wait_until
+from shared.topology import dead_queue
 from stack.processes import PROCESSES
 from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, HANG_SECONDS, ORCHESTRATED, QUICK, UNDONE, Shop
 from tests.system.brokers import Broker

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from shared.event_bus import Event
 from shared.messaging.cloud_events import to_message
-from shared.rabbitmq import dead_queue
 from shared.testing import concurrently, wait_until
+from shared.topology import dead_queue
 from tests.integration.api_client import body_of, problem_of
 from tests.integration.choreography_client import ROOT, Window
 from tests.system.queues import Message, Queues

@@ -14,8 +14,9 @@ from shared.ids import new_id
 from shared.messaging.cloud_events import to_message
 from shared.messaging.consumer import TRIES
 from shared.messaging.parking import DeadLetter
-from shared.rabbitmq import browse, dead_queue, move
+from shared.rabbitmq import browse, move
 from shared.testing import wait_until
+from shared.topology import dead_queue
 from tests.system.amqp_wire import breaking_at_publish
 from tests.system.toy_room import Room, raw
 from tests.system.toys import POISON, REFUSED, initiated, reserved

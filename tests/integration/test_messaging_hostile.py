@@ -19,8 +19,9 @@ from shared.messaging.consumer import DEATHS
 from shared.messaging.dead_letters import Letter, find, redrive
 from shared.messaging.delivery import Delivery
 from shared.messaging.parking import DeadLetter
-from shared.rabbitmq import Bus, browse, dead_queue
+from shared.rabbitmq import Bus, browse
 from shared.testing import concurrently, wait_until
+from shared.topology import dead_queue
 from tests.system.queues import Message
 from tests.system.raw_amqp import RawPublisher, Refused, long, raw_publisher, short, string, table
 from tests.system.topology import declare_topology

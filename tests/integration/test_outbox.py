@@ -8,8 +8,8 @@ from sqlalchemy.pool import NullPool
 
 from shared.database.listen import Listener
 from shared.event_bus import CARRITO, PAGOS, Event
-from shared.rabbitmq import dead_queue
 from shared.testing import concurrently, wait_until
+from shared.topology import dead_queue
 from tests.integration.test_not_now import failing
 from tests.system.toy_room import Room
 from tests.system.toys import Toy, initiated, reserved

@@ -20,6 +20,7 @@ import pytest
 import requests
 from dotenv import dotenv_values
 
+from shared.broker_nodes import node_urls
 from shared.config import ROOT
 from stack import debian, owned, servers
 from stack.home import Home
@@ -173,7 +174,7 @@ def _prefix() -> str:
 
 
 def _management_of(url: str) -> str:
-    return os.environ.get("RABBITMQ_MANAGEMENT_URL") or f"http://{urlsplit(url).hostname}:15672"
+    return os.environ.get("RABBITMQ_MANAGEMENT_URL") or f"http://{urlsplit(node_urls(url)[0]).hostname}:15672"
 
 
 def _start_private(home: Path) -> tuple[str, str]:

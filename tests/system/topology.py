@@ -2,9 +2,10 @@
 
 from shared.event_bus import bindings
 from shared.rabbitmq import _channel, _declare
+from shared.topology import Topology
 
 
 def declare_topology(url: str) -> None:
     """Declare the exchange, all queues with their bindings, and the queues of dead letters."""
     with _channel(url) as channel:
-        _declare(channel, bindings())
+        _declare(channel, bindings(), Topology())

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import Column, Connection, Table, Text, Uuid, create_engine, text
+from sqlalchemy import BigInteger, Column, Connection, Identity, Table, Text, Uuid, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared import event_bus as bus
@@ -62,7 +62,14 @@ class Toy:
         metadata = service_metadata(service)
         self.inbox, self.outbox = Inbox(metadata), Outbox(metadata)
         # No row is unique: what acts twice is seen.
-        self.effects = Table("effects", metadata, Column("saga_id", Uuid), Column("type", Text))
+        self.effects = Table(
+            "effects",
+            metadata,
+            Column("number", BigInteger, Identity()),  # in the order in which it acted
+            Column("saga_id", Uuid),
+            Column("type", Text),
+            Column("user_id", Text),
+        )
         self.db = Database(metadata, lambda: _settings(service, url, None))
         handlers = {payload: self._handler(payload, follow) for payload, follow in NEXT[service].items()}
         self.subscription = Subscription(self.outbox, partial(handle_new, inbox=self.inbox, handlers=handlers))
@@ -105,6 +112,13 @@ class Toy:
         with self.transaction() as connection:
             return Counter(connection.scalars(self.effects.select().with_only_columns(self.effects.c.saga_id)))
 
+    def acted_for(self, saga_id: UUID) -> list[str]:
+        """The users in a saga's events, in the order in which it reacted to these."""
+        effects = self.effects
+        users = effects.select().with_only_columns(effects.c.user_id).where(effects.c.saga_id == saga_id)
+        with self.transaction() as connection:
+            return list(connection.scalars(users.order_by(effects.c.number)))
+
     def unpublished(self) -> int:
         """How many events are in its outbox."""
         with self.transaction() as connection:
@@ -112,11 +126,15 @@ class Toy:
 
     def _handler(self, payload: type[bus.Payload], follow: Callable[[Any], bus.Payload]) -> EventHandler:
         name = bus.event_type_of(payload).name
-        rows = "json_to_recordset(:rows) AS effect (saga_id uuid, type text)"
-        note = text(f"INSERT INTO {self.service}.effects SELECT * FROM {rows}")
+        columns = "saga_id, type, user_id"
+        rows = "json_to_recordset(:rows) AS effect (saga_id uuid, type text, user_id text)"
+        note = text(f"INSERT INTO {self.service}.effects ({columns}) SELECT {columns} FROM {rows}")
 
         def react_to(connection: Connection, said: Sequence[Any]) -> Published:
-            connection.execute(note, {"rows": dumps([{"saga_id": each.saga_id, "type": name} for each in said])})
+            effects = [
+                {"saga_id": each.saga_id, "type": name, "user_id": getattr(each, "user_id", None)} for each in said
+            ]
+            connection.execute(note, {"rows": dumps(effects)})
             for each in said:
                 self._misbehave(getattr(each, "payment_method", ""))
             return [[follow(each)] for each in said]

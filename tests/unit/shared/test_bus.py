@@ -1,4 +1,4 @@
-"""What a bus makes of the broker's confirms, in whatever order and form they come."""
+"""What a bus makes of the broker's confirms, in whatever order and form they come, and how it consumes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +11,7 @@ from pika.spec import Basic, BasicProperties
 
 from shared.messaging.cloud_events import Message
 from shared.rabbitmq import Bus, _Connection
+from shared.topology import PROBE, Topology
 
 URL = "amqp://guest:guest@127.0.0.1:1/"
 
@@ -20,16 +21,20 @@ class Broker:
 
     consumer_tags = ("one",)
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int = 1) -> None:
         self.later: list[Callable[[], None]] = []
         loop: Any = SimpleNamespace(call_later=lambda _, callback: self.later.append(callback))
         self.changes = 0
-        self.bus = Bus(URL, "pagos", loop, self._changed, topology_seconds=60, prefetch=200)
+        self.bus = Bus(
+            URL, "pagos", loop, self._changed, topology=Topology(partitions), topology_seconds=60, prefetch=200
+        )
         self.published: list[str] = []
         self.acked: list[tuple[int, bool]] = []
         self.rejected: list[tuple[int, bool]] = []
         self.settled: dict[str, bool] = {}
         self.callbacks: dict[str, Callable[..., None]] = {}
+        self.consumed: list[tuple[str, int]] = []  # each queue, with the prefetch
+        self.cancelled: list[str] = []
         self.bus._opened(self)  # type: ignore[arg-type]
 
     def _changed(self) -> None:
@@ -50,16 +55,28 @@ class Broker:
     def exchange_declare(self, *_: Any, **__: Any) -> None:
         """It is there."""
 
-    queue_declare = queue_bind = exchange_declare
+    queue_declare = queue_bind = queue_unbind = exchange_bind = exchange_declare
 
     def basic_qos(self, prefetch_count: int) -> None:
         self.prefetch = prefetch_count
 
+    def add_callback(self, callback: Callable[..., None], _: object, one_shot: bool) -> None:
+        assert not one_shot
+        self.callbacks["cancelled"] = callback
+
     def basic_consume(
-        self, _: str, on_message: Callable[..., None], callback: Callable[..., None] = lambda _: None
-    ) -> None:
+        self, queue: str, on_message: Callable[..., None], callback: Callable[..., None] | None, arguments: object
+    ) -> str:
+        assert (arguments is None) == (queue == "pagos"), "partitions have priorities"
         self.callbacks["message"] = on_message
-        callback(None)
+        self.consumed.append((queue, self.prefetch))
+        if callback is not None:
+            callback(None)
+        return f"{queue} {len(self.consumed)}"
+
+    def basic_cancel(self, consumer: str, callback: Callable[..., None] | None = None) -> None:
+        assert callback is not None, "the broker is to answer"
+        self.cancelled.append(consumer)
 
     def basic_publish(self, _: str, __: str, ___: bytes, properties: BasicProperties, mandatory: bool) -> None:
         assert mandatory
@@ -89,10 +106,10 @@ class Broker:
         method = Basic.Return(312, "NO_ROUTE", "saga.events", "order.created")
         self.callbacks["return"](self, method, BasicProperties(message_id=message_id), b"")
 
-    def deliver(self, *tags: int) -> None:
+    def deliver(self, *tags: int, consumer: str = "pagos 1") -> None:
         for tag in tags:
             self.callbacks["message"](
-                self, Basic.Deliver("one", tag, False, "", "order.created"), BasicProperties(), b""
+                self, Basic.Deliver(consumer, tag, False, "", "order.created"), BasicProperties(), b""
             )
 
 
@@ -198,6 +215,42 @@ def test_what_was_lost_with_its_connection_is_not_acknowledged(broker: Broker) -
     broker.bus.ack(deliveries)
     broker.bus.reject(deliveries[0])
     assert broker.acked == broker.rejected == []
+
+
+def test_many_messages_are_prefetched_once_one_came_that_is_no_suspect(broker: Broker) -> None:
+    assert broker.consumed == [("pagos", 1)]
+    broker.deliver(1)
+    assert broker.consumed == [("pagos", 1), ("pagos", 200)]
+    broker.deliver(2, consumer="pagos 2")
+    broker.deliver(3)
+    assert len(broker.consumed) == 2
+
+
+def test_the_first_message_of_a_partition_is_acknowledged_when_its_consumer_is_cancelled() -> None:
+    """So no other worker has the next one before it is handled; and none before it is acknowledged."""
+    broker = Broker(partitions=2)
+    assert broker.consumed == [("pagos.1", 1), ("pagos.2", 1), ("pagos", 1)]
+    broker.deliver(1, consumer="pagos.1 1")
+    broker.deliver(2, consumer="pagos 3")
+    first, second = broker.bus.deliveries
+    assert broker.consumed[3:] == [("pagos", 200)]
+    broker.bus.ack([first, second])
+    assert broker.acked == [(2, False)]
+    assert broker.cancelled == ["pagos.1 1"]
+    broker.callbacks["cancelled"](SimpleNamespace(method=Basic.CancelOk("pagos.1 1")))
+    assert broker.acked == [(2, False), (1, False)]
+    assert broker.consumed[4:] == [("pagos.1", 200)]
+    broker.deliver(3, 4, consumer="pagos.1 5")
+    broker.bus.ack([*broker.bus.deliveries][2:])
+    assert broker.acked[2:] == [(4, True)]
+
+
+def test_a_message_that_shows_that_a_queue_exists_is_acknowledged_and_no_more(broker: Broker) -> None:
+    method, properties = Basic.Deliver("pagos 1", 1, False, "", PROBE), BasicProperties(type=PROBE)
+    broker.callbacks["message"](broker, method, properties, b"")
+    assert broker.acked == [(1, False)]
+    assert not broker.bus.deliveries
+    assert broker.consumed == [("pagos", 1)]
 
 
 def test_the_frames_of_one_round_of_the_loop_are_sent_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:

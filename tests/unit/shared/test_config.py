@@ -48,6 +48,20 @@ def test_an_empty_broker_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read().rabbitmq_url == "amqp://host"
 
 
+def test_a_broker_may_have_several_hosts_and_what_is_wrong_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://all/shop")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://me:secret@a:5672,b:5672/%2F")
+    assert read().rabbitmq_url == "amqp://me:secret@a:5672,b:5672/%2F"
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://me:secret@a:5672,b:port/%2F")
+    with pytest.raises(
+        ValidationError, match=r"rabbitmq_url\n.*must have hosts as host or host:port.*not 'b:port'"
+    ) as no:
+        read()
+    assert "secret" not in str(no.value)
+
+
 def test_a_service_s_own_database_goes_before_that_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://all/shop")
     monkeypatch.setenv("DEMO_DATABASE_URL", "postgresql://own/shop")

@@ -42,7 +42,7 @@ def test_listeners_are_on_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_where_there_is_none_and_none_can_be_unpacked_the_message_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rabbitmq, "_scripts", lambda: None)
+    monkeypatch.setattr(rabbitmq, "scripts_folder", lambda: None)
     monkeypatch.setattr(debian, "is_debian", lambda: False)
     with pytest.raises(StackError, match=r"Install rabbitmq-server.*RABBITMQ_URL"):
         rabbitmq.provide()

@@ -1,0 +1,81 @@
+"""The nodes of a RabbitMQ cluster that `RABBITMQ_URL` names, and the order in which a process connects to them.
+
+The URL is one, with its hosts separated by commas, as PostgreSQL and MongoDB write it: nodes of a cluster share users,
+virtual hosts and options, so two of them can't contradict each other, and a secret is in it once.
+"""
+
+import random
+from urllib.parse import SplitResult, urlsplit
+
+SCHEMES = ("amqp", "amqps")
+PORTS = range(1, 65_536)
+
+
+def checked(url: str) -> str:
+    """Return the URL, or raise `ValueError`, which never has the login in it."""
+    node_urls(url)
+    return url
+
+
+def node_urls(url: str) -> list[str]:
+    """Return a URL for each host of `url`, in its order; raises `ValueError` when it is not well formed."""
+    parts = urlsplit(url)
+    if parts.scheme not in SCHEMES or not parts.netloc:
+        raise ValueError("must be an amqp:// or amqps:// URL, such as amqp://user:password@host1:5672,host2:5672/%2F")
+    login, at, hosts = parts.netloc.rpartition("@")
+    if "@" in login and "," in login:
+        raise ValueError("must have one login, before the first host, for all of them; @ in a password is %40")
+    for host in hosts.split(","):
+        _check(host)
+    return [_with_netloc(parts, f"{login}{at}{host}") for host in hosts.split(",")]
+
+
+def place(url: str) -> str:
+    """Return the hosts and ports of a URL without its login, for logs and messages."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _check(host: str) -> None:
+    """Raise `ValueError` unless it is `host` or `host:port`; an IPv6 address has brackets."""
+    told = urlsplit(f"//{host}")
+    try:
+        right = bool(told.hostname) and (told.port is None or told.port in PORTS) and not host.endswith(":")
+    except ValueError:  # of a port that is no number
+        right = False
+    if not right or any(character.isspace() for character in host):
+        raise ValueError(f"must have hosts as host or host:port, with commas between: not {host!r}")
+
+
+def _with_netloc(parts: SplitResult, netloc: str) -> str:
+    return parts._replace(netloc=netloc).geturl()
+
+
+class NodeRotation:
+    """The order in which one process tries the nodes: a random one, so that those that lose a node spread over others.
+
+    A lost connection leads to the next node, too: the former is probably gone.
+    """
+
+    def __init__(self, url: str) -> None:
+        urls = node_urls(url)
+        self._urls = random.sample(urls, len(urls))
+        self._at = self._failures = 0
+
+    @property
+    def url(self) -> str:
+        """The URL of the node to connect to."""
+        return self._urls[self._at]
+
+    @property
+    def rounds(self) -> int:
+        """How often each node has failed in a row since one was `connected`."""
+        return self._failures // len(self._urls)
+
+    def connected(self) -> None:
+        """Note that the node works."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """Go to the next node."""
+        self._failures += 1
+        self._at = (self._at + 1) % len(self._urls)

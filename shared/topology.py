@@ -1,0 +1,79 @@
+"""What a service's messages pass through at the broker: names and arguments, declared by `shared/rabbitmq.py`.
+
+With one partition, a service's queue is bound to the exchange of events, and its workers compete for the messages.
+With n of them, a consistent-hash exchange is bound to it, which spreads the service's messages over n queues by saga.
+Each of these has one consumer at a time, so a saga's messages come in order. The service's queue stays, for what is
+left in it and for redriven messages.
+
+Any number can follow any other while messages are under way: what is new is bound before what it replaces is unbound
+(the inbox drops what comes twice), and queues that are not bound any more are read for as long as they exist.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.config import ServiceSettings
+
+MOST_DELIVERIES = 100  # of a message that kills each consumer before it is read; others are parked long before
+LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default the broker drops a message after twenty
+HASH = "x-consistent-hash"  # a type of exchange; of a plugin that comes with RabbitMQ
+BY_SAGA = {"hash-header": "ce-subject"}
+WEIGHT = "1"  # the routing key of a queue's binding to such an exchange: its share
+PROBE = "partition.probe"  # the type of a message that shows whether a queue exists; consumers drop it
+
+
+@dataclass(frozen=True)
+class Topology:
+    """How the queues of all services are declared; all workers must be told the same.
+
+    A new queue has `replicas` members, at most as many as the cluster has nodes. Without a number, the broker's
+    default counts, which is 3. An existing queue keeps its members, and can't be declared with another number.
+    """
+
+    partitions: int = 1
+    replicas: int | None = None
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> "Topology":
+        """The topology with these settings."""
+        return cls(settings.partitions, settings.queue_replicas)
+
+    @property
+    def partitioned(self) -> int:
+        """How many partition queues a service has; 0 with one partition, which is the service's queue."""
+        return self.partitions if self.partitions > 1 else 0
+
+    def queue(self, service: str) -> dict[str, Any]:
+        """Return the arguments of a service's queue."""
+        return {
+            **self._quorum(MOST_DELIVERIES),
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": dead_queue(service),
+        }
+
+    def partition(self, service: str) -> dict[str, Any]:
+        """Return the arguments of a partition's queue; the leaders of many are spread over the nodes."""
+        return {**self.queue(service), "x-single-active-consumer": True, "x-queue-leader-locator": "balanced"}
+
+    def dead_letters(self) -> dict[str, Any]:
+        """Return the arguments of a queue of dead letters."""
+        return self._quorum(LOOKS)
+
+    def _quorum(self, most_deliveries: int) -> dict[str, Any]:
+        members = {} if self.replicas is None else {"x-quorum-initial-group-size": self.replicas}
+        return {"x-queue-type": "quorum", "x-delivery-limit": most_deliveries, **members}
+
+
+def dead_queue(service: str) -> str:
+    """Return the name of a service's queue of dead letters."""
+    return f"{service}.dead"
+
+
+def partition_exchange(service: str) -> str:
+    """Return the name of the exchange that spreads a service's messages over its partitions."""
+    return f"{service}.partitions"
+
+
+def partition_queue(service: str, number: int) -> str:
+    """Return the name of a partition's queue; the first is 1, and none is left out before the last."""
+    return f"{service}.{number}"
