@@ -16,6 +16,12 @@ from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases, TestRun
 
 STYLES = (ORCHESTRATED, CHOREOGRAPHED)
+# What runs the sagas of each style, and can be read as one by its README: the built-in runtime with the executor inside
+# a web process; outbox, inbox, relay and consumer with their connection to the broker.
+RUNTIMES: Mapping[str, tuple[str, ...]] = {
+    ORCHESTRATED: ("saga_orchestrator/runtime",),
+    CHOREOGRAPHED: ("shared/messaging", "shared/rabbitmq.py"),
+}
 NOTHING = "nothing"
 IDLE_SECONDS = 6.0  # longer than most intervals in which the processes do something by themselves
 Window = tuple[float, float]
@@ -24,15 +30,35 @@ Call = tuple[str, int, str, list[float]]  # file, line, caller's file, times
 
 @dataclass(frozen=True)
 class Way:
-    """The functions that one checkout runs; `entered` are those of a library that a service calls by name."""
+    """The functions that one checkout runs, each with the files that call it; "" stands for a library's call."""
 
-    functions: frozenset[Function]
-    entered: frozenset[Function]
+    calls: frozenset[tuple[Function, str]]
+
+    @property
+    def functions(self) -> frozenset[Function]:
+        """All functions."""
+        return frozenset(function for function, _ in self.calls)
 
     @property
     def files(self) -> set[str]:
         """The files of all functions."""
         return {each.file for each in self.functions}
+
+    @property
+    def entered(self) -> frozenset[Function]:
+        """The functions of libraries that a service calls by name."""
+        of_libraries = ((function, caller) for function, caller in self.calls if library_of(function.file))
+        return frozenset(function for function, caller in of_libraries if caller and not library_of(caller))
+
+    def files_with_one(self, unit: Sequence[str]) -> int:
+        """How many files there are when those of `unit` (folders and files) count as one."""
+        return len({"" if _is_in(unit, file) else file for file in self.files})
+
+    def functions_with_one(self, unit: Sequence[str]) -> int:
+        """How many functions there are when, of those in `unit`, only those that other files call by name count."""
+        outside = {function for function in self.functions if not _is_in(unit, function.file)}
+        inside = ((function, caller) for function, caller in self.calls if _is_in(unit, function.file))
+        return len(outside) + len({function for function, caller in inside if caller and not _is_in(unit, caller)})
 
     @property
     def own(self) -> frozenset[Function]:
@@ -53,6 +79,10 @@ def library_of(file: str) -> str:
     return str(path.parent) if "runtime" in path.parts else ""
 
 
+def _is_in(unit: Sequence[str], file: str) -> bool:
+    return any(file == each or file.startswith(f"{each}/") for each in unit)
+
+
 def measure() -> dict[str, Way]:
     """Start every service on private servers, check out once in each style, and tell what ran meanwhile."""
     with ExitStack() as stack:
@@ -67,9 +97,11 @@ def measure() -> dict[str, Way]:
             for name in system.names:
                 system.stop(name)
         calls = list(_read(spawner.folder))
-    background = _called(calls, windows.pop(NOTHING)).functions
-    ways = {style: _called(calls, window) for style, window in windows.items()}
-    return {style: Way(way.functions - background, way.entered - background) for style, way in ways.items()}
+    background = {function for function, _ in _called(calls, windows.pop(NOTHING))}
+    return {
+        style: Way(frozenset(call for call in _called(calls, window) if call[0] not in background))
+        for style, window in windows.items()
+    }
 
 
 class _RecordingSpawner(Spawner):
@@ -111,15 +143,10 @@ def _read(folder: Path) -> Iterator[Call]:
         yield from map(tuple, json.loads(path.read_text()))
 
 
-def _called(calls: Sequence[Call], window: Window) -> Way:
-    """What was called in this time."""
+def _called(calls: Sequence[Call], window: Window) -> Iterator[tuple[Function, str]]:
+    """Yield the functions that were called in this time, each with the file of a caller."""
     began, ended = window
-    functions, entered = set[Function](), set[Function]()
     for file, line, caller, times in calls:
         function = function_at(file, line)
-        if function is None or not any(began <= each <= ended for each in times):
-            continue
-        functions.add(function)
-        if library_of(file) and caller and not library_of(caller):
-            entered.add(function)
-    return Way(frozenset(functions), frozenset(entered))
+        if function is not None and any(began <= each <= ended for each in times):
+            yield function, caller

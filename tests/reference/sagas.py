@@ -68,10 +68,10 @@ def _orchestrated(steps: Sequence[Json]) -> Iterator[str]:
     *forward, closing = steps
     undone = [each for each in forward if each["compensation"]]
     yield "accepted([accepted]) --> " + " --> ".join(_action(each) for each in forward) + " --> completed([completed])"
-    back = [f'undo_{each["name"]}["undo {each["name"]}<br/>{each["compensation"]}"]' for each in reversed(undone)]
+    back = [f'compensate_{each["name"]}["compensate {each["name"]}<br/>{each["compensation"]}"]' for each in reversed(undone)]
     yield " --> ".join(back) + f" --> {_action(closing)} --> compensated([compensated])"
     for each in undone:
-        yield f"{each['name']} -. refused .-> undo_{each['name']}"
+        yield f"{each['name']} -. refused .-> compensate_{each['name']}"
 
 
 def _action(step: Json) -> str:
