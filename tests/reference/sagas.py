@@ -66,12 +66,16 @@ def _mermaid(lines: Iterator[str]) -> str:
 def _orchestrated(steps: Sequence[Json]) -> Iterator[str]:
     """Two columns: actions downwards, compensations upwards."""
     *forward, closing = steps
-    undone = [each for each in forward if each["compensation"]]
+    compensated = [each for each in forward if each["compensation"]]
     yield "accepted([accepted]) --> " + " --> ".join(_action(each) for each in forward) + " --> completed([completed])"
-    back = [f'compensate_{each["name"]}["compensate {each["name"]}<br/>{each["compensation"]}"]' for each in reversed(undone)]
-    yield " --> ".join(back) + f" --> {_action(closing)} --> compensated([compensated])"
-    for each in undone:
+    back = " --> ".join(_compensation(each) for each in reversed(compensated))
+    yield f"{back} --> {_action(closing)} --> compensated([compensated])"
+    for each in compensated:
         yield f"{each['name']} -. refused .-> compensate_{each['name']}"
+
+
+def _compensation(step: Json) -> str:
+    return f'compensate_{step["name"]}["compensate {step["name"]}<br/>{step["compensation"]}"]'
 
 
 def _action(step: Json) -> str:
