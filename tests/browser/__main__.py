@@ -37,7 +37,7 @@ STUCK = "create_order=refuse,process_payment=fail_undo*1000"
 
 
 def main() -> int:
-    """Take them all; 1 when there is no Chromium, or a picture is too large."""
+    """Take all pictures; return 1 when there is no Chromium, or when a picture is too large."""
     if (path := chromium()) is None:
         print("No Chromium is installed; CHROMIUM can name one.", file=sys.stderr)
         return 1
@@ -67,7 +67,7 @@ def _private_shop() -> Iterator[Shop]:
 
 
 def _paths(shop: Shop) -> Mapping[str, str]:
-    """Where each picture is taken, once its sagas are as they are to be seen."""
+    """Return the path of each picture's page, after its sagas have reached the wanted state."""
     requests.get(shop.system.url(DASHBOARD), timeout=30)  # its curves show what it reads once somebody has looked
     for user, method, faults in STORIES:
         for style in STYLES:

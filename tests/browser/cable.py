@@ -9,7 +9,7 @@ CHUNK = 65_536  # bytes read at once
 
 
 class Cable:
-    """Listens at `url` and passes all bytes on to another URL's server, unless it is cut; a context manager."""
+    """A TCP proxy at `url` that passes all bytes on to another URL's server, unless it is cut; a context manager."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
@@ -29,11 +29,11 @@ class Cable:
 
     @property
     def url(self) -> str:
-        """Where a browser finds the dashboard."""
+        """The URL at which a browser finds the dashboard."""
         return f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
     def cut(self) -> None:
-        """Break every connection, and each new one until `mend`."""
+        """Break every connection, also new ones, until `mend`."""
         with self._lock:
             self._is_cut = True
             ends, self._ends = self._ends, set()
@@ -41,7 +41,7 @@ class Cable:
             _break(end)
 
     def mend(self) -> None:
-        """New connections get through again."""
+        """Let new connections through again."""
         with self._lock:
             self._is_cut = False
 

@@ -43,7 +43,7 @@ def _shop(
 
 @pytest.fixture
 def shop(request: pytest.FixtureRequest, _shop: Shop) -> Iterator[Shop]:
-    """The shop, in which every process runs and nothing fails on purpose, before each test."""
+    """Yield the shop before each test: every process runs, and no fault is switched on."""
     request.node.stash[_SHOPS] = [_shop]
     yield _shop
     _shop.mend()
@@ -53,7 +53,7 @@ def shop(request: pytest.FixtureRequest, _shop: Shop) -> Iterator[Shop]:
 
 @pytest.fixture
 def viewer(shop: Shop, _browser: Browser) -> Iterator[OpenViewer]:
-    """Opens windows of the browser: `viewer(theme=…, url=…)`. In the end their pages have done nothing wrong."""
+    """Open windows of the browser by `viewer(theme=…, url=…)`. At the end, fail for what their pages did wrong."""
     with ExitStack() as stack:
 
         def open_one(**how: Any) -> Viewer:

@@ -1,4 +1,4 @@
-"""A whole shop, and checkouts worth looking at: how each went, in either style."""
+"""A whole shop, and a checkout of each kind in either style."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ LONG = "a-name-of-one-word-that-is-as-long-as-names-may-be-1234567890123"
 
 @contextmanager
 def whole_shop(spawner: Spawner, database_url: str, broker_url: str, folder: Path) -> Iterator[Shop]:
-    """All processes, where steps can be made to fail."""
+    """Run all processes, with `FAULTS=true`."""
     everything = [process.name for process in PROCESSES.values() if not process.server]
     with RunningSystem(
         spawner,
@@ -31,28 +31,28 @@ def whole_shop(spawner: Spawner, database_url: str, broker_url: str, folder: Pat
 
 
 def completed(shop: Shop, style: str) -> str:
-    """All went well."""
+    """Return a saga that completed."""
     saga = shop.buy(shop.product(), 2, style=style)
     shop.until_status(saga, "completed")
     return saga
 
 
 def declined(shop: Shop, style: str) -> str:
-    """The card was declined."""
+    """Return a saga whose card was declined."""
     saga = shop.buy(shop.product(), method="declined_card", style=style)
     shop.until_status(saga, "compensated")
     return saga
 
 
 def retried(shop: Shop, style: str) -> str:
-    """Several requests in a row had no answer, and a message came late; it is somebody's with a long name."""
+    """Return a saga with several unanswered requests in a row, a delayed message, and a user with a long name."""
     saga = begun(shop, style, LONG, "paypal", "process_payment=unavailable*5,create_order=delay_message:900")
     shop.until_status(saga, "completed")
     return saga
 
 
 def undone(shop: Shop, style: str) -> str:
-    """An operator had it undone after it had completed; what people could choose in it is markup, and long."""
+    """Return a saga compensated by an operator after its completion. All texts that people may choose are markup."""
     body = {"name": SCRIPT.ljust(200, "x"), "price": "9.99", "quantity": 5, "sku": f"script-{uuid4()}"}
     product = shop.post(INVENTARIO, "/api/products", body).body["id"]
     saga = shop.buy(product, style=style)
@@ -64,7 +64,7 @@ def undone(shop: Shop, style: str) -> str:
 
 
 def begun(shop: Shop, style: str, user: str, method: str, faults: str) -> str:
-    """One that is to suffer these faults, as `X-Fault` names them."""
+    """Begin a saga with these injected faults, in the notation of `X-Fault`."""
     cart = shop.cart((shop.product(), 1), user=user)
     told = {"X_Fault": faults} if faults else {}
     reply = shop.checkout(cart, method, user=user, style=style, **told)

@@ -1,4 +1,4 @@
-"""Each fault, switched on at its page: what the pages of the sagas that it happened to show of it, and of their end."""
+"""Each fault, switched on at its page: what the pages of the affected sagas show of it, and how these sagas end."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ WORKER = "pagos-worker"
 
 
 class Fault(NamedTuple):
-    """A fault as the form wants it, how both sagas end, and in which styles it happens."""
+    """A fault as the form names it, how both sagas end, and the styles in which it happens."""
 
     name: str
     service: str
@@ -39,7 +39,7 @@ FAULTS = (
 
 
 def switch_on(page: Page, fault: Fault) -> None:
-    """Fill in the form of its service."""
+    """Fill in the form of the fault's service."""
     page.goto("/faults")
     form = page.get_by_role("form", name=f"Switch a fault of {fault.service} on")
     for name, value in (("name", fault.name), ("step", fault.step)):
@@ -51,7 +51,7 @@ def switch_on(page: Page, fault: Fault) -> None:
 
 
 def switch_off(page: Page, fault: Fault) -> None:
-    """Click its button."""
+    """Click the fault's button."""
     page.goto("/faults")
     page.get_by_role("button", name=f"Switch {fault.name} of {fault.service} off").click()
     expect(page.get_by_role("button", name=f"Switch {fault.name} of {fault.service} off")).to_have_count(0)
@@ -63,7 +63,7 @@ def test_a_fault_is_switched_on_seen_and_healed_or_undone(shop: Shop, viewer: Op
     for each in [fault, *([REFUSED] if fault.name == "fail_undo" else [])]:
         switch_on(page, each)
     begin(page, shop)
-    if fault.name == "kill":  # nobody but the test starts workers here
+    if fault.name == "kill":  # only the test restarts workers here
         wait_until(lambda: WORKER in shop.ended_unexpectedly(), "the worker is killed", HANG_SECONDS)
         shop.revive()
     stand(page, fault.ends, fault.ends)

@@ -1,4 +1,4 @@
-"""Every page, as everybody sees it: in both themes, wide and narrow, by keyboard and by screen reader."""
+"""Every page, in both themes, wide and narrow, by keyboard and by screen reader."""
 
 import re
 from collections.abc import Iterator
@@ -19,13 +19,13 @@ Known = dict[str, dict[str, str]]
 
 @pytest.fixture(scope="package")
 def known(_shop: Shop) -> Known:
-    """The id of a saga of each kind and style."""
+    """Return the id of a saga of each kind and style."""
     return {kind: {style: make(_shop, style) for style in STYLES} for kind, make in sagas.KINDS.items()}
 
 
 @pytest.fixture
 def paths(_shop: Shop, known: Known) -> list[str]:
-    """Every page that is not in the main navigation."""
+    """Return the paths of all pages that are not in the main navigation."""
     of_sagas = [
         f"/sagas/{style}/{known[kind][style]}" for kind, style in zip(("retried", "undone"), STYLES, strict=True)
     ]
@@ -37,9 +37,9 @@ def paths(_shop: Shop, known: Known) -> list[str]:
 
 @pytest.fixture
 def every_page(viewer: OpenViewer, paths: list[str]) -> Iterator[Page]:
-    """Each page in turn, in the same tab."""
+    """Yield each page in turn, in the same tab."""
     one = viewer()
-    one.expect_in_console("404")  # the browser's own message about a page that is not there
+    one.expect_in_console("404")  # the browser's own message about a missing page
     page = one.open("/")
     links = page.get_by_role("navigation", name="Main").get_by_role("link").all()
     main = [link.get_attribute("href") or "" for link in links]
@@ -107,7 +107,7 @@ def test_times_are_relative_and_exact_ones_are_told_where_one_points(viewer: Ope
 
 
 def focused(page: Page) -> str:
-    """What has the focus, and whether one sees it; empty when nothing has."""
+    """Describe the focused element, and whether the focus is visible; empty without one."""
     where: str = page.evaluate(
         """() => {
           const each = document.activeElement;
@@ -123,7 +123,7 @@ def focused(page: Page) -> str:
 
 
 def by_keyboard(page: Page) -> list[str]:
-    """All that Tab leads to, in order."""
+    """Return all elements that Tab reaches, in order."""
     reached: list[str] = []
     page.keyboard.press("Tab")
     while (now := focused(page)) and len(reached) < 300:
@@ -133,7 +133,7 @@ def by_keyboard(page: Page) -> list[str]:
 
 
 def operable(page: Page) -> int:
-    """How many things can be operated; a group of radio buttons is one."""
+    """Count the elements that can be operated; a group of radio buttons is one."""
     number: int = page.evaluate(
         """() => {
           const all = [...document.querySelectorAll("a[href], button, input, select, summary, pre[tabindex]")];

@@ -1,4 +1,4 @@
-"""Pages that are told of changes: when connections are cut, messages are missing, or there is no place for a stream."""
+"""Pages that follow changes, when connections are cut, messages are missing, or all streams are taken."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ MORE_THAN_THERE_ARE = 200  # streams
 
 
 def until(page: Page, state: str) -> None:
-    """Wait until the page says that it is connected so."""
+    """Wait until the page shows this state of its connection."""
     expect(page.locator("body")).to_have_attribute("data-connection", state)
 
 
@@ -43,7 +43,7 @@ def test_a_cut_connection_is_gone_on_with_after_the_last_message_and_nothing_is_
     one.context.on("request", lambda request: streams.append(request) if STREAM in request.url else None)
     page = one.open(f"/sagas/{ORCHESTRATED}/{saga}")
     until(page, "live")
-    shop.buy(shop.product())  # a message, so that there is a last one
+    shop.buy(shop.product())  # so that there is a last message
     first = streams[-1]
     cable.cut()
     until(page, "away")

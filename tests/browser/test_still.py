@@ -1,4 +1,4 @@
-"""While a page is kept up to date, nothing on it moves that the viewer may be reading or about to click."""
+"""While a page is updated, nothing moves that the viewer may be reading or about to click."""
 
 from datetime import datetime, timedelta
 
@@ -18,7 +18,7 @@ HIGH = 3000  # px, so that all of the page is seen
 
 
 def growing(name: str) -> list[str]:
-    """A recorded saga's page, as it was after each entry of its timeline, and in the end."""
+    """Return the page of a recorded saga after each entry of its timeline, and at the end."""
     told = load(name)
     items = told["timeline"]["items"]
     steps = [{**step, "status": "running"} for step in told["saga"]["steps"]]

@@ -1,4 +1,4 @@
-"""Checkouts that are begun from a page and run before the viewer's eyes, whatever happens to the dashboard."""
+"""Checkouts that are begun from a page, and watched while they run, whatever happens to the dashboard."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,19 +11,19 @@ from tests.system.running import DASHBOARD
 
 __all__ = ["switch"]
 
-# The browser's own words for a request that nobody answered, and the script's.
+# What the browser and the script write to the console when a request gets no answer.
 NOT_ANSWERED = ("Failed to load resource", "Failed to fetch")
 
 
 @pytest.fixture
 def held(switch: Switch) -> None:
-    """No payment is taken, in either style, until the faults of pagos are lifted."""
+    """Prevent payments in both styles until the faults of pagos are switched off."""
     switch(PAGOS, "unavailable", step="process_payment")
     switch(PAGOS, "pause_consumer")
 
 
 def begin(page: Page, shop: Shop, method: str = "credit_card") -> None:
-    """Check a cart out in both styles."""
+    """Check a cart out in both styles, from the page."""
     product = shop.product()
     page.goto("/compare")
     page.get_by_label("Product").select_option(str(product))
@@ -32,7 +32,7 @@ def begin(page: Page, shop: Shop, method: str = "credit_card") -> None:
 
 
 def stand(page: Page, *words: str) -> None:
-    """Wait until the badges say so."""
+    """Wait until the badges have these texts."""
     expect(page.locator("main .badge")).to_contain_text(list(words))
 
 
@@ -123,7 +123,7 @@ def test_a_tab_that_nobody_sees_asks_for_nothing(shop: Shop, viewer: OpenViewer,
     }"""
     page.evaluate(hide, True)
     urls: list[str] = []
-    kinds = {"document", "fetch", "xhr", "eventsource"}  # what the page itself needs may still come
+    kinds = {"document", "fetch", "xhr", "eventsource"}  # the page's own requests may still come
     page.on("request", lambda request: urls.append(request.url) if request.resource_type in kinds else None)
     page.clock.run_for(60_000)
     page.evaluate("0")

@@ -1,4 +1,4 @@
-"""Somebody who looks at the dashboard with a browser of his own, and notes what no page may do."""
+"""A viewer of the dashboard with a browser of its own, which records what no page may do."""
 
 import os
 import shutil
@@ -13,12 +13,12 @@ Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ROOT_USER = 0
-PATIENCE_MS = 60_000  # so that nothing hangs; nothing here takes a tenth of it where nothing else runs
+PATIENCE_MS = 60_000  # only keeps tests from hanging; nothing here takes a tenth of it on a quiet machine
 WIDE, NARROW = 1280, 390  # px
 HEIGHT = 900  # px
 AXE = Path(__file__).parent / "axe-core" / "axe-4.14.1.min.js"
 
-# Adds up how far contents moved by themselves: what moves within half a second of an input is left out.
+# Adds up how far contents moved without input: movements within half a second after an input are not counted.
 WATCH_SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => {
@@ -35,19 +35,19 @@ new PerformanceObserver((list) => {
 
 
 def chromium() -> str | None:
-    """Where the browser is: as `CHROMIUM` says, else an installed one; None where there is none."""
+    """Return the path of the browser: `CHROMIUM`, else an installed one; None without any."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def launch(browsers: BrowserType, path: str) -> Browser:
-    """A browser that can reach this machine only."""
+    """Start a browser that can reach this machine only."""
     options = ["--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"]
-    sandboxed = os.geteuid() != ROOT_USER  # which root may not use
+    sandboxed = os.geteuid() != ROOT_USER  # Chromium's sandbox does not run as root
     return browsers.launch(executable_path=path, args=options, chromium_sandbox=sandboxed)
 
 
 class Viewer:
-    """One window, with its cookies, its theme and its size; a context manager that fails for what pages did wrong."""
+    """One window, with its cookies, theme and size. A context manager that fails for what the pages did wrong."""
 
     def __init__(self, browser: Browser, url: str, *, theme: Theme = "light", width: int = WIDE) -> None:
         self._url = url
@@ -70,19 +70,19 @@ class Viewer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for page in self.context.pages:
-            page.evaluate("0")  # what was said before it has arrived with its answer
+            page.evaluate("0")  # messages before this arrive before its answer
         self.context.close()
         if error is None and self._complaints:
             raise AssertionError("\n".join(self._complaints))
 
     def open(self, path: str) -> Page:
-        """A new tab at a path of the dashboard's."""
+        """Open a path of the dashboard in a new tab."""
         page = self.context.new_page()
         page.goto(path)
         return page
 
     def expect_in_console(self, *parts: str) -> None:
-        """A message with one of these in it is no complaint: the browser's own, when a request was not answered."""
+        """Ignore console messages with one of these parts: the browser's own, about unanswered requests."""
         self._expected = parts
 
     def _asks(self, request: Request) -> None:
@@ -98,13 +98,13 @@ class Viewer:
 
 
 def shifts(page: Page) -> list[str]:
-    """What moved by itself since the page was loaded."""
+    """Return what moved by itself since the page was loaded."""
     moved: list[str] = page.evaluate("window.shifts")
     return moved
 
 
 def beyond_the_edge(page: Page) -> list[str]:
-    """What makes the page wider than the window; what scrolls within itself does not."""
+    """Return the elements that make the page wider than the window, without those that scroll by themselves."""
     found: list[str] = page.evaluate(
         """() => {
           const width = document.documentElement.clientWidth;
@@ -123,7 +123,7 @@ def beyond_the_edge(page: Page) -> list[str]:
 
 
 def cut_off(page: Page) -> list[str]:
-    """Text that does not fit into its place, without a way to see all of it."""
+    """Return texts that are cut off without a way to see all of them."""
     found: list[str] = page.evaluate(
         """() => [...document.querySelectorAll("main *, header *")].filter((each) => {
           const style = getComputedStyle(each);
@@ -136,7 +136,7 @@ def cut_off(page: Page) -> list[str]:
 
 
 def broken_rules(page: Page, rules: Sequence[str] = ()) -> list[str]:
-    """The accessibility rules that the page breaks, each with where; of all rules, or of these."""
+    """Return the accessibility rules that the page breaks, with the elements; of all rules, or of these."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text())
     only = {"type": "rule", "values": list(rules)} if rules else None

@@ -1,4 +1,4 @@
-"""`make chaos`: thousands of checkouts while everything fails in turn, on private servers; what fails is set by a seed.
+"""`make chaos`: thousands of checkouts while everything fails in turn, on private servers; a seed chooses the faults.
 
 Exit status: 0 when every checkout ended as it should, once, and every rule of a full audit holds; else 1.
 """
@@ -21,11 +21,11 @@ from tests.system.own_postgres import OwnPostgres
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases, TestRun
 
-LOGS = ROOT / ".local" / "chaos"  # of the latest run's processes
+LOGS = ROOT / ".local" / "chaos"  # of the processes of the latest run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do it, and print what was done and what became of it; the exit status."""
+    """Run it, print what was done and the results, and return the exit status."""
     options = _parser().parse_args(arguments)
     temporal.take_engine()
     began = time.monotonic()
@@ -48,7 +48,7 @@ def _run(checkouts: int, seed: int) -> campaign.Report:
     with ExitStack() as stack:
         test_run = TestRun()
         stack.callback(test_run.end)
-        (test_run.home / "private").touch()  # so that the run's end is the server's, too
+        (test_run.home / "private").touch()  # so that the server ends with the run
         postgres, rabbitmq = OwnPostgres(test_run.home), OwnBroker()
         stack.callback(rabbitmq.close)
         own_temporal = stack.enter_context(temporal.own_temporal())
@@ -65,7 +65,7 @@ def _run(checkouts: int, seed: int) -> campaign.Report:
             env={**campaign.ENV, **wires.env, **temporal.settings_of(own_temporal)},
         )
         shop = wires.shop(stack.enter_context(system), database_url)
-        # One for each, since how much is drawn for who changes a mind depends on who was served by then.
+        # One generator for each, since the number of cancellations drawn depends on which customers were served before.
         faults = Faults(shop, postgres, rabbitmq, wires, random.Random(seed), temporal=own_temporal)
         return campaign.run(shop, faults, checkouts, random.Random(seed), _tell)
 

@@ -1,4 +1,4 @@
-"""Checkouts of every kind in both styles, under one fault after the other, and what became of them."""
+"""Checkouts of every kind in both styles, under one fault after the other, and their results."""
 
 import random
 from collections import Counter
@@ -14,7 +14,7 @@ from tests.chaos.faults import Fault
 from tests.e2e.customers import CUSTOMERS, Customers, Tally
 from tests.e2e.shop import CHOREOGRAPHY, HANG_SECONDS, QUICK, Shop
 
-# So that nobody's checkout is turned back because a fault takes long: who can be served has to be.
+# No deadline turns a checkout back because a fault takes long, so every customer who can be served must be.
 ENV = {**QUICK, "FORWARD_DEADLINE_SECONDS": "900"}
 PER_FAULT = 10  # checkouts
 DIED = "worker died before it committed, acknowledged or marked"
@@ -22,7 +22,7 @@ DIED = "worker died before it committed, acknowledged or marked"
 
 @dataclass
 class Report:
-    """What was done, and what became of it."""
+    """What was done, and the results."""
 
     checkouts: int
     tally: Tally
@@ -33,7 +33,7 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether nothing went wrong."""
         return self.tally.clean and self.findings.clean and not self.ended_unexpectedly and not self.dead_letters
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ def run(
     chance: random.Random,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """So many checkouts (half of them in each style), with a fault in the midst of every few of them."""
+    """Run so many checkouts, half of them in each style, with a fault during every few of them."""
     customers = Customers(shop, chance, checkouts)
     struck, ended = Counter[str](), Counter[str]()
     count = max(1, checkouts // PER_FAULT)

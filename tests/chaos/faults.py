@@ -1,4 +1,4 @@
-"""All that may happen to a shop: to its processes, to its servers, to the connections and to what goes over them."""
+"""All faults of a shop: in its processes, its servers, its connections, and what is sent over them."""
 
 import random
 import time
@@ -25,22 +25,22 @@ URL_SETTINGS = {
     CHOREOGRAPHY: "CHOREOGRAPHY_URL",
 }
 WORKERS = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)
-POINTS = ("before_commit", "before_ack", "before_marking")  # where most can be lost
-FROZEN = 3  # processes in each turn
+POINTS = ("before_commit", "before_ack", "before_marking")  # the points at which a crash could lose most
+FROZEN = 3  # processes frozen in each turn
 LASTING_SECONDS = 2.5  # longer than a lease (1 s) and a call (2 s) of these shops
-LOST_EVERY = 3  # requests: some get through, so that sagas stop anywhere
+LOST_EVERY = 3  # of so many requests one is lost, so that sagas stop at any step
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One of a kind; `strike` returns when it is over."""
+    """A fault of some kind; `strike` returns when it is over."""
 
     kind: str
     strike: Callable[[], None]
 
 
 class Wires:
-    """One in front of each service, over which customers and the other services reach it; a context manager."""
+    """A wire in front of each service, used by customers and the other services; a context manager."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -56,18 +56,18 @@ class Wires:
 
     @property
     def env(self) -> Mapping[str, str]:
-        """Has the services ask each other over them."""
+        """Return settings that make the services call each other over the wires."""
         return {URL_SETTINGS[name]: wire.url for name, wire in self._wires.items()}
 
     def shop(self, system: RunningSystem, database_url: str) -> Shop:
-        """The shop behind them, as its customers reach it."""
+        """Return the shop as its customers reach it: over the wires."""
         for name, wire in self._wires.items():
             wire.target = system.url(name)
         return Shop(system, database_url, {name: wire.url for name, wire in self._wires.items()})
 
     @contextmanager
     def losing(self, where: str) -> Iterator[None]:
-        """Meanwhile some requests to each service get lost, or their answers."""
+        """Lose some requests to each service, or their answers, during the block."""
         with ExitStack() as stack:
             for wire in self._wires.values():
                 stack.enter_context(wire.lose(".*", where, LOST_EVERY))
@@ -75,7 +75,7 @@ class Wires:
 
 
 class Faults:
-    """Those of one shop, in turns: in each of them everything is killed, and every other kind of fault happens."""
+    """All faults of a shop, in turns: each turn kills every process and has every other kind of fault."""
 
     def __init__(
         self,
@@ -87,12 +87,12 @@ class Faults:
         *,
         temporal: OwnTemporal | None = None,
     ) -> None:
-        """`temporal` is the one that the shop's orchestrated sagas run on, if they do."""
+        """`temporal` is the server on which the shop's orchestrated sagas run, if they do."""
         self._shop, self._postgres, self._rabbitmq, self._wires, self._chance = shop, postgres, rabbitmq, wires, chance
         self._temporal = temporal
 
     def __iter__(self) -> Iterator[Fault]:
-        """Without end."""
+        """Yield faults without end."""
         while True:
             turn = [*self._of_processes(), *self._of_postgres(), *self._of_rabbitmq(), *self._of_wires()]
             turn += self._of_temporal()
@@ -105,7 +105,7 @@ class Faults:
             yield Fault("process killed", partial(self._shop.restart, name))
         for service, point in self._chance.sample(list(product(WORKERS, POINTS)), len(WORKERS)):
             when = {"FAULT_KILL_AT": f"{service}.worker.{point}#2"}
-            # It is killed now, and dies again when it gets there, if nobody else kills it before.
+            # It is killed now. Its successor dies at this point, unless another fault kills it before.
             yield Fault("process killed", partial(self._shop.restart, f"{service}-worker", **when))
         for name in self._chance.sample(names, FROZEN):
             yield Fault("process frozen", partial(self._freeze, name))
@@ -139,7 +139,7 @@ class Faults:
             yield Fault(f"{where}s lost", partial(self._lose, where))
 
     def _freeze(self, name: str) -> None:
-        with suppress(ProcessLookupError):  # it may die at this moment, of a fault
+        with suppress(ProcessLookupError):  # it may be dying of a fault at this moment
             self._shop.system.freeze(name)
             time.sleep(LASTING_SECONDS)
             self._shop.system.thaw(name)

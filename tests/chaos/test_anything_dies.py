@@ -1,4 +1,4 @@
-"""Everything fails again and again, under checkouts of every kind in both styles: they all end as they should.
+"""Everything fails again and again, during checkouts of every kind in both styles; all of them end as they should.
 
 `make chaos` does the same for longer.
 """

@@ -21,7 +21,7 @@ def shop_settings(own_rabbitmq: OwnBroker) -> dict[str, Any]:
 def test_what_is_requested_while_the_broker_is_away_is_done_when_it_is_back(
     shop: Shop, own_rabbitmq: OwnBroker
 ) -> None:
-    """Checkouts begin, by either way in, and one that was completed is to be undone."""
+    """Checkouts at either way in, and the compensation of a completed one."""
     shelf = shop.product(quantity=10)
     undone = shop.buy(shelf, style=CHOREOGRAPHED)
     assert shop.became(undone) == COMPLETED

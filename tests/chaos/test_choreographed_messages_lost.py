@@ -1,5 +1,7 @@
-"""A message is lost after the broker confirmed it, at each place where a choreographed saga can wait for one, or a
-service's part was undone by hand: every saga ends, with all or nothing."""
+"""A confirmed message is lost, wherever a saga waits for one, or a step is compensated by hand; every saga ends.
+
+Either all of it is done, or nothing.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,10 +33,10 @@ from tests.system.brokers import Broker
 from tests.system.queues import Queues
 
 WORKERS = ("carrito-worker", "inventario-worker", "pagos-worker", "saga_choreography-worker")
-# Short ones, and no deadline that would turn back what waits.
+# Short times, and a deadline too long to turn back a saga that waits.
 TIMES = {"TOPOLOGY_SECONDS": "0.5", "RESEND_SECONDS": "0.5", "STUCK_SECONDS": "60", "FORWARD_DEADLINE_SECONDS": "600"}
 BY = {"by": "eve", "reason": "somebody removed a binding"}
-TRIES = 5  # a worker may make its binding again just as the message passes, so that it is not lost
+TRIES = 5  # the worker may restore its binding just before the message, which then arrives
 
 RECEIVED = {
     **{service: f"SELECT 1 FROM {service}.inbox WHERE event_id = :id" for service in (CARRITO, INVENTARIO, PAGOS)},
@@ -50,7 +52,7 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
     broker.drop(url)
 
 
-# What is requested while a message is to be lost, each with what becomes of it.
+# The request during which a message is lost, and the saga's result.
 
 
 def bought(shop: Shop) -> str:
@@ -70,7 +72,7 @@ def sold_out(shop: Shop) -> str:
 
 
 class Arrow(NamedTuple):
-    """An event on its way to a service, in a saga that begins so, and, if it is to be undone, was completed before."""
+    """An event on its way to a service, in a saga with this history; a completed saga if it is to be compensated."""
 
     event: str
     to: str
@@ -104,14 +106,14 @@ ARROWS = [
 
 
 class Lost:
-    """What is lost, in one shop."""
+    """Messages lost in one shop."""
 
     def __init__(self, shop: Shop, url: str) -> None:
         self._shop, self._url = shop, url
 
     @contextmanager
     def missing(self, arrow: Arrow) -> Iterator[None]:
-        """Somebody removes the binding, and again whenever the service's worker makes it."""
+        """Remove the binding for the block, and again whenever the service's worker restores it."""
         over = threading.Event()
 
         def remove() -> None:
@@ -138,21 +140,21 @@ class Lost:
             connection.close()
 
     def sent(self, saga_id: str, name: str) -> Any:
-        """The id of an event that was confirmed by the broker, None until then."""
+        """Return the id of an event that the broker confirmed; None before that."""
         publisher = CONTRACT[name].publisher
         those = "saga_id = :saga_id AND type = :type AND sent_at IS NOT NULL"
         return self._ask(f"SELECT id FROM {publisher}.outbox WHERE {those}", saga_id=saga_id, type=name)
 
     def wait_sent(self, saga_id: str, name: str) -> Any:
-        """The same, once it is."""
+        """Wait for the event's confirm; return its id."""
         return wait_until(lambda: self.sent(saga_id, name), f"{name} is sent", HANG_SECONDS)
 
     def arrived(self, event_id: str, service: str) -> bool:
-        """Whether a service has it."""
+        """Whether a service has received the event."""
         return bool(self._ask(RECEIVED[service], id=event_id))
 
     def lose(self, arrow: Arrow) -> str:
-        """A saga one message of which was lost at this arrow."""
+        """Return a saga of which a message was lost at this arrow."""
         for _ in range(TRIES):
             saga_id = ""
             if arrow.undo:
@@ -179,7 +181,7 @@ class Lost:
 
 @pytest.fixture
 def lost(shop: Shop, shop_settings: dict[str, Any]) -> Lost:
-    """With somebody else who hears every event: what reaches no queue at all is not confirmed, and so is not lost."""
+    """Lose messages in this shop. A tap gets every event, since one that reaches no queue would not be confirmed."""
     Queues(shop_settings["rabbitmq_url"]).tap("everything")
     return Lost(shop, shop_settings["rabbitmq_url"])
 
@@ -193,14 +195,14 @@ def test_a_saga_one_message_of_which_was_lost_ends_by_itself(shop: Shop, lost: L
 
 @pytest.mark.parametrize("number", [1, 6, 12, 14], ids=lambda number: ARROWS[number].name)
 def test_it_ends_when_an_operator_has_its_events_sent_again(shop: Shop, lost: Lost, number: int) -> None:
-    """No watchdog does so before, and none is needed. Repeated, it does no harm."""
+    """No watchdog does so before, and none is needed. Repeating it does no harm."""
     arrow = ARROWS[number]
     shop.restart("saga_choreography-worker", RESEND_SECONDS="600", STUCK_SECONDS="600")
     saga_id = lost.lose(arrow)
     path = f"/saga/choreography/{saga_id}/retry"
 
     def ended() -> bool:
-        """Sent again as long as the worker has not made its binding again."""
+        """Send the events again until the worker has restored its binding, and the saga has ended."""
         assert shop.post(CHOREOGRAPHY, path, BY).status in {202, 409}
         return shop.saga(saga_id)["status"] in {"completed", "compensated"}
 
@@ -214,7 +216,7 @@ def test_it_ends_when_an_operator_has_its_events_sent_again(shop: Shop, lost: Lo
 
 @pytest.mark.parametrize("what", ["queue_delete", "queue_purge"])
 def test_a_checkout_ends_that_nobody_knew_of_when_its_first_event_was_lost(shop: Shop, lost: Lost, what: str) -> None:
-    """Its window is away when carrito accepts it, and both copies of the event are lost: no watchdog knows the saga."""
+    """saga_choreography is away when carrito accepts it, and both copies of the event are lost."""
     cart = shop.cart((shop.product(), 1))
     away = ("inventario-worker", CHOREOGRAPHY, f"{CHOREOGRAPHY}-worker")
     for name in away:
@@ -258,7 +260,7 @@ def unreserve(saga: Any) -> tuple[str, str, dict[str, str]]:
 def test_a_saga_that_is_undone_in_part_by_hand_as_it_turns_back_is_undone_in_full(
     shop: Shop, by_hand: Sequence[Callable[[Any], tuple[str, str, dict[str, str]]]]
 ) -> None:
-    """Whoever finds a step undone passes the baton on."""
+    """A service that finds its step compensated publishes the next event."""
     shelf = shop.product(quantity=5)
     saga_id = shop.buy(shelf, style=CHOREOGRAPHED)
     assert shop.became(saga_id) == COMPLETED

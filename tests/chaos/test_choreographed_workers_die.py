@@ -1,7 +1,7 @@
-"""kill -9 of a service's worker wherever it may be in dealing with an event: the checkout ends as if nothing had been.
+"""kill -9 of a service's worker at each point of handling an event: the checkout ends as without it.
 
-Before its commit nothing has happened; after it, before the event is acknowledged, what follows from it is in the
-outbox; and what was published before that was noted is published again.
+Before the commit nothing has happened. After the commit and before the acknowledgement, the following events are in the
+outbox. Events published before they were marked as sent are published again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ from tests.e2e.shop import (
 from tests.system.brokers import Broker
 
 WORKERS = {service: f"{service}-worker" for service in (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)}
-# How many events each service reacts to, one after the other: on the way forward, and when all of that is undone.
+# The number of events that each service handles, one after the other: forward, and when all of that is compensated.
 FORWARD, BACKWARD = {INVENTARIO: 2, PAGOS: 1, CARRITO: 2}, {INVENTARIO: 2, CARRITO: 2, PAGOS: 1}
 POINTS = ["before_commit", "before_ack", "before_marking"]
 ANYWHERE = pytest.mark.parametrize(("point", "nth"), [*product(POINTS[:2], [1, 2]), (POINTS[2], 1)])
@@ -46,7 +46,7 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
 
 
 def doom(shop: Shop, point: str, nth: int, events: Mapping[str, int]) -> list[str]:
-    """Have the worker of each service die when it gets there for the nth time; those that will."""
+    """Have the worker of each service die when it reaches the point for the nth time; return these workers."""
     doomed = [service for service, count in events.items() if nth <= count]
     for service in doomed:
         shop.restart(WORKERS[service], FAULT_KILL_AT=f"{service}.worker.{point}#{nth}")
@@ -54,7 +54,7 @@ def doom(shop: Shop, point: str, nth: int, events: Mapping[str, int]) -> list[st
 
 
 def revive(shop: Shop, doomed: list[str]) -> None:
-    """One after the other, as they die of it."""
+    """Restart the workers, one after the other, when they have died."""
     waiting = set(doomed)
     while waiting:
         service = wait_until(
@@ -69,7 +69,7 @@ def revive(shop: Shop, doomed: list[str]) -> None:
 
 
 def end_leases(shop: Shop, service: str) -> None:
-    """The time is over that the dead worker had for publishing what it took; seconds in earnest."""
+    """End the leases under which the dead worker had claimed events; in production they take seconds."""
     engine = create_engine(shop.database_url)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {service}.outbox SET due_at = now()"))
@@ -77,7 +77,7 @@ def end_leases(shop: Shop, service: str) -> None:
 
 
 def assert_told_once(shop: Shop, saga_id: str) -> None:
-    """Each event was published once, or more than once as the same."""
+    """Check that each event was published once, or several times as the same event."""
     told = [entry["event"] for entry in shop.timeline(saga_id, kind="event")]
     assert len(told) == len(set(told))
 
@@ -123,7 +123,7 @@ def test_a_declined_checkout_is_undone_though_the_workers_die_that_undo_it(shop:
 
 @AT_EACH
 def test_the_window_shows_all_of_a_checkout_though_its_worker_dies(shop: Shop, point: str) -> None:
-    """Also when it dies of the one thing that it publishes: that somebody wants the checkout undone."""
+    """Also when it dies while it publishes its only event: the request of a compensation."""
     shelf = shop.product(quantity=10)
     doomed = doom(shop, point, 1, {CHOREOGRAPHY: 1})
     saga_id = shop.buy(shelf, style=CHOREOGRAPHED)
@@ -149,7 +149,7 @@ def test_the_window_shows_all_of_a_checkout_though_its_worker_dies(shop: Shop, p
 def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     shop: Shop, way: str, service: str, endpoint: str
 ) -> None:
-    """And requested again under its key, as by a client who got no answer, it is the same one."""
+    """A repeated request under the same key, as from a client without an answer, names the same saga."""
     shelf, key = shop.product(quantity=10), uuid4().hex
     cart = shop.cart((shelf, 1))
     ask = partial(shop.checkout, cart, way=way, style=CHOREOGRAPHED, Idempotency_Key=key)

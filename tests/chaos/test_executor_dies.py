@@ -1,6 +1,6 @@
-"""kill -9 of an executor at every point of its work: another one, or itself restarted, brings the saga to its end.
+"""kill -9 of an executor at every point of its work: another one, or the restarted one, completes the saga.
 
-Each test: the other executor is frozen, so that the doomed one gets the saga; it dies; its successor goes on.
+In each test, the other executor is frozen, so that the doomed one gets the saga; it dies; its successor continues.
 """
 
 from collections.abc import Callable
@@ -21,17 +21,17 @@ CLOSING = f"{CHECKOUT.closing.name}.action"
 
 
 def calls(*commands: str) -> list[str]:
-    """Before each call and after it."""
+    """Return the points before each call and after it."""
     return [f"executor.{when}_call.{command}" for command in commands for when in ("before", "after")]
 
 
 def writes(*kinds: str) -> list[str]:
-    """Before each write's commit and after it."""
+    """Return the points before the commit of each write and after it."""
     return [f"executor.{when}_write.{kind}" for kind in kinds for when in ("before", "after")]
 
 
 def points(*groups: list[str]) -> pytest.MarkDecorator:
-    """Each of these points, and at every second one the other successor."""
+    """Parametrize by these points; every second one has the other successor."""
     named = [point for group in groups for point in group]
     return pytest.mark.parametrize(
         ("point", "successor"), [(point, SUCCESSORS[number // 2 % 2]) for number, point in enumerate(named)]
@@ -40,12 +40,12 @@ def points(*groups: list[str]) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    """Two executors, and leases so short that a successor need not wait."""
+    """Two executors, with leases so short that a successor need not wait."""
     return {"env": {**QUICK, **SEPARATE, "LEASE_SECONDS": "0.5"}, "copies": {EXECUTOR: 2}}
 
 
 def die_in(shop: Shop, point: str, begin: Callable[[], str], **env: str) -> str:
-    """The saga in which the doomed executor, started with this environment, died at this point."""
+    """Return the saga at which the doomed executor, started with this environment, died at this point."""
     shop.system.freeze(OTHER)
     shop.system.kill(DOOMED)
     saga_id = begin()
@@ -56,7 +56,7 @@ def die_in(shop: Shop, point: str, begin: Callable[[], str], **env: str) -> str:
 
 
 def succeed(shop: Shop, successor: str) -> None:
-    """Let the successor have what the dead one left."""
+    """Let the successor take over the dead executor's sagas."""
     if successor == "the other one":
         shop.system.thaw(OTHER)
     else:
@@ -105,7 +105,7 @@ def test_a_completed_checkout_is_undone_by_its_successor(shop: Shop, point: str,
 
 @points(writes("relinquish", "progress"))
 def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Shop, point: str, successor: str) -> None:
-    """A frozen service makes a saga long enough for progress to be written; for an absent one, it is relinquished."""
+    """A frozen service delays a saga until its progress is written; for an absent one, the saga is relinquished."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     takes_long = point.endswith("progress")
@@ -125,9 +125,9 @@ def test_a_saga_that_waits_for_a_service_is_completed_by_its_successor(shop: Sho
 
 @pytest.mark.parametrize("successor", SUCCESSORS)
 def test_a_successor_knows_that_the_pivot_was_requested(shop: Shop, successor: str) -> None:
-    """Long after the deadline, and without a service that it would need if it began again: there is only forward.
+    """Long after the deadline, and without a service that a new start would need: it can only go forward.
 
-    Nothing else that the dead one did was written.
+    Nothing else that the dead executor did was written.
     """
     shop.restart(ORCHESTRATOR, FORWARD_DEADLINE_SECONDS="0.1")
     product = shop.product(quantity=10)
@@ -142,7 +142,7 @@ def test_a_successor_knows_that_the_pivot_was_requested(shop: Shop, successor: s
 
 
 def test_every_point_is_died_at() -> None:
-    """A step that is added to the definition is killed at, too; a write that is added must be named here."""
+    """A step added to the definition is killed at, too; a write that is added must be named here."""
     marks = [
         mark
         for test in (

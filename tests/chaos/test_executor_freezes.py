@@ -1,5 +1,7 @@
-"""One executor is frozen in the middle of a call, for longer than its lease; another one takes its sagas to their
-end; then it wakes and goes on as if no time had passed. It changes nothing, and no effect is doubled."""
+"""An executor is frozen during a call, for longer than its lease; another one completes its sagas; then it continues.
+
+It changes nothing then, and no effect is doubled.
+"""
 
 import json
 from collections.abc import Iterator
@@ -23,14 +25,14 @@ BOTH_ENDS = pytest.mark.parametrize("where", ["request", "answer"])
 
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
-    """Between the executors and pagos."""
+    """A wire between the executors and pagos."""
     with Wire() as wire:
         yield wire
 
 
 @pytest.fixture(scope="module")
 def shop_settings(wire: Wire) -> dict[str, Any]:
-    """The forward deadline is as short as a test that waits for it likes."""
+    """The forward deadline is short, so that tests can wait for it."""
     env = {**QUICK, **SEPARATE, "LEASE_SECONDS": "0.5", "CALL_SECONDS": "10", "FORWARD_DEADLINE_SECONDS": "2"}
     return {"env": env, "copies": {EXECUTOR: 2}, "env_of": {EXECUTOR: {"PAGOS_SERVICE_URL": wire.url}}}
 
@@ -43,7 +45,7 @@ def shop(shop: Shop, wire: Wire) -> Shop:
 
 @contextmanager
 def frozen_in(shop: Shop, wire: Wire, call: str, where: str, *checkout_body: str) -> Iterator[tuple[str, Held]]:
-    """A saga whose executor froze while this call's request or answer was on its way; the other one is frozen, too."""
+    """Yield a saga whose executor froze during this call's request or answer; the other executor is frozen, too."""
     shop.system.freeze(OTHER)
     with wire.hold(call, where) as held:
         saga_id = shop.begin(*checkout_body)
@@ -53,9 +55,9 @@ def frozen_in(shop: Shop, wire: Wire, call: str, where: str, *checkout_body: str
 
 
 def times_lost(shop: Shop, saga_id: str) -> int:
-    """How often the one that was frozen has said that the saga is not its own any more.
+    """Count how often the executor that was frozen has logged that it lost the saga.
 
-    Of what it had finished for Temporal, and was another's by then, it does not say of which saga it was.
+    For a result that it had for Temporal, it does not log the saga's id.
     """
     logged = [json.loads(line) for line in shop.system.log(FROZEN).splitlines()]
     return sum(
@@ -65,12 +67,12 @@ def times_lost(shop: Shop, saga_id: str) -> int:
 
 
 def turn_back(shop: Shop, saga_id: str) -> None:
-    """As often as the answer is "not now": the frozen one may hold the saga's row until the server lets go of it."""
+    """Turn the saga back; repeated while the answer is "not now", since the frozen executor may hold the row's lock."""
     wait_until(lambda: shop.compensate(saga_id).status == 202, "the saga is turned back")
 
 
 def wake(shop: Shop, saga_id: str) -> None:
-    """Once it is awake and has noticed that the saga is not its own any more, nothing has changed by it."""
+    """Thaw the executor, and check that it has noticed the loss of the saga and changed nothing."""
     before, lost = (shop.saga(saga_id), shop.timeline(saga_id), shop.became(saga_id)), times_lost(shop, saga_id)
     shop.system.thaw(FROZEN)
     wait_until(lambda: times_lost(shop, saga_id) > lost, "it has noticed")
@@ -92,7 +94,7 @@ def test_another_completes_what_the_frozen_one_was_doing(shop: Shop, wire: Wire,
 def test_another_decides_to_compensate_while_the_frozen_one_would_go_forward(
     shop: Shop, wire: Wire, where: str
 ) -> None:
-    """Whether the money was taken, or the request for it comes only after it was given back."""
+    """Whether the money was taken, or the request for it arrives after the refund."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     with frozen_in(shop, wire, PAY, where, cart) as (saga_id, held):
@@ -133,7 +135,7 @@ def test_a_sale_that_was_undone_stays_undone_when_the_frozen_one_would_confirm_i
 
 
 def test_a_cart_that_another_saga_has_by_now_is_not_opened_by_the_frozen_one(shop: Shop, wire: Wire) -> None:
-    """It was giving the money back, and would release the cart next."""
+    """It was refunding the money, and would have released the cart next."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     with frozen_in(shop, wire, REFUND, "answer", cart, "declined_card") as (saga_id, held):
@@ -168,7 +170,7 @@ def test_all_the_sagas_in_a_frozen_hand_are_completed_and_it_works_on_when_it_wa
 
 
 def test_nobody_takes_a_saga_from_an_executor_that_is_well(shop: Shop) -> None:
-    """Its call takes longer than a lease, which is renewed."""
+    """Its call takes longer than a lease, which is renewed meanwhile."""
     for executor in (FROZEN, OTHER):
         shop.restart(executor, LEASE_SECONDS="1")
     cart = shop.cart((shop.product(), 1))
@@ -184,7 +186,7 @@ def test_nobody_takes_a_saga_from_an_executor_that_is_well(shop: Shop) -> None:
 
 
 def test_who_freezes_in_the_middle_of_a_transaction_does_not_keep_others_from_the_saga(shop: Shop) -> None:
-    """It holds the saga's row, so that nobody can take it up: the server lets go of the row in its stead."""
+    """It holds the lock of the saga's row until the server ends its transaction."""
     cart = shop.cart((shop.product(), 1))
     shop.system.freeze(FROZEN)
     shop.system.freeze(OTHER)

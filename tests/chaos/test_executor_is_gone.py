@@ -1,4 +1,4 @@
-"""kill -9 of executors whose leases would last for minutes: it is seen that they are gone, and their sagas go on."""
+"""kill -9 of executors whose leases would last for minutes: others notice it, and continue their sagas."""
 
 import itertools
 import threading
@@ -22,7 +22,7 @@ def shop_settings() -> dict[str, Any]:
 
 
 def begun_by(shop: Shop, executor: str, product: int) -> str:
-    """A saga that this executor has leased, and that waits for pagos, which is frozen."""
+    """Return a saga that this executor has leased, and that waits for pagos, which is frozen."""
     (other,) = {FIRST, SECOND} - {executor}
     shop.system.freeze(other)
     shop.system.freeze(PAGOS)
@@ -72,7 +72,7 @@ def test_executors_that_are_killed_again_and_again_under_load_end_their_sagas(sh
 
 @pytest.fixture
 def without_connections(shop: Shop) -> Iterator[Any]:
-    """Ends every connection that executors listen on."""
+    """Keep ending every connection on which executors listen, during the block."""
     engine = create_engine(shop.database_url, isolation_level="AUTOCOMMIT")
     ended = text("""
         SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity

@@ -1,4 +1,4 @@
-"""A broker that is killed, stopped, frozen or full: what it confirmed is there, what it did not is published again."""
+"""A broker that is killed, stopped, frozen or full keeps what it confirmed; the rest is published again."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ CONNECTED = {"queue": CARRITO, "event": "connected to the broker", "log_level": 
 
 @pytest.fixture
 def rabbitmq_url(own_rabbitmq: OwnBroker) -> Iterator[str]:
-    """A virtual host of this module's own broker."""
+    """The URL of a virtual host on this module's own broker."""
     url = own_rabbitmq.create()
     yield url
     own_rabbitmq.drop(url)
@@ -31,7 +31,7 @@ def times(events: list[Event], number: int) -> Counter[UUID]:
 
 
 def wait_ended(room: Room, events: list[Event]) -> None:
-    """Wait until all checkouts have gone all the way, and check that each reaction on it happened once."""
+    """Wait until all checkouts have passed every service, and check that each reaction happened once."""
     wait_until(lambda: room[CARRITO].acted() == times(events, 2), f"{len(events)} checkouts end", 60)
     for service, reactions in ((CARRITO, 2), (INVENTARIO, 2), (PAGOS, 1)):
         room.wait_quiet(service)
@@ -70,7 +70,7 @@ def test_a_broker_may_be_away_when_a_worker_starts_and_when_a_checkout_does(
 
 
 def test_workers_go_on_after_a_broker_was_restarted_and_made_anew(room: Room, own_rabbitmq: OwnBroker) -> None:
-    """Nothing is there any more, not even the queues: the topology is declared before anything else."""
+    """The new broker is empty, without queues: the topology is declared before anything else."""
     room.run(CARRITO, INVENTARIO, PAGOS)
     first = room[CARRITO].stage(initiated())
     wait_ended(room, first)
@@ -104,7 +104,7 @@ def test_a_frozen_broker_holds_workers_up_and_no_more(room: Room, own_rabbitmq: 
 
 @contextmanager
 def _full(broker: OwnBroker) -> Iterator[None]:
-    """It takes no messages meanwhile."""
+    """Raise the broker's alarm for the block, so that it accepts no messages."""
     broker.control("set_vm_memory_high_watermark", "0")
     try:
         yield

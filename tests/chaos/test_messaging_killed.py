@@ -1,4 +1,4 @@
-"""Workers die in the middle of their work: messages they had not acknowledged are handled once, and none is lost."""
+"""Workers die during their work: messages that they had not acknowledged are handled once, and none is lost."""
 
 from collections import Counter
 from functools import partial
@@ -25,8 +25,10 @@ def once(events: list[Event]) -> Counter[object]:
 
 @pytest.mark.parametrize("point", ["before_commit", "before_ack"])
 def test_deliveries_of_a_killed_consumer_take_effect_once(room: Room, point: str) -> None:
-    """Killed before its commit nothing has happened; after it, its events come again, and what follows from them is
-    in the outbox."""
+    """Killed before its commit, nothing has happened. After it, its events are delivered again.
+
+    What follows from them is in the outbox.
+    """
     events = room.publish(*(reserved() for _ in range(30)))
     killed = room.spawn(PAGOS, FAULT_KILL_AT=f"pagos.worker.{point}")
     killed.wait_dead()
@@ -55,7 +57,7 @@ def test_what_a_killed_relay_has_published_without_noting_it_is_published_again_
 
 
 def test_a_message_that_kills_its_consumer_each_time_becomes_a_dead_letter_and_takes_none_with_it(room: Room) -> None:
-    """Messages that were delivered together with it are delivered again, but not as often."""
+    """Messages delivered with it are delivered again, but not as often."""
     before, fatal, after = ([reserved() for _ in range(20)], reserved(FATAL), [reserved() for _ in range(20)])
     events = room.publish(*before, fatal, *after)
 
@@ -80,7 +82,7 @@ def test_a_message_that_kills_its_consumer_each_time_becomes_a_dead_letter_and_t
 
 
 def test_a_worker_that_is_told_to_stop_in_the_middle_of_its_work_does_so_within_seconds(room: Room) -> None:
-    """The message that it handles is done and its events are published; the others go back to the queue."""
+    """The message that it handles is completed and its events are published; the others return to the queue."""
     events = room.publish(*(reserved() for _ in range(500)))
     with room[PAGOS].transaction() as lock:
         lock.execute(text("LOCK pagos.effects IN EXCLUSIVE MODE"))

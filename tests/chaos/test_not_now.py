@@ -1,6 +1,7 @@
-"""Servers that cannot just now, under load in both styles: nothing is lost, no process ends, and /health says why.
+"""Servers that are unavailable for a time, under load in both styles: nothing is lost, and /health gives the reason.
 
-PostgreSQL read-only, frozen, out of connections, its disk full, its connections killed; RabbitMQ with an alarm.
+No process ends. PostgreSQL is read-only, frozen, out of connections, its disk full, its connections killed; RabbitMQ
+has an alarm.
 """
 
 import threading
@@ -34,10 +35,10 @@ from tests.system.own_postgres import OwnPostgres, databases, own_postgres
 
 __all__ = ["databases", "own_postgres"]
 
-SECONDS = 10  # it lasts: longer than anything that is tried a few times, than an event's tries and an executor's lease
-CUSTOMERS, STOCK = 3, 1000  # for each style
+SECONDS = 10  # of each fault: longer than all quick retries, the tries of an event, and an executor's lease
+CUSTOMERS, STOCK = 3, 1000  # in each style
 SERVICES = (CARRITO, INVENTARIO, PAGOS, ORCHESTRATOR, CHOREOGRAPHY)
-ANSWERED_SECONDS = 60  # by whatever is slow here; far beyond it, and it would hang for ever
+ANSWERED_SECONDS = 60  # for any answer; a request that takes longer would hang for ever
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def shop_settings(own_rabbitmq: OwnBroker) -> dict[str, Any]:
 
 
 class Load:
-    """Customers who buy one after the other, and insist, until they are told to stop."""
+    """Customers who buy one product after the other, and repeat requests, until they are stopped."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
@@ -59,7 +60,7 @@ class Load:
         while not self._stop.is_set():
             try:
                 cart = self._shop.cart((self.shelf, 1))
-            except (AssertionError, *PEER_FAILED):  # not now
+            except (AssertionError, *PEER_FAILED):  # unavailable now
                 continue
             self.sagas.append(self._shop.insist(cart, style=style))
 
@@ -67,7 +68,7 @@ class Load:
         self._stop.set()
 
     def check(self) -> None:
-        """Each was done, once."""
+        """Check that each purchase was done once."""
         self._shop.until_well()
         assert {self._shop.became(saga_id) for saga_id in self.sagas} == {COMPLETED}
         assert self._shop.stock(self.shelf) == (STOCK - len(self.sagas), 0, len(self.sagas))
@@ -77,7 +78,7 @@ class Load:
 
 @contextmanager
 def load(shop: Shop) -> Iterator[Load]:
-    """Meanwhile; in the end everybody got what was requested, and every process is there: nobody starts one again."""
+    """Run customers during the test; at the end each purchase was done, and every process runs without a restart."""
     customers = Load(shop)
     with ThreadPoolExecutor(2 * CUSTOMERS) as pool:
         styles = (ORCHESTRATED, CHOREOGRAPHED) * CUSTOMERS
@@ -96,7 +97,7 @@ def load(shop: Shop) -> Iterator[Load]:
 
 
 def ask(call: Callable[[], Reply]) -> Reply:
-    """Whatever it answers, also nothing: 0."""
+    """Return the status of any answer; 0 without one."""
     try:
         return call()
     except PEER_FAILED:
@@ -104,7 +105,7 @@ def ask(call: Callable[[], Reply]) -> Reply:
 
 
 def last(shop: Shop, why: str) -> None:
-    """So many seconds, in which every service says what is wrong, and writes are answered with 503 (or in doubt)."""
+    """Check for so many seconds that every service gives the reason, and answers writes with 503 (or in doubt)."""
     until = time.monotonic() + SECONDS
     for service in SERVICES:
         wait_until(partial(_unwell, shop, service, why), f"{service} says {why}", ANSWERED_SECONDS)
@@ -168,7 +169,7 @@ def test_a_database_whose_disk_is_full(shop: Shop, own_postgres: OwnPostgres) ->
 
 
 def test_a_broker_whose_disk_is_full(shop: Shop, own_rabbitmq: OwnBroker) -> None:
-    """Checkouts are accepted all the same; the choreographed ones go on when there is room."""
+    """Checkouts are accepted; the choreographed ones continue when there is space again."""
     with load(shop):
         own_rabbitmq.control("set_disk_free_limit", "1000000GB")
         try:

@@ -1,5 +1,4 @@
-"""kill -9 of a service after its commit and before its answer, at every endpoint of the saga: requested again, it does
-nothing twice."""
+"""kill -9 of a service between its commit and its answer, at each endpoint of the saga: a repeat changes nothing."""
 
 from functools import partial
 from typing import Any
@@ -105,7 +104,7 @@ def test_a_completed_checkout_is_undone_when_the_service_is_back(shop: Shop, ser
 
 
 def only_saga_of(shop: Shop, cart: str) -> str:
-    """The one saga that a cart ever had."""
+    """Return the only saga that a cart ever had."""
     sagas = wait_until(lambda: shop.sagas(cart_id=cart)["items"], "the cart's saga is there")
     assert len(sagas) == 1
     return str(sagas[0]["saga_id"])
@@ -124,7 +123,7 @@ def only_saga_of(shop: Shop, cart: str) -> str:
 def test_a_checkout_that_was_begun_ends_though_its_way_in_dies(
     shop: Shop, way: str, service: str, endpoint: str
 ) -> None:
-    """And requested again under its key, as by a client who got no answer, it is the same one."""
+    """A repeated request under the same key, as from a client without an answer, names the same saga."""
     product, key = shop.product(quantity=10), uuid4().hex
     cart = shop.cart((product, 1))
     ask = partial(shop.checkout, cart, way=way, Idempotency_Key=key)

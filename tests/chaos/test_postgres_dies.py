@@ -1,6 +1,6 @@
-"""PostgreSQL restarted, and killed, in the middle of load: what was accepted ends, and no service needs a restart.
+"""PostgreSQL is restarted, and killed, under load: accepted sagas end, and no service needs a restart.
 
-A server of its own, whatever the other tests use.
+The tests have a server of their own.
 """
 
 import threading
@@ -23,7 +23,7 @@ POSTGRES = "postgres"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of a private PostgreSQL, also for a user who has one of his own."""
+    """The home of a private PostgreSQL, also where the user has a server."""
     home = tmp_path_factory.mktemp("postgres")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", "")
@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def databases(home: Path) -> Iterator[Databases]:
-    """On that server."""
+    """Databases on that server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME, str(home))
         made = Databases()
@@ -62,7 +62,7 @@ HOW = pytest.mark.parametrize("how", [restart, kill], ids=["restarted", "killed"
 
 @contextmanager
 def load(shop: Shop, purchases: list[tuple[str, str, str]]) -> Iterator[list[str]]:
-    """Customers who insist, eight at a time; the sagas that were accepted so far, in the end all of them."""
+    """Run customers who repeat requests, eight at a time; yield the sagas accepted so far, at the end all of them."""
     accepted: list[str] = []
     sagas: dict[int, str] = {}
     lock = threading.Lock()
@@ -117,7 +117,7 @@ def test_while_a_call_is_under_way_its_saga_goes_on(shop: Shop, home: Path, how:
 def test_while_nothing_happens_nobody_sees_that_it_was_away(
     shop: Shop, home: Path, how: Callable[[Path], None]
 ) -> None:
-    """Each service has connections from before; none of them fails a request."""
+    """Each service has idle connections from before; no request fails because of them."""
     product = shop.product()
     carts = concurrently(*[partial(shop.cart, (product, 1))] * 8)
     shop.until_quiet()

@@ -1,7 +1,7 @@
-"""The orchestrator's PostgreSQL dies and has forgotten what was not written for good: leases and progress.
+"""The orchestrator's PostgreSQL crashes and loses asynchronous commits: leases and progress.
 
-What was done under a forgotten lease is not known to whoever takes the saga up: it is done again, or undone, all the
-same. Whether a real crash forgets something depends on the moment, so here it is taken out of the tables.
+The executor that takes the saga over does not know what was done under a lost lease; it repeats or compensates it.
+Whether a real crash loses something depends on the moment, so these tests delete it from the tables.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ FIRST, SECOND = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 PAY = "POST /api/v1/payments/saga"
 UNDONE_BEFORE_ITS_ORDER = Became("compensated", "open", (), ("refunded",), ("released",))
 
-# PostgreSQL fills the others itself.
+# PostgreSQL computes the others.
 COLUMNS = ", ".join(column.name for column in sagas.columns if column.computed is None)
 KEEP = f"""
 CREATE TEMPORARY TABLE kept AS SELECT {COLUMNS} FROM saga_orchestrator.sagas WHERE saga_id = :saga;
@@ -39,7 +39,7 @@ INSERT INTO saga_orchestrator.timeline SELECT * FROM kept_timeline
 
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
-    """Between the executors and pagos."""
+    """A wire between the executors and pagos."""
     with Wire() as wire:
         yield wire
 
@@ -58,9 +58,9 @@ def shop(shop: Shop, wire: Wire) -> Shop:
 
 @contextmanager
 def forgotten_in_payment(shop: Shop, wire: Wire, cart: str) -> Iterator[str]:
-    """A saga that has been paid for, and of which the orchestrator only knows that it was accepted.
+    """Yield a saga that has been paid, of which the orchestrator knows only that it was accepted.
 
-    The first executor is frozen in the call; the second one, too, until it is let go.
+    The first executor is frozen during the call; the second one, too, until it is thawed.
     """
     shop.system.freeze(FIRST)
     shop.system.freeze(SECOND)
@@ -81,7 +81,7 @@ def forgotten_in_payment(shop: Shop, wire: Wire, cart: str) -> Iterator[str]:
 
 
 def test_the_saga_is_completed_all_the_same(shop: Shop, wire: Wire) -> None:
-    """Under a lease of the same number, which is another one: the first executor changes nothing when it wakes."""
+    """Its lease has the number of the lost one, but another owner: the first executor changes nothing afterwards."""
     product = shop.product(quantity=10)
     with forgotten_in_payment(shop, wire, shop.cart((product, 1))) as saga_id:
         shop.system.thaw(SECOND)
@@ -103,7 +103,7 @@ def test_an_operator_undoes_what_nobody_remembers(shop: Shop, wire: Wire) -> Non
 
 
 def test_a_deadline_undoes_what_nobody_remembers(shop: Shop, wire: Wire) -> None:
-    """inventario is away when the saga is taken up again: for all that is known, nothing was reserved yet."""
+    """inventario is away when the saga is taken over: as far as is known, nothing was reserved."""
     product = shop.product(quantity=10)
     with forgotten_in_payment(shop, wire, shop.cart((product, 1))) as saga_id:
         shop.system.kill(INVENTARIO)

@@ -1,6 +1,6 @@
-"""The orchestrator's PostgreSQL crashes, and what it had not put on its disk yet is lost, as long as it takes for that.
+"""The orchestrator's PostgreSQL crashes, and loses commits that it had not written to its disk.
 
-It is a server of its own, and slow to write by itself: no other commit puts there what an executor committed
+It is a server of the module's own, and slow to write by itself: no other commit writes what an executor committed
 asynchronously.
 """
 
@@ -19,14 +19,14 @@ __all__ = ["own_postgres"]
 
 @pytest.fixture(scope="module")
 def to_inventario() -> Iterator[Wire]:
-    """Between the executor and inventario."""
+    """A wire between the executor and inventario."""
     with Wire() as wire:
         yield wire
 
 
 @pytest.fixture(scope="module")
 def to_pagos() -> Iterator[Wire]:
-    """Between the executor and pagos."""
+    """A wire between the executor and pagos."""
     with Wire() as wire:
         yield wire
 
@@ -39,9 +39,9 @@ def shop_settings(own_postgres: OwnPostgres, to_inventario: Wire, to_pagos: Wire
         "CALL_SECONDS": "0.5",
         "FORWARD_DEADLINE_SECONDS": "1",
         "LEASE_SECONDS": "60",
-        "PROGRESS_SECONDS": "60",  # so that nothing but the decision itself is written
+        "PROGRESS_SECONDS": "60",  # so that only decisions are written
     }
-    # As slow as it may be.
+    # PostgreSQL's slowest setting.
     own_postgres.ask("ALTER SYSTEM SET wal_writer_delay = '10s'", "SELECT pg_reload_conf()")
     wires = {"INVENTARIO_SERVICE_URL": to_inventario.url, "PAGOS_SERVICE_URL": to_pagos.url}
     with databases_on(own_postgres) as there:
@@ -56,7 +56,7 @@ def shop(shop: Shop, to_inventario: Wire, to_pagos: Wire) -> Shop:
 
 
 def crash(shop: Shop, own_postgres: OwnPostgres) -> None:
-    """Of the database; who knows what it may have forgotten is gone as well."""
+    """Crash the database, and the executor, which knows what the crash may have lost."""
     shop.system.kill(EXECUTOR)
     own_postgres.kill()
     own_postgres.start()
@@ -71,14 +71,14 @@ def test_that_the_pivot_was_requested_is_known_after_a_crash(
         saga_id = shop.buy(product)
         pivot.wait()
         crash(shop, own_postgres)
-    known = "pending" if shop.system.engine == TEMPORAL else "running"  # it is known to Temporal
+    known = "pending" if shop.system.engine == TEMPORAL else "running"  # Temporal knows it
     assert steps_of(shop.saga(saga_id))["commit_inventory"] == known
     shop.restart(EXECUTOR)
     assert shop.became(saga_id) == COMPLETED
 
 
 def test_that_a_saga_turned_back_is_known_after_a_crash(shop: Shop, own_postgres: OwnPostgres, to_pagos: Wire) -> None:
-    """It was turned back at its deadline, and would go forward if that were forgotten: the money is to be had now."""
+    """It turned back at its deadline; if that were lost it would go forward, since the money could be captured now."""
     product = shop.product(quantity=10)
     with (
         to_pagos.hold("POST /api/v1/payments/saga/.*/refund", "request") as refund,

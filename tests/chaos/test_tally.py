@@ -1,4 +1,4 @@
-"""What is lost, doubled, stuck or otherwise wrong is noticed by those who count what became of all checkouts."""
+"""The tally of all checkouts notices what is lost, doubled, stuck or otherwise wrong."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ def shop_settings(broker: Broker) -> dict[str, object]:
 
 @pytest.fixture
 def customers(shop: Shop) -> Customers:
-    """They were all served, and nothing was wrong."""
+    """Customers who were all served, without any error."""
     customers = Customers(shop, random.Random(1), CHECKOUTS)
     with ThreadPoolExecutor(CUSTOMERS) as pool:
         list(pool.map(customers.insist, customers.purchases))
@@ -35,20 +35,20 @@ def customers(shop: Shop) -> Customers:
 def test_what_should_not_be_is_told_by_kind(shop: Shop, customers: Customers, monkeypatch: pytest.MonkeyPatch) -> None:
     completed = {each: it for each, it in customers.sagas.items() if shop.became(each).saga == "completed"}
     (done, purchase), *_ = [(each, it) for each, it in completed.items() if it.style == ORCHESTRATED]
-    # More was reserved than was wanted.
+    # More is reserved than was wanted.
     doubled, two = next((each, it) for each, it in completed.items() if each != done and len(it.lines) == 2)
     customers.sagas[doubled] = replace(two, lines=two.lines[:1])
-    # Undone, and nobody of the customers requested it.
+    # A saga was compensated, and no customer requested it.
     shop.compensate(done)
     shop.until_status(done, "compensated")
-    # A saga that nobody requested.
+    # A saga was requested by nobody.
     shop.ended(shop.buy(shop.product(), style=ORCHESTRATED))
-    # Money of a wallet that nobody spent.
+    # A wallet has less money than its purchases took.
     shop.deposit("1.00", "ana")
-    # One that was accepted, and is unknown.
+    # An accepted saga is unknown.
     unknown = str(uuid4())
     customers.sagas[unknown] = purchase
-    # One that doesn't end.
+    # A saga does not end.
     shop.system.freeze(EXECUTOR)
     stuck = shop.buy(shop.product(), style=ORCHESTRATED)
     customers.sagas[stuck] = purchase

@@ -1,4 +1,4 @@
-"""kill -9 of Temporal, and of the workers that run sagas on it: every accepted saga ends, and nothing is done twice."""
+"""kill -9 of Temporal, and of the workers that run sagas on it: every accepted saga ends, and no step is done twice."""
 
 import itertools
 import threading
@@ -27,7 +27,7 @@ def server() -> Iterator[OwnTemporal]:
 
 @pytest.fixture(scope="module")
 def shop_settings(server: OwnTemporal) -> dict[str, Any]:
-    """What is lost is not found again by the lease of the saga's row, within these tests."""
+    """Leases of sagas' rows are too long to recover what is lost within these tests."""
     env = {**QUICK, **temporal.settings_at(server.address), "LEASE_SECONDS": str(LONG), "CALL_SECONDS": "20"}
     return {"env": env, "copies": {EXECUTOR: 2}}
 
@@ -39,7 +39,7 @@ def shop(shop: Shop, server: OwnTemporal) -> Shop:
 
 
 def paying(shop: Shop, product: int, count: int = 3) -> list[str]:
-    """Sagas that are in the middle of their payment, since pagos is frozen."""
+    """Return sagas that are in their payment, since pagos is frozen."""
     shop.system.freeze(PAGOS)
     sagas = [shop.buy(product) for _ in range(count)]
     for saga_id in sagas:
@@ -89,7 +89,7 @@ def test_a_saga_that_is_turned_back_while_the_server_is_away_compensates_when_it
 
 
 def test_the_step_of_a_killed_worker_goes_on_within_seconds_in_another(shop: Shop) -> None:
-    """By the lease of the saga's row it would be minutes."""
+    """Without Temporal's heartbeats it would take until the row's lease expires, which is minutes."""
     product = shop.product(quantity=10)
     shop.system.kill(SECOND)
     (saga_id,) = paying(shop, product, 1)

@@ -1,5 +1,7 @@
-"""A web process that runs the sagas that it accepts is killed or stopped at every point of their way: others, or its
-successor, bring them to their end, although their leases would last for minutes."""
+"""A web process that runs the sagas that it accepts is killed or stopped at every point; other executors complete them.
+
+Or its successor does. The leases would last for minutes.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,7 +59,7 @@ def customers() -> Iterator[ThreadPoolExecutor]:
 
 
 def dies_at(shop: Shop, customers: ThreadPoolExecutor, point: str, cart: str, method: str) -> Future[str]:
-    """The saga in which the web process died at this point, as a client learns of it that asks until it is told."""
+    """Return the saga at which the web process died at this point; learned by a client that repeats its request."""
     restart(shop, FAULT_KILL_AT=point)
     saga = customers.submit(shop.insist, cart, method, ORCHESTRATOR)
     shop.system.wait_dead(ORCHESTRATOR)
@@ -66,7 +68,7 @@ def dies_at(shop: Shop, customers: ThreadPoolExecutor, point: str, cart: str, me
 
 
 def count(shop: Shop, query: str) -> int:
-    """What the database counts."""
+    """Return the result of a query that counts."""
     engine = create_engine(shop.database_url)
     with engine.connect() as connection:
         found = connection.scalar(text(query))
@@ -75,12 +77,12 @@ def count(shop: Shop, query: str) -> int:
 
 
 def live(shop: Shop) -> int:
-    """How many orchestrated sagas have not ended."""
+    """Count the orchestrated sagas that have not ended."""
     return count(shop, "SELECT count(*) FROM saga_orchestrator.sagas WHERE due_at IS NOT NULL")
 
 
 def present(shop: Shop) -> int:
-    """How many executors are there, as others see it; a web process may answer before its own is."""
+    """Count the executors that others see as alive; a web process may answer before its own executor is among them."""
     return count(
         shop,
         f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {EXECUTORS} AND granted"
@@ -95,14 +97,14 @@ def shop(shop: Shop) -> Shop:
 
 
 def restart(shop: Shop, **env: str) -> None:
-    """The web process, whose executor is there then."""
+    """Restart the web process, and wait for its executor."""
     before = present(shop)
     shop.restart(ORCHESTRATOR, **env)
     wait_until(lambda: present(shop) == before, "its executor is there")
 
 
 def succeed(shop: Shop, successor: str) -> None:
-    """Have this one bring the saga to its end."""
+    """Have this executor complete the saga."""
     if successor == OTHERS:
         wait_until(lambda: live(shop) == 0, "a separate executor ends what the web process left")
     else:
@@ -128,14 +130,14 @@ def test_what_a_killed_web_process_ran_goes_on(
 
 
 def stops(shop: Shop, customers: ThreadPoolExecutor) -> Future[int]:
-    """The web process's exit status; its executor is told to stop by now."""
+    """Stop the web process; its exit status follows. Its executor has been told to stop by now."""
     stopped = customers.submit(shop.system.stop, ORCHESTRATOR)
     wait_until(lambda: '"executor stops"' in shop.system.log(ORCHESTRATOR), "its executor stops")
     return stopped
 
 
 def executors_of(shop: Shop, saga_id: str, step: str) -> set[str]:
-    """The processes that sent a step's commands, by their ids."""
+    """Return the ids of the processes that sent a step's commands."""
     return {entry["executor"].split("-")[0] for entry in shop.timeline(saga_id, step=step)}
 
 
@@ -200,7 +202,7 @@ def test_a_web_process_that_was_frozen_for_longer_than_its_leases_changes_nothin
 
 
 def test_the_web_process_runs_what_it_accepts_and_nobody_claims_it(shop: Shop) -> None:
-    """Also where no other executor is; and it claims what an operator turns back, or what waits for a retry."""
+    """Also without another executor; and it claims sagas that an operator turned back, or that wait for a retry."""
     shop.system.kill(EXECUTOR)
     product = shop.product(quantity=10)
     saga_id = shop.buy(product)

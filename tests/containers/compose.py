@@ -1,4 +1,4 @@
-"""`docker-compose.saga.yml` brought up under a project name and on ports of its own, for tests that break it."""
+"""Brings `docker-compose.saga.yml` up under a project name and ports of its own, for tests that break it."""
 
 import json
 import os
@@ -17,16 +17,16 @@ from stack import ports
 from stack.processes import PROCESSES
 
 FILE = "docker-compose.saga.yml"
-# Of our own environment; no settings, nor those of `.env`.
+# Variables of this process that are passed on: no settings, and none of `.env`.
 KEPT = re.compile(r"PATH|HOME|LANG|(DOCKER|BUILDKIT|BUILDX|XDG|SSH)_.*|(?i:.*_proxy)")
 JOBS = ("-migrations", "-logins")
-SECONDS = 600  # for anything, so that nothing hangs; images may have to be fetched
+SECONDS = 600  # time limit of any command, so that nothing hangs; images may have to be downloaded
 COMMANDS = (["docker", "compose"], ["docker-compose"])
 
 
 @cache
 def command() -> list[str] | None:
-    """Compose: what `COMPOSE` names, else v2, else v1; None where there is none, or no engine that it could talk to."""
+    """Return the command of Compose: what `COMPOSE` names, else v2, else v1; None without it or without an engine."""
     wanted = os.environ.get("COMPOSE")
     commands = [wanted.split()] if wanted else COMMANDS
     return next((each for each in commands if _goes(*each, "version")), None) if _goes("docker", "info") else None
@@ -40,14 +40,14 @@ def _goes(*argv: str) -> bool:
 
 
 class Containers:
-    """A project's containers, by the names of the compose file; where a test names one, it means the first copy.
+    """The containers of a project, by their names in the compose file; a test that names one means its first copy.
 
     It has what `Shop` needs of a `RunningSystem`.
     """
 
     def __init__(self, project: str, settings: Path, env: Mapping[str, str]) -> None:
-        """`settings` is an empty file, which stands for `.env`; `env` is what would be in it."""
-        self.copy = 1  # of each web process, the one that tests call
+        """`settings` is an empty file in place of `.env`; `env` has the settings."""
+        self.copy = 1  # the copy of each web process that tests call
         self._project, self._settings = project, settings
         self._mine = f"--filter=label=com.docker.compose.project={project}"
         published = [name for process in PROCESSES.values() for name, port in process.ports.items() if port]
@@ -55,83 +55,83 @@ class Containers:
         self._env |= {name: str(ports.any_free()) for name in published}
 
     def compose(self, *arguments: str) -> str:
-        """Run a command of Compose's on the project; what it prints."""
+        """Run a Compose command on the project; return its output."""
         files = ["-f", FILE, "--env-file", str(self._settings), "-p", self._project]
         return _run([*(command() or []), *files, *arguments], self._env)
 
     def up(self, copies: Mapping[str, int] | None = None, **env: str) -> None:
-        """Bring all of it up, or to this, and wait until it is well. `env` changes settings."""
+        """Start all containers, or scale them, and wait until they are well. `env` changes settings."""
         self._env |= env
         self.compose("up", "-d", *(f"--scale={name}={count}" for name, count in (copies or {}).items()))
         wait_until(lambda: self.unwell() == [], "every container is well", SECONDS)
 
     def down(self) -> None:
-        """Stop and remove all of it, with its data and images."""
+        """Stop and remove the project, with its data and images."""
         self.compose("down", "--volumes", "--remove-orphans", "--rmi=local")
 
     def left(self) -> str:
-        """What there is of it: containers, volumes, networks and images."""
+        """List what is left of it: containers, volumes, networks and images."""
         kinds = (["ps", "--all"], ["volume", "ls"], ["network", "ls"])
         images = docker("image", "ls", "--quiet", f"--filter=reference={self._project}*")
         return "".join(docker(*kind, "--quiet", self._mine) for kind in kinds) + images
 
     def all(self) -> dict[str, dict[str, Any]]:
-        """What the engine knows of each container, by its service and number: `pagos-worker 1`."""
+        """Return the engine's description of each container, by its service and number: `pagos-worker 1`."""
         ids = docker("ps", "--all", "--quiet", self._mine).split()
         found = json.loads(docker("inspect", *ids)) if ids else []
         return {_name(container): container for container in found}
 
     def unwell(self) -> list[str]:
-        """The containers that are not as they should be: healthy, running, or, if a job, done."""
+        """Return the containers that are not healthy, running or, of a job, done."""
         return [name for name, container in self.all().items() if not _is_well(name, container["State"])]
 
     def inside(self, name: str, command: str) -> str:
-        """Run something in a container."""
+        """Run a command in a container."""
         return docker("exec", self._id(name), "sh", "-c", command)
 
     def crash(self, name: str) -> None:
-        """SIGKILL for all that runs in it; the engine takes it for a crash, and starts it again."""
+        """SIGKILL all processes in the container; the engine takes this for a crash, and restarts it."""
         try:
             self.inside(name, "kill -9 -1")
         except subprocess.CalledProcessError as error:
-            if error.returncode != 137:  # it died of it, too
+            if error.returncode != 137:  # the command was killed, too
                 raise
 
-    # What a shop needs of a system
+    # What a shop needs of a system.
 
     @property
     def names(self) -> list[str]:
-        """The services' processes."""
+        """The names of the services' processes."""
         return [name for name, process in PROCESSES.items() if not process.server]
 
     def url(self, name: str, setting: str = "") -> str:
-        """Where a web process is published."""
+        """Return the URL at which a web process is published."""
         first = int(self._env[setting or PROCESSES[name].port_setting].partition("-")[0])
         return f"http://127.0.0.1:{first + self.copy - 1}"
 
     def port_pairs(self) -> dict[str, str]:
-        """Settings that publish two copies of each web process."""
+        """Return settings that publish two copies of each web process."""
         return {PROCESSES[name].port_setting: _free_pair() for name in self.names if PROCESSES[name].ports}
 
     def kill(self, name: str) -> None:
-        """SIGKILL; the engine lets it stay dead."""
+        """SIGKILL it; the engine does not restart it."""
         docker("kill", "--signal=KILL", self._id(name))
 
     def freeze(self, name: str) -> None:
-        """It is there, and does nothing."""
+        """Freeze it."""
         docker("pause", self._id(name))
 
     def thaw(self, name: str) -> None:
-        """Let it go on, if it was frozen."""
+        """Let it continue, if it was frozen."""
         if self.all()[_first(name)]["State"]["Paused"]:
             docker("unpause", self._id(name))
 
     def alive(self, name: str) -> bool:
-        """Whether it runs, be it frozen."""
+        """Whether it runs; a frozen one does."""
         return bool(self.all()[_first(name)]["State"]["Running"])
 
     def restart(self, name: str) -> None:
-        """Start it again."""
+        """Restart it."""
         docker("restart", self._id(name))
 
     def wait_healthy(self, name: str) -> None:
@@ -140,11 +140,11 @@ class Containers:
             wait_until(lambda: _answers(f"{self.url(name)}/health"), f"{name} is well")
 
     def log(self, name: str) -> str:
-        """The last lines of its copies."""
+        """Return the last lines of its copies' logs."""
         return self.compose("logs", "--no-color", "--tail=40", name)
 
     def story(self) -> str:
-        """What is not well, and what all of them wrote at last."""
+        """Describe what is not well, with the last lines of all logs."""
         return f"not well: {self.unwell()}\n" + "\n".join(map(self.log, self.names))
 
     def _id(self, name: str) -> str:
@@ -152,7 +152,7 @@ class Containers:
 
 
 def docker(*arguments: str) -> str:
-    """Run a command of Docker's; what it prints."""
+    """Run a Docker command; return its output."""
     return _run(["docker", *arguments])
 
 

@@ -1,6 +1,6 @@
-"""`docker-compose -f docker-compose.saga.yml up`, for real: `make docker-test`. Needs a Docker engine.
+"""`docker-compose -f docker-compose.saga.yml up`: `make docker-test`. Needs a Docker engine.
 
-One deployment for all of these tests, which leave it well. Recovery is told to be quick, as in the other tests.
+All tests share one deployment, and leave it well. Settings make recovery quick, as in the other tests.
 """
 
 import json
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.skipif(
     command() is None, reason="no Docker engine, or no Compose, was found: nothing is tried"
 )
 
-CHECKOUTS = 200  # of each style half
-PATIENT = {"FORWARD_DEADLINE_SECONDS": "900"}  # what is stopped for a while is to be completed afterwards
+CHECKOUTS = 200  # half of them in each style
+PATIENT = {"FORWARD_DEADLINE_SECONDS": "900"}  # a saga whose service is stopped for a while must complete afterwards
 WEBS = [name for name, process in PROCESSES.items() if process.ports and not process.server]
 WORKERS = [name for name in PROCESSES if name.endswith("-worker")]
 
@@ -49,7 +49,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
 
 @pytest.fixture
 def shop(containers: Containers, request: pytest.FixtureRequest) -> Iterator[Shop]:
-    """In the end everything runs, every saga has ended, and the books balance."""
+    """Yield the shop; at the end everything runs, every saga has ended, and the books balance."""
     failed = request.session.testsfailed
     shop = Shop(cast("RunningSystem", containers))
     yield shop
@@ -169,7 +169,7 @@ def test_all_of_it_stops_when_told_and_loses_nothing(containers: Containers, sho
 
 def test_two_of_each_web_process(containers: Containers) -> None:
     containers.up(dict.fromkeys([*WEBS, *WORKERS], 2), **containers.port_pairs())
-    for copy in (1, 2):  # the one that tests call; services call either
+    for copy in (1, 2):  # the copy that tests call, and the other one; services call either
         containers.copy = copy
         shop = Shop(cast("RunningSystem", containers))
         mug = shop.product()

@@ -10,7 +10,7 @@ from tests.system.servers import SERVICES
 
 S, O, E = Who.SERVICES, Who.OPERATORS, Who.SERVICES_OR_OPERATORS  # noqa: E741  (as short as the table needs them)
 
-# All that not everybody may ask once the tokens are set.
+# All endpoints that are not open to everybody once the tokens are set.
 CLOSED = {
     "carrito": {
         "POST /carts/<cart_id>/checkout": S,
@@ -51,7 +51,7 @@ PARTICIPANTS = ("carrito", "inventario", "pagos")
 EVERY_SERVICE = {"GET /audit": E, "GET /audit/changes": E, "GET /audit/sagas": E, "POST /audit/facts": E}
 EVERY_PARTICIPANT = {"POST /saga-commands": S}
 
-# What changes something, and is for shoppers.
+# Endpoints that change something, and are for shoppers.
 SHOPPING = {
     "carrito": {
         "POST /carts",
@@ -67,7 +67,7 @@ each_service = pytest.mark.parametrize("service", SERVICES)
 
 
 def endpoints_of(service: str) -> dict[str, Who | None]:
-    """Each route of a service with who may ask it."""
+    """Return each route of a service with its marked callers."""
     app = app_of(service)
     return {
         f"{method} {rule.rule}": who_may_ask(app, rule.endpoint)

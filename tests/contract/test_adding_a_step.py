@@ -9,7 +9,7 @@ PATCH = (ROOT / "tests/examples/shipping.patch").read_text()
 
 
 def added() -> set[str]:
-    """The lines that the patch adds."""
+    """Return the lines that the patch adds."""
     return {line[1:].strip(" ,") for line in PATCH.splitlines() if line.startswith("+")}
 
 

@@ -42,7 +42,7 @@ def test_servers_are_of_a_series_that_their_makers_support() -> None:
 
 
 def test_the_database_s_volume_is_where_its_image_keeps_the_data() -> None:
-    """Since 18 that is a folder named by the version, below this one; data at the former place would be lost."""
+    """Since version 18 that is a folder named by the version below this one; data in the former place would be lost."""
     assert CONTAINERS["db"]["volumes"] == ["db-data:/var/lib/postgresql"]
 
 

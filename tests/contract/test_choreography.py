@@ -75,7 +75,7 @@ def test_a_definition_in_which_another_service_publishes_is_refused() -> None:
 
 
 def test_a_definition_in_which_a_saga_could_go_round_for_ever_is_refused() -> None:
-    """Were a release now and then to cancel the order again, which is refunded and released again."""
+    """As if a release could cancel the order again, which leads to a refund and another release."""
     wrong = [
         replace(each, otherwise=(OrderCancelled,)) if each.fact is InventoryReleased else each
         for each in CHECKOUT.reactions

@@ -50,7 +50,7 @@ def test_the_example_of_a_batch_has_a_command_of_each_endpoint_that_fits_it(serv
 @pytest.mark.parametrize(("service", "template"), [(name, step) for name, steps in STEPS.items() for step in steps])
 @pytest.mark.parametrize("known", [True, False], ids=["body", "path"])
 def test_what_does_not_fit_is_refused_in_the_same_words(service: str, template: str, known: bool) -> None:
-    """A body that does not fit, or an id in the path that is none."""
+    """A body that does not fit, or an invalid id in the path."""
     path = re.sub(r"\{\w+\}", str(new_id()) if known else "no-id", template)
     body = {"saga_id": 7, "nonsense": []}
     client = app_of(service).test_client()

@@ -31,7 +31,7 @@ WEBS = [process for process in OURS if process.ports]
 WORKERS = [process for process in OURS if not process.ports]
 SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq", "temporal": "temporal"}
 WITH_DATA = [process for process in OURS if process.package]
-# Of the settings that every service has: what a service without a database and without sagas does not read.
+# Settings that every service has, but a service without a database and without sagas does not read.
 OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "PARTITIONS", "QUEUE_REPLICAS", "LOCK_SECONDS"}
 OF_A_DATABASE |= {"STATEMENT_SECONDS", "SAGA_RETENTION_DAYS", "STEP_RETENTION_DAYS", "KEY_RETENTION_DAYS"}
 OF_A_DATABASE |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "PURGE_SECONDS"}
@@ -77,7 +77,7 @@ def test_workers_are_run_as_they_are_elsewhere_and_as_often(process: Process) ->
 
 
 class Health(BaseHTTPRequestHandler):
-    """Answers that it is well, or not."""
+    """Answers /health with 200 or 503."""
 
     status = 200
 
@@ -86,7 +86,7 @@ class Health(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.mark.parametrize("process", WEBS, ids=_name)
@@ -180,6 +180,6 @@ def test_temporal_is_left_out_unless_it_is_chosen_and_is_then_as_on_this_machine
 
 
 def _pinned(file: str) -> dict[str, str]:
-    """Each package with its version and hashes."""
+    """Return each package with its version and hashes."""
     entries = re.split(r"\n(?=\w)", (ROOT / file).read_text().strip())
     return {entry.partition("==")[0]: entry for entry in entries}

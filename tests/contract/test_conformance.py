@@ -1,7 +1,7 @@
-"""Every service does what its OpenAPI document says, whatever it is sent: thousands of requests that fit or don't.
+"""Every service answers as its OpenAPI document says: thousands of requests that fit it or don't.
 
-They are made from the documents, the same ones in every run, and sent to real services. Where a request fits, ids that
-exist take the place of made-up ones, so that it finds what it names.
+Schemathesis generates the requests from the documents, the same ones in every run, and sends them to real services. In
+requests that fit, existing ids replace generated ones, so that the request finds its objects.
 """
 
 from collections import Counter
@@ -25,20 +25,20 @@ from tests.system.brokers import Broker
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import SERVICES, Databases
 
-EXAMPLES = 30  # for each operation, after those that try each rule of its document
+EXAMPLES = 30  # for each operation, after those that test each rule of its document
 CONFIG = {
-    # Text may not hold NUL, which JSON Schema cannot say of the names of fields.
+    # Text may not contain NUL, which JSON Schema cannot say of the names of fields.
     "generation": {"allow-x00": False},
     "checks": {
-        # What fits may still be declined (402), not be there (404) or no longer be possible (409).
+        # A request that fits may be declined (402), name a missing object (404), or conflict with the state (409).
         "positive_data_acceptance": {"expected-statuses": ["2xx", "402", "404", "409", "501"]},
-        # carrito answers 501 to a style of saga that it cannot hand over to.
+        # carrito answers 501 to a style for which it has no service.
         "not_a_server_error": {"expected-statuses": ["2xx", "4xx", "501"]},
     },
 }
 
 Case = schemathesis.Case[Any]
-# These need a saga that is under way, or a cart together with its saga; see the tests of operators and of carts.
+# These need a saga that has not ended, or a cart with its saga; tests of operators and of carts cover them.
 DONE_ELSEWHERE = (
     "POST /saga/{saga_id}/retry",
     "POST /saga/choreography/{saga_id}/retry",
@@ -56,7 +56,7 @@ SCHEMAS = {
 def shop(
     databases: Databases, broker: Broker, _spawner: Spawner, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    """Every service, in processes of their own, on a database and a broker of their own."""
+    """Every service in real processes, on a database and a broker of their own."""
     url, rabbitmq_url = databases.create(), broker.create()
     folder = tmp_path_factory.mktemp("shop")
     with RunningSystem(_spawner, url, folder, rabbitmq_url=rabbitmq_url, env=QUICK) as system:
@@ -66,9 +66,9 @@ def shop(
 
 
 class Subjects:
-    """Carts and sagas in every state: the sets of ids that requests name, and a product that is in all of them.
+    """Ids of carts and sagas in every state, grouped as requests name them, and a product that is in all of them.
 
-    Ids that belong together go together, so that what is done does not depend on which of them a request has.
+    Ids that belong together are used together, so that the effect does not depend on which of them a request has.
     """
 
     def __init__(self, shop: Shop) -> None:
@@ -91,7 +91,7 @@ class Subjects:
         self._undone = {name: undone[name] for name in ("saga_id", "cart_id")}
 
     def by_turns(self) -> Iterator[Mapping[str, str]]:
-        """The ids of one after the other, now and then of a saga that is not there and of none, without end."""
+        """Yield the ids of each in turn; now and then those of a missing saga, and none; without end."""
         while True:
             yield self._done
             yield self._held
@@ -102,22 +102,22 @@ class Subjects:
 
 
 class Caller:
-    """Sends one operation's requests; those that fit name what there is."""
+    """Sends the requests of one operation; those that fit name existing objects."""
 
     def __init__(self, shop: Shop, session: requests.Session, subjects: Subjects) -> None:
         self._shop = shop
         self._session = session
-        self.statuses: Counter[int] = Counter()  # of the answers to what fits
+        self.statuses: Counter[int] = Counter()  # of the answers to requests that fit
         self._subjects = subjects.by_turns()
         self._known: dict[str, Iterator[str | None]] = {
             "product_id": cycle([subjects.product, subjects.product, None]),
             "user_id": cycle([USER, USER, None]),
-            "X-Fault": cycle(["process_payment=slow:1"]),  # any text is ignored here, but not every one can be sent
+            "X-Fault": cycle(["process_payment=slow:1"]),  # any text is ignored, but HTTP does not allow every text
             "Idempotency-Key": (f"key-{number}" if number % 4 else None for number in count()),
         }
 
     def send(self, case: Case) -> schemathesis.Response:
-        """The answer to a request."""
+        """Send a request, and return the answer."""
         parts: dict[ParameterLocation, Any] = {
             ParameterLocation.HEADER: case.headers,
             ParameterLocation.PATH: case.path_parameters,
@@ -133,7 +133,7 @@ class Caller:
         return response
 
     def _acquaint(self, part: Any, subject: Mapping[str, str]) -> None:
-        """Put ids that exist, or now and then leave those that don't, in this part of a request."""
+        """Put existing ids into this part of a request; now and then keep the generated ones."""
         if isinstance(part, MutableMapping):
             for name in sorted(part.keys() & self._known.keys()):
                 part[name] = next(self._known[name]) or part[name]
@@ -146,12 +146,12 @@ class Caller:
 
 
 def fits(case: Case) -> bool:
-    """Whether the whole request was made to fit."""
+    """Whether the whole request was generated to fit."""
     return case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
 
 
 def fitting_parts(case: Case) -> list[ParameterLocation]:
-    """The parts of a request that were made to fit, while another may not."""
+    """Return the parts of a request that were generated to fit, while another part may not fit."""
     components = case.meta.components if case.meta is not None else {}
     return [location for location, each in components.items() if each.mode is GenerationMode.POSITIVE]
 
@@ -164,7 +164,7 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.fixture(scope="module")
 def read_subjects(shop: Shop) -> Subjects:
-    """The parameters of all operations that only read."""
+    """The ids for all operations that only read."""
     return Subjects(shop)
 
 
@@ -172,7 +172,10 @@ def read_subjects(shop: Shop) -> Subjects:
 def caller(
     request: pytest.FixtureRequest, shop: Shop, session: requests.Session, read_subjects: Subjects
 ) -> Iterator[Caller]:
-    """One for each operation; in the end some of what fits must have been done. Who writes has subjects of its own."""
+    """Yield a caller for each operation; some requests that fit must have succeeded at the end.
+
+    Operations that write have ids of their own.
+    """
     caller = Caller(shop, session, read_subjects if "[GET /" in request.node.name else Subjects(shop))
     yield caller
     elsewhere = any(name in request.node.name for name in DONE_ELSEWHERE)
@@ -185,7 +188,7 @@ def caller(
     derandomize=True,
     deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # one caller for all of an operation's requests
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # all requests of an operation share a caller
 )
 def test_a_service_does_what_its_document_says(case: Case, caller: Caller) -> None:
     response = caller.send(case)
@@ -194,7 +197,7 @@ def test_a_service_does_what_its_document_says(case: Case, caller: Caller) -> No
 
 
 def is_beyond_the_document(case: Case, response: schemathesis.Response) -> bool:
-    """Whether it was refused for what a document of shapes does not know: a rule between fields, or requests."""
+    """Whether a request was refused by a rule between fields or requests, which the document cannot express."""
     if response.status_code != 422:
         return False
     problem = response.json()

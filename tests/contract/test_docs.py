@@ -23,13 +23,13 @@ WALKTHROUGH = (ROOT / "docs/walkthrough.md").read_text()
 
 @cache
 def text_of(page: Path) -> str:
-    """Without what is shown as code."""
+    """Return the page without its code blocks."""
     return re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 @cache
 def anchors(page: Path) -> set[str]:
-    """Of its headings, as GitHub makes them."""
+    """Return the anchors of its headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", text_of(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -21,7 +21,7 @@ each_service = pytest.mark.parametrize("service", SERVICES)
 
 
 class Links(HTMLParser):
-    """Everything that a page's tags point at."""
+    """Collects all URLs in a page's tags."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def test_the_pages_load_nothing_from_elsewhere(service: str, page: str) -> None:
 
 @each_service
 def test_the_swagger_page_asks_no_validator_elsewhere(service: str) -> None:
-    """Left alone, Swagger UI sends the document's address to a public validator, for a badge."""
+    """By default, Swagger UI sends the document's address to a public validator, for a badge."""
     assert re.search(r'"validatorUrl":\s*null', client_of(service).get("/openapi/swagger").text)
 
 

@@ -29,11 +29,11 @@ from tests.system.kubernetes import (
 )
 from tests.system.servers import SERVICES
 
-# What compose tells and Kubernetes does not: a service has the URL of its own database, with the password in it, and
-# no address where it is published.
+# Settings that compose sets and Kubernetes does not: a service's URL of its own database contains the password, and it
+# has no address where it is published.
 OTHERWISE = {"DATABASE_URL", "PGPASSWORD", "PUBLISHED_ON"}
-OF_EVENTS = {"saga_orchestrator": {"RABBITMQ_URL"}}  # it has nothing to do with events, and no way to the broker
-# The oldest that the resources need (a delay before the end of a container without a shell), and the newest known.
+OF_EVENTS = {"saga_orchestrator": {"RABBITMQ_URL"}}  # it handles no events, and has no route to the broker
+# The oldest version with all fields that the resources use (a pause before a container's end), and the newest known.
 VERSIONS = ["1.30", "1.37"]
 OF_OPERATORS = {"postgresql.cnpg.io", "rabbitmq.com", "keda.sh"}  # whose schemas Kubernetes does not have
 SECRET = ("PASSWORD", "TOKEN", "_URL")

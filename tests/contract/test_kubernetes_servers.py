@@ -26,7 +26,7 @@ from tests.system.kubernetes import (
 
 SCALED = sorted({*OVERLAYS} - {"dev"})
 RABBITMQ = {"app.kubernetes.io/name": "saga-rabbitmq"}
-# The schemas of these kinds are their operators', not those of Kubernetes, so only the names of fields are checked.
+# The schemas of these kinds belong to their operators, not to Kubernetes, so only the names of fields are checked.
 FIELDS = {
     "Cluster": {"instances", "imageName", "bootstrap", "postgresql", "storage", "affinity", "resources"},
     "RabbitmqCluster": {"replicas", "image", "rabbitmq", "persistence", "resources", "affinity"},
@@ -40,7 +40,7 @@ OF_A_WEB, OF_AN_ORCHESTRATOR, OF_A_WORKER, OF_OTHERS = 17, 21, 7, 10
 
 
 def _most(replicas: int) -> int:
-    """While a new version takes over, there is a quarter more (rounded up)."""
+    """Return the most replicas during a deployment: a quarter more, rounded up."""
     return replicas + -(-replicas // 4)
 
 

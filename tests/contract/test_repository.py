@@ -1,4 +1,4 @@
-"""The files that a repository is expected to have exist, and are true."""
+"""The files that a repository is expected to have exist, and their contents are right."""
 
 import re
 import tomllib

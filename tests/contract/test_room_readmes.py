@@ -1,4 +1,4 @@
-"""Every folder of the library, the stack and the tools has a README, which names exactly the modules that it has."""
+"""Every folder of the library, the stack and the tools has a README, which names exactly its modules."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 
 from shared.config import ROOT
 
-NAMED = re.compile(r"`([\w-]+(?:\.py|/))`")  # a module, or a folder; a name with a path is of another folder
+NAMED = re.compile(r"`([\w-]+(?:\.py|/))`")  # a module or folder; a name with a path belongs to another folder
 
 
 def rooms() -> list[Path]:
-    """The folders that have modules."""
+    """Return the folders that contain modules."""
     tops = (ROOT / name for name in ("shared", "stack", "dashboard", "bench"))
     found = {module.parent for top in tops for module in top.rglob("*.py")}
     return sorted(path.relative_to(ROOT) for path in found)

@@ -1,4 +1,4 @@
-"""Each service's README says with what its commands are refused, as its OpenAPI document does."""
+"""Each service's README names the refusals of its commands, as its OpenAPI document does."""
 
 import re
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from shared.config import ROOT
 from tests.contract.documents import document_of
 from tests.system.servers import SERVICES
 
-REFUSALS = {"402", "404", "409", "501"}  # all others are the same everywhere, and the README of the project has them
-SAME_KEY = "The first request with this key still runs"  # so is this: of whatever takes an idempotency key
+REFUSALS = {"402", "404", "409", "501"}  # other statuses are the same everywhere; the project's README names them
+SAME_KEY = "The first request with this key still runs"  # the same for all endpoints that take an idempotency key
 ROW = re.compile(r"^\| `[A-Z]+ /")
 
 
 def refused(service: str, method: str, path: str) -> set[str]:
-    """What the document declares. Names in paths are shorter in the READMEs."""
+    """Return the refusals that the document declares. Names in paths are shorter in the READMEs."""
     paths = document_of(service)["paths"]
     [operations] = [paths[each] for each in paths if re.sub(r"{\w+}", "{}", each) == re.sub(r"{\w+}", "{}", path)]
     declared = operations[method.lower()]["responses"].items()
@@ -23,7 +23,7 @@ def refused(service: str, method: str, path: str) -> set[str]:
 
 
 def rows_of(service: str) -> Iterator[tuple[str, str]]:
-    """The commands of each row of the README's table, and what its last column says."""
+    """Yield the commands of each row of the README's table, and the text of its last column."""
     before = ""
     for line in (ROOT / service / "README.md").read_text().splitlines():
         if ROW.match(line):

@@ -1,4 +1,4 @@
-"""What the tests of whole shops have in common."""
+"""Fixtures of the tests of whole shops."""
 
 from tests.e2e.fixtures import _shops, pytest_runtest_makereport, shop, shop_settings
 

@@ -1,7 +1,7 @@
-"""Customers of every kind, and what each of them must have in the end.
+"""Customers of every kind, and what each of them must have at the end.
 
-Who pays with a card that is good, for what there is enough of, has it in the end, whatever died meanwhile; only where
-customers race for the last pieces, or share a wallet, does it depend on who came first.
+A customer with a good card, who buys a product with enough stock, must have it at the end, whatever died meanwhile. The
+result depends on the order only where customers compete for scarce products, or share a wallet.
 """
 
 import random
@@ -15,11 +15,11 @@ from decimal import Decimal
 from shared.http.client import PEER_FAILED
 from tests.e2e.shop import CARRITO, COMPLETED, DECLINED, PAGOS, PRICE, SOLD_OUT, WINDOWS, Became, Shop
 
-CUSTOMERS = 8  # at once; the others queue, so that there is load for as long as it takes
-# What is in their wallets for each checkout there will be: enough for some of what they pay with them.
+CUSTOMERS = 8  # at once; the others wait, so that there is load until the end
+# Money in the wallets for each checkout: enough for some of those that pay from them.
 USERS = {"ana": Decimal("0.20"), "bob": Decimal("0.30")}
-PLENTY = 4  # of a product for each checkout: more than anybody takes
-FEW = 40  # one of the scarce product for so many checkouts, a tenth of what is wanted
+PLENTY = 4  # stock of a usual product for each checkout: more than anybody buys
+FEW = 40  # checkouts for each piece of a scarce product: a tenth of what is wanted
 GONE = 3
 GOOD, BAD, WALLET = ("credit_card", "debit_card", "paypal"), ("declined_card", "insufficient_funds"), "wallet"
 METHODS = (*GOOD, *GOOD, *BAD, WALLET, WALLET)
@@ -27,7 +27,7 @@ METHODS = (*GOOD, *GOOD, *BAD, WALLET, WALLET)
 
 @dataclass(frozen=True)
 class Purchase:
-    """A checkout that somebody wants, and what may become of it."""
+    """A wanted checkout, and the allowed results."""
 
     user: str
     lines: tuple[tuple[int, int], ...]
@@ -38,26 +38,26 @@ class Purchase:
     outcomes: frozenset[Became]
 
     def of(self, product: int) -> int:
-        """How many of a product."""
+        """Return the wanted quantity of a product."""
         return dict(self.lines).get(product, 0)
 
     @property
     def total(self) -> Decimal:
-        """What it costs."""
+        """Return the price of all of it."""
         return Decimal(PRICE) * sum(quantity for _, quantity in self.lines)
 
 
 @dataclass
 class Tally:
-    """What became of all checkouts; nothing but `outcomes` and `from_wallets` should have anything in it."""
+    """The results of all checkouts; only `outcomes` and `from_wallets` may have entries."""
 
-    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # by style and outcome
-    from_wallets: int = 0  # completed ones
-    lost: list[str] = field(default_factory=list)  # accepted, and unknown
-    doubled: list[str] = field(default_factory=list)  # more orders, payments or reservations than there should be
-    stuck: list[str] = field(default_factory=list)  # did not end
-    wrong: list[str] = field(default_factory=list)  # ended, but not as they may
-    books: list[str] = field(default_factory=list)  # counts, stocks and wallets that don't add up
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)  # by style and result
+    from_wallets: int = 0  # completed checkouts paid from wallets
+    lost: list[str] = field(default_factory=list)  # accepted, but unknown
+    doubled: list[str] = field(default_factory=list)  # with more orders, payments or reservations than allowed
+    stuck: list[str] = field(default_factory=list)  # not ended
+    wrong: list[str] = field(default_factory=list)  # ended with a result that is not allowed
+    books: list[str] = field(default_factory=list)  # counts, stocks and wallets that do not add up
 
     @property
     def clean(self) -> bool:
@@ -66,10 +66,10 @@ class Tally:
 
 
 class Customers:
-    """They share two wallets, and want the same few products; what each requested, and got."""
+    """Customers who share two wallets, and want the same few products; with what each requested and got."""
 
     def __init__(self, shop: Shop, chance: random.Random, checkouts: int) -> None:
-        """So many `checkouts`, half of them in each style."""
+        """Plan so many `checkouts`, half of them in each style."""
         self._shop, self._chance, self._checkouts = shop, chance, checkouts
         self._wallets = {user: amount * checkouts for user, amount in USERS.items()}
         for user, amount in self._wallets.items():
@@ -81,20 +81,20 @@ class Customers:
         purchases = [self._purchase(style) for _ in range(checkouts // 2) for style in WINDOWS]
         with ThreadPoolExecutor(CUSTOMERS) as pool:
             self.purchases = list(pool.map(self._with_cart, purchases))
-        self.sagas: dict[str, Purchase] = {}  # accepted ones
-        self._undone: dict[str, bool] = {}  # those who requested it, and whether they were answered
+        self.sagas: dict[str, Purchase] = {}  # accepted sagas
+        self._undone: dict[str, bool] = {}  # sagas whose compensation was requested, and whether that was answered
         self._lock = threading.Lock()
         assert shop.became(shop.buy(self._gone, GONE)) == COMPLETED
         self._before = self._counts()
 
     def insist(self, purchase: Purchase) -> None:
-        """Ask again until there is an answer."""
+        """Request the purchase until there is an answer."""
         saga_id = self._shop.insist(purchase.cart, purchase.method, purchase.way, purchase.style, purchase.user)
         with self._lock:
             self.sagas[saga_id] = purchase
 
     def change_a_mind(self) -> None:
-        """Want one of the sagas so far undone, wherever it is; when nobody answers it isn't requested again."""
+        """Request the compensation of one of the sagas so far; without an answer, the request is not repeated."""
         with self._lock:
             saga_id = self._chance.choice(sorted(self.sagas))
         try:
@@ -104,12 +104,12 @@ class Customers:
         self._undone[saga_id] = self._undone.get(saga_id, False) or answered
 
     def check(self) -> None:
-        """Each got what the purchase demands, once, and all of it adds up."""
+        """Check that each customer got what the purchase demands, once, and that all of it adds up."""
         tally = self.tally()
         assert tally.clean, tally
 
     def tally(self) -> Tally:
-        """What became of each, once they have ended, and whether all of it adds up."""
+        """Return the result of each checkout, after all have ended, and whether all of it adds up."""
         tally = Tally()
         with ThreadPoolExecutor(CUSTOMERS) as pool:
             became = dict(zip(self.sagas, pool.map(self._became, self.sagas), strict=True))
@@ -149,7 +149,7 @@ class Customers:
                 yield f"wallet of {user}: {balance} of {amount}, {spent} spent"
 
     def _became(self, saga_id: str) -> Became | None:
-        """None if it does not end."""
+        """Return the result of a checkout; None if it does not end."""
         try:
             return self._shop.became(saga_id)
         except AssertionError:
@@ -167,7 +167,7 @@ class Customers:
         return "short of stock" if not became.reservations and saga_id not in self._undone else "cancelled"
 
     def _purchase(self, style: str) -> Purchase:
-        """Two products in either order, so that they are wanted at the same time from both ends."""
+        """Draw a purchase of two products, in either order, so that concurrent purchases lock them from both ends."""
         choice = self._chance.choice
         products = choice(
             [(self._mugs,), (self._mugs, self._cups), (self._cups, self._mugs), (self._cups, self._scarce)]
@@ -188,7 +188,7 @@ class Customers:
         return replace(purchase, cart=self._shop.cart(*purchase.lines, user=purchase.user))
 
     def _counts(self) -> dict[str, int]:
-        """How many sagas there are of each style."""
+        """Count the sagas of each style."""
         windows = [window for window, _ in WINDOWS.values()]
         return {window: sum(self._shop.get(window, "/audit").body["sagas"].values()) for window in windows}
 

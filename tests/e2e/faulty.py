@@ -1,4 +1,4 @@
-"""A shop whose services suffer faults that were switched on."""
+"""A shop in whose services faults can be switched on."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +19,7 @@ Switch = Callable[..., None]
 
 @pytest.fixture
 def switch(shop: Shop) -> Iterator[Switch]:
-    """Switches a fault on at a service; all are off again in the end."""
+    """Switch a fault on at a service, by calling this; all are switched off at the end."""
 
     def on(service: str, name: str, **body: Any) -> None:
         answer = requests.put(f"{shop.urls[service]}/faults/{name}", json=body, timeout=HANG_SECONDS)

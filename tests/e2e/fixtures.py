@@ -1,4 +1,4 @@
-"""A shop for each module of tests, in order before each of them, and its books checked after each."""
+"""A shop for each module of tests. All its processes run before each test, and its books are checked after it."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ _FAILED = pytest.StashKey[bool]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows the logs of its shop's processes."""
+    """Show the logs of its shop's processes when a test has failed."""
     report = yield
     if report.failed:
         item.stash[_FAILED] = True
@@ -28,7 +28,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    """How a module's shop is started: the arguments of `RunningSystem`. A module overrides this."""
+    """The arguments of `RunningSystem` for a module's shop; a module overrides this fixture."""
     return {}
 
 
@@ -51,14 +51,14 @@ def _shops(
 
 
 class Shops:
-    """The module's shop; another one after a test that failed, so that the next doesn't fail of it."""
+    """The module's shop; a new one after a failed test, so that the next test does not fail because of it."""
 
     def __init__(self, start: StartShop) -> None:
         self._start = start
         self._shop: Shop | None = None
 
     def open(self) -> Shop:
-        """A shop in which every process runs."""
+        """Return a shop in which every process runs."""
         if self._shop is None:
             self._shop = self._start()
         else:
@@ -66,7 +66,7 @@ class Shops:
         return self._shop
 
     def give_up(self) -> None:
-        """The shop is not what it should be."""
+        """Discard the shop after a failure."""
         if self._shop is not None:
             self._shop.system.close()
         self._shop = None
@@ -74,7 +74,7 @@ class Shops:
 
 @pytest.fixture
 def shop(request: pytest.FixtureRequest, _shops: Shops) -> Iterator[Shop]:
-    """The module's shop. Whatever a test does, in the end every saga has ended and the books balance."""
+    """The module's shop. At the end of each test every saga must have ended, and the books must balance."""
     shop = _shops.open()
     request.node.stash[_SHOPS] = [shop]
     yield shop

@@ -1,4 +1,4 @@
-"""A hostile shopper: he knows all ids, and asks for what is not meant for him, with right and with wrong fields."""
+"""A hostile shopper: knows all ids, and sends requests that only sagas may send, with right and wrong fields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +14,13 @@ from shared.http.client import PEER_FAILED, Reply
 from tests.e2e.shop import ADDRESS, CARRITO, HANG_SECONDS, INVENTARIO, PAGOS, WINDOWS, Shop
 
 Body = Mapping[str, Any]
-AT_ONCE = 6  # requests of a burst
+AT_ONCE = 6  # requests sent at the same time
 OTHER_USER = "eve"
 
 
 @dataclass
 class Saga:
-    """A saga that the shopper knows of, with what it is about; one that he made up is in no style."""
+    """A saga that the shopper knows, and what it is about; one that the shopper made up has no style."""
 
     saga_id: str
     cart_id: str
@@ -31,16 +31,16 @@ class Saga:
     order_id: str
     lines: dict[int, int]
     total: Decimal
-    contradicted: bool = False  # a step may have been done with other fields than the saga's
+    contradicted: bool = False  # whether a step may have been done with other fields than the saga's
 
     def items(self) -> list[dict[str, int]]:
-        """Its lines, as inventario is told of them."""
+        """Return its lines as inventario's API takes them."""
         return [{"product_id": product, "quantity": quantity} for product, quantity in self.lines.items()]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One endpoint that only sagas are meant to ask, and the request that a saga makes there."""
+    """An endpoint that only sagas should call, and the request that a saga sends to it."""
 
     name: str
     service: str
@@ -53,11 +53,11 @@ class Step:
 
     @property
     def of_cart(self) -> bool:
-        """Whether without a saga's id the cart's id stands for it, and not the id in the path."""
+        """Whether the cart's id replaces a missing saga id; otherwise the id in the path does."""
         return "cart_id" in self.fields
 
     def request(self, saga: Saga) -> tuple[str, dict[str, Any]]:
-        """The path and the body with which the saga itself asks."""
+        """Return the path and the body of the saga's own request."""
         known = {
             "saga_id": saga.saga_id,
             "cart_id": saga.cart_id,
@@ -86,16 +86,16 @@ STEPS = (
     Step("release", CARRITO, "/carts/{cart_id}/release", ("saga_id",), compensates=True),
 )
 ACTIONS = tuple(step for step in STEPS if not step.compensates)
-# What is changed of a request: nothing, or one field, which gets another value or is left out; if it has such a field.
+# Changes of a request: none, or one field, if the request has it, gets another value or is left out.
 TWISTS = ("", "", *sorted({*CHARGED, *ORDERED, "items", "path"}), *(f"no {name}" for name in CHARGED))
 
-# Refusals that are kept as what the saga itself requested, beside a declined payment.
+# Refusals that are stored like the saga's own result, in addition to declined payments.
 KEPT = {f"/problems/{name}" for name in ("insufficient-stock", "product-not-found", "payment-id-taken")}
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A step that he asks for; numbers choose among what he knows, the latest first."""
+    """A step that the shopper requests; the numbers choose among what he knows, the latest first."""
 
     step: Step
     saga: int
@@ -105,7 +105,7 @@ class Attempt:
 
 @dataclass
 class Shopper:
-    """What he knows, and what he was answered; safe to use from one thread."""
+    """What the shopper knows, and the answers so far; for one thread."""
 
     shop: Shop
     user: str
@@ -115,10 +115,10 @@ class Shopper:
     answers: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)  # answers that no request may get
 
-    # What everybody does
+    # Requests that every shopper may send.
 
     def open_cart(self, lines: Mapping[int, int]) -> str | None:
-        """A cart with so many of each product, if the services are there."""
+        """Create a cart with so many of each product; return its id, or None if the services are away."""
         opened = self.ask(CARRITO, "/carts", {"user_id": self.user})
         if opened is None or opened.status != 201:
             return None
@@ -129,7 +129,7 @@ class Shopper:
         return cart_id
 
     def begin(self, cart_id: str, style: str, method: str, way: str) -> None:
-        """Check a cart out: at carrito, at the style's own service, or by freezing it, for carrito to hand over."""
+        """Check a cart out: at carrito, at the style's own service, or by freezing it, so that carrito hands it on."""
         checkout_body = self.shop.checkout_body(cart_id, method, self.user)
         window, root = WINDOWS[style]
         if way == "freeze":
@@ -143,7 +143,7 @@ class Shopper:
             self.adopt(str(begun.body["saga_id"]))
 
     def adopt(self, saga_id: str) -> None:
-        """Learn all about a saga that he knows the id of."""
+        """Read all about a saga whose id is known."""
         found = self.ask(CARRITO, f"/checkouts/{saga_id}")
         if found is None or found.status != 200 or found.body["saga_pattern"] is None:
             return
@@ -163,11 +163,11 @@ class Shopper:
         self.shop.know(saga_id, about["saga_pattern"])
 
     def cart(self, number: int) -> str:
-        """One of his carts, the latest first."""
+        """Return one of the carts, the latest first."""
         return self.carts[-1 - number % len(self.carts)]
 
     def change(self, cart_id: str, product: int, quantity: int) -> None:
-        """Put so many more of a product in; or, for none, take it out."""
+        """Add so many of a product; for 0, remove the product."""
         path = f"/carts/{cart_id}/items"
         if quantity:
             self.ask(CARRITO, path, {"product_id": product, "quantity": quantity})
@@ -175,15 +175,15 @@ class Shopper:
             with suppress(requests.RequestException):
                 requests.delete(f"{self.shop.urls[CARRITO]}{path}/{product}", timeout=HANG_SECONDS)
 
-    # What only he does
+    # Requests that only this shopper sends.
 
     def make_up(self, cart_id: str, lines: dict[int, int], total: Decimal) -> None:
-        """A saga that no service began."""
+        """Make up a saga that no service began."""
         ids = [str(uuid4()) for _ in range(3)]
         self.sagas.append(Saga(ids[0], cart_id, self.user, None, "paypal", ids[1], ids[2], lines, total))
 
     def take_over(self, number: int, style: str, twist: str) -> None:
-        """Have a saga that is known begun again: perhaps in the other style, perhaps with something changed."""
+        """Begin a known saga again, perhaps in the other style, perhaps with a changed field."""
         if not self.sagas:
             return
         saga = self._saga(number)
@@ -196,7 +196,7 @@ class Shopper:
             self.errors.append(f"taken over: {self.answers[-1]}")
 
     def attempt(self, attempts: Sequence[Attempt], *, meanwhile: Callable[[], None] | None = None) -> None:
-        """Ask for steps, all at once; something else may happen meanwhile."""
+        """Request steps, all at the same time; `meanwhile` is called during these requests."""
         wanted = [(attempt.step, self._request(attempt)) for attempt in attempts if self.sagas]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             replies = pool.map(lambda each: self.ask(each[0].service, *each[1]), wanted)
@@ -209,7 +209,7 @@ class Shopper:
                 self._remember(step, path, body, reply.status, reply.body.get("type"))
 
     def attempt_together(self, service: str, attempts: Sequence[Attempt]) -> None:
-        """Ask one service for steps, in one request, as the orchestrator does."""
+        """Request steps of one service in one request, as the orchestrator does."""
         wanted = [(each.step, self._request(each)) for each in attempts if self.sagas and each.step.service == service]
         if not wanted:
             return
@@ -223,14 +223,14 @@ class Shopper:
             self._remember(step, path, body, outcome["status"], outcome["body"].get("type"))
 
     def undo(self, number: int) -> None:
-        """Have a saga undone, as operators do."""
+        """Request the compensation of a saga, as operators do."""
         saga = self._saga(number) if self.sagas else None
         if saga is not None and saga.style is not None:
             window, root = WINDOWS[saga.style]
             self.ask(window, f"{root}/{saga.saga_id}/compensate", {})
 
     def ask(self, service: str, path: str, body: Body | None = None) -> Reply | None:
-        """Any answer; None for none, as when a process was killed."""
+        """Send a request; return any answer, or None without one, as when a process was killed."""
         try:
             reply = self.shop.get(service, path) if body is None else self.shop.post(service, path, body)
         except PEER_FAILED as error:
@@ -246,7 +246,7 @@ class Shopper:
         return {**self.shop.checkout_body(saga.cart_id, saga.method, saga.user_id), "saga_id": saga.saga_id}
 
     def _request(self, attempt: Attempt) -> tuple[str, dict[str, Any]]:
-        """The path and the body of the attempt."""
+        """Return the path and the body of the attempt."""
         saga = self._saga(attempt.saga)
         path, body = attempt.step.request(saga)
         if attempt.twist == "path":
@@ -256,7 +256,7 @@ class Shopper:
         return path, body
 
     def _changed(self, body: Body, twist: str, number: int) -> dict[str, Any]:
-        """One field with another value: another saga's, or anything."""
+        """Change one field: to another saga's value, or to any other."""
         other = self.sagas[-1 - number % len(self.sagas)]
         values: dict[str, Any] = {
             **{name: getattr(other, name) for name in ("saga_id", "cart_id", "payment_id", "order_id")},
@@ -269,7 +269,7 @@ class Shopper:
         return {twist: values[twist]} if twist in body else {}
 
     def _remember(self, step: Step, path: str, body: Body, status: int | None, problem: str | None) -> None:
-        """What may have been done, and to which saga."""
+        """Record what may have been done, and for which saga."""
         left_nothing = status is not None and 400 <= status < 500 and status != 402 and problem not in KEPT
         if left_nothing:
             return
@@ -277,14 +277,14 @@ class Shopper:
             if body.get("saga_id", "") == saga.saga_id or (not step.of_cart and path == step.request(saga)[0]):
                 saga.contradicted = saga.contradicted or _differs(step, path, body, saga)
             elif body.get("payment_id") == saga.payment_id or body.get("order_id") == saga.order_id:
-                saga.contradicted = True  # its id is taken
+                saga.contradicted = True  # another request has used its id
 
     def _saga(self, number: int) -> Saga:
         return self.sagas[-1 - number % len(self.sagas)]
 
 
 def _differs(step: Step, path: str, body: Body, saga: Saga) -> bool:
-    """Whether this is not what the saga itself asks for; carrito knows what is left out."""
+    """Whether the request differs from the saga's own; carrito fills in fields that are left out."""
     right_path, right = step.request(saga)
     left_out = right.keys() - body.keys() - ({"saga_id"} if step.service == CARRITO else set())
     if step.name == "order":

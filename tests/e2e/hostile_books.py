@@ -1,4 +1,4 @@
-"""What must be so when all that a hostile shopper began has ended."""
+"""What must hold when all that a hostile shopper began has ended."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -11,14 +11,14 @@ from shared.testing import wait_until
 from tests.e2e.hostile import Saga, Shopper
 from tests.e2e.shop import CARRITO, INVENTARIO, PAGOS, WINDOWS, Shop
 
-SECONDS = 120.0  # so that nothing hangs
+SECONDS = 120.0  # only keeps a test from hanging
 ENDED = ("completed", "compensated")
 Rows = list[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What there was in the beginning: of each product, and in the wallet."""
+    """The quantity of each product and the wallet's balance at the beginning."""
 
     stock: Mapping[int, int]
     wallet: Decimal
@@ -26,7 +26,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Books:
-    """All orders, payments and lines of reservations of his carts, by saga."""
+    """All orders, payments and lines of reservations of the shopper's carts, by saga."""
 
     orders: Mapping[str, Rows]
     payments: Mapping[str, Rows]
@@ -34,7 +34,7 @@ class Books:
 
     @classmethod
     def read(cls, shop: Shop, cart_ids: Iterable[str]) -> "Books":
-        """Of these carts; whatever a saga has is in a cart that he knows."""
+        """Read those of these carts; all that a saga has is in a cart that the shopper knows."""
         ids = sorted(set(cart_ids))
         return cls(
             _by_saga(shop, CARRITO, "/orders/saga", ids),
@@ -43,19 +43,19 @@ class Books:
         )
 
     def sold(self, saga_id: str) -> dict[int, int]:
-        """What was sold to a saga."""
+        """Return the quantities sold to a saga, by product."""
         return self._with_status(saga_id, "committed")
 
     def held(self, saga_id: str) -> dict[int, int]:
-        """What is held for a saga."""
+        """Return the quantities held for a saga, by product."""
         return self._with_status(saga_id, "held")
 
     def kept(self, saga_id: str) -> Decimal:
-        """What was captured of a saga's money, and not given back."""
+        """Return what was captured of a saga's money, and not refunded."""
         return sum((_kept(each) for each in self.payments[saga_id]), Decimal(0))
 
     def standing(self, saga_id: str) -> Rows:
-        """A saga's orders that were not cancelled."""
+        """Return a saga's orders that were not cancelled."""
         return [each for each in self.orders[saga_id] if each["status"] != "cancelled"]
 
     def _with_status(self, saga_id: str, status: str) -> dict[int, int]:
@@ -63,7 +63,7 @@ class Books:
 
 
 def check(shopper: Shopper, expected: Expected) -> None:
-    """All runs again, all sagas end, and everything adds up; what was requested and answered is in the error."""
+    """Restart everything, wait until all sagas have ended, and check the books; errors list requests and answers."""
     try:
         _check(shopper, expected)
     except AssertionError as error:
@@ -89,7 +89,7 @@ def _check(shopper: Shopper, expected: Expected) -> None:
 
 
 def _adopt_unknown(shopper: Shopper) -> None:
-    """Sagas whose beginning was not answered; those that are not handed over yet have their carts."""
+    """Add the sagas whose beginning was not answered; those that are not handed over yet have their carts."""
     known = {saga.saga_id for saga in shopper.sagas}
     found: set[str] = set()
     for cart_id in shopper.carts:
@@ -103,7 +103,7 @@ def _adopt_unknown(shopper: Shopper) -> None:
 
 
 def _until_ended(shop: Shop, saga: Saga) -> str:
-    """How a saga ended: by itself, whatever was done under its id."""
+    """Return how a saga ended by itself, whatever was requested under its id."""
     assert saga.style is not None
     window, root = WINDOWS[saga.style]
 
@@ -114,7 +114,7 @@ def _until_ended(shop: Shop, saga: Saga) -> str:
 
 
 def _check_begun(shop: Shop, saga: Saga, status: str, books: Books) -> None:
-    """All of what was in the cart when the saga began, and paid; or nothing."""
+    """Check that all of the cart, as it was when the saga began, was sold and paid; or nothing."""
     orders, payments, lines = books.orders[saga.saga_id], books.payments[saga.saga_id], books.lines[saga.saga_id]
     standing, kept = books.standing(saga.saga_id), books.kept(saga.saga_id)
     told = f"{saga} is {status}: {orders}, {payments}, {lines}"
@@ -142,7 +142,7 @@ def _check_begun(shop: Shop, saga: Saga, status: str, books: Books) -> None:
 
 
 def _check_made_up(shop: Shop, saga_id: str, books: Books) -> None:
-    """One cart, and its order is what was in it; no service runs it."""
+    """Check that a made-up saga has one cart, whose contents are its order; no service runs it."""
     orders, payments, lines = books.orders[saga_id], books.payments[saga_id], books.lines[saga_id]
     told = f"made up: {orders}, {payments}, {lines}"
     assert max(len(orders), len(payments)) <= 1, told
@@ -158,7 +158,7 @@ def _check_made_up(shop: Shop, saga_id: str, books: Books) -> None:
 
 
 def _check_totals(shop: Shop, user: str, expected: Expected, books: Books) -> None:
-    """Stock and money are where the reservations and payments say."""
+    """Check that stock and money are where the reservations and payments say."""
     lines = list(chain.from_iterable(books.lines.values()))
     for product, seeded in expected.stock.items():
         held, sold = (

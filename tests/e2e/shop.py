@@ -1,4 +1,4 @@
-"""A shop of real processes, as its customers and its operators use it: over HTTP only."""
+"""A shop of real processes, as customers and operators use it: over HTTP only."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,14 +18,14 @@ CHOREOGRAPHY = "saga_choreography"
 EXECUTOR = "saga_orchestrator-worker"
 ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
 WAYS_IN = {CARRITO: "/checkout/saga", ORCHESTRATOR: "/saga/checkout"}
-# Where the sagas of each style are seen.
+# Where each style's sagas are shown.
 WINDOWS = {ORCHESTRATED: (ORCHESTRATOR, "/saga"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography")}
 USER = "ana"
 ADDRESS = "Main St 1"
 PRICE = "9.99"
 HANG_SECONDS = 120.0  # seconds, so that nothing hangs; nothing here takes a tenth of it where nothing else runs
 
-# What makes recovery quick: what takes half a minute in earnest takes a second here.
+# Makes recovery quick: what takes half a minute in production takes a second here.
 QUICK = {
     "LEASE_SECONDS": "1",
     "PROGRESS_SECONDS": "0.05",
@@ -34,13 +34,13 @@ QUICK = {
     "RETRY_MOST_SECONDS": "0.3",
     "HANDOVER_SECONDS": "0.5",
 }
-# Only executors that are processes of their own run sagas, so that a test can freeze or kill the one that has a saga.
+# Only separate executors run sagas, so that a test can freeze or kill the one that has a saga.
 SEPARATE = {"WEB_EXECUTOR": "false"}
 
 
 @dataclass(frozen=True)
 class Became:
-    """What became of a checkout: the status of its saga and of its cart, and of all that the saga made."""
+    """The result of a checkout: the statuses of its saga and its cart, and all that the saga made."""
 
     saga: str
     cart: str
@@ -50,7 +50,7 @@ class Became:
 
     @property
     def left_nothing(self) -> bool:
-        """Whether it was undone, however far it had gone."""
+        """Whether nothing is left of it, however far it had gone."""
         return (
             (self.saga, self.cart) == ("compensated", "open")
             and set(self.orders) <= {"cancelled"}
@@ -66,48 +66,48 @@ SOLD_OUT = Became("compensated", "open")
 
 
 class Shop:
-    """Safe to use from many threads, but for what starts and stops its processes."""
+    """Thread-safe, except for the methods that start and stop processes."""
 
     def __init__(self, system: RunningSystem, database_url: str = "", through: Mapping[str, str] | None = None) -> None:
-        """`through`: URLs to use instead of the services' own."""
+        """`through`: URLs that replace the services' own."""
         self.system = system
         self.database_url = database_url
         self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names} | dict(through or {})
         self._peers = {name: Peer(name, url, None, HANG_SECONDS) for name, url in self.urls.items()}
-        self._special: set[str] = set()  # processes that run with an environment of their own
-        self._windows: dict[str, tuple[str, str]] = {}  # of the sagas that began
+        self._special: set[str] = set()  # processes that run with changed settings
+        self._windows: dict[str, tuple[str, str]] = {}  # the path at which each begun saga is shown
 
-    # Over HTTP
+    # Requests.
 
     def get(self, service: str, path: str) -> Reply:
-        """Any answer; raises one of `PEER_FAILED`."""
+        """GET; return any answer. Raises one of `PEER_FAILED`."""
         return self._peers[service].get(path)
 
     def post(self, service: str, path: str, body: Mapping[str, Any] | None = None, **headers: str) -> Reply:
-        """Any answer; raises one of `PEER_FAILED`. Headers are written with underscores."""
+        """POST; return any answer. Raises one of `PEER_FAILED`. Underscores in names of headers stand for dashes."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self._peers[service].post(path, body or {}, named)
 
-    # A customer
+    # Customers.
 
     def product(self, quantity: int = 100, price: str = PRICE) -> int:
-        """A new product."""
+        """Create a product; return its id."""
         body = {"name": "Mug", "price": price, "quantity": quantity, "sku": f"mug-{uuid4()}"}
         return int(self._made(INVENTARIO, "/api/products", body)["id"])
 
     def cart(self, *lines: tuple[int, int], user: str = USER) -> str:
-        """A new cart with so many of each product."""
+        """Create a cart with these quantities of products; return its id."""
         cart_id = str(self._made(CARRITO, "/carts", {"user_id": user})["id"])
         for product_id, quantity in lines:
             self._made(CARRITO, f"/carts/{cart_id}/items", {"product_id": product_id, "quantity": quantity})
         return cart_id
 
     def deposit(self, amount: str, user: str = USER) -> None:
-        """Pay into a wallet."""
+        """Deposit into a wallet."""
         self._made(PAGOS, f"/api/v1/wallets/{user}/deposits", {"amount": amount})
 
     def checkout_body(self, cart_id: str, method: str = "credit_card", user: str = USER) -> dict[str, str]:
-        """The body of a request for a checkout."""
+        """Return the body of a request for a checkout."""
         return {"cart_id": cart_id, "user_id": user, "payment_method": method, "billing_address": ADDRESS}
 
     def checkout(
@@ -130,11 +130,11 @@ class Shop:
         return reply
 
     def know(self, saga_id: str, style: str) -> None:
-        """A saga that somebody else began is to be seen in this style's window."""
+        """Remember the style of a saga that another client began."""
         self._windows[saga_id] = WINDOWS[style]
 
     def begin(self, cart_id: str, method: str = "credit_card", way: str = CARRITO, style: str = ORCHESTRATED) -> str:
-        """The id of a saga that was accepted."""
+        """Check a cart out; return the id of the accepted saga."""
         return _accepted(self.checkout(cart_id, method, way, style=style))
 
     def buy(
@@ -145,7 +145,7 @@ class Shop:
         way: str = CARRITO,
         style: str = ORCHESTRATED,
     ) -> str:
-        """The id of a saga that checks out a cart with so many of one product."""
+        """Check out a new cart with this quantity of a product; return the saga's id."""
         return self.begin(self.cart((product_id, quantity)), method, way, style)
 
     def insist(
@@ -156,7 +156,7 @@ class Shop:
         style: str = ORCHESTRATED,
         user: str = USER,
     ) -> str:
-        """The id of a saga, as a client gets it who isn't answered: the same request under the same key, again."""
+        """Check a cart out; without an answer, repeat the same request under the same key. Return the saga's id."""
         key = uuid4().hex
 
         def answer() -> Reply | None:
@@ -171,34 +171,34 @@ class Shop:
         assert reply is not None
         return _accepted(reply)
 
-    # An operator
+    # Operators.
 
     def saga(self, saga_id: str) -> Mapping[str, Any]:
-        """The saga as people see it."""
+        """Return the saga as the API shows it."""
         return self._read(*self._seen_at(saga_id))
 
     def sagas(self, **query: object) -> Mapping[str, Any]:
-        """A page of sagas."""
+        """Return a page of sagas."""
         wanted = "&".join(f"{name}={value}" for name, value in query.items())
         return self._read(ORCHESTRATOR, f"/saga?{wanted}")
 
     def timeline(self, saga_id: str, **like: object) -> list[Mapping[str, Any]]:
-        """The entries of a saga's timeline that have these values."""
+        """Return the entries of a saga's timeline that have these values."""
         items: list[Mapping[str, Any]] = self._read(*self._seen_at(saga_id, "/timeline"))["items"]
         return [item for item in items if all(item[name] == value for name, value in like.items())]
 
     def compensate(self, saga_id: str, **headers: str) -> Reply:
-        """Ask for a saga to be undone."""
+        """Request the compensation of a saga."""
         return self.post(*self._seen_at(saga_id, "/compensate"), {"reason": "changed my mind"}, **headers)
 
     def retry(self, saga_id: str) -> Reply:
-        """Ask for a saga to be tried again now."""
+        """Request that a saga is retried now."""
         return self.post(ORCHESTRATOR, f"/saga/{saga_id}/retry")
 
-    # What became of things
+    # Results.
 
     def until(self, saga_id: str, condition: Callable[[Mapping[str, Any]], bool], what: str) -> Mapping[str, Any]:
-        """The saga, once it is so; its service may have to hear of it first, or to come back."""
+        """Return the saga when the condition holds; its service may first have to learn of it, or to restart."""
         last: Mapping[str, Any] = {}
 
         def seen() -> bool:
@@ -214,19 +214,19 @@ class Shop:
         return last
 
     def until_status(self, saga_id: str, *statuses: str) -> Mapping[str, Any]:
-        """The saga, once it has one of these statuses."""
+        """Return the saga when it has one of these statuses."""
         return self.until(saga_id, lambda saga: saga["status"] in statuses, f"is {' or '.join(statuses)}")
 
     def until_requested(self, saga_id: str, step: str) -> Mapping[str, Any]:
-        """The saga, once a step's action is under way."""
+        """Return the saga when a step's action has been requested."""
         return self.until(saga_id, lambda saga: steps_of(saga)[step] == "running", f"asks for {step}")
 
     def ended(self, saga_id: str) -> Mapping[str, Any]:
-        """The saga, once it has ended."""
+        """Return the saga when it has ended."""
         return self.until_status(saga_id, "completed", "compensated")
 
     def became(self, saga_id: str) -> Became:
-        """What became of a checkout, once its saga has ended."""
+        """Return the result of a checkout, when its saga has ended."""
         saga = self.ended(saga_id)
         cart_id = saga["cart_id"]
 
@@ -243,12 +243,12 @@ class Shop:
         )
 
     def until_well(self) -> None:
-        """Until every service has all that it needs."""
+        """Wait until every service has all that it needs."""
         for service in self.urls:
             self.system.wait_healthy(service)
 
     def until_quiet(self) -> None:
-        """Until no saga is under way, and no cart waits for one."""
+        """Wait until all sagas have ended, and no cart waits for one."""
 
         def quiet() -> bool:
             windows = [window for window, _ in WINDOWS.values() if window in self.urls]
@@ -259,42 +259,42 @@ class Shop:
         wait_until(quiet, "no saga is under way", HANG_SECONDS)
 
     def answered(self, service: str, route: str) -> int:
-        """How many requests of a route the service has answered since it was started."""
+        """Return the number of requests of a route that the service has answered since it was started."""
         metrics = requests.get(f"{self.urls[service]}/metrics", timeout=HANG_SECONDS).text
         counts = re.findall(rf'^http_requests_total{{.*route="{re.escape(route)}".*}} (\S+)$', metrics, re.MULTILINE)
         return int(sum(map(float, counts)))
 
     def cart_as_it_is(self, cart_id: str) -> Mapping[str, Any]:
-        """A cart."""
+        """Return a cart."""
         return self._read(CARRITO, f"/carts/{cart_id}")
 
     def stock(self, product_id: int) -> tuple[int, int, int]:
-        """How many of a product are available, held and sold."""
+        """Return how many of a product are available, held and sold."""
         product = self._read(INVENTARIO, f"/api/products/{product_id}")
         return product["available"], product["held"], product["sold"]
 
     def check_books(self) -> None:
-        """Every saga has ended, and no money and no stock is lost or doubled."""
+        """Check that every saga has ended, and that no money and no stock is lost or doubled."""
         findings = audit.check(self.urls, wait_seconds=HANG_SECONDS)
         assert findings.clean, str(findings)
 
-    # Its processes
+    # Processes.
 
     def restart(self, name: str, **env: str) -> None:
-        """Kill a process if it lives, and start it with this added to its environment."""
+        """Kill a process if it lives, and start it with these additional settings."""
         self._special.discard(name)
         self.system.restart(name, **env)
         if env:
             self._special.add(name)
 
     def ended_unexpectedly(self) -> list[str]:
-        """The processes that ended though nobody had them end."""
+        """Return the processes that ended although no test ended them."""
         return [name for name in self.system.names if not self.system.alive(name) and name not in self._special]
 
     def revive(self) -> list[str]:
-        """Start what isn't alive, as it ran in the beginning; the names of those that had died of a fault of theirs.
+        """Start processes that are dead, with their first settings; return the names of those killed by their fault.
 
-        Who is still to die of one may go on.
+        Processes that still have a fault to come are left alone.
         """
         dead = [name for name in self.system.names if not self.system.alive(name)]
         died = [name for name in dead if self.system.fault_fired(name)]
@@ -303,7 +303,7 @@ class Shop:
         return died
 
     def mend(self) -> None:
-        """Have every process run as it did in the beginning."""
+        """Have every process run with its first settings."""
         for name in self.system.names:
             if name in self._special or not self.system.alive(name):
                 self.restart(name)
@@ -311,7 +311,7 @@ class Shop:
                 self.system.thaw(name)
 
     def _seen_at(self, saga_id: str, what: str = "") -> tuple[str, str]:
-        """The service that shows a saga, and the path."""
+        """Return the service that shows a saga, and the path."""
         window, root = self._windows.get(saga_id, WINDOWS[ORCHESTRATED])
         return window, f"{root}/{saga_id}{what}"
 
@@ -332,17 +332,17 @@ def _accepted(reply: Reply) -> str:
 
 
 def steps_of(saga: Mapping[str, Any]) -> dict[str, str]:
-    """The status of each step."""
+    """Return the status of each step."""
     return {step["name"]: step["status"] for step in saga["steps"]}
 
 
 def attempts_of(saga: Mapping[str, Any]) -> dict[str, int]:
-    """How often each step's action was requested."""
+    """Return how often each step's action was requested."""
     return {step["name"]: step["attempts"] for step in saga["steps"]}
 
 
 def problem(reply: Reply, status: int) -> Mapping[str, Any]:
-    """The problem that an answer with this status is."""
+    """Return the problem of an answer, which must have this status."""
     assert reply.status == status, reply.body
     assert reply.headers["Content-Type"] == "application/problem+json"
     return reply.body

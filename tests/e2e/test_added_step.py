@@ -1,6 +1,6 @@
-"""A fifth step, as docs/adding-a-step.md tells it: the patch beside the tests is all that it takes, in both styles.
+"""A fifth step as in docs/adding-a-step.md: the patch beside the tests is all that it needs, in both styles.
 
-It is applied to a copy of the project, which is then run as anyone would run it.
+The patch is applied to a copy of the project, which then runs like any other.
 """
 
 import os
@@ -31,7 +31,7 @@ styles = pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED], ids=lam
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project with the step in it."""
+    """Return a copy of the project with the step."""
     copy = tmp_path_factory.mktemp("copy")
     for part in PARTS:
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -43,7 +43,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shop(copy: Path, databases: Databases, broker: Broker) -> Iterator[Shop]:
-    """Everything runs from the copy, the new service too."""
+    """A shop that runs from the copy, with the new service."""
     home, database, host = copy / "home", databases.create(empty=True), broker.create()
 
     def stack(*arguments: str) -> None:
@@ -111,7 +111,7 @@ def test_a_saga_cancels_no_other_shipment_than_the_one_it_booked(shop: Shop, sty
 def test_a_declined_card_books_nothing(shop: Shop, style: Style) -> None:
     load_van(shop, places=1)
     assert statuses(check_out(shop, style, "declined_card"))["book_shipment"] == "skipped"
-    assert check_out(shop, style, "paypal")["status"] == "completed"  # the place is still there
+    assert check_out(shop, style, "paypal")["status"] == "completed"  # the place was not lost
 
 
 def load_van(shop: Shop, places: int) -> None:

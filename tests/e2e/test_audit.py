@@ -1,4 +1,4 @@
-"""The audit on a running system: it holds after real checkouts, and tells when somebody tampers with the data."""
+"""The audit on a running system: it holds after real checkouts, and finds changes that somebody makes to the data."""
 
 import os
 import subprocess
@@ -19,12 +19,12 @@ from stack.audit import run as audit
 from stack.processes import PROCESSES
 from tests.system.running import RunningSystem
 
-HANG_SECONDS = 300  # transactions of other tests on the same server may be open as long
+HANG_SECONDS = 300  # transactions of other tests on the same server may be open for so long
 USER = "ana"
 
 
 class Shop:
-    """Real checkouts over HTTP."""
+    """Sends real checkouts over HTTP."""
 
     def __init__(self, system: RunningSystem) -> None:
         self.urls = {name: system.url(name) for name in audit.AUDITED}
@@ -37,7 +37,7 @@ class Shop:
         return reply.json()
 
     def checkout(self, payment_method: str, style: str = "orchestrated") -> dict[str, Any]:
-        """A saga that has ended."""
+        """Return a saga that has ended."""
         cart = self.post("carrito", "/carts", user_id=USER)["id"]
         self.post("carrito", f"/carts/{cart}/items", product_id=self.product, quantity=2)
         body = {
@@ -50,7 +50,7 @@ class Shop:
         return saga
 
     def audit(self, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`python -m stack.audit`, with its notes in this folder."""
+        """Run `python -m stack.audit`, with its notes in this folder."""
         env = {PROCESSES[name].url_setting: url for name, url in self.urls.items()}
         command = [sys.executable, "-m", "stack.audit", "--home", str(home), *arguments]
         return subprocess.run(command, cwd=ROOT, env=os.environ | env, capture_output=True, text=True, check=False)
@@ -58,7 +58,7 @@ class Shop:
 
 @pytest.fixture
 def shop(start_system: Callable[..., RunningSystem], rabbitmq_url: str) -> Shop:
-    """A shop in which checkouts of both styles were completed, declined and undone, and one paid from a wallet."""
+    """A shop with completed, declined and compensated checkouts of both styles, and one paid from a wallet."""
     shop = Shop(start_system(rabbitmq_url=rabbitmq_url, copies={"saga_orchestrator-worker": 1}))
     shop.post("pagos", f"/api/v1/wallets/{USER}/deposits", amount="50.00")
     shop.post("pagos", "/api/v1/payments", merchant_id="m", order_id="o", amount="5.00", payment_method="paypal")
@@ -76,7 +76,7 @@ def shop(start_system: Callable[..., RunningSystem], rabbitmq_url: str) -> Shop:
 
 @pytest.fixture
 def database(shop: Shop, fresh_database_url: str) -> Iterator[Connection]:
-    """The shop's data, without the constraints that would refuse most of what is done here."""
+    """A connection to the shop's data, without the constraints that would refuse most of these changes."""
     engine = create_engine(fresh_database_url, isolation_level="AUTOCOMMIT")
     constraints = text(
         "SELECT conrelid::regclass, conname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid"
@@ -97,7 +97,7 @@ SELECT quote_ident(attname) FROM pg_attribute
 
 @contextmanager
 def tampered(database: Connection, statement: str) -> Iterator[None]:
-    """One table changed by a statement, and restored."""
+    """Change one table by a statement during the block."""
     table = statement.removeprefix("DELETE FROM ").removeprefix("INSERT INTO ").removeprefix("UPDATE ").split()[0]
     database.execute(text(f"CREATE TEMPORARY TABLE kept AS TABLE {table}"))
     assert database.execute(text(statement)).rowcount > 0, statement
@@ -108,7 +108,7 @@ def tampered(database: Connection, statement: str) -> Iterator[None]:
     database.execute(text("DROP TABLE kept"))
 
 
-# What somebody with the rights to do so might do, and the rule by which it is found.
+# Changes that somebody with the rights could make, and the rule that finds each.
 TAMPERED = [
     ("UPDATE carrito.orders SET total_minor = total_minor + 1 WHERE status = 'confirmed'", "money_is_ordered"),
     ("UPDATE carrito.orders SET currency = 'USD' WHERE status = 'confirmed'", "money_is_ordered"),
@@ -169,7 +169,7 @@ TAMPERED = [
     ),
 ]
 # What no statement breaks: a transfer is one row, so what one account gets another gives. And no sweeper lets a hold
-# be overdue for long. Both are broken in the unit tests.
+# hold be overdue for long. The unit tests break both.
 NOT_TAMPERED = {"ledger_sums_to_zero", "holds_end_in_time"}
 
 
@@ -179,7 +179,7 @@ def test_the_books_are_in_order_after_real_checkouts(shop: Shop, tmp_path: Path)
     assert "captured 104.90 EUR, refunded 39.96 EUR" in done.stdout
     assert "Sagas checked: 7 (all there are)." in done.stdout
     assert f"All {len(audit.RULES)} rules hold." in done.stdout
-    nothing = "Sagas checked: 0 (those that changed since the last audit"  # once transactions that were open are over
+    nothing = "Sagas checked: 0 (those that changed since the last audit"  # when transactions that were open have ended
     wait_until(lambda: nothing in shop.audit(tmp_path).stdout, "nothing is left to check", HANG_SECONDS)
     full = shop.audit(tmp_path, "--full")
     assert "Sagas checked: 7 (all there are)." in full.stdout
@@ -188,7 +188,7 @@ def test_the_books_are_in_order_after_real_checkouts(shop: Shop, tmp_path: Path)
 def test_what_is_tampered_with_is_found(
     shop: Shop, database: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also in sagas that were found in order before. One system for all of it: to start one takes the longest."""
+    """Also in sagas that were in order before. One system for all changes, since starting one takes longest."""
     notes = tmp_path / "notes.json"
     assert audit.check(shop.urls, 30, notes).clean
     monkeypatch.setattr(audit, "SETTLE_SECONDS", 0)
@@ -212,7 +212,7 @@ def test_a_broken_rule_fails_loudly(shop: Shop, database: Connection, tmp_path: 
 
 
 def test_sagas_that_have_not_ended_hide_nothing(shop: Shop, database: Connection, tmp_path: Path) -> None:
-    """Neither live nor stuck ones: the others are checked one by one, and who is not is named."""
+    """Live and stuck sagas: the other sagas are checked one by one, and unchecked ones are named."""
     live = database.scalar(text("SELECT saga_id FROM saga_orchestrator.sagas WHERE status = 'completed' LIMIT 1"))
     mispaid = shop.checkout("credit_card")["saga_id"]
     database.execute(text(f"UPDATE carrito.orders SET total_minor = 259900 WHERE saga_id = '{mispaid}'"))
@@ -233,7 +233,7 @@ def test_sagas_that_have_not_ended_hide_nothing(shop: Shop, database: Connection
 
 
 def test_what_was_made_by_hand_has_to_agree_as_well(shop: Shop, tmp_path: Path) -> None:
-    """A payment without an order is named, although no saga service knows of its saga; a whole one is sound."""
+    """A payment without an order is named, although no saga service knows its saga; a complete saga is sound."""
     cart = shop.post("carrito", "/carts", user_id=USER)["id"]
     shop.post("carrito", f"/carts/{cart}/items", product_id=shop.product, quantity=1)
     saga = str(uuid4())

@@ -1,4 +1,4 @@
-"""`python -m bench` on a running system: what it writes, and that the books balance after it. Never how fast it is."""
+"""`python -m bench` on a running system: its output, and that the books balance afterwards. Never how fast it is."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_it_measures_every_style_under_every_load_and_the_books_balance(
         assert each["ratio_to_baseline"].keys() == {"sagas_per_second", "p50_ms", "cpu_ms"}
     for each in figures_of(results, "baseline"):
         assert each["ratio_to_baseline"]["p50_ms"] == 1
-        # Four requests, or two if the payment is declined; and those that sagas of the round before may still make.
+        # Four requests, or two if the payment is declined; and those that sagas of the previous round may still send.
         assert 3 <= each["http_requests"] < 6
     assert audit.check({name: system.url(name) for name in audit.AUDITED}).clean
 

@@ -1,4 +1,4 @@
-"""What becomes of choreographed checkouts whose steps, messages and consumers suffer faults that were switched on."""
+"""The results of choreographed checkouts with injected faults of steps, messages and consumers."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -50,13 +50,13 @@ def shop_settings(broker_url: str) -> dict[str, Any]:
 
 
 def fired(shop: Shop, service: str, saga_id: str) -> dict[str, int]:
-    """How often each fault happened to a saga there."""
+    """Return how often each fault happened to a saga at this service."""
     told = shop.get(service, f"/faults?saga_id={saga_id}").body["fired"]
     return {each["name"]: each["fired"] for each in told}
 
 
 def marks_of(shop: Shop, saga_id: str) -> dict[str, str]:
-    """By event, what happened on purpose to what it tells of or to itself."""
+    """Return by event the injected faults that it reports, of its step or of itself."""
     return {entry["event"]: entry["fault"] for entry in shop.timeline(saga_id) if entry["fault"]}
 
 

@@ -1,4 +1,4 @@
-"""What becomes of a choreographed checkout: of the saga and its steps, the order, the money, the stock and the cart."""
+"""The results of a choreographed checkout: statuses of the saga, its steps and the order; the money, stock and cart."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -49,7 +49,7 @@ def begin(shop: Shop, cart: str, method: str = "credit_card", way: str = CARRITO
 
 
 def until_told(shop: Shop, saga_id: str, event: str) -> None:
-    """Until the window knows of this event of a saga."""
+    """Wait until saga_choreography has recorded this event of a saga."""
     wait_until(lambda: shop.timeline(saga_id, event=event), f"{event} of {saga_id}")
 
 
@@ -74,7 +74,7 @@ def test_a_success_sells_captures_confirms_and_closes_the_cart(shop: Shop, way: 
 @BOTH_WAYS
 @pytest.mark.parametrize("method", ["declined_card", "wallet"])
 def test_a_payment_that_is_declined_gives_the_stock_back_and_opens_the_cart(shop: Shop, way: str, method: str) -> None:
-    """A wallet that is empty, too."""
+    """Also from an empty wallet."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 2))
     saga_id = begin(shop, cart, method, way)
@@ -115,7 +115,7 @@ def test_a_hold_that_is_over_when_its_order_comes_turns_the_saga_back_in_full(sh
 
 
 def test_an_order_that_cannot_be_made_is_refunded_and_its_cart_left_to_the_saga_that_has_it(shop: Shop) -> None:
-    """Somebody opened the cart while it was being checked out, and checked it out again."""
+    """Somebody released the cart during its checkout, and checked it out again."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 2))
     shop.system.freeze(WORKERS[PAGOS])
@@ -133,7 +133,7 @@ def test_an_order_that_cannot_be_made_is_refunded_and_its_cart_left_to_the_saga_
 
 
 def test_a_checkout_that_is_cancelled_before_anybody_heard_of_it_never_takes_anything(shop: Shop) -> None:
-    """The request to undo it overtakes its beginning, which waits in carrito's outbox."""
+    """The request to compensate it overtakes its first event, which waits in carrito's outbox."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 2))
     shop.system.kill(WORKERS[CARRITO])
@@ -152,7 +152,7 @@ def test_a_checkout_that_is_cancelled_before_anybody_heard_of_it_never_takes_any
 
 
 def test_a_checkout_that_is_cancelled_while_it_is_being_paid_is_turned_back(shop: Shop) -> None:
-    """The order is refused before it is requested; the payment is made, and given back."""
+    """The order is refused before it is requested; the payment is made, and refunded."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 2))
     shop.system.freeze(WORKERS[PAGOS])
@@ -178,16 +178,16 @@ def test_a_completed_checkout_that_many_want_undone_is_undone_once(shop: Shop) -
     assert shop.stock(product) == (10, 0, 0)
 
 
-# The same to a client
+# Both styles look the same to a client.
 
-OWN = {"saga_pattern", "error", "detail", "compensation_attempts"}  # in the style's own words and figures
+OWN = {"saga_pattern", "error", "detail", "compensation_attempts"}  # texts and counts that differ between the styles
 WORDS = {*SagaStatus, *StepStatus, *STEPS, "checking_out", "checked_out"}
 
 
 def shape(value: Any) -> Any:
-    """What an answer is made of: names, words and counts that are the same for every saga; not ids, times and texts.
+    """Reduce an answer to what is the same for every saga: names, words and counts, without ids, times and texts.
 
-    An orchestrator asks every service to undo its step, whether or not it did it: it counts more of such requests.
+    An orchestrator requests the compensation of every step, done or not, so it counts more requests.
     """
     if isinstance(value, Mapping):
         return {name: None if name in OWN else shape(each) for name, each in value.items()}
@@ -197,12 +197,12 @@ def shape(value: Any) -> Any:
 
 
 def looks(reply: Reply) -> tuple[int, Any, bool, bool]:
-    """An answer as its client sees it."""
+    """Reduce an answer to what its client sees."""
     return reply.status, shape(reply.body), "Location" in reply.headers, "Preference-Applied" in reply.headers
 
 
 def in_both(shop: Shop, carts: list[str], method: str = "credit_card", user: str = USER, **headers: str) -> list[Reply]:
-    """The answers to the same request, a cart for each style."""
+    """Return the answers to the same request, with a cart for each style."""
     return [
         shop.checkout(cart, method, user=user, style=style, **headers)
         for cart, style in zip(carts, BOTH_STYLES, strict=True)

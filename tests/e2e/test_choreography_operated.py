@@ -1,4 +1,4 @@
-"""The way in to choreographed checkouts and the window on them, as operators use them; and neither is needed."""
+"""saga_choreography as operators use it; checkouts do not need it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -99,7 +99,7 @@ def test_a_completed_checkout_is_undone_in_full_and_can_be_made_again(shop: Shop
 
 
 def test_nobody_has_to_look_for_a_checkout_to_end(shop: Shop) -> None:
-    """The window is gone as soon as the checkout has begun, and shows all of it when it is back."""
+    """saga_choreography is killed as soon as the checkout has begun, and shows all of it after its restart."""
     product = shop.product(quantity=5)
     cart = shop.cart((product, 1))
     for process in (CHOREOGRAPHY, f"{CHOREOGRAPHY}-worker"):
@@ -116,7 +116,7 @@ def test_nobody_has_to_look_for_a_checkout_to_end(shop: Shop) -> None:
 
 
 def test_a_checkout_that_takes_too_long_is_turned_back_and_shown_as_stuck_if_it_cannot(shop: Shop) -> None:
-    """pagos's worker is gone, so there is neither a payment nor a refund until it is back, and perhaps takes both."""
+    """pagos's worker is killed, so there is neither payment nor refund; after its restart it may handle both."""
     product = shop.product(quantity=5)
     times = {"FORWARD_DEADLINE_SECONDS": "0.5", "STUCK_SECONDS": "1"}
     for process in (CHOREOGRAPHY, f"{CHOREOGRAPHY}-worker"):

@@ -1,4 +1,4 @@
-"""`python -m bench.compare` as a whole: it starts a stack, breaks it, and says what became. Never how fast it is."""
+"""`python -m bench.compare` as a whole: it starts a stack, breaks it, and reports the results. Never how fast it is."""
 
 import os
 import re
@@ -23,7 +23,7 @@ ARRIVED = round(QUICK.per_second * QUICK.seconds)
 
 @dataclass(frozen=True)
 class Done:
-    """A quick comparison that has been made."""
+    """A quick comparison that has run."""
 
     status: int
     said: str
@@ -38,7 +38,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     report, kept, home = folder / "report.html", folder / "kept.json", folder / "stack"
     where = ("--home", str(home), "--out", str(report), "--json", str(kept))
     command = [sys.executable, "-m", "bench.compare", "--quick", "--only", ",".join(SCENARIOS), *where]
-    # Servers and tokens that a user has elsewhere are nothing to it.
+    # Servers and tokens that a user has elsewhere do not matter.
     theirs = {"DATABASE_URL": "postgresql://nowhere.invalid/x", "ADMIN_TOKEN": "theirs", "PAGOS_PORT": "1"}
     ran = subprocess.run(command, cwd=ROOT, env=os.environ | theirs, capture_output=True, text=True, check=False)
     assert report.exists(), ran.stdout + ran.stderr

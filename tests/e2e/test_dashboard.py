@@ -1,4 +1,4 @@
-"""The dashboard on a real shop: what people see of checkouts that end, fail and are undone, and what they do there."""
+"""The dashboard on a real shop: what it shows of checkouts that end, fail and are compensated, and operators' acts."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ TOKEN = "operators-only"
 
 @pytest.fixture(scope="module")
 def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    """All processes, and this one; the saga services want the operator's token."""
+    """All processes, with faults; the saga services require the operator's token."""
     url = broker.create()
     everything = [process.name for process in PROCESSES.values() if not process.server]
     token = {"ADMIN_TOKEN": TOKEN}
@@ -40,14 +40,14 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
 
 
 def page(shop: Shop, path: str, status: int = 200) -> str:
-    """What a page says."""
+    """Return the text of a page."""
     answer = requests.get(shop.system.url(DASHBOARD) + path, timeout=HANG_SECONDS)
     assert answer.status_code == status, answer.text
     return Text(answer.text).text
 
 
 def markup(shop: Shop, path: str) -> str:
-    """A page as it is sent."""
+    """Return the markup of a page."""
     return requests.get(shop.system.url(DASHBOARD) + path, timeout=HANG_SECONDS).text
 
 
@@ -212,7 +212,7 @@ def test_a_rule_that_somebody_breaks_in_the_database_is_named_with_its_saga(shop
 
 @contextmanager
 def total_of_order_changed(shop: Shop, saga: str) -> Iterator[None]:
-    """One cent more, as somebody with the rights to do so might write it, and back."""
+    """Add a cent to an order's total in the database, during the block."""
     engine = create_engine(shop.database_url, poolclass=NullPool)
     change = text("UPDATE carrito.orders SET total_minor = total_minor + :more WHERE saga_id = :saga")
     with engine.begin() as connection:
@@ -223,7 +223,7 @@ def total_of_order_changed(shop: Shop, saga: str) -> Iterator[None]:
 
 
 def until_books_say(shop: Shop, words: str) -> str:
-    """The page of the books once it says so."""
+    """Return the page of the books when it contains these words."""
 
     def found() -> str:
         books = markup(shop, "/books")

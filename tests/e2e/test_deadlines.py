@@ -1,4 +1,4 @@
-"""What is away, late or lost: turned back at the deadline before the pivot, only forward after it."""
+"""Services that are away, and late or lost answers: sagas turn back at the deadline, and never after the pivot."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -31,14 +31,14 @@ NOTHING_CHARGED = Became("compensated", "open", reservations=("released",))
 
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
-    """Between the executor and pagos."""
+    """A wire between the executor and pagos."""
     with Wire() as wire:
         yield wire
 
 
 @pytest.fixture(scope="module")
 def shop_settings(wire: Wire) -> dict[str, Any]:
-    """Leases are long: whatever is late here, its executor is well."""
+    """Leases are long: the executor lives, whatever else is late."""
     env = {
         **QUICK,
         **SEPARATE,
@@ -57,7 +57,7 @@ def shop(shop: Shop, wire: Wire) -> Shop:
 
 
 def wait_past_deadline(shop: Shop, saga_id: str) -> None:
-    """Until the saga could not turn back for lack of time any more, had it been going to."""
+    """Wait so long that a saga that could turn back at its deadline would have done so."""
     deadline = datetime.fromisoformat(shop.saga(saga_id)["created_at"]) + timedelta(seconds=DEADLINE)
     tried = shop.timeline(saga_id)[-1]["started_at"]
     wait_until(lambda: datetime.now(UTC) > deadline, "the deadline is over")
@@ -65,7 +65,7 @@ def wait_past_deadline(shop: Shop, saga_id: str) -> None:
 
 
 def decided_at(shop: Shop, saga_id: str) -> datetime:
-    """When the saga turned back."""
+    """Return when the saga turned back."""
     (decision,) = shop.timeline(saga_id, kind="compensating")
     return datetime.fromisoformat(decision["started_at"])
 
@@ -115,11 +115,11 @@ def test_money_is_given_back_when_it_was_taken_and_the_answer_never_came(shop: S
     with wire.hold(PAY, "answer") as payment:
         saga_id = shop.buy(product)
         payment.wait()
-        shop.system.freeze(PAGOS)  # nor does it answer any further try
+        shop.system.freeze(PAGOS)  # so that it does not answer a further try either
         shop.until_status(saga_id, "compensating", "stuck")
         shop.system.thaw(PAGOS)
         assert shop.became(saga_id) == Became("compensated", "open", (), ("refunded",), ("released",))
-        assert payment.release() == 201  # late, and of no interest to anybody
+        assert payment.release() == 201  # late, and no longer awaited
     assert shop.became(saga_id).payments == ("refunded",)
     assert shop.stock(product) == (10, 0, 0)
 
@@ -141,7 +141,7 @@ def test_money_is_not_taken_by_a_request_that_comes_after_its_compensation(shop:
 
 
 def test_a_service_that_was_frozen_until_the_deadline_does_and_undoes_its_step(shop: Shop) -> None:
-    """All the requests that it did not answer are waiting for it, in whatever order."""
+    """All unanswered requests wait for it, in any order."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     shop.system.freeze(PAGOS)
@@ -158,7 +158,7 @@ def test_a_compensation_that_cannot_be_done_is_shown_as_stuck_and_goes_on(shop: 
     saga_id = shop.begin(cart)
     saga = shop.until_status(saga_id, "stuck")
     assert [each["saga_id"] for each in shop.sagas(status="stuck")["items"]] == [saga_id]
-    assert steps_of(saga)["reserve_inventory"] == "succeeded"  # undone in reverse: this one waits
+    assert steps_of(saga)["reserve_inventory"] == "succeeded"  # compensations run in reverse order, so this one waits
     (flagged,) = shop.timeline(saga_id, kind="stuck")
     assert flagged["detail"].startswith("pagos: ")
     tried = shop.timeline(saga_id, direction="compensation")[-1]["attempt"]
@@ -186,7 +186,7 @@ def test_after_the_pivot_a_saga_only_goes_forward(shop: Shop) -> None:
 
 
 def test_a_pivot_in_doubt_is_requested_again_past_the_deadline(shop: Shop) -> None:
-    """The stock was sold and inventario died before it said so: it is not for the clock to call that off."""
+    """The stock was sold, and inventario died before its answer: the deadline must not compensate that."""
     product = shop.product(quantity=10)
     shop.restart(INVENTARIO, FAULT_KILL_AT="inventario.POST /api/products/commit.before_answer")
     saga_id = shop.buy(product)
@@ -244,7 +244,7 @@ def awaited_handovers(shop: Shop) -> int:
 
 
 def test_a_checkout_that_is_handed_over_again_is_one_and_then_no_more(shop: Shop) -> None:
-    """carrito's worker does so for one whose service died as it was told: it can't know that the saga is well."""
+    """carrito's worker hands it over again, since its service died during the handover, without an answer."""
     product = shop.product(quantity=10)
     shop.restart(ORCHESTRATOR, FAULT_KILL_AT="saga_orchestrator.POST /saga/checkout.before_answer")
     saga_id = shop.buy(product)
@@ -258,7 +258,7 @@ def test_a_checkout_that_is_handed_over_again_is_one_and_then_no_more(shop: Shop
 
 
 def test_a_checkout_ends_when_the_services_that_were_away_from_its_start_are_back(shop: Shop) -> None:
-    """Nothing but carrito is there when it is accepted."""
+    """Only carrito runs when the checkout is accepted."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     away = (INVENTARIO, PAGOS, ORCHESTRATOR, EXECUTOR, "inventario-worker", "carrito-worker")

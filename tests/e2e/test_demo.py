@@ -1,4 +1,4 @@
-"""`python -m stack.demo` on a stack of its own, and the commands that it prints."""
+"""`python -m stack.demo` on its own stack, and the commands that it prints."""
 
 import json
 import os
@@ -23,10 +23,10 @@ pytestmark = needs_rabbitmq
 Done = subprocess.CompletedProcess[str]
 Demo = Callable[..., Done]
 
-# Private servers, also for a user who has some of his own, on ports that nobody else has.
+# Private servers on free ports, also where the user has servers.
 OWN = dict.fromkeys(settings.SERVER_OF, "") | {port: "0" for each in PROCESSES.values() for port in each.ports}
 
-# A proxy at which nobody answers: requests to this machine must not go through it.
+# A proxy that does not answer: requests to this machine must not use it.
 BEHIND_A_PROXY = {
     "http_proxy": "http://127.0.0.1:9",
     "HTTP_PROXY": "http://127.0.0.1:9",
@@ -37,7 +37,7 @@ BEHIND_A_PROXY = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The stack as `make demo` starts it."""
+    """The home of a stack started as `make demo` does."""
     home = tmp_path_factory.mktemp("stack")
     try:
         up = python("stack", "up", "--free-ports", "--home", str(home), FAULTS="true")
@@ -57,7 +57,7 @@ def demo(home: Path) -> Demo:
 
 @pytest.fixture(scope="module")
 def told(home: Path) -> str:
-    """What it said when it was run on a new stack."""
+    """Return the demo's output on a new stack."""
     done = python("stack.demo", "--home", str(home), **BEHIND_A_PROXY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
@@ -65,7 +65,7 @@ def told(home: Path) -> str:
 
 
 def python(module: str, *arguments: str, **env: str) -> Done:
-    """Run a module, without settings of the user's."""
+    """Run a module without the user's settings."""
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, cwd=ROOT, env=os.environ | OWN | env, capture_output=True, text=True, check=False)
 
@@ -76,30 +76,30 @@ def urls_of(home: Path) -> dict[str, str]:
 
 
 def curl_lines(output: str) -> list[str]:
-    """The commands as a reader would copy them, continued lines and all."""
+    """Return the commands in the output, with their continued lines."""
     return re.findall(r"^ *(curl (?:.*\\\n)*.*)$", output, re.MULTILINE)
 
 
 def sh(command: str) -> Any:
-    """What a command prints, which is JSON."""
+    """Run a command; return the JSON that it prints."""
     return json.loads(subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout)
 
 
 def rows(output: str, title: str) -> list[list[str]]:
-    """The cells of a table's rows."""
+    """Return the cells of the rows of a table."""
     lines = output[output.index(f"\n{title}\n") :].split("\n\n", maxsplit=1)[0].strip().splitlines()
     return [re.split(r"\s{2,}", line.strip()) for line in lines[3:] if ":" not in line]
 
 
 def story(output: str, number: int, style: str) -> list[list[str]]:
-    """The words of the lines that tell of a checkout, without their times."""
+    """Return the words of the lines about a checkout, without times."""
     part = output[output.index(f"\n{number}. ") :]
     part = part[part.index(f"\n  {style}: ") + 1 :].split("\n\n", maxsplit=1)[0]
     return [line.split()[2:] for line in part.splitlines() if " ms  " in line]
 
 
 def steps(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Steps and their outcomes, of an orchestrated checkout."""
+    """Return the steps and outcomes in the lines of an orchestrated checkout."""
     return [" ".join(words[: words.index("ms") - 1]) for words in lines if words[0] in {"->", "<-"}]
 
 
@@ -124,11 +124,11 @@ def test_it_says_what_each_took(told: str) -> None:
     assert all(int(commits) > 3 for *_, commits in took.values())
     calls = {which: int(row[1]) for which, row in took.items()}
     for number in "123":
-        # The client's request, the one that hands the checkout over, and those of the steps.
+        # The client's request, the handover, and the requests of the steps.
         assert calls[number, "orchestrated"] == 3 + len(steps(story(told, int(number), "Orchestrated")))
         assert calls[number, "choreographed"] == 3
     messages = {which: int(row[2]) for which, row in took.items()}
-    # What is sold out turns back through all services, too: somebody else may have had them do a step for this saga.
+    # A sold-out checkout is compensated at all services: another request may have done a step under its saga's id.
     assert {number: messages[number, "choreographed"] for number in "1234"} == {"1": 10, "2": 7, "3": 7, "4": 10}
     assert {messages[number, "orchestrated"] for number in "1234"} == {0}
 
@@ -192,7 +192,7 @@ def test_nothing_is_left_switched_on(home: Path, told: str) -> None:
 
 
 def test_what_is_not_its_own_database_is_not_measured(demo: Demo, home: Path, told: str, tmp_path: Path) -> None:
-    """On a stack where it was run before: it can be repeated."""
+    """On a stack where it ran before, since it can be repeated."""
     assert told
     done = demo(tmp_path, **urls_of(home))
     assert done.returncode == 0, done.stdout + done.stderr

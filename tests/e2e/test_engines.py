@@ -1,4 +1,4 @@
-"""Two engines run the orchestrated saga: each saga ends on the one that it began on, whatever runs new ones."""
+"""Two engines run the orchestrated saga: each saga ends on the engine on which it began, whatever runs new ones."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,19 +9,19 @@ from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, Q
 from tests.system import temporal
 
 ENGINES = ("builtin", temporal.TEMPORAL)
-# Seen in the timeline: who ran a saga.
+# Timeline entries that show which engine ran a saga.
 RUNS_ON_TEMPORAL = {temporal.TEMPORAL}
 
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    """Temporal is known to all processes, and runs nothing yet."""
+    """All processes know Temporal, which runs nothing yet."""
     told = {**temporal.settings_at(temporal.address_of_run()), temporal.ENGINE: "builtin"}
     return {"env": {**QUICK, **told}, "copies": {EXECUTOR: 1}}
 
 
 def change_engine(shop: Shop, engine: str) -> None:
-    """As a deployment would, while sagas are under way."""
+    """Restart with another engine while sagas run, as a deployment would."""
     for name in (ORCHESTRATOR, EXECUTOR):
         shop.restart(name, SAGA_ENGINE=engine)
 

@@ -1,4 +1,4 @@
-"""What becomes of checkouts whose steps suffer faults that were switched on, in real processes."""
+"""The results of checkouts with injected faults, in real processes."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def shop_settings() -> dict[str, Any]:
 
 
 def marks_of(shop: Shop, saga_id: str, step: str) -> list[tuple[str, str | None]]:
-    """What each request for a step's action came to, and what was done to it on purpose."""
+    """Return the outcome and the injected fault of each request for a step's action."""
     entries = shop.timeline(saga_id, step=step, direction="action")
     return [(entry["outcome"], entry["fault"]) for entry in entries]
 
@@ -78,7 +78,7 @@ def test_a_process_that_is_killed_comes_back_and_the_step_is_done_once(shop: Sho
 
 
 def test_many_at_once_each_suffer_their_own(shop: Shop, switch: Switch) -> None:
-    """Commands of many sagas that go in one request: some are unavailable, some are lost, none is done twice."""
+    """Commands of many sagas in one request: some are unavailable, some answers are lost, no step is done twice."""
     switch(PAGOS, "unavailable", step="process_payment", times=1, match={"payment_method": "paypal"})
     switch(PAGOS, "lose_answer", step="process_payment", times=1, match={"payment_method": "debit_card"})
     product = shop.product(quantity=100)

@@ -1,7 +1,7 @@
-"""Histories of a hostile shopper: whatever he asks for, however often, in any order, interleaved with sagas and kills,
-each saga sells what it orders and keeps the money for that, or leaves nothing.
+"""Histories of a hostile shopper, interleaved with sagas and kills: each saga sells what it orders and is paid for.
 
-A longer run by hand: `HOSTILE_SEEDS=100 make test PYTEST_ARGS=tests/e2e/test_hostile_histories.py`.
+Or it leaves nothing. Whatever is requested, however often, in any order. A longer run: `HOSTILE_SEEDS=100 make test
+PYTEST_ARGS=tests/e2e/test_hostile_histories.py`.
 """
 
 import os
@@ -33,16 +33,16 @@ from tests.e2e.shop import (
 )
 from tests.system.brokers import Broker
 
-SEEDS = int(os.environ.get("HOSTILE_SEEDS", "3"))  # each makes histories of its own; so few take less than a minute
-HISTORIES = 3  # of one seed, of which the first is the simplest there is
+SEEDS = int(os.environ.get("HOSTILE_SEEDS", "3"))  # each generates its own histories; so few take less than a minute
+HISTORIES = 3  # of one seed; the first one is the simplest
 STEP_COUNT = 40
 PRICES = ("1.00", "2598.00", "0.35")
 SEEDED = 40  # of each product: some checkouts of an example find too few
-MOST = 12  # so that some do
-PAID_IN = "3000.00"  # enough for some of what is paid from the wallet
+MOST = 12  # the largest quantity, so that some do
+PAID_IN = "3000.00"  # enough for some of the payments from the wallet
 METHODS = st.sampled_from(["credit_card", "credit_card", "wallet", "declined_card"])
 WAYS = st.sampled_from([CARRITO, "its own service", "freeze"])
-NUMBERS = st.sampled_from([*[0] * 6, *[1] * 3, *range(2, 12)])  # of what he knows, the latest first and most often
+NUMBERS = st.sampled_from([*[0] * 6, *[1] * 3, *range(2, 12)])  # indices of what is known, mostly of the latest
 STYLES = st.sampled_from([ORCHESTRATED, CHOREOGRAPHED])
 REQUESTED = st.sampled_from((*STEPS, *ACTIONS, *ACTIONS))  # fewer compensations, which end a saga
 ATTEMPTS = st.builds(Attempt, REQUESTED, saga=NUMBERS, twist=st.sampled_from(TWISTS), other=NUMBERS)
@@ -63,7 +63,7 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def besieged(request: pytest.FixtureRequest, _shops: Shops) -> Iterator[Shop]:
-    """A shop whose books need not balance: in the end there are orders that no checkout made."""
+    """A shop whose books need not balance: some orders belong to no checkout."""
     shop = _shops.open()
     request.node.stash[_SHOPS] = [shop]
     yield shop
@@ -72,7 +72,7 @@ def besieged(request: pytest.FixtureRequest, _shops: Shops) -> Iterator[Shop]:
 
 
 class Histories(RuleBasedStateMachine):
-    """What the shopper does, one thing after the other; some things happen at once."""
+    """What the shopper does, one rule after the other; some requests are sent at the same time."""
 
     def __init__(self, shop: Shop) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(lines=LINES, attempts=st.lists(ATTEMPTS, min_size=2, max_size=5))
     def begins(self, lines: Mapping[int, int], attempts: Sequence[Attempt]) -> None:
-        """In each style, whatever else he does or leaves."""
+        """Begin a checkout in each style, so that every history has both."""
         self.checks_out(lines, ORCHESTRATED, "paypal", CARRITO, attempts)
         self.checks_out(lines, CHOREOGRAPHED, "paypal", CARRITO, attempts)
 
@@ -92,7 +92,7 @@ class Histories(RuleBasedStateMachine):
     def checks_out(
         self, lines: Mapping[int, int], style: str, method: str, way: str, attempts: Sequence[Attempt]
     ) -> None:
-        """A new cart, and at once asks for steps of its saga, or of others."""
+        """Check a new cart out, and immediately request steps of its saga, or of others."""
         cart_id = self.shopper.open_cart({self.shopper.products[number]: many for number, many in lines.items()})
         if cart_id is not None:
             self.shopper.begin(cart_id, style, method, way)
@@ -102,7 +102,7 @@ class Histories(RuleBasedStateMachine):
     def asks_before_the_saga_does(
         self, lines: Mapping[int, int], style: str, method: str, attempts: Sequence[Attempt]
     ) -> None:
-        """He is quicker: whoever would ask for the saga's first steps is dead meanwhile."""
+        """Request the saga's first steps before it does: its executor, or its worker, is dead meanwhile."""
         system = self.shopper.shop.system
         quick = EXECUTORS if style == ORCHESTRATED else (f"{INVENTARIO}-worker",)
         for name in quick:
@@ -115,19 +115,19 @@ class Histories(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, style=STYLES, method=METHODS, way=WAYS)
     def checks_out_again(self, number: int, style: str, method: str, way: str) -> None:
-        """Some cart that he has."""
+        """Check one of the carts out."""
         if self.shopper.carts:
             self.shopper.begin(self.shopper.cart(number), style, method, way)
 
     @rule(number=NUMBERS, product=st.integers(0, len(PRICES) - 1), quantity=st.integers(0, 3))
     def changes_a_cart(self, number: int, product: int, quantity: int) -> None:
-        """Puts something in, or takes it out."""
+        """Add a product to a cart, or remove it."""
         if self.shopper.carts:
             self.shopper.change(self.shopper.cart(number), self.shopper.products[product], quantity)
 
     @rule(lines=LINES, attempts=st.lists(ATTEMPTS, min_size=1, max_size=5))
     def makes_a_saga_up(self, lines: Mapping[int, int], attempts: Sequence[Attempt]) -> None:
-        """Of an open cart, or of one that a saga has."""
+        """Make up a saga of an open cart, or of one that a saga has."""
         wanted = {self.shopper.products[number]: many for number, many in lines.items()}
         cart_id = self.shopper.open_cart(wanted)
         if cart_id is not None:
@@ -137,32 +137,32 @@ class Histories(RuleBasedStateMachine):
 
     @rule(number=NUMBERS, style=STYLES, twist=st.sampled_from(TWISTS))
     def takes_a_saga_over(self, number: int, style: str, twist: str) -> None:
-        """Has it begun again, perhaps otherwise."""
+        """Begin a saga again, perhaps with a change."""
         self.shopper.take_over(number, style, twist)
 
     @rule(attempt=ATTEMPTS)
     def asks_for_a_step(self, attempt: Attempt) -> None:
-        """One, right or wrong."""
+        """Request a step, with right or wrong fields."""
         self.shopper.attempt([attempt])
 
     @rule(attempt=ATTEMPTS, times=st.integers(2, AT_ONCE))
     def asks_for_a_step_many_times_at_once(self, attempt: Attempt, times: int) -> None:
-        """The same one."""
+        """Request the same step several times at once."""
         self.shopper.attempt([attempt] * times)
 
     @rule(attempts=st.lists(ATTEMPTS, min_size=2, max_size=12), service=st.sampled_from(SERVICES))
     def asks_for_steps_in_one_request(self, attempts: Sequence[Attempt], service: str) -> None:
-        """As the orchestrator does."""
+        """Request steps in one request, as the orchestrator does."""
         self.shopper.attempt_together(service, attempts)
 
     @rule(number=NUMBERS)
     def has_a_saga_undone(self, number: int) -> None:
-        """As operators do."""
+        """Request a compensation, as operators do."""
         self.shopper.undo(number)
 
     @rule(name=MORTALS, attempts=st.lists(ATTEMPTS, max_size=5), waits=st.booleans())
     def something_is_killed(self, name: str, attempts: Sequence[Attempt], waits: bool) -> None:
-        """While he asks for steps; it is started again at once, and waited for or not."""
+        """Kill a process during requests for steps; it is restarted immediately, and waited for or not."""
         system = self.shopper.shop.system
         self.shopper.attempt(attempts, meanwhile=lambda: system.kill(name))
         system.start(name)
@@ -170,7 +170,7 @@ class Histories(RuleBasedStateMachine):
             system.wait_healthy(name)
 
     def teardown(self) -> None:
-        """Everything runs again, and all sagas end."""
+        """Restart all processes, and wait until all sagas have ended."""
         check(self.shopper, self.expected)
 
 
@@ -181,7 +181,7 @@ def test_no_history_of_a_hostile_shopper_gives_anything_away(besieged: Shop, num
         stateful_step_count=STEP_COUNT,
         database=None,
         deadline=None,
-        phases=[Phase.generate],  # one that fails may not fail again, so there is nothing to shrink
+        phases=[Phase.generate],  # a failing history may not fail again, so shrinking is useless
         suppress_health_check=list(HealthCheck),
     )
 

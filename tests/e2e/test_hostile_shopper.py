@@ -1,4 +1,4 @@
-"""A shopper who knows every id, and asks for what is not meant for him: nobody gets goods that he did not pay for."""
+"""A shopper who knows every id and sends requests that only sagas may send: nobody gets goods without paying."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -43,7 +43,7 @@ def cheap_and_dear(shop: Shop) -> tuple[int, int]:
 
 
 def is_whole(shop: Shop, cart: str, saga_id: str, total: Decimal) -> None:
-    """What became of one saga: all of what was in the cart when it began, and paid; or nothing."""
+    """Check that all of the cart, as it was at the saga's beginning, was sold and paid; or nothing."""
     saga = shop.ended(saga_id)
     orders = [each for each in items(shop, CARRITO, f"/orders/saga/{cart}") if each["saga_id"] == saga_id]
     payments = [each for each in items(shop, PAGOS, f"/api/v1/payments/saga/{cart}") if each["saga_id"] == saga_id]
@@ -135,7 +135,7 @@ def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dea
 def test_what_is_requested_under_a_sagas_id_before_the_saga_does_so_does_not_change_what_it_is(
     shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
-    """He freezes his cart, pays a cent and orders under the saga's id, and only then lets the checkout begin."""
+    """He freezes his cart, pays a cent and orders under the saga's id, before the checkout begins."""
     _, dear = cheap_and_dear
     cart = shop.cart((dear, 1))
     frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(style)).body
@@ -153,7 +153,7 @@ def test_what_is_requested_under_a_sagas_id_before_the_saga_does_so_does_not_cha
 
 
 def undo_alone(shop: Shop, saga_id: str) -> list[int]:
-    """Have each step of a saga undone, by its own endpoint and by that for many; the statuses."""
+    """Request the compensation of each step of a saga, at its endpoint and in a batch; return the statuses."""
     about = shop.get(CARRITO, f"/checkouts/{saga_id}").body
     steps = [
         (CARRITO, f"/orders/{about['order_id']}/cancel", {}),
@@ -171,7 +171,7 @@ def undo_alone(shop: Shop, saga_id: str) -> list[int]:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_no_step_of_a_saga_that_stands_is_undone_alone(shop: Shop, cheap_and_dear: tuple[int, int], style: str) -> None:
-    """Nobody keeps goods whose money went back, or an order whose goods did."""
+    """Nobody keeps goods whose payment was refunded, or an order whose goods were returned."""
     cart = shop.cart((cheap_and_dear[1], 1))
     saga_id = shop.begin(cart, style=style)
     assert shop.became(saga_id) == COMPLETED
@@ -184,7 +184,7 @@ def test_no_step_of_a_saga_that_stands_is_undone_alone(shop: Shop, cheap_and_dea
     assert shop.became(saga_id) == UNDONE
 
 
-# Who dies, and where, so that the saga waits once it has paid.
+# The process that dies, and where, so that the saga waits after its payment.
 PAID = {
     ORCHESTRATED: (EXECUTOR, "executor.after_call.process_payment.action"),
     CHOREOGRAPHED: ("carrito-worker", "carrito.worker.before_commit"),
@@ -195,7 +195,7 @@ PAID = {
 def test_the_money_of_a_saga_that_may_still_order_does_not_go_back(
     shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
-    """It would order, and sell, what is not paid any more."""
+    """Otherwise it would order, and sell, what is no longer paid."""
     cart = shop.cart((cheap_and_dear[1], 1))
     worker, point = PAID[style]
     shop.restart(worker, FAULT_KILL_AT=point)
@@ -213,7 +213,7 @@ def test_the_money_of_a_saga_that_may_still_order_does_not_go_back(
 def test_what_was_reserved_otherwise_under_a_sagas_id_keeps_it_from_nothing_but_its_success(
     shop: Shop, cheap_and_dear: tuple[int, int], style: str
 ) -> None:
-    """It turns back, and its cart is open again."""
+    """The saga turns back, and its cart is open again."""
     for path, fields in (("unreserve", {}), ("reserve", {"items": [{"product_id": cheap_and_dear[1], "quantity": 1}]})):
         cart = shop.cart((cheap_and_dear[0], 1))
         shop.system.kill("inventario-worker")
@@ -225,7 +225,7 @@ def test_what_was_reserved_otherwise_under_a_sagas_id_keeps_it_from_nothing_but_
         shop.know(frozen["saga_id"], style)
         assert shop.ended(frozen["saga_id"])["status"] == "compensated"
         assert shop.cart_as_it_is(cart)["status"] == "open"
-        assert shop.post(INVENTARIO, "/api/products/unreserve", foreign).status == 200  # it was never the saga's
+        assert shop.post(INVENTARIO, "/api/products/unreserve", foreign).status == 200  # the stock was never the saga's
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -1,4 +1,4 @@
-"""One checkout, however often it is requested: idempotency keys, and many at once."""
+"""One checkout, however often it is requested: with idempotency keys, and with many requests at once."""
 
 from collections import Counter
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ BOTH_WAYS = pytest.mark.parametrize("way", WAYS_IN)
 
 
 def sagas_of(shop: Shop, cart: str) -> list[str]:
-    """Every saga that a cart ever had."""
+    """Return every saga that a cart ever had."""
     return [saga["saga_id"] for saga in shop.sagas(cart_id=cart)["items"]]
 
 
@@ -66,7 +66,7 @@ def test_many_at_once_under_one_key_are_one_saga(shop: Shop, way: str) -> None:
 
 @BOTH_WAYS
 def test_a_refusal_is_not_kept_under_the_key(shop: Shop, way: str) -> None:
-    """The draft keeps the first answer of a request that was processed; one that was refused changed nothing."""
+    """The IETF draft keeps the first answer of a processed request; a refused one changed nothing."""
     product, key = shop.product(), uuid4().hex
     cart = shop.cart()
     problem(shop.checkout(cart, way=way, Idempotency_Key=key), 409)
@@ -77,7 +77,7 @@ def test_a_refusal_is_not_kept_under_the_key(shop: Shop, way: str) -> None:
 
 
 def test_one_cart_checked_out_many_times_at_once_has_one_saga(shop: Shop) -> None:
-    """Through both ways in."""
+    """At both ways in."""
     product = shop.product(quantity=100)
     cart = shop.cart((product, 1))
     replies = concurrently(*[partial(shop.checkout, cart, way=way) for way in (CARRITO, ORCHESTRATOR) * 10])
@@ -90,7 +90,7 @@ def test_one_cart_checked_out_many_times_at_once_has_one_saga(shop: Shop) -> Non
 
 
 def test_a_cart_never_has_two_live_sagas(shop: Shop) -> None:
-    """Each declined checkout opens the cart for the next one while many are still requested: one after the other."""
+    """Each declined checkout opens the cart for the next one, while many are requested."""
     product = shop.product(quantity=100)
     cart = shop.cart((product, 1))
     replies = concurrently(
@@ -100,7 +100,7 @@ def test_a_cart_never_has_two_live_sagas(shop: Shop) -> None:
     refused = [problem(reply, 409)["saga_id"] for reply in replies if reply.status != 202]
     assert sorted(sagas_of(shop, cart)) == sorted(accepted)
     assert set(refused) <= set(accepted)
-    shop.ended(max(accepted))  # ids are in the order of time
+    shop.ended(max(accepted))  # ids sort by time
     opened = [shop.timeline(saga_id, step="release_cart")[-1] for saga_id in sorted(accepted)]
     begun = [shop.saga(saga_id) for saga_id in sorted(accepted)]
     for before, following in zip(opened, begun[1:], strict=False):
@@ -123,14 +123,14 @@ def test_what_forty_who_cannot_pay_let_go_is_sold_to_ten_who_can(shop: Shop) -> 
     for (cart, method), saga_id in zip(purchases, sagas, strict=True):
         became = shop.became(saga_id)
         assert became in {SOLD_OUT, COMPLETED if method == "credit_card" else DECLINED}
-        if method == "credit_card" and became == SOLD_OUT:  # held by somebody else just then
+        if method == "credit_card" and became == SOLD_OUT:  # the stock was held by another saga then
             shop.until_quiet()
             assert shop.became(shop.begin(cart)) == COMPLETED
     assert shop.stock(product) == (0, 0, 10)
 
 
 def test_more_at_once_than_there_are_threads_do_not_wait_for_each_other(shop: Shop) -> None:
-    """A checkout at carrito asks the orchestrator, one at the orchestrator asks carrito."""
+    """A checkout at carrito calls the orchestrator; one at the orchestrator calls carrito."""
     product = shop.product()
     carts = [shop.cart((product, 1)) for _ in range(80)]
     ways = (CARRITO, ORCHESTRATOR) * 40

@@ -1,4 +1,4 @@
-"""What operators do: undo running and completed sagas, and have waiting ones tried again."""
+"""Operators' requests: compensating running and completed sagas, and retrying waiting ones."""
 
 from functools import partial
 from typing import Any
@@ -28,14 +28,14 @@ from tests.e2e.shop import (
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    """One executor, so that a test knows whom to change."""
+    """One executor, so that a test knows which one to change."""
     return {"env": {**QUICK, **SEPARATE}, "copies": {EXECUTOR: 1}}
 
 
 def begin_and_hold(shop: Shop, cart: str, step: str) -> tuple[str, str]:
-    """A saga whose request for this step waits in front of a service that is frozen; and that service."""
+    """Return a saga whose request for this step waits for a frozen service, and that service."""
     service = {"reserve_inventory": INVENTARIO, "process_payment": PAGOS, "create_order": CARRITO}[step]
-    if service == CARRITO:  # it was called before, too, so the saga waits for it in front of another service
+    if service == CARRITO:  # it was called earlier, too, so another service is frozen before
         shop.system.freeze(PAGOS)
         saga_id = shop.begin(cart)
         shop.until_requested(saga_id, "process_payment")
@@ -50,7 +50,7 @@ def begin_and_hold(shop: Shop, cart: str, step: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("step", ["reserve_inventory", "process_payment", "create_order"])
 def test_a_running_saga_turns_back(shop: Shop, step: str) -> None:
-    """Whether the service that is thawed takes up the step first or its compensation."""
+    """Whether the thawed service handles the step first or its compensation."""
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
     saga_id, service = begin_and_hold(shop, cart, step)
@@ -121,7 +121,7 @@ def test_undoing_what_is_undone_changes_nothing(shop: Shop) -> None:
 
 
 def test_a_stuck_saga_is_shown_and_tried_again_when_an_operator_asks(shop: Shop) -> None:
-    """The back-off is a minute here, so that it is the operator who brings it to its end."""
+    """The back-off is a minute here, so only the operator's request can complete the saga."""
     shop.restart(EXECUTOR, STUCK_AFTER_ATTEMPTS="1", RETRY_FIRST_SECONDS="60", RETRY_MOST_SECONDS="60")
     shop.restart(CARRITO, FAULT_KILL_AT="carrito.POST /orders/<order_id>/confirm.before_answer")
     saga_id = shop.buy(shop.product())
@@ -163,7 +163,7 @@ def test_there_is_nothing_to_do_without_a_saga(shop: Shop, what: str) -> None:
 
 
 def test_retrying_a_saga_at_every_moment_does_no_harm(shop: Shop) -> None:
-    """Each time it is taken out of the hand that has it; what that one was doing is done again."""
+    """Each request takes the saga from its executor; what that one was doing is repeated."""
     product = shop.product(quantity=10)
     saga_id = shop.buy(product)
     for _ in range(20):
@@ -173,7 +173,7 @@ def test_retrying_a_saga_at_every_moment_does_no_harm(shop: Shop) -> None:
 
 
 def test_undoing_sagas_at_any_moment_leaves_nothing_behind(shop: Shop) -> None:
-    """Many at once, each turned back at another point of its way, some after their end."""
+    """Many at once, each turned back at another moment, some after their end."""
     product = shop.product(quantity=100)
     sagas = [shop.buy(product) for _ in range(12)]
     concurrently(*[partial(shop.compensate, saga_id) for saga_id in sagas])

@@ -1,4 +1,4 @@
-"""What becomes of a checkout: of the saga and its steps, the order, the money, the stock and the cart."""
+"""The results of a checkout: statuses of the saga, its steps, the order, the money, the stock and the cart."""
 
 from decimal import Decimal
 from typing import Any
@@ -34,18 +34,18 @@ BOTH_WAYS = pytest.mark.parametrize("way", WAYS_IN)
 
 @pytest.fixture(scope="module", params=temporal.BOTH)
 def shop_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The same on both engines."""
+    """Run these tests on both engines."""
     return {"env": {temporal.ENGINE: request.param}}
 
 
 def assert_nothing_began(shop: Shop, cart: str) -> None:
-    """No saga has heard of the cart, and nothing is held for it."""
+    """Check that no saga knows the cart, and nothing is held for it."""
     assert shop.sagas(cart_id=cart)["items"] == []
     assert shop.get(INVENTARIO, f"/api/products/reservations/{cart}").body["items"] == []
 
 
 def assert_leads_to_its_saga(shop: Shop, way: str, reply: Reply) -> None:
-    """Its Location, relative or not, is where the saga is."""
+    """Check that the Location of the answer, relative or not, is the saga's."""
     found = requests.get(urljoin(shop.urls[way] + WAYS_IN[way], reply.headers["Location"]), timeout=5)
     assert (found.status_code, found.json()["saga_id"]) == (200, reply.body["saga_id"])
 
@@ -227,7 +227,7 @@ def test_the_choreographed_style_is_not_available_and_nothing_begins(shop: Shop)
 
 
 def test_undone_means_undone_in_every_service(shop: Shop) -> None:
-    """The measure by which other tests tell what became of a checkout tells a sale from one that was undone."""
+    """Other tests rely on this: their check tells a compensated sale from one that stands."""
     product = shop.product(quantity=10)
     saga_id = shop.buy(product)
     assert shop.became(saga_id) == COMPLETED

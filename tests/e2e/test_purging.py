@@ -1,4 +1,4 @@
-"""Workers purge what is past its retention while checkouts of every kind go on: neither is in the other's way."""
+"""Workers purge rows past their retention during checkouts of every kind, without affecting them."""
 
 import random
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from tests.integration.aging import DAY, purges, row_of_age, time_of
 from tests.system.brokers import Broker
 from tests.system.servers import SERVICES
 
-CHECKOUTS = 160  # enough for somebody to pay from each wallet
-BACKLOG = 4 * BATCH  # rows of each table, so that there is something to purge for as long as there are checkouts
+CHECKOUTS = 160  # enough for payments from each wallet
+BACKLOG = 4 * BATCH  # rows of each table, enough to purge during all checkouts
 OLD_DAYS = 1000.0
 
 
 @pytest.fixture(scope="module")
 def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    """They look for more at once, and not once a minute."""
+    """Workers purge continuously, and not once a minute."""
     url = broker.create()
     yield {"rabbitmq_url": url, "env": {**QUICK, "PURGE_SECONDS": "0.05"}}
     broker.drop(url)

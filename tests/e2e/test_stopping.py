@@ -1,4 +1,4 @@
-"""SIGTERM, as at a deployment: nothing new is taken, what is under way is finished or handed back."""
+"""SIGTERM, as in a deployment: a process accepts nothing new, and finishes or hands back what it has begun."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -28,14 +28,14 @@ STOPPED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    """Nobody could wait for these leases to end."""
+    """Leases are too long to wait for their end."""
     env = {**QUICK, **SEPARATE, "LEASE_SECONDS": "600", "CALL_SECONDS": "20", "HANDOVER_SECONDS": "1"}
     return {"env": env, "copies": {EXECUTOR: 2}}
 
 
 @contextmanager
 def stopping(shop: Shop, name: str) -> Iterator[Callable[[], int]]:
-    """A process that was told to stop; the function waits until it has, and gives its exit status."""
+    """Send SIGTERM to a process; yield a function that waits for its end, and returns its exit status."""
     statuses: list[int] = []
     stop = threading.Thread(target=lambda: statuses.append(shop.system.stop(name)))
     stop.start()
@@ -49,7 +49,7 @@ def stopping(shop: Shop, name: str) -> Iterator[Callable[[], int]]:
 
 
 def test_an_executor_finishes_its_calls_and_hands_its_sagas_back(shop: Shop) -> None:
-    """Another one goes on from there, at once, and does nothing again."""
+    """Another executor continues at once, and repeats nothing."""
     product = shop.product(quantity=10)
     carts = [shop.cart((product, 1)) for _ in range(8)]
     shop.system.freeze(OTHER)

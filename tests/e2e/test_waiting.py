@@ -1,4 +1,4 @@
-"""How many may wait for the end of their saga, and that nobody else waits because of them."""
+"""How many requests may wait for the end of their saga, and that no others wait because of them."""
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -14,7 +14,7 @@ BOTH_WAYS = pytest.mark.parametrize("way", [CARRITO, ORCHESTRATOR])
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    """Fewer threads than requests that wait; one executor, which can be frozen."""
+    """Fewer threads than waiting requests; one executor, which can be frozen."""
     env = {**QUICK, **SEPARATE, "WEB_THREADS": str(THREADS), "WAITING_PLACES": str(PLACES)}
     return {"copies": {EXECUTOR: 1}, "env": env}
 
@@ -29,7 +29,7 @@ def first_answers(requests: list[Future[Reply]], count: int) -> set[Future[Reply
 
 
 def check_out(shop: Shop, cart: str, way: str) -> Reply:
-    """Asks again when it is told "not now": as many as that may not ask carrito at the same moment."""
+    """Check out; repeat while the answer is "not now", since so many requests may not call carrito at once."""
     while (reply := shop.checkout(cart, way=way, Prefer="wait=25")).status == 503:
         assert reply.headers["Retry-After"] == "1"
     return reply

@@ -44,7 +44,7 @@ ID_OR_TIME = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:.]+\+00:
 
 @pytest.fixture(scope="module")
 def rabbitmq(broker: Broker) -> Iterator[str]:
-    """The module's broker."""
+    """The URL of the module's broker."""
     url = broker.create()
     yield url
     broker.drop(url)
@@ -57,12 +57,12 @@ def shop_settings(rabbitmq: str) -> dict[str, Any]:
 
 @pytest.fixture
 def walk(shop: Shop) -> Walk:
-    """Runs the walk through the shop, with this added to its environment."""
+    """Run `walk.sh` on the shop, with these additional settings."""
     return partial(walk_through, shop)
 
 
 def with_queues(broker: Broker, rabbitmq: str) -> dict[str, str]:
-    """What lets the walk look at the queues."""
+    """Return settings that let `walk.sh` inspect the queues."""
     login = urlsplit(rabbitmq).netloc.rpartition("@")[0] or "guest:guest"
     return {
         "RABBITMQ_MANAGEMENT_URL": broker.management_url.replace("://", f"://{login}@"),
@@ -71,7 +71,7 @@ def with_queues(broker: Broker, rabbitmq: str) -> dict[str, str]:
 
 
 def ends(shop: Shop, style: str) -> Counter[str]:
-    """How many sagas there are of each status, once all have ended."""
+    """Count the sagas by status, after all have ended."""
     shop.until_quiet()
     service, path = LISTS[style]
     page = shop.get(service, f"{path}?limit=200").body
@@ -84,7 +84,7 @@ def ok_lines(done: Done) -> int:
 
 
 def assert_stopped_at(done: Done, what: str, expected: str, came: str) -> None:
-    """It failed at this, said what was expected and what came, and the request; and didn't say that all is well."""
+    """Check that it failed at this check, printed both values and the request, and did not report success."""
     assert done.returncode == 1, done.stdout + done.stderr
     told = dict(re.findall(r"^(NOT SO:|  expected |  came     |  request  ) (.*)$", done.stderr, re.MULTILINE))
     assert told["NOT SO:"] == what
@@ -168,11 +168,11 @@ def test_it_explains_itself() -> None:
     assert subprocess.run([WALK, "--quickly"], capture_output=True, check=False).returncode == 2
 
 
-# The commands of docs/by-hand.md and of the README
+# The commands of docs/by-hand.md and of the README.
 
 
 def bash(shop: Shop, script: str, folder: Path, make: Mapping[str, str]) -> subprocess.Popen[str]:
-    """A script that is running, as a reader's shell would run it, for whom `make` does this."""
+    """Start a script as a reader's shell would run it, with this replacement of `make`."""
     for port, url in ((PROCESSES[name].ports[PROCESSES[name].port_setting], url) for name, url in shop.urls.items()):
         script = script.replace(f"localhost:{port}", url)
     assert "localhost" not in script
@@ -187,7 +187,7 @@ def bash(shop: Shop, script: str, folder: Path, make: Mapping[str, str]) -> subp
 
 
 def outcome(running: subprocess.Popen[str]) -> str:
-    """What it printed, which went well."""
+    """Return the output of a script, which must succeed."""
     try:
         output, errors = running.communicate(timeout=SECONDS)
     finally:
@@ -197,7 +197,7 @@ def outcome(running: subprocess.Popen[str]) -> str:
 
 
 def assert_printed_as_told(script: str, output: str) -> None:
-    """What is taken from an answer is what the comment beside it says; it may explain that in brackets."""
+    """Check that values from answers are as the comment beside the command says; brackets may explain them."""
     told = [comment.split(" (")[0] for comment in re.findall(r"\| take \w+ +# (.*)$", script, re.MULTILINE)]
     taken = re.findall(r"(?:^|})(process_payment: .*|reserve_inventory: .*|\w+)$", output, re.MULTILINE)
     assert len(told) == len(taken) >= 4, output
@@ -206,7 +206,7 @@ def assert_printed_as_told(script: str, output: str) -> None:
 
 
 def test_the_commands_by_hand_do_what_the_page_says(shop: Shop, tmp_path: Path) -> None:
-    """All of them, one after the other; nobody but this test starts a service again that was killed here."""
+    """All commands, one after the other; only this test restarts services that were killed."""
     before = {style: ends(shop, style) for style in LISTS}
     script = "\n".join(BLOCKS)
     pagos = shop.system._instances[PAGOS].pid
@@ -238,7 +238,7 @@ def test_the_failures_by_hand_are_the_same_in_the_other_style(shop: Shop, tmp_pa
 
 
 def test_the_readme_s_commands_are_answered_as_it_shows(shop: Shop, tmp_path: Path) -> None:
-    """But for ids, times, and what it leaves out."""
+    """Except for ids, times, and what it leaves out."""
     running = bash(shop, f"exec 2>&1\n{README['bash']}", tmp_path, {})
     answers = outcome(running).splitlines()
     shown = README["json"].splitlines()
@@ -248,5 +248,5 @@ def test_the_readme_s_commands_are_answered_as_it_shows(shop: Shop, tmp_path: Pa
 
 
 def masked(text: str) -> str:
-    """Ids and times are other ones each time."""
+    """Replace ids and times, which differ each time."""
     return re.sub(r'("id":|"product_id":)\d+', r"\1…", ID_OR_TIME.sub("…", text))

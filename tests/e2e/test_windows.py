@@ -1,4 +1,4 @@
-"""What people see of sagas: the list, and the timeline that holds all that happened."""
+"""What people see of sagas: the list, and the timeline."""
 
 import itertools
 from typing import Any
@@ -22,12 +22,12 @@ from tests.e2e.shop import (
 
 @pytest.fixture(scope="module")
 def shop_settings() -> dict[str, Any]:
-    """Leases are long, so that nothing is tried but for the reasons that the tests make."""
+    """Leases are long, so that sagas are retried only for the tests' reasons."""
     return {"env": {**QUICK, **SEPARATE, "LEASE_SECONDS": "30"}, "copies": {EXECUTOR: 1}}
 
 
 def entries(shop: Shop, saga_id: str) -> list[tuple[Any, ...]]:
-    """A timeline without its times."""
+    """Return a timeline without its times."""
     names = ("kind", "step", "direction", "attempt", "outcome")
     return [tuple(entry[name] for name in names if entry[name] is not None) for entry in shop.timeline(saga_id)]
 
@@ -47,7 +47,7 @@ def test_the_timeline_of_a_success(shop: Shop) -> None:
 
 
 def test_the_timeline_of_a_compensation(shop: Shop) -> None:
-    """Every step before the pivot is undone, known to have run or not."""
+    """Every step before the pivot is compensated, whether it is known to have run or not."""
     saga_id = shop.buy(shop.product(), method="declined_card")
     assert shop.became(saga_id) == DECLINED
     assert entries(shop, saga_id) == [
@@ -55,7 +55,7 @@ def test_the_timeline_of_a_compensation(shop: Shop) -> None:
         ("attempt", "reserve_inventory", "action", 1, "succeeded"),
         ("attempt", "process_payment", "action", 1, "refused"),
         ("compensating",),
-        ("attempt", "create_order", "compensation", 1, "succeeded"),  # it may have run, for all that is written
+        ("attempt", "create_order", "compensation", 1, "succeeded"),  # it may have run, as far as is written
         ("attempt", "process_payment", "compensation", 1, "succeeded"),
         ("attempt", "reserve_inventory", "compensation", 1, "succeeded"),
         ("attempt", "release_cart", "action", 1, "succeeded"),
@@ -83,7 +83,7 @@ def test_the_timeline_is_in_order_and_names_who_did_it(shop: Shop) -> None:
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
 def test_the_timeline_holds_every_attempt(shop: Shop, how: str) -> None:
-    """Of a service that is away, or that doesn't answer in time; also when another process goes on with the saga."""
+    """Of a service that is away, or that does not answer in time; also when another process continues the saga."""
     cart = shop.cart((shop.product(), 1))
     shop.restart(EXECUTOR, CALL_SECONDS="0.3")
     getattr(shop.system, how)(PAGOS)
@@ -97,7 +97,7 @@ def test_the_timeline_holds_every_attempt(shop: Shop, how: str) -> None:
     attempts = [(number, len(list(each))) for number, each in itertools.groupby(entry["attempt"] for entry in tries)]
     made = attempts_of(saga)["process_payment"]
     assert [number for number, _ in attempts] == list(range(1, made + 1))
-    assert [count for _, count in attempts[:-1]] == [3] * (made - 1)  # tries that an attempt has
+    assert [count for _, count in attempts[:-1]] == [3] * (made - 1)  # the requests of an attempt
     assert [entry["outcome"] for entry in tries] == ["unknown"] * (len(tries) - 1) + ["succeeded"]
     assert {entry["detail"] for entry in tries[:-1]} <= {
         "pagos: no answer in time",

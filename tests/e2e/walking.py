@@ -1,4 +1,4 @@
-"""`walk.sh`, run through a shop."""
+"""Runs `walk.sh` on a shop."""
 
 import os
 import subprocess
@@ -9,17 +9,17 @@ from tests.e2e.shop import Shop
 from tests.system.running import KEPT
 
 WALK = ROOT / "tests" / "e2e" / "walk.sh"
-SECONDS = 120  # so that nothing hangs
+SECONDS = 120  # only keeps a test from hanging
 Done = subprocess.CompletedProcess[str]
 
 
 def environment(shop: Shop) -> dict[str, str]:
-    """Of a program that is told where the services are, and nothing else."""
+    """Return the environment of a program that gets the services' URLs, and no other settings."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {PROCESSES[name].url_setting: url for name, url in shop.urls.items()}
 
 
 def walk_through(shop: Shop, **env: str) -> Done:
-    """What came of the walk, with this added to its environment."""
+    """Return the result of `walk.sh`, with these additional settings."""
     everything = environment(shop) | env
     return subprocess.run([WALK], env=everything, capture_output=True, text=True, check=False, timeout=SECONDS)

@@ -1,6 +1,6 @@
-"""A wire between two services that a test can hold: a request or an answer stays in it until it is let go.
+"""A wire (HTTP proxy) between two services, in which a test can hold or lose a request or an answer.
 
-It is what a slow network is to the services: nobody at its ends can tell a lost answer from a late one.
+It acts as a slow network does: neither end can tell a lost answer from a late one.
 """
 
 import http.client
@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 
 from shared.testing import wait_until
 
-SECONDS = 60.0  # nothing is held longer, so that nothing hangs
+SECONDS = 60.0  # the longest hold, so that nothing hangs
 
 
 @dataclass
 class Held:
-    """The first request that fits, or its answer, for as long as the test wants."""
+    """The first matching request, or its answer, held as long as the test wants."""
 
     pattern: re.Pattern[str]
     where: str
@@ -29,11 +29,11 @@ class Held:
     status: int | None = None
 
     def wait(self) -> None:
-        """Until it is in the wire."""
+        """Wait until it is in the wire."""
         wait_until(self.arrived.is_set, f"a {self.where} of {self.pattern.pattern} is held", SECONDS)
 
     def release(self) -> int:
-        """Let it go on to where it was going; the status that the service answered."""
+        """Let it continue; return the status of the service's answer."""
         self.let_go.set()
         wait_until(self.passed.is_set, f"the {self.where} of {self.pattern.pattern} is passed on", SECONDS)
         if self.status is None:
@@ -43,7 +43,7 @@ class Held:
 
 @dataclass
 class Losses:
-    """Every so many-th request that fits gets lost, or its answer, for as long as the test wants."""
+    """Loses every n-th matching request, or its answer, during the block."""
 
     pattern: re.Pattern[str]
     where: str
@@ -52,7 +52,7 @@ class Losses:
     lost: int = 0
 
     def takes(self, line: str) -> bool:
-        """Whether this one gets lost."""
+        """Whether this request is lost."""
         if not self.pattern.fullmatch(line):
             return False
         self.seen += 1
@@ -65,14 +65,14 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128  # connections at once
 
     def handle_error(self, *_: object) -> None:
-        """The client is gone, which tests of a cut wire expect."""
+        """Ignore errors: the client is gone, which tests of a cut wire expect."""
 
 
 class Wire:
-    """Stands in front of a service, at `url`, and passes on what comes; a context manager."""
+    """A proxy in front of a service, at `url`; a context manager."""
 
     def __init__(self) -> None:
-        self.target = ""  # the service's URL
+        self.target = ""  # the URL of the service
         self._held: list[Held] = []
         self._losses: list[Losses] = []
         self._lock = threading.Lock()
@@ -89,12 +89,12 @@ class Wire:
 
     @property
     def url(self) -> str:
-        """Where it stands."""
+        """The URL of the wire."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @contextmanager
     def hold(self, pattern: str, where: str) -> Iterator[Held]:
-        """Hold the first "POST /path" that fits: its `request`, before the service gets it, or its `answer`."""
+        """Hold the first "POST /path" that matches: its `request`, before the service gets it, or its `answer`."""
         held = Held(re.compile(pattern), where)
         with self._lock:
             self._held.append(held)
@@ -108,7 +108,7 @@ class Wire:
 
     @contextmanager
     def lose(self, pattern: str, where: str, every: int = 1) -> Iterator[Losses]:
-        """Meanwhile lose every so many-th `request` that fits, or its `answer`: the connection ends instead."""
+        """During the block, lose every n-th matching `request`, or its `answer`: the connection ends instead."""
         losses = Losses(re.compile(pattern), where, every)
         with self._lock:
             self._losses.append(losses)
@@ -142,7 +142,7 @@ class Wire:
             do_POST = do_GET  # noqa: N815  (named by http.server)
 
             def log_message(self, *_: object) -> None:
-                """Not to the test's output."""
+                """Log nothing."""
 
         return Handler
 
@@ -196,4 +196,4 @@ class Wire:
             handler.end_headers()
             handler.wfile.write(answer)
         except OSError:
-            handler.close_connection = True  # the client did not wait for it
+            handler.close_connection = True  # the client has not waited

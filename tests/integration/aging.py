@@ -1,4 +1,4 @@
-"""Rows of any table and any age, and ids that were made at any time."""
+"""Rows of any table and any age, and ids made at any time."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from shared.purging.retention import MESSAGE_DAYS
 DAY = 86400.0
 SAGA_DAYS, STEP_DAYS = 90.0, 180.0  # the defaults
 UNDOABLE_DAYS = STEP_DAYS - MESSAGE_DAYS
-# What a row that may go must say, beside its age, where the tables' defaults say something else.
+# Values that make a row purgeable, in addition to its age, where the tables' defaults differ.
 ENDED: dict[str, dict[str, Any]] = {
     "saga_orchestrator.sagas": {
         "status": "completed",
@@ -28,24 +28,24 @@ ENDED: dict[str, dict[str, Any]] = {
 
 
 def id_made(at: datetime) -> UUID:
-    """A UUIDv7 of this time."""
+    """Make a UUIDv7 of this time."""
     milliseconds = (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     return UUID(int=milliseconds << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62))
 
 
 def id_of_age(days: float) -> UUID:
-    """A UUIDv7 that was made so many days ago."""
+    """Make a UUIDv7 that is so many days old."""
     return id_made(datetime.now(UTC) - timedelta(days=days))
 
 
 def purges(service: str) -> tuple[Purge, ...]:
-    """What a service purges."""
+    """Return what a service purges."""
     declared: tuple[Purge, ...] = import_module(f"{service}.purges").PURGES
     return declared
 
 
 def add_row(connection: Connection, purge: Purge, seconds: float, **values: Any) -> Any:
-    """A row of this age by the clock of the transaction, as old as it can be, that may go; its age column."""
+    """Insert a purgeable row of this age by the transaction's clock, with the greatest values; return its age."""
     said = {**row_of_age(time_of(connection), purge, seconds), **values}
     connection.execute(insert(purge.table).values(said))
     for column in purge.parts:
@@ -56,14 +56,14 @@ def add_row(connection: Connection, purge: Purge, seconds: float, **values: Any)
 
 
 def time_of(connection: Connection) -> datetime:
-    """The clock of the transaction, which stands still in it."""
+    """Return the transaction's clock, which does not advance within it."""
     now: datetime | None = connection.scalar(select(func.now()))
     assert now is not None
     return now
 
 
 def row_of_age(now: datetime, purge: Purge, seconds: float) -> dict[str, Any]:
-    """A row that is so old at this time and may go, and that is not there yet."""
+    """Return the values of a purgeable row of this age, at this time, without inserting it."""
     at = now - timedelta(seconds=seconds)
     age = id_made(at) if isinstance(purge.age.type, Uuid) else at
     since = {} if purge.since is None else {purge.since.name: at}
@@ -75,12 +75,12 @@ def _any_row(table: Table) -> dict[str, Any]:
 
 
 def ages(connection: Connection, purge: Purge) -> list[Any]:
-    """Those of the rows that are there."""
+    """Return the age columns of the rows that are left."""
     return list(connection.scalars(select(purge.age).order_by(purge.age)))
 
 
 def count(connection: Connection, table: Table) -> int:
-    """How many rows there are."""
+    """Count the rows."""
     return connection.scalar(select(func.count()).select_from(table)) or 0
 
 

@@ -1,4 +1,4 @@
-"""A service of a test's own, over real HTTP."""
+"""A service over real HTTP that answers as a test says."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ OK = (201, {"id": 1})
 
 
 class Service:
-    """Answers as the test says, and keeps the requests; None closes the connection without an answer."""
+    """Answers as the test says, and records the requests; None closes the connection without an answer."""
 
     def __init__(self) -> None:
         self.answer: Callable[[str, Json], tuple[int, Any] | None] = lambda _, __: OK
@@ -36,7 +36,7 @@ class Service:
                 self.wfile.write(data)
 
             def log_message(self, *_: object) -> None:
-                """Not to the test's output."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -45,7 +45,7 @@ class Service:
 
 @contextmanager
 def answering_service() -> Iterator[Service]:
-    """It answers until this is over."""
+    """Run such a service for the block."""
     service = Service()
     thread = threading.Thread(target=service.server.serve_forever, args=(0.01,))
     thread.start()

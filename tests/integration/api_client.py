@@ -1,4 +1,4 @@
-"""Talking to a service in its own process; every answer must be one that its OpenAPI document declares."""
+"""A client of a service in the same process. Every answer must be one that the service's OpenAPI document declares."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from shared.testing import wait_until
 
 
 class ApiClient:
-    """One app; safe to use from many threads."""
+    """The client of one app. Thread-safe."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
@@ -38,7 +38,7 @@ class ApiClient:
         return self._declared(self.client.post(path, data=data, content_type=content_type))
 
     def many(self, *commands: tuple[str, Any]) -> list[dict[str, Any]]:
-        """The outcomes of (path, body) in one request."""
+        """Return the outcomes of these (path, body) commands, sent in one request."""
         body = {"commands": [{"path": path, "body": body} for path, body in commands]}
         response = self.post("/saga-commands", body)
         assert response.status_code == 200
@@ -49,20 +49,20 @@ class ApiClient:
         return body_of(self.get("/audit"))
 
     def facts(self, *saga_ids: object) -> list[dict[str, Any]]:
-        """What the service tells an auditor of these sagas."""
+        """Return the service's facts about these sagas, as for an auditor."""
         told: list[dict[str, Any]] = body_of(self.post("/audit/facts", {"saga_ids": list(map(str, saga_ids))}))["facts"]
         return told
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A transaction of the service's own, to be left open while requests come in."""
+        """Open one of the service's transactions, during which a test can send requests."""
         app = self.client.application
         with app.app_context(), app.extensions["sqlalchemy"].transaction() as connection:
             yield connection
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
-        """The SQL statements that are sent meanwhile."""
+        """Record the SQL statements that are sent during the block."""
         sent: list[str] = []
 
         def note(_: Any, __: Any, statement: str, *___: Any) -> None:
@@ -82,7 +82,7 @@ class ApiClient:
         try:
             rule, _ = self._rules.match(request.path, request.method, return_rule=True)
         except HTTPException:
-            return response  # a path or a method that the document doesn't have
+            return response  # a path or method that the document does not have
         path = re.sub(r"<([^<>]*:)?(\w+)>", r"{\2}", rule.rule)
         declared = self._paths.get(path, {}).get(request.method.lower(), {}).get("responses")
         if declared is not None:
@@ -92,14 +92,14 @@ class ApiClient:
 
 
 def body_of(response: TestResponse) -> dict[str, Any]:
-    """The JSON object of a response."""
+    """Return the JSON object in a response."""
     body = response.json
     assert isinstance(body, dict)
     return body
 
 
 def problem_of(response: TestResponse) -> dict[str, Any]:
-    """The members of a problem, which is what every error must be."""
+    """Return the members of a problem; every error must be one."""
     assert response.mimetype == "application/problem+json"
     problem = body_of(response)
     assert {"type", "title", "status", "detail"} <= problem.keys()
@@ -108,11 +108,11 @@ def problem_of(response: TestResponse) -> dict[str, Any]:
 
 
 def outcome(response: TestResponse) -> tuple[int, bytes]:
-    """What two answers have in common when they are the same word for word."""
+    """Return what is equal in two answers that are the same word for word."""
     return response.status_code, response.data
 
 
 def wait_for_blocked(connection: Connection) -> None:
-    """Until somebody waits for a lock that this transaction holds."""
+    """Wait until a session waits for a lock that this transaction holds."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))")
     wait_until(lambda: connection.scalar(waiting), "a request that waits")

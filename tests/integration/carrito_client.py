@@ -1,4 +1,4 @@
-"""carrito in the words of its tests, with a catalogue of its own in inventario's place."""
+"""A client of carrito with its vocabulary; a catalogue of products stands for inventario."""
 
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ USER = "ana"
 
 
 class Catalogue:
-    """What inventario would say of products 1 to 3 and of no other."""
+    """Stands for inventario, with products 1 to 3."""
 
     def get_product(self, product_id: int) -> Product:
         if product_id > 3:
@@ -28,14 +28,14 @@ class Catalogue:
 
 
 class TurnedBack(Handover):
-    """To the orchestrator, who would say of every saga that it turned back."""
+    """Stands for the orchestrator: every saga has turned back."""
 
     def has_turned_back(self, checkout: Checkout) -> bool:  # noqa: ARG002  (of every saga)
         return True
 
 
 class Carrito(ApiClient):
-    """Talks to one app; safe to use from many threads."""
+    """The client of one app. Thread-safe."""
 
     def __init__(self, client: FlaskClient) -> None:
         super().__init__(client)
@@ -44,7 +44,7 @@ class Carrito(ApiClient):
         extensions["handover"] = TurnedBack(extensions["settings"], places=8)
 
     def open_cart(self, *lines: tuple[int, int], user_id: str = USER) -> UUID:
-        """A new cart with these (product, quantity) lines."""
+        """Create a cart with these (product, quantity) lines."""
         response = self.post("/carts", {"user_id": user_id})
         assert response.status_code == 201
         cart_id = UUID(body_of(response)["id"])
@@ -63,7 +63,7 @@ class Carrito(ApiClient):
         return self.post(f"/carts/{cart_id}/checkout", {**checkout_body, "user_id": user_id}, key)
 
     def saga_of(self, cart_id: UUID) -> "Saga":
-        """The saga that begins to check the cart out."""
+        """Check the cart out; return its saga."""
         response = self.begin(cart_id)
         assert response.status_code == 201
         frozen = body_of(response)
@@ -83,7 +83,7 @@ class Carrito(ApiClient):
 
 
 class Saga:
-    """A saga's ids."""
+    """The ids of a saga."""
 
     def __init__(self, cart_id: UUID, saga_id: UUID, order_id: UUID | None = None) -> None:
         self.cart_id = cart_id
@@ -96,5 +96,5 @@ class Saga:
         return {"saga_id": self.saga_id, "cart_id": self.cart_id, "order_id": self.order_id, "user_id": USER}
 
     def path(self, what: str) -> str:
-        """Of a step's own endpoint."""
+        """Return the path of a step's endpoint."""
         return f"/carts/{self.cart_id}/release" if what == "release" else f"/orders/{self.order_id}/{what}"

@@ -1,7 +1,7 @@
-"""The three services and the window, and what lies between them: a bag of events in flight instead of a broker.
+"""The participants and saga_choreography, with a collection of events in flight in place of a broker.
 
-What was published is there for each service that gets it until it is delivered: in any order, with any others, and
-more than once. The services are real, on a real PostgreSQL.
+A published event is in flight for each service that consumes it, until it is delivered: in any order, with any others,
+and more than once. The services are real, on a real PostgreSQL.
 """
 
 import threading
@@ -32,11 +32,11 @@ from tests.integration.inventario_client import Inventario
 from tests.integration.reacting import Carts, Reacting, of
 
 CURRENCY = "EUR"
-LIMITS = Limits(forward_seconds=600, stuck_seconds=600, resend_seconds=600)  # nobody watches here
+LIMITS = Limits(forward_seconds=600, stuck_seconds=600, resend_seconds=600)  # no watchdog runs here
 
 
 class World:
-    """The services. They are shared by many histories, each of which has products, users and sagas of its own."""
+    """The services. Many histories share them, each with products, users and sagas of its own."""
 
     def __init__(self, service_client: Callable[..., FlaskClient], database_url: str) -> None:
         clients = {
@@ -57,13 +57,13 @@ class Saga:
     begun: CheckoutInitiated
     by_a_person: bool = False
     by_a_deadline: bool = False
-    expired: bool = False  # its hold, at a time when it had one
+    expired: bool = False  # whether its hold has expired
     by_hand: bool = False
 
 
 @dataclass
 class Became:
-    """What the services have of a saga, once nothing is in flight."""
+    """What the services have stored of a saga, when nothing is in flight."""
 
     reservation: str | None
     payment: str | None
@@ -73,9 +73,9 @@ class Became:
 
 
 class History:
-    """What happens in a world from the moment at which its shelves and a wallet were filled.
+    """What happens in a world after its stock and a wallet were filled.
 
-    Several workers may deliver at once, also the same event.
+    Several workers may deliver at the same time, also the same event.
     """
 
     def __init__(self, world: World, shelves: Sequence[int], wallet_minor: int) -> None:
@@ -90,10 +90,10 @@ class History:
         self.in_flight: dict[str, list[Event]] = {each.name: [] for each in (*world.participants, world.window)}
         self._lock = threading.Lock()
 
-    # What may happen
+    # What may happen.
 
     def open_cart(self, product_id: int, quantity: int) -> UUID:
-        """A new cart with so many of a product."""
+        """Create a cart with so many of a product."""
         cart_id = self._world.carts.open(product_id, quantity, self.user)
         self.carts[cart_id] = []
         return cart_id
@@ -107,14 +107,14 @@ class History:
         self._publish(event)
 
     def cancel(self, saga: Saga, *, late: bool) -> None:
-        """A deadline or a person wants it undone."""
+        """Request a cancellation, for a deadline (`late`) or a person."""
         saga.by_a_deadline |= late
         saga.by_a_person |= not late
         with self._lock:
             self._publish(Event(of(saga.begun).cancel(late=late)))
 
     def undo_by_hand(self, saga: Saga, service: str) -> None:
-        """Somebody has a service undo its part, over HTTP; a person has to want the rest undone after that."""
+        """Have a service compensate its step, over HTTP; then a person must request the rest."""
         saga.by_hand = True
         saga_id = saga.begun.saga_id
         saga.by_a_person = True
@@ -129,16 +129,16 @@ class History:
                 money.refund(connection, [Refund(saga_id)])
 
     def expire(self, saga: Saga) -> None:
-        """The time of its hold is over, if it has one."""
+        """Let the saga's hold expire, if it has one."""
         over = text("UPDATE reservations SET expires_at = now() WHERE saga_id = :id AND status = 'held' RETURNING TRUE")
         with self._world.stock.transaction() as connection:
             saga.expired |= bool(connection.scalar(over, {"id": saga.begun.saga_id}))
             stock.expire_holds(connection, limit=100)
 
     def deliver(self, name: str, events: Sequence[Event], *, dies: bool = False, again: bool = False) -> None:
-        """A worker takes some of what is in flight to its service; `again`: and will get them once more.
+        """Deliver some events in flight to a service; with `again`, they stay in flight.
 
-        So it will if it dies before it commits, and then nothing has happened.
+        They also stay if the worker `dies` before its commit, and then nothing has happened.
         """
         [service] = [each for each in (*self._world.participants, self._world.window) if each.name == name]
         following = service.take(events, dies=dies)
@@ -156,24 +156,24 @@ class History:
             if type(event.payload) in import_module(f"{service.name}.event_handlers").EVENT_HANDLERS:
                 self.in_flight[service.name].append(event)
 
-    # What was told, and what is
+    # What was published, and the results.
 
     @property
     def quiet(self) -> bool:
-        """Whether the participants will do nothing more."""
+        """Whether the participants have nothing left to do."""
         return not any(events for name, events in self.in_flight.items() if name != CHOREOGRAPHY)
 
     def told(self, saga: Saga) -> Counter[str]:
-        """How often each event was published for a saga."""
+        """Count how often each event was published for a saga."""
         return Counter(each.event_type.name for each in self.published if each.saga_id == saga.begun.saga_id)
 
     def amounts(self, saga: Saga, name: str) -> list[int]:
-        """What was told of its money."""
+        """Return the amounts of a saga's events of this type."""
         told = [each for each in self.published if (each.saga_id, each.event_type.name) == (saga.begun.saga_id, name)]
         return [each.payload.amount_minor for each in told]  # type: ignore[attr-defined]
 
     def became(self) -> list[tuple[Saga, Became]]:
-        """What became of every saga."""
+        """Return every saga with its result."""
         world = self._world
         reservations = self._of_sagas(world.stock, "status FROM reservations")
         payments = self._of_sagas(world.money, "status FROM payments")
@@ -187,17 +187,17 @@ class History:
         ]
 
     def cart(self, cart_id: UUID) -> tuple[str, UUID | None]:
-        """A cart's status, and the saga that has it."""
+        """Return a cart's status, and the saga that has it."""
         with self._world.carts.transaction() as connection:
             row = connection.execute(text("SELECT status, saga_id FROM carts WHERE id = :id"), {"id": cart_id}).one()
         return row.status, row.saga_id
 
     def shelves(self, product_id: int) -> tuple[int, int, int]:
-        """How many of a product are available, held and sold."""
+        """Return how many of a product are available, held and sold."""
         return self._world.products.stock(product_id)
 
     def wallet_minor(self) -> int:
-        """What the wallet holds."""
+        """Return the wallet's balance."""
         with self._world.money.transaction() as connection:
             return int(money.get_wallet(connection, self.user, CURRENCY).balance_minor)
 

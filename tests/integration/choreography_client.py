@@ -1,4 +1,4 @@
-"""The choreography's window in its own process: events in, HTTP out."""
+"""A client of saga_choreography in the same process: events in, HTTP out."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ LONG = Limits(forward_seconds=600, stuck_seconds=600, resend_seconds=600)
 
 
 class Window(ApiClient):
-    """Safe to use from many threads."""
+    """The client. Thread-safe."""
 
     def __init__(self, client: FlaskClient, limits: Limits = LONG) -> None:
         super().__init__(client)
@@ -62,19 +62,19 @@ class Window(ApiClient):
         return body_of(self.get(f"{ROOT}/status?{wanted}"))
 
     def staged(self) -> list[Event]:
-        """What waits to be published; taken for a moment only."""
+        """Return the staged events; they are claimed only for a moment."""
         with self.transaction() as connection:
             return outbox.claim(connection, 1000, 0)
 
     def send(self) -> list[Event]:
-        """Publish what waits, as far as its outbox is concerned."""
+        """Publish the staged events, as far as the outbox is concerned: mark them as sent."""
         with self.transaction() as connection:
             events = outbox.claim(connection, 1000, 0)
             outbox.sent(connection, [event.id for event in events])
         return events
 
     def be_silent(self, saga_id: UUID, seconds: float) -> None:
-        """As if the last that was heard of a saga was so long ago."""
+        """Set the time of a saga's last event to so many seconds ago."""
         silence = text("""
             UPDATE saga_choreography.sagas
                SET due_at = due_at - (make_interval(secs => :seconds) - (now() - moved_at)),

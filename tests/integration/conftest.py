@@ -1,4 +1,4 @@
-"""What tests of messaging have."""
+"""Fixtures of the tests of messaging."""
 
 from tests.system.toy_room import room
 

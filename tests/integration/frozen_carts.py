@@ -1,4 +1,4 @@
-"""carrito as saga_choreography uses it, with nothing behind it."""
+"""Fakes of carrito, as saga_choreography calls it."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from tests.integration.choreography_client import Window
 
 
 class FrozenCarts:
-    """carrito, as far as the way in sees it: a cart is frozen for one saga, named again under the same key."""
+    """Freezes a cart for one saga; under the same key, it names the same saga again."""
 
     def __init__(self, open_cart: UUID) -> None:
         self._open = open_cart
@@ -29,7 +29,7 @@ class FrozenCarts:
 
 
 class AnyCheckout:
-    """carrito, as one that froze just what the request says."""
+    """Finds a checkout equal to any request."""
 
     def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
         return frozen(body, saga_id)
@@ -40,7 +40,7 @@ def frozen(body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
 
 
 def freeze_by(window: Window, carrito: Any) -> None:
-    """Have the service freeze carts by this fake instead of its client of carrito."""
+    """Replace the service's client of carrito by this fake."""
     extensions = window.client.application.extensions
     extensions[EXTENSION] = replace(extensions[EXTENSION], carrito=carrito)
 

@@ -1,4 +1,4 @@
-"""inventario in the words of its tests. Every answer must be one that its OpenAPI document declares."""
+"""A client of inventario with its vocabulary. Every answer must be one that its OpenAPI document declares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ RESERVE, UNRESERVE, COMMIT = f"{PRODUCTS}/reserve", f"{PRODUCTS}/unreserve", f"{
 
 @dataclass(frozen=True)
 class Saga:
-    """A saga with ids of its own."""
+    """A saga with its own ids."""
 
     saga_id: UUID = field(default_factory=new_id)
     cart_id: UUID = field(default_factory=new_id)
@@ -26,23 +26,23 @@ class Saga:
         return {"saga_id": self.saga_id, "cart_id": self.cart_id}
 
     def wants(self, wanted: Mapping[int, int]) -> dict[str, Any]:
-        """The body of its reserve."""
+        """Return the body of a reserve."""
         items = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted.items()]
         return {**self.body, "items": items}
 
 
 class Inventario(ApiClient):
-    """Talks to one app; safe to use from many threads."""
+    """The client of one app. Thread-safe."""
 
     def add(self, quantity: int, price: str = "10.00") -> int:
-        """The id of a new product."""
+        """Create a product; return its id."""
         body = {"name": "a thing", "price": price, "quantity": quantity, "sku": str(new_id())}
         response = self.post(PRODUCTS, body)
         assert response.status_code == 201
         return int(body_of(response)["id"])
 
     def stock(self, product_id: int) -> tuple[int, int, int]:
-        """What is available, held and sold."""
+        """Return how many of a product are available, held and sold."""
         product = body_of(self.get(f"{PRODUCTS}/{product_id}"))
         return product["available"], product["held"], product["sold"]
 
@@ -56,12 +56,12 @@ class Inventario(ApiClient):
         return self.post(COMMIT, saga.body)
 
     def statuses(self, saga: Saga) -> list[str]:
-        """Of the lines of the cart's reservations."""
+        """Return the statuses of the lines of the cart's reservations."""
         items = body_of(self.get(f"{PRODUCTS}/reservations/{saga.cart_id}"))["items"]
         return [item["status"] for item in items]
 
     def books_balance(self) -> bool:
-        """What the audit must show in every snapshot."""
+        """Whether the audit shows what must hold in every snapshot."""
         audit = self.audit()
         stock = audit["stock"]
         on_shelves = stock["available"] + stock["held"] + stock["sold"]

@@ -1,4 +1,4 @@
-"""Orchestrated checkouts for tests that bring sagas to the orchestrator themselves."""
+"""Orchestrated sagas, for tests that accept them without a checkout over HTTP."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from shared.ids import new_id
 
 
 def new_checkout(saga_id: UUID | None = None, total_minor: int = 0) -> CheckoutSaga:
-    """A checkout of an empty cart of its own."""
+    """Make a checkout of an empty cart of its own."""
     return new_instance(CHECKOUT, saga_id or new_id(), Checkout(new_id(), "ana", "paypal", "here", (), total_minor), {})
 
 
@@ -27,6 +27,6 @@ class OrchestratorStore:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One that commits at the end of the block."""
+        """Open a transaction that commits at the end of the block."""
         with self._app.app_context(), db.transaction() as connection:
             yield connection

@@ -1,4 +1,4 @@
-"""pagos in the words of its tests. Every answer must be one that its OpenAPI document declares."""
+"""A client of pagos with its vocabulary. Every answer must be one that its OpenAPI document declares."""
 
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ PAYMENTS = "/api/v1/payments/saga"
 
 
 class Pagos(ApiClient):
-    """Talks to one app; safe to use from many threads."""
+    """The client of one app. Thread-safe."""
 
     def pay(self, amount: Any = 10, method: str = "credit_card", user_id: str | None = None) -> TestResponse:
         body = {"merchant_id": "m-1", "order_id": "o-1", "amount": amount, "payment_method": method}
@@ -39,7 +39,7 @@ class Pagos(ApiClient):
 
 
 class Saga:
-    """A saga with ids of its own and what it asks pagos for."""
+    """A saga with its own ids and payment."""
 
     def __init__(self, amount: Any = 20, method: str = "credit_card", user_id: str = "ana") -> None:
         self.saga_id = new_id()
@@ -60,12 +60,12 @@ class Saga:
 
 
 def new_user() -> str:
-    """A user nobody else has."""
+    """Return the id of a new user."""
     return f"user-{new_id()}"
 
 
 def domain_charge(saga: Saga) -> SagaCharge:
-    """The saga's charge for a use case that is called without HTTP."""
+    """Return the saga's charge, for a use case that is called without HTTP."""
     return SagaCharge(
         id=saga.payment_id,
         saga_id=saga.saga_id,

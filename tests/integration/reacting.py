@@ -1,4 +1,4 @@
-"""A checkout in the words of its events, and services that react to them in this process, without a broker."""
+"""The events of a checkout, and services that handle them in this process, without a broker."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ _tags = count(1)
 
 @dataclass(frozen=True)
 class Checkout:
-    """One saga: all that its events may say."""
+    """One saga: all values of its events."""
 
     product_id: int = 1
     quantity: int = 2
@@ -40,7 +40,7 @@ class Checkout:
     order_id: UUID = field(default_factory=new_id)
 
     def says(self, kind: type[Payload], **other: Any) -> Payload:
-        """The payload of this type, as it follows from this checkout; a step of the way back says `WHY`."""
+        """Make the payload of this type for this checkout; backward events have the reason `WHY`."""
         total = self.quantity * PRICE_MINOR
         known: dict[str, Any] = {
             **vars(self),
@@ -56,12 +56,12 @@ class Checkout:
         return kind(**{name: known[name] for name in kind.model_fields})
 
     def cancel(self, *, late: bool) -> Payload:
-        """That a person, or a deadline, wants it undone."""
+        """Make the request of a cancellation, by a deadline (`late`) or by a person."""
         return self.says(CheckoutCancelRequested, only_before_pivot=late)
 
 
 def of(begun: Payload) -> Checkout:
-    """The checkout that begins with this event."""
+    """Return the checkout that begins with this event."""
     assert isinstance(begun, CheckoutInitiated)
     [item] = begun.items
     known = begun.model_dump(exclude={"items", "total_minor", "currency"})
@@ -69,7 +69,7 @@ def of(begun: Payload) -> Checkout:
 
 
 class Reacting:
-    """A service as its worker runs it: each part of a batch is a transaction, in which its reactions are."""
+    """A service as its worker runs it: each part of a batch is handled in one transaction."""
 
     def __init__(self, client: FlaskClient, subscription: Subscription | None = None) -> None:
         self._app = client.application
@@ -78,12 +78,12 @@ class Reacting:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One of the service's own, outside of its reactions."""
+        """Open a transaction of the service, outside of its handlers."""
         with self._app.app_context(), self._app.extensions["sqlalchemy"].transaction() as connection:
             yield connection
 
     def take(self, events: Sequence[Event], *, dies: bool = False) -> list[Event]:
-        """What follows from events that come together; if it dies before each commit, nothing does."""
+        """Handle events in one batch; return those that follow. With `dies`, each transaction rolls back."""
         following: list[Event] = []
         deliveries = [Delivery(next(_tags), {}, None, b"", each.event_type.name, each) for each in events]
         for part in self._subscription.split(deliveries):
@@ -95,15 +95,15 @@ class Reacting:
         return following
 
     def says(self, *facts: Payload) -> list[Payload]:
-        """What it publishes when these come together, each a new event."""
+        """Handle these facts in one batch, each as a new event; return the payloads that follow."""
         return [event.payload for event in self.take([Event(fact) for fact in facts])]
 
 
 class Carts(Reacting):
-    """carrito, with the way in."""
+    """carrito, which also begins checkouts."""
 
     def open(self, product_id: int, quantity: int, user_id: str = "ana") -> UUID:
-        """A new cart with so many of a product."""
+        """Create a cart with so many of a product."""
         product = Product(product_id, "a thing", PRICE_MINOR, quantity)
         with self.transaction() as connection:
             cart = carts.create_cart(connection, user_id)
@@ -111,7 +111,7 @@ class Carts(Reacting):
         return UUID(str(cart.id))
 
     def begin(self, cart_id: UUID, payment_method: str = "paypal", user_id: str = "ana") -> Event:
-        """The event that begins the cart's checkout, as it is in the outbox after that. Raises `CartNotOpen`."""
+        """Check the cart out; return the event in the outbox that begins the saga. Raises `CartNotOpen`."""
         request = CheckoutRequest(
             cart_id=cart_id,
             user_id=user_id,

@@ -1,4 +1,4 @@
-"""Sagas of either style in a service's own process, moved on by hand: what happens to them is the same in both."""
+"""Sagas of either style in a service in the same process, advanced by the test; both styles have the same methods."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,58 +28,58 @@ from tests.unit.saga_choreography.histories import CANCELLED, COMPLETED, HISTORI
 
 LONG = 60.0
 CHARGE = Command("process_payment", Direction.ACTION)
-STATUS = {Succeeded: 200, Refused: 402, Unknown: 503}  # of the answer
-KEPT = {Succeeded: None, Refused: '{"detail": "no"}', Unknown: '{"detail": "away"}'}  # of its body
+STATUS = {Succeeded: 200, Refused: 402, Unknown: 503}  # of a participant's answer
+KEPT = {Succeeded: None, Refused: '{"detail": "no"}', Unknown: '{"detail": "away"}'}  # of the body of such an answer
 
 
 class Stage(ApiClient):
-    """What tests ask of either style."""
+    """What tests need of either style."""
 
     style: str
     base: str
     listed: str
 
     def read(self, path: str, **query: object) -> dict[str, Any]:
-        """The answer of one of the endpoints under the base."""
+        """Return the answer of an endpoint under the style's path."""
         wanted = "&".join(f"{name}={value}" for name, value in query.items())
         response = self.get(f"{self.base}{path}?{wanted}")
         assert response.status_code == 200, response.text
         return body_of(response)
 
     def sagas(self, **query: object) -> dict[str, Any]:
-        """A page of the list."""
+        """Return a page of the list."""
         wanted = "&".join(f"{name}={value}" for name, value in query.items())
         response = self.get(f"{self.listed}?{wanted}")
         assert response.status_code == 200, response.text
         return body_of(response)
 
     def begun(self) -> UUID:
-        """A saga that was accepted."""
+        """Return an accepted saga."""
         raise NotImplementedError
 
     def waiting(self) -> UUID:
-        """A saga that waits for another attempt at its payment."""
+        """Return a saga that waits for another attempt at its payment."""
         raise NotImplementedError
 
     def paid(self) -> UUID:
-        """A saga that is under way, and has its money."""
+        """Return a running saga that has been paid."""
         raise NotImplementedError
 
     def completed(self) -> UUID:
-        """A saga that was completed."""
+        """Return a completed saga."""
         raise NotImplementedError
 
     def declined(self) -> UUID:
-        """A saga whose card was declined, and that is compensated."""
+        """Return a compensated saga, whose card was declined."""
         raise NotImplementedError
 
     def undo(self, saga_id: UUID) -> None:
-        """Have a completed saga undone that somebody wants undone."""
+        """Compensate a completed saga whose compensation was requested."""
         raise NotImplementedError
 
 
 class Orchestrated(Stage):
-    """Executors are played by the test."""
+    """The test takes the part of the executors."""
 
     style, base, listed = "orchestrated", "/saga", "/saga"
 
@@ -119,7 +119,7 @@ class Orchestrated(Stage):
         assert self.read(f"/{saga_id}")["status"] == "compensated"
 
     def drive(self, outcome_of: Callable[[Command], Outcome], commands: int = 20) -> None:
-        """Take the sagas that are due and send so many commands of each; then release it, or end it."""
+        """Claim the due sagas, and send so many commands of each; then relinquish each saga, or write its end."""
         with self.transaction() as connection:
             claimed = leases.claim(connection, VERSIONS, Claimant("test", 1), 10, LONG)
         for saga in map(ActiveSaga, claimed.leases):
@@ -140,7 +140,7 @@ class Orchestrated(Stage):
 
 
 class Choreographed(Stage, Window):
-    """Events are told by the test."""
+    """The test sends the events."""
 
     style, base, listed = "choreographed", "/saga/choreography", "/saga/choreography/status"
 
@@ -176,5 +176,5 @@ STAGES: dict[str, type[Stage]] = {"saga_orchestrator": Orchestrated, "saga_chore
 
 
 def stage_of(name: str, client: FlaskClient) -> Stage:
-    """The stage of a service."""
+    """Return the stage of a service."""
     return STAGES[name](client)

@@ -1,4 +1,4 @@
-"""Endpoints that not everybody may ask, in every service; and gunicorn, which starts none unprotected."""
+"""Endpoints that not everybody may call, in every service; and gunicorn, which starts no unprotected service."""
 
 import os
 import re
@@ -31,7 +31,7 @@ each_service = pytest.mark.parametrize("service", SERVICES)
 
 
 def closed_to_all(client: FlaskClient) -> Iterator[tuple[str, str, Who]]:
-    """The endpoints that not everybody may ask: method, path, and who may."""
+    """Yield method, path and callers of the endpoints that are not open to everybody."""
     app = client.application
     for rule in app.url_map.iter_rules():
         who = who_may_ask(app, rule.endpoint)
@@ -117,7 +117,7 @@ def test_only_a_service_names_the_saga_of_a_checkout(service_client: Clients, se
 def test_services_know_each_other_by_the_token(
     start_system: Callable[..., RunningSystem], rabbitmq_url: str, style: str
 ) -> None:
-    """A checkout is done and undone; and nobody without the token has any of its steps done."""
+    """A checkout runs and is compensated; without the token, none of its steps can be requested."""
     env = {name.upper(): token for name, token in TOKENS.items()}
     system = start_system(rabbitmq_url=rabbitmq_url, env=env)
     shop = {name: Peer(name, system.url(name), None, 60) for name in SERVICES}
@@ -151,7 +151,7 @@ def test_services_know_each_other_by_the_token(
 def test_a_service_that_is_not_let_in_has_not_been_refused_its_request(
     start_system: Callable[..., RunningSystem],
 ) -> None:
-    """Tokens that differ, as while they are changed: the saga waits, and goes on when they are the same again."""
+    """The tokens differ, as while they are changed: the saga waits, and continues when they are equal again."""
     system = start_system(env={"SERVICE_TOKEN": SERVICE}, env_of={"pagos": {"SERVICE_TOKEN": "another"}})
     inventario, carrito, window = (
         Peer(name, system.url(name), SecretStr(SERVICE), 60) for name in ("inventario", "carrito", "saga_orchestrator")
@@ -181,7 +181,7 @@ def test_a_service_that_is_not_let_in_has_not_been_refused_its_request(
 
 @pytest.fixture
 def gunicorn(database_url: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a service under gunicorn, bound to where it is told."""
+    """Start a service under gunicorn, bound to this address."""
     started: list[subprocess.Popen[str]] = []
 
     def start(service: str, bind: str, **settings: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""An auditor reads again what somebody changed by hand: whatever he is told of a saga, its change is in the log."""
+"""When somebody changes a row by hand so that an auditor sees other facts about a saga, the log names the saga."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ OTHERWISE = {
     "character": "'xyz'",  # as long as a currency
     "character varying": "'xyz'",
     "text": "'[]'",
-    "json": """CAST(CAST({column} AS jsonb) || '{{"other": 1}}' AS json)""",  # what columns are made of stays
+    "json": """CAST(CAST({column} AS jsonb) || '{{"other": 1}}' AS json)""",  # members for generated columns stay
     "integer": "1000000 + {column}",
     "bigint": "1000000 + {column}",
     "timestamp with time zone": "now()",
@@ -49,7 +49,7 @@ Facts = Mapping[UUID, dict[str, Any]]
 
 
 class Records:
-    """One service's records, and what it tells of them."""
+    """One service's rows, and its facts about their sagas."""
 
     def __init__(self, connection: Connection, service: str) -> None:
         self.connection, self.service = connection, service
@@ -62,7 +62,7 @@ class Records:
 
     @contextmanager
     def changed(self, statement: str) -> Iterator[tuple[set[UUID], set[UUID]]]:
-        """The sagas of which other facts are told after the statement, and those that the log names."""
+        """Run a statement; yield the sagas whose facts changed, and the sagas that the log names."""
         with self.connection.begin_nested() as savepoint:
             self.connection.execute(text(f"DELETE FROM {self.service}.audit_changes"))
             before = self.facts()
@@ -79,7 +79,7 @@ class Records:
 
 @pytest.fixture
 def connection(fresh_database_url: str) -> Iterator[Connection]:
-    """The records of some checkouts, without the constraints that would refuse most changes; all is rolled back."""
+    """The rows of some checkouts, without the constraints that would refuse most changes; all is rolled back."""
     engine = create_engine(fresh_database_url)
     with engine.connect() as connection:
         many_sagas.store(connection, SAGAS)
@@ -122,7 +122,7 @@ def test_an_order_that_is_frozen_otherwise_by_hand_is_in_the_log(records: Record
 
 @of("carrito")
 def test_handing_a_checkout_over_runs_no_trigger(records: Records) -> None:
-    """Every checkout is; and when it is frozen, the trigger of its cart logs the saga."""
+    """Every checkout is handed over; the trigger of its cart logged the saga when the cart was frozen."""
     for change in ("UPDATE carrito.checkouts SET handover_due_at = now()", FREEZE):
         [plan] = records.connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {change}"))
         assert plan["Plan"]["Plans"][0]["Actual Rows"] == SAGAS

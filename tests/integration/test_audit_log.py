@@ -46,7 +46,7 @@ def all_changes(pagos: Pagos, xid: int) -> set[str]:
 
 
 def test_what_commits_late_is_not_missed(pagos: Pagos, engine: Engine) -> None:
-    """Transactions commit in another order than they began; time alone would lose the one that was slow."""
+    """Transactions commit in another order than they began; a time alone would miss the slow one."""
     began = changes(pagos)["next_xid"]
     slow, quick = new_id(), new_id()
     with engine.connect() as late:
@@ -117,7 +117,7 @@ def test_all_ids_are_read_page_by_page(pagos: Pagos) -> None:
     assert found == sorted(str(saga.saga_id) for saga in sagas)
 
 
-# -- totals
+# Totals.
 
 
 def _by_hand(engine: Engine, statements: str) -> None:
@@ -147,7 +147,7 @@ def test_totals_are_the_same_however_they_are_added_up(pagos: Pagos, engine: Eng
         deltas, totals = _rows(connection)
         zero = connection.scalar(text("SELECT count(*) FROM pagos.audit_totals WHERE amount = 0"))
     assert (deltas, zero) == (0, 0)
-    assert totals < 15  # nothing is kept of single payments and wallets that agree with the ledger
+    assert totals < 15  # payments and wallets that agree with the ledger have no totals of their own
 
 
 def test_any_number_of_processes_may_add_up_at_once(pagos: Pagos, engine: Engine) -> None:
@@ -165,7 +165,7 @@ def test_any_number_of_processes_may_add_up_at_once(pagos: Pagos, engine: Engine
     assert pagos.audit() == before
 
 
-# The queries over each table of which its revision makes the triggers.
+# The queries over each table, from which its migration makes the triggers.
 COUNTED = {
     "inventario": {"reservations": "RESERVATIONS", "reservation_lines": "LINES"},
     "pagos": {"payments": "PAYMENTS", "wallets": "WALLETS", "ledger_transfers": "TRANSFERS"},
@@ -181,7 +181,7 @@ SELECT topic, key, sum(amount)
 
 
 def kept_and_counted(engine: Engine, service: str) -> list[dict[tuple[str, str], int]]:
-    """The totals as they are kept, and as the tables say."""
+    """Return the stored totals, and those computed from the tables."""
     revision = importlib.import_module(f"{service}.migrations.versions.0001_initial")
     queries = [
         query.format(rows=f"{service}.{table}")

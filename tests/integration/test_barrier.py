@@ -1,4 +1,4 @@
-"""The barrier on a real PostgreSQL: many sagas at once, each as if it had come alone."""
+"""The barrier on a real PostgreSQL: many sagas at once, each with the outcome that it would have alone."""
 
 import threading
 from collections.abc import Callable
@@ -19,12 +19,12 @@ STEP = "reserve_inventory"
 
 
 class Full(Conflict):
-    """There is no room."""
+    """A refusal: there is no space."""
 
 
 @pytest.fixture
 def service(service_client: Callable[..., FlaskClient]) -> ApiClient:
-    """Any service that has a barrier."""
+    """A service that has a barrier."""
     return ApiClient(service_client("inventario"))
 
 
@@ -107,7 +107,7 @@ def test_a_step_is_told_what_became_of_itself_and_of_no_other(service: ApiClient
 def test_sagas_are_entered_in_one_order_so_that_no_two_batches_wait_for_each_other(
     service: ApiClient, enter_all: Callable[..., object]
 ) -> None:
-    """The batch waits for the second of its three; the third must be free until then."""
+    """The batch waits for the second of its three sagas; until then, the third must not be locked."""
     first, second, third = sorted(new_id() for _ in range(3))
     under_way = threading.Event()
 

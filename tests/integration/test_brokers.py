@@ -1,4 +1,4 @@
-"""The brokers that tests have for themselves are what they say they are."""
+"""The brokers of single tests and modules do what their methods promise."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A page of another site changes nothing through its visitor's browser, and reaches nothing under a name of its own."""
+"""A page of another site changes nothing through its visitor's browser, and gets no answer under a name of its own."""
 
 import http.client
 import re
@@ -21,7 +21,7 @@ FOREIGN = [
     {"Origin": "http://evil.example:3000"},
     {"Origin": "http://localhost:3001"},  # another program of this machine, or another service
     {"Origin": "http://localhost"},
-    {"Origin": "http://127.0.0.1:3000"},  # not the name that was used
+    {"Origin": "http://127.0.0.1:3000"},  # not the name that was used in the request
     {"Origin": "http://localhost:3000.evil.example"},
     {"Origin": "http://localhost:3000@evil.example"},
     {"Origin": "http://["},
@@ -39,7 +39,7 @@ FOREIGN = [
 OWN = [
     {},
     {"Origin": "http://localhost:3000"},
-    {"Origin": "https://localhost:3000"},  # before a gateway that speaks TLS
+    {"Origin": "https://localhost:3000"},  # behind a gateway with TLS
     {"Origin": "http://LOCALHOST:3000", "Sec-Fetch-Site": "same-origin"},
     {"Sec-Fetch-Site": "same-origin"},
     {"Sec-Fetch-Site": "none"},
@@ -48,14 +48,14 @@ each_service = pytest.mark.parametrize("service", SERVICES)
 
 
 def changes(client: FlaskClient) -> Iterator[tuple[str, str]]:
-    """Every operation that may change something."""
+    """Yield every operation that may change something."""
     for rule in client.application.url_map.iter_rules():
         for method in (rule.methods or set()) - {"GET", "HEAD", "OPTIONS"}:
             yield method, re.sub(r"<([^<>]*:)?\w+>", str(new_id()), rule.rule)
 
 
 def send(client: FlaskClient, method: str, path: str, **headers: str) -> TestResponse:
-    """As a page can: without a body, and without asking beforehand."""
+    """Send a request as a page can: without a body, and without a preflight request."""
     return client.open(path, method=method, headers={"Host": HERE, **headers}, content_type="text/plain")
 
 
@@ -85,7 +85,7 @@ def test_nothing_has_happened_when_it_is_refused(service_client: Clients) -> Non
 
 
 def test_reading_is_for_everybody_who_gets_here(service_client: Clients) -> None:
-    """A page can't see the answer: nothing here allows it to."""
+    """The page can't see the answer, since no CORS header allows it."""
     response = service_client("inventario").get("/api/products", headers=FOREIGN[0])
     assert response.status_code == 200
     assert not [name for name, _ in response.headers if name.startswith("Access-Control-")]
@@ -125,7 +125,7 @@ UNKNOWN = [
 def test_a_service_is_reached_under_its_own_names_only(
     service_client: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PAGOS_SERVICE_URL", "https://elsewhere.internal/pagos")  # which carrito never asks
+    monkeypatch.setenv("PAGOS_SERVICE_URL", "https://elsewhere.internal/pagos")  # carrito never calls it
     client = service_client(
         "carrito",
         orchestrator_url="http://shop.internal:3003",

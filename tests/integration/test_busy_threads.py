@@ -1,4 +1,4 @@
-"""Requests that wait for a thread are bounded, in number and in size; the next ones are told so at once."""
+"""Requests that wait for a thread are bounded in number and size; further ones get 503 at once."""
 
 import json
 import selectors
@@ -15,9 +15,9 @@ from sqlalchemy.pool import NullPool
 from shared.http.server import MAX_AT_WORK
 from tests.system.running import RunningSystem
 
-HANGING = 120.0  # seconds; for what never comes
+HANGING = 120.0  # seconds; only keeps a test from hanging
 PATIENT = {"WEB_THREADS": "1", "LOCK_SECONDS": "600", "STATEMENT_SECONDS": "600", "CLIENT_SECONDS": "600"}
-PLACES = 512 // 2 + 1  # with a thread, and waiting for it
+PLACES = 512 // 2 + 1  # requests in threads or waiting for one
 LARGE = 1_000_000
 
 Start = Callable[..., RunningSystem]
@@ -25,7 +25,7 @@ Start = Callable[..., RunningSystem]
 
 @contextmanager
 def busy(url: str) -> Iterator[None]:
-    """Whoever adds a product waits for as long as this lasts, and keeps its thread."""
+    """Block every request that adds a product, with its thread, during the block."""
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as session:
         session.execute(text("LOCK TABLE inventario.products"))
@@ -34,14 +34,14 @@ def busy(url: str) -> Iterator[None]:
 
 
 def adding(number: int, size: int = 0) -> bytes:
-    """A request to add a product, whose body has at least so many bytes."""
+    """Make a request to add a product, with a body of at least so many bytes."""
     body = json.dumps({"name": "Tea", "price": "4.99", "quantity": 1, "sku": f"busy-{number}"}).encode().ljust(size)
     head = b"POST /api/products HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
     return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 class Clients:
-    """Clients that have sent a whole request each."""
+    """Clients that have each sent a whole request."""
 
     def __init__(self, system: RunningSystem, stack: ExitStack) -> None:
         self._address = ("127.0.0.1", int(system.url("inventario").rsplit(":", 1)[1]))
@@ -55,7 +55,7 @@ class Clients:
         self._answers[client] = b""
 
     def wait(self, count: int) -> list[tuple[int, bytes]]:
-        """The answers that are there, once there are so many: each one's status, and the whole of it."""
+        """Wait for so many answers; return the status and the bytes of each."""
         with selectors.DefaultSelector() as selector:
             for client in self._answers.keys() - self._ended:
                 selector.register(client, selectors.EVENT_READ)
@@ -103,7 +103,7 @@ def test_no_more_is_kept_for_busy_threads_than_there_is_room_for(clients: Client
 
 
 def test_a_newcomer_is_heard_also_when_very_many_wait_for_a_thread(clients: Clients, fresh_database_url: str) -> None:
-    """More than there may be connections."""
+    """More than the possible connections."""
     too_many = 400
     with busy(fresh_database_url):
         for number in range(PLACES + too_many):

@@ -1,4 +1,4 @@
-"""Orders of many sagas in one request and one transaction: each ends as if it had come alone."""
+"""Orders of many sagas in one request and one transaction: each has the outcome that it would have alone."""
 
 import random
 import threading
@@ -36,13 +36,13 @@ def carrito(service_client: ServiceClient) -> Carrito:
 
 @pytest.fixture
 def fresh(service_client: ServiceClient, fresh_database_url: str) -> Carrito:
-    """On a database of its own."""
+    """carrito on a database of its own."""
     return Carrito(service_client("carrito", database_url=fresh_database_url))
 
 
 @pytest.fixture(autouse=True)
 def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is right because it was tried again one by one is not right yet."""
+    """Fail when a batch is repeated one by one, since that would hide a wrong batch."""
     log = CapturingLogger()
     monkeypatch.setattr("shared.saga.command_batch.log", log)
     yield
@@ -70,7 +70,7 @@ def kinds(outcomes: Sequence[dict[str, Any]]) -> list[str]:
     return [each["body"].get("type", each["body"]["status"]).removeprefix("/problems/") for each in outcomes]
 
 
-# Each as if it had come alone
+# Each has the outcome that it would have alone.
 
 
 def test_a_command_of_many_has_the_answer_of_its_own_endpoint(carrito: Carrito) -> None:
@@ -237,7 +237,7 @@ def test_carts_are_released_together_each_for_its_own_saga_only(carrito: Carrito
 
 
 def test_a_step_says_of_each_saga_whether_it_was_new(carrito: Carrito) -> None:
-    """By this whoever asks knows what to publish: never the same twice. A saga's id is enough to find its order."""
+    """Callers publish an event only for new ones. A saga's id is enough to find its order."""
     before, new = begun(carrito, 2)
     never = new_id()
 
@@ -257,7 +257,7 @@ def test_a_step_says_of_each_saga_whether_it_was_new(carrito: Carrito) -> None:
         assert firsts(service.confirm_order(connection, commands)) == [False, False]
 
 
-SAGAS = 4  # the last two are of one cart, which is open
+SAGAS = 4  # the last two have the same cart, which is open
 CHANGES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.just({}),
@@ -273,7 +273,7 @@ OTHERS = st.tuples(
 
 
 class World:
-    """Sagas and carts of its own; what is answered about them reads the same in every world."""
+    """Sagas and carts of its own; the answers about them are the same in every world."""
 
     def __init__(self, carrito: Carrito) -> None:
         self._carrito = carrito
@@ -303,7 +303,7 @@ class World:
     def _order(self, number: int, change: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         body = {**self._sagas[number].order_body, **change}
         if "order_of" in change:
-            # In a batch, those without a checkout come last: one that takes another order's id would come too late.
+            # In a batch, sagas without a checkout come last: one that takes another order's id would come too late.
             by_hand = SAGAS - 2
             other = body.pop("order_of")
             body["order_id"] = self._sagas[max(other, by_hand) if number >= by_hand else other].order_id
@@ -333,12 +333,12 @@ def test_any_batches_end_as_if_their_commands_had_come_one_by_one(
     assert together.books() == alone.books()
 
 
-# When something goes wrong
+# Failures.
 
 
 @pytest.fixture
 def poison(fresh_database_url: str) -> None:
-    """The database fails for this product, for reasons of its own."""
+    """Make the database fail for this product."""
     admin = create_engine(fresh_database_url)
     with admin.begin() as connection:
         connection.execute(text("ALTER TABLE carrito.orders ADD CHECK (items NOT LIKE '%product 3%')"))
@@ -358,7 +358,7 @@ def test_a_command_at_which_the_database_fails_takes_no_other_with_it(fresh: Car
     assert kinds(step(fresh, "release", [bad, good])) == ["open", "open"]
 
 
-# At the same moment
+# Concurrency.
 
 
 def test_a_release_waits_for_the_order_that_is_just_being_made_and_leaves_it_its_cart(carrito: Carrito) -> None:
@@ -415,7 +415,7 @@ def test_open_carts_that_sagas_want_in_batches_at_once_go_to_one_each(carrito: C
         assert carrito.cart(cart_id)["saga_id"] == made["saga_id"]
 
 
-# Cost
+# Cost.
 
 
 def test_a_batch_takes_as_many_statements_as_one(carrito: Carrito) -> None:
@@ -438,7 +438,7 @@ def test_a_batch_takes_as_many_statements_as_one(carrito: Carrito) -> None:
         "order repeated": 4,
         "confirm": 1,
         "confirm repeated": 2,
-        "cancel": 8,  # in two transactions: between them, the sagas' states are read
+        "cancel": 8,  # two transactions, between which the sagas' states are read
         "release": 6,
     }
 

@@ -1,4 +1,4 @@
-"""Carts over HTTP on a real PostgreSQL: what is in them, and which saga has them."""
+"""Carts over HTTP on a real PostgreSQL: their contents, and which saga has them."""
 
 import threading
 from collections.abc import Callable

@@ -14,17 +14,17 @@ from shared.http.client import Reply
 from shared.testing import concurrently
 from tests.integration.carrito_client import USER, Carrito, Saga
 
-LATER = 600.0  # beyond this test's end
+LATER = 600.0  # seconds; after the end of the test
 ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
 BOTH = (ORCHESTRATED, CHOREOGRAPHED)
 in_both_styles = pytest.mark.parametrize("style", BOTH)
 
 
 class Sagas:
-    """In the place of the service that runs sagas: which of them it was told of, while it is there."""
+    """Stands for the service that runs sagas; records the sagas handed over while it is not `away`."""
 
     def __init__(self, *, place: bool = False, away: bool = False) -> None:
-        """`place`: whether the request that begins a checkout may tell of it itself."""
+        """`place`: whether the request that begins a checkout may hand it over itself."""
         self.told: list[str] = []
         self.away = away
         self._place = place
@@ -42,12 +42,12 @@ class Sagas:
 
 @pytest.fixture
 def carrito(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Carrito:
-    broker = "amqp://127.0.0.1:1"  # that there is one is enough: what is staged for it stays in the outbox
+    broker = "amqp://127.0.0.1:1"  # staged events stay in the outbox, so any address will do
     return Carrito(service_client("carrito", database_url=fresh_database_url, rabbitmq_url=broker))
 
 
 def accepted(carrito: Carrito, sagas: Sagas, style: str = ORCHESTRATED, handover_seconds: float = LATER) -> str:
-    """The saga of a checkout that carrito has accepted."""
+    """Begin a checkout at carrito; return its saga."""
     app = carrito.client.application
     app.extensions["handover"] = sagas
     app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": handover_seconds})
@@ -60,7 +60,7 @@ def accepted(carrito: Carrito, sagas: Sagas, style: str = ORCHESTRATED, handover
 
 
 def work(carrito: Carrito, again_seconds: float = LATER, styles: Sequence[str] = BOTH) -> int:
-    """What carrito's worker does at a time; how many it tried."""
+    """Run carrito's worker once; return how many checkouts it tried."""
     with carrito.client.application.app_context():
         return sum(run_once(style, again_seconds) for style in styles)
 
@@ -106,7 +106,7 @@ def test_what_its_request_told_of_the_worker_does_not_tell_again(carrito: Carrit
 
 
 def test_the_worker_tells_of_a_choreographed_one_that_its_request_had_no_place_for(carrito: Carrito) -> None:
-    """When it is overdue: its first event tells of it sooner."""
+    """When it is overdue: its first event reaches the service sooner."""
     sagas = Sagas()
     saga_id = accepted(carrito, sagas, CHOREOGRAPHED, handover_seconds=0)
     assert [work(carrito), work(carrito)] == [1, 0]
@@ -133,7 +133,7 @@ def test_workers_that_look_at_the_same_moment_tell_of_each_checkout_once(carrito
 
 
 def test_one_style_waits_for_nobody_of_the_other(carrito: Carrito) -> None:
-    """As many as go together are overdue of the one whose service is away."""
+    """A whole batch of the other style's checkouts is overdue, and its service is away."""
     sagas = Sagas()
     for _ in range(BATCH):
         accepted(carrito, sagas, CHOREOGRAPHED, handover_seconds=0)
@@ -159,7 +159,7 @@ def test_one_that_is_begun_for_the_window_is_known_there(carrito: Carrito) -> No
 
 
 def test_the_worker_tells_nobody_of_what_its_service_began_and_whose_order_is_confirmed(carrito: Carrito) -> None:
-    """Before, the service may have died with the answer; a cancelled order does not tell whether it did."""
+    """Before the confirmation, the service may have died with the answer; a cancelled order does not tell."""
     sagas = Sagas()
     app = carrito.client.application
     app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": 0})

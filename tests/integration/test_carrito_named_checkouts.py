@@ -1,4 +1,4 @@
-"""A saga service that was told of a checkout reads what it is about by the command that freezes a cart."""
+"""A saga service reads a checkout that was handed over to it by the command that freezes a cart."""
 
 from collections.abc import Callable
 from typing import Any

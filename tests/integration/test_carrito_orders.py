@@ -133,7 +133,7 @@ def test_an_order_id_that_is_taken_is_refused(carrito: Carrito, saga: Saga) -> N
 def test_an_order_is_what_its_checkout_froze_or_it_is_refused_without_a_trace(
     carrito: Carrito, saga: Saga, field: str, value: object
 ) -> None:
-    for before in (True, False):  # the saga's own request comes after it, and before it
+    for before in (True, False):  # the saga's own request comes after it, or before it
         refused = problem_of(carrito.order(saga, **{field: value or carrito.open_cart((1, 1))}))
         assert (refused["status"], refused["field"]) == (409, "total" if field == "amount" else field)
         assert len(body_of(carrito.get(f"/orders/saga/{saga.cart_id}"))["items"]) == (0 if before else 1)

@@ -1,5 +1,7 @@
-"""Whatever order events come in, however often and with whom, whoever wants what undone when, and whatever somebody
-undoes by hand before he has the saga undone: every saga ends, and the books are right."""
+"""Every saga ends and the books balance, for any order and repetition of events, cancellations and expiries.
+
+Also when somebody compensates a step by hand before requesting the compensation of the whole saga.
+"""
 
 import random
 from collections.abc import Callable
@@ -16,12 +18,12 @@ from shared.event_bus import CARRITO, CHOREOGRAPHY, INVENTARIO, PAGOS, Event
 from shared.testing import concurrently, wait_until
 from tests.integration.choreographed_world import Became, History, Saga, World
 
-SHELVES = (1000, 3)  # plenty, and scarce
-WALLET_MINOR = 5000  # some sagas can pay from it, and some can't
+SHELVES = (1000, 3)  # quantities: plenty, and scarce
+WALLET_MINOR = 5000  # enough for some sagas, and not for others
 PERSON, DEADLINE, EXPIRY = "a person wants it undone", "it is late", "its hold is over"
 BY_HAND = {"its order is cancelled by hand": CARRITO, "its stock is": INVENTARIO, "its money is given back": PAGOS}
-SAGAS = 40  # of several workers
-QUIET = 11  # more events than a saga has that succeeds: when nothing is in flight any more
+SAGAS = 40  # with several workers
+QUIET = 11  # more events than a completed saga has: when nothing is in flight
 BATCH, WINDOW_BATCH = 5, 20
 COMPLETED, FAILED = "checkout.completed", "checkout.failed"
 
@@ -30,17 +32,17 @@ STANDS = Became("committed", "captured", ["capture"], "confirmed", "completed")
 
 @dataclass
 class Purchase:
-    """A cart to be checked out, perhaps again after it failed; and what will come between."""
+    """A cart to check out, perhaps again after a failure, and what happens during its checkout."""
 
     cart_id: UUID
     methods: list[str]
-    mishaps: list[tuple[int, str]]  # once so many of a saga's events were published
+    mishaps: list[tuple[int, str]]  # when so many of the saga's events were published
 
 
 MISHAPS = st.lists(st.tuples(st.integers(0, QUIET), st.sampled_from([PERSON, DEADLINE, EXPIRY, *BY_HAND])), max_size=3)
 PURCHASES = st.lists(
     st.tuples(
-        st.sampled_from([0, 0, 1]),  # which shelf
+        st.sampled_from([0, 0, 1]),  # the index of the product
         st.integers(1, 3),
         st.lists(st.sampled_from(["paypal", "paypal", "wallet", "declined_card"]), min_size=1, max_size=2),
         MISHAPS,
@@ -52,7 +54,7 @@ FATES: list[dict[str, bool]] = [{}, {}, {}, {"again": True}, {"dies": True}]
 
 
 class Play:
-    """One history, as it is drawn."""
+    """One drawn history."""
 
     def __init__(self, history: History, data: st.DataObject) -> None:
         self.history = history
@@ -64,13 +66,13 @@ class Play:
         self._copies: dict[tuple[str, UUID], int] = {}
 
     def run(self) -> None:
-        """Until nothing is in flight, and nobody wants anything any more. The window hears of it at last, and twice."""
+        """Run until nothing is in flight or left to happen; then deliver all events to saga_choreography, twice."""
         while self._go_on():
             self._meet_mishaps(quiet=False)
         show(self.history)
 
     def _go_on(self) -> bool:
-        """Something happens, if anything can."""
+        """Let something happen; return False if nothing can."""
         beginning = [purchase for purchase in self._wishes if purchase.methods and self._is_free(purchase)]
         busy = [name for name, events in self.history.in_flight.items() if events and name != CHOREOGRAPHY]
         if not beginning and not busy:
@@ -89,14 +91,14 @@ class Play:
         self.history.deliver(name, events, **self._fate(name, events))
 
     def _fate(self, name: str, events: list[Event]) -> dict[str, bool]:
-        """Most are delivered once, and none more than three times."""
+        """Draw how a batch is delivered: mostly once, and at most three times."""
         fate = FATES[self._pick(len(FATES))]
         for each in events:
             self._copies[name, each.id] = self._copies.get((name, each.id), 0) + 1
         return fate if all(self._copies[name, each.id] < 3 for each in events) else {}
 
     def _meet_mishaps(self, *, quiet: bool) -> bool:
-        """What is to come between by now; if nothing is in flight, the first of what is left."""
+        """Let due mishaps happen; if nothing is in flight, the first of those that are left."""
         for purchase in self._wishes:
             sagas = self.history.carts[purchase.cart_id]
             if not sagas:
@@ -118,7 +120,7 @@ class Play:
 
 
 def meet(history: History, saga: Saga, mishap: str) -> None:
-    """Have this happen to a saga."""
+    """Let this happen to a saga."""
     if mishap in BY_HAND:
         history.undo_by_hand(saga, BY_HAND[mishap])
     elif mishap == EXPIRY:
@@ -128,7 +130,7 @@ def meet(history: History, saga: Saga, mishap: str) -> None:
 
 
 def show(history: History) -> None:
-    """The window hears of all that happened, backwards and twice."""
+    """Deliver all events to saga_choreography, backwards and twice."""
     told = history.in_flight[CHOREOGRAPHY][::-1]
     history.deliver(CHOREOGRAPHY, told, again=True)
     for start in range(0, len(told), WINDOW_BATCH):
@@ -136,7 +138,7 @@ def show(history: History) -> None:
 
 
 def check(history: History) -> None:
-    """Every saga has ended, and all books say of it what was told."""
+    """Check that every saga has ended, and that all books agree with the published events."""
     standing = []
     for saga, became in history.became():
         told = history.told(saga)
@@ -153,7 +155,7 @@ def check(history: History) -> None:
 
 
 def may_stand(history: History, saga: Saga, *, stands: bool) -> bool:
-    """Whether a saga has to stand, or must not; where it may do either, whether it does."""
+    """Whether a saga must stand, or must not; if both are allowed, whether it does."""
     if saga.by_a_person or saga.begun.payment_method == "declined_card":
         return False
     if history.told(saga)[COMPLETED]:
@@ -173,14 +175,14 @@ def is_undone(became: Became) -> bool:
 
 
 def check_carts(history: History, standing: list[Saga]) -> None:
-    """A cart is checked out by the saga that stands, or open."""
+    """Check that each cart is checked out by the saga that stands, or is open."""
     for cart_id, sagas in history.carts.items():
         buyers = [saga.begun.saga_id for saga in sagas if saga in standing]
         assert history.cart(cart_id) == (("checked_out", *buyers) if buyers else ("open", None))
 
 
 def check_shelves(history: History, standing: list[Saga]) -> None:
-    """What sagas that stand have bought is sold; nothing is held, and all else is there."""
+    """Check that standing sagas' purchases are sold, nothing is held, and the rest is available."""
     for product_id, seeded in history.products.items():
         sold = sum(each.quantity for saga in standing for each in saga.begun.items if each.product_id == product_id)
         assert history.shelves(product_id) == (seeded - sold, 0, sold)
@@ -201,7 +203,7 @@ def test_every_saga_ends_with_all_or_nothing(world: World, data: st.DataObject) 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_it_does_so_too_when_several_workers_of_each_service_work_at_once(world: World, seed: int) -> None:
-    """They take whatever is in flight, some of it at the same moment, while sagas are cancelled and holds expire."""
+    """They deliver any events in flight, some at the same time, while sagas are cancelled and holds expire."""
     chance = random.Random(seed)
     history = History(world, (1000, 20), wallet_minor=40_000)
     for _ in range(SAGAS):

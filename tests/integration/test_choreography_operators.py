@@ -1,4 +1,4 @@
-"""The way in to choreographed checkouts, and what operators request, on a real PostgreSQL."""
+"""Begun checkouts and operators' requests at saga_choreography, on a real PostgreSQL."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def window(service_client: Callable[..., FlaskClient], fresh_database_url: str) 
     return window
 
 
-# ---- the way in ----
+# Checkouts.
 
 
 def test_a_checkout_is_seen_before_anything_has_happened(window: Window) -> None:
@@ -58,7 +58,7 @@ def test_a_saga_that_carrito_hands_over_is_seen_once_whether_its_events_came_bef
 
 
 def test_a_checkout_that_is_known_waits_for_nobody_who_records_its_events(window: Window) -> None:
-    """Who locks a saga here while others are made would be in a deadlock with those who lock them there."""
+    """Locking a saga's row here during an insert would deadlock with the recorders of its events."""
     story = Story()
     window.record(story.events(*PAID)[1:])
     body = checkout_body(story.cart_id, saga_id=story.saga_id)
@@ -123,7 +123,7 @@ def test_requests_that_come_together_are_answered_each_for_itself(window: Window
     assert [sorted(pair) for pair in pairs] == [[202, 409]] * 6, "for one of the two"
 
 
-# ---- undoing ----
+# Compensations.
 
 
 @pytest.mark.parametrize("names", [(), PAID, ORDERED, COMMITTED, COMPLETED])
@@ -165,7 +165,7 @@ def test_what_was_requested_is_the_same_event_when_it_comes_back(window: Window)
 
 @pytest.mark.parametrize("history", ["declined", "cancelled when paid", "hold expired"])
 def test_undoing_what_is_being_undone_or_was_changes_nothing(window: Window, history: str) -> None:
-    """Only that of one that is on its way all events are sent again, lest one was lost; and who wanted it is kept."""
+    """A saga that is turning back gets all events sent again, in case one was lost; the request is recorded."""
     for names, sent_again in ((HISTORIES[history], []), (HISTORIES[history][:-2], [SagaResendRequested])):
         story = Story()
         window.record(story.events(*names))
@@ -186,7 +186,7 @@ def test_an_operator_undoes_what_a_deadline_could_not(window: Window) -> None:
     assert len(window.staged()) == 1
 
 
-# ---- trying again ----
+# Retries.
 
 
 @pytest.mark.parametrize("names", [(), PAID, COMMITTED, HISTORIES["cancelled when paid"][:-1]])

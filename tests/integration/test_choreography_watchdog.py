@@ -1,4 +1,4 @@
-"""What the watchdog of choreographed sagas does at deadlines and after silence, on a real PostgreSQL."""
+"""The watchdog of choreographed sagas at deadlines and after silence, on a real PostgreSQL."""
 
 import threading
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_many_watchdogs_at_once_ask_once_for_each_saga(window: Window) -> None:
 
 
 def test_no_end_is_overtaken_by_a_deadline(window: Window) -> None:
-    """A saga that ends while watchdogs look at it is completed, and told to turn back once at most."""
+    """A saga that ends while watchdogs check it is completed, and gets at most one cancellation."""
     window.limits = Limits(AT_ONCE, NEVER, NEVER)
     stories = [Story() for _ in range(60)]
     window.record([event for story in stories for event in story.events(*ORDERED)])

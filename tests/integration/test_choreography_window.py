@@ -1,4 +1,4 @@
-"""Events in, sagas out, on a real PostgreSQL."""
+"""saga_choreography on a real PostgreSQL: events in, sagas out."""
 
 import random
 from collections.abc import Callable
@@ -89,7 +89,7 @@ def test_sagas_are_made_anew_from_their_events(window: Window) -> None:
     for names in HISTORIES.values():
         window.record(Story().events(*names))
         window.record(Story().events(*names[:3]))
-    times = ("moved_at", "deadline_at", "due_at", "changed")  # of the watch and of the feed, to which it is a change
+    times = ("moved_at", "deadline_at", "due_at", "changed")  # of the watchdog and the feed: they change
     before = window.rows("sagas")
     window.execute("DELETE FROM saga_choreography.sagas WHERE status <> 'running'")
     window.execute("UPDATE saga_choreography.sagas SET facts = '{}', status = 'pending', user_id = NULL")

@@ -1,4 +1,4 @@
-"""The dashboard's stream of changes: a real process, which reads feeds that a test fills, and real HTTP clients."""
+"""The dashboard's stream of changes: a real process that reads fake feeds, and real HTTP clients."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ PLACES = 3
 
 @pytest.fixture(scope="module")
 def feeds() -> Iterator[dict[str, FeedService]]:
-    """Both saga services."""
+    """Fakes of both saga services."""
     with feeding() as orchestrated, feeding() as choreographed:
         yield {"orchestrated": orchestrated, "choreographed": choreographed}
 
@@ -25,12 +25,12 @@ def feeds() -> Iterator[dict[str, FeedService]]:
 def system(
     feeds: dict[str, FeedService], _spawner: Spawner, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningSystem]:
-    """The dashboard alone, with a few places."""
+    """The dashboard alone, with few streams."""
     env = {
         "ORCHESTRATOR_URL": feeds["orchestrated"].url,
         "CHOREOGRAPHY_URL": feeds["choreographed"].url,
         "DASHBOARD_STREAMS": str(PLACES),
-        "DASHBOARD_READ_SECONDS": str(HANGING),  # a busy machine is no service that is away
+        "DASHBOARD_READ_SECONDS": str(HANGING),  # a busy machine does not count as an unavailable service
     }
     folder = tmp_path_factory.mktemp("live")
     with RunningSystem(_spawner, "postgresql://nobody@127.0.0.1/none", folder, processes=[DASHBOARD], env=env) as made:
@@ -39,7 +39,7 @@ def system(
 
 @pytest.fixture
 def url(system: RunningSystem) -> str:
-    """Where the dashboard is."""
+    """The URL of the dashboard."""
     return system.url(DASHBOARD)
 
 
@@ -143,7 +143,7 @@ def test_a_service_that_goes_and_comes_has_viewers_load_anew(url: str, feeds: di
     with watch(url) as viewer:
         assert viewer.message() == ("reset", [])
         feed.is_away = True
-        feed.change("unseen")  # so that the request that waits is answered
+        feed.change("unseen")  # so that the waiting request is answered
         assert viewer.message() == ("reset", [])
         feeds["choreographed"].change("h1")
         assert viewer.message() == ("changed", ["h1"]), "the other style goes on"
@@ -172,7 +172,7 @@ def test_it_stops_with_streams_open_and_ends_them_as_a_whole(
     with watch(url) as viewer:
         assert viewer.message() == ("reset", [])
         assert system.stop(DASHBOARD) == 0
-        with pytest.raises(StopIteration):  # and no error of a transfer that broke off
+        with pytest.raises(StopIteration):  # the stream ends without a transfer error
             viewer.message()
     feeds["orchestrated"].change("j1")
     system.restart(DASHBOARD)

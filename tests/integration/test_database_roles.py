@@ -1,4 +1,4 @@
-"""Each service sees its own tables and nobody else's, though one login serves all."""
+"""Each service can access its own tables and no others, though one login serves all."""
 
 import importlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ DENIED = "42501"
 
 @pytest.fixture
 def connection(service: str, database_url: str) -> Iterator[Connection]:
-    """A connection as the service makes its own."""
+    """Open a connection as the service does."""
     engine = create_engine(database_url, connect_args=connect_args(service))
     try:
         with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Dead letters over HTTP: seen, tried again, and who had them tried again; on a real RabbitMQ and PostgreSQL."""
+"""Dead letters over HTTP: listing and redriving them, with the records of that; on a real RabbitMQ and PostgreSQL."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def queues(rabbitmq_url: str) -> Queues:
 
 @pytest.fixture
 def windows(service_client: Callable[..., FlaskClient], fresh_database_url: str, rabbitmq_url: str) -> list[Window]:
-    """Two processes' worth of the same service."""
+    """Clients of two processes of the same service."""
     told = {"database_url": fresh_database_url, "rabbitmq_url": rabbitmq_url}
     return [Window(service_client("saga_choreography", **told)) for _ in range(2)]
 
@@ -44,7 +44,7 @@ def window(windows: list[Window]) -> Window:
 
 
 def park(queues: Queues, service: str, event: Event, **reasons: str) -> None:
-    """As a worker does that could not deal with it; other reasons are written with underscores."""
+    """Park an event as a worker does; other reasons are written with underscores."""
     message = to_message(event)
     changed = {name.replace("_", "-"): value for name, value in reasons.items()}
     headers = {**message.headers, **REASONS, **changed, "x-routing-key": event.event_type.name}
@@ -53,7 +53,7 @@ def park(queues: Queues, service: str, event: Event, **reasons: str) -> None:
 
 
 def answered(response: Any) -> Any:
-    """The response, unless it says "not now"."""
+    """Return the response, which must not be "not now"."""
     return None if response.status_code == 503 else response
 
 
@@ -70,7 +70,7 @@ def test_a_dead_letter_is_shown_with_all_that_is_known_of_it(window: Window, que
     story = Story()
     event = story.events(*PAID)[-1]
     park(queues, "carrito", event)
-    for _ in range(3):  # and stays where it is
+    for _ in range(3):  # a listing leaves it there
         (letter,) = body_of(window.get(LETTERS))["items"]
     assert letter == {
         "service": "carrito",
@@ -162,7 +162,7 @@ def test_what_was_redriven_comes_to_its_service_as_if_for_the_first_time(window:
     (message,) = queues.take("carrito")
     assert message.body == to_message(event).body
     headers = dict(message.properties.headers or {})
-    assert headers.pop("x-delivery-count", 0) == 0, "it was never given back"  # RabbitMQ 4 leaves out a 0
+    assert headers.pop("x-delivery-count", 0) == 0, "it was never given back"  # RabbitMQ 4 leaves out a count of 0
     assert headers == to_message(event).headers
     assert queues.depth(dead_queue("carrito")) == 0
     assert redrive(window)["moved"] == []
@@ -222,12 +222,12 @@ def test_where_no_service_ever_ran_there_are_no_dead_letters(window: Window) -> 
 
 
 def test_everybody_who_looks_at_the_same_time_sees_every_letter(windows: list[Window], queues: Queues) -> None:
-    """Whoever looks holds them back from others for a moment; so one after the other does, in whatever process."""
+    """A reader hides the letters from others for a moment, so readers take turns, in all processes."""
     for _ in range(20):
         park(queues, "carrito", Story().events(*PAID)[-1])
 
     def look(window: Window) -> int:
-        """On a machine that is busy enough, some wait for so long that they are told to come again."""
+        """Read; on a busy machine some readers are answered "not now", and repeat."""
         response = wait_until(lambda: answered(window.get(LETTERS)), "it can be looked", seconds=120)
         return len(body_of(response)["items"])
 

@@ -1,4 +1,4 @@
-"""carrito's reactions: given what became of a saga so far and an event, exactly these events, this order and cart."""
+"""carrito's handlers: the events published and the state of order and cart, for each event and history of the saga."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,13 +33,13 @@ Kinds = Sequence[type[Payload]]
 ORDER, SOLD, UNSOLD = PaymentProcessed, InventoryCommitted, InventoryCommitFailed
 BACK, NOTHING_HELD = InventoryReleased, InventoryReserveFailed
 
-# What may have happened to a saga before; its cart is frozen in any case.
+# Histories of a saga; its cart is frozen in any case.
 BEGUN: Kinds = ()
 ORDERED = (ORDER,)
 CONFIRMED = (ORDER, SOLD)
 CANCELLED = (ORDER, UNSOLD)
 UNDONE = (ORDER, SOLD, UNSOLD)
-CANCELLED_UNHEARD_OF = (UNSOLD,)  # the step back has overtaken the step
+CANCELLED_UNHEARD_OF = (UNSOLD,)  # the compensation has overtaken the step
 ENDED = (ORDER, UNSOLD, BACK)
 
 CREATED: Kinds = [OrderCreateRequested, OrderCreated]
@@ -66,11 +66,11 @@ TABLE = [
     Row(ORDERED, ORDER, CREATED, "pending", "checking_out"),
     Row(ORDERED, SOLD, COMPLETED, "confirmed", "checked_out"),
     Row(ORDERED, UNSOLD, TURNED, "cancelled", "checking_out"),
-    Row(ORDERED, BACK, FAILED, "cancelled", "open"),  # by hand: nobody's payment was requested
+    Row(ORDERED, BACK, FAILED, "cancelled", "open"),  # by hand: the payment was not requested
     Row(CONFIRMED, ORDER, CREATED, "confirmed", "checked_out"),
     Row(CONFIRMED, SOLD, COMPLETED, "confirmed", "checked_out"),
     Row(CONFIRMED, UNSOLD, TURNED, "cancelled", "checked_out"),
-    Row(CONFIRMED, BACK, FAILED, "cancelled", "open"),  # by hand: its money and its stock were given back
+    Row(CONFIRMED, BACK, FAILED, "cancelled", "open"),  # by hand: money and stock were returned
     *[
         Row(before, comes, says, order, cart)
         for before, order, cart in (
@@ -94,10 +94,10 @@ def _id(row: Row) -> str:
 
 
 class Orders(Carts):
-    """carrito, as told by its tables."""
+    """carrito, by its tables."""
 
     def checkout(self, quantity: int = 2) -> Checkout:
-        """One whose cart is frozen for it."""
+        """Return a checkout whose cart is frozen."""
         return of(self.begin(self.open(1, quantity)).payload)
 
     def order(self, checkout: Checkout) -> str | None:
@@ -123,7 +123,7 @@ def http(service_client: Callable[..., FlaskClient]) -> Carrito:
 def test_what_was_before_and_what_comes_decide_what_is_said_and_what_becomes_of_order_and_cart(
     shop: Orders, row: Row
 ) -> None:
-    """And of the same event again comes nothing."""
+    """The same event again publishes nothing."""
     checkout = shop.checkout()
     for kind in row.before:
         shop.says(checkout.says(kind))
@@ -136,7 +136,7 @@ def test_what_was_before_and_what_comes_decide_what_is_said_and_what_becomes_of_
 
 
 class ByHand(NamedTuple):
-    """What was requested over HTTP after some events; what is said when another event comes."""
+    """What was requested over HTTP after some events, and what is published on another event."""
 
     before: Kinds
     by_hand: Sequence[str]
@@ -214,7 +214,7 @@ def test_the_reason_is_passed_on(shop: Orders, before: Kinds, comes: type[Payloa
 def test_an_order_of_a_cart_that_another_saga_has_is_refused_and_its_saga_ends_without_touching_the_other(
     shop: Orders, http: Carrito
 ) -> None:
-    """Somebody opened the cart in the meantime, and checked it out again."""
+    """Somebody released the cart meanwhile, and checked it out again."""
     first = shop.checkout()
     assert http.post(f"/carts/{first.cart_id}/release", {"saga_id": first.saga_id}).status_code == 200
     second = shop.begin(first.cart_id)
@@ -228,7 +228,7 @@ def test_an_order_of_a_cart_that_another_saga_has_is_refused_and_its_saga_ends_w
 
 @pytest.mark.parametrize("field", ["order_id", "payment_id", "cart_id"])
 def test_an_event_that_contradicts_the_checkout_is_a_fault_and_makes_no_order(shop: Orders, field: str) -> None:
-    """It is parked for people; the saga goes on with its own."""
+    """The event becomes a dead letter; the saga continues with its own."""
     checkout, other = shop.checkout(), shop.checkout()
     with pytest.raises(RepeatedOtherwise):
         shop.says(replace(checkout, **{field: getattr(other, field)}).says(ORDER))
@@ -248,7 +248,7 @@ def test_an_order_is_not_made_when_what_was_paid_is_not_its_total(shop: Orders) 
 
 
 def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(shop: Orders) -> None:
-    """One was cancelled, one is here for the second time; the others are made."""
+    """One was cancelled, one is repeated; the others are created."""
     fine, cancelled, again, other = (shop.checkout() for _ in range(4))
     shop.says(cancelled.says(UNSOLD), again.says(ORDER))
     said = shop.says(*[each.says(ORDER) for each in (fine, cancelled, again, other)])
@@ -270,14 +270,14 @@ def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(shop: Orders) -> No
 
 
 def test_a_sale_of_an_order_that_there_is_not_is_a_fault_and_not_a_fact(shop: Orders) -> None:
-    """Nobody sells before the order is made: so nothing is said, and a person has to look."""
+    """No stock is sold before the order exists: nothing is published, and a person has to look."""
     checkout = shop.checkout()
     with pytest.raises(Exception, match="there is no order"):
         shop.says(checkout.says(SOLD))
 
 
 def test_a_cart_that_was_opened_again_is_not_touched_by_what_comes_late(shop: Orders) -> None:
-    """Its first saga failed, its second one is under way."""
+    """Its first saga failed; its second one is running."""
     first = shop.checkout()
     shop.says(first.says(NOTHING_HELD))
     shop.says(first.says(BACK))
@@ -289,7 +289,7 @@ def test_a_cart_that_was_opened_again_is_not_touched_by_what_comes_late(shop: Or
 
 
 def test_what_was_not_committed_has_not_happened(shop: Orders) -> None:
-    """Its worker died; the event comes again, and it is as if for the first time."""
+    """The worker died; the event comes again, as if for the first time."""
     checkout = shop.checkout()
     event = Event(checkout.says(ORDER))
     assert shop.take([event], dies=True) == []

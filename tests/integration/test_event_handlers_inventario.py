@@ -1,4 +1,4 @@
-"""inventario's reactions: given what became of a saga so far and an event, exactly these events, and this stock."""
+"""inventario's handlers: the events published and the state of the stock, for each event and history of the saga."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -30,11 +30,11 @@ from tests.integration.reacting import Checkout, Reacting
 
 SEEDED, WANTED = 10, 2
 BEGIN, SELL, DECLINED, REFUNDED = CheckoutInitiated, OrderCreated, PaymentFailed, PaymentRefunded
-LATE, CANCEL, EXPIRY = "a deadline", "a person", "the hold's time is over"  # who, or what, ends it
+LATE, CANCEL, EXPIRY = "a deadline", "a person", "the hold's time is over"  # what ends a saga, or who
 Happening = type[Payload] | str
 Kinds = Sequence[type[Payload]]
 
-# What may have happened to a saga before; each is where it stands then.
+# Histories of a saga, each with the status of its reservation.
 NEW: Sequence[Happening] = ()
 CANCELLED = (CANCEL,)
 HELD = (BEGIN,)
@@ -45,7 +45,7 @@ TURNED_BACK = (BEGIN, CANCEL)
 SALE_UNDONE = (BEGIN, SELL, CANCEL)
 RELEASED = (BEGIN, DECLINED)
 ALL_UNDONE = (BEGIN, SELL, CANCEL, REFUNDED)
-UNDONE_UNHEARD_OF = (REFUNDED,)  # the step back has overtaken the step
+UNDONE_UNHEARD_OF = (REFUNDED,)  # the compensation has overtaken the step
 
 RESERVE: Kinds = [InventoryReserveRequested, InventoryReserved]
 NO_RESERVE: Kinds = [InventoryReserveRequested, InventoryReserveFailed]
@@ -60,7 +60,7 @@ class Row(NamedTuple):
     reservation: str | None
 
 
-# The same by hand, over HTTP, as the orchestrator's commands are.
+# The same by requests over HTTP, as the orchestrator sends them.
 BY_HAND = ("reserve by hand", "commit by hand", "unreserve by hand")
 RESERVED_BY_HAND, SOLD_BY_HAND, UNRESERVED_BY_HAND = BY_HAND
 
@@ -139,7 +139,7 @@ class Stock(Reacting):
         self.http = Inventario(client)
 
     def happens(self, checkout: Checkout, what: Happening) -> list[Payload]:
-        """Have this happen to a saga; what is published then."""
+        """Let this happen to a saga; return the published payloads."""
         if what == EXPIRY:
             with self.transaction() as connection:
                 times = text("UPDATE reservations SET expires_at = now() WHERE saga_id = :saga_id")
@@ -171,7 +171,7 @@ def fact(checkout: Checkout, what: Happening) -> Payload:
 
 
 def shelves(reservation: str | None) -> tuple[int, int, int]:
-    """What is available, held and sold when that became of a reservation of two out of ten."""
+    """Return what is available, held and sold for a reservation of two out of ten with this status."""
     held, sold = WANTED * (reservation == "held"), WANTED * (reservation == "committed")
     return SEEDED - held - sold, held, sold
 
@@ -190,7 +190,7 @@ def checkout(stock: Stock) -> Checkout:
 def test_what_was_before_and_what_comes_decide_what_is_said_and_where_the_stock_is(
     stock: Stock, checkout: Checkout, row: Row
 ) -> None:
-    """And of the same event again comes nothing."""
+    """The same event again publishes nothing."""
     for happening in row.before:
         stock.happens(checkout, happening)
     event = Event(fact(checkout, row.comes))
@@ -273,7 +273,7 @@ def test_the_reason_is_passed_on(
 
 
 def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(stock: Stock, checkout: Checkout) -> None:
-    """One of them wants too much, one was cancelled, one is here for the second time; the others are served."""
+    """One wants too much, one was cancelled, one is repeated; the others are served."""
     others = [replace(Checkout(checkout.product_id), quantity=1) for _ in range(3)]
     greedy, cancelled, again = replace(Checkout(checkout.product_id), quantity=SEEDED), others[1], others[2]
     stock.happens(cancelled, CANCEL)
@@ -330,7 +330,7 @@ def test_an_event_that_comes_twice_at_once_is_reacted_to_once(stock: Stock, chec
 
 
 def test_what_was_not_committed_has_not_happened(stock: Stock, checkout: Checkout) -> None:
-    """Its worker died; the event comes again, and it is as if for the first time."""
+    """The worker died; the event comes again, as if for the first time."""
     event = Event(checkout.says(BEGIN))
     assert stock.take([event], dies=True) == []
     assert stock.reservation(checkout) is None

@@ -1,4 +1,4 @@
-"""pagos's reactions: given what became of a saga so far and an event, exactly these events, and this money."""
+"""pagos's handlers: the events published and the state of the money, for each event and history of the saga."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,11 +29,11 @@ GOOD, BAD = "credit_card", "declined_card"
 TOTAL = 2 * PRICE_MINOR
 Kinds = Sequence[type[Payload]]
 
-# What may have happened to a saga before.
+# Histories of a saga.
 NEW: Kinds = ()
 PAID = (PAY,)
 UNDONE = (PAY, CANCELLED)
-UNDONE_UNHEARD_OF = (CANCELLED,)  # the step back has overtaken the step
+UNDONE_UNHEARD_OF = (CANCELLED,)  # the compensation has overtaken the step
 
 TAKEN: Kinds = [PaymentRequested, PaymentProcessed]
 REFUSED: Kinds = [PaymentRequested, PaymentFailed]
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     before: Kinds
     comes: type[Payload]
     says: Kinds
-    amount: int | None  # in what is said last
+    amount: int | None  # in the last event
     payment: str | None
 
 
@@ -76,14 +76,14 @@ def _id(row: Row) -> str:
 
 
 class Money(Reacting):
-    """pagos, as told by its tables."""
+    """pagos, by its tables."""
 
     def payment(self, checkout: Checkout) -> str | None:
         with self.transaction() as connection:
             return connection.scalar(select(payments.c.status).where(payments.c.saga_id == checkout.saga_id))
 
     def booked(self, checkout: Checkout) -> list[str]:
-        """What the ledger says of the saga's payment, in order."""
+        """Return the ledger's entries of the saga's payment, in order."""
         booked = text("SELECT kind FROM ledger_transfers WHERE payment_id = :payment_id ORDER BY id")
         with self.transaction() as connection:
             return list(connection.scalars(booked, {"payment_id": checkout.payment_id}))
@@ -101,7 +101,7 @@ def http(service_client: Callable[..., FlaskClient]) -> Pagos:
 
 @pytest.mark.parametrize("row", TABLE, ids=_id)
 def test_what_was_before_and_what_comes_decide_what_is_said_and_where_the_money_is(money: Money, row: Row) -> None:
-    """And of the same event again comes nothing."""
+    """The same event again publishes nothing."""
     checkout = Checkout(payment_method=row.card)
     for kind in row.before:
         money.says(checkout.says(kind))
@@ -116,7 +116,7 @@ def test_what_was_before_and_what_comes_decide_what_is_said_and_where_the_money_
 
 
 class ByHand(NamedTuple):
-    """What was requested over HTTP after some events; what is said when another event comes."""
+    """What was requested over HTTP after some events, and what is published on another event."""
 
     card: str
     before: Kinds
@@ -201,7 +201,7 @@ def test_a_wallet_pays_and_gets_its_money_back(money: Money, http: Pagos) -> Non
 
 
 def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(money: Money, http: Pagos) -> None:
-    """Two share a wallet that holds enough for one, one is declined, one undone, one here for the second time."""
+    """Two share a wallet with enough for one, one is declined, one compensated, one repeated."""
     user = new_user()
     http.deposit(user, "25.00")
     first, second = (Checkout(payment_method="wallet", user_id=user) for _ in range(2))
@@ -229,7 +229,7 @@ def test_of_many_sagas_at_once_each_has_an_answer_of_its_own(money: Money, http:
 
 
 def test_a_step_and_its_undoing_that_come_together_leave_nothing(money: Money) -> None:
-    """Whichever is dealt with first."""
+    """In any order of handling."""
     one, other = Checkout(), Checkout()
     assert [type(each) for each in money.says(one.says(PAY), one.says(CANCELLED))] == [*TAKEN, *GIVEN_BACK]
     assert [type(each) for each in money.says(other.says(CANCELLED), other.says(PAY))] == [*GIVEN_BACK, PaymentFailed]
@@ -237,7 +237,7 @@ def test_a_step_and_its_undoing_that_come_together_leave_nothing(money: Money) -
 
 
 def test_what_was_not_committed_has_not_happened(money: Money) -> None:
-    """Its worker died; the event comes again, and it is as if for the first time."""
+    """The worker died; the event comes again, as if for the first time."""
     checkout = Checkout()
     event = Event(checkout.says(PAY))
     assert money.take([event], dies=True) == []

@@ -1,4 +1,4 @@
-"""Faults that are switched on over HTTP: what happens to a step's own endpoint, and to each of many commands."""
+"""Faults switched on over HTTP: their effect at a step's own endpoint, and on each of many commands."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ CHARGE = {"step": "process_payment"}
 
 
 class BreakablePagos(Pagos):
-    """pagos, of which faults can be switched on."""
+    """pagos, with fault switches."""
 
     def put(self, name: str, **body: Any) -> TestResponse:
         response = self.client.put(f"/faults/{name}", data=dumps(CHARGE | body), content_type="application/json")
@@ -42,7 +42,7 @@ def pagos(service_client: Callable[..., FlaskClient]) -> Iterator[BreakablePagos
 
 @pytest.fixture
 def sound(service_client: Callable[..., FlaskClient]) -> Pagos:
-    """The same service, on the same database, without `FAULTS=true`."""
+    """The same service on the same database, without `FAULTS=true`."""
     return Pagos(service_client("pagos"))
 
 

@@ -1,4 +1,4 @@
-"""A service that is frozen keeps those that ask it from nothing else, by real gunicorn processes."""
+"""A frozen service does not block other requests of the services that call it, in real gunicorn processes."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,7 +11,7 @@ from tests.system.running import RunningSystem
 
 THREADS, PLACES = 4, 6
 REQUESTS = 2 * (THREADS + 2 * PLACES)  # more than there are threads for
-HANGING = 120.0  # seconds; for what never comes
+HANGING = 120.0  # seconds; only keeps a test from hanging
 WAYS = {"saga_orchestrator": "/saga", "saga_choreography": "/saga/choreography"}
 
 
@@ -26,7 +26,7 @@ def checkout(url: str, key: str | None) -> requests.Response:
 
 
 def resumed(url: str) -> requests.Response:
-    """As carrito itself asks, for a checkout that it began."""
+    """Send a request as carrito does for a checkout that it began."""
     body = {
         "saga_id": str(new_id()),
         "cart_id": str(new_id()),

@@ -1,4 +1,4 @@
-"""What a probe of health costs, and how old its answer may be."""
+"""The cost of a health check, and the age of its result."""
 
 import socket
 import threading
@@ -15,11 +15,11 @@ from shared.testing import concurrently, wait_until
 
 ServiceClient = Callable[..., FlaskClient]
 PROBES = 48
-HANGING = 120.0  # seconds; for what never comes
+HANGING = 120.0  # seconds; only keeps a test from hanging
 
 
 class FrozenBroker:
-    """Takes connections, and says nothing on them; counts them."""
+    """Accepts and counts connections, and sends nothing on them."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -47,7 +47,7 @@ def frozen_broker() -> Iterator[FrozenBroker]:
 
 
 def most_checks(began: float) -> float:
-    """How many there may have been since then: one at first, and then one a second."""
+    """Return the most checks that may have run since then: one at first, and then one a second."""
     return 1 + (time.monotonic() - began) / FRESH_SECONDS
 
 
@@ -77,7 +77,7 @@ def test_probes_that_follow_each_other_ask_the_database_once_a_second(
 
 
 class Checked:
-    """Something that is well or not; the check of it may be made to last."""
+    """A dependency whose check can be made to fail, or to last."""
 
     def __init__(self) -> None:
         self.wrong = ""

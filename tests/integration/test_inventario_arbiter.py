@@ -1,4 +1,4 @@
-"""The arbiter: of sale, expiry and cancellation exactly one decides, and whoever asks later is told what."""
+"""The arbiter: exactly one of sale, expiry and cancellation decides, and later requests get the same verdict."""
 
 import threading
 from collections import Counter
@@ -18,7 +18,7 @@ from tests.integration.api_client import outcome, problem_of, wait_for_blocked
 from tests.integration.inventario_client import Inventario, Saga
 
 ServiceClient = Callable[..., FlaskClient]
-TRIES = 30  # of two at the same moment, so that each is first now and then
+TRIES = 30  # of two concurrent requests, so that each is first now and then
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def inventario(service_client: ServiceClient) -> Inventario:
 
 @pytest.fixture
 def hasty(service_client: ServiceClient) -> Inventario:
-    """With holds that are over at once."""
+    """inventario with holds that expire at once."""
     return Inventario(service_client("inventario", hold_seconds=1e-6))
 
 
@@ -38,7 +38,7 @@ def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[
 
 
 def commit(inventario: Inventario, saga: Saga) -> bool | str:
-    """Whether the sale was new; or what became of what was held."""
+    """Return whether the sale was new, or the status of the reservation."""
     with inventario.transaction() as connection:
         [found] = service.commit(connection, [ReservationRequest(saga.saga_id)])
     if isinstance(found, Done):
@@ -48,7 +48,7 @@ def commit(inventario: Inventario, saga: Saga) -> bool | str:
 
 
 def release(inventario: Inventario, saga: Saga) -> bool:
-    """Whether it was given back for the first time."""
+    """Return whether the stock was returned for the first time."""
     with inventario.transaction() as connection:
         [found] = service.unreserve(connection, [ReservationRequest(saga.saga_id)])
     return value_or_raise(found).first
@@ -60,18 +60,18 @@ def expire(inventario: Inventario) -> None:
 
 
 def reserve(inventario: Inventario, saga: Saga, product: int) -> int:
-    """The status of a reserve of two."""
+    """Return the status of a reserve of two."""
     return inventario.reserve(saga, {product: 2}).status_code
 
 
 def held(inventario: Inventario, product: int) -> Saga:
-    """A saga that holds two."""
+    """Return a saga that holds two."""
     saga = Saga()
     assert reserve(inventario, saga, product) == 201
     return saga
 
 
-# One after the other
+# One after the other.
 
 
 @pytest.mark.parametrize("deadline", [True, False])
@@ -143,7 +143,7 @@ def test_a_saga_on_its_way_back_is_told_so_again_and_nothing_moves(inventario: I
 
 
 def test_the_release_at_the_end_of_the_way_back_is_new_and_moves_nothing(inventario: Inventario) -> None:
-    """The saga that was turned back comes here last, and must be told that all is back."""
+    """The saga that was turned back is released last; its result must be that all is returned."""
     product = inventario.add(10)
     saga = held(inventario, product)
     cancel(inventario, saga)
@@ -182,7 +182,7 @@ def test_each_of_many_has_a_verdict_of_its_own(inventario: Inventario) -> None:
     assert inventario.stock(product) == (10, 0, 0)
 
 
-# At the same moment
+# Concurrently.
 
 
 def test_of_a_sale_and_a_deadline_exactly_one_wins(inventario: Inventario) -> None:
@@ -244,7 +244,7 @@ def test_of_many_sales_of_a_hold_that_is_over_one_turns_the_saga_back(hasty: Inv
 
 
 def test_of_expiry_sale_and_deadline_one_decides(hasty: Inventario) -> None:
-    """The saga goes on, or exactly one of sale and deadline turns it back."""
+    """The saga continues, or exactly one of sale and deadline turns it back."""
     product, sold = hasty.add(1000), 0
     for _ in range(TRIES):
         saga = held(hasty, product)

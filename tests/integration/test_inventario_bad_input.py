@@ -1,4 +1,4 @@
-"""Whatever doesn't fit is refused by name, and nothing of it is stored."""
+"""Requests that do not fit are refused with the name of the field, and store nothing."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -138,7 +138,7 @@ WRONG_IN_LINES = [
 
 
 def cases() -> Iterator[Any]:
-    """Endpoint, body, and the field that the problem must name."""
+    """Yield endpoint, body, and the field that the problem must name."""
     for endpoint, field, values in WRONG:
         for value in values:
             yield case(endpoint, {**BODIES[endpoint], field: value}, field, f"{field}: {value}")
@@ -166,7 +166,7 @@ def shortened(value: object) -> str:
 
 @pytest.fixture
 def inventario(service_client: Callable[..., FlaskClient]) -> Iterator[Inventario]:
-    """A client, and the promise that the test changes nothing of inventario's."""
+    """A client; the test must not change anything in inventario."""
     client = Inventario(service_client("inventario"))
     before = contents(client)
     yield client
@@ -174,7 +174,7 @@ def inventario(service_client: Callable[..., FlaskClient]) -> Iterator[Inventari
 
 
 def contents(inventario: Inventario) -> tuple[object, list[int]]:
-    """The audit, and how many rows each table has."""
+    """Return the audit, and the number of rows of each table."""
     with inventario.transaction() as connection:
         rows = [connection.scalar(select(func.count()).select_from(table)) or 0 for table in metadata.sorted_tables]
     return inventario.audit(), rows

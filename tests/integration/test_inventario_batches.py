@@ -1,4 +1,4 @@
-"""Many sagas in one request and one transaction: each ends as if it had come alone, and no two wait for each other."""
+"""Many sagas in one request and one transaction: each has the outcome that it would have alone, without deadlocks."""
 
 import random
 from collections import Counter
@@ -31,7 +31,7 @@ def inventario(service_client: ServiceClient) -> Inventario:
 
 @pytest.fixture
 def hasty(service_client: ServiceClient, fresh_database_url: str) -> Inventario:
-    """With holds that are over at once, on a database of its own, so that its books can be looked at."""
+    """inventario with holds that expire at once, on a database of its own, for tests of its books."""
     return Inventario(service_client("inventario", fresh_database_url, hold_seconds=1e-6))
 
 
@@ -51,7 +51,7 @@ def sagas(count: int) -> list[Saga]:
     return [Saga() for _ in range(count)]
 
 
-# Each as if it had come alone
+# Each has the outcome that it would have alone.
 
 
 @pytest.mark.parametrize("path", [RESERVE, UNRESERVE, COMMIT])
@@ -139,7 +139,7 @@ def test_what_is_held_sold_undone_or_never_came_is_given_back_together(inventari
 
 
 def test_a_step_says_of_each_saga_whether_it_was_new(inventario: Inventario) -> None:
-    """By this whoever asks knows what to publish: never the same twice."""
+    """Callers publish an event only for new ones."""
     product, before, new = inventario.add(10), Saga(), Saga()
 
     def firsts(found: Sequence[Done[Reservation] | DomainError]) -> list[bool]:
@@ -188,7 +188,7 @@ def test_without_a_database_nothing_is_answered_for_anybody(service_client: Serv
     assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
 
 
-# At the same moment
+# Concurrently.
 
 
 def test_many_at_once_hold_a_hot_product_exactly_as_often_as_there_is(inventario: Inventario) -> None:
@@ -211,7 +211,7 @@ def test_the_same_sagas_in_batches_in_any_order_hold_once(inventario: Inventario
 
 
 def test_batches_of_every_step_over_the_same_products_never_deadlock_and_lose_nothing(hasty: Inventario) -> None:
-    """Whole batches and single requests, products and sagas in all orders, while holds are swept."""
+    """Batches and single requests, products and sagas in all orders, while holds are swept."""
     products = [hasty.add(10_000) for _ in range(6)]
     reserved: dict[Saga, dict[int, int]] = {}
 
@@ -249,10 +249,10 @@ def test_batches_of_every_step_over_the_same_products_never_deadlock_and_lose_no
 def test_no_step_reads_a_whole_table_on_a_connection_that_has_known_it_empty(
     service_client: ServiceClient, fresh_database_url: str
 ) -> None:
-    """PostgreSQL keeps the plans of prepared statements, and for a table that is empty reading all of it is best."""
+    """PostgreSQL keeps the plans of prepared statements, and for an empty table a sequential scan is best."""
     inventario = Inventario(service_client("inventario", fresh_database_url, web_threads=1))
     product = inventario.add(1_000_000)
-    for _ in range(10):  # more than PostgreSQL needs to settle for a plan
+    for _ in range(10):  # more than PostgreSQL needs to choose a generic plan
         steps(inventario, sagas(2), product)
     with inventario.transaction() as connection:
         connection.exec_driver_sql(
@@ -263,7 +263,7 @@ def test_no_step_reads_a_whole_table_on_a_connection_that_has_known_it_empty(
 
 
 def steps(inventario: Inventario, some: Sequence[Saga], product: int) -> list[str]:
-    """Every step of these sagas; the tables of a step that were read as a whole."""
+    """Request every step of these sagas; return the tables that were read completely."""
     commands = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in some]
     ids = [ReservationRequest(saga.saga_id) for saga in some]
     with inventario.transaction() as connection:

@@ -1,4 +1,4 @@
-"""What stock a saga moved from which shelf to which, as inventario tells it for a receipt."""
+"""The stock movements of a saga, as inventario shows them for a receipt."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,7 +13,7 @@ from shared.ids import new_id
 from tests.integration.api_client import body_of
 from tests.integration.inventario_client import PRODUCTS, Inventario, Saga
 
-OVER_AT_ONCE = 1e-6  # seconds that a hold lasts when a test wants it to be over
+OVER_AT_ONCE = 1e-6  # the lifetime of a hold that a test wants to expire
 
 TAKEN, SOLD = ("reserve", "available", "held"), ("commit", "held", "sold")
 LET_GO, TAKEN_BACK = ("release", "held", "available"), ("release", "sold", "available")
@@ -77,7 +77,7 @@ def test_each_line_of_a_reservation_moves(inventario: Inventario) -> None:
 
 
 def test_what_an_older_version_did_not_keep_is_not_known(inventario: Inventario) -> None:
-    """Of a sale of which no time was kept, and of its return by this version."""
+    """A sale without a stored time, and its return by this version."""
     product, saga = inventario.add(10), Saga()
     inventario.reserve(saga, {product: 1})
     inventario.commit(saga)

@@ -1,4 +1,4 @@
-"""What only a real server shows: large and broken bodies, and processes that are stopped or killed."""
+"""Behaviour that only a real server shows: large and broken bodies, and processes that are stopped or killed."""
 
 import http.client
 import socket
@@ -30,7 +30,7 @@ def products(system: RunningSystem) -> str:
 
 
 def add(products: str, quantity: int) -> str:
-    """The URL of a new product."""
+    """Create a product; return its URL."""
     body = {"name": "n", "price": 1, "quantity": quantity, "sku": str(new_id())}
     return f"{products}/{requests.post(products, json=body, timeout=5).json()['id']}"
 
@@ -53,7 +53,7 @@ def in_chunks(body: bytes) -> Iterator[bytes]:
 def test_a_body_of_ten_megabytes_is_answered_not_cut_off(products: str) -> None:
     product = add(products, 0)
     body = b'{"quantity": 1}' + b" " * 10_000_000
-    for data in (body, in_chunks(body)):  # with its length, and without
+    for data in (body, in_chunks(body)):  # with a length, and without
         response = requests.post(f"{product}/restock", data=data, headers=JSON, timeout=10)
         assert problem_of(response)["status"] == 413
     assert available(product) == 0
@@ -112,7 +112,7 @@ def test_a_service_told_to_stop_finishes_what_it_has_begun(start_system: Start) 
 
 @contextmanager
 def begun_restock(product: str, length: int) -> Iterator[http.client.HTTPConnection]:
-    """A request of which the service has the headers, and waits for a body of this length."""
+    """Yield a request whose headers the service has received; it waits for a body of this length."""
     url = urlsplit(product)
     with closing(http.client.HTTPConnection(url.netloc, timeout=20)) as connection:
         connection.putrequest("POST", f"{url.path}/restock")

@@ -163,7 +163,7 @@ def test_a_key_used_at_the_same_moment_acts_once(inventario: Inventario) -> None
 
 
 def test_a_running_request_keeps_its_key_busy(inventario: Inventario) -> None:
-    """The first one waits for the row that this test has locked, so the second finds it running for certain."""
+    """The first one waits for the row that this test has locked, so the second one certainly finds it running."""
     product, key = inventario.add(0), str(new_id())
     path = f"{PRODUCTS}/{product}/restock"
     locked = threading.Event()

@@ -1,4 +1,4 @@
-"""Many sagas at once, on a real PostgreSQL: stock is neither lost nor made, and nobody waits for ever."""
+"""Many concurrent sagas on a real PostgreSQL: stock is neither lost nor created, and no saga waits for ever."""
 
 import threading
 from collections import Counter
@@ -27,12 +27,12 @@ def inventario(service_client: ServiceClient) -> Inventario:
 
 @pytest.fixture
 def hasty(service_client: ServiceClient, fresh_database_url: str) -> Inventario:
-    """With holds that are over at once, on a database of its own, so that sweeps can be counted."""
+    """inventario with holds that expire at once, on a database of its own, so that sweeps can be counted."""
     return Inventario(service_client("inventario", fresh_database_url, hold_seconds=1e-6))
 
 
 def sweep(inventario: Inventario) -> int:
-    """One pass of the worker; how many holds it returned."""
+    """Run the worker once; return how many holds it returned."""
     with inventario.client.application.app_context():
         return run_once()
 
@@ -56,7 +56,7 @@ def test_reservations_of_two_products_in_opposite_order_never_deadlock(inventari
 
 
 def test_every_kind_of_step_at_once_over_the_same_products_never_deadlocks(hasty: Inventario) -> None:
-    """Holds of three products are sold, given back and swept while others are made, in all orders."""
+    """Holds of three products are sold, returned and swept while others are made, in all orders."""
     a, b, c = (hasty.add(10_000) for _ in range(3))
     orders = [{a: 1, b: 1, c: 1}, {c: 1, b: 1, a: 1}, {b: 1, a: 1}, {c: 1, a: 1}]
     steps: list[Callable[[Saga], object]] = [

@@ -1,4 +1,4 @@
-"""Holding, selling and giving back stock: what each does, and what the barrier makes of repetition and disorder."""
+"""Reserve, commit and unreserve: what each does, and how the barrier treats repetition and disorder."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.integration.inventario_client import COMMIT, PRODUCTS, RESERVE, UNRES
 
 ServiceClient = Callable[..., FlaskClient]
 Step = Callable[[Inventario, Saga], TestResponse]
-OVER_AT_ONCE = 1e-6  # seconds that a hold lasts when a test wants it to be over
+OVER_AT_ONCE = 1e-6  # the lifetime of a hold that a test wants to expire
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def inventario(service_client: ServiceClient) -> Inventario:
 
 @pytest.fixture
 def hasty(service_client: ServiceClient) -> Inventario:
-    """With holds that are over at once."""
+    """inventario with holds that expire at once."""
     return Inventario(service_client("inventario", hold_seconds=OVER_AT_ONCE))
 
 
@@ -38,7 +38,7 @@ def expire(inventario: Inventario) -> None:
         service.expire_holds(connection, limit=100)
 
 
-# What each step does
+# What each step does.
 
 
 def test_reserving_holds_stock_for_a_time(inventario: Inventario) -> None:
@@ -191,7 +191,7 @@ def test_nothing_is_committed_that_was_not_reserved(inventario: Inventario) -> N
     assert problem["saga_id"] == str(saga.saga_id)
 
 
-# The barrier
+# The barrier.
 
 
 @pytest.mark.parametrize("times", [2, 5])
@@ -219,7 +219,7 @@ def test_reserves_of_one_saga_at_the_same_moment_hold_once(inventario: Inventari
 
 
 def test_a_reserve_waits_for_the_one_of_its_saga_that_is_under_way(inventario: Inventario) -> None:
-    """The second comes for certain while the first has not committed, and answers as that one ended."""
+    """The second one certainly comes before the commit of the first, and gets the first one's result."""
     product, saga = inventario.add(10), Saga()
     command = Reserve(saga.saga_id, saga.cart_id, {product: 3})
     under_way = threading.Event()
@@ -366,7 +366,7 @@ def test_a_reserve_that_is_over_is_not_held_again(hasty: Inventario) -> None:
 
 def test_a_compensation_undoes_its_own_saga_only(inventario: Inventario) -> None:
     product, mine = inventario.add(10), Saga()
-    others = Saga(cart_id=mine.cart_id)  # a second try of the same cart
+    others = Saga(cart_id=mine.cart_id)  # a second checkout of the same cart
     inventario.reserve(mine, {product: 3})
     inventario.reserve(others, {product: 4})
     inventario.unreserve(mine)
@@ -385,7 +385,7 @@ def test_another_saga_s_cart_id_undoes_nothing_of_it(inventario: Inventario) -> 
 
 
 def test_undo_and_action_at_the_same_moment_leave_nothing_held(inventario: Inventario) -> None:
-    """Whichever is first: the hold is given back, or it is refused."""
+    """Whichever is first: the hold is returned, or it is refused."""
     product = inventario.add(10)
     for _ in range(30):
         saga = Saga()

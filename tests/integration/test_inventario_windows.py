@@ -1,4 +1,4 @@
-"""What inventario shows of itself: its books, its health, its metrics."""
+"""inventario's books, health and metrics."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.integration.api_client import body_of, problem_of
 from tests.integration.inventario_client import COMMIT, PRODUCTS, RESERVE, UNRESERVE, Inventario, Saga
 
 ServiceClient = Callable[..., FlaskClient]
-NOWHERE = "127.0.0.1:1"  # a port that nobody listens on
+NOWHERE = "127.0.0.1:1"  # a port without a listener
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def inventario(service_client: ServiceClient, fresh_database_url: str) -> Invent
     return Inventario(service_client("inventario", fresh_database_url))
 
 
-# The books
+# Books.
 
 
 def test_the_books_of_nothing_balance(inventario: Inventario) -> None:
@@ -78,14 +78,14 @@ def test_a_hold_that_was_not_returned_in_time_is_told(service_client: ServiceCli
 
 
 def test_the_table_refuses_what_would_lose_stock(inventario: Inventario) -> None:
-    """The last line of defence, whatever the code does."""
+    """The constraints hold whatever the code does."""
     inventario.add(10)
     for damage in ("available = available - 1", "available = -1, restocked = -11", "held = held + 1"):
         with pytest.raises(IntegrityError, match="ck_products_none"), inventario.transaction() as connection:
             connection.exec_driver_sql(f"UPDATE products SET {damage}")
 
 
-# Health
+# Health.
 
 
 def test_a_service_with_all_that_it_needs_is_well(inventario: Inventario) -> None:
@@ -121,7 +121,7 @@ def test_a_missing_broker_is_told(service_client: ServiceClient, database_url: s
     assert inventario.get(PRODUCTS).status_code == 200
 
 
-# Metrics
+# Metrics.
 
 
 def test_requests_are_counted_by_route_and_outcome(inventario: Inventario) -> None:

@@ -1,4 +1,4 @@
-"""The commands by which people set a service's schema up work: in any order, repeatedly, many at once."""
+"""The commands that set up a service's schema work in any order, repeatedly, and concurrently."""
 
 import importlib
 import os
@@ -20,7 +20,7 @@ from shared.ids import new_id
 from shared.testing import concurrently
 from tests.system.servers import SERVICES
 
-# Word for word as people know them; `python` is the one of the tests.
+# Word for word as documented; `python` is that of the tests.
 KNOWN = {
     "carrito": 'cd carrito && python -c "from app import db; db.create_all()"',
     "inventario": "cd inventario && python init_db.py",
@@ -29,7 +29,7 @@ KNOWN = {
 
 
 def run(command: str, database_url: str) -> None:
-    """Run a shell command in a fresh environment; it must succeed and complain of nothing."""
+    """Run a shell command in a fresh environment; it must succeed without warnings."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {"PATH": path, "PYTHONWARNINGS": "error", "SETTINGS_FILES": ""}
     env["DATABASE_URL"] = database_url.replace("+psycopg2", "")
@@ -49,7 +49,7 @@ def connected(database_url: str) -> Iterator[Connection]:
 
 
 def tables_in(database_url: str) -> dict[str, set[str]]:
-    """The tables of each service that has a schema."""
+    """Return the tables of each service that has a schema."""
     with connected(database_url) as connection:
         found = inspect(connection)
         return {name: set(found.get_table_names(name)) for name in found.get_schema_names() if name in SERVICES}
@@ -88,7 +88,7 @@ def test_tables_of_other_migrations_are_left_as_they_are(fresh_database_url: str
 
 
 def test_a_role_made_from_many_databases_at_once_is_made_once(empty_database_url: str, fresh_database_url: str) -> None:
-    """Roles belong to the whole server, so databases do not lock each other out."""
+    """Roles belong to the whole server, and locks of one database do not hold in others."""
     for _ in range(5):
         role = f"test_role_{new_id().hex}"
         with ExitStack() as stack:
@@ -103,7 +103,7 @@ def test_a_role_made_from_many_databases_at_once_is_made_once(empty_database_url
 
 
 def test_a_login_that_may_make_roles_and_schemas_is_enough(empty_database_url: str) -> None:
-    """No superuser is needed; since PostgreSQL 16, having made a role isn't the right to use it."""
+    """No superuser is needed. Since PostgreSQL 16, the creator of a role may not use it without a grant."""
     login, role = f"test_login_{new_id().hex}", f"test_role_{new_id().hex}"
     url = make_url(empty_database_url)
     with connected(empty_database_url) as owner:

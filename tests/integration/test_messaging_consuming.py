@@ -22,11 +22,11 @@ from tests.system.toy_room import Room, raw
 from tests.system.toys import POISON, REFUSED, initiated, reserved
 
 DEAD = dead_queue(PAGOS)
-SECONDS = 120.0  # so that nothing hangs
+SECONDS = 120.0  # only keeps a test from hanging
 
 
 def dead_letters(room: Room, count: int) -> list[DeadLetter]:
-    """All that are there, once there are so many. A busy broker may not answer in time at first."""
+    """Wait for so many dead letters, and return them; a busy broker may not answer in time at first."""
 
     def found() -> list[DeadLetter]:
         with suppress(ConnectionError):
@@ -89,7 +89,7 @@ def test_events_of_a_saga_are_reacted_to_in_whatever_order_they_come(room: Room)
 
 @pytest.mark.parametrize("how", [POISON, REFUSED])
 def test_a_message_that_fails_is_parked_with_the_reason_and_takes_no_other_with_it(room: Room, how: str) -> None:
-    """A refusal that is raised, too: it is kept elsewhere by committing, which here would forget the event."""
+    """Also a raised refusal: elsewhere it is stored by committing, which would lose the event here."""
     before, bad, after = ([reserved() for _ in range(10)], reserved(how), [reserved() for _ in range(10)])
     events = room.publish(*before, bad, *after)
     room.run(PAGOS)
@@ -151,7 +151,7 @@ def test_fields_that_are_not_known_are_no_reason_to_refuse_an_event(room: Room) 
 
 
 def test_a_trace_that_is_none_is_not_carried_on(room: Room) -> None:
-    """It would be too long for the outbox, and the event would be parked for what nobody needs."""
+    """It would be too long for the outbox, and the event would be parked for something unneeded."""
     headers, body = _message_of(traceparent="x" * 500)
     room.queues.publish("inventory.reserved", raw(body, headers))
     room.run(PAGOS)
@@ -186,7 +186,7 @@ def test_a_parked_message_is_dealt_with_when_it_is_put_back_after_its_cause_is_g
 
 
 def test_a_dead_letter_leaves_its_queue_only_when_the_other_one_has_it(room: Room) -> None:
-    """The connection ends when it is published: it was acknowledged by then, or it was not."""
+    """The connection ends during the publication: the message is acknowledged by then, or it is not."""
     room.queues.publish(DEAD, raw(b"x", {"a": 1}), exchange="")
     with breaking_at_publish(room.rabbitmq_url) as url, pytest.raises(ConnectionError):
         move(url, DEAD, PAGOS, 10, lambda _: True)
@@ -195,12 +195,12 @@ def test_a_dead_letter_leaves_its_queue_only_when_the_other_one_has_it(room: Roo
 
 
 def test_messages_put_back_are_told_apart_by_what_they_say(room: Room) -> None:
-    """They come by way of the queue's name, and not of their type."""
+    """Their routing key is the name of the queue, and not their type."""
     room.run(INVENTARIO)
     checkout = initiated()
     order = OrderCreated(saga_id=new_id(), cart_id=new_id(), order_id=new_id(), payment_id=new_id())
     with room[INVENTARIO].transaction() as lock:
-        lock.execute(text("LOCK inventario.inbox"))  # until both are there
+        lock.execute(text("LOCK inventario.inbox"))  # until both have arrived
         for event in (Event(checkout), Event(order)):
             sent = to_message(event)
             room.queues.publish(INVENTARIO, raw(sent.body, sent.headers), exchange="")
@@ -211,7 +211,7 @@ def test_messages_put_back_are_told_apart_by_what_they_say(room: Room) -> None:
 
 
 def test_dead_letters_can_be_looked_at_any_number_of_times(room: Room) -> None:
-    """A broker that counts looking at them as deliveries would drop them after twenty."""
+    """A broker that counts readings as deliveries would drop a message after twenty."""
     room.queues.publish(DEAD, raw(b"x", {"a": 1}), exchange="")
     for _ in range(30):
         [letter] = browse(room.rabbitmq_url, DEAD, 10)

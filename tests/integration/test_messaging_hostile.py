@@ -1,4 +1,4 @@
-"""Messages that are no events, or that lie: none stops a consumer, hides another, or is lost. On a real broker."""
+"""Messages that are no events, or have false headers: none stops a consumer, hides another, or is lost; real broker."""
 
 import struct
 from collections import Counter
@@ -30,7 +30,7 @@ from tests.system.toys import POISON, initiated, reserved
 
 DEAD = dead_queue(PAGOS)
 KEY = "inventory.reserved"
-SECONDS = 120.0  # so that nothing hangs
+SECONDS = 120.0  # only keeps a test from hanging
 MILLISECONDS = b"T" + struct.pack(">Q", 1_772_000_000_000)
 
 
@@ -39,7 +39,7 @@ def number(value: int) -> bytes:
 
 
 def fields_of(event: Event) -> dict[str, bytes]:
-    """The headers of an event, each as it is on the wire."""
+    """Return the headers of an event, each as it is encoded."""
     return {name: string(value) for name, value in to_message(event).headers.items()}
 
 
@@ -56,13 +56,13 @@ def send(room: Room, fields: bytes, body: bytes, **how: Any) -> None:
 
 
 def letters(room: Room, count: int) -> list[Letter]:
-    """All dead letters, as people see them, once there are so many."""
+    """Wait for so many dead letters; return them as people see them."""
     wait_until(lambda: room.queues.depth(DEAD) >= count, f"{count} dead letters", SECONDS)
     return find(room.rabbitmq_url, PAGOS, 1000)
 
 
 def events_pass(room: Room) -> None:
-    """Events that come now are dealt with."""
+    """Check that events that are published now are handled."""
     room.wait_acted(PAGOS, room.publish(reserved(), reserved()), SECONDS)
 
 
@@ -141,7 +141,7 @@ def test_a_message_without_headers_keeps_its_name_however_often_it_is_redriven(r
 
 
 def test_what_the_broker_itself_put_among_the_dead_letters_is_shown_beside_the_others(room: Room) -> None:
-    """As it came, with whatever is in it."""
+    """With its original contents."""
     with raw_publisher(room.rabbitmq_url) as publisher:
         odd: list[dict[str, bytes]] = [
             {"sent-at": MILLISECONDS},
@@ -166,7 +166,7 @@ def test_what_the_broker_itself_put_among_the_dead_letters_is_shown_beside_the_o
 
 
 def test_a_count_that_a_publisher_wrote_parks_no_event_even_after_it_was_given_back(room: Room) -> None:
-    """The second time it comes the broker has counted."""
+    """When it comes the second time, the broker has counted."""
     event = Event(reserved())
     forged = {"x-delivery-count": number(DEATHS + 50), "x-acquired-count": number(DEATHS + 50)}
     send(room, table({**fields_of(event), **forged}), to_message(event).body)
@@ -191,7 +191,7 @@ def test_a_message_that_cannot_be_parked_is_put_there_by_the_broker(
 
 
 class Said:
-    """A log in which what is said can be read."""
+    """Records log entries."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -203,7 +203,7 @@ class Said:
 
 
 def test_a_message_is_said_to_be_parked_once_it_is(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue for it is gone, so at first it cannot be."""
+    """Its queue of dead letters is missing, so at first it cannot be parked."""
     said = Said()
     monkeypatch.setattr(consumer, "log", said)
     room.run(PAGOS)
@@ -251,7 +251,7 @@ def test_an_error_that_does_not_go_away_ends_the_worker_with_it(room: Room, monk
 def test_a_message_that_makes_its_worker_fail_each_time_is_parked_alone(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a place where nobody expects it to."""
+    """At a place in the code where no error is expected."""
     pagos = room[PAGOS]
     split, bad = pagos.subscription.split, reserved(POISON)
 
@@ -279,7 +279,7 @@ def test_a_message_that_makes_its_worker_fail_each_time_is_parked_alone(
 
 
 def test_an_exchange_that_is_deleted_while_it_is_declared_ends_no_worker(room: Room) -> None:
-    """Somebody deletes it again and again. What is confirmed while some queue is not bound again reaches the others."""
+    """Somebody deletes it again and again. Events confirmed while one queue is not bound again reach the others."""
     room.run(CARRITO, PAGOS)
     room[CARRITO].stage(initiated())
     for _ in range(40):
@@ -324,7 +324,7 @@ OURS = [f"ce-{name}".encode() for name in ("id", "type", "subject", "time", "spe
 NAMES = st.sampled_from([*OURS, b"x-delivery-count", b"x-death", b"CC", b"x-letter-id"]) | st.binary(max_size=255)
 ADDED = st.dictionaries(NAMES, VALUES, max_size=3)
 BODIES = st.none() | st.binary(max_size=100) | st.sampled_from([b"", b"null", b"[" * 5000, b"\xff" * 200_000, b"{}"])
-# The properties of AMQP by the bits of their flags, in their order; the headers, and whether it lasts, are set anyway.
+# The properties of AMQP by the bits of their flags, in their order; headers and delivery mode are set in any case.
 SHORTS = st.binary(max_size=255).map(short)
 PROPERTIES = st.fixed_dictionaries(
     {},
@@ -351,16 +351,16 @@ def properties_of(fields: dict[bytes, bytes], others: dict[int, bytes]) -> bytes
 
 
 class Fuzz:
-    """What was sent to one worker that runs all the time."""
+    """The messages sent to one worker that runs all the time."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self.good: list[Event] = []
-        self.odd: list[Event] = []  # that may be dealt with or parked
+        self.odd: list[Event] = []  # messages that may be handled or parked
         self._publisher = RawPublisher(room.rabbitmq_url)
 
     def send(self, added: dict[bytes, bytes], body: bytes | None, others: dict[int, bytes]) -> None:
-        """A message made of an event, and a good event after it. Some of them the broker itself does not take."""
+        """Send a variation of an event, and a valid event after it. The broker itself refuses some variations."""
         odd = Event(reserved())
         sent = to_message(odd)
         fields = {**{name.encode(): string(value) for name, value in sent.headers.items()}, **added}
@@ -375,7 +375,7 @@ class Fuzz:
         self.good += self.room.publish(reserved())
 
     def check(self) -> None:
-        """All good ones are dealt with, and of the odd ones each is, or is parked."""
+        """Check that all valid events are handled, and that each other message is handled or parked."""
         self.room.wait_acted(PAGOS, self.good, SECONDS)
         wait_until(self._all_dealt_with, f"{len(self.odd)} are dealt with or parked", SECONDS)
         shown = find(self.room.rabbitmq_url, PAGOS, 1000)
@@ -397,7 +397,7 @@ class Fuzz:
 
 
 def test_no_message_stops_a_consumer_or_hides_another(room: Room) -> None:
-    """Headers, types, sizes, bodies and encodings of all kinds, with good events in between."""
+    """Headers, types, sizes, bodies and encodings of all kinds, with valid events in between."""
     room.run(PAGOS)
     fuzz = Fuzz(room)
 

@@ -18,7 +18,7 @@ WHERE datname = current_database() AND application_name = 'listen {}' AND state 
 
 
 def wait_listening(room: Room, service: str) -> int:
-    """The server process with which a worker listens; returns when it is idle, so that it has begun."""
+    """Wait until a worker is idle, so that it listens; return the pid of its server process."""
     found = wait_until(lambda: room.ask(LISTENER.format(room[service].outbox.channel)), f"{service} listens")
     return int(found)
 
@@ -86,7 +86,7 @@ def test_many_relays_lose_no_event_and_leave_none(room: Room) -> None:
 
 
 def test_an_event_that_could_not_be_routed_stays_in_the_outbox_until_it_can(room: Room) -> None:
-    """Both queues that it goes to are gone, while the worker that publishes it stays connected."""
+    """Both of its queues are deleted, while the worker that publishes it stays connected."""
     room.run(PAGOS)
     [first] = room.publish(reserved())
     room.wait_acted(PAGOS, [first])
@@ -139,7 +139,7 @@ def test_what_was_confirmed_is_kept_and_can_be_sent_again_as_the_same_events_of_
 def test_a_worker_makes_its_bindings_again_that_were_removed_while_it_is_connected(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No message tells of it: nobody publishes, and the broker says nothing."""
+    """No message reports it: nobody publishes, and the broker sends nothing."""
     monkeypatch.setenv("TOPOLOGY_SECONDS", "0.2")
     room.run(PAGOS)
     wait_until(lambda: room.queues.consumers(PAGOS), "it consumes")
@@ -147,7 +147,7 @@ def test_a_worker_makes_its_bindings_again_that_were_removed_while_it_is_connect
         room.unbind(queue, "inventory.reserved")
 
     def published() -> list[Event]:
-        """Unless it reaches nobody."""
+        """Publish; raises unless it reaches a queue."""
         with suppress(UnroutableError):
             return room.publish(reserved())
         return []
@@ -156,7 +156,7 @@ def test_a_worker_makes_its_bindings_again_that_were_removed_while_it_is_connect
 
 
 def test_a_worker_whose_own_topology_cannot_be_made_goes_on(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody made its dead letters' queue again in another way: what works must not stop for that."""
+    """Its queue of dead letters was declared with other arguments: the rest must go on."""
     monkeypatch.setenv("TOPOLOGY_SECONDS", "0.2")
     with capture_logs() as logs:
         room.run(PAGOS)

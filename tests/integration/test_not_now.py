@@ -1,4 +1,4 @@
-"""A database that cannot just now: told from one that never will, over HTTP and to consumers, on real servers."""
+"""A database that is temporarily unavailable is told from an error, over HTTP and by consumers; on real servers."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ POOL = 4
 
 @pytest.fixture
 def carrito(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Carrito:
-    """A few connections of its own."""
+    """carrito with few connections."""
     return Carrito(service_client("carrito", fresh_database_url, web_threads=POOL))
 
 
@@ -49,7 +49,7 @@ def ask(admin: Engine, *statements: str) -> None:
 
 @contextmanager
 def failing(admin: Engine, table: str, code: str, *, at_commit: bool = False, when: str = "true") -> Iterator[None]:
-    """Whoever inserts such a row into the table is told this by the server itself."""
+    """Have the server raise this SQLSTATE for whoever inserts such a row."""
     moment = "CONSTRAINT TRIGGER fail AFTER" if at_commit else "TRIGGER fail BEFORE"
     late = "DEFERRABLE INITIALLY DEFERRED" if at_commit else ""
     ask(
@@ -63,7 +63,7 @@ def failing(admin: Engine, table: str, code: str, *, at_commit: bool = False, wh
 
 
 def read_only(admin: Engine, setting: str) -> None:
-    """As a failover does: what was connected is cut off, and whoever connects finds it so."""
+    """Make the server read-only as a failover does: sessions end, and new ones are read-only."""
     database = admin.url.database
     ask(
         admin,
@@ -118,7 +118,7 @@ def test_a_read_only_database_is_not_now_and_health_says_so(carrito: Carrito, ad
 
 
 def test_no_connection_to_a_read_only_server_is_used_twice(carrito: Carrito, admin: Engine) -> None:
-    """It takes writes again, and nobody has cut off who found it read-only: as after a failover to another server."""
+    """The server accepts writes again, and sessions that found it read-only are still open, as after a failover."""
     ask(admin, f'ALTER DATABASE "{admin.url.database}" SET default_transaction_read_only = on')
     concurrently(*[lambda: carrito.get(f"/carts/{new_id()}")] * (4 * POOL))
     assert_later(carrito.post("/carts", {"user_id": USER}))
@@ -130,7 +130,7 @@ def test_no_connection_to_a_read_only_server_is_used_twice(carrito: Carrito, adm
 def test_who_finds_no_connection_left_is_told_so(
     service_client: Callable[..., FlaskClient], fresh_database_url: str, admin: Engine
 ) -> None:
-    """The server has none for this login."""
+    """The server has no connection left for this login."""
     login = f"guest_{new_id().hex}"
     ask(admin, f"CREATE ROLE {login} LOGIN PASSWORD 'x' CONNECTION LIMIT 0 IN ROLE carrito")
     url = make_url(fresh_database_url).set(username=login, password="x").render_as_string(hide_password=False)
@@ -165,7 +165,7 @@ def test_every_connection_killed_again_and_again_leaves_no_other_answer(carrito:
     assert carrito.post("/carts", {"user_id": USER}).status_code == 201
 
 
-# An answer under a key is in the transaction of its effect.
+# The answer under a key is stored in the transaction of its effect.
 
 
 def test_an_effect_whose_answer_cannot_be_kept_is_undone(carrito: Carrito, admin: Engine) -> None:
@@ -182,11 +182,11 @@ def test_an_answer_whose_effect_is_undone_is_not_kept(carrito: Carrito, admin: E
     assert carts(admin) == 1
 
 
-# No connection is held while another service is called.
+# No connection is held during a call of another service.
 
 
 class HeldCatalogue(Catalogue):
-    """inventario, frozen: whoever asks waits."""
+    """A frozen inventario: each request waits."""
 
     def __init__(self) -> None:
         self.requested = threading.Semaphore(0)
@@ -228,7 +228,7 @@ def test_a_repeated_put_is_answered_without_asking_inventario(carrito: Carrito) 
     assert problem_of(carrito.put(cart_id, 1, 2, key))["status"] == 422
 
 
-# Consumers
+# Consumers.
 
 
 @pytest.fixture
@@ -242,8 +242,8 @@ def toys_admin(room: Room) -> Iterator[Engine]:
 def test_a_consumer_waits_for_a_database_that_cannot_now_for_as_long_as_it_takes(
     room: Room, toys_admin: Engine, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Longer than it tries what fails for its own reasons: nothing is parked, and none is forgotten."""
-    monkeypatch.setattr(consumer, "MOST_HELD_UP_SECONDS", 0.5)  # the tries are counted, not the time between them
+    """For longer than the tries of a failing message: nothing is parked or lost."""
+    monkeypatch.setattr(consumer, "MOST_HELD_UP_SECONDS", 0.5)  # tries are counted here, not the time between them
     tried: list[int] = []
     with failing(toys_admin, "pagos.effects", code):
         pagos = room[PAGOS]
@@ -255,7 +255,7 @@ def test_a_consumer_waits_for_a_database_that_cannot_now_for_as_long_as_it_takes
 
         pagos.subscription = replace(pagos.subscription, handle=counted)
         room.run(PAGOS)
-        events = room.publish(reserved())  # alone, so that each try is one of it
+        events = room.publish(reserved())  # alone, so that each try is of one message
         wait_until(lambda: len(tried) > 6, "it was tried more often than what is parked", 60)
         assert room[PAGOS].acted() == {}
         assert room.queues.depth(f"{PAGOS}.dead") == 0
@@ -277,7 +277,7 @@ def test_a_read_only_database_parks_nothing_and_ends_no_worker(room: Room, toys_
 
 @contextmanager
 def entered_elsewhere(room: Room, events: Sequence[Event]) -> Iterator[None]:
-    """An operator's session that has the rows of these events and does not end: who wants the same waits for it."""
+    """Insert the events' inbox rows in a session that does not end: other inserts wait."""
     engine = create_engine(room.database_url, poolclass=NullPool)
     with engine.connect() as session:
         for each in events:
@@ -287,7 +287,7 @@ def entered_elsewhere(room: Room, events: Sequence[Event]) -> Iterator[None]:
 
 
 def test_messages_whose_rows_are_locked_keep_no_other_waiting(room: Room) -> None:
-    """However long that lasts; and they are dealt with when it is over."""
+    """However long that lasts; they are handled afterwards."""
     events = [Event(reserved()) for _ in range(100)]
     held_up = events[20:50:10]
     with entered_elsewhere(room, held_up):
@@ -303,7 +303,7 @@ def test_messages_whose_rows_are_locked_keep_no_other_waiting(room: Room) -> Non
 
 
 def test_a_deadlock_is_over_for_the_others_of_its_transaction(room: Room, toys_admin: Engine) -> None:
-    """The server says so of one message's row only; the others are not tried together with it again and again."""
+    """The server names one message's row only; the others are not tried with it again and again."""
     events = [Event(reserved()) for _ in range(20)]
     loser = events[7].saga_id
     with failing(toys_admin, "pagos.effects", "40P01", when=f"NEW.saga_id = '{loser}'"):

@@ -25,7 +25,7 @@ def first_lease(
 
 
 def accept(sagas: Sagas, lease: Acceptance, *checkouts: CheckoutSaga) -> list[Lease]:
-    """The sagas that are new, as the process has them that accepted them."""
+    """Accept sagas; return the leases of the new ones, as the accepting process has them."""
     with sagas.transaction() as connection:
         results = service.accept(connection, checkouts, LONG, lease)
     new = [saga for saga, result in zip(checkouts, results, strict=True) if result is True]
@@ -62,7 +62,7 @@ def test_when_the_lease_is_over_others_go_on_and_its_writes_count_no_more(sagas:
 
 
 def test_who_accepts_again_leases_nothing(sagas: Sagas) -> None:
-    """Neither what another runs, nor what has ended."""
+    """Neither a saga that another executor runs, nor one that has ended."""
     checkout = new_checkout()
     sagas_of_first = accept(sagas, first_lease(), checkout)
     assert (

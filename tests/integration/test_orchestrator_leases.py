@@ -1,4 +1,4 @@
-"""Leases on a real PostgreSQL: who has a saga, and whose writes count."""
+"""Leases on a real PostgreSQL: which executor has a saga, and whose writes count."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +32,13 @@ LONG, PAST = 60.0, -1.0
 
 @contextmanager
 def connected(url: str) -> Iterator[Any]:
-    """A cursor of a connection of its own."""
+    """Open a cursor on a connection of its own."""
     with create_engine(url, poolclass=NullPool).connect() as connection:
         yield connection.connection.cursor()
 
 
 class Sagas(OrchestratorStore):
-    """The orchestrator's store, on a database of the test's own."""
+    """The orchestrator's store, on the test's own database."""
 
     def accept(self, forward_seconds: float = LONG) -> CheckoutSaga:
         checkout = new_checkout()
@@ -56,7 +56,7 @@ class Sagas(OrchestratorStore):
 
     @contextmanager
     def executor(self, executor_id: int) -> Iterator[None]:
-        """An executor that is there; its connection ends with it."""
+        """Announce an executor for the block; its connection ends with it."""
         with connected(self._app.config["SQLALCHEMY_DATABASE_URI"]) as cursor:
             assert leases.announce(cursor, executor_id)
             yield
@@ -68,7 +68,7 @@ class Sagas(OrchestratorStore):
             return not connection.scalar(query, {"key": leases.EXECUTORS, "number": executor_id})
 
     def save(self, kind: CheckpointKind, *saved: Lease, due_in: float | None = LONG) -> set[UUID]:
-        """The sagas whose leases were over."""
+        """Write checkpoints; return the sagas whose leases had ended."""
         with self.transaction() as connection:
             return store.save(connection, [Checkpoint(kind, lease, due_in) for lease in saved])
 
@@ -127,7 +127,7 @@ def test_a_write_with_an_old_fencing_token_changes_nothing(sagas: Sagas) -> None
 
 
 def test_the_same_fencing_token_of_another_owner_is_not_mine(sagas: Sagas) -> None:
-    """A claim that a crash of the server took back may be given to somebody else under the same number."""
+    """A claim that a server crash lost may be given to another owner with the same number."""
     sagas.accept()
     (lease,) = sagas.claim("first")
     assert sagas.end(replace(lease, owner="another", state=completed())) == {lease.saga.saga_id}
@@ -180,9 +180,9 @@ def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and
 
     for number in range(1, 101):
         try_three_times(Unknown(f"away for the {number}th time"))
-        if number % 3 == 0:  # not always before the next attempt
+        if number % 3 == 0:  # not before every attempt
             snapshot = saga.snapshot()
-            for _ in range(2):  # repeated, since the answer was lost
+            for _ in range(2):  # repeated, as after a lost answer
                 assert sagas.save(CheckpointKind.PROGRESS, snapshot) == set()
             saga.mark_written(snapshot)
     try_three_times(Succeeded())
@@ -206,7 +206,7 @@ def test_a_saga_turned_back_by_an_operator_ends_the_lease_on_it(sagas: Sagas) ->
 
 
 def test_an_operator_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> None:
-    """Either the saga ends first and is undone after it, or the executor loses it; it is never both."""
+    """Either the saga ends and is compensated afterwards, or the executor loses it; never both."""
     for _ in range(30):
         checkout = sagas.accept()
         (lease,) = sagas.claim("first")
@@ -257,7 +257,7 @@ def test_the_next_due_time_is_the_lease_or_the_back_off(sagas: Sagas) -> None:
 
 
 def test_what_was_taken_is_due_again_when_its_lease_is_over(sagas: Sagas) -> None:
-    """For whoever took it, too: it may be left to its lease."""
+    """Also for its own executor, which may have left it to its lease."""
     sagas.accept()
     with sagas.transaction() as connection:
         claimed = leases.claim(connection, VERSIONS, Claimant("first", 1), 10, 50)
@@ -266,7 +266,7 @@ def test_what_was_taken_is_due_again_when_its_lease_is_over(sagas: Sagas) -> Non
 
 
 def test_what_is_due_and_was_not_taken_is_due_at_once(sagas: Sagas) -> None:
-    """Beyond the limit, or in the middle of somebody else's claim."""
+    """Beyond the limit, or locked by another claim."""
     for _ in range(2):
         sagas.accept()
     with sagas.transaction() as connection:
@@ -305,7 +305,7 @@ def test_what_an_executor_that_is_gone_had_leased_is_due_at_once(sagas: Sagas) -
 
 
 def test_who_is_taken_for_gone_and_is_not_keeps_what_nobody_has_claimed(sagas: Sagas) -> None:
-    """The lock only tells whose sagas others may claim; who may write is told by the fencing token alone."""
+    """The lock only decides whose sagas others may claim; the fencing token alone decides who may write."""
     sagas.accept()
     (lease,) = sagas.claim("first")
     assert sagas.free_abandoned() == 1

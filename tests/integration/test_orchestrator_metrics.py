@@ -1,4 +1,4 @@
-"""What Prometheus sees of the orchestrator."""
+"""The orchestrator's metrics for Prometheus."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What many sagas ask of a service at once: an outcome for each, whatever the service makes of the request."""
+"""Commands of many sagas at one service: an outcome for each, whatever the service answers."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -116,7 +116,7 @@ def test_a_service_that_takes_one_command_at_a_time_is_known_as_one(
 
 
 def test_a_command_that_is_only_an_endpoint_is_to_be_sent_alone(service: Service, participants: Participants) -> None:
-    """A step that somebody added; a 404 of another kind is the step's own."""
+    """As for a new step; a 404 of another kind is the step's own answer."""
     unheard_of = (404, {"type": "/problems/unknown-command", "detail": "no command of pagos"})
     service.answer = lambda _, __: each(OK, unheard_of, (404, {"type": "/problems/not-found", "detail": "no cart"}))
     assert ask(participants, 3) == [Succeeded(), None, Refused("pagos: HTTP 404: no cart")]
@@ -149,7 +149,7 @@ def test_a_service_that_is_not_there_leaves_all_in_doubt(service: Service, parti
 
 
 def test_whatever_a_service_says_can_be_written_down(service: Service, participants: Participants) -> None:
-    """PostgreSQL keeps neither NUL nor half a surrogate pair."""
+    """PostgreSQL stores neither NUL nor half a surrogate pair."""
     service.answer = lambda _, __: (402, {"detail": "a\0b\ud800"})
     (outcome,) = ask(participants, 1)
     assert outcome == Refused("pagos: HTTP 402: a\\0b?")

@@ -1,4 +1,4 @@
-"""The outbox of one service, on a real database: which relay claims an event, until when, and which is notified."""
+"""The outbox of one service on a real database: which relay claims an event, until when, and which is notified."""
 
 from collections import Counter
 
@@ -14,7 +14,7 @@ from tests.integration.test_not_now import failing
 from tests.system.toy_room import Room
 from tests.system.toys import Toy, initiated, reserved
 
-LONG, OVER = 600.0, -1.0  # seconds for publishing: beyond this test's end, and over at once
+LONG, OVER = 600.0, -1.0  # leases that end after the test, and that have ended
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Whatever does not fit is refused by name, and nothing of it is stored."""
+"""Requests that do not fit are refused with the name of the field, and store nothing."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -78,7 +78,7 @@ def _rows(pagos: Pagos) -> dict[str, Any]:
 
 
 def assert_refused(response: Any, status: int, *fields: str) -> None:
-    """A problem with this status that names these fields."""
+    """Check that it is a problem with this status that names these fields."""
     assert response.status_code == status
     assert response.mimetype == "application/problem+json"
     problem = response.json

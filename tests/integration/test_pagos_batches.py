@@ -1,4 +1,4 @@
-"""Many sagas' money in one request and one transaction: each payment ends as if it had come alone."""
+"""Payments of many sagas in one request and one transaction: each has the outcome that it would have alone."""
 
 import random
 import threading
@@ -35,13 +35,13 @@ def pagos(service_client: ServiceClient) -> Pagos:
 
 @pytest.fixture
 def fresh(service_client: ServiceClient, fresh_database_url: str) -> Pagos:
-    """On a database of its own: the audit looks at totals."""
+    """pagos on a database of its own, since the audit reads totals."""
     return Pagos(service_client("pagos", database_url=fresh_database_url))
 
 
 @pytest.fixture(autouse=True)
 def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is right because it was tried again one by one is not right yet."""
+    """Fail when a batch is repeated one by one, since that would hide a wrong batch."""
     log = CapturingLogger()
     monkeypatch.setattr("shared.saga.command_batch.log", log)
     yield
@@ -61,7 +61,7 @@ def statuses(outcomes: Sequence[dict[str, Any]]) -> list[int]:
     return [outcome["status"] for outcome in outcomes]
 
 
-# Each as if it had come alone
+# Each has the outcome that it would have alone.
 
 
 def test_a_command_of_many_has_the_answer_of_its_own_endpoint(pagos: Pagos) -> None:
@@ -169,7 +169,7 @@ def test_of_two_that_want_one_payment_id_the_first_has_it(pagos: Pagos, method: 
 
 
 def test_a_step_says_of_each_saga_whether_it_was_new(pagos: Pagos) -> None:
-    """By this whoever asks knows what to publish: never the same twice."""
+    """Callers publish an event only for new ones."""
     before, new, never = Saga(), Saga(), Saga()
 
     def firsts(found: Sequence[Done[Any] | DomainError]) -> list[bool]:
@@ -204,7 +204,7 @@ CHANGES: st.SearchStrategy[dict[str, Any]] = st.one_of(
 CHARGES = st.tuples(st.just("charge"), st.lists(st.tuples(st.integers(0, SAGAS - 1), CHANGES), min_size=1, max_size=6))
 NAMES = st.tuples(st.integers(0, SAGAS - 1), st.integers(0, SAGAS - 1), st.booleans(), st.booleans())
 REFUNDS = st.tuples(st.just("refund"), st.lists(NAMES, min_size=1, max_size=6))
-FIRST = st.lists(st.integers(0, SAGAS - 1), min_size=2, max_size=SAGAS, unique=True)  # else most are undone before
+FIRST = st.lists(st.integers(0, SAGAS - 1), min_size=2, max_size=SAGAS, unique=True)  # else most are compensated before
 METHODS = [*[Method.WALLET] * len(Method), *sorted(Method)]  # half of them draw on wallets, which run short
 WANTS = st.lists(
     st.tuples(st.integers(1, 30), st.sampled_from(METHODS), st.integers(0, USERS - 1)),
@@ -214,7 +214,7 @@ WANTS = st.lists(
 
 
 class World:
-    """Sagas and users of its own; what is answered about them reads the same in every world."""
+    """Sagas and users of its own; the answers about them are the same in every world."""
 
     def __init__(self, pagos: Pagos, wants: Sequence[tuple[int, str, int]]) -> None:
         self._pagos = pagos
@@ -275,12 +275,12 @@ def test_any_batches_end_as_if_their_commands_had_come_one_by_one(
     assert together.books() == alone.books()
 
 
-# When something goes wrong
+# Failures.
 
 
 @pytest.fixture
 def poison(fresh_database_url: str) -> None:
-    """The database fails for this user, for reasons of its own."""
+    """Make the database fail for this user."""
     admin = create_engine(fresh_database_url)
     with admin.begin() as connection:
         connection.execute(text("ALTER TABLE pagos.payments ADD CHECK (user_id <> 'poison')"))
@@ -328,7 +328,7 @@ def test_a_wallet_gets_back_what_it_gave_for_a_payment_id_that_somebody_else_too
     assert_balanced(fresh.audit())
 
 
-# At the same moment
+# Concurrency.
 
 
 def test_batches_of_the_same_sagas_in_any_order_take_and_give_back_once(fresh: Pagos) -> None:
@@ -376,7 +376,7 @@ def test_charges_that_meet_their_refunds_in_batches_are_never_just_captured(fres
     assert_balanced(fresh.audit())
 
 
-# Cost
+# Cost.
 
 
 def test_a_batch_takes_as_many_statements_as_one(pagos: Pagos) -> None:
@@ -393,7 +393,7 @@ def test_a_batch_takes_as_many_statements_as_one(pagos: Pagos) -> None:
         with pagos.statements() as sent:
             request()
         taken[name] = len(sent)
-    # Refunds of captured money take two transactions: between them, the sagas' states are read.
+    # Refunds of captured money take two transactions, between which the sagas' states are read.
     assert taken == {"charge": 2, "charge repeated": 3, "decline": 3, "refund": 7, "refund of nothing": 5}
 
 

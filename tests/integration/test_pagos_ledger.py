@@ -1,4 +1,4 @@
-"""The ledger always balances, the schema lets nothing else be written, and the audit sees what is broken on purpose."""
+"""The ledger always balances, its constraints refuse anything else, and the audit finds what was broken on purpose."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,12 +26,12 @@ def pagos(service_client: Callable[..., FlaskClient]) -> Pagos:
 
 @pytest.fixture
 def fresh(service_client: Callable[..., FlaskClient], fresh_database_url: str) -> Pagos:
-    """On a database of its own: the audit looks at totals."""
+    """pagos on a database of its own, since the audit reads totals."""
     return Pagos(service_client("pagos", database_url=fresh_database_url))
 
 
 def assert_balanced(audit: dict[str, Any]) -> None:
-    """What must hold whatever was done."""
+    """Check what must hold whatever was done."""
     assert audit["ledger_sum"] == 0
     assert {name: audit[name] for name in BROKEN} == {name: [] for name in BROKEN}
     for wallets in audit["wallets"].values():
@@ -43,7 +43,7 @@ def assert_balanced(audit: dict[str, Any]) -> None:
         assert -balances.get("revenue", 0) == earned
 
 
-# -- the audit
+# The audit.
 
 
 def test_an_empty_service_balances(fresh: Pagos) -> None:
@@ -140,7 +140,7 @@ def test_the_books_balance_in_every_snapshot(fresh: Pagos) -> None:
     assert_balanced(fresh.audit())
 
 
-# -- any history
+# Any history.
 
 USERS, SAGAS = 2, 3
 AMOUNTS = st.integers(1, 30)
@@ -155,7 +155,7 @@ WANTS = st.lists(
 
 
 class Expected:
-    """What pagos should answer, told in the simplest way."""
+    """The answers expected of pagos, computed in the simplest way."""
 
     def __init__(self, users: list[str], sagas: list[Saga]) -> None:
         self.balances = dict.fromkeys(users, 0)
@@ -209,12 +209,12 @@ def test_any_history_answers_as_the_rules_say_and_balances(
     assert_balanced(pagos.audit())
 
 
-# -- broken on purpose
+# Broken on purpose.
 
 
 @pytest.fixture
 def admin(fresh_database_url: str) -> Iterator[Engine]:
-    """Somebody who can write past the code."""
+    """A connection that bypasses the code."""
     engine = create_engine(fresh_database_url.replace("postgresql://", "postgresql+psycopg2://", 1))
     yield engine
     engine.dispose()
@@ -299,7 +299,7 @@ def test_a_saga_that_paid_twice_is_found(fresh: Pagos, admin: Engine) -> None:
     assert fact["payments"] == 2
 
 
-# -- what the schema refuses
+# What the constraints refuse.
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_the_schema_refuses_what_breaks_a_rule(fresh: Pagos, admin: Engine, stat
         run(admin, statement)
 
 
-# -- the lines of a saga
+# The ledger lines of a saga.
 
 
 def lines_of(pagos: Pagos, saga: Saga) -> list[tuple[str, str, str, str]]:

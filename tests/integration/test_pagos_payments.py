@@ -126,7 +126,7 @@ def test_a_wallet_pays_exactly_as_often_as_it_can(pagos: Pagos) -> None:
 
 
 def test_of_two_draws_at_once_on_a_wallet_that_covers_one_the_second_is_declined(pagos: Pagos) -> None:
-    """It comes while the first is not committed yet, and waits for it: what it saw of the wallet until then is old."""
+    """It comes before the commit of the first, and waits for it; what it read of the wallet before is outdated."""
     user = new_user()
     pagos.deposit(user, 10)
     drawn = threading.Event()

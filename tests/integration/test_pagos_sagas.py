@@ -25,11 +25,11 @@ def pagos(service_client: Callable[..., FlaskClient]) -> Pagos:
 
 
 def _closed_gate() -> threading.Semaphore:
-    """Opened once by whoever goes first."""
+    """Make a semaphore that the first caller opens once."""
     return threading.Semaphore(0)
 
 
-# -- the charge
+# Charges.
 
 
 def test_a_charge_is_captured_under_the_id_that_the_caller_chose(pagos: Pagos) -> None:
@@ -92,7 +92,7 @@ def test_a_saga_that_paid_is_not_charged_for_something_else(pagos: Pagos, change
 
 
 def test_a_payment_whose_id_was_left_to_us_is_not_taken_for_one_that_was_chosen(pagos: Pagos) -> None:
-    """Somebody else paid under the saga's id first: the saga learns it, and orders nothing with another payment."""
+    """Another request paid under the saga's id first: the saga learns that, and orders nothing with that payment."""
     saga = Saga(20)
     assert pagos.charge(saga, payment_id=None).status_code == 201
     response = pagos.charge(saga)
@@ -165,7 +165,7 @@ def test_a_decline_stays_one_after_the_wallet_was_filled(pagos: Pagos) -> None:
     pagos.deposit(user, 100)
     assert outcome(pagos.charge(saga)) == outcome(first)
     assert pagos.balance(user) == 100
-    assert pagos.charge(Saga(20, "wallet", user)).status_code == 201  # another saga may
+    assert pagos.charge(Saga(20, "wallet", user)).status_code == 201  # another saga may pay
 
 
 def test_declines_of_one_saga_at_the_same_moment_are_one(pagos: Pagos) -> None:
@@ -176,7 +176,7 @@ def test_declines_of_one_saga_at_the_same_moment_are_one(pagos: Pagos) -> None:
     assert len(pagos.payments_of(saga)) == 1
 
 
-# -- the refund
+# Refunds.
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -239,7 +239,7 @@ def test_a_refund_that_comes_first_is_void_and_keeps_the_charge_away(pagos: Pago
 def test_a_refund_of_nothing_known_is_404(pagos: Pagos) -> None:
     saga = Saga()
     assert pagos.refund(saga, saga_id=None).status_code == 404
-    assert pagos.charge(saga).status_code == 201  # nothing stayed behind
+    assert pagos.charge(saga).status_code == 201  # nothing was left behind
 
 
 @pytest.mark.parametrize("method", DECLINED)
@@ -260,7 +260,7 @@ def test_a_refund_for_another_saga_is_refused_and_leaves_no_trace(pagos: Pagos) 
     response = pagos.refund(saga, saga_id=other.saga_id)
     assert response.status_code == 409
     assert (response.json or {})["type"] == "/problems/other-saga"
-    assert pagos.charge(other).status_code == 201  # no tombstone
+    assert pagos.charge(other).status_code == 201  # there is no tombstone
     assert pagos.payments_of(saga)[0]["status"] == "captured"
 
 
@@ -275,7 +275,7 @@ def test_a_refund_for_a_saga_that_paid_otherwise_is_refused(pagos: Pagos, refund
     assert response.status_code == 409
     assert (response.json or {})["field"] == "payment_id"
     assert pagos.payments_of(saga) == before
-    assert pagos.refund(saga).status_code == 200  # the right one still can
+    assert pagos.refund(saga).status_code == 200  # the right request still succeeds
 
 
 def test_a_refund_with_the_ids_of_two_sagas_is_refused(pagos: Pagos) -> None:
@@ -286,7 +286,7 @@ def test_a_refund_with_the_ids_of_two_sagas_is_refused(pagos: Pagos) -> None:
     assert [pagos.payments_of(each)[0]["status"] for each in (saga, other)] == ["captured", "captured"]
 
 
-# -- charge and refund at the same moment
+# Concurrent charges and refunds.
 
 
 @pytest.mark.parametrize("method", ["credit_card", "wallet"])
@@ -368,7 +368,7 @@ def test_a_charge_that_failed_midway_leaves_its_refund_nothing_to_undo(pagos: Pa
     assert pagos.balance(user) == 100
 
 
-# -- reading
+# Reading.
 
 
 def test_a_cart_lists_its_payments_oldest_first(pagos: Pagos) -> None:
@@ -390,7 +390,7 @@ def test_an_unknown_cart_has_no_payments(pagos: Pagos) -> None:
     assert pagos.get(f"/api/v1/payments/saga/{new_id()}").json == {"items": []}
 
 
-# -- cost
+# Cost.
 
 
 def test_use_cases_take_few_statements(pagos: Pagos) -> None:
@@ -417,7 +417,7 @@ def test_use_cases_take_few_statements(pagos: Pagos) -> None:
         "charge repeated": 3,
         "charge a wallet": 3,
         "decline": 3,
-        "refund": 7,  # in two transactions: between them, the sagas' states are read
+        "refund": 7,  # two transactions, between which the sagas' states are read
         "refund a wallet": 7,
         "void": 2,
     }

@@ -1,8 +1,8 @@
-"""What pages, probes, scrapes and audits ask of the database costs the same however many sagas are stored.
+"""The queries of pages, probes, scrapes and audits cost the same however many sagas are stored.
 
-Of few sagas here, whose plans are made as for many: services may not read whole tables
-(`shared/database/connections.py`). With `PLANS_SAGAS=1000000` in the environment it is done with so many; with
-`PLANS_FILE` the plans are written there, too.
+The tests store few sagas, and PostgreSQL plans as for many, since services may not read whole tables
+(`shared/database/connections.py`). With `PLANS_SAGAS=1000000` in the environment they store so many; with `PLANS_FILE`
+they also write the plans there.
 """
 
 import json
@@ -27,8 +27,8 @@ from tests.integration.api_client import ApiClient
 from tests.system import many_sagas
 
 SAGAS = int(os.environ.get("PLANS_SAGAS", "2000"))
-HANG_SECONDS = 300  # transactions of other tests on the same server may be open as long, and hold the feed back
-MOST_ROWS = 300  # of a table that grows with the sagas, read by one request; a page has at most 200
+HANG_SECONDS = 300  # transactions of other tests on the same server may be open for so long, and hold the feed back
+MOST_ROWS = 300  # of a growing table, in one request; a page has at most 200
 QUERIES = (
     "",
     "?cursor={saga}",
@@ -42,7 +42,7 @@ QUERIES = (
     "?retrying=true",
     "?failed_step=process_payment",
 )
-COMBINED = (  # of which one is read by, and the others tried on what it finds
+COMBINED = (  # one of them is read by its index, and the others are checked on its rows
     "?payment_method=paypal&status=compensated",
     "?retrying=false&payment_method=paypal&cursor={saga}",
     "?status=completed&payment_method=declined_card",
@@ -84,7 +84,7 @@ EVERYWHERE = ["/health", "/metrics", "/audit", "/audit/changes", "/audit/changes
 
 @pytest.fixture(scope="module")
 def stored(databases: Any) -> Iterator[str]:
-    """A database in which there are many sagas."""
+    """The URL of a database with many sagas."""
     url: str = databases.create()
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -100,7 +100,7 @@ def stored(databases: Any) -> Iterator[str]:
 
 @pytest.fixture
 def ids(stored: str, service: str) -> Iterator[dict[str, object]]:
-    """Those of one checkout that the service knows, and a transaction after all that was stored."""
+    """Yield the ids of a checkout that the service knows, and a transaction after all that was stored."""
     engine = create_engine(stored)
     with engine.connect() as connection:
         yield _ids(connection, "choreographed" if service == "saga_choreography" else "orchestrated")
@@ -123,7 +123,7 @@ def _ids(connection: Connection, style: str) -> dict[str, object]:
 
 @contextmanager
 def plans(client: ApiClient) -> Iterator[list[dict[str, Any]]]:
-    """The plans of the queries that are sent meanwhile, each with what it really read."""
+    """Record the plans of the queries sent during the block, with the rows that they read."""
     found: list[dict[str, Any]] = []
 
     def explain(_: Any, cursor: Any, statement: str, *__: Any) -> None:
@@ -143,7 +143,7 @@ def plans(client: ApiClient) -> Iterator[list[dict[str, Any]]]:
 
 
 def shown(request: str, found: Sequence[dict[str, Any]]) -> None:
-    """Write the plans to a file, if one is wanted: what is read by which index, and how many rows of it."""
+    """Write the plans to a file, if one is named: each index and the number of its rows."""
     if "PLANS_FILE" in os.environ:
         with Path(os.environ["PLANS_FILE"]).open("a") as file:
             for plan in found:
@@ -153,7 +153,7 @@ def shown(request: str, found: Sequence[dict[str, Any]]) -> None:
 
 
 def scans_of(plan: dict[str, Any]) -> Iterator[str]:
-    """Each index and table that a plan reads, and how many rows."""
+    """Yield each index and table that a plan reads, with the number of rows."""
     name = plan.get("Index Name", plan.get("Relation Name"))
     if name is not None:
         rows = dict(read_of({**plan, "Relation Name": name, "Plans": []}))
@@ -163,7 +163,7 @@ def scans_of(plan: dict[str, Any]) -> Iterator[str]:
 
 
 def read_of(plan: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Each table that a plan reads, and how many of its rows."""
+    """Yield each table that a plan reads, with the number of its rows."""
     if "Relation Name" in plan:
         removed = plan.get("Rows Removed by Filter", 0) + plan.get("Rows Removed by Index Recheck", 0)
         yield (
@@ -190,7 +190,7 @@ def test_a_read_takes_few_rows_of_many(
     assert costly(found) == []
 
 
-# Requests to RabbitMQ; to the database, the latest entries of a table that has one for each redrive, by its key.
+# Requests to RabbitMQ; in the database, they read the latest redrives by their key.
 OF_THE_BROKER = {"/saga/choreography/dead-letters"}
 # These read the latest of many; see below.
 OF_THE_LATEST = {"saga_orchestrator": "/saga/stats", "saga_choreography": "/saga/choreography/stats"}

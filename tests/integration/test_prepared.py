@@ -19,7 +19,7 @@ ALL = prepared("SELECT * FROM tin")
 
 @pytest.fixture
 def engine(empty_database_url: str) -> Iterator[Engine]:
-    """One connection, and a table to use it on."""
+    """An engine with one connection, and a table."""
     engine = create_engine(empty_database_url, pool_size=1, max_overflow=0)
     prepare_on(engine)
     with engine.begin() as connection:
@@ -93,7 +93,7 @@ def test_a_plan_for_a_small_table_is_not_kept_while_that_grows(engine: Engine, m
     plan = text("EXPLAIN EXECUTE prepared_0 (ARRAY[7])")
 
     def plan_after_reads(connection: Connection) -> str:
-        for _ in range(8):  # the first five are planned for their own values
+        for _ in range(8):  # the first five are planned for their values
             assert connection.scalars(by_id, {"ids": list(range(1, 31))}).all() == ["a"] * 30
         return "\n".join(connection.scalars(plan))
 

@@ -1,4 +1,4 @@
-"""Purging, on a real PostgreSQL: what is past its retention goes, and nothing else does."""
+"""Purging on a real PostgreSQL: rows past their retention are deleted, and no others."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,7 +27,7 @@ from tests.system.servers import SERVICES
 DECLARED = [(service, each) for service in SERVICES for each in purges(service)]
 PURGES = [pytest.param(*each, id=each[1].table.fullname) for each in DECLARED]
 BY_ID = [each for each in DECLARED if isinstance(each[1].age.type, Uuid)]
-# What a shop must know for good: what it has, who bought, paid and got what.
+# Tables that a shop must keep: stock, customers, payments and goods.
 BUSINESS = {
     "carrito.orders",
     "inventario.products",
@@ -37,19 +37,19 @@ BUSINESS = {
     "pagos.wallets",
     "pagos.ledger_transfers",
 }
-LONGEST_TRANSACTION = 1800.0  # seconds, and far more than any takes
+LONGEST_TRANSACTION = 1800.0  # seconds; far longer than any transaction
 ServiceClient = Callable[..., FlaskClient]
 Service = Callable[[str], ApiClient]
 
 
 @pytest.fixture
 def service(service_client: ServiceClient, fresh_database_url: str) -> Service:
-    """A service with empty tables, by its name."""
+    """A service with empty tables."""
     return lambda name: ApiClient(service_client(name, database_url=fresh_database_url))
 
 
 def settings_of(name: str, **settings: Any) -> ServiceSettings:
-    """A service's settings: the defaults, and these."""
+    """Return a service's settings: the defaults, and these."""
     url = {f"{name}_database_url".upper(): "postgresql://x"}
     of_service: ServiceSettings = import_module(f"{name}.config").Settings(_env_file=None, **url, **settings)
     return of_service
@@ -64,12 +64,12 @@ def run_once(client: ApiClient, job: Purger) -> int:
         return job.run_once()
 
 
-# What goes, and what stays
+# What is purged, and what is kept.
 
 
 @pytest.mark.parametrize(("name", "purge"), PURGES)
 def test_a_row_goes_a_millisecond_after_its_retention_and_not_before(service: Service, name: str, purge: Purge) -> None:
-    """By one clock, which stands still in a transaction."""
+    """By one clock, which does not advance within a transaction."""
     client = service(name)
     seconds = purge.seconds(settings_of(name))
     with client.transaction() as connection:
@@ -114,7 +114,7 @@ def test_every_table_is_purged_or_is_what_a_shop_must_know(name: str) -> None:
     declared = {each.table.fullname for each in purges(name)}
     declared |= {str(column.table) for each in purges(name) for column in each.parts}
     one_row_a_table = {f"{name}.purge_runs", f"{name}.fault_switches"}
-    by_the_audit = {f"{name}.audit_{table}" for table in ("changes", "deltas", "totals")}  # it forgets them itself
+    by_the_audit = {f"{name}.audit_{table}" for table in ("changes", "deltas", "totals")}  # the audit log purges these
     assert set(metadata.tables) - declared - BUSINESS - one_row_a_table - by_the_audit == set()
 
 
@@ -147,7 +147,7 @@ def test_an_old_saga_that_ended_just_now_stays(service: Service, name: str) -> N
 def test_a_cart_that_a_saga_ever_had_stays_and_one_that_is_touched_is_not_abandoned(
     service_client: ServiceClient, fresh_database_url: str
 ) -> None:
-    """Also once its saga was undone and it is open again."""
+    """Also after its saga was compensated and it is open again."""
     shop = Carts(service_client("carrito", database_url=fresh_database_url))
     had, touched, abandoned = (shop.open(1, 1) for _ in range(3))
     saga_id = shop.begin(had).saga_id
@@ -164,7 +164,7 @@ def test_a_cart_that_a_saga_ever_had_stays_and_one_that_is_touched_is_not_abando
         assert abandoned not in connection.scalars(text("SELECT cart_id FROM cart_items")).all()
 
 
-# How
+# How it purges.
 
 
 @pytest.mark.parametrize(("name", "purge"), PURGES)
@@ -219,7 +219,7 @@ def test_a_transaction_takes_a_bounded_number_of_rows_by_an_index_the_oldest_fir
             plan = "\n".join(connection.scalars(text(f"EXPLAIN {statement}"), values))
             assert "Index" in plan, plan
             assert "Seq Scan" not in plan, plan
-            assert "Sort" not in plan, plan  # which would read all of them for the first
+            assert "Sort" not in plan, plan  # this would read all of them to find the first
         assert "Index Cond" in "\n".join(connection.scalars(text(f"EXPLAIN {purge.due_sql()}"), values))
 
 
@@ -255,7 +255,7 @@ def test_a_table_that_cannot_be_purged_keeps_no_other_from_it(service: Service) 
     assert run_once(client, job) == len(purges("inventario")) - 1
 
 
-# What is told of it
+# What is reported.
 
 
 @pytest.mark.parametrize("name", SERVICES)

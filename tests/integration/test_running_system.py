@@ -1,4 +1,4 @@
-"""The means by which other tests break things do break them."""
+"""The methods by which other tests break processes do so."""
 
 import threading
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def test_a_killed_service_refuses_connections_and_comes_back_at_the_same_address
 def test_a_worker_does_not_outlive_its_master_not_even_to_end_a_request(
     start_system: Start, fresh_database_url: str
 ) -> None:
-    """An orphan would keep the port from the next master for as long as it is being graceful."""
+    """An orphan would hold the port that the next master needs, until its graceful stop ends."""
     patient = {"GUNICORN_CMD_ARGS": "--reuse-port --graceful-timeout 600"}
     system = start_system(processes=["inventario"], env_of={"inventario": patient})
     product = {"name": "a", "price": 1, "quantity": 1, "sku": "a"}

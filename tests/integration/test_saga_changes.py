@@ -1,6 +1,6 @@
-"""The change feed of both saga services: nothing is skipped, whoever commits when.
+"""The change feed of both saga services skips nothing, whatever the order of commits.
 
-Other transactions may run on the server meanwhile, such as PostgreSQL's own, so what is expected is waited for.
+Other transactions may run on the server meanwhile, such as PostgreSQL's own, so the tests wait for expected changes.
 """
 
 import threading
@@ -18,8 +18,8 @@ from shared.testing import concurrently, wait_until
 from tests.integration.api_client import problem_of
 from tests.integration.saga_stages import STAGES, Stage, stage_of
 
-MOST_WAIT = 60  # seconds that may be requested
-HANG_SECONDS = 300  # a feed waits for whatever transaction is older, those of other tests on the same server, too
+MOST_WAIT = 60  # the longest wait that may be requested, in seconds
+HANG_SECONDS = 300  # a feed waits for older transactions, also those of other tests on the same server
 
 
 @pytest.fixture(params=sorted(STAGES))
@@ -34,7 +34,7 @@ def changed(stage: Stage, after: str, wait: int = 0) -> list[str]:
 
 
 def settled(stage: Stage, after: str, count: int) -> list[dict[str, Any]]:
-    """So many changes, once all of them may be read."""
+    """Wait until so many changes can be read; return them."""
     found: list[dict[str, Any]] = []
 
     def look() -> bool:
@@ -47,7 +47,7 @@ def settled(stage: Stage, after: str, count: int) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def older_transaction(fresh_database_url: str) -> Iterator[Any]:
-    """Somebody else's transaction that has written something, and is open."""
+    """Another client's transaction that has written something, and is open."""
     engine = create_engine(fresh_database_url)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_current_xact_id()"))
@@ -104,7 +104,7 @@ def test_what_an_older_transaction_may_still_add_is_waited_for(stage: Stage, old
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Set once somebody waits to look again."""
+    """An event that is set when a request waits to poll again."""
     waits = threading.Event()
 
     def note(seconds: float) -> None:
@@ -117,7 +117,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 @contextmanager
 def one_who_waits(stage: Stage, position: str, waits: threading.Event) -> Iterator[list[list[str]]]:
-    """Somebody waits for changes already; what he was told, once this is over."""
+    """Run a request that waits for changes during the block; its result is in the list afterwards."""
     told: list[list[str]] = []
     waiter = threading.Thread(target=lambda: told.append(changed(stage, position, wait=MOST_WAIT)))
     waiter.start()

@@ -1,4 +1,4 @@
-"""What both saga services tell of their definitions."""
+"""The definitions that both saga services show."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What both saga services show of sagas in a list, and how they are found."""
+"""Lists of sagas in both saga services: their contents, and their filters."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Who did what, why and when, over all sagas of a service."""
+"""Who requested what, why and when, for all sagas of a service."""
 
 from collections.abc import Callable
 

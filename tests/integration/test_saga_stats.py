@@ -1,4 +1,4 @@
-"""How the sagas of both services are doing, in figures."""
+"""The statistics of both saga services."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,9 +18,9 @@ def stage(request: pytest.FixtureRequest, service_client: Callable[..., FlaskCli
 
 
 def took(stage: Stage, *times: tuple[str, float, float, float]) -> None:
-    """Have the sagas, in the order of their ids, be in this status, having ended so many seconds ago.
+    """Give the sagas, in the order of their ids, this status, and an end so many seconds ago.
 
-    The other two are how long they took, and how long their services disagreed.
+    The other two values are how long they took, and how long their services disagreed.
     """
     schema = stage.client.application.extensions["sqlalchemy"].service
     with stage.transaction() as connection:
@@ -62,7 +62,7 @@ def test_those_that_ended_lately_tell_the_rate_and_how_long_it_took(stage: Stage
         stage,
         ("completed", 1, 1.0, 0.5),
         ("completed", 2, 3.0, 0.5),
-        ("compensated", 3, 100.0, 0.8),  # undone long after it had begun: no latency of a checkout
+        ("compensated", 3, 100.0, 0.8),  # compensated long after its beginning: not a latency of a checkout
         ("completed", 500, 9.0, 9.0),
     )
     found = stage.read("/stats", seconds=100)

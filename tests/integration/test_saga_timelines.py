@@ -1,4 +1,4 @@
-"""What a timeline says of each request or event, in the same shape in both styles."""
+"""The timeline's entries for requests and events have the same shape in both styles."""
 
 from collections.abc import Callable
 from decimal import Decimal

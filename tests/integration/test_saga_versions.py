@@ -1,4 +1,4 @@
-"""A deploy that changes the steps of the checkout under sagas in flight, on a real PostgreSQL and over real HTTP."""
+"""A deployment changes the steps of the checkout while sagas run, on a real PostgreSQL and over real HTTP."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ GIFT: Step[Checkout] = Step(
     compensation=post(CARRITO, "/gifts/{gift_id}/cancel", lambda _: {}),
     id="gift_id",
 )
-# What a deploy makes of the steps, all of them with the same pivot and the same steps after it.
+# Changes of the steps by a deployment; all have the same pivot and the same steps after it.
 DEPLOYS = {
     "adds one before those that were done": (GIFT, RESERVE, PAY, ORDER),
     "adds one behind": (RESERVE, PAY, ORDER, GIFT),
@@ -53,10 +53,10 @@ def version(number: int, *steps: Step[Any]) -> SagaDefinition[Any]:
 
 
 class Participants:
-    """All participants at one address: they do each step, but no order while they are closed, or refuse those."""
+    """All participants at one address. They do each step; orders are answered with `orders`."""
 
     def __init__(self, service: Service) -> None:
-        self.orders = 201  # the status that an order is answered with
+        self.orders = 201  # the status of the answer to an order
         self.url, self.requested = service.url, service.requested
         service.answer = lambda path, _: (self.orders if path == "/orders" else 200, {})
 
@@ -85,7 +85,7 @@ class Deployment(OrchestratorStore):
 
     @contextmanager
     def running(self, *definitions: SagaDefinition[Any]) -> Iterator[None]:
-        """An executor of these versions, the first of which is the current one."""
+        """Run an executor of these versions for the block; the first one is current."""
         stop = ShutdownSignal()
         executor = Executor(self.transaction, Versions(*definitions), self._settings, stop)
         thread = threading.Thread(target=executor.run, daemon=True)
@@ -114,13 +114,13 @@ def deployment(
 
 
 def paths_of(saga: CheckoutSaga) -> dict[str, str]:
-    """What is requested forward after the steps before the pivot."""
+    """Return the paths of the forward requests after the steps before the pivot."""
     return {"commit": "/api/products/commit", "confirm": f"/orders/{saga.ids['order_id']}/confirm"}
 
 
 @pytest.fixture
 def in_flight(deployment: Deployment, participants: Participants) -> CheckoutSaga:
-    """A saga that began with the first version, and waits for its order: its money is taken."""
+    """Return a saga that began with the first version, was paid, and waits for its order."""
     participants.orders = 503
     with deployment.running(CHECKOUT):
         saga = deployment.accept(CHECKOUT)
@@ -187,7 +187,7 @@ def test_a_saga_that_begins_after_the_deploy_runs_the_new_steps(
 def test_a_process_leaves_sagas_alone_whose_version_it_does_not_know(
     deployment: Deployment, participants: Participants
 ) -> None:
-    """As one of before the deploy, while those of after it run already."""
+    """As an old process does when new ones already run."""
     new = version(2, RESERVE, GIFT, PAY, ORDER)
     unknown = deployment.accept(new)
     with deployment.running(CHECKOUT):
@@ -226,7 +226,7 @@ def test_two_versions_cannot_have_one_number() -> None:
     "change", ["data = (data::jsonb - 'items')::json", "state = '{}'", "state = '{\"steps\": []}'"]
 )
 def test_a_saga_whose_row_the_code_cannot_read_holds_up_no_other(deployment: Deployment, change: str) -> None:
-    """Such as one of a deploy that changed what a version means."""
+    """As after a deployment that changed the meaning of a version."""
     unreadable = deployment.accept(CHECKOUT)
     with deployment.transaction() as connection:
         connection.exec_driver_sql(f"UPDATE sagas SET {change}")

@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or many keep nobody else from being served, by real gunicorn processes."""
+"""Slow, silent or many clients do not keep others from being served, in real gunicorn processes."""
 
 import http.client
 import json
@@ -15,17 +15,17 @@ import requests
 from shared.testing import wait_until
 from tests.system.running import RunningSystem
 
-HANGING = 60.0  # seconds; for what never comes
-LARGE_ANSWERS = 20  # of more than half a megabyte each: more than the system keeps for one who does not read
-FOR_EVER = {"CLIENT_SECONDS": "3600"}  # slow clients are not dropped, so who is served is served beside them
+HANGING = 60.0  # seconds; only keeps a test from hanging
+LARGE_ANSWERS = 20  # of more than half a megabyte each: more than the system buffers for a client that does not read
+FOR_EVER = {"CLIENT_SECONDS": "3600"}  # slow clients are not dropped, so others are served beside them
 HEAD = b"POST /api/products/reserve HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-SCRIPT = "/openapi/swagger/js/swagger-ui-bundle.js"  # the largest answer that there is
+SCRIPT = "/openapi/swagger/js/swagger-ui-bundle.js"  # the largest answer
 
 Start = Callable[..., RunningSystem]
 
 
 class Client:
-    """One connection, byte by byte."""
+    """One connection, written byte by byte."""
 
     def __init__(self, system: RunningSystem) -> None:
         _, port = system.url("inventario").rsplit(":", 1)
@@ -35,14 +35,14 @@ class Client:
         self.socket.sendall(data)
 
     def answer(self, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-        """The next answer, whole; the connection may go on."""
+        """Return the next answer; the connection may continue."""
         response = http.client.HTTPResponse(self.socket, method=method)
         response.begin()
         headers = {name.lower(): value for name, value in response.getheaders()}
         return response.status, headers, response.read()
 
     def problem(self) -> dict[str, Any]:
-        """The problem that is answered; the connection is closed after it."""
+        """Return the problem; the connection is closed after it."""
         status, headers, body = self.answer()
         assert headers["content-type"] == "application/problem+json"
         problem: dict[str, Any] = json.loads(body)
@@ -52,13 +52,13 @@ class Client:
         return problem
 
     def is_closed(self) -> bool:
-        """Whether the server has closed it without a word more; waits for it."""
+        """Whether the server closes the connection without another byte; waits for that."""
         return self.socket.recv(1) == b""
 
 
 @pytest.fixture
 def clients(start_system: Start) -> Iterator[Callable[[RunningSystem], Client]]:
-    """Makes connections; all are closed in the end."""
+    """Make connections; all are closed at the end."""
     with ExitStack() as stack:
 
         def connect(system: RunningSystem) -> Client:
@@ -77,7 +77,7 @@ def inventario(start_system: Start, **env: str) -> RunningSystem:
 
 
 def is_served(system: RunningSystem, clients: Connect) -> bool:
-    """Whether new clients get what they ask for, also when it takes the database."""
+    """Whether new clients get answers, also from the database."""
     for path in (b"/health", b"/api/products?limit=1"):
         client = clients(system)
         client.send(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -137,7 +137,7 @@ def test_also_beside_those_that_never_close(start_system: Start, clients: Connec
 
 
 def test_also_beside_more_than_there_is_room_for(start_system: Start, clients: Connect) -> None:
-    """Who has waited longest makes room."""
+    """The longest waiting one is closed."""
     system = inventario(start_system, **FOR_EVER)
     first = clients(system)
     for _ in range(700):
@@ -279,7 +279,7 @@ def test_large_answers_come_whole(start_system: Start, clients: Connect) -> None
 
 
 def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Start, clients: Connect) -> None:
-    """With what they sent unanswered, or answered to nobody; and requests behind others that are not read."""
+    """With what they sent unanswered, or answered to nobody; and with unread requests behind others."""
     system = inventario(start_system, **FOR_EVER)
     requests.get(f"{system.url('inventario')}/audit", timeout=HANGING)
     read = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -287,7 +287,7 @@ def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Star
     script = read.replace(b"/metrics", SCRIPT.encode())
     for sent in (*SLOW.values(), read, read + requested, script, script + requested, b"x\r\n\r\n" + read) * 10:
         client = clients(system)
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset at its end
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets at the close
         client.send(sent)
         client.socket.close()
     assert is_served(system, clients)
@@ -314,4 +314,4 @@ def test_it_stops_at_once_whoever_is_connected(start_system: Start, clients: Con
     assert is_served(system, clients)
     began = time.monotonic()
     assert system.stop("inventario", HANGING) == 0
-    assert time.monotonic() - began < 15  # gunicorn would wait 20 s for those that it still serves
+    assert time.monotonic() - began < 15  # gunicorn would wait 20 s for requests that it still serves

@@ -1,4 +1,4 @@
-"""The stack on real servers: privately, on free ports, in folders of its own."""
+"""The stack on real servers: private, on free ports, in folders of its own."""
 
 import os
 import shutil
@@ -23,13 +23,13 @@ from stack.processes import PROCESSES, Process
 from stack.supervision import Supervisor
 from tests.system.brokers import needs_rabbitmq
 
-LOOPBACK = {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1, as /proc/net writes them
+LOOPBACK = {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1 in the notation of /proc/net
 PORTS = {name: "0" for process in PROCESSES.values() for name in process.ports}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_of_the_users() -> Iterator[None]:
-    """These tests are about private servers, also for a user who has servers of his own."""
+    """Remove the user's settings: these tests are about private servers."""
     with pytest.MonkeyPatch.context() as patch:
         for setting in settings.SERVER_OF:
             patch.setenv(setting, "")
@@ -57,7 +57,7 @@ def database_url(home: Path) -> str:
 
 
 def query(home: Path, *statements: str) -> object:
-    """What the last of these statements answers."""
+    """Return the result of the last of these statements."""
     engine = create_engine(database_url(home), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         results = [connection.execute(text(statement)) for statement in statements]
@@ -65,7 +65,7 @@ def query(home: Path, *statements: str) -> object:
 
 
 def listening_beyond_loopback(home: Path) -> set[str]:
-    """The addresses, other than loopback, on which this home's processes listen."""
+    """Return the addresses, other than loopback, on which this home's processes listen."""
     sockets = {
         os.readlink(link)
         for pid in owned.processes(Home.at(home))
@@ -174,7 +174,7 @@ def test_rabbitmq_starts_privately_and_comes_back_when_it_is_killed(fresh: Path)
     servers.kill(fresh, "rabbitmq")
     wait_until(lambda: rabbitmq.is_ready(told["RABBITMQ_URL"]), "RabbitMQ is back", 60)
     servers.stop(fresh)
-    assert owned.processes(Home.at(fresh)) == set()  # nor is Erlang's port mapper left, which runs by itself
+    assert owned.processes(Home.at(fresh)) == set()  # Erlang's port mapper is independent, and must end, too
 
 
 def test_a_taken_port_stops_everything_before_it_starts(fresh: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_rabbitmq_that_does_not_start_is_reported_with_its_first_error_and_not
 
 @needs_rabbitmq
 def test_a_rabbitmq_whose_port_mapper_s_port_is_another_s_says_who_has_it(fresh: Path) -> None:
-    """It was free when it was chosen, and is not when the node is started again."""
+    """It was free when it was chosen, and is taken when the node restarts."""
     servers.start(fresh, only=["rabbitmq"])
     port = int(settings.read_env_file(Home.at(fresh).env_file)["ERL_EPMD_PORT"])
     servers.stop_one(fresh, "rabbitmq")
@@ -265,7 +265,7 @@ def test_what_the_supervisor_starts_by_itself_meanwhile_is_started(
     process = Process("toy", "", ("-c", "import time; time.sleep(600)"), {"TOY_PORT": 0}, server=True)
     Supervisor(home).launch([process], {}, settings.environment(home, {}, {}))
     Supervisor(home).start(["toy"])
-    monkeypatch.setattr(Supervisor, "state", lambda *_: "EXITED")  # as it was when it was looked at
+    monkeypatch.setattr(Supervisor, "state", lambda *_: "EXITED")  # the process has ended before it is read
     Supervisor(home).start(["toy"])
 
 
@@ -293,14 +293,14 @@ def test_a_stack_that_an_older_version_started_is_joined_by_what_it_did_not_have
 
 
 def _states(shown: str) -> dict[str, str]:
-    """Of each process, the state that `make status` shows."""
+    """Return the state that `make status` shows, by process."""
     rows = [line.split() for line in shown.splitlines() if not line.startswith(" ")]
     names = {name for process in PROCESSES.values() for name in process.instances()}
     return {row[0]: row[1] for row in rows if len(row) > 2 and row[0] in names and row[2].isdecimal()}
 
 
 def _shows_what_hangs(home: Path, name: str) -> None:
-    """A worker that is frozen is shown as such, and well again when it goes on."""
+    """Check that a frozen worker is shown as hung, and as running when it continues."""
     pid = servers.pid_of(home, name)
 
     def state() -> str:

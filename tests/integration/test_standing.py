@@ -1,4 +1,4 @@
-"""A step that stands is undone only when its saga has turned back, and who asks too early leaves no trace."""
+"""A step is compensated alone only when its saga has turned back; an earlier request leaves no trace."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -19,7 +19,7 @@ from tests.integration.pagos_client import Saga as Payer
 
 
 class Said(Standing):
-    """To carrito: these sagas have turned back."""
+    """Stands for carrito: these sagas have turned back."""
 
     def __init__(self) -> None:
         super().__init__("", SecretStr(""))
@@ -58,7 +58,7 @@ def test_captured_money_goes_back_once_the_saga_has_turned_back(pagos: Pagos, sa
     first = pagos.charge(saga).json
     early = pagos.refund(saga)
     assert (early.status_code, (early.json or {})["type"]) == (409, "/problems/saga-stands")
-    assert pagos.charge(saga).json == first  # nothing keeps it from being requested again
+    assert pagos.charge(saga).json == first  # it can be requested again
     said.turned_back.add(saga.saga_id)
     assert (pagos.refund(saga).json or {})["status"] == "refunded"
     assert pagos.charge(saga).status_code == 409
@@ -115,14 +115,14 @@ def test_what_is_held_goes_back_at_once_and_what_is_sold_with_its_saga(inventari
     outcomes = inventario.many(*[(UNRESERVE, each.body) for each in (holder, buyer)])
     assert [each["status"] for each in outcomes] == [200, 409]
     assert inventario.stock(product) == (4, 0, 1)
-    assert inventario.commit(buyer).status_code == 200  # repeated, as if nobody had been queried
+    assert inventario.commit(buyer).status_code == 200  # repeated, as if no service had been called
     said.turned_back.add(buyer.saga_id)
     assert body_of(inventario.unreserve(buyer))["status"] == "released"
     assert inventario.stock(product) == (5, 0, 0)
 
 
 class Forward(TurnedBack):
-    """To the orchestrator: no saga turned back."""
+    """Stands for the orchestrator: no saga has turned back."""
 
     def has_turned_back(self, checkout: Checkout) -> bool:  # noqa: ARG002  (of every saga)
         return False
@@ -140,7 +140,7 @@ def test_the_order_of_a_checkout_is_cancelled_once_its_saga_has_turned_back(
     assert carrito.order(saga).status_code == 201
     assert carrito.confirm(saga, saga_id=saga.saga_id).status_code == 200
     assert (carrito.cancel(saga).status_code, body_of(carrito.get(standing))["stands"]) == (409, True)
-    assert carrito.confirm(saga, saga_id=saga.saga_id).status_code == 200  # repeated, as if nobody had been queried
+    assert carrito.confirm(saga, saga_id=saga.saga_id).status_code == 200  # repeated, as if no service had been called
     client.application.extensions["handover"] = back
     assert body_of(carrito.cancel(saga))["status"] == "cancelled"
     client.application.extensions["handover"] = Forward(client.application.extensions["settings"], places=8)
@@ -150,7 +150,7 @@ def test_the_order_of_a_checkout_is_cancelled_once_its_saga_has_turned_back(
 def test_an_order_that_was_never_made_is_kept_from_being_made_by_anybody(
     service_client: Callable[..., FlaskClient],
 ) -> None:
-    """Its saga turns back then, by itself."""
+    """Its saga turns back then."""
     client = service_client("carrito", handover_seconds=60)
     carrito = Carrito(client)
     client.application.extensions["handover"] = Forward(client.application.extensions["settings"], places=8)

@@ -22,7 +22,7 @@ LONG = 60.0
 
 
 class Sagas(OrchestratorStore):
-    """The orchestrator's store on a database of the test's own, and the leases that Temporal confirmed."""
+    """The orchestrator's store on the test's own database, and the leases that Temporal confirmed."""
 
     def __init__(self, client: FlaskClient) -> None:
         super().__init__(client.application)
@@ -35,7 +35,7 @@ class Sagas(OrchestratorStore):
         return checkout.saga_id
 
     def hand_over(self, confirmed: Callable[[Lease], bool] = lambda _: True, seconds: float = LONG) -> list[UUID]:
-        """The sagas that Temporal was told of, and what it confirmed of them is kept."""
+        """Hand due sagas over; return those that Temporal confirmed, whose leases are recorded."""
         told: list[Lease] = []
 
         def start(due: Sequence[Lease]) -> list[UUID]:
@@ -48,7 +48,7 @@ class Sagas(OrchestratorStore):
         return [lease.saga.saga_id for lease in told]
 
     def start_silent(self, seconds: float) -> list[Lease]:
-        """The sagas whose workflows Temporal was told to start, unless it has them."""
+        """Start silent sagas; return their leases."""
         told: list[Lease] = []
 
         def start(silent: Sequence[Lease]) -> list[UUID]:
@@ -60,13 +60,13 @@ class Sagas(OrchestratorStore):
         return told
 
     def claim(self) -> list[UUID]:
-        """Those that an executor of the built-in engine takes."""
+        """Return the sagas that an executor of the built-in engine claims."""
         with self.transaction() as connection:
             claimed = leases.claim(connection, VERSIONS, Claimant("executor", 1), 10, LONG)
         return [lease.saga.saga_id for lease in claimed.leases]
 
     def save(self, lease: Lease, revision: int, kind: CheckpointKind, due_in: float | None = LONG) -> bool:
-        """Whether the write counted."""
+        """Return whether the write counted."""
         with self.transaction() as connection:
             return not store.save(connection, [Checkpoint(kind, replace(lease, revision=revision), due_in)])
 
@@ -105,7 +105,7 @@ def test_a_saga_is_handed_over_once_it_is_confirmed_and_until_then_again(sagas: 
 def test_a_saga_that_is_silent_for_a_lease_longer_than_expected_is_started_again_under_its_present_lease(
     sagas: Sagas,
 ) -> None:
-    """Its workflow may be there, and only slow: then what it writes goes on to count."""
+    """Its workflow may exist, and be slow: then its writes still count."""
     sagas.accept()
     sagas.hand_over(seconds=LONG)
     (lease,) = sagas.started
@@ -130,7 +130,7 @@ def test_what_a_workflow_writes_does_not_count_once_an_operator_has_decided(saga
 
 
 def test_an_older_write_of_the_same_workflow_does_not_count_and_a_repeated_one_does(sagas: Sagas) -> None:
-    """As of a worker that was frozen in the middle of it, after another one has done it and gone on."""
+    """As from a worker that was frozen during the write, while another one repeated it and went on."""
     saga_id = sagas.accept()
     sagas.hand_over()
     (lease,) = sagas.started

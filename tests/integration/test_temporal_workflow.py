@@ -61,7 +61,7 @@ class HeldPayment:
 
 @dataclass
 class Room:
-    """Stands for the participants and for the table of sagas: answers commands, and keeps what is written."""
+    """Stands for the participants and the table of sagas: answers commands, and records writes."""
 
     answer: Callable[[AttemptRequest], Awaitable[str]] = succeeds
     accepts: Callable[[CheckpointRequest], bool] = lambda _: True
@@ -84,7 +84,7 @@ class Room:
 
 @dataclass
 class Sagas:
-    """Sagas of one test, on a task queue of their own."""
+    """The sagas of one test, on a task queue of their own."""
 
     client: Client
     queue: str = field(default_factory=lambda: f"test-{uuid4().hex}")
@@ -112,7 +112,7 @@ def lease(state: SagaState | None = None, token: int = 1) -> Lease:
 
 
 def later(first: Lease, state: SagaState, token: int) -> LeaseDocument:
-    """The same saga's lease after it was handed over again."""
+    """Return the saga's lease after another handover."""
     return lease_to_document(replace(first, state=state, fencing_token=token))
 
 
@@ -178,7 +178,7 @@ def test_a_signal_turns_back_a_saga_whose_command_is_on_its_way_and_one_that_com
 
 
 def test_an_end_that_is_not_written_because_an_operator_was_first_is_no_end() -> None:
-    """The row says that the saga turned back; the signal that tells of it comes later."""
+    """The row says that the saga turned back; the signal arrives later."""
 
     async def test(sagas: Sagas) -> None:
         refused = asyncio.Event()
@@ -222,7 +222,7 @@ def test_a_saga_ends_in_the_build_that_it_began_in_while_a_new_one_runs() -> Non
 
 
 async def make_current(client: Client, build: str) -> None:
-    """Have new sagas begin in this build, once its worker has been seen."""
+    """Make a build current for new sagas, after its worker has been seen."""
     request = SetWorkerDeploymentCurrentVersionRequest(
         namespace=client.namespace, deployment_name=DEPLOYMENT, build_id=build, ignore_missing_task_queues=True
     )

@@ -1,4 +1,4 @@
-"""What comes after it was forgotten is never taken for new, on a real PostgreSQL."""
+"""A late request for purged data never counts as new, on a real PostgreSQL."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ from tests.unit.saga_choreography.histories import COMPLETED
 from tests.unit.saga_choreography.histories import Story as History
 
 STEP = "reserve_inventory"
-A_MOMENT = 60 / DAY  # in days: more than a test takes
+A_MOMENT = 60 / DAY  # in days; longer than a test
 ServiceClient = Callable[..., FlaskClient]
 
 
@@ -48,13 +48,13 @@ def sagas(service_client: ServiceClient, fresh_database_url: str) -> ApiClient:
 
 
 def purge_all(client: ApiClient, service: str, days: float) -> None:
-    """As the worker does when things are so old."""
+    """Purge as the worker does when rows are so old."""
     with client.transaction() as connection:
         for purge in purges(service):
             purge.delete(connection, days * DAY + OVERLAP_SECONDS, 1000)
 
 
-# Steps
+# Steps.
 
 
 def test_a_step_is_first_until_its_saga_is_too_old(inventario: Inventario) -> None:
@@ -69,7 +69,7 @@ def test_a_step_is_first_until_its_saga_is_too_old(inventario: Inventario) -> No
 
 
 def test_what_is_known_of_an_old_saga_is_answered_as_before(inventario: Inventario) -> None:
-    """What was entered in time stays known for as long as its row is there; but nothing is added."""
+    """A stored step is known as long as its row exists; no row is added."""
     done, undone = id_of_age(STEP_DAYS + A_MOMENT), id_of_age(STEP_DAYS + A_MOMENT)
     rows = [(done, "action"), (undone, "action"), (undone, "compensation")]
     with inventario.transaction() as connection:
@@ -88,7 +88,7 @@ def test_a_late_duplicate_of_a_step_is_refused_after_the_purge(inventario: Inven
     inventario.reserve(saga, {product: 2})
     inventario.unreserve(saga)
     old = Saga(id_of_age(STEP_DAYS + 1), saga.cart_id)
-    with inventario.transaction() as connection:  # as if it had been so long ago
+    with inventario.transaction() as connection:  # as if it were so long ago
         connection.execute(text("UPDATE barrier SET saga_id = :old"), {"old": old.saga_id})
     body = {**old.body, "items": [{"product_id": product, "quantity": 2}]}
     assert problem_of(inventario.post(RESERVE, body))["type"] == "/problems/suspended"
@@ -115,7 +115,7 @@ def test_ids_that_tell_no_time_are_taken_at_any_time(inventario: Inventario) -> 
         assert barrier.enter_action(connection, STEP, {by_hand: {}}) == {by_hand: ActionEntry.REPEATED}
 
 
-# Events
+# Events.
 
 
 def test_an_event_is_new_until_it_is_too_old(inventario: Inventario) -> None:
@@ -131,7 +131,7 @@ def test_an_event_is_new_until_it_is_too_old(inventario: Inventario) -> None:
 
 
 def test_an_event_that_comes_after_its_row_was_purged_is_not_reacted_to(inventario: Inventario) -> None:
-    """Its consumer parks it, with the reason, where people find it."""
+    """Its consumer parks it with the reason, so people find it."""
     product, participant = inventario.add(10), Reacting(inventario.client)
     checkout = Event(Story(product_id=product).says(CheckoutInitiated), id=id_of_age(STEP_DAYS + A_MOMENT))
     with inventario.transaction() as connection:
@@ -144,7 +144,7 @@ def test_an_event_that_comes_after_its_row_was_purged_is_not_reacted_to(inventar
     assert inventario.stock(product) == (10, 0, 0)
 
 
-# Sagas
+# Sagas.
 
 
 def test_a_saga_that_may_have_been_forgotten_is_not_run_again(sagas: ApiClient) -> None:
@@ -193,7 +193,7 @@ def test_events_of_an_old_saga_that_is_still_known_are_shown(window: Window) -> 
 def test_a_saga_is_undone_only_while_all_of_it_can_be(
     sagas: ApiClient, window: Window, days: float, status: int
 ) -> None:
-    """Its participants refuse to undo what is older than they remember."""
+    """Its participants refuse to compensate steps that are older than their retention."""
     saga_id, said = id_of_age(days), {"reason": "why", "by": "me"}
     checkout = new_checkout(id_of_age(0))
     with sagas.transaction() as connection:
@@ -208,7 +208,7 @@ def test_a_saga_is_undone_only_while_all_of_it_can_be(
     assert window.post(f"/saga/choreography/{saga_id}/compensate", said).status_code == status
 
 
-# Settings
+# Settings.
 
 
 def settings(**days: Any) -> ServiceSettings:

@@ -1,4 +1,4 @@
-"""A query that an endpoint does not read is refused, so that nobody takes an answer for another one."""
+"""A query that an endpoint does not read is refused, so that the answer is not taken for another one."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from tests.integration.api_client import problem_of
 from tests.system.servers import SERVICES
 
 Clients = Callable[..., FlaskClient]
-PROBED = {"/health", "/metrics"}  # programs that ask for these add parameters of their own
+PROBED = {"/health", "/metrics"}  # monitoring adds parameters to these
 
 each_service = pytest.mark.parametrize("service", SERVICES)
 
 
 def operations(client: FlaskClient) -> Iterator[tuple[str, str]]:
-    """Every operation of the service: its method and path."""
+    """Yield the method and path of every operation of the service."""
     app = client.application
     for rule in app.url_map.iter_rules():
         if rule.endpoint in app.extensions["framework_endpoints"] or rule.rule in PROBED:

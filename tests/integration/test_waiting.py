@@ -1,4 +1,4 @@
-"""Those who wait for a saga's end, and who listens for them."""
+"""Requests that wait for a saga's end, and the listener for them."""
 
 from sqlalchemy import create_engine, text
 
@@ -6,7 +6,7 @@ from shared.http.long_poll import CompletionNotifier
 from shared.ids import new_id
 from shared.testing import wait_until
 
-LONG = 120.0  # seconds, so that nothing hangs
+LONG = 120.0  # seconds; only keeps a test from hanging
 LISTENING = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'listen some_ends'")
 
 

@@ -37,12 +37,12 @@ from tests.system.running import RunningSystem
 Start = Callable[..., RunningSystem]
 Client = Callable[..., FlaskClient]
 CONTAINERS = yaml.safe_load((ROOT / "docker-compose.saga.yml").read_text())["services"]
-LONG = 120.0  # seconds, so that nothing hangs
+LONG = 120.0  # seconds; only keeps a test from hanging
 WORKERS = ["carrito", "inventario", "pagos", "saga_choreography", "saga_orchestrator"]
 
 
 def run(service: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """A worker that ends by itself, as it came to that."""
+    """Run a worker that ends by itself; return how it ended."""
     return subprocess.run(
         [sys.executable, "-m", f"{service}.worker"],
         env={**os.environ, **env},
@@ -57,7 +57,7 @@ def run(service: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_a_worker_that_cannot_work_ends_so_that_it_is_noticed(
     service: str, database_url: str, empty_database_url: str, rabbitmq_url: str
 ) -> None:
-    """A database without tables is no outage; a process that only looked alive would hide it. (Roles are there.)"""
+    """A database without tables is not an outage; a process that only seems alive would hide it. The roles exist."""
     assert database_url != empty_database_url
     done = run(service, RABBITMQ_URL=rabbitmq_url, **{f"{service.upper()}_DATABASE_URL": empty_database_url})
     assert done.returncode > 0
@@ -71,12 +71,12 @@ def test_a_worker_that_has_nothing_to_do_says_so(database_url: str) -> None:
 
 
 def accept(connection: Connection) -> None:
-    """A saga for executors to run."""
+    """Accept a saga for executors."""
     assert service.accept(connection, [new_checkout()], 60) == [True]
 
 
 def is_well(file: Path) -> bool:
-    """As a container's health check sees it."""
+    """Whether a container's health check finds the process well."""
     (command,) = {CONTAINERS[f"{service}-worker"]["healthcheck"]["test"][1] for service in WORKERS}
     env = {**os.environ, heartbeat.FILE: str(file)}
     return subprocess.run(["sh", "-c", command.replace("$$", "$")], env=env, check=False).returncode == 0
@@ -101,7 +101,7 @@ def test_a_worker_is_well_while_it_has_nothing_to_do_and_not_when_it_is_frozen(
         system.freeze(name)
     old = time.time() - heartbeat.STALE_SECONDS - 1
     for name, file in files.items():
-        os.utime(file, (old, old))  # and nobody writes it again, however long one waits
+        os.utime(file, (old, old))  # nothing writes the file again
         assert is_unwell(file)
         assert heartbeats.trouble(file).startswith("frozen for ")
         system.thaw(name)
@@ -110,7 +110,7 @@ def test_a_worker_is_well_while_it_has_nothing_to_do_and_not_when_it_is_frozen(
 
 @pytest.fixture
 def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The heartbeat of this process, which is quick to see that a loop hangs."""
+    """The heartbeat of this process, which reports a hanging loop soon."""
     monkeypatch.setenv(heartbeat.FILE, str(tmp_path / "heartbeat"))
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.1)
     monkeypatch.setattr(heartbeat, "HANG_SECONDS", 1.0)
@@ -118,7 +118,7 @@ def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Hang:
-    """Stands for a function that does not return until the test is over."""
+    """A function that does not return before the end of the test."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -130,7 +130,7 @@ class Hang:
 
 @contextmanager
 def running(work: Callable[[], None], stop: ShutdownSignal, hang: Hang) -> Iterator[None]:
-    """A worker in a thread of this process."""
+    """Run a worker in a thread of this process."""
     thread = threading.Thread(target=work)
     thread.start()
     try:
@@ -195,7 +195,7 @@ def test_a_worker_that_cannot_consume_is_never_well_and_says_why_until_it_can(
     beats: Path, service_client: Client, fresh_database_url: str, rabbitmq_url: str
 ) -> None:
     queues = Queues(rabbitmq_url)
-    queues.tap("saga_choreography")  # declared in another way, by somebody
+    queues.tap("saga_choreography")  # declared with other arguments
     stop = ShutdownSignal()
     app = service_client("saga_choreography", database_url=fresh_database_url).application
     told: dict[str, Any] = {"SAGA_CHOREOGRAPHY_DATABASE_URL": fresh_database_url, "rabbitmq_url": rabbitmq_url}

@@ -1,6 +1,6 @@
 """`make mutants`: plants known bugs one by one in a copy of the checkout, and runs the tests that must notice each.
 
-First those tests have to pass as things are. Exit status: 0 when every bug was caught, else 1.
+First those tests must pass without a bug. Exit status: 0 when every bug was caught, else 1.
 """
 
 import argparse
@@ -25,7 +25,7 @@ BASELINE_SECONDS = 3600  # for all named tests together
 
 
 def main(arguments: Sequence[str] | None = None, source: Path = ROOT, listed: Path = LIST) -> int:
-    """Try the selected ones of the listed bugs on a copy of `source`; the exit status."""
+    """Try the selected ones of the listed bugs on a copy of `source`; return the exit status."""
     options = _parser().parse_args(arguments)
     mutants = selected(read(listed), options.wanted)
     if not mutants:
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextmanager
 def _servers() -> Iterator[Mapping[str, str]]:
-    """One PostgreSQL and one RabbitMQ for all runs of tests, so that not each of them starts its own."""
+    """Start one PostgreSQL and one RabbitMQ for all runs of tests, so that not each run starts its own."""
     run = TestRun()
     try:
         broker = broker_of_run()
@@ -66,14 +66,14 @@ def _servers() -> Iterator[Mapping[str, str]]:
 
 
 def _copy(source: Path, stack: ExitStack, servers: Mapping[str, str]) -> Checkout:
-    """Below `.local`, so that what was downloaded there can be linked; it goes at the end."""
+    """Copy the checkout below `.local`, so that downloaded files can be linked; the copy is removed at the end."""
     (source / ".local").mkdir(exist_ok=True)
     folder = tempfile.TemporaryDirectory(prefix="mutants-", dir=source / ".local", ignore_cleanup_errors=True)
     return Checkout(source, Path(stack.enter_context(folder)), servers)
 
 
 def _passes(checkout: Checkout, mutants: Sequence[Mutant]) -> bool:
-    """Whether all named tests pass as things are; a test that fails anyway catches nothing."""
+    """Whether all named tests pass without a bug; a test that fails anyway catches nothing."""
     code, output = checkout.run([test for mutant in mutants for test in mutant.tests], BASELINE_SECONDS)
     if code != PASSED:
         print(f"{output}\nThese tests must pass before a bug is planted.", file=sys.stderr)
@@ -81,7 +81,7 @@ def _passes(checkout: Checkout, mutants: Sequence[Mutant]) -> bool:
 
 
 def _judged(copies: Sequence[Checkout], mutants: Sequence[Mutant]) -> Iterator[Verdict]:
-    """Each as soon as it is known, in the order of the list."""
+    """Yield each verdict as soon as it is known, in the order of the list."""
     free = SimpleQueue[Checkout]()
     for checkout in copies:
         free.put(checkout)
@@ -103,7 +103,7 @@ def _judged(copies: Sequence[Checkout], mutants: Sequence[Mutant]) -> Iterator[V
 
 
 def _report(verdicts: Sequence[Verdict]) -> int:
-    """Print what became of each; 0 if all were caught."""
+    """Print the verdicts; return 0 if all bugs were caught."""
     rows = [
         (each.outcome, each.mutant.area, each.mutant.bug, f"{each.seconds:.0f} s", each.by.rpartition("/")[2])
         for each in verdicts

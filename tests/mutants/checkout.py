@@ -17,27 +17,27 @@ from pathlib import Path
 from tests.mutants.planted import Mutant
 from tests.system.servers import HOME
 
-SECONDS = 600  # for one run of tests, so that a bug that makes one wait for ever ends, too
-# Read by `tests/conftest.py`: only that a test fails is needed, and the smallest example takes minutes.
+SECONDS = 600  # time limit of one run of tests, so that a bug that makes one wait for ever ends, too
+# Read by `tests/conftest.py`: it is enough that a test fails, and the smallest example would take minutes.
 UNSHRUNK = "CHECKOUT_TESTS_UNSHRUNK"
 PASSED, FAILED = 0, 1  # pytest's exit codes; any other means that it could not run the tests
-UNPACKED = Path(".local/rabbitmq/dist")  # a RabbitMQ that was downloaded; the copy need not do so again
-# The same examples of hypothesis in every run. Of pytest's plugins only that one, which takes a fifth of the time.
+UNPACKED = Path(".local/rabbitmq/dist")  # a downloaded RabbitMQ, which the copy can use
+# The same examples of hypothesis in every run. It is the only plugin of pytest here, which takes a fifth of the time.
 PYTEST = ("-m", "pytest", "-x", "-q", "--tb=no", "-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0")
 
 
 class Outcome(StrEnum):
-    """What became of a planted bug."""
+    """The result of a planted bug."""
 
     CAUGHT = "caught"
     SURVIVED = "SURVIVED"  # all of its tests passed
-    STALE = "STALE"  # its place is gone, or is no longer the only one
+    STALE = "STALE"  # the quoted code is gone, or is in several places
     UNTESTED = "UNTESTED"  # its tests could not be run, or did not end
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A planted bug, what became of it, the test that caught it, and how many seconds that took."""
+    """A planted bug, its outcome, the test that caught it, and how many seconds that took."""
 
     mutant: Mutant
     outcome: Outcome
@@ -46,10 +46,10 @@ class Verdict:
 
 
 class Checkout:
-    """A copy of what git would track, in a folder of its own. What is planted there is imported by every process."""
+    """A copy of all files that git would track, in its own folder. Every process imports what is planted there."""
 
     def __init__(self, source: Path, folder: Path, servers: Mapping[str, str]) -> None:
-        """Copies `source`. `servers` are settings that name those that the tests use; without, they start their own."""
+        """Copy `source`. `servers` are settings that name the servers for tests; without, tests start their own."""
         self._servers = servers
         self.root = folder
         self._planted_before = 0
@@ -62,7 +62,7 @@ class Checkout:
             shutil.copytree(source / UNPACKED, folder / UNPACKED, symlinks=True, copy_function=_link_or_copy)
 
     def run(self, tests: Sequence[str], seconds: float = SECONDS) -> tuple[int | None, str]:
-        """pytest's exit code (None: it did not end in time) and its output."""
+        """Run tests; return pytest's exit code (None: they did not end in time) and its output."""
         command = [sys.executable, *PYTEST, *dict.fromkeys(tests)]
         with tempfile.TemporaryFile("w+") as output:
             process = subprocess.Popen(
@@ -80,7 +80,7 @@ class Checkout:
             return code, output.read()
 
     def judge(self, mutant: Mutant) -> Verdict:
-        """Plant one bug, run its tests, and take it out again."""
+        """Plant one bug, run its tests, and remove it again."""
         began = time.monotonic()
         if mutant.is_stale(self.root):
             return Verdict(mutant, Outcome.STALE, "", 0.0)
@@ -96,7 +96,7 @@ class Checkout:
 
     @contextmanager
     def _planted(self, mutant: Mutant) -> Iterator[None]:
-        """The file as the bug has it. Its time is another each time, by which Python knows to compile it anew."""
+        """Plant the bug for the block. The file gets a new modification time, so that Python compiles it again."""
         path = self.root / mutant.file
         text, times = path.read_text(), path.stat()
         path.write_text(text.replace(mutant.old, mutant.new))
@@ -109,14 +109,14 @@ class Checkout:
             os.utime(path, (times.st_atime, times.st_mtime))
 
     def _env(self) -> Mapping[str, str]:
-        """Ours, with the copy before everything else that could be imported; not our run's servers."""
+        """Return this environment with the copy first on the import path, and without this run's servers."""
         kept = {name: value for name, value in os.environ.items() if name not in {HOME, "PYTEST_ADDOPTS"}}
         ours = {UNSHRUNK: "1", "PYTHONPATH": str(self.root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return kept | {**self._servers, **ours}
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    """The same file under another name; a copy where that is another file system."""
+    """Link the file under another name; copy it where that is another file system."""
     try:
         os.link(source, target)
     except OSError:

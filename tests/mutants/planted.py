@@ -21,17 +21,17 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """What it is called in reports, and matched by when some are selected."""
+        """Its name in reports, by which bugs are selected."""
         return f"{self.area}: {self.bug}"
 
     def is_stale(self, root: Path) -> bool:
-        """Whether the checkout has no longer exactly one place to plant it."""
+        """Whether the quoted code is no longer in exactly one place of the file."""
         path = root / self.file
         return not path.is_file() or path.read_text().count(self.old) != 1
 
 
 def read(path: Path = LIST) -> list[Mutant]:
-    """All of them, in the order of the list. `TypeError` for an entry with a missing or an unknown field."""
+    """Read all bugs, in the order of the list. `TypeError` for an entry with a missing or an unknown field."""
     return [
         Mutant(area=area, **{**entry, "tests": tuple(entry["tests"])})
         for area, entries in tomllib.loads(path.read_text()).items()
@@ -40,5 +40,5 @@ def read(path: Path = LIST) -> list[Mutant]:
 
 
 def selected(mutants: Sequence[Mutant], wanted: Sequence[str]) -> list[Mutant]:
-    """Those whose name contains one of the wanted texts; all of them if none is given."""
+    """Return the bugs whose name contains one of the wanted texts; all of them if there are none."""
     return [each for each in mutants if not wanted or any(text.lower() in each.name.lower() for text in wanted)]

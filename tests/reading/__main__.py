@@ -15,7 +15,7 @@ from tests.reading.way import RUNTIMES, Way, measure
 
 
 def main() -> int:
-    """Measure, and print it."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.reading", description=__doc__)
     parser.add_argument("--list", action="store_true", help="name the functions on the way, too")
     options = parser.parse_args()
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def _rows(by_style: Mapping[str, Way]) -> list[tuple[str, ...]]:
-    """What is counted on the way of a checkout, for each style."""
+    """Return what is counted on the way of a checkout, for each style."""
     ways = list(by_style.values())
     figures = {
         "files of services": [len({each.file for each in way.own}) for way in ways],

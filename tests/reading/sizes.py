@@ -13,13 +13,13 @@ from shared.config import ROOT
 
 PACKAGES = tuple(sorted(path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"))
 PATCH = ROOT / "tests/examples/shipping.patch"
-MODULE_LINES, FUNCTION_LINES = 200, 25  # above these it is worth a thought whether something should be split
-SAME_LINES = 6  # so many lines that are the same in two places are a duplicate; fewer may be chance
+MODULE_LINES, FUNCTION_LINES = 200, 25  # beyond these, consider splitting
+SAME_LINES = 6  # a run of so many equal lines in two places is a duplicate; a shorter one may be chance
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function or method, with what is nested in it; lines are counted from 1, decorators included."""
+    """A function or method, with nested ones. Lines are counted from 1, decorators included."""
 
     file: str
     name: str
@@ -33,14 +33,14 @@ class Function:
 
 
 def modules() -> list[str]:
-    """The project's code, without tests and migrations."""
+    """Return the files of the project's code, without tests and migrations."""
     paths = (path.relative_to(ROOT) for package in PACKAGES for path in sorted(ROOT.joinpath(package).rglob("*.py")))
     return [str(path) for path in paths if "migrations" not in path.parts and path.name != "__init__.py"]
 
 
 @cache
 def functions_of(file: str) -> tuple[Function, ...]:
-    """The functions and methods of a module."""
+    """Return the functions and methods of a module."""
     return tuple(_functions(file, ast.parse(ROOT.joinpath(file).read_text()).body))
 
 
@@ -54,12 +54,12 @@ def _functions(file: str, body: Iterable[ast.stmt]) -> Iterator[Function]:
 
 
 def function_at(file: str, line: int) -> Function | None:
-    """The function or method around a line; None for what runs when the module is imported."""
+    """Return the function or method around a line; None for what runs when the module is imported."""
     return next((each for each in functions_of(file) if each.first <= line <= each.last), None)
 
 
 def duplicate_lines(texts: Sequence[str]) -> int:
-    """How many lines belong to a run of `SAME_LINES` lines that is in another place, too; imports don't count."""
+    """Count the lines in runs of `SAME_LINES` lines that occur in another place, too; imports are not counted."""
     places = defaultdict[tuple[str, ...], list[tuple[int, int]]](list)
     for number, text in enumerate(texts):
         lines = [line.strip() for line in re.sub(r"^from [^(\n]*\([^)]*\)", "", text, flags=re.MULTILINE).splitlines()]
@@ -71,14 +71,14 @@ def duplicate_lines(texts: Sequence[str]) -> int:
 
 
 def files_of_patch(patch: str) -> tuple[int, int]:
-    """How many files of the project a patch changes, and how many it adds."""
+    """Return how many files of the project a patch changes, and how many it adds."""
     files = re.findall(r"^--- (\S+)\n\+\+\+ b/", patch, re.MULTILINE)
     added = files.count("/dev/null")
     return len(files) - added, added
 
 
 def rows() -> list[tuple[str, str]]:
-    """What is measured about all code, each with its figure."""
+    """Return what is measured of all code, each with its figure."""
     files = modules()
     lengths = [len(ROOT.joinpath(file).read_text().splitlines()) for file in files]
     functions = [each.lines for file in files for each in functions_of(file)]

@@ -1,4 +1,4 @@
-"""The terms of ours that some functions use: those of the glossary, and the names of classes."""
+"""The project's own terms that some functions use: those of the glossary, and names of classes."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ SECTION = re.compile(r"^## In the code\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 
 
 def own_terms(functions: Iterable[Function]) -> set[str]:
-    """The names in the glossary's section "In the code" that these functions use, or that are their classes."""
+    """Return the names in the glossary's section "In the code" that these functions use, or that are their classes."""
     found = SECTION.search(ROOT.joinpath("docs/glossary.md").read_text())
     rows = re.findall(r"^\| (`.*?) \|", found[1] if found else "", re.MULTILINE)
     files = {each.file for each in functions}
@@ -21,7 +21,7 @@ def own_terms(functions: Iterable[Function]) -> set[str]:
 
 
 def classes_named(functions: Iterable[Function]) -> set[str]:
-    """The names of the project's classes in the text of these functions."""
+    """Return the names of the project's classes in the text of these functions."""
     trees = (ast.walk(ast.parse(ROOT.joinpath(file).read_text())) for file in modules())
     classes = {node.name for tree in trees for node in tree if isinstance(node, ast.ClassDef)}
     return classes & _words(_text_of(each) for each in functions)

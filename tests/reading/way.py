@@ -72,7 +72,7 @@ class Way:
 
 
 def library_of(file: str) -> str:
-    """The library that a file belongs to, which is read as one by its README; empty for a file of a service."""
+    """Return the library of a file, which its README describes as one; empty for a file of a service."""
     path = Path(file)
     if path.parts[0] == "shared":
         return str(path.parent if len(path.parts) > 2 else path)
@@ -84,7 +84,7 @@ def _is_in(unit: Sequence[str], file: str) -> bool:
 
 
 def measure() -> dict[str, Way]:
-    """Start every service on private servers, check out once in each style, and tell what ran meanwhile."""
+    """Start every service on private servers, check out once in each style, and return what ran meanwhile."""
     with ExitStack() as stack:
         run = TestRun()
         stack.callback(run.end)
@@ -105,7 +105,7 @@ def measure() -> dict[str, Way]:
 
 
 class _RecordingSpawner(Spawner):
-    """Has each process record its calls in this folder."""
+    """Makes each process record its calls in this folder."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -119,15 +119,15 @@ class _RecordingSpawner(Spawner):
 
 
 def _check_out(shop: Shop) -> dict[str, Window]:
-    """When each style's checkout ran, and when nothing did."""
+    """Return when each style's checkout ran, and when nothing did."""
     product = shop.product()
-    for style in STYLES:  # what is done once in a process's life is no part of a checkout
+    for style in STYLES:  # what a process does only once is no part of a checkout
         shop.ended(shop.buy(product, style=style))
     shop.until_quiet()
     windows = {NOTHING: _timed(lambda: time.sleep(IDLE_SECONDS))}
     for style in STYLES:
         cart_id = shop.cart((product, 1))
-        time.sleep(IDLE_SECONDS)  # until nothing is left to do of what was before
+        time.sleep(IDLE_SECONDS)  # until earlier work is done
         windows[style] = _timed(partial(shop.checkout, cart_id, style=style, Prefer="wait=30"))
     return windows
 

@@ -8,7 +8,7 @@ from tests.reference.files import FILES
 
 
 def main() -> int:
-    """Write them all, and name those that changed."""
+    """Write all files; print those that changed."""
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     for path, text_of in FILES.items():
         file, text = ROOT / path, text_of()

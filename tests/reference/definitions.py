@@ -10,6 +10,6 @@ PATHS = {"saga_orchestrator": "/saga/definition", "saga_choreography": "/saga/ch
 
 
 def definition_of(service: str) -> Json:
-    """Steps and handlers of the saga that this service runs or shows."""
+    """Return the steps and handlers of the saga that this service runs or shows."""
     found: Json = json.loads(app_of(service).test_client().get(PATHS[service]).data)
     return found

@@ -13,7 +13,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours."""
+    """The colours of a theme."""
 
     text: str
     quiet: str
@@ -81,7 +81,7 @@ STYLES = (
 
 
 def svg(theme: Theme) -> str:
-    """The whole drawing."""
+    """Return the whole drawing."""
     panels = "\n".join(line for number, style in enumerate(STYLES) for line in _panel(style, theme, number * PANEL))
     markers = "".join(_marker(name, colour) for name, colour in (("message", theme.message), ("pivot", theme.pivot)))
     return (
@@ -105,7 +105,7 @@ def _panel(style: Style, theme: Theme, left: int) -> Iterator[str]:
 
 
 def _centre(number: int, count: int) -> int:
-    """Services are equally far apart; the first and the last have room for their names."""
+    """Return a service's position. Distances are equal; the first and the last service have space for their names."""
     first, last = 88, PANEL - 44
     return first + (last - first) * number // (count - 1)
 

@@ -36,7 +36,7 @@ Row = tuple[str, ...]
 
 
 def page() -> str:
-    """The whole page; what every service has is listed once."""
+    """Return the page; what every service has is listed once."""
     rows = {service: _rows(document_of(service)) for service in PROCESSES if service in SERVICES}
     shared = [row for row in next(iter(rows.values())) if all(row in each for each in rows.values())]
     own = [
@@ -82,7 +82,7 @@ def _tokens(operation: Json) -> list[str]:
 
 
 def _body(document: Json, operation: Json) -> str:
-    """Its fields; `?` marks those that may be left out."""
+    """Return the fields of its body; `?` marks optional ones."""
     if "requestBody" not in operation:
         return ""
     name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
@@ -92,7 +92,7 @@ def _body(document: Json, operation: Json) -> str:
 
 
 def _answers(operation: Json) -> str:
-    """The statuses that are its own, each refusal with its reason."""
+    """Return its own statuses, each refusal with its reason."""
     own = {
         status: answer["description"]
         for status, answer in sorted(operation["responses"].items())

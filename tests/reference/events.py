@@ -20,7 +20,7 @@ given here). "or" separates what it publishes on success from what it publishes 
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     handlers = definition_of("saga_choreography")["handlers"]
     rows = [
         (f"`{entry.name}`", _meaning(entry.payload), entry.publisher, _handling(entry.name, entry.ends, handlers))
@@ -42,7 +42,7 @@ def _handling(event: str, ends: bool, handlers: Sequence[Json]) -> str:
 
 
 def _published(then: Sequence[str], otherwise: Sequence[str]) -> str:
-    """The events of both outcomes; those that come first in either case are named once."""
+    """Return the events of both outcomes; those that both begin with are named once."""
     same = [
         first for first, _ in takewhile(lambda pair: pair[0] == pair[1], zip(then, otherwise or then, strict=False))
     ]

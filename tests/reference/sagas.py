@@ -31,7 +31,7 @@ needs a person to look at it. Step: `pending`, `running`, `succeeded`, `failed`,
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     orchestrated, choreographed = map(definition_of, ("saga_orchestrator", "saga_choreography"))
     return page_of(
         "Both sagas",
@@ -64,7 +64,7 @@ def _mermaid(lines: Iterator[str]) -> str:
 
 
 def _orchestrated(steps: Sequence[Json]) -> Iterator[str]:
-    """Two columns: actions downwards, compensations upwards."""
+    """Yield two columns: actions downwards, compensations upwards."""
     *forward, closing = steps
     compensated = [each for each in forward if each["compensation"]]
     yield "accepted([accepted]) --> " + " --> ".join(_action(each) for each in forward) + " --> completed([completed])"

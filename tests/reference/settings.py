@@ -39,7 +39,7 @@ class Section:
 
 
 def sections(file: Path = EXAMPLE) -> Iterator[Section]:
-    """The sections of the file, each from one title (`# --- Ports ---`) to the next."""
+    """Yield the sections of the file, each from one title (`# --- Ports ---`) to the next."""
     _, *parts = re.split(r"^# --- (.+) ---$\n", file.read_text(), flags=re.MULTILINE)
     for title, part in zip(parts[::2], parts[1::2], strict=True):
         blocks = [_block(each) for each in re.split(r"\n\s*\n", part.strip())]
@@ -53,7 +53,7 @@ def _block(lines: str) -> Setting:
 
 
 def fields_of(service: str) -> dict[str, str]:
-    """The service's settings with their defaults as text; without the URL of its database."""
+    """Return the service's settings with their defaults as text, without the URL of its database."""
     model: type[BaseSettings] = importlib.import_module(f"{service}.config").Settings
     plain = {name: field for name, field in model.model_fields.items() if field.validation_alias is None}
     return {name.upper(): "" if field.default is None else str(field.default) for name, field in plain.items()}
@@ -61,14 +61,14 @@ def fields_of(service: str) -> dict[str, str]:
 
 @cache
 def readers() -> dict[str, list[str]]:
-    """For each setting, the services that read it."""
+    """Return for each setting the services that read it."""
     fields = {service: fields_of(service) for service in WEB}
     names = dict.fromkeys(name for each in fields.values() for name in each)
     return {name: [service for service in WEB if name in fields[service]] for name in names}
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the page."""
     parts = [part for section in sections() for part in _section(section)]
     return page_of("Settings", INTRODUCTION, *parts)
 

@@ -1,4 +1,4 @@
-"""A wire to a broker that breaks at a moment of a test's choosing: when its client publishes."""
+"""A wire to a broker that breaks when its client publishes."""
 
 import socket
 import struct
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-SECONDS = 60.0  # so that nothing hangs
+SECONDS = 60.0  # only keeps a test from hanging
 HEADER_BYTES = len(b"AMQP\0\0\x09\x01")
 METHOD, PUBLISH = 1, struct.pack(">HH", 60, 40)
 
 
 @contextmanager
 def breaking_at_publish(url: str) -> Iterator[str]:
-    """The URL of the same broker over a wire: what its client sends gets through until it publishes, and no further."""
+    """Yield the URL of the same broker over a wire that passes everything on until the client publishes."""
     at = urlsplit(url)
     with socket.create_server(("127.0.0.1", 0)) as server:
         broker = (at.hostname or "127.0.0.1", at.port or 5672)
@@ -30,7 +30,7 @@ def _serve(server: socket.socket, broker: tuple[str, int]) -> None:
             back = threading.Thread(target=_copy, args=(there, client), daemon=True)
             back.start()
             _pass_frames(client, there)
-            there.shutdown(socket.SHUT_WR)  # what was sent before has got through
+            there.shutdown(socket.SHUT_WR)  # earlier bytes have been passed on
             back.join(SECONDS)
 
 

@@ -97,7 +97,7 @@ class OwnBroker(Broker):
         super().__init__(*_start_private(self._home))
 
     def stop(self) -> None:
-        """As an administrator would, until `start`."""
+        """Stop it gracefully, until `start`."""
         servers.stop_one(self._home, RABBITMQ)
 
     def start(self) -> None:
@@ -117,7 +117,7 @@ class OwnBroker(Broker):
         servers.kill(self._home, RABBITMQ)
 
     def freeze(self) -> None:
-        """SIGSTOP it: connections stay open, and it does nothing."""
+        """SIGSTOP it: connections stay open, and nothing is answered."""
         os.kill(servers.pid_of(self._home, RABBITMQ), signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -137,7 +137,7 @@ class OwnBroker(Broker):
         """Call rabbitmqctl, in the server's own environment."""
         process = Path(f"/proc/{servers.pid_of(self._home, RABBITMQ)}")
         environment = dict(each.split("=", 1) for each in (process / "environ").read_text().split("\0") if "=" in each)
-        # Erlang has put its own folder first, whose programs don't know where it was unpacked.
+        # Erlang puts its own folder first, whose programs do not know where it was unpacked.
         environment["PATH"] = ":".join(each for each in environment["PATH"].split(":") if "/erts-" not in each)
         folder = (process / "cwd").resolve()
         subprocess.run(
@@ -165,7 +165,7 @@ def broker_of_run() -> Broker:
 
 
 def vhost_of(url: str) -> str:
-    """The name of the virtual host in a URL."""
+    """Return the name of the virtual host in a URL."""
     return unquote(urlsplit(url).path[1:]) or "/"
 
 
@@ -178,12 +178,12 @@ def _management_of(url: str) -> str:
 
 
 def _start_private(home: Path) -> tuple[str, str]:
-    """Where a new private server and its management API are."""
+    """Start a private server; return its URL and that of its management API."""
     home.mkdir(exist_ok=True)
     (home / "private").touch()
     command = [sys.executable, "-m", "stack", "servers", "--home", str(home), "--only", RABBITMQ]
     environment = {**os.environ, "RABBITMQ_URL": ""}
-    log = home / "servers.log"  # a file, since what the command leaves running keeps a pipe open
+    log = home / "servers.log"  # a file, since processes that stay would keep a pipe open
     with log.open("w") as output:
         started = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)
     told = dotenv_values(home / "stack.env") if started.returncode == 0 else {}
@@ -193,7 +193,7 @@ def _start_private(home: Path) -> tuple[str, str]:
 
 
 def end_private(home: Path) -> None:
-    """Kill all processes of a stack: nobody needs its data, so a graceful stop would only take longer."""
+    """Kill all processes of a stack: its data is not needed, and a graceful stop would take longer."""
     for pid in owned.processes(Home.at(home)):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -201,7 +201,7 @@ def end_private(home: Path) -> None:
 
 
 def _clean_up(home: Path) -> None:
-    """Remove everything of a run that is over."""
+    """Remove everything of a run that has ended."""
     for private in home.glob("broker*/private"):
         end_private(private.parent)
     known = home / "broker.json"

@@ -12,12 +12,12 @@ import requests
 
 from shared.testing import wait_until
 
-HANGING = 60.0  # seconds; for what never comes
+HANGING = 60.0  # seconds; only keeps a test from hanging
 PAGE = 200
 
 
 class FeedService(ThreadingHTTPServer):
-    """A feed whose cursors have an age and the number of changes; requests for changes wait as the real ones do."""
+    """A feed whose cursors consist of an age and a number of changes. Requests for changes wait as real ones do."""
 
     daemon_threads = True
 
@@ -25,31 +25,31 @@ class FeedService(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.changed = threading.Condition()
         self.sagas: list[str] = []
-        self.requests: list[str | None] = []  # each request's `after`
+        self.requests: list[str | None] = []  # the `after` of each request
         self.age = 0
         self.waiting = self.most_waiting = 0  # requests that wait for a change
         self.is_away = False
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the service."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def change(self, *sagas: str) -> None:
-        """These sagas changed, one after the other."""
+        """Add a change of each of these sagas."""
         with self.changed:
             self.sagas += sagas
             self.changed.notify_all()
 
     def restore(self) -> None:
-        """As from a backup: cursors from before mean nothing any more."""
+        """Invalidate earlier cursors, as a restore from a backup does."""
         with self.changed:
             self.age += 1
             self.sagas = []
             self.changed.notify_all()
 
     def answer(self, after: str | None, wait: float) -> dict[str, Any]:
-        """What changed after the cursor, at once or after up to `wait` seconds."""
+        """Return the changes after the cursor, at once or after up to `wait` seconds."""
         with self.changed:
             self.requests.append(after)
             self.waiting += 1
@@ -71,7 +71,7 @@ class FeedService(ThreadingHTTPServer):
 
 
 def _cursor(age: int, number: int) -> str:
-    """A position as the saga services write it."""
+    """Return a position in the notation of the saga services."""
     return f"1-1-{age}.{number}.00000000-0000-0000-0000-000000000000"
 
 
@@ -98,12 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def feeding() -> Iterator[FeedService]:
-    """A feed without changes."""
+    """Run a feed without changes for the block."""
     with FeedService() as service:
         thread = threading.Thread(target=service.serve_forever, args=(0.01,))
         thread.start()
@@ -128,7 +128,7 @@ class Watching:
         self.answer.close()
 
     def message(self) -> tuple[str, list[str]]:
-        """The next one's kind, and the sagas that it names; raises `StopIteration` when the stream has ended."""
+        """Return the next message's kind and the sagas that it names; `StopIteration` when the stream has ended."""
         fields: dict[str, str] = {}
         while True:
             line = next(self._lines).decode()
@@ -140,7 +140,7 @@ class Watching:
                 fields[name] = value
 
     def sagas(self, count: int) -> list[str]:
-        """So many that changed, in order, from as many messages as it takes."""
+        """Return so many changed sagas, in order, from as many messages as needed."""
         found: list[str] = []
         while len(found) < count:
             kind, sagas = self.message()
@@ -150,7 +150,7 @@ class Watching:
 
 
 def watch(url: str, last_id: str = "") -> Watching:
-    """The stream of a viewer who asks until there is a place; those of viewers who have just left are soon free."""
+    """Open a viewer's stream; repeated until there is a free one, since those of earlier viewers are soon closed."""
     opened: list[Watching] = []
 
     def open_one() -> bool:

@@ -1,4 +1,4 @@
-"""What `deploy/kubernetes` applies, as Kustomize builds it; read by tests, without a cluster."""
+"""The resources of `deploy/kubernetes`, as Kustomize builds them, for tests without a cluster."""
 
 import functools
 import subprocess

@@ -1,7 +1,7 @@
-"""A shop in which many checkouts have been completed: rows as their sagas would have left them, written by SQL.
+"""A shop with many completed checkouts: rows as their sagas would have left them, written by SQL.
 
-Half of the sagas are orchestrated and half choreographed; a few of each are still under way. By hand, for measurements:
-`python -m tests.system.many_sagas DATABASE_URL 1000000`.
+Half of the sagas are orchestrated, half choreographed; a few of each have not ended. By hand, for measurements: `python
+-m tests.system.many_sagas DATABASE_URL 1000000`.
 """
 
 import sys
@@ -16,16 +16,16 @@ from saga_orchestrator.runtime.state import SagaState, Succeeded
 from shared.json_codec import dumps
 
 PRODUCTS = 200
-LIVE = 10  # of the last sagas, in each style
+LIVE = 10  # the last sagas of each style, which have not ended
 
-# An id of version 7: one saga every ten milliseconds, the rest made of a hash.
+# An id of version 7: one saga every ten milliseconds; the rest is a hash.
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION pg_temp.id_of(number bigint, kind text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $id$
     SELECT CAST(lpad(to_hex(1750000000000 + number * 10), 12, '0') || '7' || substr(md5(kind || number), 1, 3)
         || '8' || substr(md5(kind || number), 4, 15) AS uuid)
 $id$;
 """
-# What each participant keeps of what it did and heard; a row of each for every saga.
+# The rows that each participant stores for each saga.
 _KEPT = {
     "barrier": """
         INSERT INTO SERVICE.barrier (saga_id, step, direction)
@@ -131,7 +131,7 @@ _ROWS = {
 
 
 def _after(commands: int) -> SagaState:
-    """The state of a saga after so many commands."""
+    """Return the state of a saga after so many commands."""
     state = begin(CHECKOUT)
     for _ in range(commands):
         if (command := next_command(CHECKOUT, state)) is not None:
@@ -143,7 +143,7 @@ _STATES = {"running": dumps(state_to_json(_after(2))), "completed": dumps(state_
 
 
 def store(connection: Connection, count: int, *, told: bool = False) -> None:
-    """Make so many checkouts, and have PostgreSQL look at the tables, as it does by itself after a while."""
+    """Store so many checkouts, and have PostgreSQL analyze the tables, as autovacuum does later."""
     connection.execute(text(_FUNCTIONS))
     for table, statement in _ROWS.items():
         began = time.perf_counter()
@@ -156,7 +156,7 @@ def store(connection: Connection, count: int, *, told: bool = False) -> None:
 
 
 def main() -> None:
-    """See above."""
+    """Run the command line above."""
     engine = create_engine(sys.argv[1], isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         store(connection, int(sys.argv[2]), told=True)

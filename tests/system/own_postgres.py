@@ -1,4 +1,4 @@
-"""A PostgreSQL of a module's own, which its tests may stop, kill, freeze and fill, whatever the others use."""
+"""A PostgreSQL of a test module's own, which its tests may stop, kill, freeze and fill."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ POSTGRES = "postgres"
 
 
 class OwnPostgres:
-    """The server; `home` is its stack's."""
+    """The server; `home` is that of its stack."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -30,7 +30,7 @@ class OwnPostgres:
         (home / "server").write_text(self.url)
 
     def stop(self) -> None:
-        """As an administrator would, until `start`."""
+        """Stop it gracefully, until `start`."""
         servers.stop_one(self.home, POSTGRES)
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class OwnPostgres:
             self._signal(signal.SIGCONT)
 
     def ask(self, *statements: str, database: str = "postgres") -> None:
-        """As its superuser, whatever the database is set to."""
+        """Execute these statements as superuser, whatever limits the database has."""
         url = make_url(self.url).set(username="postgres", database=database)
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
@@ -60,13 +60,13 @@ class OwnPostgres:
                 connection.exec_driver_sql(statement)
 
     def cut_off(self, database: str) -> None:
-        """End every connection to a database except ours."""
+        """End every other connection to a database."""
         others = f"datname = '{database}' AND pid <> pg_backend_pid()"
         self.ask(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}", database=database)
 
     @contextmanager
     def on_small_disk(self, database: str) -> Iterator["Disk"]:
-        """Have a database on a disk of its own, of few megabytes; only root may."""
+        """Put a database on a disk of few megabytes for the block; only root may."""
         folder = self.home / "small"
         folder.mkdir()
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", folder], check=False).returncode:
@@ -88,7 +88,7 @@ class OwnPostgres:
         self.ask(f'ALTER DATABASE "{database}" CONNECTION LIMIT -1')
 
     def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to all processes, the postmaster first, so that it starts no other meanwhile."""
+        """Send a signal to all processes: to the postmaster first, so that it starts no other meanwhile."""
         postmaster = servers.pid_of(self.home, POSTGRES)
         os.kill(postmaster, number)
         for pid in owned.postgres_processes(Home.at(self.home).postgres / "data") - {postmaster}:
@@ -123,7 +123,7 @@ def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnPostgr
 
 @contextmanager
 def databases_on(server: OwnPostgres) -> Iterator[Databases]:
-    """Databases there."""
+    """Yield databases on this server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME, str(server.home))
         made = Databases()

@@ -1,4 +1,4 @@
-"""A look into a broker's queues, and messages put there by hand."""
+"""Reads a broker's queues, and publishes messages there by hand."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

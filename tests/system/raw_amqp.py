@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-SECONDS = 60.0  # so that nothing hangs
+SECONDS = 60.0  # only keeps a test from hanging
 METHOD, HEADER, BODY = 1, 2, 3
 BODY_BYTES = 100_000  # of a frame, less than the smallest that a broker offers here
 CONTENT_TYPE, HEADERS, PERSISTENT = 0x8000, 0x2000, 0x1000
@@ -15,33 +15,33 @@ CHANNEL_OPENED, CONFIRMING, CONFIRMED = (20, 11), (85, 11), (60, 80)
 
 
 class Refused(Exception):
-    """The broker closed the connection or the channel, instead of taking the message."""
+    """The broker closed the connection or the channel, and did not accept the message."""
 
 
 def short(text: str | bytes) -> bytes:
-    """A short string."""
+    """Encode a short string."""
     data = text.encode() if isinstance(text, str) else text
     return bytes([len(data)]) + data
 
 
 def long(data: str | bytes) -> bytes:
-    """A long string, or what else has a length of four bytes before it."""
+    """Encode a long string, or other bytes after their length in four bytes."""
     data = data.encode() if isinstance(data, str) else data
     return struct.pack(">I", len(data)) + data
 
 
 def string(text: str | bytes) -> bytes:
-    """A string as a field value."""
+    """Encode a string as a field value."""
     return b"S" + long(text)
 
 
 def table(fields: Mapping[str, bytes] | Mapping[bytes, bytes]) -> bytes:
-    """The inside of a field table, of values that bear their type's letter."""
+    """Encode the inside of a field table; values begin with the letter of their type."""
     return b"".join(short(name) + value for name, value in fields.items())
 
 
 class RawPublisher:
-    """One channel that confirms. Each message is confirmed, or `Refused`; after that this is of no use."""
+    """One channel with publisher confirms. Each message is confirmed, or raises `Refused`, which ends the channel."""
 
     def __init__(self, url: str) -> None:
         at = urlsplit(url)
@@ -61,12 +61,12 @@ class RawPublisher:
         self._await(CONFIRMING)
 
     def publish(self, exchange: str, key: str, fields: bytes, body: bytes, content_type: str | bytes = "") -> None:
-        """Send a message with these headers, the inside of a field table; returns when the broker has it."""
+        """Publish a message with these headers, the inside of a field table; returns when that is confirmed."""
         properties = short(content_type) + long(fields) + b"\x02"
         self.publish_raw(exchange, key, struct.pack(">H", CONTENT_TYPE | HEADERS | PERSISTENT) + properties, body)
 
     def publish_raw(self, exchange: str, key: str, properties: bytes, body: bytes) -> None:
-        """The same with properties of any kind, their flags first."""
+        """The same, with properties of any kind, which begin with their flags."""
         self._method(1, (60, 40), b"\0\0" + short(exchange) + short(key) + b"\0")
         self._frame(HEADER, 1, struct.pack(">HHQ", 60, 0, len(body)) + properties)
         for start in range(0, len(body), BODY_BYTES):

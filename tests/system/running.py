@@ -19,16 +19,16 @@ from shared.testing import wait_until
 from stack.processes import PROCESSES, Process
 from tests.system import temporal
 
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # of our own environment; settings are not
-NO_FILES = {"SETTINGS_FILES": ""}  # whose settings a user has for himself
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")  # variables of this process that are passed on; no settings
+NO_FILES = {"SETTINGS_FILES": ""}  # no files, which may have the user's settings
 EXECUTOR = "saga_orchestrator-worker"
-DASHBOARD = "dashboard"  # for people; it does nothing by itself
-CHOREOGRAPHY = ("saga_choreography", "saga_choreography-worker", "pagos-worker")  # of no use without a broker
-LOG_LINES, LOG_WIDTH = 60, 3000  # of each process, shown when a test fails; a traceback is one line
+DASHBOARD = "dashboard"  # for people; it has no work of its own
+CHOREOGRAPHY = ("saga_choreography", "saga_choreography-worker", "pagos-worker")  # useless without a broker
+LOG_LINES, LOG_WIDTH = 60, 3000  # shown of each process when a test fails; a traceback is one line
 
 
 class Spawner:
-    """The process that forks all others; see `tests/system/spawner.py`. One is enough for a run."""
+    """The process that forks all others (`tests/system/spawner.py`); one is enough for a run."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -41,16 +41,16 @@ class Spawner:
         )
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> int:
-        """Start a process, the leader of a group of its own; its id."""
+        """Start a process as the leader of its own process group; return its id."""
         return int(self._ask({"argv": list(argv), "env": dict(env), "log": str(log)})["pid"])
 
     def status(self, pid: int) -> int | None:
-        """How the process ended (negative: by which signal); None while it lives."""
+        """Return how the process ended (negative: the signal); None while it lives."""
         status: int | None = self._ask({"pid": pid})["status"]
         return status
 
     def close(self) -> None:
-        """Kill what still runs, and end."""
+        """Kill the processes that still run, and end."""
         self._process.communicate()
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Spawner:
 
 @dataclass
 class Instance:
-    """One process of the system, through all its lives."""
+    """One process of the system, across restarts."""
 
     name: str
     process: Process
@@ -72,16 +72,16 @@ class Instance:
     reservation: socket.socket | None = None
     env: dict[str, str] = field(default_factory=dict)
     lives: int = 0
-    pid: int = 0  # 0 while there is none
+    pid: int = 0  # 0 while it does not run
 
     @property
     def port(self) -> int | None:
-        """Its own, for as long as the system is there."""
+        """Its port, reserved as long as the system exists."""
         return None if self.reservation is None else int(self.reservation.getsockname()[1])
 
     @property
     def fault_mark(self) -> Path:
-        """Made by the fault that kills this life."""
+        """The file that the fault creates when it kills this process."""
         return self.log.with_suffix(f".fault-{self.lives}")
 
 
@@ -140,26 +140,26 @@ class RunningSystem:
 
     @property
     def names(self) -> list[str]:
-        """Every process of the system."""
+        """The names of all processes of the system."""
         return list(self._instances)
 
     def url(self, name: str) -> str:
-        """Where a service is, also while it is down."""
+        """Return the URL of a service, also while it is down."""
         return f"http://127.0.0.1:{self._instances[name].port}"
 
     def kill_alone(self, name: str) -> None:
-        """SIGKILL for the process itself and for none of its children; returns when all of them are gone."""
+        """SIGKILL the process, and none of its children; returns when all of them are gone."""
         os.kill(self._pid(name), signal.SIGKILL)
         self._wait_gone(name)
 
     def kill(self, name: str) -> None:
-        """SIGKILL, as a crash would; returns when it is dead."""
-        with suppress(ProcessLookupError):  # it may be dying at this moment, of a fault
+        """SIGKILL it with its children; returns when it is dead."""
+        with suppress(ProcessLookupError):  # it may be dying of a fault at this moment
             self._signal(name, signal.SIGKILL)
         self._wait_gone(name)
 
     def stop(self, name: str, seconds: float = 30) -> int:
-        """SIGTERM, as a deployment would; returns when it ended, with its exit status."""
+        """SIGTERM it; returns its exit status when it has ended."""
         pid = self._pid(name)
         os.kill(pid, signal.SIGTERM)
         status: list[int] = wait_until(lambda: _listed(self._spawner.status(pid)), f"{name} stops", seconds)
@@ -167,22 +167,22 @@ class RunningSystem:
         return status[0]
 
     def freeze(self, name: str) -> None:
-        """SIGSTOP: it is there, and does nothing."""
+        """SIGSTOP it."""
         self._signal(name, signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
-        """Let it go on, as if no time had passed for it."""
+        """SIGCONT it."""
         self._signal(name, signal.SIGCONT)
 
     def start(self, name: str) -> None:
-        """Start a process that is dead, as a supervisor would; it isn't waited for."""
+        """Start a dead process, as a supervisor would; does not wait for it."""
         self._start(name)
 
     def restart(self, name: str, **env: str) -> None:
-        """Kill it if it lives, and start it again with this added to its environment, for this life only."""
+        """Kill it if it lives, and start it with these additional settings, for this run of it only."""
         if self.alive(name):
             self.kill(name)
-        self._instances[name].env.pop("FAULT_KILL_AT", None)  # nobody dies of the same fault twice
+        self._instances[name].env.pop("FAULT_KILL_AT", None)  # so that it does not die of the same fault again
         self._start(name, env)
         self.wait_healthy(name)
 
@@ -192,9 +192,9 @@ class RunningSystem:
         return instance.pid != 0 and self._spawner.status(instance.pid) is None
 
     def wait_dead(self, name: str, seconds: float = 30) -> None:
-        """Wait until it was killed by the fault that it was started with (`FAULT_KILL_AT`), or ended by itself.
+        """Wait until the process was killed by its fault (`FAULT_KILL_AT`), or has ended.
 
-        gunicorn would start a worker that died again, so it is killed too: dead is dead, until `restart`.
+        gunicorn would restart a dead worker, so it is killed, too, until `restart`.
         """
         instance = self._instances[name]
         wait_until(lambda: instance.fault_mark.exists() or not self.alive(name), f"{name} dies", seconds)
@@ -213,13 +213,13 @@ class RunningSystem:
             wait_until(lambda: self._healthy(instance), f"{name} is healthy\n{self.log(name)}", seconds)
 
     def log(self, name: str) -> str:
-        """The end of what it wrote, all its lives together."""
+        """Return the end of its log, including earlier runs."""
         path = self._instances[name].log
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         return "\n".join(line[:LOG_WIDTH] for line in lines[-LOG_LINES:])
 
     def close(self) -> None:
-        """Kill everything; give the ports back."""
+        """Kill everything; free the ports."""
         for instance in self._instances.values():
             if instance.pid and _group_exists(instance.pid):
                 self._signal(instance.name, signal.SIGKILL)
@@ -262,13 +262,13 @@ class RunningSystem:
         os.killpg(self._pid(name), number)
 
     def _pid(self, name: str) -> int:
-        """Its own, which is its group's, too; `ProcessLookupError` while there is none."""
+        """Return its pid, which is also its process group's; `ProcessLookupError` while it does not run."""
         if not (pid := self._instances[name].pid):
             raise ProcessLookupError(name)
         return pid
 
     def _wait_gone(self, name: str) -> None:
-        """Wait until nothing is left of the process and its children; its id may be another's from then on."""
+        """Wait until the process and its children are gone; its pid may be reused from then on."""
         instance = self._instances[name]
         if instance.pid:
             wait_until(lambda: not _group_exists(instance.pid), f"nothing of {name} is left", 10)
@@ -293,9 +293,10 @@ def _listed(status: int | None) -> list[int]:
 
 
 def _reserve_port(process: Process) -> socket.socket | None:
-    """A port that nobody else gets while the socket is open, though it doesn't listen.
+    """Reserve a port as long as the socket is open; it does not listen.
 
-    The service binds it too (SO_REUSEPORT), and again after each restart; while it is down, connections are refused.
+    The service binds the port, too (SO_REUSEPORT), and again after each restart; while it is down, connections are
+    refused.
     """
     if not process.port_setting:
         return None

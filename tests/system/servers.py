@@ -1,7 +1,7 @@
-"""The PostgreSQL that a test run uses, and the databases that it makes there.
+"""The PostgreSQL that a test run uses, and the databases that it creates there.
 
-With `DATABASE_URL` it is that server, on which the run makes databases of its own and drops them at the end.
-Without, the first test that needs one starts a private server, which ends with the run, however that ends.
+With `DATABASE_URL` it is that server; the run drops its databases at the end. Without, the first test that needs one
+starts a private server, which ends with the run, however that ends.
 """
 
 import fcntl
@@ -21,11 +21,11 @@ from sqlalchemy.exc import OperationalError
 from shared.config import ROOT
 from shared.database.migrations import upgrade
 
-# Told to the workers of pytest-xdist, which are started by the process that makes the folder.
+# For the workers of pytest-xdist, which the process that creates the folder starts.
 HOME = "CHECKOUT_TEST_HOME"
 SERVICES = tuple(sorted(path.parent.parent.name for path in ROOT.glob("*/migrations/versions")))
 
-# Waits until its standard input is closed, at the end of the run however that comes about, and leaves nothing of it.
+# Waits until its standard input is closed, at the end of the run however that ends, and removes all of the run.
 _GUARDIAN = """
 cat >/dev/null
 if [ -e "$1/server" ]; then "$0" -m tests.system.servers "$1"; fi
@@ -37,7 +37,7 @@ rm -rf "$1"
 
 
 class TestRun:
-    """One run of the tests: a folder, and everything that was started or made for it."""
+    """One run of the tests: its folder, and everything started or created for it."""
 
     __test__ = False
 
@@ -50,12 +50,12 @@ class TestRun:
         )
 
     def end(self) -> None:
-        """Drop what the run made on servers, stop its own ones, remove its folder."""
+        """Drop what the run created on servers, stop its own servers, and remove its folder."""
         self._guardian.communicate()
 
 
 class Databases:
-    """The databases of this run on its server, each a copy of one that has every service's schema."""
+    """The databases of this run; each is a copy of one with every service's schema."""
 
     def __init__(self) -> None:
         self._home = Path(os.environ[HOME])
@@ -71,7 +71,7 @@ class Databases:
                 (self._home / "template").touch()
 
     def create(self, *, empty: bool = False) -> str:
-        """The URL of a new database, migrated unless it is to be empty."""
+        """Create a database, migrated unless it is to be `empty`; return its URL."""
         self._count += 1
         name = f"{prefix(self._home)}{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{self._count}"
         template = "" if empty else f" TEMPLATE {self._template}"
@@ -79,35 +79,35 @@ class Databases:
         return url_of(self.server, name)
 
     def drop(self, url: str) -> None:
-        """Drop a database, whoever is still connected to it; not waited for, since it takes a checkpoint."""
+        """Drop a database, also with open connections; not waited for, since it takes a checkpoint."""
         self._drops.submit(_execute, self.server, f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
     def close(self) -> None:
-        """Wait for what is still to be dropped."""
+        """Wait for the databases that are being dropped."""
         self._drops.shutdown()
 
 
 def url_of(server: str, database: str) -> str:
-    """The URL of one database of a server, naming our driver."""
+    """Return the URL of a database of a server, with the driver's name."""
     url: URL = make_url(server).set(drivername="postgresql+psycopg2", database=database)
     return url.render_as_string(hide_password=False)
 
 
 def prefix(home: Path) -> str:
-    """What the names begin with that this run gives on its servers."""
+    """Return the prefix of all names that this run uses on servers."""
     return home.name.replace("-", "_").lower() + "_"
 
 
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
-    """One of the run's processes at a time."""
-    with (home / "run.lock").open("w") as lock:  # `lock` is the stack's own, taken while it starts the server
+    """Hold the lock of the run's processes for the block."""
+    with (home / "run.lock").open("w") as lock:  # the stack holds `lock` itself while it starts the server
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _server(home: Path) -> str:
-    """The server's URL; called under the lock."""
+    """Return the server's URL; call it under the lock."""
     known = home / "server"
     if not known.exists():
         known.write_text(os.environ.get("DATABASE_URL") or _start_private(home))
@@ -117,7 +117,7 @@ def _server(home: Path) -> str:
 def _start_private(home: Path) -> str:
     (home / "private").touch()
     command = [sys.executable, "-m", "stack", "servers", "--home", str(home), "--only", "postgres"]
-    log = home / "servers.log"  # a file, since what the command leaves running keeps a pipe open
+    log = home / "servers.log"  # a file, since processes that stay would keep a pipe open
     with log.open("w") as output:
         started = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False)
     url = dotenv_values(home / "stack.env").get("DATABASE_URL") if started.returncode == 0 else None
@@ -128,7 +128,7 @@ def _start_private(home: Path) -> str:
 
 @contextmanager
 def _administration(server: str) -> Iterator[Connection]:
-    """A connection on which databases can be created and dropped."""
+    """Open a connection that can create and drop databases."""
     engine = create_engine(url_of(server, make_url(server).database or "postgres"), isolation_level="AUTOCOMMIT")
     try:
         with engine.connect() as connection:
@@ -143,7 +143,7 @@ def _execute(server: str, statement: str) -> None:
 
 
 def _drop_all(home: Path) -> None:
-    """Drop the databases of a run that is over."""
+    """Drop the databases of a run that has ended."""
     with suppress(OperationalError), _administration((home / "server").read_text()) as connection:
         ours = text("SELECT datname FROM pg_database WHERE starts_with(datname, :prefix)")
         for name in connection.scalars(ours, {"prefix": prefix(home)}).all():

@@ -1,10 +1,10 @@
-"""Starts the services' processes quickly: what they import is imported once, and each process is forked from there.
+"""Starts the services' processes quickly: it imports their modules once, and forks each process.
 
-It does what `python -m gunicorn …` would, in a tenth of the time. That is possible since the modules do nothing when
-they are imported. Of the two that look at the environment, `crash_points` does so again in each process; the files of
-settings that `shared.config` reads are none, here and in each of them.
+The result is that of `python -m gunicorn …`, in a tenth of the time. This works since the modules do nothing when they
+are imported. Two modules read the environment then: `crash_points` reads it again in each process, and the files of
+settings that `shared.config` reads are none, here and there.
 
-`python -m tests.system.spawner` takes one JSON request a line on its standard input and answers each with a line; when
+`python -m tests.system.spawner` takes one JSON request a line on its standard input, and answers each with a line. When
 the input is closed it kills everything that it started.
 """
 
@@ -39,19 +39,19 @@ IMPORTED = (
     "tenacity",
     *(f"{name}.app" for name, process in PROCESSES.items() if process.ports and not process.server),
 )
-_PR_SET_CHILD_SUBREAPER = 36  # what a killed gunicorn leaves behind becomes our child, and is reaped
+_PR_SET_CHILD_SUBREAPER = 36  # processes that a killed gunicorn leaves become this process's children, and are reaped
 _ended: dict[int, int] = {}
 
 
 def main() -> None:
     """Answer requests until the input ends."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which then close our input
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which then close this input
     signal.signal(signal.SIGCHLD, _reap)
     for name in IMPORTED:
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # else each child's collector visits, and so copies, every page that it shares with us
+    gc.freeze()  # otherwise each child's collector would visit, and so copy, every shared page
     for line in sys.stdin:
         request = json.loads(line)
         answer: dict[str, Any]
@@ -70,9 +70,9 @@ def _reap(*_: object) -> None:
 
 
 def _kill_all() -> None:
-    """Whatever we have for children, and whoever becomes our child when its parent dies of it; nobody else's.
+    """Kill all children, and the processes that become children when their parents die; no others.
 
-    Not the ids that were given out: the system may have given them to others meanwhile.
+    Not by the ids that were given out: the system may have reused them.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     while children := Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
@@ -88,8 +88,8 @@ def _start(request: Mapping[str, Any]) -> int:
         raise ValueError(f"not a python -m command: {request['argv']}")
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it may end before the line that forgets the other
     pid = os.fork()
-    os.setpgid(pid, pid)  # in both, so that it is done whoever goes on first
-    _ended.pop(pid, None)  # another one, whose id this was
+    os.setpgid(pid, pid)  # in both processes, so that it is done whichever continues first
+    _ended.pop(pid, None)  # an earlier process with this id
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     if pid:
         return pid

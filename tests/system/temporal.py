@@ -1,4 +1,4 @@
-"""The Temporal that a test run uses where its sagas run there: with `SAGA_ENGINE=temporal`, or where a test says so.
+"""The Temporal that a test run uses, with `SAGA_ENGINE=temporal` or where a test names it.
 
 The first test that needs it starts a development server, which ends with the run. Each system has its own task queue.
 """
@@ -21,25 +21,25 @@ from tests.system.brokers import end_private
 from tests.system.servers import HOME, locked
 
 ENGINE = "SAGA_ENGINE"
-ENGINE_OF_RUN = "CHECKOUT_TEST_ENGINE"  # of the sagas of all systems that do not name one
+ENGINE_OF_RUN = "CHECKOUT_TEST_ENGINE"  # the engine of all systems that do not name one
 TEMPORAL = "temporal"
 BOTH = ("builtin", TEMPORAL)
-HEARTBEAT_SECONDS = 1  # so that a killed worker's step goes on soon
+HEARTBEAT_SECONDS = 1  # so that a killed worker's step continues soon
 
 
 def take_engine() -> None:
-    """Call when a run begins: `SAGA_ENGINE` is for its systems of processes, and not for what it tests by itself."""
+    """Call it when a run begins: `SAGA_ENGINE` is for systems of processes, not for code tested in this process."""
     if ENGINE in os.environ:
         os.environ[ENGINE_OF_RUN] = os.environ.pop(ENGINE)
 
 
 def engine_of_run() -> str:
-    """What runs orchestrated sagas in this run."""
+    """Return the engine of orchestrated sagas in this run."""
     return os.environ.get(ENGINE_OF_RUN) or "builtin"
 
 
 def settings_at(address: str) -> Mapping[str, str]:
-    """The settings of a system whose new sagas run on the Temporal at this address."""
+    """Return the settings of a system whose new sagas run on the Temporal at this address."""
     return {
         ENGINE: TEMPORAL,
         "TEMPORAL_ADDRESS": address,
@@ -49,7 +49,7 @@ def settings_at(address: str) -> Mapping[str, str]:
 
 
 def address_of_run() -> str:
-    """This run's server, started by whoever is the first to ask."""
+    """Return the address of this run's server; the first caller starts it."""
     home = Path(os.environ[HOME])
     with locked(home):
         known = home / "temporal-address"
@@ -59,27 +59,27 @@ def address_of_run() -> str:
 
 
 class OwnTemporal:
-    """A server that tests may stop, kill and freeze; it stays at its address, and keeps its data."""
+    """A server that tests may stop, kill and freeze; it keeps its address and its data."""
 
     def __init__(self) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="temporal-", dir=os.environ[HOME]))
         self.address = _start_private(self._home)
 
     def stop(self) -> None:
-        """As an administrator would, until `start`."""
+        """Stop it gracefully, until `start`."""
         servers.stop_one(self._home, TEMPORAL)
 
     def start(self) -> None:
-        """Have it again after `stop` or `kill`; returns when it takes connections."""
+        """Start it after `stop` or `kill`; returns when it accepts connections."""
         servers.start_one(self._home, TEMPORAL)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would. It comes back by itself; `start` waits for that."""
+        """SIGKILL it. Its supervisor starts it again; `start` waits for that."""
         servers.kill(self._home, TEMPORAL)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """SIGSTOP meanwhile: it takes connections, and does nothing."""
+        """SIGSTOP it for the block: connections are accepted, and nothing is answered."""
         pid = servers.pid_of(self._home, TEMPORAL)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -88,13 +88,13 @@ class OwnTemporal:
             os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
-        """Leave nothing of it running."""
+        """Stop all of its processes."""
         end_private(self._home)
 
 
 @contextmanager
 def own_temporal() -> Iterator[OwnTemporal | None]:
-    """A server of one's own where this run's sagas run on Temporal; None where they do not."""
+    """A server of one's own if this run's sagas run on Temporal; else None."""
     server = OwnTemporal() if engine_of_run() == TEMPORAL else None
     try:
         yield server
@@ -104,7 +104,7 @@ def own_temporal() -> Iterator[OwnTemporal | None]:
 
 
 def settings_of(server: OwnTemporal | None) -> Mapping[str, str]:
-    """The settings of a system that uses it."""
+    """Return the settings of a system that uses this server."""
     return {} if server is None else settings_at(server.address)
 
 
@@ -112,7 +112,7 @@ def _start_private(home: Path) -> str:
     home.mkdir(exist_ok=True)
     (home / "private").touch()
     command = [sys.executable, "-m", "stack", "servers", "--home", str(home), "--only", TEMPORAL]
-    log = home / "servers.log"  # a file, since what the command leaves running keeps a pipe open
+    log = home / "servers.log"  # a file, since processes that stay would keep a pipe open
     with log.open("w") as output:
         environment = {**os.environ, "TEMPORAL_ADDRESS": ""}
         started = subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False)

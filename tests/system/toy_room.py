@@ -1,4 +1,4 @@
-"""A room for toys: their database, their broker, and their workers, as threads or as processes to be killed."""
+"""Toy services with a database, a broker, and workers, as threads or as processes that can be killed."""
 
 import os
 import signal
@@ -29,8 +29,10 @@ from tests.system.toys import NEXT, Toy
 
 
 class Room:
-    """Toys of all services over one database and one broker. The queue of the window, whom nobody plays, has a copy
-    of every event: `published` is what was published."""
+    """Toys of all services over one database and one broker.
+
+    No toy stands for saga_choreography; its queue has a copy of every event, so `published` is what was published.
+    """
 
     def __init__(self, database_url: str, rabbitmq_url: str, spawner: Spawner, folder: Path) -> None:
         self.database_url, self.rabbitmq_url = database_url, rabbitmq_url
@@ -75,7 +77,7 @@ class Room:
         return facts
 
     def ask(self, statement: str) -> Any:
-        """The database's answer to its administrator."""
+        """Return the result of a statement, executed as the database's administrator."""
         engine = create_engine(self.database_url, poolclass=NullPool)
         with engine.connect() as connection:
             return connection.scalar(text(statement))
@@ -110,27 +112,27 @@ class Room:
         return True
 
     def counts(self, service: str) -> Counter[UUID]:
-        """How often each event of a publisher was published until now, by saga."""
+        """Count how often each event of a publisher was published so far, by saga."""
         for message in self.queues.take(CHOREOGRAPHY):
             self.published.append(from_message(message.properties.headers or {}, message.body))
         return Counter(event.saga_id for event in self.published if event.event_type.publisher == service)
 
     def followed(self, service: str) -> Counter[UUID]:
-        """How many events a publisher made until now, by saga, however often each was published.
+        """Count the events of a publisher so far, by saga, each once.
 
-        On a busy machine one is published again when its confirm takes longer than the lease for it.
+        On a busy machine an event is published again when its confirm takes longer than its lease.
         """
         self.counts(service)
         events = {event.id: event for event in self.published if event.event_type.publisher == service}
         return Counter(event.saga_id for event in events.values())
 
     def wait_acted(self, service: str, events: Sequence[Event], seconds: float = 30) -> None:
-        """Wait until a toy has reacted to each of these."""
+        """Wait until a toy has handled each of these."""
         wanted = {event.saga_id for event in events}
         wait_until(lambda: self[service].acted().keys() >= wanted, f"{service} reacts to {len(wanted)} events", seconds)
 
     def wait_quiet(self, service: str, seconds: float = 30) -> None:
-        """Wait until nothing is in a toy's queue, in the hands of its workers, or in its outbox."""
+        """Wait until a toy has no messages, unacknowledged deliveries or staged events."""
         toy = self[service]
         wait_until(lambda: toy.unpublished() == 0, f"the outbox of {service} is empty", seconds)
         wait_until(lambda: self.queues.depth(service) == 0, f"the queue of {service} is empty", seconds)
@@ -153,7 +155,7 @@ class WorkerThread:
         self._thread.start()
 
     def stop(self, seconds: float = 10) -> None:
-        """Ask it to stop; returns when it has."""
+        """Stop it; returns when it has ended."""
         self._stop.request()
         self._thread.join(seconds)
         assert not self._thread.is_alive(), f"it still works after {seconds} s"
@@ -167,7 +169,7 @@ class WorkerProcess:
 
     @property
     def status(self) -> int | None:
-        """Its exit status; None while it lives."""
+        """Return its exit status; None while it lives."""
         return self._spawner.status(self._pid)
 
     def kill(self) -> None:
@@ -220,7 +222,7 @@ def raw(body: bytes, headers: dict[str, Any], content_type: str | None = "applic
 @pytest.fixture
 def room(
     empty_database_url: str,
-    database_url: str,  # which makes the roles
+    database_url: str,  # which creates the roles
     rabbitmq_url: str,
     _spawner: Spawner,
     tmp_path: Path,

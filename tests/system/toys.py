@@ -1,7 +1,7 @@
-"""Services that do nothing but handle_new, so that the messaging of `shared/` can be tried on its own.
+"""Toy services that only handle events, so that the messaging of `shared/` can be tested alone.
 
-They bear the names of real ones, so that the contract's events are theirs: each reaction notes in `effects` that it
-acted, and publishes what comes next on the way forward. `python -m tests.system.toys pagos` is the worker of one.
+They have the names of real services, so the contract's events apply to them. Each handler notes in `effects` that it
+acted, and publishes the next forward event. `python -m tests.system.toys pagos` runs the worker of one.
 """
 
 import os
@@ -32,10 +32,10 @@ from shared.messaging.outbox import Outbox
 from shared.messaging.subscription import Subscription
 from shared.process import worker
 
-# Payment methods with which a reaction raises, refuses, or kills its process, after it has acted.
+# Payment methods with which a handler raises, refuses, or kills its process, after it has acted.
 POISON, REFUSED, FATAL = "poison", "refused", "fatal"
 MONEY: Mapping[str, Any] = {"amount_minor": 100, "currency": "EUR"}
-# What each service's reaction to an event says next.
+# The next event of each service's handler, by event.
 NEXT: Mapping[str, Mapping[type[bus.Payload], Callable[[Any], bus.Payload]]] = {
     bus.INVENTARIO: {
         bus.CheckoutInitiated: lambda it: bus.InventoryReserved(**it.model_dump(exclude={"items"})),
@@ -54,18 +54,18 @@ NEXT: Mapping[str, Mapping[type[bus.Payload], Callable[[Any], bus.Payload]]] = {
 
 
 class Toy:
-    """One toy service, over its own schema."""
+    """One toy service, with its own schema."""
 
     def __init__(self, service: str, url: str) -> None:
         self.service, self.url = service, url
-        self.cured = False  # of what makes it choke on poison
+        self.cured = False  # whether messages that made it raise are handled now
         metadata = service_metadata(service)
         self.inbox, self.outbox = Inbox(metadata), Outbox(metadata)
-        # No row is unique: what acts twice is seen.
+        # No row is unique, so that repeated actions are seen.
         self.effects = Table(
             "effects",
             metadata,
-            Column("number", BigInteger, Identity()),  # in the order in which it acted
+            Column("number", BigInteger, Identity()),  # in the order of the actions
             Column("saga_id", Uuid),
             Column("type", Text),
             Column("user_id", Text),
@@ -75,7 +75,7 @@ class Toy:
         self.subscription = Subscription(self.outbox, partial(handle_new, inbox=self.inbox, handlers=handlers))
 
     def create(self) -> None:
-        """Make its schema; the role is there, since it belongs to the server."""
+        """Create its schema; the role exists, since it belongs to the server."""
         engine = create_engine(self.url, poolclass=NullPool)
         with engine.begin() as connection:
             connection.execute(text(f"CREATE SCHEMA {self.service} AUTHORIZATION {self.service}"))
@@ -83,7 +83,7 @@ class Toy:
             self.db.metadata.create_all(connection)
 
     def run(self, rabbitmq_url: str, stop: ShutdownSignal) -> None:
-        """Be its worker until told to stop."""
+        """Run its worker until the shutdown signal."""
         settings = _settings(self.service, self.url, rabbitmq_url)
         app = Flask(self.service)
         self.db.attach(app, settings)
@@ -95,7 +95,7 @@ class Toy:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One of its own, as a web process would have."""
+        """Open a transaction of the toy, as a web process would."""
         engine = create_engine(self.url, poolclass=NullPool, connect_args=connect_args(self.service))
         with engine.begin() as connection:
             yield connection
@@ -108,7 +108,7 @@ class Toy:
         return events
 
     def acted(self) -> Counter[UUID]:
-        """How often it reacted, by saga."""
+        """Count how often it acted, by saga."""
         with self.transaction() as connection:
             return Counter(connection.scalars(self.effects.select().with_only_columns(self.effects.c.saga_id)))
 
@@ -120,7 +120,7 @@ class Toy:
             return list(connection.scalars(users.order_by(effects.c.number)))
 
     def unpublished(self) -> int:
-        """How many events are in its outbox."""
+        """Count the unpublished events in its outbox."""
         with self.transaction() as connection:
             return self.outbox.waiting(connection)
 
@@ -151,7 +151,7 @@ class Toy:
 
 
 def bill(payment_method: str = "paypal") -> dict[str, Any]:
-    """What the events at a saga's beginning say; of a saga of its own each time."""
+    """Return the fields of the events at a saga's beginning, for a new saga each time."""
     return {
         "saga_id": new_id(),
         "cart_id": new_id(),
@@ -165,12 +165,12 @@ def bill(payment_method: str = "paypal") -> dict[str, Any]:
 
 
 def initiated(payment_method: str = "paypal") -> bus.CheckoutInitiated:
-    """What inventario reacts to."""
+    """Make the event that inventario handles."""
     return bus.CheckoutInitiated(**bill(payment_method), items=(bus.Item(product_id=1, quantity=1),))
 
 
 def reserved(payment_method: str = "paypal") -> bus.InventoryReserved:
-    """What pagos reacts to."""
+    """Make the event that pagos handles."""
     return bus.InventoryReserved(**bill(payment_method))
 
 
@@ -187,7 +187,7 @@ def _settings(service: str, url: str, rabbitmq_url: str | None) -> ServiceSettin
 
 
 def main(service: str) -> None:
-    """A worker process with the settings of the environment, until SIGTERM."""
+    """Run a worker process with the settings of the environment, until SIGTERM."""
     configure_logs(service, "INFO")
     Toy(service, os.environ["DATABASE_URL"]).run(os.environ["RABBITMQ_URL"], ShutdownSignal.on_signals())
 

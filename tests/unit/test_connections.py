@@ -1,4 +1,4 @@
-"""How many database connections all processes take at most: docs/operations.md says it."""
+"""The most database connections of all processes are as docs/operations.md says."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ BROKER = "amqp://nobody@127.0.0.1:1/"
 
 @pytest.fixture
 def listeners(monkeypatch: pytest.MonkeyPatch) -> list[Listener]:
-    """Those that are made: each has a connection of its own."""
+    """Record the listeners that are made; each has a connection of its own."""
     made: list[Listener] = []
     make: Callable[..., None] = Listener.__init__
 
@@ -40,7 +40,7 @@ def listeners(monkeypatch: pytest.MonkeyPatch) -> list[Listener]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Flask, list[Any]]]]:
-    """The app of each worker that would start, and the jobs that it would run, each in a thread."""
+    """Record the app of each started worker, and its jobs, each of which has a thread."""
     would_run: list[tuple[Flask, list[Any]]] = []
     monkeypatch.setattr(worker, "run_all", lambda app, _, *jobs: would_run.append((app, list(jobs))))
     stop = ShutdownSignal()
@@ -62,10 +62,9 @@ def pool_of(app: Flask) -> int:
 
 
 def most_of(process: Process, monkeypatch: pytest.MonkeyPatch, listeners: list[Listener], started: list[Any]) -> int:
-    """The connections that one such process takes at most: of a worker, one for each job, and its listeners.
+    """Return the most connections of such a process: of a worker, one for each job, and its listeners.
 
-    An executor has threads of its own, a pool that is as large as it needs, and a listener that it makes when it runs;
-    so has the one in a web process.
+    An executor, also one in a web process, has threads of its own, a pool as large as it needs, and a listener.
     """
     listeners.clear()
     settings = settings_of(process.package)
@@ -77,7 +76,7 @@ def most_of(process: Process, monkeypatch: pytest.MonkeyPatch, listeners: list[L
     monkeypatch.setattr(module, "Settings", lambda: settings)
     module.main()
     app, jobs = started[-1]
-    unused = EXTENSION in app.extensions  # its listener is for requests that wait: no worker has any
+    unused = EXTENSION in app.extensions  # its listener serves waiting requests: no worker has any
     return (pool_of(app) if pool_of(app) < settings.web_threads else len(jobs)) + len(listeners) - unused
 
 
@@ -97,4 +96,4 @@ def test_all_connections_are_told_and_fit(
     assert f"{with_executor} for the orchestrator's with its executor" in said
     assert f"a worker {min(workers)} to {max(workers)}" in said
     assert total < int(postgres.OPTIONS["max_connections"])
-    assert total * 2 < int(allowed[1])  # so that twice as many of each may run
+    assert total * 2 < int(allowed[1])  # so that twice as many processes may run

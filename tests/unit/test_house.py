@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, the rooms every participant has, and imports that do nothing."""
+"""The rules of the house: imports, the rooms of every participant, and imports without effects."""
 
 import ast
 import os
@@ -32,7 +32,7 @@ MODULES = tuple(
 
 
 def imported(module: Path) -> Iterator[str]:
-    """The absolute names of everything that a module imports, wherever in it."""
+    """Yield the absolute names of everything that a module imports, wherever in it."""
     for node in ast.walk(ast.parse(ROOT.joinpath(module).read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -42,7 +42,7 @@ def imported(module: Path) -> Iterator[str]:
 
 
 def is_pure(module: Path) -> bool:
-    """Whether this is a module that only decides."""
+    """Whether the module must be pure."""
     dotted = ".".join(module.with_suffix("").parts)
     return dotted in PURE_MODULES or (module.parts[0] in SERVICES and module.stem.endswith(PURE))
 
@@ -82,7 +82,7 @@ def test_only_the_second_engine_imports_temporal(module: Path) -> None:
 
 
 def test_everything_starts_without_the_second_engine() -> None:
-    """The extra is missing, and the settings do not ask for it."""
+    """The extra is not installed, and the settings do not name it."""
     names = [".".join(module.with_suffix("").parts) for module in MODULES if module.parts[1:2] != ("temporal",)]
     names = [name for name in names if not name.endswith("__main__")]
     missing = "import importlib, sys; sys.modules['temporalio'] = None; [*map(importlib.import_module, sys.argv[1:])]"
@@ -111,7 +111,7 @@ def test_every_package_is_named_where_the_project_is_packed() -> None:
     assert named == sorted({".".join(module.parent.parts) for module in MODULES})
 
 
-# Imports every module with sockets, subprocesses and threads made impossible, and settings unreadable.
+# Imports every module, with sockets, subprocesses and threads made impossible, and settings unreadable.
 _IMPORT_ALL = """
 import importlib, socket, subprocess, sys, threading
 

@@ -12,7 +12,7 @@ def course(*ends: float, down: float = 2, up: float = 6) -> Course:
 
 
 def made_round(scenario: Scenario, style: str, times: float = 1.0) -> Round:
-    """As slow as its style, so many times."""
+    """Make a round whose times are those of its style, multiplied by `times`."""
     slow = SLOWER[style] * times
     latencies = tuple(0.01 * slow * number for number in range(1, 21))
     refused = 1 if scenario.share else 0

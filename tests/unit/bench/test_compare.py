@@ -39,7 +39,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 
 class Page(HTMLParser):
-    """What is on a page: its tags with their attributes, and its text."""
+    """The contents of a page: its tags with their attributes, and its text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

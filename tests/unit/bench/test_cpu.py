@@ -18,7 +18,7 @@ WAIT = "print(flush=True); input()\n"
 
 @contextmanager
 def python(program: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has written a line, and goes on until its input ends."""
+    """Run a process that has written a line, and continues until its input ends."""
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""The closed loop: so many checkouts are in flight, no more, and what goes wrong is told."""
+"""The closed loop keeps exactly so many checkouts in flight, and reports errors."""
 
 import threading
 

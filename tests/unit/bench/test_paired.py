@@ -1,4 +1,4 @@
-"""`python -m bench.paired`: whose turn it is, and its ratios."""
+"""`python -m bench.paired`: the order of turns, and the ratios."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from bench.paired import Side, compare
 
 
 class Stack(Side):
-    """One that takes a known time and a known CPU time for each checkout, and notes its turns."""
+    """A stack that takes a known time and CPU time for each checkout, and records its turns."""
 
     def __init__(self, name: str, seconds: float, cpu: float, turns: list[tuple[str, int]]) -> None:
         super().__init__(urls={}, components={}, products=[], clients=[])

@@ -1,4 +1,4 @@
-"""Services that answer what a test says, over HTTP."""
+"""Services over HTTP that answer as a test says."""
 
 import json
 import threading
@@ -12,14 +12,14 @@ from flask.testing import FlaskClient
 
 from dashboard.operator_form import COOKIE
 
-Answers = dict[str, Any]  # path with its query -> body; or a pair of status and body; or what makes either
+Answers = dict[str, Any]  # path with its query -> body; or a pair of status and body; or a function that returns either
 BLANKS, BLANK_SECONDS = 100, 0.05
 
 
 class Service(ThreadingHTTPServer):
-    """One service; `requests` has every request: method, path, headers, body."""
+    """One service; `requests` has each request's method, path, headers and body."""
 
-    request_queue_size = 128  # connections that wait to be accepted: as many requests as a test makes at once
+    request_queue_size = 128  # connections that wait to be accepted: as many as the requests that a test sends at once
 
     def __init__(self, answers: Answers) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -29,7 +29,7 @@ class Service(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The URL of the service."""
         return f"http://127.0.0.1:{self.server_port}"
 
 
@@ -65,17 +65,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 def sign_in(viewer: FlaskClient, token: str) -> None:
-    """Make the viewer an operator whose token a service has accepted."""
+    """Log the viewer in as an operator whose token a service has accepted."""
     viewer.set_cookie(COOKIE, viewer.application.extensions["operators"].begin(token))
 
 
 @contextmanager
 def serving(answers: Answers) -> Iterator[Service]:
-    """A service that answers these."""
+    """Run a service with these answers for the block."""
     with Service(answers) as service:
         thread = threading.Thread(target=service.serve_forever, args=(0.01,))
         thread.start()

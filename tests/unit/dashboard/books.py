@@ -1,6 +1,6 @@
-"""Books as an audit found them, and the pages that were made of them.
+"""The findings of audits, and the pages made of them.
 
-`python -m tests.unit.dashboard.books` writes the pages again; look at what has changed before you keep it.
+`python -m tests.unit.dashboard.books` writes the pages again; review the changes before you commit them.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ ENDED, BUSY = ({"saga_orchestrator": status} for status in ("compensated", "runn
 
 
 def finished(*sagas: AuditedSaga, **changes: object) -> Finished:
-    """An audit of these sagas, over good books with these changes."""
+    """Return an audit of these sagas, over good books with these changes."""
     examined = Examined()
     examined.examine(sagas, SAGA_RULES, 0.0)
     findings = find(RULES, books(good_audits(**changes)), examined, full=True)
@@ -31,7 +31,7 @@ def finished(*sagas: AuditedSaga, **changes: object) -> Finished:
 
 
 def kept_money(saga_id: str) -> AuditedSaga:
-    """One that was undone, and kept the money."""
+    """Return a compensated saga whose money was kept."""
     order = OrderFact(saga_id=saga_id, status="cancelled", total_minor=0, lines=())
     money = {"captured_minor": 999, "refunded_minor": 0, "payments": 1, "captured": 1, "undone": False}
     return AuditedSaga(saga_id, ENDED, ENDED, order, None, PaymentFact(saga_id=saga_id, currency="EUR", **money))

@@ -1,4 +1,4 @@
-"""Services that answer about two recorded sagas, and a viewer of a dashboard that reads them."""
+"""Services that answer about two recorded sagas, and a client of a dashboard that reads them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

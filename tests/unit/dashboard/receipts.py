@@ -1,6 +1,6 @@
-"""Recorded orders, and the receipts that were made of them when they were last reviewed.
+"""Recorded orders, and the receipts made of them when they were last reviewed.
 
-`python -m tests.unit.dashboard.receipts` writes the pages again; look at what has changed before you keep it.
+`python -m tests.unit.dashboard.receipts` writes the pages again; review the changes before you commit them.
 """
 
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ TIME = "2026-11-26T10:00:0{}.000000+00:00"
 
 
 def order(status: str = "confirmed", **changed: Any) -> dict[str, Any]:
-    """Two mugs and a pot."""
+    """Return an order of two mugs and a pot."""
     items = [
         {"product_id": 7, "name": "Mug", "quantity": 2, "unit_price": Decimal("9.99")},
         {"product_id": 9, "name": "Moka pot", "quantity": 1, "unit_price": Decimal("39.90")},
@@ -29,7 +29,7 @@ def order(status: str = "confirmed", **changed: Any) -> dict[str, Any]:
 
 
 def booked(kind: str = "capture", amount: str = "59.88", second: int = 1) -> dict[str, Any]:
-    """A line of the ledger."""
+    """Return a line of the ledger."""
     accounts = (CARD, "revenue") if kind == "capture" else ("revenue", CARD)
     sides = dict(zip(("debit_account", "credit_account"), accounts, strict=True))
     money = {"amount": Decimal(amount), "currency": "EUR"}
@@ -37,7 +37,7 @@ def booked(kind: str = "capture", amount: str = "59.88", second: int = 1) -> dic
 
 
 def moved(kind: str, came_from: str | None, went_to: str, second: int | None) -> list[dict[str, Any]]:
-    """The movement of both lines."""
+    """Return the movement of both lines."""
     at = None if second is None else TIME.format(second)
     return [
         {"kind": kind, "product_id": product, "quantity": quantity, "from_shelf": came_from, "to_shelf": went_to}
@@ -53,7 +53,7 @@ REFUNDED = booked("refund", second=4)
 
 
 def saga(status: str) -> dict[str, Any]:
-    """The saga as its service tells it."""
+    """Return the order's saga as its service shows it."""
     return {"saga_id": SAGA, "saga_pattern": "orchestrated", "status": status}
 
 
@@ -70,7 +70,7 @@ RECEIPTS: dict[str, Receipt] = {
 
 
 def page_of(name: str) -> str:
-    """The page of one of them."""
+    """Return the page of one of the receipts."""
     return receipt_page(RECEIPTS[name], datetime(2026, 11, 26, 10, 5, tzinfo=UTC))
 
 

@@ -1,6 +1,6 @@
-"""Sagas recorded from the services, and the pages that were made of them when they were last reviewed.
+"""Sagas recorded from the services, and the pages made of them when they were last reviewed.
 
-`python -m tests.unit.dashboard.recorded` writes the pages again; look at what has changed before you keep it.
+`python -m tests.unit.dashboard.recorded` writes the pages again; review the changes before you commit them.
 """
 
 import json
@@ -16,19 +16,19 @@ NAMES = sorted(path.stem for path in HERE.glob("*.json"))
 
 
 def load(name: str) -> dict[str, Any]:
-    """`saga`, `timeline` and `outcome`, each as an API gave it."""
+    """Return a recorded saga: `saga`, `timeline` and `outcome`, each as an API returned it."""
     found: dict[str, Any] = json.loads((HERE / f"{name}.json").read_text())
     return found
 
 
 def reading_of(outcome: dict[str, Any]) -> Reading:
-    """What carrito, pagos and inventario said."""
+    """Return the answers of carrito, pagos and inventario."""
     orders, payments, reservations = (outcome[name]["items"] for name in ("orders", "payments", "reservations"))
     return Reading(orders, payments, reservations, outcome["cart"])
 
 
 def page_of(told: dict[str, Any]) -> str:
-    """The page, seen when it was recorded; else one of those that were recorded before that was kept."""
+    """Return the page at the time of the recording."""
     now = datetime.fromisoformat(told.get("now") or "2026-11-26T10:00:00+00:00").astimezone(UTC)
     return saga_page(told["saga"], told["timeline"]["items"], reading_of(told["outcome"]), now, Shown(currency="EUR"))
 

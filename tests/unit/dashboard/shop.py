@@ -1,4 +1,4 @@
-"""Two recorded sagas, and what the services answer about them."""
+"""Two recorded sagas, and the services' answers about them."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ NO_TIMES = {"latency_ms": {"p50": None, "p95": None}, "books_open_ms": {"p50": N
 
 
 def stats(seconds: float = 3600.0, ended: dict[str, int] | None = None, **live: int) -> dict[str, Any]:
-    """As `GET …/stats` says it."""
+    """Return an answer of `GET …/stats`."""
     none = dict.fromkeys(("pending", "running", "compensating", "stuck"), 0)
     over = {"completed": 0, "compensated": 0, **(ended or {})}
     return {"seconds": seconds, "live": {**none, **live}, "ended": over, "per_second": 0.0, **NO_TIMES}
 
 
 def answers_of(told: dict[str, Any], base: str, listed: str) -> dict[str, dict[str, Any]]:
-    """By service, what it says of a recorded saga."""
+    """Return by service the answers about a recorded saga."""
     saga, outcome = told["saga"], told["outcome"]
     cart = saga["cart_id"]
     window = "orchestrator" if saga["saga_pattern"] == "orchestrated" else "choreography"
@@ -53,7 +53,7 @@ def answers_of(told: dict[str, Any], base: str, listed: str) -> dict[str, dict[s
 
 
 def settings_of(services: Services, **more: Any) -> Settings:
-    """Of a dashboard that asks these."""
+    """Return the settings of a dashboard that reads these services."""
     return Settings(
         _env_file=None,
         carrito_service_url=services["carrito"].url,

@@ -1,4 +1,4 @@
-"""What an operator does from a saga's page, and the list of what operators did."""
+"""Operators' actions on a saga's page, and the list of operators' actions."""
 
 import re
 from typing import Any
@@ -23,7 +23,7 @@ def undo(client: FlaskClient, **more: Any) -> Any:
 
 @pytest.fixture
 def operated(services: Services) -> Service:
-    """The orchestrator, whose saga is completed and can be undone."""
+    """The orchestrator, with a completed saga that can be compensated."""
     orchestrator = services["orchestrator"]
     orchestrator.answers[f"/saga/{SAGA}"] = {
         **ORCHESTRATED["saga"],
@@ -111,7 +111,7 @@ def test_a_reason_that_is_too_long_is_not_cut_but_refused(viewer: FlaskClient, o
 
 
 def operations_of(services: Services, *items: dict[str, Any]) -> None:
-    """The first is of an orchestrated saga, the others of choreographed ones."""
+    """Set the operations: the first one of an orchestrated saga, the others of choreographed ones."""
     services["orchestrator"].answers["/saga/operations?limit=50"] = {"items": items[:1], "next_cursor": None}
     services["choreography"].answers["/saga/choreography/operations?limit=50"] = {
         "items": items[1:],

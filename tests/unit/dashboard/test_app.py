@@ -1,4 +1,4 @@
-"""The dashboard against services that answer what a test says: pages, ids and headers."""
+"""The dashboard against services that answer as a test says: pages, ids and headers."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""How many requests and attempts a saga's page counts."""
+"""The numbers of requests and attempts on a saga's page."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from tests.unit.dashboard.told import text_of_told
 
 
 def waiting(tries: int, outcome: str = "unknown") -> dict[str, Any]:
-    """A declined saga with so many tries at its payment: after the tenth in a row, the latest is kept in one entry."""
+    """Return a declined saga with so many attempts at its payment; after ten in a row, one entry has the latest."""
     told = load("orchestrated-declined")
     items = told["timeline"]["items"]
     [paid] = [each for each in items if each["step"] == "process_payment" and each["direction"] == "action"]
@@ -39,7 +39,7 @@ def test_requests_that_share_an_entry_are_all_counted() -> None:
 
 
 def test_attempts_are_counted_as_the_api_counts_them_wherever_a_page_does() -> None:
-    """An attempt is up to a few requests, each of which is listed: 30 entries here, of 10 attempts."""
+    """An attempt has up to three requests, each of which is an entry: 30 entries here, of 10 attempts."""
     told = waiting(47)
     items = told["timeline"]["items"]
     listed = [each for each in items if each["outcome"] == "unknown" and each["attempt"] <= 10]

@@ -37,7 +37,7 @@ IN_ORDER = f"All {len(RULES)} rules hold"
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is broken is said at once, and whoever looks has another audit begun."""
+    """Report broken rules at once, and begin an audit at each view."""
     monkeypatch.setattr(auditor, "check", partial(check, settle_seconds=0))
     monkeypatch.setattr(auditor, "AGAIN_SECONDS", 0)
 
@@ -61,7 +61,7 @@ def viewer_of(urls: dict[str, str]) -> FlaskClient:
 
 
 def said(viewer: FlaskClient, wanted: str) -> str:
-    """The page once it says so."""
+    """Return the page when it contains this text."""
 
     def page() -> str:
         markup = viewer.get("/books").text
@@ -198,7 +198,7 @@ def test_only_those_see_it_whom_the_services_tell_their_books() -> None:
     with answering.serving({"/audit/changes": {}}) as service:
         viewer = viewer_of(dict.fromkeys(URLS, service.url))
         answering.sign_in(viewer, TOKEN)
-        said(viewer, "Not known:")  # an audit was begun, and had no sensible answer
+        said(viewer, "Not known:")  # an audit was begun, and got an invalid answer
         assert {headers["Authorization"] for _, _, headers, _ in service.requests} == {f"Bearer {TOKEN}"}
 
 

@@ -1,4 +1,4 @@
-"""The style sheet's colours can be told apart by everybody, and its text be read, in both themes."""
+"""The colours of the style sheet can be told apart by everybody, and its text is readable, in both themes."""
 
 import re
 from itertools import combinations
@@ -11,7 +11,7 @@ SHEET = (ROOT / "dashboard/static/dashboard.css").read_text()
 STATES = ("done", "running", "unanswered", "failed", "undone", "idle")
 Colour = tuple[float, float, float]
 
-# Linear RGB as people without one kind of cone see it (Machado, Oliveira and Fernandes 2009, severity 1).
+# Linear RGB as seen by people who lack one kind of cone (Machado, Oliveira and Fernandes 2009, severity 1).
 SEEN_BY = {
     "most": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "protanopes": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
@@ -22,7 +22,7 @@ LEAST_APART, LEAST_CONTRAST = 20.0, 4.5  # CIE76; WCAG 2.2, 1.4.3
 
 
 def variables(theme: str) -> dict[str, str]:
-    """The variables of `:root`, with those of the dark theme over the light ones."""
+    """Return the variables of `:root`; those of the dark theme replace the light ones."""
     light, dark = re.findall(r":root\{(.*?)\}", SHEET, re.DOTALL)
     found = dict(re.findall(r"--([\w-]+):(#[0-9A-F]{3,6})\b", light))
     return found | (dict(re.findall(r"--([\w-]+):(#[0-9A-F]{3,6})\b", dark)) if theme == "dark" else {})
@@ -68,7 +68,7 @@ def test_states_are_told_apart_by_everybody(theme: str, people: str) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_can_be_read(theme: str) -> None:
     told = variables(theme)
-    # Text and what is behind it: pages and cards, badges and rows of a state, and what is written on its colour.
+    # Texts with their backgrounds: pages and cards, badges and rows of a state, and text on its colour.
     pairs = [(ink, ground) for ink in ("ink", "soft") for ground in ("bg", "card")]
     inks = {state: f"{state}-ink" if f"{state}-ink" in told else state for state in STATES if state != "idle"}
     pairs += [(ink, f"{state}-bg") for state, ink in inks.items()]

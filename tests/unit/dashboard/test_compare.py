@@ -1,4 +1,4 @@
-"""One checkout in both styles: begun with one click, seen on one scale, told in numbers."""
+"""One checkout in both styles: begun with one click, shown on one scale, compared in figures."""
 
 import json
 import re

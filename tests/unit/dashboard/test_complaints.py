@@ -1,4 +1,4 @@
-"""What users of other tools of this kind complain of, each as a claim about the pages; named by the tool's issue."""
+"""Complaints of users of similar tools, each as a claim about the pages; named by the tool's issue."""
 
 import re
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ NO_STEP = {**RETRYING, "step": None, "direction": None, "attempts": 0, "error": 
 
 
 def summary(**changed: Any) -> dict[str, Any]:
-    """A recorded saga, as a list tells it."""
+    """Return a recorded saga as a list shows it."""
     saga = {name: value for name, value in load("orchestrated-declined")["saga"].items() if name != "steps"}
     return {**saga, "retrying": False, "next_try_at": None, **changed}
 
 
 def list_of(*sagas: dict[str, Any], filters: Filters | None = None, stats: Any = STATS) -> str:
-    """The front page with these sagas."""
+    """Return the front page with these sagas."""
     reading = StyleReading("orchestrated", "saga_orchestrator", sagas, stats=stats)
     other = StyleReading("choreographed", "saga_choreography", [], stats=stats)
     return sagas_page(listing(filters or Filters(), [reading, other]), NOW)
@@ -48,7 +48,7 @@ def said(page: str) -> str:
 
 
 def parts(page: str) -> list[tuple[str, str]]:
-    """The headings of a saga's page, and its banner, in order."""
+    """Return the headings of a saga's page, and its banner, in order."""
     return re.findall(r'class="(banner)|<h2 class="part" id="(\w+)"', page)
 
 
@@ -65,7 +65,7 @@ def test_what_is_being_retried_can_be_filtered_and_is_told_in_the_list() -> None
 
 @pytest.mark.parametrize("status", ["compensating", "stuck"])
 def test_a_compensation_that_is_being_retried_goes_by_its_own_name_in_the_list(status: str) -> None:
-    """Also of a saga that an operator turned back, which has no failed step, and that is stuck then."""
+    """Also of a stuck saga that an operator turned back, which has no failed step."""
     saga = summary(**{**RETRYING, "status": status, "direction": "compensation", "failed_step": None})
     assert "↻ Refund, 4 attempts" in said(list_of(saga))
 
@@ -75,7 +75,7 @@ def test_a_compensation_that_is_being_retried_goes_by_its_own_name_in_the_list(s
     [("choreographed", "↻ Its events were sent again"), ("orchestrated", "↻ A step of another version")],
 )
 def test_a_saga_that_is_retried_and_at_no_known_step_names_none(style: str, words: str) -> None:
-    """All steps of the choreographed one are done and its end is missing; the other one is of another version."""
+    """The choreographed one has done all steps and not ended; the orchestrated one is of another version."""
     page = said(list_of(summary(**NO_STEP, saga_pattern=style, next_try_at=(NOW + timedelta(seconds=4)).isoformat())))
     assert f"{words}, next in 4 s" in page
     assert "None, " not in page
@@ -152,7 +152,7 @@ def test_what_waits_can_be_tried_now_and_nothing_is_offered_in_vain(status: str,
 
 @pytest.mark.parametrize(("seconds", "words"), [(-5, "now"), (0.4, "now"), (4, "in 4 s"), (200, "in 3 min 20 s")])
 def test_the_next_try_is_the_service_s_own_time_and_never_in_the_past(seconds: float, words: str) -> None:
-    """temporalio/ui#747: a time of one's own contradicts it."""
+    """temporalio/ui#747: a time computed by the page contradicts it."""
     at = NOW + timedelta(seconds=seconds)
     assert due(at, NOW) == words
     page = list_of(summary(**RETRYING, next_try_at=at.isoformat()))
@@ -161,7 +161,7 @@ def test_the_next_try_is_the_service_s_own_time_and_never_in_the_past(seconds: f
 
 
 def test_sagas_are_listed_with_their_status_and_lead_to_their_pages() -> None:
-    """Particular/ServicePulse#2690, MassTransit#399: one does not have to know a message first."""
+    """Particular/ServicePulse#2690, MassTransit#399: one need not know a message first."""
     sagas = [
         summary(saga_id=f"01a21726-0000-7000-8000-00000000000{number}", status=each)
         for number, each in enumerate(STATUSES)
@@ -182,7 +182,7 @@ def test_every_saga_s_page_leads_back_to_the_list(name: str) -> None:
 
 
 def letters(count: int, **redrive: Any) -> dict[str, Any]:
-    """A page of parked messages of pagos, and one redrive of them."""
+    """Return a page of parked messages of pagos, and one redrive of them."""
     items = [
         {
             "service": "pagos", "event": "inventory.reserved", "event_id": f"e{number}", "saga_id": None,
@@ -208,7 +208,7 @@ def test_a_redrive_is_of_all_that_fits_a_filter_and_names_the_queue() -> None:
 
 
 def test_a_redrive_says_what_it_moved_and_what_failed_again() -> None:
-    """Particular/ServiceControl#5122: it said retried, and was discarded."""
+    """Particular/ServiceControl#5122: the message was reported as retried, and discarded."""
     page = said(dead_letters_page(parked(letters(2), LetterFilter(), most=200), "1", NOW))
     assert "5 messages delivered again: 5 to pagos. 2 of them failed again, and are parked." in page
 

@@ -1,4 +1,4 @@
-"""The page of dead letters, against a service that answers what a test says."""
+"""The page of dead letters, against a service that answers as a test says."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

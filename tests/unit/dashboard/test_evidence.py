@@ -1,4 +1,4 @@
-"""What else is known of a saga that does not go on: its dead letters and faults."""
+"""What a page shows of a saga that does not continue: its dead letters and faults."""
 
 import pytest
 from flask.testing import FlaskClient
@@ -8,7 +8,7 @@ from tests.unit.dashboard.shop import CHOREOGRAPHED, OTHER, Services, said
 
 @pytest.fixture
 def silent(services: Services) -> Services:
-    """The choreographed saga waits, one of its messages is parked, and a fault fired on it."""
+    """The choreographed saga waits, one of its messages is parked, and a fault happened to it."""
     window, path = services["choreography"], f"/saga/choreography/{OTHER}"
     items = [each for each in CHOREOGRAPHED["timeline"]["items"] if each["event"] != "checkout.completed"][:2]
     window.answers[path] = {**CHOREOGRAPHED["saga"], "status": "running", "ended_at": None}

@@ -1,4 +1,4 @@
-"""The page of fault switches, against services that answer what a test says."""
+"""The page of fault switches, against services that answer as a test says."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

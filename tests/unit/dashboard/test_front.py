@@ -1,4 +1,4 @@
-"""The front page: what is read for it, at once and once for all, and what it says of what could not be read."""
+"""The front page: what it reads, in parallel and once for all viewers, and what it shows of failed reads."""
 
 import re
 import threading
@@ -38,7 +38,7 @@ def nothing_fits(services: Services, query: str) -> None:
 
 
 def read(services: Services, path: str) -> int:
-    """How often the orchestrator got a request for this path."""
+    """Count the orchestrator's requests for this path."""
     return [each for _, each, *_ in services["orchestrator"].requests].count(path)
 
 
@@ -56,7 +56,7 @@ def test_live_sagas_are_counted_however_many_there_are_and_it_is_said_since_when
 
 
 def test_more_to_look_at_is_offered_where_none_of_the_newest_fits(viewer: FlaskClient, services: Services) -> None:
-    """A service tries a bounded number of sagas against a second filter, and says where to go on."""
+    """A service checks a bounded number of sagas against a second filter, and says where to continue."""
     nothing_fits(services, "status=stuck&user_id=ana")
     services["orchestrator"].answers["/saga?status=stuck&user_id=ana&limit=50"] = {**EMPTY, "next_cursor": SAGA}
     page = viewer.get("/?user=ana&status=stuck").text
@@ -119,7 +119,7 @@ def test_a_service_that_does_not_answer_keeps_nobody_from_reading_the_others(ser
 
 
 def test_a_page_does_not_wait_longer_for_a_service_that_sends_a_little_from_time_to_time(services: Services) -> None:
-    """No read of a socket takes long then: the limit is one of the whole page."""
+    """No single read of the socket takes long then: the limit is one of the whole page."""
     pagos = services["pagos"]
     pagos.answers[f"/api/v1/payments/saga/{ORCHESTRATED['saga']['cart_id']}"] = {"items": []}
     pagos.drips = True
@@ -128,7 +128,7 @@ def test_a_page_does_not_wait_longer_for_a_service_that_sends_a_little_from_time
 
 
 def follow(viewer: FlaskClient) -> None:
-    """As if somebody were told of changes: both feeds are read."""
+    """Make the streams follow both feeds, as with an open stream."""
     for feed in viewer.application.extensions["streams"].feeds:
         feed.is_reachable, feed._thread = True, threading.current_thread()
 

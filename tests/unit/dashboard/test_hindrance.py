@@ -1,4 +1,4 @@
-"""What a saga's page says of what holds the saga up: a failing command, or an event that has not come."""
+"""What a saga's page shows of what holds the saga up: a failing command, or an event that is missing."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tests.unit.dashboard.told import noted, text_of_told
 
 
 def compensating(status: str) -> dict[str, Any]:
-    """A declined saga whose stock cannot be released, tried 48 times."""
+    """Return a declined saga whose stock cannot be released, after 48 attempts."""
     told = load("orchestrated-declined")
     items = told["timeline"]["items"]
     [released] = [each for each in items if each["step"] == "reserve_inventory" and each["direction"] == "compensation"]
@@ -32,7 +32,7 @@ def test_while_a_compensation_fails_the_headline_says_so_and_not_why_the_saga_tu
 
 
 def failing_event(name: str = "choreographed-waited-declined") -> dict[str, Any]:
-    """A saga whose payment was refused, and whose stock has not been released yet."""
+    """Return a saga whose payment was refused, and whose stock has not been released yet."""
     told = load(name)
     items = told["timeline"]["items"]
     last = next(at for at, each in enumerate(items) if each["event"] == "payment.failed")

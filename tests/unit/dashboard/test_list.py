@@ -48,7 +48,7 @@ def test_every_filter_goes_to_the_services_under_its_own_name(viewer: FlaskClien
 def test_the_next_page_begins_where_the_style_that_was_read_less_far_ends(
     viewer: FlaskClient, services: Services
 ) -> None:
-    """What the other style has beyond that comes on the next page, where both are read on from there."""
+    """Older sagas of the other style are on the next page, which continues both styles there."""
     ids = sorted([SAGA, OTHER], reverse=True)
     page = {"items": [ORCHESTRATED["saga"]], "next_cursor": ids[0]}
     services["orchestrator"].answers["/saga?limit=50"] = page

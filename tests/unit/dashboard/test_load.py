@@ -1,4 +1,4 @@
-"""The steady load: what it consists of, that it is open-loop and bounded, and who may start and stop it."""
+"""The steady load: its plan, that it is open-loop and bounded, and who may start and stop it."""
 
 import re
 import threading
@@ -31,7 +31,7 @@ SAGA = "01a21726-0000-7000-8000-000000000001"
 Services = dict[str, Service]
 
 
-# What it consists of
+# The plan.
 
 
 def test_shares_are_exact_and_every_style_meets_every_product_and_decline() -> None:
@@ -90,7 +90,7 @@ def test_percentiles_are_of_the_accepted_ones_alone_and_none_without_any() -> No
     assert (counted["choreographed"].p50, counted["choreographed"].p95) == (None, None)
 
 
-# The driver
+# The driver.
 
 
 class Held:
@@ -123,7 +123,7 @@ def test_what_is_due_is_sent_unanswered_or_not_and_never_more_than_so_many_are_i
 
 
 class Clock:
-    """Time that passes when a test says so."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -163,7 +163,7 @@ def test_a_change_goes_on_with_the_same_load_and_a_stop_is_the_end_of_it() -> No
     driver.stop("enough")
 
 
-# Over HTTP
+# HTTP.
 
 
 @pytest.fixture

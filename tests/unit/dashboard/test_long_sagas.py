@@ -1,4 +1,4 @@
-"""Pages of sagas with thousands of entries are small, and every entry can be reached."""
+"""Pages of sagas with thousands of entries are small, and lead to every entry."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ from tests.unit.dashboard.recorded import load
 from tests.unit.dashboard.text import Text
 
 ENTRIES = 2000
-MOST_BYTES = 400_000  # a tenth of a second on a poor line that compresses nothing; the usual page has a tenth of it
+MOST_BYTES = 400_000  # a tenth of a second on a slow line without compression; a usual page has a tenth of it
 NOW = datetime(2026, 11, 26, 23, tzinfo=UTC)
 LONG = ("orchestrated-retried", "choreographed-undone")
 
 
 def long_saga(name: str, entries: int = ENTRIES) -> dict[str, Any]:
-    """A recorded one whose entries came again and again, 7 ms after each other."""
+    """Return a recorded saga whose entries are repeated, 7 ms after each other."""
     told = load(name)
     known = [item for item in told["timeline"]["items"] if item["outcome"] != "unknown"]
     began = datetime.fromisoformat(known[0]["started_at"])
@@ -43,7 +43,7 @@ def page_of(told: dict[str, Any], first: int | None = None) -> str:
 
 
 def entries_of(page: str) -> list[str]:
-    """When each entry of a page was."""
+    """Return the times of the entries on a page."""
     return re.findall(r'<details class="ev [^>]*><summary><span class="at">([^<]+)', page)
 
 

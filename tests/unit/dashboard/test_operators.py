@@ -1,4 +1,4 @@
-"""How operators authenticate: which tokens are accepted, and that none is kept where others could read it."""
+"""How operators log in: which tokens are accepted, and that none is kept where others could read it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -38,7 +38,7 @@ def viewer(services: Services) -> FlaskClient:
 
 
 def kept(viewer: FlaskClient) -> str:
-    """What the browser keeps; empty for nothing."""
+    """Return the cookies that the browser keeps; empty without any."""
     cookie = viewer.get_cookie(COOKIE)
     return "" if cookie is None else cookie.value
 

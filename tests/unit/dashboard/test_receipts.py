@@ -1,4 +1,4 @@
-"""Receipts: whose lines add up to zero and whose don't, as a page, as JSON and as CSV."""
+"""Receipts, balanced or not, as a page, as JSON and as CSV."""
 
 import csv
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ Services = dict[str, Service]
 
 
 def plain(value: Any) -> Any:
-    """The same as a test's service can say it."""
+    """Convert a value to what a test's service can send."""
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
 
 @pytest.fixture
 def services() -> Iterator[Services]:
-    """Services that know of one confirmed order."""
+    """Services that know one confirmed order."""
     answers: dict[str, dict[str, Any]] = {
         "carrito": {f"/orders/{ORDER}": order()},
         "pagos": {f"/api/v1/ledger/sagas/{SAGA}": {"items": [booked()]}},
@@ -87,7 +87,7 @@ def test_an_order_that_is_settled_adds_up_to_zero_whether_confirmed_or_undone() 
         (order(), [booked(amount="59.87")], [*RESERVED, *SOLD]),
         (order(), [booked(), REFUNDED], [*RESERVED, *SOLD]),
         (order("cancelled"), [booked()], [*RESERVED, *LET_GO]),
-        (order(), [booked()], RESERVED),  # nothing was sold, and it is held for ever
+        (order(), [booked()], RESERVED),  # nothing was sold, and the stock is still held
         (order(), [booked()], [*RESERVED, *SOLD, *TAKEN_BACK]),
         (order("cancelled"), [booked(), REFUNDED], [*RESERVED, *SOLD]),
         (order("cancelled"), [booked(), REFUNDED], RESERVED),
@@ -190,7 +190,7 @@ def test_without_one_of_its_services_there_is_no_receipt_and_it_is_said_whose_wo
 
 
 def test_while_the_saga_cannot_be_read_nothing_is_called_wrong(viewer: FlaskClient, services: Services) -> None:
-    """It may be under way, when a receipt need not add up."""
+    """It may be running, when a receipt need not balance."""
     services["orchestrator"].answers[f"/saga/{SAGA}"] = (503, {"detail": "not now"})
     services["pagos"].answers[f"/api/v1/ledger/sagas/{SAGA}"] = {"items": []}
     page = viewer.get(PATH).text

@@ -1,4 +1,4 @@
-"""Pages of recorded sagas: their contents, and that they are the same as when they were last reviewed."""
+"""Pages of recorded sagas: their contents, and that they equal the pages that were last reviewed."""
 
 import copy
 import json
@@ -60,7 +60,7 @@ def test_every_entry_of_the_timeline_is_told(name: str) -> None:
 
 
 def _parts(item: dict[str, Any]) -> Iterator[Any]:
-    """The request, the answer and the rest, as far as they are known."""
+    """Yield the request, the answer and the rest, as far as they are known."""
     said = [item.get(name) for name in ("request", "response")]
     yield from (each["body"] for each in said if each and each["body"] is not None)
     rest = {name: value for name, value in item.items() if name not in {"request", "response"}}
@@ -82,7 +82,7 @@ def test_a_declined_payment_says_what_where_why_and_what_is_left_over() -> None:
 
 
 def test_an_undone_sale_is_no_refusal() -> None:
-    """Its `inventory.commit.failed` follows from a cancellation; nobody declined anything."""
+    """Its `inventory.commit.failed` follows from a cancellation; no service refused anything."""
     page = page_of(load("choreographed-undone"))
     assert "Undone by luz: customer changed their mind" in Text(page).text
     assert "after it had completed" in page
@@ -130,10 +130,10 @@ def test_what_is_left_over_of_a_compensated_saga_is_named() -> None:
 
 
 def hostile(told: Any) -> Any:
-    """The same with every text that somebody chose replaced."""
+    """Return the same data with every text that somebody chose replaced."""
     chosen = {"user_id", "detail", "reason", "by", "error", "payment_method", "name"}
     if isinstance(told, dict):
-        known = told.get("kind") or told.get("attempts") is not None  # names of steps are the definition's
+        known = told.get("kind") or told.get("attempts") is not None  # the definition chooses names of steps
         return {
             key: HOSTILE if key in chosen - ({"name"} if known else set()) and value is not None else hostile(value)
             for key, value in told.items()
@@ -165,7 +165,7 @@ def test_a_hold_that_expired_before_it_was_undone_is_nothing_left_over() -> None
 
 
 def test_the_books_of_one_that_was_undone_were_open_since_its_undoing_began() -> None:
-    """As the statistics have it, which counted the time before when it completed."""
+    """As in the statistics, which counted the time before its completion already."""
     for name in ("orchestrated-undone", "choreographed-undone"):
         told = load(name)
         story = story_of(told["saga"], told["timeline"]["items"], datetime.now(UTC))
@@ -198,7 +198,7 @@ def test_a_step_that_is_not_known_here_is_shown_under_its_own_name() -> None:
     item = next(item for item in told["timeline"]["items"] if item["kind"] == "attempt")
     told["timeline"]["items"].append({**item, "step": "book_shipment", "service": "shipping"})
     told["saga"]["steps"].insert(3, {**told["saga"]["steps"][0], "name": "book_shipment"})
-    assert text_of_told(told).count("book shipment") == 3  # in the flow, in the lane, in the list
+    assert text_of_told(told).count("book shipment") == 3  # in the flow, in the lane, and in the list
 
 
 def test_a_saga_without_a_timeline_yet_has_a_page() -> None:

@@ -14,14 +14,14 @@ from dashboard.service_client import Unreachable
 from dashboard.streams import BEGINNING, STILL_HERE, Streams
 from shared.testing import wait_until
 
-HANGING = 60.0  # seconds; for what never comes
+HANGING = 60.0  # seconds; only keeps a test from hanging
 QUICK = 0.01
 RESET = "event: reset\nid: 7\ndata: {}\n\n"
 POSITION = "7588888888888888888-16384-1.745.01a21726-0000-7000-8000-000000000001"
 
 
 class Told:
-    """A feed in which nothing ever changes; `reads` are the cursors that were requested."""
+    """A feed without changes; `reads` has the requested cursors."""
 
     def __init__(self) -> None:
         self.reads: list[str] = []
@@ -32,7 +32,7 @@ class Told:
 
 
 class Full:
-    """A socket of a client that takes nothing."""
+    """A socket of a client that reads nothing."""
 
     unsent = b"what was sent before"
 
@@ -159,7 +159,7 @@ def test_when_it_stops_streams_end_and_none_is_opened() -> None:
 
 
 def first_of(streams: Streams, last_id: str) -> str:
-    """What a viewer is told first, who says that this was the last message before."""
+    """Return the first message of a viewer whose last message was this."""
     stream = streams.open(last_id)
     assert stream is not None
     messages = stream.messages()

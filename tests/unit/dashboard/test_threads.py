@@ -13,7 +13,7 @@ from dashboard.trends import Trends
 
 
 def refuse(*_: Any) -> Any:
-    """Stands for services that nobody is to reach."""
+    """Fail; stands for services that must not be reached."""
     raise AssertionError
 
 

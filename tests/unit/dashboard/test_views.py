@@ -1,4 +1,4 @@
-"""Pages about several sagas are the same as when they were last reviewed, and escape all text."""
+"""Pages about several sagas equal those that were last reviewed, and escape all text."""
 
 import pytest
 

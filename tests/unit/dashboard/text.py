@@ -2,12 +2,12 @@
 
 from html.parser import HTMLParser
 
-# What people can choose, and what must be seen as text.
+# Texts that people can choose, and that must be shown as text.
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
 
 
 class Text(HTMLParser):
-    """Collects what a page says, its tags, and their attributes."""
+    """Collects the text of a page, its tags, and their attributes."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -23,5 +23,5 @@ class Text(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All of it, with single spaces."""
+        """All text, with single spaces."""
         return " ".join(" ".join(self.words).split())

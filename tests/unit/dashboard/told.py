@@ -1,4 +1,4 @@
-"""Recorded sagas, changed, and the text of their pages."""
+"""Recorded sagas with changes, and the text of their pages."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ def text_of_told(told: dict[str, Any]) -> str:
 
 
 def noted(told: dict[str, Any], **entry: Any) -> dict[str, Any]:
-    """The same with one more entry of the timeline at its end, about the saga as a whole."""
+    """Return the saga with one more entry at the end of its timeline, about the saga as a whole."""
     items = told["timeline"]["items"]
     blank = {**dict.fromkeys(items[-1]), "id": "01a21726-0000-7000-8000-0000000000ff"}
     times = dict.fromkeys(("started_at", "finished_at"), items[-1]["finished_at"])

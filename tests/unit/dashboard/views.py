@@ -1,7 +1,7 @@
 """Pages about several sagas, made of the data here, and as they were when last reviewed.
 
-Only what is below the head of the page is kept. `python -m tests.unit.dashboard.views` writes them again; look at what
-has changed before you keep it.
+Only the part below the head of the page is kept. `python -m tests.unit.dashboard.views` writes them again; review the
+changes before you commit them.
 """
 
 import re
@@ -102,7 +102,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def main_of(name: str) -> str:
-    """What is below the head of a page."""
+    """Return the part of a page below its head."""
     found = re.search(r"<main.*</main>", PAGES[name](), re.DOTALL)
     assert found is not None
     return f"{found[0]}\n"

@@ -1,4 +1,4 @@
-"""What inventario promises about stock, without a database."""
+"""The rules of stock, without a database."""
 
 from uuid import UUID
 
@@ -30,12 +30,12 @@ def test_merging_lines_loses_nothing_and_puts_products_in_the_order_of_locking(l
 
 
 def reserve(number: int, **wanted: int) -> Reserve:
-    """The reserve of saga `number`, of products p1, p2 and so on."""
+    """Return the reserve of saga `number`, of products p1, p2 and so on."""
     return Reserve(UUID(int=number), UUID(int=number), {int(name[1:]): quantity for name, quantity in wanted.items()})
 
 
 def refusal_of(wanted: dict[int, int], available: dict[int, int]) -> DomainError | None:
-    """That of a saga which is alone."""
+    """Return the refusal of a single saga."""
     return allocate([Reserve(SAGA, SAGA, wanted)], available).get(SAGA)
 
 

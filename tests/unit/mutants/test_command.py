@@ -1,4 +1,4 @@
-"""`make mutants` on a checkout of two files: what it says of a bug that is caught, and of one that is not."""
+"""`make mutants` on a checkout of two files: its reports of a bug that is caught, and of one that is not."""
 
 import subprocess
 import textwrap
@@ -40,7 +40,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def tried(source: Path, old: str, new: str, test: str, *arguments: str) -> int:
-    """The exit status for one planted bug that one test is to catch."""
+    """Return the exit status for one planted bug that one test should catch."""
     listed = source / "mutants.toml"
     listed.write_text(
         f"[[till]]\nbug = 'a bug'\nfile = 'till.py'\nold = '{old}'\nnew = '{new}'\ntests = ['test_till.py::{test}']\n"

@@ -1,4 +1,4 @@
-"""Histories of sagas: their events, in the order in which they follow from each other."""
+"""Histories of sagas: their events, in causal order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ REFUNDED = ("payment.refunded", *RELEASED)
 UNDONE = ("order.cancelled", *REFUNDED)
 CANCELLED = ("checkout.cancel.requested", "inventory.commit.failed", *UNDONE)
 
-# All that may become of a checkout. `late` is a deadline's request, which does not undo a sale.
+# All possible histories of a checkout. `late` is a deadline's request, which does not compensate a sale.
 HISTORIES: dict[str, tuple[str, ...]] = {
     "completed": COMPLETED,
     "sold out": (*RESERVED[:2], "inventory.reserve.failed", *UNDONE),
@@ -48,7 +48,7 @@ HISTORIES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Story:
-    """One saga's ids and words."""
+    """The ids and texts of one saga."""
 
     saga_id: UUID = field(default_factory=new_id)
     cart_id: UUID = field(default_factory=new_id)
@@ -58,7 +58,7 @@ class Story:
     beginning: datetime = BEGINNING
 
     def events(self, *names: str) -> list[Event]:
-        """These events, a second after each other, each caused by the one before."""
+        """Make these events, a second after each other, each caused by the one before."""
         told: list[Event] = []
         for number, name in enumerate(names):
             cause = told[-1].id if told else None
@@ -66,7 +66,7 @@ class Story:
         return told
 
     def payload(self, name: str) -> Payload:
-        """What an event of this type says."""
+        """Make the payload of an event of this type."""
         if name in {"late", "checkout.cancel.requested"}:
             return CheckoutCancelRequested(
                 saga_id=self.saga_id,
@@ -93,10 +93,10 @@ class Story:
 
 
 def prefixes(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All beginnings of a history."""
+    """Return all beginnings of a history."""
     return [tuple(names[:length]) for length in range(1, len(names) + 1)]
 
 
 def backward(name: str) -> bool:
-    """Whether this event is a step of the way back."""
+    """Whether this event is a step of the compensation."""
     return name != "late" and issubclass(CONTRACT[name].payload, Backward)

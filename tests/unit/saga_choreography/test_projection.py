@@ -37,7 +37,7 @@ STORY = Story()
 
 
 def seen(events: list[Event]) -> tuple[Any, ...]:
-    """All that is shown of these events."""
+    """Return all that is shown of these events."""
     facts = merge({}, events)
     return status_of(facts), error_of(CHECKOUT, facts), steps_of(CHECKOUT, facts), times_of(facts), ended_at(facts)
 
@@ -83,7 +83,7 @@ def test_events_in_any_batches_give_the_same_saga(data: st.DataObject, names: tu
 def test_so_do_events_that_contradict_each_other(
     data: st.DataObject, first: tuple[str, ...], second: tuple[str, ...]
 ) -> None:
-    """No saga has such a history, and even so there is one answer."""
+    """No saga has such a history, but there must be one result."""
     told = [*STORY.events(*first), *Story(STORY.saga_id, reason="another").events(*second)]
     assert seen(data.draw(st.permutations(told))) == seen(told)
 
@@ -114,7 +114,7 @@ def test_every_history_ends_as_the_orchestrators_would(
 
 @pytest.mark.parametrize("history", HISTORIES)
 def test_what_only_the_last_event_tells_of_is_never_in_doubt(history: str) -> None:
-    """The end may be heard of before what led to it: no step of an ended saga is under way."""
+    """The end may arrive before earlier events: no step of an ended saga is shown as running."""
     names = HISTORIES[history]
     ended = steps_of(CHECKOUT, merge({}, STORY.events(*names)[-1:]))
     under_way = {"pending", "running", "compensating"}
@@ -131,7 +131,7 @@ def test_what_only_the_last_event_tells_of_is_never_in_doubt(history: str) -> No
         (PAID, ["succeeded", "succeeded", "running", "pending"]),
         (ORDERED, ["succeeded", "succeeded", "succeeded", "running"]),
         (COMMITTED, ["succeeded"] * 4),
-        (PAID[-1:], ["succeeded", "succeeded", "running", "pending"]),  # its causes are still on their way here
+        (PAID[-1:], ["succeeded", "succeeded", "running", "pending"]),  # its causes have not arrived yet
     ],
 )
 def test_a_step_runs_from_the_fact_that_asks_for_it(names: tuple[str, ...], steps: list[str]) -> None:

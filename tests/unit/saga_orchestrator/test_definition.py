@@ -1,4 +1,4 @@
-"""A definition that cannot keep a saga's promises is refused when it is built."""
+"""A definition that breaks a rule of sagas is refused when it is built."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The next command, given a state and an outcome."""
+"""The next command for a state and an outcome."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def after(*outcomes: Outcome, state: SagaState | None = None) -> SagaState:
 
 
 def rest(state: SagaState) -> list[str]:
-    """The commands to the end when all of them succeed; compensations with a minus sign."""
+    """Return the commands to the end if all succeed; compensations have a minus sign."""
     commands = []
     while (command := next_command(CHECKOUT, state)) is not None:
         commands.append(f"{'-' * (command.direction is Direction.COMPENSATION)}{command.step}")
@@ -79,14 +79,14 @@ def test_the_step_that_failed_stays_failed_and_those_never_requested_are_skipped
 
 @pytest.mark.parametrize("payment", [[NO], [LOST, NO], [LATE]])
 def test_a_step_that_is_another_requests_left_nothing_to_undo(payment: list[Outcome]) -> None:
-    """Somebody else's was there first, under the saga's id; how much was heard of our own does not matter."""
+    """Another request did the step first, under the saga's id; it does not matter which answers this saga got."""
     state = after(OK, *payment, OK, ANOTHERS)
     assert next_command(CHECKOUT, state) == Command("reserve_inventory", Direction.COMPENSATION)
     assert state.step("process_payment").status is StepStatus.FAILED
 
 
 def test_any_other_no_to_a_compensation_is_never_taken_for_done() -> None:
-    """It may come from whatever answers at that address, and what was done for us stays done."""
+    """It may come from any server at that address, and this saga's step stays done."""
     for late in (after(OK, LATE, OK), after(OK, OK, NO, OK), after(OK, NO, OK), after(OK, LOST, NO, OK)):
         command = next_command(CHECKOUT, late)
         assert command == Command("process_payment", Direction.COMPENSATION)

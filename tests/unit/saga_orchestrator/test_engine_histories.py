@@ -1,7 +1,7 @@
-"""Whatever happens, in any order, the rules of the books hold at the end.
+"""For any history, the rules of the books hold at the end.
 
-A world of participants that keep the barrier's promises; messages that are lost, answered late or delivered twice; an
-executor that crashes and forgets all that was not durable; an operator who turns back; and a deadline that passes.
+Participants that keep the barrier's promises; messages that are lost, answered late or delivered twice; an executor
+that crashes and forgets all that was not durable; an operator who turns the saga back; a deadline that passes.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ STEPS = [step.name for step in CHECKOUT.shown_steps]
 
 @dataclass
 class World:
-    """The participants: what stands, what was undone, what is always refused."""
+    """The participants: what stands, what was compensated, and what is always refused."""
 
     refuses: frozenset[str]
     standing: set[str] = field(default_factory=set)
@@ -46,7 +46,7 @@ class Run:
     world: World
     state: SagaState = field(default_factory=lambda: begin(CHECKOUT))
     durable: SagaState = field(default_factory=lambda: begin(CHECKOUT))
-    written: SagaState = field(default_factory=lambda: begin(CHECKOUT))  # a crash of the server forgets it
+    written: SagaState = field(default_factory=lambda: begin(CHECKOUT))  # a crash of the server may lose it
     in_flight: list[Command] = field(default_factory=list)
     operator: bool = False
 
@@ -120,7 +120,7 @@ def play(refuses: frozenset[str], happenings: list[tuple[str, str]]) -> Run:
             run.turn_back()
         else:
             run.arrive()
-    for _ in range(50):  # from here on all is well; more than any saga needs
+    for _ in range(50):  # from here on nothing fails; more commands than any saga needs
         run.go_on("ok")
     while run.in_flight:
         run.arrive()
@@ -169,7 +169,7 @@ def test_once_the_pivot_took_effect_the_saga_completes(happenings: list[tuple[st
         if "commit_inventory" in run.world.standing:
             break
     passed = "commit_inventory" in run.world.standing
-    for number in range(100):  # the deadline is over and many answers are lost, for ever until one comes
+    for number in range(100):  # the deadline has passed, and many answers are lost
         run.crash() if number % 7 == 0 else run.go_on("ok" if number % 5 == 0 else "unanswered late")
     event(f"pivot passed: {passed}")
     if passed:

@@ -1,4 +1,4 @@
-"""When an executor claims sagas, how many, and when it takes those that its own process accepts."""
+"""When an executor claims sagas, how many, and when it runs those that its own process accepts."""
 
 import time
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def _no_transaction() -> Any:
 
 
 class Fakes:
-    """An executor without threads and database: how many sagas it claimed at most, and how long it then waited."""
+    """An executor without threads and database; records the most sagas of each claim, and the waits."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stop = ShutdownSignal()
@@ -54,11 +54,11 @@ class Fakes:
         self.executor._claim_and_wait()
 
     def announce(self) -> None:
-        """A connection has the executor's lock."""
+        """Simulate a connection that takes the executor's lock."""
         self.executor._announce(AnyLock())
 
     def accept(self, count: int = 1, *, new: int = 1) -> bool | None:
-        """Whether other executors are notified of so many new sagas; None when it takes none."""
+        """Return whether other executors are notified of so many new sagas; None when it accepts none."""
         with self.executor.accepting(count) as intake:
             if intake is None:
                 return None
@@ -248,7 +248,7 @@ def test_nothing_is_accepted_into_the_room_that_a_claim_may_fill(fakes: Fakes, m
 def test_what_may_have_been_accepted_is_given_back_until_its_lease_would_be_over(
     fakes: Fakes, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    """Also without room; and a commit that was given up may be done later."""
+    """Also without capacity; and a commit in doubt may happen later."""
     given: list[Sequence[Any]] = []
     monkeypatch.setattr(leases, "give_back", lambda _, claimants: given.append(claimants))
     monkeypatch.setattr(fakes.executor, "_transaction", nullcontext)
@@ -278,7 +278,7 @@ def test_what_may_have_been_accepted_is_given_back_until_its_lease_would_be_over
 
 
 class Failing:
-    """An executor that cannot be made, one that a defect ends, and then one that works."""
+    """A factory: first it fails, then it makes an executor that a defect ends, and then one that works."""
 
     def __init__(self) -> None:
         self.made = 0

@@ -1,4 +1,4 @@
-"""What workflows keep of a saga in Temporal's history is all of it."""
+"""Workflows keep all of a saga in Temporal's history."""
 
 import json
 from dataclasses import replace

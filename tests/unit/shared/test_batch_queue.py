@@ -10,11 +10,11 @@ from shared.batching.queue import BatchQueue
 from shared.testing import wait_until
 
 Start = Callable[[BatchPolicy], BatchQueue[str]]
-LONG = 60.0  # seconds, for which no test waits
+LONG = 60.0  # seconds; no test waits so long
 
 
 class Work:
-    """Records the batches; each one lasts until the test lets it end."""
+    """Records the batches; each lasts until the test ends it."""
 
     def __init__(self) -> None:
         self.begun: list[list[str]] = []
@@ -38,7 +38,7 @@ def work() -> Work:
 
 @pytest.fixture
 def start_queue(work: Work) -> Iterator[Start]:
-    """Starts a queue, which ends with the test."""
+    """Start a queue, which ends with the test."""
     queues: list[BatchQueue[str]] = []
 
     def start(policy: BatchPolicy) -> BatchQueue[str]:

@@ -1,4 +1,4 @@
-"""What a bus makes of the broker's confirms, in whatever order and form they come, and how it consumes."""
+"""How a bus treats the broker's confirms, in any order and form, and how it consumes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ URL = "amqp://guest:guest@127.0.0.1:1/"
 
 
 class Broker:
-    """A channel that does nothing by itself: what was published on it, and what the broker says of that."""
+    """A channel that only records what was published, and sends the confirms that a test says."""
 
     consumer_tags = ("one",)
 
@@ -53,7 +53,7 @@ class Broker:
         self.callbacks["confirm"] = callback
 
     def exchange_declare(self, *_: Any, **__: Any) -> None:
-        """It is there."""
+        """Do nothing: the exchange exists."""
 
     queue_declare = queue_bind = queue_unbind = exchange_bind = exchange_declare
 

@@ -1,4 +1,4 @@
-"""Events on the wire are CloudEvents as others read and write them: here, the CNCF's own library."""
+"""Events on the wire are CloudEvents as other programs read and write them: here, the CNCF's own library."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

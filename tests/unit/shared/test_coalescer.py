@@ -1,4 +1,4 @@
-"""Concurrent calls that come while a batch runs share the next batch, and nothing else."""
+"""Concurrent calls that arrive while a batch runs share the next batch, and nothing else."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ HANGING = 60.0
 
 
 class Work:
-    """Doubles numbers; the first call waits until the test lets it."""
+    """Doubles numbers; the first call waits until the test lets it continue."""
 
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
@@ -37,7 +37,7 @@ def outcome(call: Callable[[], int]) -> int | str:
 
 
 def all_at_once(coalescer: Coalescer[int, int], work: Work, *numbers: int) -> list[int | str]:
-    """The outcomes of a first call of 0 and of these, which come while it is under way."""
+    """Return the outcomes of a first call with 0, and of calls with these numbers that arrive during it."""
 
     def let_go() -> str:
         wait_until(lambda: len(coalescer._waiting) == len(numbers), "all others wait")

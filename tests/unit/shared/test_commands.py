@@ -1,4 +1,4 @@
-"""Many commands in one request: each ends as if it had come alone, and as many as can be share a transaction."""
+"""Many commands in one request: each has the outcome that it would have alone, and they share transactions."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ from shared.saga.commands import CommandRequest, Commands
 
 
 class Full(Conflict):
-    """There is no room."""
+    """A refusal: there is no space."""
 
 
 class Shelf:
-    """A database that keeps what was put on it, each transaction in a list of its own."""
+    """A database that records what was put on it, by transaction."""
 
     service = "shelf"
 

@@ -139,7 +139,7 @@ def test_tests_name_no_files(tmp_path: Path) -> None:
 
 
 def read_elsewhere(env: dict[str, str]) -> str:
-    """What a process with this environment reads; which files, is decided when it starts."""
+    """Return the setting that a process with this environment reads; its files are chosen when it starts."""
     program = "from inventario.config import Settings as S; s = S(); print(s.database_url, s.log_level, s.web_threads)"
     done = subprocess.run(
         [sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True, check=True

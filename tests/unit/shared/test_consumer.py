@@ -22,7 +22,7 @@ NOTHING: Any = None
 
 
 class Queue:
-    """A consumer, and what waits for it."""
+    """A consumer and its waiting messages."""
 
     def __init__(self, subscription: Subscription = Subscription(NOTHING, NOTHING)) -> None:  # noqa: B008  (frozen)
         self.deliveries = deque[Delivery]()
@@ -30,7 +30,7 @@ class Queue:
         self.consumer = Consumer(NOTHING, subscription, bus, NOTHING, NOTHING)
 
     def come(self, count: int) -> bool:
-        """So many messages; whether more are waited for."""
+        """Add so many messages; return whether the consumer waits for more."""
         for number in range(count):
             delivery = Delivery(number, {}, "application/json", b"", "inventory.reserved")
             delivery.event = Event(reserved())
@@ -63,7 +63,7 @@ def failed() -> OrderCreateFailed:
 
 
 class Transactions:
-    """A database, a bus and a publisher that remember what was handled and acknowledged; `fails` names a type."""
+    """A database, a bus and a publisher that record what was handled and acknowledged; `fails` names an event type."""
 
     service = "pagos"
 

@@ -25,7 +25,7 @@ def test_a_message_that_comes_for_the_first_time_was_never_given_back_whatever_i
 
 
 def test_what_was_handed_back_without_having_failed_is_not_counted_by_what_its_publisher_wrote() -> None:
-    """RabbitMQ 4 writes only how often it was taken then, and leaves the publisher's other header as it is."""
+    """RabbitMQ 4 then writes only how often it was acquired, and leaves the publisher's other header as it is."""
     assert given_back(True, delivery=50, acquired=1) == 1
     assert given_back(True, acquired=2) == 0
 

@@ -1,4 +1,4 @@
-"""No endpoint for operators or services is open to everybody by mistake."""
+"""A service that other machines can reach does not start without its tokens."""
 
 import pytest
 from pydantic import ValidationError

@@ -84,7 +84,7 @@ def test_the_steps_are_those_of_the_definition() -> None:
 
 
 def test_the_events_are_those_that_somebody_reacts_to() -> None:
-    """But for what asks for a decision, or for what was published before."""
+    """Except for events that request a decision, or earlier events."""
     reacted_to = {name for name, entry in CONTRACT.items() if entry.handled_by}
     assert reacted_to - {"checkout.cancel.requested", "saga.resend.requested"} == EVENTS.keys()
     for name, half in EVENTS.items():
@@ -104,7 +104,7 @@ def test_the_endpoints_are_those_that_the_definition_names() -> None:
 
 
 def _requests() -> list[tuple[tuple[str, Direction], str, str]]:
-    """Each step's action and compensation, their service, and their path."""
+    """Return each step's action and compensation, with service and path."""
     found = []
     for step in CHECKOUT.all_steps:
         for endpoint, direction in ((step.action, Direction.ACTION), (step.compensation, Direction.COMPENSATION)):

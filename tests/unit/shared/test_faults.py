@@ -1,4 +1,4 @@
-"""A crash point kills the process when it is named, and only as often as it should."""
+"""A crash point kills the process when it is named, and as often as it should."""
 
 import signal
 import subprocess

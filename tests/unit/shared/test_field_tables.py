@@ -1,4 +1,4 @@
-"""Reading field tables, whatever is in them."""
+"""Decoding field tables with any contents."""
 
 import struct
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from tests.system.raw_amqp import long, short, string, table
 
 
 def decoded(inside: bytes) -> dict[str, Any]:
-    """A table with something around it, to see that only it is read."""
+    """Decode a table that is surrounded by other bytes, to check that only the table is read."""
     found, end = decode_table(b"--" + long(inside) + b"after", 2)
     assert end == 2 + 4 + len(inside)
     return found

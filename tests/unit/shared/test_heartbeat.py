@@ -1,4 +1,4 @@
-"""A loop that makes progress or waits for work is well; one that does neither is named."""
+"""A loop that makes progress or waits for work is well; any other is named."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from shared.process import heartbeat
 from shared.testing import wait_until
 from tests.system.heartbeats import is_well, trouble
 
-LONG = 60.0  # seconds, for which no test waits
+LONG = 60.0  # seconds; no test waits so long
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ Start = Callable[[str, Callable[[threading.Event], None]], threading.Event]
 
 @pytest.fixture
 def loop(file: Path) -> Iterator[Start]:
-    """Starts a loop, which is given an event for its end; all are watched, and end with the test."""
+    """Start a loop with an event for its end; all loops are watched, and end with the test."""
     assert not file.exists()
     with ExitStack() as stack:
         stack.enter_context(heartbeat.watched())
@@ -69,7 +69,7 @@ def goes_round(over: threading.Event) -> None:
 
 
 def rewritten(file: Path, times: int = 12) -> list[str]:
-    """What is written in the next rounds; each makes a file of its own, which may have the number of an earlier one."""
+    """Return what is written in the next checks. Each write creates a file, which may reuse an inode."""
     seen: dict[tuple[int, int], str] = {}
 
     def enough() -> bool:
@@ -154,7 +154,7 @@ def test_nothing_is_known_before_every_loop_has_begun(file: Path, monkeypatch: p
         assert not file.exists()
         with heartbeat.loop("second"):
             wait_until(lambda: is_well(file), "it is well", LONG)
-        assert rewritten(file)  # and it is looked after until its end
+        assert rewritten(file)  # it is watched until its end
 
 
 def test_a_file_that_is_old_is_that_of_a_frozen_process(tmp_path: Path) -> None:

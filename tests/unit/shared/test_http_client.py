@@ -15,7 +15,7 @@ from shared.http.client import Peer, PeerSilent, PeerUnavailable
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the request that it got, in the way that the last part of the path says."""
+    """Answers with the request that it received, in the way that the last part of the path names."""
 
     protocol_version = "HTTP/1.1"
     server: "Service"
@@ -35,7 +35,7 @@ class Echo(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def log_message(self, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 class Service(ThreadingHTTPServer):

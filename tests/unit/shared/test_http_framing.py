@@ -1,4 +1,4 @@
-"""The end of a request is found wherever the network splits it."""
+"""The end of a request is found wherever the network splits the request."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ POST = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def received(pieces: Sequence[bytes]) -> tuple[int, int]:
-    """How long the request is, and after how many pieces that was known; raises `NotARequest`."""
+    """Return the length of the request, and after how many pieces it was known; raises `NotARequest`."""
     buffer = bytearray()
     framing = request_length(buffer, MAX_BODY)
     for number, piece in enumerate(pieces, 1):
@@ -46,7 +46,7 @@ whole_requests = st.one_of(st.just(b"GET / HTTP/1.1\r\n\r\n"), plain, chunked)
 
 @given(whole_requests, bodies, st.data())
 def test_it_ends_at_the_same_byte_however_it_is_cut(request: bytes, after: bytes, data: st.DataObject) -> None:
-    """And whatever follows it; and it is known to end there as soon as that byte has come."""
+    """Whatever follows it; the length is known as soon as the last byte has arrived."""
     stream = request + after
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(stream) - 1)), max_size=12)))
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]

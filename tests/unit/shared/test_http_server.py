@@ -1,4 +1,4 @@
-"""The worker's count of its connections is right, whatever becomes of them; tests run its loop by hand."""
+"""The worker counts its connections correctly, whatever becomes of them; the tests run its loop by hand."""
 
 import selectors
 import socket
@@ -15,7 +15,7 @@ PLACES = 8
 
 
 class Loop:
-    """A worker without an application: connections come, wait and go, and no request is ever whole."""
+    """A worker without an application: connections come, wait and go, and no request is ever complete."""
 
     def __init__(self) -> None:
         config = Config()
@@ -33,8 +33,8 @@ class Loop:
 
     @property
     def open(self) -> int:
-        """Connections that it really has."""
-        return len(self.worker.poller.get_map()) - 1  # the listener
+        """Return the number of open connections."""
+        return len(self.worker.poller.get_map()) - 1  # without the listener
 
     def close(self) -> None:
         self.worker.murder_keepalived(force=True)

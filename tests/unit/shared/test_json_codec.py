@@ -1,4 +1,4 @@
-"""JSON numbers keep every digit, and what is no JSON is refused."""
+"""JSON numbers keep every digit, and texts that are not JSON are refused."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

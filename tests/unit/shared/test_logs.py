@@ -11,7 +11,7 @@ CONFIGURED = "import logging, structlog; from shared.logs import configure_logs;
 
 
 def lines(program: str, level: str = "INFO") -> list[dict[str, Any]]:
-    """What a process that logs so writes to standard error."""
+    """Return the lines that a process with this logging writes to standard error."""
     command = [sys.executable, "-c", f"{CONFIGURED}configure_logs('demo', {level!r})\n{program}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == ""

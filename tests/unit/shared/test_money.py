@@ -1,4 +1,4 @@
-"""Money is exact, or it is refused."""
+"""Amounts of money are exact, or are refused."""
 
 from decimal import Decimal
 from typing import Any

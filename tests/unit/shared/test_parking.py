@@ -15,7 +15,7 @@ from shared.messaging.delivery import Delivery
 from shared.messaging.parking import SHORT_BYTES, DeadLetter, parked, passed_on, unparked
 from tests.system.toys import reserved
 
-FRAME = 131_072 - 4096  # what a broker takes by default, with room for what it adds by itself
+FRAME = 131_072 - 4096  # the broker's default limit, less what the broker adds itself
 SCALARS: st.SearchStrategy[Any] = (
     st.none()
     | st.booleans()
@@ -38,7 +38,7 @@ def came(headers: dict[str, Any], content_type: Any = None, routing_key: str = "
 
 
 def encoded(message: Any) -> bytes:
-    """The frame that says what the message is, as the library writes it."""
+    """Return the header frame of a message, as pika encodes it."""
     properties = pika.BasicProperties(
         content_type=message.content_type,
         headers=message.headers,

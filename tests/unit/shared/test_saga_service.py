@@ -1,4 +1,4 @@
-"""The use cases of the saga services' API, on a fake of the sagas of one style."""
+"""The use cases of the saga services' API, over a fake style."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from shared.saga.service import SagaService
 
 
 class LoggedSagas:
-    """Sagas, and their database, that log what is called; a checkout is an id as text."""
+    """A fake style that logs calls; a checkout is an id as text."""
 
     path, definition = "/saga", None
 

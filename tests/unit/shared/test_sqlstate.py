@@ -17,7 +17,7 @@ NEVER = ["0A000", "22001", "22P02", "23505", "23514", "25P02", "26000", "42501",
 
 
 class Said(psycopg2.Error):
-    """What the driver raises, with the code that the server gave."""
+    """The driver's error, with the code that the server sent."""
 
     def __init__(self, code: str | None) -> None:
         super().__init__("?")
@@ -40,7 +40,7 @@ def test_what_may_succeed_later_is_not_now(code: str) -> None:
 
 @pytest.mark.parametrize("code", NEVER)
 def test_what_is_the_statements_own_fault_is_no(code: str) -> None:
-    """Whatever class the driver has for it: to it an index row that is too long is an operational error, too."""
+    """Whatever class the driver has for it: a too long index row is an operational error to the driver, too."""
     assert not is_unavailable(Said(code))
     assert not is_unavailable(wrapped(Said(code)))
 
@@ -70,7 +70,7 @@ def test_a_commit_that_the_server_refused_is_undone(code: str) -> None:
 
 
 def test_the_driver_has_a_class_for_each_that_is_told_by_its_code_alone() -> None:
-    """Its classes would not do: these two are siblings of errors that mean the opposite."""
+    """The driver's classes would not do: these two are siblings of errors with the opposite meaning."""
     assert not issubclass(errors.ReadOnlySqlTransaction, psycopg2.OperationalError)
     assert issubclass(errors.ProgramLimitExceeded, psycopg2.OperationalError)
 

@@ -9,7 +9,7 @@ from shared.testing import concurrently, wait_until
 
 
 def test_tasks_run_at_the_same_moment() -> None:
-    """Each waits for all the others, which ends only when all run."""
+    """Each waits for all others, which ends only when all run."""
     together = threading.Barrier(5)
     assert sorted(concurrently(*[together.wait] * 5)) == [0, 1, 2, 3, 4]
 

@@ -16,7 +16,7 @@ from stack.errors import StackError
 
 @pytest.fixture
 def service() -> Iterator[tuple[str, list[str | None]]]:
-    """The URL of something that answers an empty object to everything, and what it was shown."""
+    """Yield the URL of a server that answers an empty object to everything, and the tokens that it received."""
     shown: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Unpacking RabbitMQ from the distribution's packages: what people are told of it."""
+"""Unpacking RabbitMQ from the distribution's packages: the printed messages."""
 
 import re
 import sys

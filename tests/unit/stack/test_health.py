@@ -1,4 +1,4 @@
-"""What people are told of a process that supervisord calls running."""
+"""The condition of a process that supervisord reports as running."""
 
 import socket
 import threading
@@ -32,7 +32,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Answers one request with this, or with nothing; on which port."""
+    """Answer one request with this, or with nothing; return the port."""
     with ExitStack() as stack:
 
         def start(answer: bytes) -> int:

@@ -1,4 +1,4 @@
-"""A process that lives and starts is waited for; one that ended, or ends repeatedly, is reported at once."""
+"""A process that lives and starts is awaited; one that ended, or ends repeatedly, is reported at once."""
 
 import itertools
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from stack.supervision import Supervisor
 
 
 class Machine:
-    """A slow one: its clock goes on by ten seconds whenever somebody waits for it."""
+    """A slow machine: its clock advances by ten seconds with each wait."""
 
     def __init__(self, states: Iterator[Mapping[str, Any]]) -> None:
         self.now = 0.0
@@ -91,7 +91,7 @@ def test_one_that_is_never_ready_is_given_up_in_the_end(home: Home, monkeypatch:
 def test_a_server_of_the_users_is_met_by_one_connection_at_each_poll(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attempt looks in turn for a connection and for the database."""
+    """Each attempt checks, in turn, a connection and the database."""
     machine = Machine(itertools.repeat({}))
     calls: list[tuple[str, float]] = []
 

@@ -8,7 +8,7 @@ from stack.home import Home
 
 
 def install(folder: Path, version: str) -> Path:
-    """A PostgreSQL that can say its version and nothing more."""
+    """Create a PostgreSQL that can only print its version."""
     folder.mkdir(parents=True)
     for name in ("postgres", "initdb"):
         program = folder / name

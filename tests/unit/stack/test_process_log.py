@@ -1,4 +1,4 @@
-"""Of a process that failed, people are told the first error since it was started, not the crash that follows."""
+"""The report about a failed process has its first error since the start, not the crash that follows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`PORTS=auto`: free ports in place of taken ones, the same ones each time."""
+"""`PORTS=auto`: free ports replace taken ones, and stay the same."""
 
 import os
 import socket
@@ -50,7 +50,7 @@ def test_a_port_that_the_user_set_is_not_replaced(home: Home, taken_port: int) -
 
 
 def test_taken_ports_are_named_in_one_message_before_anything_is_installed(home: Home, taken_port: int) -> None:
-    """By a Python without any library, as on a machine on which nothing was done yet."""
+    """With a Python without libraries, as on a machine before the installation."""
     ports = {name: "0" for process in select() for name in process.ports}
     environment = os.environ | ports | {"CARRITO_PORT": str(taken_port), "DATABASE_URL": "", "RABBITMQ_URL": ""}
     command = [sys.executable, "-S", "-m", "stack", "ports", "--home", str(home.path)]

@@ -15,7 +15,7 @@ from stack.supervision import Supervisor, configuration
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """A home whose path has what such files trip over."""
+    """A home whose path has characters that are special in configuration files."""
     home = Home.at(tmp_path / "100% my shop")
     home.make()
     return home
@@ -23,7 +23,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def understood(home: Home) -> ServerOptions:
-    """The configuration as supervisord understands it."""
+    """Return the configuration as supervisord reads it."""
     file = home.supervisor / "supervisord.conf"
     file.write_text(configuration(home, select(), {"PAGOS_PORT": 4002}))
     options = ServerOptions()

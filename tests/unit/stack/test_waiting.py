@@ -1,4 +1,4 @@
-"""People are told what is waited for, and for how long."""
+"""Waiting prints what is awaited, and for how long."""
 
 import pytest
 

@@ -1,5 +1,6 @@
-"""A good set of audits: in each style one checkout completed; one undone, one declined, a wallet, and a merchant's
-own payment. And services that answer so.
+"""Good audits: in each style a completed, a compensated and a declined checkout; a wallet, and a merchant's payment.
+
+And services with these answers.
 """
 
 import copy
@@ -68,7 +69,7 @@ _GOOD: Audits = {
     },
 }
 LINES = [[7, 1, 999]]
-# What each service knows of each saga.
+# The facts of each service about each saga.
 _FACTS: dict[str, dict[str, Json]] = {
     "saga_orchestrator": {
         ORCHESTRATED: {"status": "completed"},
@@ -111,17 +112,17 @@ Facts = dict[str, dict[str, Json]]
 
 
 def good_audits(**changes: Any) -> Audits:
-    """The set, with changes such as `pagos__accounts__EUR__revenue=-1`."""
+    """Return the audits, with changes such as `pagos__accounts__EUR__revenue=-1`."""
     return changed(_GOOD, changes)
 
 
 def good_facts(**changes: Any) -> Facts:
-    """The facts by service and saga."""
+    """Return the facts by service and saga."""
     return changed(_FACTS, changes)
 
 
 def changed(good: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A copy with these changes."""
+    """Return a copy with these changes."""
     copied = copy.deepcopy(good)
     for path, value in changes.items():
         *parents, last = path.split("__")
@@ -133,7 +134,7 @@ def changed(good: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def books_of(audits: Audits) -> Books:
-    """The books that say so."""
+    """Return the books with these audits."""
     return Books(
         sagas={name: SagasAudit.model_validate(audits[name]) for name in ("saga_orchestrator", "saga_choreography")},
         carrito=CarritoAudit.model_validate(audits["carrito"]),
@@ -143,19 +144,19 @@ def books_of(audits: Audits) -> Books:
 
 
 class Service:
-    """A service that answers an auditor; a test may change what it says, or have `before` do so at each request."""
+    """A service that answers an auditor; a test may change its answers, or have `before` called at each request."""
 
     def __init__(self, audit: Json, facts: dict[str, Json]) -> None:
         self.audit, self.facts = audit, facts
         self.place, self.begins, self.next_xid = "here", 1, 100
         self.changes: list[tuple[int, str]] = []
         self.queried: list[str] = []  # sagas whose facts were requested
-        self.raw: tuple[int, bytes] | None = None  # an answer to everything
+        self.raw: tuple[int, bytes] | None = None  # the answer to every request, if set
         self.before: Callable[[str], None] = lambda _: None
         self.url = ""
 
     def change(self, saga_id: str, fact: Json | None) -> None:
-        """A saga changes, in a transaction of its own."""
+        """Change a saga in a transaction of its own."""
         self.changes.append((self.next_xid, saga_id))
         self.next_xid += 1
         if fact is None:
@@ -164,7 +165,7 @@ class Service:
             self.facts[saga_id] = fact
 
     def answer(self, path: str, body: Json | None) -> Json:
-        """What it says."""
+        """Return the answer to a request."""
         where = urlsplit(path)
         query = {name: values[0] for name, values in parse_qs(where.query).items()}
         self.before(where.path)
@@ -187,7 +188,7 @@ class Service:
 
 @contextmanager
 def serving(service: Service) -> Iterator[Service]:
-    """The service at a URL of its own."""
+    """Run the service at its own URL for the block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""`python -m stack.audit` against services that answer what a test says."""
+"""`python -m stack.audit` against services that answer as a test says."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
 
 
 def looked_at(services: Services) -> list[str]:
-    """The sagas that were looked at since the last call."""
+    """Return the sagas that were examined since the last call."""
     queried = services["pagos"].queried
     found, queried[:] = sorted(set(queried)), []
     return found
@@ -181,7 +181,7 @@ def test_a_shop_without_choreographed_checkouts_has_books_too(services: Services
     assert audit.check(urls(services)).clean
 
 
-# -- what is looked at
+# Which sagas are examined.
 
 
 @pytest.fixture
@@ -235,8 +235,8 @@ def test_what_was_not_in_order_is_looked_at_until_it_is(
     "loss",
     [
         {"place": "elsewhere"},  # another database, or this one after a restore
-        {"begins": 101},  # the log has forgotten what came after the last audit
-        {"next_xid": 99},  # the database has gone back in time
+        {"begins": 101},  # changes after the last audit were purged
+        {"next_xid": 99},  # the database was restored to an earlier time
     ],
 )
 def test_notes_that_no_longer_fit_are_not_relied_on(services: Services, notes: Path, loss: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ def test_other_endings(other: Ending) -> None:
 
 
 class Told(Shop):
-    """A service whose answers are known beforehand; of the last saga for ever. Without a status it knows of none."""
+    """A service with fixed answers; the last saga is repeated for ever. Without a status it knows no saga."""
 
     def __init__(self, *answers: tuple[str, list[Json]]) -> None:
         super().__init__({})
@@ -215,7 +215,7 @@ http_requests_created{{method="POST",route="/orders",service="carrito",status="2
 
 @pytest.fixture
 def counting() -> Iterator[Shop]:
-    """A shop in which every service has answered two requests, and one more each time it is looked at."""
+    """A shop in which every service has answered two requests, and one more each time its metrics are read."""
 
     class Handler(BaseHTTPRequestHandler):
         orders = 0.0
@@ -245,7 +245,7 @@ def test_costs_are_what_was_counted_in_between(counting: Shop) -> None:
 
 
 def test_who_watches_a_saga_is_not_counted(counting: Shop) -> None:
-    """All that is read where sagas are shown is read by whoever watches; what is posted there belongs to it."""
+    """All reads of sagas are by those who watch; POSTs belong to the checkout."""
     watched = Shop({"saga_orchestrator": counting.urls["carrito"]})
     assert Meter(watched, None).counts().answered == {"saga_orchestrator": 1}
 

@@ -23,7 +23,7 @@ from tests.unit.stack_audit.audits import (
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 BY_HAND = "8b04e47f-1d2b-4a1f-9c4e-6f1d1f2f3a4b"
 
-# Each rule about books, and what breaks it.
+# Each rule about books, and a change that breaks it.
 BROKEN: list[tuple[str, dict[str, Any]]] = [
     (
         "refunds_are_within_captures",
@@ -91,7 +91,7 @@ LIVE = ["pending", "running", "compensating", "stuck"]
 
 
 def sagas_of(facts: Facts, **after: Any) -> list[AuditedSaga]:
-    """All sagas that somebody knows; `after` is what the orchestrator says of some at the second request."""
+    """Return all sagas of these facts; `after` is the orchestrator's second answer about some of them."""
 
     def fact(service: str, kind: Any, saga_id: str) -> Any:
         known = facts[service].get(saga_id)
@@ -115,7 +115,7 @@ def sagas_of(facts: Facts, **after: Any) -> list[AuditedSaga]:
 
 
 def found(facts: Facts, kept_since: float = 0, *, waited: bool = False, **audits: Any) -> Findings:
-    """What an audit finds in these facts, and in good books with these changes."""
+    """Return the findings of an audit of these facts, and of good books with these changes."""
     examined = Examined()
     examined.examine(sagas_of(facts), SAGA_RULES, kept_since)
     return find(RULES, books_of(good_audits(**audits)), examined, full=True, waited=waited)
@@ -211,7 +211,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 
 
 def by_hand(**without: Any) -> Facts:
-    """A checkout that no saga service knows, whole but for what a service does not know of it."""
+    """Return a checkout that no saga service knows, complete except for the facts that a service lacks."""
     facts = good_facts()
     for service, fact in WHOLE.items():
         if service not in without:
