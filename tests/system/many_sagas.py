@@ -18,10 +18,10 @@ from shared.json_codec import dumps
 PRODUCTS = 200
 LIVE = 10  # the last sagas of each style, which have not ended
 
-# An id of version 7: one saga every ten milliseconds; the rest is a hash.
+# An id of version 7: one saga every ten milliseconds until now, so that none is due to be purged; the rest is a hash.
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION pg_temp.id_of(number bigint, kind text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $id$
-    SELECT CAST(lpad(to_hex(1750000000000 + number * 10), 12, '0') || '7' || substr(md5(kind || number), 1, 3)
+    SELECT CAST(lpad(to_hex({first_ms} + number * 10), 12, '0') || '7' || substr(md5(kind || number), 1, 3)
         || '8' || substr(md5(kind || number), 4, 15) AS uuid)
 $id$;
 """
@@ -144,7 +144,7 @@ _STATES = {"running": dumps(state_to_json(_after(2))), "completed": dumps(state_
 
 def store(connection: Connection, count: int, *, told: bool = False) -> None:
     """Store so many checkouts, and have PostgreSQL analyze the tables, as autovacuum does later."""
-    connection.execute(text(_FUNCTIONS))
+    connection.execute(text(_FUNCTIONS.format(first_ms=int(time.time() * 1000) - count * 10)))
     for table, statement in _ROWS.items():
         began = time.perf_counter()
         connection.execute(
