@@ -109,14 +109,14 @@ def steps_of(choreography: Choreography, facts: Facts) -> list[StepView]:
 def times_of(facts: Facts) -> tuple[datetime, datetime]:
     """The times of the first and of the last event that is known."""
     times = [fact["at"] for fact in facts.values()]
-    return _time(min(times)), _time(max(times))
+    return datetime.fromisoformat(min(times)), datetime.fromisoformat(max(times))
 
 
 def ended_at(facts: Facts) -> datetime | None:
     """When the saga ended; None while it has not. A completed saga that is being compensated has not."""
     status = status_of(facts)
     end = {SagaStatus.COMPENSATED: FAILED, SagaStatus.COMPLETED: COMPLETED}.get(status)
-    return None if end is None else _time(facts[end]["at"])
+    return None if end is None else datetime.fromisoformat(facts[end]["at"])
 
 
 def failed_step(choreography: Choreography, facts: Facts) -> str | None:
@@ -132,7 +132,7 @@ def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None
     if COMPLETED in facts and turned_back(facts):
         names = {name for name in BACKWARD if not _only_before_pivot(facts.get(name, {}))}
     times = [facts[name]["at"] for name in names & facts.keys()]
-    return _time(min(times)) if times else None
+    return datetime.fromisoformat(min(times)) if times else None
 
 
 def bill_of(facts: Facts) -> Mapping[str, Any]:
@@ -177,8 +177,8 @@ def _view(choreography: Choreography, step: StepEvents, facts: Facts, status: St
         status=status,
         attempts=int(requested),
         compensation_attempts=int(status in {StepStatus.COMPENSATING, StepStatus.COMPENSATED}),
-        started_at=_time(min(facts[each]["at"] for each in begun)) if requested and begun else None,
-        finished_at=_time(facts[outcome]["at"]) if finished else None,
+        started_at=datetime.fromisoformat(min(facts[each]["at"] for each in begun)) if requested and begun else None,
+        finished_at=datetime.fromisoformat(facts[outcome]["at"]) if finished else None,
         error=str(facts[outcome]["reason"]) if status is StepStatus.FAILED else None,
     )
 
@@ -215,7 +215,3 @@ def _only_before_pivot(fact: Mapping[str, Any]) -> bool:
 
 def _names(*facts: Fact) -> set[str]:
     return {event_type_of(each).name for each in facts}
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

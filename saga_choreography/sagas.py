@@ -86,7 +86,8 @@ class ChoreographedSagas:
 
     def new_saga(self, checkout: FrozenCheckout) -> Checkout:
         """Return the request's fields, as they are stored."""
-        return schemas.checkout_of(checkout)
+        request = checkout.request
+        return Checkout(checkout.saga_id, request.cart_id, request.user_id, request.payment_method)
 
     def accept(self, new_sagas: Sequence[Checkout]) -> list[bool | Conflict]:
         """Register these sagas in the read model; True for those that have not ended, as far as is known."""

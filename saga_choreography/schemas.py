@@ -7,12 +7,10 @@ from uuid import UUID
 from pydantic import Field
 
 from saga_choreography.choreography import CHECKOUT
-from saga_choreography.domain import Checkout
 from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of
 from saga_choreography.saga_store import StoredSaga
 from shared.http.schemas import STORABLE, Body, OneLine, Time, TimeIn, View
 from shared.money import to_decimal
-from shared.saga.frozen import FrozenCheckout
 from shared.saga.rows import shown_columns
 from shared.saga.states import ENDED, StepStatus
 from shared.saga.views import SagaOut, SagaSummary, StepOut
@@ -97,12 +95,6 @@ class DeadLettersOut(View):
 
     items: list[DeadLetterOut]
     redrives: list[RedriveOut]
-
-
-def checkout_of(frozen: FrozenCheckout) -> Checkout:
-    """Return the fields of a request for a checkout, as they are stored."""
-    request = frozen.request
-    return Checkout(frozen.saga_id, request.cart_id, request.user_id, request.payment_method)
 
 
 def saga_out(saga: StoredSaga) -> SagaOut:
