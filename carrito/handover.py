@@ -20,12 +20,10 @@ from carrito.config import Settings
 from shared.fault_switches.header import headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, Reply
-from shared.saga.states import SagaStatus, StepStatus
 from shared.saga.views import CheckoutIn
 
 ANSWER_SECONDS = 5.0  # without the time that the client prefers to wait
 MOST_WAIT = 30.0
-TURNED_BACK = frozenset({SagaStatus.COMPENSATING, SagaStatus.COMPENSATED})  # a stuck saga has such a step
 MESSAGE_FIELDS = tuple(CheckoutIn.model_fields)
 log = structlog.get_logger()
 
@@ -67,10 +65,7 @@ class Handover:
         orchestrator, _ = self._peers["orchestrated"]
         with self._bulkhead.enter():
             saga = orchestrator.get(f"/saga/{checkout.saga_id}").success_body_if_found()
-        if saga is None:
-            return False
-        compensated = {StepStatus.COMPENSATING, StepStatus.COMPENSATED}
-        return saga["status"] in TURNED_BACK or any(step["status"] in compensated for step in saga["steps"])
+        return saga is not None and bool(saga["turned_back"])
 
     def deliver(self, checkout: CheckoutHandover, prefer: str = "") -> Reply | None:
         """Return the answer of the saga service; None when it did not accept, and the worker will try again.

@@ -23,7 +23,6 @@ routes = Blueprint("acting", __name__)
 
 PATH = '/sagas/<any(orchestrated,choreographed):style>/<uuid:saga_id>/<any("compensate","retry"):action>'
 UNTOUCHED = frozenset({"pending", "skipped"})  # statuses of steps that have nothing to compensate, as far as is known
-BACKWARD = frozenset({"failed", "compensating", "compensated"})  # statuses of steps of a saga that has turned back
 
 
 @routes.get(PATH)
@@ -45,9 +44,7 @@ def act(style: str, saga_id: UUID, action: str) -> Answer:
 
 def possible(saga: Mapping[str, Any]) -> list[str]:
     """What can be done with a saga in its present state."""
-    status = saga["status"]
-    turned = status in BACKWARD or any(step["status"] in BACKWARD for step in saga["steps"])
-    return [*([] if turned else ["compensate"]), *([] if status in ENDED else ["retry"])]
+    return [*([] if saga["turned_back"] else ["compensate"]), *([] if saga["status"] in ENDED else ["retry"])]
 
 
 def plan(saga: Mapping[str, Any], action: str) -> list[str]:

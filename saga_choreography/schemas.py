@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from saga_choreography.choreography import CHECKOUT
-from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of
+from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of, turned_back
 from saga_choreography.saga_store import StoredSaga
 from shared.http.schemas import STORABLE, Body, OneLine, Time, TimeIn, View
 from shared.money import to_decimal
@@ -109,6 +109,7 @@ def saga_out(saga: StoredSaga) -> SagaOut:
         total=None if bill["total_minor"] is None else to_decimal(bill["total_minor"]),
         order_id=bill["order_id"] if "create_order" in requested else None,
         payment_id=bill["payment_id"] if "process_payment" in requested else None,
+        turned_back=turned_back(facts),
         error=error_of(CHECKOUT, facts),
         fault=fault_of(facts),
         steps=steps,

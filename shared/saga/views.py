@@ -91,6 +91,8 @@ class StepOut(View):
 class SagaOut(View):
     """A saga. `payment_id` and `order_id` are null until they have been requested.
 
+    `turned_back` says whether it is being or was compensated: of a stuck saga `status` does not tell, and steps tell
+    only what is known of them.
     `fault` names the faults that are injected into it, as its checkout's `X-Fault` said.
     """
 
@@ -103,6 +105,7 @@ class SagaOut(View):
     total: Money | None
     order_id: UUID | None
     payment_id: UUID | None
+    turned_back: bool
     error: str | None
     fault: str | None
     steps: list[StepOut]

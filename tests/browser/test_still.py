@@ -22,7 +22,8 @@ def growing(name: str) -> list[str]:
     told = load(name)
     items = told["timeline"]["items"]
     steps = [{**step, "status": "running"} for step in told["saga"]["steps"]]
-    running = {**told["saga"], "status": "running", "steps": steps, "ended_at": None, "order_id": None}
+    begun = {"status": "running", "turned_back": False, "steps": steps, "ended_at": None, "order_id": None}
+    running = {**told["saga"], **begun}
     pages = [_page(running, items[:count], NOTHING_YET) for count in range(1, len(items))]
     return [*pages, _page(told["saga"], items, reading_of(told["outcome"]))]
 

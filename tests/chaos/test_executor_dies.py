@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from saga_orchestrator.orchestrator import CHECKOUT
-from tests.e2e.shop import COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, SEPARATE, UNDONE, Shop
+from tests.e2e.shop import CARRITO, COMPLETED, DECLINED, EXECUTOR, ORCHESTRATOR, PAGOS, QUICK, SEPARATE, UNDONE, Shop
 from tests.system.temporal import TEMPORAL
 
 DOOMED, OTHER = f"{EXECUTOR}-1", f"{EXECUTOR}-2"
@@ -139,6 +139,23 @@ def test_a_successor_knows_that_the_pivot_was_requested(shop: Shop, successor: s
     shop.restart(PAGOS)
     assert shop.became(saga_id) == COMPLETED
     assert shop.stock(product) == (9, 0, 1)
+
+
+def test_a_stuck_saga_of_which_no_step_is_known_is_compensated_without_anybody(shop: Shop) -> None:
+    """Its order was made, and nobody wrote that: its status and its steps do not tell that it has turned back.
+
+    Without carrito its first compensation fails, which is enough to be stuck.
+    """
+    product = shop.product(quantity=10)
+    point = "executor.after_call.create_order.action"
+    saga_id = die_in(shop, point, lambda: shop.buy(product), PROGRESS_SECONDS="60")
+    assert shop.compensate(saga_id).status == 202
+    shop.system.kill(CARRITO)
+    shop.restart(DOOMED, STUCK_AFTER_ATTEMPTS="1")
+    shop.until_status(saga_id, "stuck")
+    shop.restart(CARRITO)
+    assert shop.became(saga_id) == UNDONE
+    assert shop.stock(product) == (10, 0, 0)
 
 
 def test_every_point_is_died_at() -> None:

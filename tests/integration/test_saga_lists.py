@@ -79,6 +79,15 @@ def test_a_saga_that_an_operator_turned_back_says_that_it_is_at_a_compensation(s
     assert (item["step"], item["direction"], item["failed_step"]) == ("commit_inventory", "compensation", None)
 
 
+def test_a_saga_says_whether_it_has_turned_back(stage: Stage) -> None:
+    """Neither its status nor its steps tell, when it is stuck and what it did is not known."""
+    undone, declined, paid = stage.completed(), stage.declined(), stage.paid()
+    assert not stage.get(f"{stage.base}/{undone}").json["turned_back"]
+    stage.post(f"{stage.base}/{undone}/compensate", {"reason": "returned"})
+    told = [stage.get(f"{stage.base}/{saga_id}").json["turned_back"] for saga_id in (undone, declined, paid)]
+    assert told == [True, True, False]
+
+
 def test_the_books_of_a_saga_that_is_undone_after_its_end_are_open_from_then_on(stage: Stage) -> None:
     saga_id = stage.completed()
     before = stage.sagas()["items"][0]

@@ -28,6 +28,7 @@ def operated(services: Services) -> Service:
     orchestrator.answers[f"/saga/{SAGA}"] = {
         **ORCHESTRATED["saga"],
         "status": "completed",
+        "turned_back": False,
         "steps": [{**step, "status": "succeeded"} for step in ORCHESTRATED["saga"]["steps"]],
     }
     orchestrator.answers[f"/saga/{SAGA}/compensate"] = (202, {})
@@ -88,7 +89,7 @@ def test_a_refusal_is_shown_with_its_reason(viewer: FlaskClient, operated: Servi
 def test_where_there_is_nothing_to_do_no_reason_is_requested(
     viewer: FlaskClient, operated: Service, status: str, action: str, words: str
 ) -> None:
-    operated.answers[f"/saga/{SAGA}"]["status"] = status
+    operated.answers[f"/saga/{SAGA}"] |= {"status": status, "turned_back": status != "completed"}
     page = said(viewer, f"{PAGE}/{action}", 409)
     assert words in page
     assert "What will be done" not in page
@@ -96,7 +97,7 @@ def test_where_there_is_nothing_to_do_no_reason_is_requested(
 
 def test_a_stuck_saga_that_has_turned_back_cannot_be_undone_once_more(viewer: FlaskClient, operated: Service) -> None:
     saga = operated.answers[f"/saga/{SAGA}"]
-    saga |= {"status": "stuck", "steps": [{**saga["steps"][0], "status": "compensating"}, *saga["steps"][1:]]}
+    saga |= {"status": "stuck", "turned_back": True}
     said(viewer, f"{PAGE}/compensate", 409)
     assert "What will be done" in said(viewer, f"{PAGE}/retry")
 

@@ -136,18 +136,21 @@ def test_retries_that_are_one_row_say_how_many_they_are_how_long_they_took_and_w
 
 
 @pytest.mark.parametrize(
-    ("status", "offered"),
+    ("status", "turned_back", "offered"),
     [
-        ("running", ["compensate", "retry"]),
-        ("compensating", ["retry"]),
-        ("stuck", ["compensate", "retry"]),
-        ("completed", ["compensate"]),
-        ("compensated", []),
+        ("running", False, ["compensate", "retry"]),
+        ("compensating", True, ["retry"]),
+        ("stuck", False, ["compensate", "retry"]),
+        ("stuck", True, ["retry"]),
+        ("completed", False, ["compensate"]),
+        ("compensated", True, []),
     ],
 )
-def test_what_waits_can_be_tried_now_and_nothing_is_offered_in_vain(status: str, offered: list[str]) -> None:
+def test_what_waits_can_be_tried_now_and_nothing_is_offered_in_vain(
+    status: str, turned_back: bool, offered: list[str]
+) -> None:
     """temporalio/ui#542."""
-    assert possible({"status": status, "steps": []}) == offered
+    assert possible({"status": status, "turned_back": turned_back, "steps": []}) == offered
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(-5, "now"), (0.4, "now"), (4, "in 4 s"), (200, "in 3 min 20 s")])
