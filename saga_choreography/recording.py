@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection
 
 from saga_choreography.choreography import CHECKOUT
@@ -31,6 +32,7 @@ from shared.json_codec import dumps
 from shared.purging.retention import TooOld, retention_of, too_old_sql
 from shared.saga.states import ENDED
 
+log = structlog.get_logger()
 ENDS = "choreography_ended"  # the channel of notifications of the sagas that end
 
 # Also inserts a row for each new saga, with its cart, which every event names.
@@ -123,6 +125,8 @@ def _stored(connection: Connection, events: Sequence[Event], limits: Limits) -> 
     rows = dumps([_event_row(event) for event in by_id.values()])
     times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}
     new = set(connection.scalars(STORE, {"rows": rows, **times}))
+    if len(new) < len(events):
+        log.debug("repeated events", events=len(events) - len(new))
     return [event for event in by_id.values() if event.id in new]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Column, Connection, DateTime, MetaData, Table, Uuid, func
 
 from shared.database.prepared import prepared
@@ -15,6 +16,7 @@ from shared.event_bus import Event, Payload, SagaResendRequested
 from shared.messaging.outbox import Outbox
 from shared.purging.retention import TooOld, retention_of, too_old_sql
 
+log = structlog.get_logger()
 # For each handled event, the payloads to publish.
 Published = Sequence[Sequence[Payload]]
 # Handles payloads of one type, each of another saga.
@@ -62,6 +64,8 @@ def handle_new(
     """Handle the new ones of these events, all of one type and each of another saga; return the events that follow."""
     ids = inbox.enter(connection, [event.id for event in events])
     new = [event for event in events if event.id in ids]
+    if len(new) < len(events):
+        log.debug("repeated events", events=len(events) - len(new))
     if not new:
         return []
     answers = handlers[type(new[0].payload)](connection, [event.payload for event in new])

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Connection, MetaData
 
 from shared.errors import DomainError
@@ -46,6 +47,7 @@ class StepCommand(Protocol):
 CommandT = TypeVar("CommandT", bound=StepCommand)
 T = TypeVar("T")
 Result_co = TypeVar("Result_co", covariant=True)
+log = structlog.get_logger()
 BySaga = Mapping[UUID, T | DomainError]  # a value or a refusal for each saga
 
 
@@ -84,6 +86,7 @@ class Barrier:
             [each for each in commands if entries[each.saga_id] is entry]
             for entry in (ActionEntry.FIRST, ActionEntry.REPEATED)
         )
+        _log_repeated(step, ACTION, len(commands) - len(new))
         found = repeated(known) if known else {}
         made = first(new) if new else {}
         self.refuse(connection, step, _refusals(made))
@@ -107,6 +110,7 @@ class Barrier:
         accepted = [each for each in commands if isinstance(entries[each.saga_id], CompensationEntry)]
         first = [each for each in accepted if entries[each.saga_id] is CompensationEntry.FIRST]
         others = [each for each in accepted if entries[each.saga_id] is not CompensationEntry.FIRST]
+        _log_repeated(step, COMPENSATION, list(entries.values()).count(CompensationEntry.REPEATED))
         undone = undo(first, others) if accepted else {}
         self._withdraw(connection, step, {saga_id: entries[saga_id] for saga_id in _refusals(undone)})
         results: dict[UUID, Done[T] | DomainError] = {**_refusals(entries)}
@@ -182,6 +186,11 @@ class Barrier:
             for direction in WRITTEN[entry]
         ]
         self._store.delete(connection, step, written)
+
+
+def _log_repeated(step: str, direction: str, sagas: int) -> None:
+    if sagas:
+        log.debug("repeated commands", step=step, direction=direction, sagas=sagas)
 
 
 def _refusals(outcomes: Mapping[UUID, T | DomainError]) -> dict[UUID, DomainError]:

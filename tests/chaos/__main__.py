@@ -1,6 +1,7 @@
 """`make chaos`: thousands of checkouts while everything fails in turn, on private servers; a seed chooses the faults.
 
-Exit status: 0 when every checkout ended as it should, once, and every rule of a full audit holds; else 1.
+Then several of each process side by side, of which some are added and others killed. Exit status: 0 when every checkout
+ended as it should, once, every rule of a full audit holds, and nothing was done twice for no reason; else 1.
 """
 
 import argparse
@@ -8,13 +9,13 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from shared.config import ROOT
-from tests.chaos import campaign
+from tests.chaos import campaign, scaling
 from tests.chaos.faults import Faults, Wires
-from tests.e2e.shop import EXECUTOR
+from tests.e2e.shop import EXECUTOR, SEPARATE, Shop
 from tests.system import temporal
 from tests.system.brokers import OwnBroker
 from tests.system.own_postgres import OwnPostgres
@@ -28,23 +29,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it, print what was done and the results, and return the exit status."""
     options = _parser().parse_args(arguments)
     temporal.take_engine()
-    began = time.monotonic()
-    report = _run(options.checkouts, options.seed)
-    minutes = (time.monotonic() - began) / 60
-    print(f"\nSeed {options.seed}, {minutes:.0f} minutes; logs are in {LOGS.relative_to(ROOT)}\n\n{report}")
-    return 0 if report.clean else 1
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    clean = True
+    if options.checkouts:
+        began = time.monotonic()
+        report = _run(options.checkouts, options.seed)
+        minutes = (time.monotonic() - began) / 60
+        print(f"\nSeed {options.seed}, {minutes:.0f} minutes; logs are in {LOGS.relative_to(ROOT)}\n\n{report}")
+        clean = report.clean
+    if options.scaling and temporal.engine_of_run() != temporal.TEMPORAL:  # it counts leases
+        for title, env in (("Executors in web processes, and separate ones", {}), ("Separate executors", SEPARATE)):
+            scaled = _scale(options.scaling, env, title.lower().replace(" ", "-"))
+            print(f"\n{title}\n\n{scaled}")
+            clean = clean and not scaled.wrong
+    return 0 if clean else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--checkouts", type=int, default=3000, help="half of them in each style; 3000 by default")
+    parser.add_argument(
+        "--scaling",
+        type=int,
+        default=200,
+        help="checkouts in each stage with 1, 2 and 4 of each process; 200 by default",
+    )
     parser.add_argument("--seed", type=int, default=1, help="of what is bought and which faults happen; 1 by default")
     return parser
 
 
 def _run(checkouts: int, seed: int) -> campaign.Report:
-    shutil.rmtree(LOGS, ignore_errors=True)
-    LOGS.mkdir(parents=True)
     with ExitStack() as stack:
         test_run = TestRun()
         stack.callback(test_run.end)
@@ -68,6 +83,32 @@ def _run(checkouts: int, seed: int) -> campaign.Report:
         # One generator for each, since the number of cancellations drawn depends on which customers were served before.
         faults = Faults(shop, postgres, rabbitmq, wires, random.Random(seed), temporal=own_temporal)
         return campaign.run(shop, faults, checkouts, random.Random(seed), _tell)
+
+
+def _scale(checkouts: int, env: Mapping[str, str], name: str) -> scaling.Report:
+    with ExitStack() as stack:
+        test_run = TestRun()
+        stack.callback(test_run.end)
+        rabbitmq = OwnBroker()
+        stack.callback(rabbitmq.close)
+        database_url, rabbitmq_url = Databases().create(), rabbitmq.create()
+        spawner = Spawner()
+        stack.callback(spawner.close)
+        logs = LOGS / name
+        logs.mkdir()
+        system = RunningSystem(
+            spawner,
+            database_url,
+            logs,
+            rabbitmq_url=rabbitmq_url,
+            copies=scaling.processes(4),
+            standby=scaling.numbered([2, 3, 4]),
+            env={**scaling.ENV, **env},
+        )
+        shop = Shop(stack.enter_context(system), database_url)
+        return scaling.run(
+            shop, scaling.Meter(shop, rabbitmq, rabbitmq_url), (1, 2, 4), checkouts, chance=random.Random(1), tell=_tell
+        )
 
 
 def _tell(what: str) -> None:

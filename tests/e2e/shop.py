@@ -72,7 +72,7 @@ class Shop:
         """`through`: URLs that replace the services' own."""
         self.system = system
         self.database_url = database_url
-        self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.names} | dict(through or {})
+        self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.services} | dict(through or {})
         self._peers = {name: Peer(name, url, None, HANG_SECONDS) for name, url in self.urls.items()}
         self._special: set[str] = set()  # processes that run with changed settings
         self._windows: dict[str, tuple[str, str]] = {}  # the path at which each begun saga is shown

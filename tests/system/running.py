@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +90,8 @@ class RunningSystem:
 
     `processes` names those to run, `copies` says how many of one, `env` is for all and `env_of` for one by its name.
     Unless told, all run but the servers and, without a `rabbitmq_url`, those that only choreographed checkouts need.
-    The n-th of several copies is called `<name>-<n>`.
+    The n-th of several copies is called `<name>-<n>`. Copies of a web process share one port, on which the kernel
+    distributes connections. Those in `standby` are not started before `start`.
     """
 
     def __init__(
@@ -104,16 +105,19 @@ class RunningSystem:
         copies: Mapping[str, int] | None = None,
         env: Mapping[str, str] | None = None,
         env_of: Mapping[str, Mapping[str, str]] | None = None,
+        standby: Collection[str] = (),
     ) -> None:
         self._spawner = spawner
+        self._standby = standby
         self._instances: dict[str, Instance] = {}
+        self._ports: dict[str, socket.socket | None] = {}
         for name in processes or _default_processes(choreographed=rabbitmq_url is not None):
             count = (copies or {}).get(name, PROCESSES[name].copies)
+            self._ports[name] = _reserve_port(PROCESSES[name])
             for one in [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]:
                 own_env = {**(env_of or {}).get(name, {}), **(env_of or {}).get(one, {})}
-                self._instances[one] = Instance(
-                    one, PROCESSES[name], folder / f"{one}.log", _reserve_port(PROCESSES[name]), own_env
-                )
+                log = folder / f"{one}.log"
+                self._instances[one] = Instance(one, PROCESSES[name], log, self._ports[name], own_env)
         told = {} if rabbitmq_url is None else {"RABBITMQ_URL": rabbitmq_url}
         self.engine = (env or {}).get(temporal.ENGINE) or (
             temporal.engine_of_run() if EXECUTOR in (each.process.name for each in self._instances.values()) else ""
@@ -124,9 +128,10 @@ class RunningSystem:
 
     def __enter__(self) -> "RunningSystem":
         try:
-            for name in self._instances:
+            running = [name for name in self._instances if name not in self._standby]
+            for name in running:
                 self._start(name)
-            for name in self._instances:
+            for name in running:
                 self.wait_healthy(name)
         except BaseException:
             self.close()
@@ -143,9 +148,15 @@ class RunningSystem:
         """The names of all processes of the system."""
         return list(self._instances)
 
+    @property
+    def services(self) -> list[str]:
+        """The name of every process of the system, once for all of its copies."""
+        return list(self._ports)
+
     def url(self, name: str) -> str:
         """Return the URL of a service, also while it is down."""
-        return f"http://127.0.0.1:{self._instances[name].port}"
+        port = self._ports[name]
+        return f"http://127.0.0.1:{None if port is None else port.getsockname()[1]}"
 
     def kill_alone(self, name: str) -> None:
         """SIGKILL the process, and none of its children; returns when all of them are gone."""
@@ -218,6 +229,14 @@ class RunningSystem:
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
         return "\n".join(line[:LOG_WIDTH] for line in lines[-LOG_LINES:])
 
+    def logged(self, event: str) -> Iterator[Mapping[str, Any]]:
+        """The log entries of this event, of all processes and all their lives."""
+        for instance in self._instances.values():
+            lines = instance.log.read_text(errors="replace").splitlines() if instance.log.exists() else []
+            for line in lines:
+                if f'"event": "{event}"' in line:
+                    yield json.loads(line)
+
     def close(self) -> None:
         """Kill everything; free the ports."""
         for instance in self._instances.values():
@@ -225,8 +244,9 @@ class RunningSystem:
                 self._signal(instance.name, signal.SIGKILL)
         for instance in self._instances.values():
             self._wait_gone(instance.name)
-            if instance.reservation is not None:
-                instance.reservation.close()
+        for port in self._ports.values():
+            if port is not None:
+                port.close()
 
     def _common_env(self, database_url: str) -> dict[str, str]:
         env = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -236,7 +256,7 @@ class RunningSystem:
         for name, process in PROCESSES.items():
             if process.package:
                 env[f"{process.package.upper()}_DATABASE_URL"] = database_url
-            if process.url_setting and name in self._instances:
+            if process.url_setting and name in self._ports:
                 env[process.url_setting] = self.url(name)
         return env
 
