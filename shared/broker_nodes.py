@@ -1,7 +1,7 @@
 """The nodes of a RabbitMQ cluster that `RABBITMQ_URL` names, and the order in which a process connects to them.
 
-The URL is one, with its hosts separated by commas, as PostgreSQL and MongoDB write it: nodes of a cluster share users,
-virtual hosts and options, so two of them can't contradict each other, and a secret is in it once.
+It is one URL, whose hosts are separated by commas, as in PostgreSQL's and MongoDB's URLs. The nodes of a cluster share
+users, virtual hosts and options, so these are named once, and the password, too.
 """
 
 import random
@@ -12,7 +12,7 @@ PORTS = range(1, 65_536)
 
 
 def checked(url: str) -> str:
-    """Return the URL, or raise `ValueError`, which never has the login in it."""
+    """Return the URL, or raise `ValueError`, whose message never contains the login."""
     node_urls(url)
     return url
 
@@ -40,7 +40,7 @@ def _check(host: str) -> None:
     told = urlsplit(f"//{host}")
     try:
         right = bool(told.hostname) and (told.port is None or told.port in PORTS) and not host.endswith(":")
-    except ValueError:  # of a port that is no number
+    except ValueError:  # the port is no number
         right = False
     if not right or any(character.isspace() for character in host):
         raise ValueError(f"must have hosts as host or host:port, with commas between: not {host!r}")
@@ -51,9 +51,9 @@ def _with_netloc(parts: SplitResult, netloc: str) -> str:
 
 
 class NodeRotation:
-    """The order in which one process tries the nodes: a random one, so that those that lose a node spread over others.
+    """The order in which a process tries the nodes: a random one, so that clients of a lost node spread over the others.
 
-    A lost connection leads to the next node, too: the former is probably gone.
+    After a lost connection the next node is tried first, since the former one probably failed.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,14 +68,14 @@ class NodeRotation:
 
     @property
     def rounds(self) -> int:
-        """How often each node has failed in a row since one was `connected`."""
+        """How many times in a row each node has failed, since one was `connected`."""
         return self._failures // len(self._urls)
 
     def connected(self) -> None:
-        """Note that the node works."""
+        """Record that the node works."""
         self._failures = 0
 
     def failed(self) -> None:
-        """Go to the next node."""
+        """Continue with the next node."""
         self._failures += 1
         self._at = (self._at + 1) % len(self._urls)

@@ -1,7 +1,7 @@
-"""Traces of OpenTelemetry, exported (OTLP over HTTP) where `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+"""Traces (OpenTelemetry), exported by OTLP over HTTP if `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 
-Without it nothing of OpenTelemetry is imported, and the functions here return at once. The context of a span goes on as
-a W3C `traceparent`: in headers, in rows of sagas and outboxes, and in messages.
+Otherwise nothing of OpenTelemetry is imported, and these functions return at once. A span's context is passed on as a
+W3C `traceparent`: in headers, in rows of sagas and outboxes, and in messages.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-ROOT = ""  # as a parent: a span that begins a trace
+ROOT = ""  # as a parent, it makes a span begin a trace
 Attributes = Mapping[str, str | int | float | bool]
 NONE: Attributes = {}
 _tracer: Any = None  # an `opentelemetry.trace.Tracer`, once started
@@ -19,20 +19,20 @@ _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 class Span:
-    """Something that takes time. This one is not recorded; it has no context."""
+    """A timed operation. A span of this class is not recorded, and has no context."""
 
     traceparent: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that passes the context on."""
+        """Return the header that passes the context on."""
         return {} if self.traceparent is None else {"traceparent": self.traceparent}
 
     def tell(self, attributes: Attributes) -> None:
-        """Add attributes, named as in OpenTelemetry's semantic conventions where these have a name."""
+        """Add attributes, named by OpenTelemetry's semantic conventions where these have a name."""
 
     def end(self, error: str | None = None) -> None:
-        """End it, as failed if there was an error; without effect after the first time."""
+        """End the span, as failed if there was an error. Only the first call has an effect."""
 
 
 NOT_RECORDED = Span()
@@ -57,10 +57,10 @@ class _RecordedSpan(Span):
 
 
 def start(service: str, endpoint: str) -> None:
-    """Begin to record the spans of this process, as those of `service`; without an endpoint, do nothing.
+    """Start recording the spans of this process, as those of `service`; without an endpoint, do nothing.
 
     `endpoint` is the base URL of a collector. Raises `RuntimeError` when the extra `telemetry` is not installed. Call
-    it after the last fork: a thread exports the spans, and the rest of them when the process ends.
+    it after the last fork, since a thread exports the spans; those left are exported when the process ends.
     """
     global _tracer  # noqa: PLW0603  (one for the process)
     if not endpoint or _tracer is not None:
@@ -73,7 +73,7 @@ def start(service: str, endpoint: str) -> None:
     except ImportError as error:
         raise RuntimeError("OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra `telemetry` is not installed") from error
     session = requests.Session()
-    session.trust_env = False  # a collector is reached directly, as all other services are
+    session.trust_env = False  # collectors are called without a proxy, like all other services
     exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", session=session)
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(BatchSpanProcessor(exporter))
@@ -86,17 +86,17 @@ def enabled() -> bool:
 
 
 def current() -> str | None:
-    """Return the `traceparent` of the span that this thread is in; None without one."""
+    """Return the `traceparent` of this thread's current span; None without one."""
     return _current.get()
 
 
 def begin(
     name: str, kind: str, parent: str | None = None, links: Sequence[str | None] = (), attributes: Attributes = NONE
 ) -> Span:
-    """Begin a span, which is not made current; `parent` and `links` are values of `traceparent`.
+    """Begin a span without making it current; `parent` and `links` are values of `traceparent`.
 
-    Kinds are those of OpenTelemetry: SERVER, CLIENT, PRODUCER, CONSUMER, INTERNAL. Without a parent it is the current
-    span's child; `ROOT` begins a trace.
+    Kinds are those of OpenTelemetry: SERVER, CLIENT, PRODUCER, CONSUMER, INTERNAL. Without a parent it is a child of
+    the current span; `ROOT` begins a trace.
     """
     if _tracer is None:
         return NOT_RECORDED
@@ -114,12 +114,12 @@ def begin(
 
 
 def enter(span: Span) -> Token[str | None]:
-    """Make a span the current one of this thread, until `leave`."""
+    """Make a span this thread's current one, until `leave`."""
     return _current.set(span.traceparent)
 
 
 def leave(token: Token[str | None]) -> None:
-    """Make the span current that was current before `enter`."""
+    """Make the span current again that was current before `enter`."""
     _current.reset(token)
 
 
@@ -127,7 +127,7 @@ def leave(token: Token[str | None]) -> None:
 def span(
     name: str, kind: str, parent: str | None = None, links: Sequence[str | None] = (), attributes: Attributes = NONE
 ) -> Iterator[Span]:
-    """As `begin`, for the block, in which the span is the current one; an error ends it as failed."""
+    """As `begin`, with the span as the current one during the block; an error ends it as failed."""
     if _tracer is None:
         yield NOT_RECORDED
         return

@@ -1,12 +1,12 @@
-"""What a service's messages pass through at the broker: names and arguments, declared by `shared/rabbitmq.py`.
+"""Names and arguments of exchanges and queues at the broker; `shared/rabbitmq.py` declares them.
 
-With one partition, a service's queue is bound to the exchange of events, and its workers compete for the messages.
-With n of them, a consistent-hash exchange is bound to it, which spreads the service's messages over n queues by saga.
-Each of these has one consumer at a time, so a saga's messages come in order. The service's queue stays, for what is
-left in it and for redriven messages.
+With one partition, a service's queue is bound to the exchange of events, and the service's workers are competing
+consumers. With n partitions, a consistent-hash exchange is bound to it, which spreads the service's messages over n
+queues by saga. Each of these queues has one consumer at a time, so the messages of a saga are handled in order. The
+service's own queue stays, for messages that are left in it and for redriven messages.
 
-Any number can follow any other while messages are under way: what is new is bound before what it replaces is unbound
-(the inbox drops what comes twice), and queues that are not bound any more are read for as long as they exist.
+The number may change at any time, also while messages are in flight. New bindings are made before old ones are removed,
+so a message may arrive twice, which the inbox notices. Queues without bindings are consumed as long as they exist.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from shared.config import ServiceSettings
 
 MOST_DELIVERIES = 100  # of a message that kills each consumer before it is read; others are parked long before
 LOOKS = 1_000_000  # at a dead letter: each counts as a delivery, and by default the broker drops a message after twenty
-HASH = "x-consistent-hash"  # a type of exchange; of a plugin that comes with RabbitMQ
+HASH = "x-consistent-hash"  # a type of exchange, from a plugin that RabbitMQ contains
 BY_SAGA = {"hash-header": "ce-subject"}
-WEIGHT = "1"  # the routing key of a queue's binding to such an exchange: its share
-PROBE = "partition.probe"  # the type of a message that shows whether a queue exists; consumers drop it
+WEIGHT = "1"  # the routing key of a queue's binding to such an exchange: its share of the messages
+PROBE = "partition.probe"  # the type of a message that tests whether a queue exists; consumers drop it
 
 
 @dataclass(frozen=True)
 class Topology:
-    """How the queues of all services are declared; all workers must be told the same.
+    """How the queues of all services are declared; all workers must have the same settings.
 
-    A new queue has `replicas` members, at most as many as the cluster has nodes. Without a number, the broker's
-    default counts, which is 3. An existing queue keeps its members, and can't be declared with another number.
+    A new queue has `replicas` members, at most as many as the cluster has nodes; None means the broker's default, which
+    is 3. An existing queue keeps its members, and can't be declared with another number.
     """
 
     partitions: int = 1
@@ -35,12 +35,12 @@ class Topology:
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> "Topology":
-        """The topology with these settings."""
+        """Return the topology with these settings."""
         return cls(settings.partitions, settings.queue_replicas)
 
     @property
     def partitioned(self) -> int:
-        """How many partition queues a service has; 0 with one partition, which is the service's queue."""
+        """The number of a service's partition queues; 0 with one partition, which is the service's own queue."""
         return self.partitions if self.partitions > 1 else 0
 
     def queue(self, service: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Topology:
         }
 
     def partition(self, service: str) -> dict[str, Any]:
-        """Return the arguments of a partition's queue; the leaders of many are spread over the nodes."""
+        """Return the arguments of a partition's queue; the leaders of many queues are spread over the nodes."""
         return {**self.queue(service), "x-single-active-consumer": True, "x-queue-leader-locator": "balanced"}
 
     def dead_letters(self) -> dict[str, Any]:
@@ -75,5 +75,5 @@ def partition_exchange(service: str) -> str:
 
 
 def partition_queue(service: str, number: int) -> str:
-    """Return the name of a partition's queue; the first is 1, and none is left out before the last."""
+    """Return the name of a partition's queue. Numbers begin with 1, without gaps."""
     return f"{service}.{number}"

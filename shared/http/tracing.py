@@ -1,4 +1,4 @@
-"""A span for each request that a service answers, and the context that goes on from there."""
+"""Records a span for each request that a service answers, and passes its context on."""
 
 from flask import Flask, Response, g, request
 
@@ -7,12 +7,12 @@ from shared.http.browsers import PROBED
 
 
 def context() -> str | None:
-    """Return the `traceparent` of this request's span; of a request that is not recorded, its own header, if any."""
+    """Return the `traceparent` of this request's span; if the request is not recorded, that of its header, if any."""
     return telemetry.current() or request.headers.get("traceparent")
 
 
 def install(app: Flask) -> None:
-    """Record requests, as children of the span that their `traceparent` names; before all other hooks."""
+    """Record requests as children of the spans that their `traceparent` headers name; runs before all other hooks."""
     if not telemetry.enabled():
         return
 

@@ -1,4 +1,4 @@
-"""Spans of events: publishing one continues the trace that the event belongs to, and so does processing it."""
+"""Spans of events: publishing and processing an event continue the trace that it belongs to."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ SYSTEM = {"messaging.system": "rabbitmq"}
 
 @contextmanager
 def processing(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """A span for each event, for the block in which they are processed; events that follow from these continue it."""
+    """Record a span for each event while the block processes them; events that follow from these continue it."""
     if not telemetry.enabled():
         yield events
         return
@@ -29,7 +29,7 @@ def processing(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
 
 
 def publishing(event: Event, settled: Callable[[bool], None]) -> tuple[Event, Callable[[bool], None]]:
-    """Begin a span, which the broker's confirm ends; return the event with its context, and what to call then."""
+    """Begin a span that ends with the broker's confirm; return the event with its context, and a callback for that."""
     if not telemetry.enabled():
         return event, settled
     span = _begin("publish", "PRODUCER", event, {})

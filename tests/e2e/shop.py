@@ -119,7 +119,7 @@ class Shop:
         style: str = ORCHESTRATED,
         **headers: str,
     ) -> Reply:
-        """Whatever the way in answers; raises one of `PEER_FAILED`. `way` is carrito or the style's own service."""
+        """Request a checkout at `way` (carrito or the style's service); return any answer. Raises a `PEER_FAILED`."""
         checkout_body = self.checkout_body(cart_id, method, user)
         if way == CARRITO and style != ORCHESTRATED:
             checkout_body["saga_pattern"] = style

@@ -168,8 +168,8 @@ TAMPERED = [
         "carts_have_one_saga",
     ),
 ]
-# What no statement breaks: a transfer is one row, so what one account gets another gives. And no sweeper lets a hold
-# hold be overdue for long. The unit tests break both.
+# No statement breaks these two: a transfer is one row, so one account gets what another one gives; and the sweeper lets
+# no hold be overdue for long. The unit tests break both.
 NOT_TAMPERED = {"ledger_sums_to_zero", "holds_end_in_time"}
 
 

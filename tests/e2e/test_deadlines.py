@@ -89,7 +89,7 @@ def test_a_saga_turns_back_when_a_service_is_away_until_the_deadline(shop: Shop)
 def test_whichever_step_is_late_everything_before_it_is_undone(shop: Shop, wire: Wire, service: str, step: str) -> None:
     product = shop.product(quantity=10)
     cart = shop.cart((product, 1))
-    shop.restart(EXECUTOR, CALL_SECONDS="20")  # as long as the payment is held
+    shop.restart(EXECUTOR, CALL_SECONDS="20")  # longer than the payment is held
     with wire.hold(PAY, "answer") as payment:
         if step == "reserve_inventory":
             shop.system.kill(service)
@@ -213,7 +213,7 @@ def test_a_hold_that_is_over_before_the_sale_turns_the_saga_back(shop: Shop, wir
     product = shop.product(quantity=10)
     shop.restart(INVENTARIO, HOLD_SECONDS="0.3")
     shop.restart("inventario-worker", HOLD_SECONDS="0.3")
-    shop.restart(EXECUTOR, CALL_SECONDS="20")  # as long as the payment is held
+    shop.restart(EXECUTOR, CALL_SECONDS="20")  # longer than the payment is held
     cart = shop.cart((product, 1))
     with wire.hold(PAY, "answer") as payment:
         saga_id = shop.begin(cart)

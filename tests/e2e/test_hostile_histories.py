@@ -44,7 +44,7 @@ METHODS = st.sampled_from(["credit_card", "credit_card", "wallet", "declined_car
 WAYS = st.sampled_from([CARRITO, "its own service", "freeze"])
 NUMBERS = st.sampled_from([*[0] * 6, *[1] * 3, *range(2, 12)])  # indices of what is known, mostly of the latest
 STYLES = st.sampled_from([ORCHESTRATED, CHOREOGRAPHED])
-REQUESTED = st.sampled_from((*STEPS, *ACTIONS, *ACTIONS))  # fewer compensations, which end a saga
+REQUESTED = st.sampled_from((*STEPS, *ACTIONS, *ACTIONS))  # fewer compensations, since they end a saga
 ATTEMPTS = st.builds(Attempt, REQUESTED, saga=NUMBERS, twist=st.sampled_from(TWISTS), other=NUMBERS)
 LINES = st.dictionaries(st.integers(0, len(PRICES) - 1), st.integers(1, MOST), min_size=1)
 SERVICES = (CARRITO, INVENTARIO, PAGOS)

@@ -86,7 +86,7 @@ def _start(request: Mapping[str, Any]) -> int:
     python, dash_m, module, *arguments = request["argv"]
     if (python, dash_m) != (sys.executable, "-m"):
         raise ValueError(f"not a python -m command: {request['argv']}")
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it may end before the line that forgets the other
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it may end before an earlier id is forgotten
     pid = os.fork()
     os.setpgid(pid, pid)  # in both processes, so that it is done whichever continues first
     _ended.pop(pid, None)  # an earlier process with this id
