@@ -51,7 +51,7 @@ def _with_netloc(parts: SplitResult, netloc: str) -> str:
 
 
 class NodeRotation:
-    """The order in which a process tries the nodes: a random one, so that clients of a lost node spread over the others.
+    """The order in which a process tries the nodes: a random one, so that clients of a lost node spread over others.
 
     After a lost connection the next node is tried first, since the former one probably failed.
     """
