@@ -87,7 +87,7 @@ class CarritoClient:
                 headers = {**headers_of(one.fault), **({} if one.trace is None else {"traceparent": one.trace})}
                 return [_result_of(self._carrito.post(one.path, one.body, headers))]
             body = {"commands": [each.command for each in requests]}
-            with telemetry.span("POST /saga-commands", "INTERNAL", telemetry.ROOT, [each.trace for each in requests]):
+            with telemetry.span("commands to carrito", "INTERNAL", telemetry.ROOT, [each.trace for each in requests]):
                 answer = self._carrito.post("/saga-commands", body).success_body()
             return [_result_of(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
         except PEER_FAILED as error:

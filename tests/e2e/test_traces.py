@@ -125,6 +125,21 @@ def test_a_trace_leads_through_every_service_to_the_end(shop: Shop, collector: C
     )
 
 
+def test_what_follows_from_an_event_is_below_it(shop: Shop, collector: Collector) -> None:
+    trace_id, cart = secrets.token_hex(16), shop.cart((shop.product(), 1))
+    shop.checkout(cart, style=CHOREOGRAPHED, **traced(trace_id))
+    way = [
+        (CARRITO, "POST /checkout/saga"),
+        (CARRITO, "publish checkout.initiated"),
+        (INVENTARIO, "process checkout.initiated"),
+        (INVENTARIO, "publish inventory.reserved"),
+        (PAGOS, "process inventory.reserved"),
+        (PAGOS, "publish payment.processed"),
+    ]
+    spans = {(each.service, each.name): each for each in spans_of(collector, trace_id, way)}
+    assert [spans[each].parent_id for each in way] == [CALLER, *(spans[each].span_id for each in way[:-1])]
+
+
 @pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED])
 def test_a_refusal_and_each_compensation_are_in_the_trace(shop: Shop, collector: Collector, style: str) -> None:
     trace_id, cart = secrets.token_hex(16), shop.cart((shop.product(), 1))
@@ -159,7 +174,7 @@ def test_a_request_with_commands_of_many_sagas_is_linked_to_the_trace_of_each(sh
         assert shop.became(each.result().body["saga_id"]) == COMPLETED
 
     def linked(spans: Sequence[Seen]) -> bool:
-        return any(len(traces.keys() & {*each.links}) > 1 for each in spans if each.name == "POST /saga-commands")
+        return any(len(traces.keys() & {*each.links}) > 1 for each in spans if each.name == "commands to inventario")
 
     assert linked(collector.wait_for(linked, HANG_SECONDS))
     for trace_id in traces:

@@ -1,28 +1,31 @@
-"""Metrics of a web process."""
+"""Traces are off unless a collector is named."""
 
-from prometheus_client import CollectorRegistry
+import subprocess
+import sys
 
-from shared.http.metrics import RequestMetrics
+import pytest
 
+from shared import telemetry
+from shared.config import ServiceSettings
 
-def rendered(*requests: tuple[str, str, int, float]) -> list[str]:
-    metrics = RequestMetrics(CollectorRegistry(), "demo")
-    for request in requests:
-        metrics.observe(*request)
-    return metrics.render().decode().splitlines()
-
-
-def test_requests_are_counted_by_route_and_status_and_timed_by_route() -> None:
-    lines = rendered(
-        ("POST", "/x", 201, 0.5), ("POST", "/x", 201, 0.25), ("POST", "/x", 409, 0.25), ("GET", "/x", 200, 1)
-    )
-    assert 'http_requests_total{method="POST",route="/x",service="demo",status="201"} 2.0' in lines
-    assert 'http_requests_total{method="POST",route="/x",service="demo",status="409"} 1.0' in lines
-    assert 'http_requests_total{method="GET",route="/x",service="demo",status="200"} 1.0' in lines
-    assert 'http_request_duration_seconds_sum{method="POST",route="/x",service="demo"} 1.0' in lines
-    assert 'http_request_duration_seconds_count{method="POST",route="/x",service="demo"} 3.0' in lines
+SERVICES = ("carrito", "inventario", "pagos", "saga_orchestrator", "saga_choreography")
 
 
-def test_methods_that_clients_make_up_are_one() -> None:
-    lines = rendered(("BREW", "/x", 405, 0), ("STEEP", "/x", 405, 0))
-    assert 'http_requests_total{method="other",route="/x",service="demo",status="405"} 2.0' in lines
+def test_without_a_collector_no_service_imports_opentelemetry() -> None:
+    create = "; ".join(f"import {each}.app" for each in SERVICES)
+    code = f"import sys; {create}; print([name for name in sys.modules if name.startswith('opentelemetry')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_a_collector_spans_have_no_context() -> None:
+    telemetry.start("carrito", ServiceSettings(_env_file=None).otel_exporter_otlp_endpoint)
+    with telemetry.span("GET /", "SERVER", telemetry.ROOT) as span:
+        assert (telemetry.enabled(), telemetry.current(), span.headers) == (False, None, {})
+        assert telemetry.begin("reserve", "INTERNAL") is telemetry.NOT_RECORDED
+
+
+@pytest.mark.parametrize("url", ["localhost:4318", "grpc://collector:4317", "collector"])
+def test_a_collector_has_an_http_url(url: str) -> None:
+    with pytest.raises(ValueError, match="http"):
+        ServiceSettings(_env_file=None, otel_exporter_otlp_endpoint=url)
