@@ -12,11 +12,12 @@ from carrito.commands import commands
 from carrito.config import Settings
 from carrito.handover import Handover
 from carrito.inventario_client import InventarioClient
-from carrito.models import db, fault_store
+from carrito.models import db, fault_store, outbox
 from carrito.purges import PURGES
 from carrito.routes import routes
 from shared.fault_switches.setup import add_faults
 from shared.http.service_app import ServiceApp, create_service_app
+from shared.messaging.metrics import OutboxMetrics
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.saga.command_routes import command_routes
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> ServiceApp:
     )
     service_app.extensions["handover"] = Handover(settings, settings.waiting_places)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
+    service_app.extensions["metrics"].register(OutboxMetrics(db, outbox))
     return service_app
 
 

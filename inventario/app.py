@@ -10,11 +10,12 @@ if not __package__:  # imported from inside this folder: `cd inventario && pytho
 from inventario.audit import audit
 from inventario.commands import commands
 from inventario.config import Settings
-from inventario.models import db, fault_store
+from inventario.models import db, fault_store, outbox
 from inventario.purges import PURGES
 from inventario.routes import routes
 from shared.fault_switches.setup import add_faults
 from shared.http.service_app import ServiceApp, create_service_app
+from shared.messaging.metrics import OutboxMetrics
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check
 from shared.saga.command_routes import command_routes
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app.register_api(command_routes(commands))
     service_app.extensions["standing"] = Standing(settings.carrito_service_url, settings.service_token)
     service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
+    service_app.extensions["metrics"].register(OutboxMetrics(db, outbox))
     return service_app
 
 

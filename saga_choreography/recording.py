@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection
 
+from saga_choreography import measures
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Limits
 from saga_choreography.projection import (
@@ -99,13 +100,18 @@ def record(connection: Connection, events: Sequence[Event], limits: Limits) -> l
 
     Raises `TooOld`, and stores nothing, for events of a saga that may have been purged.
     """
-    of_saga = _by_saga(_stored(connection, events, limits))
+    new = _stored(connection, events, limits)
+    of_saga = _by_saga(new)
     if of_saga:
         sagas = _locked(connection, of_saga)
         forgotten = of_saga.keys() - {saga.saga_id for saga in sagas}
         if forgotten:
             raise TooOld(f"too old to be known: {', '.join(map(str, forgotten))}", saga_ids=sorted(map(str, forgotten)))
-        _save(connection, [(saga, merge(saga.facts, of_saga[saga.saga_id])) for saga in sagas], limits)
+        merged = [(saga, merge(saga.facts, of_saga[saga.saga_id])) for saga in sagas]
+        _save(connection, merged, limits)
+        measures.count_steps(new)
+        for saga, facts in merged:
+            measures.measure_end(saga.saga_id, saga.status, facts)
     return []
 
 

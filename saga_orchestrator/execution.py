@@ -43,6 +43,7 @@ def add_executor(app: ServiceApp, settings: Settings, ended: Callable[[Sequence[
     app.extensions[EXTENSION] = embedded
     if settings.web_executor:
         db.attach(own, settings.model_copy(update={"web_threads": EXECUTOR_CONNECTIONS}))
+        app.extensions["pools"].add("executor", own)
         for hook, function in (("on_start", embedded.start), ("on_stop", embedded.stop), ("on_exit", embedded.join)):
             app.extensions.setdefault(hook, []).append(function)
 

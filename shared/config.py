@@ -49,6 +49,12 @@ def _http(url: str) -> str:
     return url
 
 
+def _address(address: str) -> str:
+    if address and (not re.fullmatch(r"[^\s:]+:\d{1,5}", address) or not 0 < int(address.partition(":")[2]) < 2**16):
+        raise ValueError("must be host:port, such as 127.0.0.1:9464")
+    return address
+
+
 # Shorter than a caller's time limit (5 s), so that it gets 503 and not silence; a hundred times what statements take.
 LOCK_SECONDS, STATEMENT_SECONDS = 3.0, 4.0
 
@@ -98,6 +104,7 @@ class ServiceSettings(BaseSettings):
     statement_seconds: float = Field(default=STATEMENT_SECONDS, ge=0.001)  # 0 ms is no limit at all
     log_level: LogLevel = "INFO"
     otel_exporter_otlp_endpoint: ServiceUrl = ""  # of a collector; empty: no traces
+    metrics_address: Annotated[str, AfterValidator(_address)] = ""  # where a worker shows /metrics; empty: nowhere
     client_seconds: float = Field(
         default=10, gt=0
     )  # a million bytes over a poor line; for a request, and for its answer

@@ -15,11 +15,15 @@ from saga_orchestrator.runtime.leases import Lease
 from saga_orchestrator.runtime.participants import CommandReply
 from saga_orchestrator.runtime.serialization import timeline_entry
 from saga_orchestrator.runtime.state import Command, Outcome, Refused, SagaState, Succeeded
+from shared import metrics
 from shared.saga.states import Direction
 
 # A command that keeps failing gets a timeline entry for each of its first attempts: by default, those until the saga is
 # stuck. All later attempts share one entry, which describes the latest, so the size of a timeline is bounded.
 KEPT_ATTEMPTS = 10
+
+
+STYLE = "orchestrated"  # of all sagas that the runtime runs
 
 
 class ActiveSaga:
@@ -78,6 +82,11 @@ class ActiveSaga:
     def record(self, kind: str, detail: str | None = None) -> None:
         """Add a timeline entry about the saga as a whole."""
         self._add_entry(kind, detail=detail)
+
+    def measure(self) -> None:
+        """Measure how long the saga took; call it when its end is written."""
+        lease = self.lease
+        metrics.saga_ended(STYLE, self.state.status, lease.saga.saga_id, datetime.now(UTC), lease.first_effect_at)
 
     def seconds_to_deadline(self) -> float:
         """Seconds until the forward deadline, negative after it; by the database's clock when the lease began."""

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import structlog
 
-from saga_orchestrator.runtime.active_saga import ActiveSaga, name_of
+from saga_orchestrator.runtime.active_saga import STYLE, ActiveSaga, name_of
 from saga_orchestrator.runtime.definition import Request
 from saga_orchestrator.runtime.participants import CommandReply
 from saga_orchestrator.runtime.state import Command, Outcome, Succeeded, Unknown
-from shared import telemetry
+from shared import metrics, telemetry
 from shared.saga.states import Direction
 
 log = structlog.get_logger()
@@ -65,4 +65,8 @@ class CommandAttempt:
         self.outcome = reply.outcome
         self._span.tell({"saga.outcome": name_of(reply.outcome)})
         self._span.end(None if isinstance(reply.outcome, Succeeded) else reply.outcome.error)
+        if reply.together is not None:  # a request was made
+            seconds = (datetime.now(UTC) - started_at).total_seconds()
+            at = metrics.Step(STYLE, self.request.service, self.command.step, self.command.direction)
+            metrics.step_attempted(at, name_of(reply.outcome), seconds)
         self.saga.record_request(self.command, started_at, reply)

@@ -76,6 +76,7 @@ class SagaRunner:
         for saga in ended:
             log.info("ended", saga_id=saga.saga_id, status=saga.state.status)
             telemetry.begin(f"saga {saga.state.status}", "INTERNAL", saga.lease.saga.trace or telemetry.ROOT).end()
+            saga.measure()
         self.run([each.saga for each in checkpoints if each.kind is CheckpointKind.DECISION])
 
     def _unless_defect(self, saga: ActiveSaga, decide: Callable[[T], Work], argument: T) -> Work | None:

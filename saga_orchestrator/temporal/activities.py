@@ -101,6 +101,7 @@ class SagaActivities:
         state, written = saga.state, await self._result(saga, lambda: self._checkpointer.put([pending]))
         if written and pending.kind is CheckpointKind.END:
             log.info("ended", saga_id=saga.saga_id, status=state.status)
+            saga.measure()
         if written and pending.kind is CheckpointKind.DECISION:
             log.info("compensating", saga_id=saga.saga_id, reason=state.error)
         for entry in request.lease["entries"]:

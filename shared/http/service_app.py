@@ -4,13 +4,13 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import structlog
 from flask import Response, g, request
 from flask_openapi import APIBlueprint, Info, OpenAPI
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector
 from sqlalchemy import text
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter, Map
@@ -19,6 +19,7 @@ from shared import VERSION, telemetry
 from shared.auditing.endpoint import Audit, audit_routes
 from shared.config import ServiceSettings
 from shared.database.connections import CommitInDoubt, Database, is_unavailable
+from shared.database.metrics import PoolMetrics
 from shared.errors import DomainError
 from shared.fault_switches import header
 from shared.http import access, browsers, tracing
@@ -39,7 +40,9 @@ from shared.http.metrics import RequestMetrics
 from shared.http.openapi import Problem, complete
 from shared.json_codec import ExactJson
 from shared.logs import configure_logs
-from shared.process import crash_points
+from shared.metrics import PROCESS
+from shared.process import crash_points, metrics_server
+from shared.process.metrics_server import METRICS_SERVER
 
 PING_SECONDS = 1.5  # time limit of the health check's queries, shorter than that of the check's callers
 # Larger than the `work_mem` that `_ping` sets, so PostgreSQL writes it to a temporary file, which fails on a full disk.
@@ -147,7 +150,15 @@ def _ping(db: Database) -> None:
 
 
 def _add_monitoring(app: ServiceApp, db: Database, checks: Mapping[str, Check]) -> None:
+    of_process = CollectorRegistry()  # all that a worker shows
+    of_process.register(PROCESS)
+    ProcessCollector(registry=of_process)  # its CPU, memory, open files and start
+    pools = app.extensions["pools"] = PoolMetrics(db, app)
+    of_process.register(pools)
+    address = app.extensions["settings"].metrics_address
+    app.extensions[METRICS_SERVER] = partial(metrics_server.served, address, of_process)
     registry = app.extensions["metrics"] = CollectorRegistry()
+    registry.register(of_process)
     metrics = RequestMetrics(registry, db.service)
     shared_checks = {name: SharedCheck(check) for name, check in checks.items()}
 

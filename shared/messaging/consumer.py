@@ -13,9 +13,11 @@ from itertools import chain
 
 import structlog
 
+from shared import metrics
 from shared.batching.arrivals import ArrivalEstimate
 from shared.database.connections import Database, is_unavailable
 from shared.database.sqlstate import is_held_up
+from shared.event_bus import CONTRACT
 from shared.messaging import spans
 from shared.messaging.cloud_events import from_message
 from shared.messaging.delivery import Delivery
@@ -127,6 +129,8 @@ class Consumer:
             self._publisher.stage(connection, following)
             crash_points.reach(f"{self._db.service}.worker.before_commit")
         crash_points.reach(f"{self._db.service}.worker.before_ack")
+        for delivery in part:
+            metrics.message_handled(self._db.service, _type_of(delivery), delivery.known.received_at)
         self._acknowledge(part)
         self._publisher.publish_staged(following)
 
@@ -153,11 +157,13 @@ class Consumer:
         if delivery.tries >= TRIES:
             self._park(delivery, error, delivery.tries)
         else:
+            metrics.message_retried(self._db.service, _type_of(delivery), "failed").inc()
             self._later(delivery, TRY_AGAIN_SECONDS * 2 ** (delivery.tries - 1))
 
     def _held_up(self, delivery: Delivery, error: Exception) -> None:
         """Try again later: its rows are locked, for which a message is never parked."""
         delivery.held_up += 1
+        metrics.message_retried(self._db.service, _type_of(delivery), "locked").inc()
         log.warning("message held up", **_told(delivery), times=delivery.held_up, error=str(error).splitlines()[0])
         doubled = TRY_AGAIN_SECONDS * 2 ** min(delivery.held_up - 1, 10)
         self._later(delivery, min(doubled, MOST_HELD_UP_SECONDS))
@@ -179,16 +185,23 @@ class Consumer:
     def _leave_to_broker(self, delivery: Delivery, error: Exception) -> None:
         """Have the broker dead-letter a message that can't be published."""
         log.error("message rejected", routing_key=delivery.routing_key, error=str(error))
+        metrics.message_parked(self._db.service, _type_of(delivery)).inc()
         self._bus.reject(delivery)
 
     def _parked(self, delivery: Delivery, error: Exception, tries: int, there: bool) -> None:
         told = {"routing_key": delivery.routing_key, "error": str(error), "tries": tries}
         if there:
             log.error("message parked", **told)
+            metrics.message_parked(self._db.service, _type_of(delivery)).inc()
             self._bus.ack([delivery])
         else:
             log.warning("message not parked yet", **told)
             self._later(delivery, TRY_AGAIN_SECONDS)
+
+
+def _type_of(delivery: Delivery) -> str:
+    """The event type; `unknown` for what anybody may have sent, so that metrics have few labels."""
+    return delivery.routing_key if delivery.routing_key in CONTRACT else "unknown"
 
 
 def _told(delivery: Delivery) -> dict[str, str]:

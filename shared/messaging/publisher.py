@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Connection
 
+from shared import metrics
 from shared.database.connections import Database, is_unavailable
 from shared.event_bus import Event
 from shared.messaging import spans
@@ -35,6 +36,7 @@ class Publisher:
     def __init__(self, db: Database, outbox: Outbox, bus: Bus, loop: Loop, wake: Callable[[], None]) -> None:
         self.due = True  # whether an event may be due
         self._db, self._outbox, self._bus, self._loop, self._wake = db, outbox, bus, loop, wake
+        self._published, self._unconfirmed = metrics.published(db.service), metrics.unconfirmed(db.service)
         self._confirmed: list[UUID] = []
         self._unpublished: list[UUID] = []
         self._sweep_at = float("inf")
@@ -89,10 +91,12 @@ class Publisher:
             if not self._confirmed:
                 self._loop.call_later(FLUSH_SECONDS, self.flush)
             self._confirmed.append(event_id)
+            self._published.inc()
         else:
             if not self._unpublished:
                 self._loop.call_later(HAND_BACK_SECONDS, self._hand_back)
             self._unpublished.append(event_id)
+            self._unconfirmed.inc()
 
     def _hand_back(self) -> None:
         """Return the events that could not be published; any process may claim them."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import structlog
 from flask import Flask
@@ -9,6 +10,7 @@ from flask import Flask
 from shared.database.connections import is_unavailable
 from shared.database.listen import Listener, ShutdownSignal
 from shared.process import collector, heartbeat
+from shared.process.metrics_server import METRICS_SERVER
 
 RETRY_SECONDS = 1.0  # between two tries while the database is unavailable
 LOCKED_SECONDS = 0.05  # another process is handling what is due but locked
@@ -48,7 +50,10 @@ def run(
 
 
 def run_all(app: Flask, stop: ShutdownSignal, *jobs: Callable[[], None]) -> None:
-    """Run the jobs in parallel until the shutdown signal; when one fails, end all and raise its error."""
+    """Run the jobs in parallel until the shutdown signal; when one fails, end all and raise its error.
+
+    Serves the metrics of the process meanwhile, if the app's settings say where.
+    """
     errors: list[Exception] = []
 
     def guarded(job: Callable[[], None]) -> None:
@@ -62,7 +67,7 @@ def run_all(app: Flask, stop: ShutdownSignal, *jobs: Callable[[], None]) -> None
 
     collector.make_rare()
     threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    with heartbeat.watched(loops=len(jobs)):
+    with app.extensions.get(METRICS_SERVER, nullcontext)(), heartbeat.watched(loops=len(jobs)):
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -1,55 +1,62 @@
-"""Gauges for alarms: sagas that are stuck, and sagas and events that pile up."""
+"""Gauges for alarms: sagas that are stuck, that pile up, or whose effects others see before their end."""
 
 from collections.abc import Iterable, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import Connection, extract, func, select
 
-from shared.database.connections import is_unavailable
+from shared.database.connections import Row
+from shared.database.metrics import DatabaseMetrics
 from shared.saga.port import SagaTables
 from shared.saga.states import ENDED, SagaStatus
 
 
-class LiveSagas(Collector):
-    """Sagas that have not ended, by status, and events that are not published yet; counted at each scrape."""
+class LiveSagas(DatabaseMetrics):
+    """The sagas of a style that have not ended, counted at each scrape by the index of those."""
 
-    def __init__(self, tables: SagaTables) -> None:
-        self._tables = tables
+    def __init__(self, tables: SagaTables, style: str) -> None:
+        super().__init__(tables.database)
+        self._sagas, self._live, self._style = tables.sagas, tables.live, style
 
-    def collect(self) -> Iterable[Metric]:
-        """Read the gauges; none while the database is unavailable, so that the other metrics are still served."""
-        try:
-            return self._counted()
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            return []
+    def describe(self) -> tuple[GaugeMetricFamily, ...]:
+        """Return the gauges without values."""
+        style = ["style"]
+        return (
+            GaugeMetricFamily("sagas_live", "Sagas that have not ended", labels=["style", "status"]),
+            GaugeMetricFamily("sagas_oldest_live_seconds", "Age of the oldest of them", labels=style),
+            GaugeMetricFamily("sagas_retrying", "Sagas whose latest attempt failed", labels=style),
+            GaugeMetricFamily(
+                "sagas_books_open", "Live sagas with an effect: the services' books differ", labels=style
+            ),
+            GaugeMetricFamily("sagas_books_open_oldest_seconds", "Since when, of the oldest of them", labels=style),
+        )
 
-    def describe(self) -> Iterable[Metric]:
-        """Return the names of the gauges; needed for registering, which must not query."""
-        return [_live({})] if self._tables.outbox is None else [_live({}), _unpublished()]
+    def read(self, connection: Connection) -> Iterable[Metric]:
+        """Return the gauges; 0 seconds where there are no such sagas."""
+        sagas = self._sagas.c
+        statement = (
+            select(
+                sagas.status,
+                func.count().label("live"),
+                func.count().filter(sagas.retrying).label("retrying"),
+                func.count(sagas.first_effect_at).label("open"),
+                extract("epoch", func.now() - func.min(sagas.created_at)).label("oldest"),
+                extract("epoch", func.now() - func.min(sagas.first_effect_at)).label("oldest_open"),
+            )
+            .where(self._live)
+            .group_by(sagas.status)
+        )
+        return self._gauges({row["status"]: row for row in connection.execute(statement).mappings()})
 
-    def _counted(self) -> list[GaugeMetricFamily]:
-        status = self._tables.sagas.c.status
-        statement = select(status, func.count()).where(self._tables.live).group_by(status)
-        with self._tables.database.transaction() as connection:
-            gauges = [_live({row[0]: row[1] for row in connection.execute(statement)})]
-            if self._tables.outbox is not None:
-                gauges.append(_unpublished(self._tables.outbox.waiting(connection)))
+    def _gauges(self, found: Mapping[str, Row]) -> Iterable[Metric]:
+        """Include a zero for each status without sagas, so that an alert can tell zero from no answer."""
+        live, oldest, retrying, books_open, oldest_open = gauges = self.describe()
+        for status in SagaStatus:
+            if status not in ENDED:
+                live.add_metric([self._style, status], found[status]["live"] if status in found else 0)
+        rows, style = found.values(), [self._style]
+        oldest.add_metric(style, max((float(row["oldest"]) for row in rows), default=0))
+        retrying.add_metric(style, sum(row["retrying"] for row in rows))
+        books_open.add_metric(style, sum(row["open"] for row in rows))
+        oldest_open.add_metric(style, max((float(row["oldest_open"] or 0) for row in rows), default=0))
         return gauges
-
-
-def _live(counts: Mapping[str, int]) -> GaugeMetricFamily:
-    """Include a zero for each status without sagas, so that an alert can tell zero from no answer."""
-    gauge = GaugeMetricFamily("sagas_live", "Sagas that have not ended", labels=["status"])
-    for status in SagaStatus:
-        if status not in ENDED:
-            gauge.add_metric([status], counts.get(status, 0))
-    return gauge
-
-
-def _unpublished(count: int = 0) -> GaugeMetricFamily:
-    gauge = GaugeMetricFamily("outbox_waiting", "Events that are not published yet", labels=[])
-    gauge.add_metric([], count)
-    return gauge

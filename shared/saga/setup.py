@@ -9,6 +9,7 @@ from shared.config import SagaServiceSettings
 from shared.database.connections import url_of
 from shared.http.long_poll import CompletionNotifier
 from shared.http.service_app import ServiceApp
+from shared.messaging.metrics import OutboxMetrics
 from shared.saga.carrito_client import CarritoClient
 from shared.saga.changes import ChangeFeed
 from shared.saga.metrics import LiveSagas
@@ -44,5 +45,7 @@ def add_sagas(
         CarritoClient(carrito_url, settings.service_token, pattern, settings.carrito_places),
         CompletionNotifier(url_of(settings), sagas.ends, settings.waiting_places),
     )
-    app.extensions["metrics"].register(LiveSagas(sagas.tables))
+    app.extensions["metrics"].register(LiveSagas(sagas.tables, pattern))
+    if sagas.tables.outbox is not None:
+        app.extensions["metrics"].register(OutboxMetrics(sagas.tables.database, sagas.tables.outbox))
     return api

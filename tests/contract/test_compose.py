@@ -31,10 +31,10 @@ WEBS = [process for process in OURS if process.ports]
 WORKERS = [process for process in OURS if not process.ports]
 SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq", "temporal": "temporal"}
 WITH_DATA = [process for process in OURS if process.package]
-# Settings that every service has, but a service without a database and without sagas does not read.
+# Settings that every service has, but a service without a database, sagas and workers does not read.
 OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "PARTITIONS", "QUEUE_REPLICAS", "LOCK_SECONDS"}
 OF_A_DATABASE |= {"STATEMENT_SECONDS", "SAGA_RETENTION_DAYS", "STEP_RETENTION_DAYS", "KEY_RETENTION_DAYS"}
-OF_A_DATABASE |= {"OTEL_EXPORTER_OTLP_ENDPOINT", "PURGE_SECONDS"}
+OF_A_DATABASE |= {"METRICS_ADDRESS", "OTEL_EXPORTER_OTLP_ENDPOINT", "PURGE_SECONDS"}
 
 
 def _name(process: Process) -> str:

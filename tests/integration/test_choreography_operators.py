@@ -148,7 +148,7 @@ def test_a_saga_that_goes_forward_or_is_completed_is_told_to_turn_back_once(
         only_before_pivot=False,
     )
     assert request.trace is not None
-    assert f"outbox_waiting {len(staged)}.0" in window.client.get("/metrics").text
+    assert f'outbox_waiting{{service="saga_choreography"}} {len(staged)}.0' in window.client.get("/metrics").text
     notes = window.timeline(story.saga_id, kind="compensation_requested")
     assert [(note["by"], note["reason"]) for note in notes] == [("eve", "changed my mind")] * 8
     (event,) = window.timeline(story.saga_id, event="checkout.cancel.requested")

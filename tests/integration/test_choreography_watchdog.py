@@ -105,7 +105,7 @@ def test_a_saga_that_stands_still_is_stuck_until_it_moves(window: Window) -> Non
     (note,) = window.timeline(story.saga_id, kind="stuck")
     assert note["by"] == "watchdog"
     assert window.watch() == 0, "for as long again"
-    assert 'sagas_live{status="stuck"} 1.0' in window.client.get("/metrics").text
+    assert 'sagas_live{status="stuck",style="choreographed"} 1.0' in window.client.get("/metrics").text
     window.record(events[:7])
     assert window.saga(story.saga_id)["status"] == "running"
     assert window.watch() == 1

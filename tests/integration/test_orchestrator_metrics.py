@@ -15,7 +15,7 @@ def test_live_sagas_are_counted_by_status(service_client: Callable[..., FlaskCli
         checkouts = [new_checkout() for _ in range(3)]
         service.accept(connection, checkouts, 60)
     exposition = client.get("/metrics").text
-    assert 'sagas_live{status="pending"} 3.0' in exposition
-    assert 'sagas_live{status="stuck"} 0.0' in exposition
-    assert 'sagas_live{status="completed"}' not in exposition
+    assert 'sagas_live{status="pending",style="orchestrated"} 3.0' in exposition
+    assert 'sagas_live{status="stuck",style="orchestrated"} 0.0' in exposition
+    assert 'sagas_live{status="completed"' not in exposition
     assert 'http_requests_total{method="GET",route="/metrics"' in client.get("/metrics").text

@@ -265,13 +265,13 @@ def test_metrics_tell_what_was_purged_and_how_old_what_is_left_is(service: Servi
         for each in purges(name):
             add_row(connection, each, 9999 * DAY)
             add_row(connection, each, 50.0 * 1000)
-    assert 'purge_oldest_row_seconds{table="' in client.get("/metrics").text
+    assert f'purge_oldest_row_seconds{{service="{name}",table="' in client.get("/metrics").text
     run_once(client, purger(client, name, key_retention_days=1))
     metrics = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line.startswith("purge"))
     with client.transaction() as connection:
         now = float(connection.scalar(text("SELECT extract(epoch FROM now())")) or 0)
     for each in purges(name):
-        table = f'{{table="{each.table.name}"}}'
+        table = f'{{service="{name}",table="{each.table.name}"}}'
         assert float(metrics[f"purged_rows_total{table}"]) == 1
         assert now - 600 < float(metrics[f"purge_last_run_seconds{table}"]) <= now
         assert 50_000 <= float(metrics[f"purge_oldest_row_seconds{table}"]) < 50_600

@@ -1,0 +1,118 @@
+"""What every process counts and measures for Prometheus, in its own memory: a scrape sees one process.
+
+What all processes of a service share, such as sagas by status, is read from the database at each scrape instead
+(`shared/database/metrics.py`). All names are here, so that dashboards and alerts are written from one page.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import NamedTuple
+from uuid import UUID
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+# From what one indexed statement takes to what the slowest call may take before it is given up (`CALL_SECONDS`).
+STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+# From the fastest checkout to ten times the forward deadline.
+SAGA_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
+
+UUID_OF_TIME = 7  # the version of UUIDs that begin with milliseconds of Unix time
+
+PROCESS = CollectorRegistry()
+
+_attempts = Counter(
+    "saga_step_attempts",
+    "Attempts at steps: succeeded, refused, or unknown, after which a step is retried",
+    ["style", "service", "step", "direction", "outcome"],
+    registry=PROCESS,
+)
+_step_seconds = Histogram(
+    "saga_step_duration_seconds",
+    "From a request for a step to its answer; in the choreography, from the event that it follows from to its own",
+    ["style", "service", "step", "direction"],
+    buckets=STEP_BUCKETS,
+    registry=PROCESS,
+)
+_saga_seconds = Histogram(
+    "saga_duration_seconds",
+    "From the checkout to the end of its saga",
+    ["style", "status"],
+    buckets=SAGA_BUCKETS,
+    registry=PROCESS,
+)
+_books_open = Histogram(
+    "saga_books_open_seconds",
+    "From the first effect of a saga to its end: for so long the services' books differ",
+    ["style"],
+    buckets=SAGA_BUCKETS,
+    registry=PROCESS,
+)
+_handling = Histogram(
+    "message_handling_seconds",
+    "From an event's arrival in this process to the commit of what it causes",
+    ["service", "type"],
+    buckets=STEP_BUCKETS,
+    registry=PROCESS,
+)
+_retries = Counter(
+    "message_retries",
+    "Messages that are tried again: failed for their own reasons, or held up by locked rows",
+    ["service", "type", "reason"],
+    registry=PROCESS,
+)
+_parked = Counter("messages_parked", "Messages that became dead letters", ["service", "type"], registry=PROCESS)
+_published = Counter("outbox_published", "Events that the broker confirmed", ["service"], registry=PROCESS)
+_unconfirmed = Counter(
+    "outbox_unconfirmed",
+    "Events that the broker did not confirm, and that are published again",
+    ["service"],
+    registry=PROCESS,
+)
+EXECUTOR_SAGAS = Gauge("executor_sagas", "Sagas that this process runs", registry=PROCESS)
+EXECUTOR_CAPACITY = Gauge("executor_capacity", "Sagas that this process may run at once", registry=PROCESS)
+TAKEOVERS = Counter("executor_takeovers", "Sagas freed from executors that were gone", registry=PROCESS)
+
+# Looking up a metric with labels takes longer than counting.
+_attempt = cache(_attempts.labels)
+_step = cache(_step_seconds.labels)
+_saga = cache(_saga_seconds.labels)
+_open = cache(_books_open.labels)
+_handled = cache(_handling.labels)
+published: Callable[[str], Counter] = cache(_published.labels)
+unconfirmed: Callable[[str], Counter] = cache(_unconfirmed.labels)
+message_retried: Callable[[str, str, str], Counter] = cache(_retries.labels)
+message_parked: Callable[[str, str], Counter] = cache(_parked.labels)
+
+
+class Step(NamedTuple):
+    """A step of a style at its service, in one direction."""
+
+    style: str
+    service: str
+    step: str
+    direction: str
+
+
+def step_attempted(step: Step, outcome: str, seconds: float | None) -> None:
+    """Count one attempt at a step, and how long it took, where that is known."""
+    _attempt(*step, outcome).inc()
+    if seconds is not None:
+        _step(*step).observe(max(0.0, seconds))
+
+
+def saga_ended(style: str, status: str, saga_id: UUID, at: datetime, first_effect_at: datetime | None) -> None:
+    """Measure how long a saga took that ended then, and for how long its effects were seen before.
+
+    It began when its id was made, which has that time in it (UUIDv7); with any other id it is not measured.
+    """
+    if saga_id.version == UUID_OF_TIME:
+        _saga(style, status).observe(max(0.0, at.timestamp() - (saga_id.int >> 80) / 1e3))
+    if first_effect_at is not None:
+        _open(style).observe(max(0.0, (at - first_effect_at).total_seconds()))
+
+
+def message_handled(service: str, event_type: str, received_at: datetime | None) -> None:
+    """Measure how long a message took, whose effect is committed now."""
+    if received_at is not None:
+        _handled(service, event_type).observe(max(0.0, (datetime.now(UTC) - received_at).total_seconds()))

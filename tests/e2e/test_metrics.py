@@ -1,0 +1,102 @@
+"""What Prometheus sees of checkouts: each process shows what it did, and each service what is in its database."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from shared.testing import wait_until
+from stack.processes import PROCESSES
+from tests.e2e.shop import CHOREOGRAPHED, ORCHESTRATED, ORCHESTRATOR, QUICK, Shop
+from tests.system import temporal
+from tests.system.brokers import Broker
+from tests.system.exposition import Exposition, scraped
+
+SERVICE_OF = {
+    "reserve_inventory": "inventario",
+    "process_payment": "pagos",
+    "create_order": "carrito",
+    "commit_inventory": "inventario",
+}
+BOTH_STYLES = pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED])
+_worker_urls: dict[str, str] = {}  # of workers' metrics
+
+
+@pytest.fixture(scope="module")
+def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+    """Every worker shows its metrics at an address of its own."""
+    url = broker.create()
+    with ExitStack() as stack:
+        for process in PROCESSES.values():
+            for name in process.instances() if process.worker else ():
+                reserved = stack.enter_context(socket.socket())
+                reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                reserved.bind(("127.0.0.1", 0))
+                _worker_urls[name] = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+        env_of = {name: {"METRICS_ADDRESS": url.removeprefix("http://")} for name, url in _worker_urls.items()}
+        yield {"rabbitmq_url": url, "env_of": env_of, "env": {**QUICK, temporal.ENGINE: "builtin"}}
+    broker.drop(url)
+
+
+def seen(shop: Shop) -> Exposition:
+    """What all processes of the shop show."""
+    return scraped(*shop.urls.values(), *_worker_urls.values())
+
+
+def until_one_more(shop: Shop, before: Exposition, **labels: str) -> Exposition:
+    """What is shown once one more saga is counted as ended, a moment after clients see its end."""
+    name = "saga_duration_seconds_count"
+
+    def shown() -> Exposition | None:
+        found = seen(shop)
+        return found if found.sum(name, **labels) > before.sum(name, **labels) else None
+
+    found = wait_until(shown, f"one more saga of {labels}")
+    assert found is not None
+    return found
+
+
+@BOTH_STYLES
+def test_a_completed_checkout_is_counted_once_with_each_of_its_steps(shop: Shop, style: str) -> None:
+    before = seen(shop)
+    shop.ended(shop.buy(shop.product(), style=style))
+    after = until_one_more(shop, before, style=style, status="completed")
+
+    def added(name: str, **labels: str) -> float:
+        return after.sum(name, **labels) - before.sum(name, **labels)
+
+    assert added("saga_duration_seconds_count", style=style) == 1
+    assert 0 < added("saga_books_open_seconds_sum", style=style) < added("saga_duration_seconds_sum", style=style)
+    for step, service in SERVICE_OF.items():
+        action = {"style": style, "service": service, "step": step, "direction": "action"}
+        assert added("saga_step_attempts_total", **action, outcome="succeeded") == 1
+        assert added("saga_step_duration_seconds_count", **action) == 1
+        assert 0 < added("saga_step_duration_seconds_sum", **action) < 10
+    assert added("saga_step_attempts_total", direction="compensation") == 0
+    assert after.sum("sagas_live", style=style) == after.sum("sagas_books_open", style=style) == 0
+
+
+@BOTH_STYLES
+def test_a_declined_checkout_is_counted_with_its_refusal_and_its_compensation(shop: Shop, style: str) -> None:
+    before = seen(shop)
+    shop.ended(shop.buy(shop.product(), method="declined_card", style=style))
+    after = until_one_more(shop, before, style=style, status="compensated")
+
+    def added(**labels: str) -> float:
+        return after.sum("saga_step_attempts_total", **labels) - before.sum("saga_step_attempts_total", **labels)
+
+    assert added(style=style, step="process_payment", outcome="refused") == 1
+    assert added(style=style, step="reserve_inventory", direction="compensation", outcome="succeeded") == 1
+    assert added(style=style, step="create_order", direction="action") == 0
+
+
+def test_a_request_that_is_not_answered_is_an_attempt_whose_outcome_is_unknown(shop: Shop) -> None:
+    shop.system.freeze("pagos")
+    saga = shop.buy(shop.product())
+    executors = (shop.urls[ORCHESTRATOR], *(url for name, url in _worker_urls.items() if name.startswith(ORCHESTRATOR)))
+    lost = {"style": ORCHESTRATED, "service": "pagos", "step": "process_payment", "outcome": "unknown"}
+    wait_until(lambda: scraped(*executors).sum("saga_step_attempts_total", **lost) >= 1, "an attempt is unanswered")
+    shop.system.thaw("pagos")
+    assert shop.ended(saga)["status"] == "completed"

@@ -1,0 +1,57 @@
+"""What every process counts and measures."""
+
+from datetime import UTC, datetime, timedelta
+from urllib.request import urlopen
+from uuid import uuid4
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from pydantic import ValidationError
+
+from shared import metrics
+from shared.config import ServiceSettings
+from shared.ids import new_id
+from shared.process import metrics_server
+from stack.ports import any_free
+from tests.system.exposition import Exposition
+
+NOW = datetime.now(UTC)
+
+
+def shown() -> Exposition:
+    return Exposition([generate_latest(metrics.PROCESS).decode()])
+
+
+def test_a_saga_is_measured_from_the_time_in_its_id() -> None:
+    ends = datetime.now(UTC) + timedelta(seconds=20)
+    metrics.saga_ended("one", "completed", new_id(), ends, ends - timedelta(seconds=3))
+    assert 19 < shown().sum("saga_duration_seconds_sum", style="one") < 60
+    assert shown().sum("saga_books_open_seconds_sum", style="one") == 3
+
+
+def test_a_saga_without_such_an_id_or_without_an_effect_is_not_measured() -> None:
+    metrics.saga_ended("two", "compensated", uuid4(), NOW, None)
+    assert shown().sum("saga_duration_seconds_count", style="two") == 0
+    assert shown().sum("saga_books_open_seconds_count", style="two") == 0
+
+
+def test_clocks_that_differ_make_no_time_negative() -> None:
+    metrics.step_attempted(metrics.Step("three", "pagos", "pay", "action"), "succeeded", -5)
+    assert shown().sum("saga_step_duration_seconds_sum", style="three") == 0
+    assert shown().sum("saga_step_attempts_total", style="three") == 1
+
+
+def test_a_worker_serves_its_metrics_as_long_as_it_runs() -> None:
+    registry = CollectorRegistry()
+    Counter("rounds", "Rounds", registry=registry).inc()
+    address = f"127.0.0.1:{any_free()}"
+    with metrics_server.served(address, registry), urlopen(f"http://{address}/metrics") as reply:
+        assert b"rounds_total 1.0" in reply.read()
+    with pytest.raises(OSError, match="refused"):
+        urlopen(f"http://{address}/metrics")
+
+
+@pytest.mark.parametrize("address", ["9464", "localhost:", "localhost:0", "localhost:65536", "a b:1"])
+def test_an_address_that_is_none_is_named_at_start(address: str) -> None:
+    with pytest.raises(ValidationError, match="host:port"):
+        ServiceSettings(metrics_address=address)
