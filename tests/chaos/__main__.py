@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scaling",
         type=int,
-        default=200,
-        help="checkouts in each stage with 1, 2 and 4 of each process; 200 by default",
+        default=60,
+        help="checkouts in each stage with 1, 2 and 4 of each process; 60 by default",
     )
     parser.add_argument("--seed", type=int, default=1, help="of what is bought and which faults happen; 1 by default")
     return parser

@@ -32,6 +32,7 @@ ENV = {
     "FORWARD_DEADLINE_SECONDS": "900",
     "WEB_THREADS": "4",
 }
+COMPLETE_SECONDS = 2 * STATISTICS_SECONDS  # a channel tells its counts every 5 s, and RabbitMQ adds them up every 5 s
 CALM, STRUCK = "calm", "killed and stopped"
 # The commands that a saga may have sent since its state was last stored: each step, and as many back.
 MOST_COMMANDS = 2 * len(list(CHECKOUT.all_steps))
@@ -76,19 +77,6 @@ class Counts:
         """Leases beyond the first of each saga."""
         return self.leases - self.orchestrated
 
-    @property
-    def too_much(self) -> list[str]:
-        """What was done twice although nobody can have had it under way when it was killed."""
-        return [
-            f"{name}: {done} > {under_way}"
-            for name, done, under_way in (
-                ("leases lost", self.leases_lost, 0),
-                ("repeated commands", self.repeated_commands, MOST_COMMANDS * self.taken_over + self.unanswered),
-                ("repeated events", self.repeated_events, self.redelivered + self.published_again),
-            )
-            if done > under_way
-        ]
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -100,16 +88,14 @@ class Stage:
     seconds: float  # between the two readings of the counts, of which some are idle
 
     @property
-    def done_twice(self) -> int:
-        """Work that was done again, and leases that were taken from somebody who lived."""
-        return self.counts.repeated_commands + self.counts.repeated_events + self.counts.leases_lost
-
-    @property
     def wrong(self) -> list[str]:
-        """What was done twice for no reason."""
-        found = self.counts.too_much
-        if self.kind == CALM and self.done_twice:
-            found.append(f"done twice, though nobody was killed: {self.done_twice}")
+        """What was done twice although nobody can have had it under way when it was killed."""
+        counts = self.counts
+        commands = 0 if self.kind == CALM else MOST_COMMANDS * counts.taken_over + counts.unanswered
+        found = [*_above("leases lost", counts.leases_lost, 0)]
+        found += _above("repeated commands", counts.repeated_commands, commands)
+        if self.kind == CALM:
+            found += _above("repeated events", counts.repeated_events, 0)
         return [f"{self.copies} of each, {self.kind}: {each}" for each in found]
 
 
@@ -125,6 +111,12 @@ class Report:
     def wrong(self) -> list[str]:
         """What is not as it should be; empty if all is."""
         found = [each for stage in self.stages for each in stage.wrong]
+        # Of all stages together, since RabbitMQ may count what happened at the end of one in the next.
+        repeated, redelivered, again = (
+            sum(getattr(stage.counts, name) for stage in self.stages)
+            for name in ("repeated_events", "redelivered", "published_again")
+        )
+        found += _above("repeated events", repeated, redelivered + again)
         found += [] if self.tally.clean else [str(self.tally)]
         return found if self.findings.clean else [*found, audit.report(self.findings)]
 
@@ -139,6 +131,10 @@ class Report:
             for name in (*(each.name for each in fields(Counts)), "taken_over")
         ]
         return "\n".join([*table(rows), *self.wrong])
+
+
+def _above(name: str, done: int, under_way: int) -> list[str]:
+    return [f"{name}: {done} > {under_way}"] if done > under_way else []
 
 
 def processes(copies: int) -> Mapping[str, int]:
@@ -159,9 +155,9 @@ class Meter:
     def __init__(self, shop: Shop, broker: Broker, rabbitmq_url: str) -> None:
         self._shop, self._broker, self._rabbitmq_url = shop, broker, rabbitmq_url
 
-    def read(self) -> Counts:
-        """What was done until now; takes some seconds, until RabbitMQ's own counts are complete."""
-        time.sleep(STATISTICS_SECONDS)
+    def read(self, seconds: float = STATISTICS_SECONDS) -> Counts:
+        """What was done until now; after so many seconds, until RabbitMQ's own counts are complete."""
+        time.sleep(seconds)
         queues = self._broker.queues(self._rabbitmq_url)
         claims = [int(each["sagas"]) for each in self._shop.system.logged("claimed")]
         engine = create_engine(self._shop.database_url)
@@ -227,7 +223,8 @@ def run(
             else:
                 load.struck(copies)
             shop.until_quiet()
-            after, ended = meter.read(), time.monotonic()
+            last = (copies, kind) == (growth[-1], STRUCK)
+            after, ended = meter.read(COMPLETE_SECONDS if last else STATISTICS_SECONDS), time.monotonic()
             stages.append(Stage(copies, kind, after - before, ended - began))
             tell(f"{copies} of each, {kind}: {stages[-1].counts}")
             running, before, began = copies, after, ended
