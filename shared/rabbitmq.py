@@ -41,6 +41,7 @@ from shared.topology import (
     WEIGHT,
     Topology,
     dead_queue,
+    fallback_exchange,
     partition_exchange,
     partition_queue,
 )
@@ -160,8 +161,11 @@ def _declare(channel: BlockingChannel | Channel, services: Iterable[str], topolo
 
 def _declare_partitions(channel: BlockingChannel | Channel, service: str, topology: Topology) -> None:
     """Declare and bind a service's partitions, and then unbind its queue."""
-    exchange = partition_exchange(service)
-    channel.exchange_declare(exchange, HASH, durable=True, arguments=BY_SAGA)
+    exchange, fallback = partition_exchange(service), fallback_exchange(service)
+    channel.exchange_declare(fallback, "fanout", durable=True)
+    channel.queue_bind(service, fallback)
+    arguments = {**BY_SAGA, "alternate-exchange": fallback}
+    channel.exchange_declare(exchange, HASH, durable=True, arguments=arguments)
     for number in range(1, topology.partitioned + 1):
         queue = partition_queue(service, number)
         channel.queue_declare(queue, durable=True, arguments=topology.partition(service))
@@ -173,14 +177,12 @@ def _declare_partitions(channel: BlockingChannel | Channel, service: str, topolo
 
 
 def _retire(channel: Channel, service: str, topology: Topology, existing: int) -> None:
-    """Unbind the partitions of a service that are no longer wanted; call it after `_declare`."""
-    exchange = partition_exchange(service)
-    if existing and not topology.partitioned:
-        for name in bindings()[service]:
-            channel.exchange_unbind(exchange, EXCHANGE, name)
-    elif topology.partitioned:
-        for number in range(topology.partitioned + 1, existing + 1):
-            channel.queue_unbind(partition_queue(service, number), exchange, WEIGHT)
+    """Unbind the partitions of a service that are no longer wanted.
+
+    The exchange before them stays bound. With no partition left, it passes all messages on to the service's queue.
+    """
+    for number in range(topology.partitioned + 1, existing + 1):
+        channel.queue_unbind(partition_queue(service, number), partition_exchange(service), WEIGHT)
 
 
 class _Consumers:
@@ -275,7 +277,8 @@ class Bus:
         self._nodes = NodeRotation(url)
         self._several = len(node_urls(url)) > 1
         self._connection: _Connection | None = None
-        self._channel: Channel | None = None
+        self._channel: Channel | None = None  # on which the broker delivers
+        self._publishing: Channel | None = None  # the same one, until the broker refuses a message
         self._topology_channel: Channel | None = None  # the broker closes it when a declaration fails
         self._topology_seconds = topology_seconds
         self._loop.call_later(topology_seconds, self._check_topology)
@@ -291,7 +294,7 @@ class Bus:
     @property
     def ready(self) -> bool:
         """Whether messages can be published and acknowledged now."""
-        return self._channel is not None and not self._blocked
+        return self._channel is not None and self._publishing is not None and not self._blocked
 
     @property
     def unconfirmed(self) -> int:
@@ -331,12 +334,12 @@ class Bus:
         `settled` is called with True when the broker has confirmed it; with False when it was not routed, was refused,
         or the connection was lost.
         """
-        if self._channel is None:
+        if self._publishing is None:
             return settled(False)
         self._tag += 1
         self._unconfirmed[self._tag] = (message.id, settled)
         exchange, key = (EXCHANGE, message.routing_key) if queue is None else ("", queue)
-        self._channel.basic_publish(exchange, key, message.body, _properties(message), MANDATORY)
+        self._publishing.basic_publish(exchange, key, message.body, _properties(message), MANDATORY)
         return None
 
     def ack(self, deliveries: list[Delivery]) -> None:
@@ -383,7 +386,7 @@ class Bus:
 
     def reset(self, error: Exception) -> None:
         """End the connection at once, and open another; unacknowledged messages count as requeued by a failure."""
-        self._channel = None
+        self._channel = self._publishing = None
         if self._connection is not None and not self._connection.is_closed:
             self._connection.abort(error)
 
@@ -403,8 +406,7 @@ class Bus:
     def _opened(self, channel: Channel) -> None:
         channel.add_on_close_callback(self._on_close)
         channel.add_on_cancel_callback(lambda _: self._drop())  # the queue was deleted
-        channel.add_on_return_callback(self._on_return)
-        channel.confirm_delivery(self._on_confirm)
+        self._use_for_publishing(channel)
         _declare(channel, bindings(), self._topology)
         self._consumers = _Consumers(channel, self._prefetch, self._on_message, partial(self._acknowledge, channel))
         self._partitions = self._topology.partitioned
@@ -413,7 +415,7 @@ class Bus:
         self._consumers.consume(self._queue, ordered=False, callback=lambda _: self._consuming(channel))
 
     def _consuming(self, channel: Channel) -> None:
-        self._channel = channel
+        self._channel = self._publishing = channel
         self._nodes.connected()
         self._blocked, self._tag = False, 0
         heartbeat.cannot("")
@@ -511,17 +513,53 @@ class Bus:
     def _on_close(self, _: Channel, reason: Exception) -> None:
         if isinstance(reason, ChannelClosedByBroker):
             self._cause = reason
-        self._drop()
+        if not isinstance(reason, ChannelClosedByClient):
+            self._drop()
 
-    def _on_confirm(self, frame: Any) -> None:
+    def _on_confirm(self, channel: Channel, frame: Any) -> None:
+        if channel is not self._publishing:
+            return
         tag, multiple = frame.method.delivery_tag, frame.method.multiple
         tags = list(itertools.takewhile(lambda each: each <= tag, self._unconfirmed)) if multiple else [tag]
+        confirmed = isinstance(frame.method, Basic.Ack)
         for each in filter(self._unconfirmed.__contains__, tags):
             message_id, settled = self._unconfirmed.pop(each)
             unroutable = message_id in self._returned
             self._returned.discard(message_id)
-            settled(isinstance(frame.method, Basic.Ack) and not unroutable)
+            settled(confirmed and not unroutable)
+        if not confirmed and not self._closing and self._connection is not None:
+            self._publish_on_another_channel(channel, self._connection)
         self._changed()
+
+    def _publish_on_another_channel(self, refused: Channel, connection: _Connection) -> None:
+        """Publish on a new channel, since this one may refuse for ever; what it has not confirmed is to be sent again.
+
+        It refuses while a queue has no leader. RabbitMQ 3.10 remembers in the channel which node led a queue to
+        which it has not published yet, and goes on refusing what is for that queue when another node leads it.
+        """
+        self._publishing = None
+        self._settle_all()
+        if refused is not self._channel:
+            refused.close()
+        connection.channel(on_open_callback=self._opened_for_publishing)
+
+    def _opened_for_publishing(self, channel: Channel) -> None:
+        channel.add_on_close_callback(self._on_close)
+        self._use_for_publishing(channel)
+        if self._channel is not None:
+            self._publishing, self._tag = channel, 0
+            self._changed()
+
+    def _use_for_publishing(self, channel: Channel) -> None:
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(partial(self._on_confirm, channel))
+
+    def _settle_all(self) -> None:
+        """Report all unconfirmed messages as not published."""
+        outstanding, self._unconfirmed = self._unconfirmed, {}
+        self._returned.clear()
+        for _, settled in outstanding.values():
+            settled(False)
 
     def _block(self, blocked: bool) -> None:
         log.warning("the broker takes nothing" if blocked else "the broker takes messages again")
@@ -531,21 +569,18 @@ class Bus:
 
     def _drop(self) -> None:
         """Begin to close the connection."""
-        self._channel = None
+        self._channel = self._publishing = None
         if self._connection is not None and not (self._connection.is_closing or self._connection.is_closed):
             self._connection.close()
 
     def _try_again(self, error: BaseException) -> None:
         """Drop all state of the connection, and open another one, unless it was closed for good."""
-        self._channel = self._topology_channel = self._connection = self._consumers = None
+        self._channel = self._publishing = self._topology_channel = self._connection = self._consumers = None
         for delivery in self._unacknowledged.values():
             delivery.lost = True
         self._unacknowledged.clear()
         self.deliveries.clear()
-        outstanding, self._unconfirmed = self._unconfirmed, {}
-        self._returned.clear()
-        for _, settled in outstanding.values():
-            settled(False)
+        self._settle_all()
         if not self._closing:
             most = min(RECONNECT_MOST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(self._nodes.rounds, 10))
             cause, self._cause = self._cause or error, None

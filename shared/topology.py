@@ -7,6 +7,9 @@ service's own queue stays, for messages that are left in it and for redriven mes
 
 The number may change at any time, also while messages are in flight. New bindings are made before old ones are removed,
 so a message may arrive twice, which the inbox notices. Queues without bindings are consumed as long as they exist.
+
+Workers with different numbers remove each other's bindings. No order of that loses a message: the consistent-hash
+exchange stays bound once it exists, and its alternate exchange takes to the service's queue what has no partition.
 """
 
 from dataclasses import dataclass
@@ -72,6 +75,11 @@ def dead_queue(service: str) -> str:
 def partition_exchange(service: str) -> str:
     """Return the name of the exchange that spreads a service's messages over its partitions."""
     return f"{service}.partitions"
+
+
+def fallback_exchange(service: str) -> str:
+    """Return the name of the exchange through which the service's queue gets messages while no partition is bound."""
+    return f"{service}.unpartitioned"
 
 
 def partition_queue(service: str, number: int) -> str:

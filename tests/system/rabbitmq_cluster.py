@@ -95,9 +95,13 @@ class RabbitMQCluster:
         """SIGSTOP a node: its connections stay open, and it does nothing."""
         self._process(name).send_signal(signal.SIGSTOP)
 
-    def thaw(self, name: str) -> None:
-        """SIGCONT a node."""
-        self._process(name).send_signal(signal.SIGCONT)
+    def restart(self, name: str) -> None:
+        """SIGKILL a node, frozen or not, and start it; it isn't waited for.
+
+        Others take a frozen node for dead. With Mnesia, before RabbitMQ 4, one that is thawed has to be started again.
+        """
+        self.kill(name)
+        self.start_node(name)
 
     def queues(self, asked: str | None = None) -> list[dict[str, Any]]:
         """All queues with their `leader`, `members`, and those that are `online`, as a node that answers sees them."""
@@ -106,7 +110,7 @@ class RabbitMQCluster:
 
     def running(self, asked: str | None = None) -> set[str]:
         """The nodes that run, as a node that answers sees it."""
-        return {node["name"] for node in self._get("nodes", asked) if node["running"] and not node["partitions"]}
+        return {node["name"] for node in self._get("nodes", asked) if node["running"] and not node.get("partitions")}
 
     def wait_whole(self) -> None:
         """Wait until every node sees all others, and every queue has all its members."""
@@ -121,7 +125,8 @@ class RabbitMQCluster:
 
     def _is_whole(self, name: str) -> bool:
         return self.running(name) == self.nodes.keys() and all(
-            set(queue.get("online", ())) == set(queue["members"]) for queue in self.queues(name)
+            queue.get("members") and set(queue.get("online", ())) == set(queue["members"])
+            for queue in self.queues(name)
         )
 
     def processes(self) -> set[int]:
@@ -146,13 +151,13 @@ class RabbitMQCluster:
             for pid in self.processes():
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            for node in self.nodes.values():
-                if node.process is not None:
-                    node.process.poll()
             return not self.processes()
 
         if not wait_until(gone, 30):
             raise AssertionError(f"left of the cluster: {self.processes()}")
+        for node in self.nodes.values():
+            if node.process is not None:
+                node.process.wait()
 
     def logs(self) -> str:
         """The end of what each node wrote."""

@@ -20,6 +20,7 @@ class Broker:
     """A channel that only records what was published, and sends the confirms that a test says."""
 
     consumer_tags = ("one",)
+    closed = False
 
     def __init__(self, partitions: int = 1) -> None:
         self.later: list[Callable[[], None]] = []
@@ -149,6 +150,42 @@ def test_what_the_broker_refuses_is_not_there(broker: Broker) -> None:
     broker.nack(2, multiple=True)
     broker.ack(3)
     assert broker.settled == {"a": False, "b": False, "c": True}
+
+
+class Later(Broker):
+    """A channel of the same connection that is opened later, for publishing alone."""
+
+    def __init__(self, first: Broker) -> None:
+        self.published, self.callbacks, self.settled, self.bus = [], {}, first.settled, first.bus
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_what_follows_a_refusal_is_published_on_another_channel(broker: Broker) -> None:
+    """Since RabbitMQ 3.10 may go on refusing on the same one; messages are consumed as before."""
+    opened: list[Callable[[Any], None]] = []
+    connection: Any = SimpleNamespace(channel=lambda *, on_open_callback: opened.append(on_open_callback))
+    broker.bus._connection = connection
+    channels = [broker]
+    for number in (1, 2):
+        channels[-1].publish(f"a{number}", f"b{number}")
+        channels[-1].nack(1)
+        assert not broker.bus.ready
+        channels[-1].ack(2)
+        broker.publish(f"c{number}")
+        assert [broker.settled[f"{name}{number}"] for name in "abc"] == [False, False, False]
+        channels.append(Later(broker))
+        opened.pop()(channels[-1])
+        assert broker.bus.ready
+    assert channels[1].closed, "but the first one, which has the consumers, is not"
+    channels[-1].publish("d")
+    channels[-1].ack(1)
+    assert broker.settled["d"] is True
+    assert [channel.published for channel in channels] == [["a1", "b1"], ["a2", "b2"], ["d"]]
+    broker.deliver(1)
+    broker.bus.ack(list(broker.bus.deliveries))
+    assert broker.acked == [(1, True)]
 
 
 def test_what_was_returned_is_not_there_though_it_is_confirmed(broker: Broker) -> None:
