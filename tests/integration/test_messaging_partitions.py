@@ -12,8 +12,10 @@ from pika.exceptions import ChannelClosedByBroker
 from shared.event_bus import PAGOS, Event, InventoryReserved
 from shared.ids import new_id
 from shared.testing import wait_until
-from shared.topology import partition_exchange, partition_queue
+from shared.topology import Topology, dead_queue, partition_exchange, partition_queue
 from tests.system.brokers import Broker, vhost_of
+from tests.system.queues import Queues
+from tests.system.topology import declare_topology
 from tests.system.toy_room import Room, WorkerProcess
 from tests.system.toys import reserved
 
@@ -69,6 +71,14 @@ def test_without_partitions_there_is_the_service_s_queue_and_no_other(room: Room
     room.spawn(PAGOS, **QUICK)
     handles(room, room.publish(*(reserved() for _ in range(MANY))))
     assert depths(room) == []
+
+
+def test_a_node_that_is_alone_has_the_only_replica_whatever_is_wanted(rabbitmq_url: str) -> None:
+    for _ in range(2):
+        declare_topology(rabbitmq_url, Topology(partitions=2, replicas=3))
+    queues = Queues(rabbitmq_url)
+    names = (PAGOS, dead_queue(PAGOS), partition_queue(PAGOS, 1), partition_queue(PAGOS, 2))
+    assert [queues.depth(name) for name in names] == [0, 0, 0, 0]
 
 
 def test_a_saga_s_messages_are_handled_in_order_also_when_they_are_redelivered_to_another_worker(room: Room) -> None:

@@ -5,7 +5,7 @@ from shared.rabbitmq import _channel, _declare
 from shared.topology import Topology
 
 
-def declare_topology(url: str) -> None:
+def declare_topology(url: str, topology: Topology | None = None) -> None:
     """Declare the exchange, all queues with their bindings, and the queues of dead letters."""
     with _channel(url) as channel:
-        _declare(channel, bindings(), Topology())
+        _declare(channel, bindings(), topology or Topology())
