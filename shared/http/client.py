@@ -110,6 +110,8 @@ class Peer:
             answer = loads(content)
         except ValueError as error:
             raise PeerSilent(f"{self.name}: HTTP {response.status_code} without JSON", service=self.name) from error
+        if not isinstance(answer, dict):
+            raise PeerSilent(f"{self.name}: HTTP {response.status_code} without a JSON object", service=self.name)
         return Reply(response.status_code, answer, response.headers)
 
 

@@ -127,6 +127,13 @@ def test_a_connection_is_kept_for_the_next_call(peer: Peer, service: Service) ->
     assert len(accepted) == 1
 
 
+@pytest.mark.parametrize("answer", ["null", "1", "[]", '"done"'])
+def test_an_answer_that_is_no_object_is_none(peer: Peer, service: Service, answer: str) -> None:
+    service.answers["odd"] = (200, answer.encode())
+    with pytest.raises(PeerSilent, match="demo: HTTP 200 without a JSON object"):
+        peer.post("/odd", {})
+
+
 def test_an_answer_that_is_no_json_is_none(peer: Peer) -> None:
     with pytest.raises(PeerSilent, match="demo: HTTP 200 without JSON"):
         peer.get("/prose")
