@@ -30,6 +30,7 @@ OURS = [process for process in PROCESSES.values() if not process.server]
 WEBS = [process for process in OURS if process.ports]
 WORKERS = [process for process in OURS if not process.ports]
 SERVERS = {"postgres": "db", "rabbitmq": "rabbitmq", "temporal": "temporal"}
+WATCHERS = {"prometheus", "grafana", "jaeger"}  # tests/contract/test_observability.py
 WITH_DATA = [process for process in OURS if process.package]
 # Settings that every service has, but a service without a database, sagas and workers does not read.
 OF_A_DATABASE = {"RABBITMQ_URL", "TOPOLOGY_SECONDS", "PARTITIONS", "QUEUE_REPLICAS", "LOCK_SECONDS"}
@@ -47,7 +48,7 @@ def test_whoever_names_no_file_means_the_same_one() -> None:
 
 def test_there_is_a_container_for_each_process_and_a_job_for_each_schema() -> None:
     jobs = {f"{service}-migrations" for service in SERVICES}
-    assert CONTAINERS.keys() == {*map(_name, OURS), *SERVERS.values(), *jobs, "db-logins"}
+    assert CONTAINERS.keys() == {*map(_name, OURS), *SERVERS.values(), *jobs, "db-logins", *WATCHERS}
 
 
 @pytest.mark.parametrize("process", WEBS, ids=_name)
@@ -171,7 +172,7 @@ def test_images_have_the_libraries_that_were_tested_and_no_others() -> None:
 def test_temporal_is_left_out_unless_it_is_chosen_and_is_then_as_on_this_machine() -> None:
     container = CONTAINERS["temporal"]
     assert container["profiles"] == ["temporal"]
-    assert [name for name, each in CONTAINERS.items() if "profiles" in each] == ["temporal"]
+    assert {name for name, each in CONTAINERS.items() if "profiles" in each} == {"temporal", *WATCHERS}
     assert container["build"] == CONTAINERS["saga_orchestrator"]["build"], "the image that has its binary"
     words = container["command"].split()
     told = {f"--search-attribute {each}" for each in temporal.SEARCH_ATTRIBUTES}

@@ -13,6 +13,7 @@ from tests.e2e.shop import CHOREOGRAPHED, ORCHESTRATED, ORCHESTRATOR, QUICK, Sho
 from tests.system import temporal
 from tests.system.brokers import Broker
 from tests.system.exposition import Exposition, scraped
+from tests.system.promql import OF_PROMETHEUS, labels_in, names_in, queries
 
 SERVICE_OF = {
     "reserve_inventory": "inventario",
@@ -100,3 +101,17 @@ def test_a_request_that_is_not_answered_is_an_attempt_whose_outcome_is_unknown(s
     wait_until(lambda: scraped(*executors).sum("saga_step_attempts_total", **lost) >= 1, "an attempt is unanswered")
     shop.system.thaw("pagos")
     assert shop.ended(saga)["status"] == "completed"
+
+
+def test_dashboards_and_alerts_name_metrics_and_labels_that_exist(shop: Shop) -> None:
+    for style in (ORCHESTRATED, CHOREOGRAPHED):
+        shop.ended(shop.buy(shop.product(), style=style))
+        shop.ended(shop.buy(shop.product(), method="declined_card", style=style))
+    found = seen(shop)
+    named = {name for query in queries() for name in names_in(query)}
+    ours = {name for name in named if not name.startswith("rabbitmq_")} - OF_PROMETHEUS
+    assert len(ours) > 25
+    assert ours - found.names == set()
+    labels = {name: set(each.labels) for each in found.samples for name in [each.name]}
+    unknown = {(name, label) for query in queries() for name, label in labels_in(query) if name in labels}
+    assert {(name, label) for name, label in unknown if label not in labels[name]} == set()

@@ -141,15 +141,15 @@ class OwnBroker(Broker):
         finally:
             self.thaw()
 
-    def control(self, *command: str) -> None:
-        """Call rabbitmqctl, in the server's own environment."""
+    def control(self, *command: str, tool: str = "rabbitmqctl") -> None:
+        """Call rabbitmqctl, or another one of the server's tools, in the server's own environment."""
         process = Path(f"/proc/{servers.pid_of(self._home, RABBITMQ)}")
         environment = dict(each.split("=", 1) for each in (process / "environ").read_text().split("\0") if "=" in each)
         # Erlang puts its own folder first, whose programs do not know where it was unpacked.
         environment["PATH"] = ":".join(each for each in environment["PATH"].split(":") if "/erts-" not in each)
         folder = (process / "cwd").resolve()
         subprocess.run(
-            ["server/sbin/rabbitmqctl", "-q", *command], cwd=folder, env=environment, check=True, capture_output=True
+            [f"server/sbin/{tool}", "-q", *command], cwd=folder, env=environment, check=True, capture_output=True
         )
 
     def close(self) -> None:
