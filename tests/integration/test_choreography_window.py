@@ -40,6 +40,7 @@ def test_a_completed_checkout_looks_like_an_orchestrated_one(window: Window) -> 
         "payment_id": str(story.payment_id),
         "error": None,
         "fault": None,
+        "turned_back": False,
         "created_at": BEGINNING.isoformat(),
         "updated_at": BEGINNING.replace(second=14).isoformat(),
         "ended_at": BEGINNING.replace(second=14).isoformat(),
