@@ -59,6 +59,19 @@ class Reply:
         """As `success_body`, but None for 404."""
         return None if self.status == 404 else self.success_body()
 
+    def outcomes(self, count: int) -> list["Reply"]:
+        """Split an answer of `POST /saga-commands` into the replies to its commands; errors as of `success_body`.
+
+        Raises `PeerSilent`, too, when there is not one for each command.
+        """
+        try:
+            replies = [Reply(int(one["status"]), one["body"], {}) for one in self.success_body()["outcomes"]]
+        except (LookupError, TypeError, ValueError):
+            replies = []
+        if len(replies) != count or not all(isinstance(one.body, dict) for one in replies):
+            raise PeerSilent("not an outcome for each command")
+        return replies
+
 
 class Peer:
     """One other service. Safe to use from many threads: each call takes a connection that is free, or makes one."""

@@ -88,8 +88,8 @@ class CarritoClient:
                 return [_result_of(self._carrito.post(one.path, one.body, headers))]
             body = {"commands": [each.command for each in requests]}
             with telemetry.span("commands to carrito", "INTERNAL", telemetry.ROOT, [each.trace for each in requests]):
-                answer = self._carrito.post("/saga-commands", body).success_body()
-            return [_result_of(Reply(each["status"], each["body"], {})) for each in answer["outcomes"]]
+                replies = self._carrito.post("/saga-commands", body).outcomes(len(requests))
+            return [_result_of(reply) for reply in replies]
         except PEER_FAILED as error:
             return [error] * len(requests)
 

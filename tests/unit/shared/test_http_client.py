@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.http.client import Peer, PeerSilent, PeerUnavailable
+from shared.http.client import Peer, PeerSilent, PeerUnavailable, Reply
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -132,6 +132,23 @@ def test_an_answer_that_is_no_object_is_none(peer: Peer, service: Service, answe
     service.answers["odd"] = (200, answer.encode())
     with pytest.raises(PeerSilent, match="demo: HTTP 200 without a JSON object"):
         peer.post("/odd", {})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"outcomes": None},
+        {"outcomes": [None]},
+        {"outcomes": []},
+        {"outcomes": [{"status": 200, "body": 1}]},
+        {"outcomes": [{"status": "no", "body": {}}]},
+    ],
+    ids=str,
+)
+def test_an_answer_without_an_outcome_for_each_command_is_none(body: dict[str, Any]) -> None:
+    with pytest.raises(PeerSilent, match="not an outcome for each command"):
+        Reply(200, body, {}).outcomes(1)
 
 
 def test_an_answer_that_is_no_json_is_none(peer: Peer) -> None:
