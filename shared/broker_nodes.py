@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 SCHEMES = ("amqp", "amqps")
 PORTS = range(1, 65_536)
+FORM = "must be an amqp:// or amqps:// URL, such as amqp://user:password@host1:5672,host2:5672/%2F"
 
 
 def checked(url: str) -> str:
@@ -19,9 +20,14 @@ def checked(url: str) -> str:
 
 def node_urls(url: str) -> list[str]:
     """Return a URL for each host of `url`, in its order; raises `ValueError` when it is not well formed."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose text has the login
+        raise ValueError(FORM) from None
+    if "@" in parts.path + parts.query + parts.fragment:  # so what stands for hosts may be a part of the login
+        raise ValueError("must have / ? # in a user's name or password as %2F %3F %23")
     if parts.scheme not in SCHEMES or not parts.netloc:
-        raise ValueError("must be an amqp:// or amqps:// URL, such as amqp://user:password@host1:5672,host2:5672/%2F")
+        raise ValueError(FORM)
     login, at, hosts = parts.netloc.rpartition("@")
     if "@" in login and "," in login:
         raise ValueError("must have one login, before the first host, for all of them; @ in a password is %40")

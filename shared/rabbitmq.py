@@ -199,6 +199,7 @@ class _Consumers:
     def __init__(
         self, channel: Channel, prefetch: int, on_message: Callable[..., None], acknowledge: Callable[[int], None]
     ) -> None:
+        self.closing = False  # whether no further consumer may begin
         self._channel, self._prefetch = channel, prefetch
         self._on_message, self._acknowledge = on_message, acknowledge
         self._cautious: dict[str, tuple[str, bool]] = {}  # consumer tag -> queue, and whether it is ordered
@@ -236,7 +237,8 @@ class _Consumers:
         if consumer in self._cancelling:
             self._acknowledge(self._cancelling.pop(consumer))
             queue, ordered = self._cautious.pop(consumer)
-            self._consume(queue, self._prefetch, ordered=ordered)
+            if not self.closing:
+                self._consume(queue, self._prefetch, ordered=ordered)
 
     def _consume(
         self, queue: str, prefetch: int, *, ordered: bool, callback: Callable[[Any], None] | None = None
@@ -379,6 +381,8 @@ class Bus:
     def stop_consuming(self) -> None:
         """Cancel the consumer."""
         self._closing = True
+        if self._consumers is not None:
+            self._consumers.closing = True
         self.deliveries.clear()
         if self._channel is not None:
             for tag in self._channel.consumer_tags:
@@ -533,6 +537,8 @@ class Bus:
 
     def _publish_on_another_channel(self, refused: Channel, connection: _Connection) -> None:
         """Publish on a new channel, since this one may refuse for ever; what it has not confirmed is to be sent again.
+
+        So what the broker took after all is sent twice: events are dropped by inboxes, a dead letter is there twice.
 
         It refuses while a queue has no leader. RabbitMQ 3.10 remembers in the channel which node led a queue to
         which it has not published yet, and goes on refusing what is for that queue when another node leads it.

@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 
+EXPORT_SECONDS = 2  # for a batch; a process that stops exports the last ones, and is killed when that takes long
 ROOT = ""  # as a parent, it makes a span begin a trace
 Attributes = Mapping[str, str | int | float | bool]
 NONE: Attributes = {}
@@ -74,7 +75,7 @@ def start(service: str, endpoint: str) -> None:
         raise RuntimeError("OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra `telemetry` is not installed") from error
     session = requests.Session()
     session.trust_env = False  # collectors are called without a proxy, like all other services
-    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", session=session)
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS, session=session)
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = provider.get_tracer("checkout-sagas")

@@ -2,8 +2,9 @@
 
 With one partition, a service's queue is bound to the exchange of events, and the service's workers are competing
 consumers. With n partitions, a consistent-hash exchange is bound to it, which spreads the service's messages over n
-queues by saga. Each of these queues has one consumer at a time, so the messages of a saga are handled in order. The
-service's own queue stays, for messages that are left in it and for redriven messages.
+queues by saga. Each of these queues has one consumer at a time, so the messages of a saga are delivered in order; one
+that is tried again may be overtaken. The service's own queue stays, for messages that are left in it and for redriven
+messages.
 
 The number may change at any time, also while messages are in flight. New bindings are made before old ones are removed,
 so a message may arrive twice, which the inbox notices. Queues without bindings are consumed as long as they exist.

@@ -15,7 +15,7 @@ from saga_orchestrator.runtime.leases import Lease
 from saga_orchestrator.runtime.participants import CommandReply
 from saga_orchestrator.runtime.serialization import timeline_entry
 from saga_orchestrator.runtime.state import Command, Outcome, Refused, SagaState, Succeeded
-from shared import metrics
+from shared import metrics, telemetry
 from shared.saga.states import Direction
 
 # A command that keeps failing gets a timeline entry for each of its first attempts: by default, those until the saga is
@@ -84,8 +84,9 @@ class ActiveSaga:
         self._add_entry(kind, detail=detail)
 
     def measure(self) -> None:
-        """Measure how long the saga took; call it when its end is written."""
+        """Measure how long the saga took, and end its trace; call it when its end is written."""
         lease = self.lease
+        telemetry.begin(f"saga {self.state.status}", "INTERNAL", lease.saga.trace or telemetry.ROOT).end()
         metrics.saga_ended(STYLE, self.state.status, lease.saga.saga_id, datetime.now(UTC), lease.first_effect_at)
 
     def seconds_to_deadline(self) -> float:

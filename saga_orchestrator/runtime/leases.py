@@ -44,7 +44,7 @@ class Lease:
     owner: str
     deadline_seconds: float
     entries: list[dict[str, Any]] = field(default_factory=list)  # of the timeline, not written yet
-    first_effect_at: datetime | None = None  # when a step was first known to be done under this lease
+    first_effect_at: datetime | None = None  # when a step was first known to be done
     revision: int = 0  # number of writes under this lease, where several processes write (Temporal)
 
 
@@ -96,7 +96,7 @@ _CLAIM = prepared("""
             due_at = now() + :seconds * interval '1 second'
         FROM asynchronous_commit
         WHERE saga_id = ANY (ARRAY(SELECT saga_id FROM picked))
-        RETURNING saga_id, version, data, ids, fault, trace, state, fencing_token,
+        RETURNING saga_id, version, data, ids, fault, trace, state, fencing_token, first_effect_at,
             extract(epoch FROM deadline_at - now()) AS deadline_seconds
     ),
     next AS (
@@ -194,4 +194,5 @@ def readable(versions: Versions[Any], rows: Iterable[Row], owner: str) -> Iterat
 
 def _lease(definition: SagaDefinition[Any], row: Row, owner: str) -> Lease:
     saga, state = instance_from_row(definition, row), state_from_json(row["state"])
-    return Lease(definition, saga, state, row["fencing_token"], owner, float(row["deadline_seconds"]))
+    deadline, first_effect_at = float(row["deadline_seconds"]), row["first_effect_at"]
+    return Lease(definition, saga, state, row["fencing_token"], owner, deadline, first_effect_at=first_effect_at)

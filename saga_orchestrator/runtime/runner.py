@@ -17,7 +17,6 @@ from saga_orchestrator.runtime.participants import Participants
 from saga_orchestrator.runtime.settings import RuntimeSettings
 from saga_orchestrator.runtime.state import Outcome, Succeeded, Unknown
 from saga_orchestrator.runtime.store import CheckpointKind
-from shared import telemetry
 
 log = structlog.get_logger()
 Work = CommandAttempt | PendingCheckpoint
@@ -75,7 +74,6 @@ class SagaRunner:
             self._ended([saga.saga_id for saga in ended])
         for saga in ended:
             log.info("ended", saga_id=saga.saga_id, status=saga.state.status)
-            telemetry.begin(f"saga {saga.state.status}", "INTERNAL", saga.lease.saga.trace or telemetry.ROOT).end()
             saga.measure()
         self.run([each.saga for each in checkpoints if each.kind is CheckpointKind.DECISION])
 

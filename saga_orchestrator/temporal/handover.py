@@ -19,7 +19,8 @@ ENGINE = "temporal"
 OWNER = "temporal"  # the owner in every lease; the fencing token distinguishes them
 
 _COLUMNS = (
-    "saga_id, version, data, ids, fault, trace, state, extract(epoch FROM deadline_at - now()) AS deadline_seconds"
+    "saga_id, version, data, ids, fault, trace, state, first_effect_at,"
+    " extract(epoch FROM deadline_at - now()) AS deadline_seconds"
 )
 _DUE = prepared(f"""
     SELECT {_COLUMNS}, fencing_token + 1 AS fencing_token, 0 AS revision

@@ -100,7 +100,7 @@ def lease_from_document(document: Mapping[str, Any], versions: Versions[Any]) ->
     first_effect_at = document["first_effect_at"]
     return Lease(
         definition,
-        instance_from_row(definition, {**document, "saga_id": UUID(document["saga_id"])}),
+        instance_from_row(definition, {"trace": None, **document, "saga_id": UUID(document["saga_id"])}),
         state_from_json(document["state"]),
         document["fencing_token"],
         document["owner"],

@@ -63,25 +63,32 @@ def run(commands: Commands, requests: Sequence[CommandIn]) -> list[PlainOutcome]
             accepted[parsed.endpoint.template].append(parsed)
     for of_endpoint in accepted.values():
         for batch in partition_unique(of_endpoint, _Parsed.key):
-            with _traced(batch):
+            with _traced(batch) as spans:
                 found = _run_batch(batch[0].endpoint, [each.command for each in batch])
+                for span, outcome in zip(spans, found, strict=False):  # none when they are not recorded
+                    span.tell({"http.response.status_code": outcome["status"]})
+                    span.end(str(outcome["status"]) if outcome["status"] >= 500 else None)
             outcomes |= {each.number: outcome for each, outcome in zip(batch, found, strict=True)}
     return [outcomes[number] for number in range(len(requests))]
 
 
 @contextmanager
-def _traced(batch: Sequence[_Parsed]) -> Iterator[None]:
-    """A span for each of these commands, in the trace of its saga, with a link to the request that brought them all."""
+def _traced(batch: Sequence[_Parsed]) -> Iterator[Sequence[telemetry.Span]]:
+    """A span for each of these commands, in the trace of its saga, with a link to the request that brought them all.
+
+    The block ends them; those that it did not, since it raised, end as failed.
+    """
     if not telemetry.enabled():
-        yield
+        yield ()
         return
     name, links = f"POST {batch[0].endpoint.template}", [telemetry.current()]
     spans = [telemetry.begin(name, "SERVER", trace.valid(each.trace) or telemetry.ROOT, links) for each in batch]
     try:
-        yield
-    finally:
+        yield spans
+    except BaseException as error:
         for span in spans:
-            span.end()
+            span.end(type(error).__name__)
+        raise
 
 
 def _parse(commands: Commands, number: int, request: CommandIn) -> _Parsed:

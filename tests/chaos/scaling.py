@@ -95,7 +95,7 @@ class Stage:
         found = [*_above("leases lost", counts.leases_lost, 0)]
         found += _above("repeated commands", counts.repeated_commands, commands)
         if self.kind == CALM:
-            found += _above("repeated events", counts.repeated_events, 0)
+            found += _above("repeated events", counts.repeated_events, max(0, counts.published_again))
         return [f"{self.copies} of each, {self.kind}: {each}" for each in found]
 
 

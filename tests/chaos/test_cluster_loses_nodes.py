@@ -10,7 +10,7 @@ import pytest
 from shared.testing import wait_until
 from stack import rabbitmq
 from stack.errors import StackError
-from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, QUICK, Shop
+from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, QUICK, UNHURRIED, Shop
 from tests.system.brokers import needs_rabbitmq
 from tests.system.rabbitmq_cluster import SIZE, RabbitMQCluster
 
@@ -39,7 +39,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQCluste
 
 @pytest.fixture(scope="module")
 def shop_settings(cluster: RabbitMQCluster) -> dict[str, Any]:
-    return {"rabbitmq_url": cluster.url, "processes": PROCESSES, "env": {**QUICK, "QUEUE_REPLICAS": str(SIZE)}}
+    return {
+        "rabbitmq_url": cluster.url,
+        "processes": PROCESSES,
+        "env": {**QUICK, "QUEUE_REPLICAS": str(SIZE), **UNHURRIED},
+    }
 
 
 def leader(cluster: RabbitMQCluster, without: str = "") -> str:

@@ -34,3 +34,10 @@ def test_a_rooms_readme_names_its_modules_and_its_rooms_and_no_others(room: Path
 def test_the_readme_of_the_tests_names_every_kind() -> None:
     kinds = {f"{path.name}/" for path in ROOT.joinpath("tests").iterdir() if path.is_dir() and path.name[0] not in "._"}
     assert set(NAMED.findall((ROOT / "tests" / "README.md").read_text())) == kinds
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    records = sorted(each.name for each in (ROOT / "docs/decisions").glob("*.md"))
+    assert [int(name[:4]) for name in records] == list(range(1, len(records) + 1))
+    titles = [(ROOT / "docs/decisions" / name).read_text().partition(".")[0] for name in records]
+    assert titles == [f"# {number}" for number in range(1, len(records) + 1)]

@@ -34,6 +34,13 @@ QUICK = {
     "RETRY_MOST_SECONDS": "0.3",
     "HANDOVER_SECONDS": "0.5",
 }
+# For tests in which nothing may be repeated or turned back because the machine is busy.
+UNHURRIED = {
+    "LEASE_SECONDS": "30",
+    "CALL_SECONDS": "30",
+    "HANDOVER_SECONDS": "60",
+    "FORWARD_DEADLINE_SECONDS": "900",
+}
 # Only separate executors run sagas, so that a test can freeze or kill the one that has a saga.
 SEPARATE = {"WEB_EXECUTOR": "false"}
 

@@ -19,10 +19,12 @@ from tests.e2e.shop import (
     ORCHESTRATOR,
     PAGOS,
     QUICK,
+    UNHURRIED,
     Shop,
 )
 from tests.system.brokers import Broker
 from tests.system.otlp import Collector, Seen, collecting
+from tests.system.temporal import ENGINE
 
 CHOREOGRAPHY = "saga_choreography"
 CALLER = "00f067aa0ba902b7"  # the span of the client, which nobody exports
@@ -89,8 +91,8 @@ def broker_url(broker: Broker) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shop_settings(collector: Collector, broker_url: str) -> dict[str, Any]:
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
-    return {"rabbitmq_url": broker_url, "env": {**QUICK, **env}, "copies": {EXECUTOR: 1}}
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200", ENGINE: "builtin"}
+    return {"rabbitmq_url": broker_url, "env": {**QUICK, **UNHURRIED, **env}, "copies": {EXECUTOR: 1}}
 
 
 def traced(trace_id: str) -> dict[str, str]:

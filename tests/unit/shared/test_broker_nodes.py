@@ -53,6 +53,10 @@ def test_one_host_is_a_list_of_one_and_a_login_may_have_commas(url: str, hosts: 
         ("amqp://me:secret@:5672", "not ':5672'"),
         ("amqp://a,amqp://b", "not 'amqp:'"),
         ("amqp://me:secret@a,me:secret@b", "one login"),
+        ("amqp://me:sec/secret@a/%2F", "as %2F"),
+        ("amqp://me:sec?secret@a/%2F", "as %2F"),
+        ("amqp://me:sec#secret@a/%2F", "as %2F"),
+        ("amqp://me:secret\uff1asecret@a/%2F", "must be an amqp:// or amqps:// URL"),
     ],
 )
 def test_what_is_wrong_is_named_without_the_login(url: str, why: str) -> None:
