@@ -11,7 +11,7 @@ from saga_choreography.definition import Choreography
 from saga_choreography.projection import Facts, ended_at, first_effect_at, status_of
 from shared import metrics
 from shared.event_bus import Event, event_type_of
-from shared.saga.states import ENDED, Direction
+from shared.saga.states import Direction
 
 STYLE = "choreographed"
 
@@ -45,8 +45,9 @@ def count_steps(events: Iterable[Event]) -> None:
             metrics.step_attempted(step, outcome, seconds)
 
 
-def measure_end(saga_id: UUID, status_before: str, facts: Facts) -> None:
-    """Measure how long the saga took, if it ends by these facts."""
-    status, at = status_of(facts), ended_at(facts)
-    if at is not None and status in ENDED and status != status_before:
-        metrics.saga_ended(STYLE, status, saga_id, at, first_effect_at(CHECKOUT, facts))
+def measure_ends(ended: Iterable[tuple[UUID, Facts]]) -> None:
+    """Measure how long these sagas took, which end by these facts."""
+    for saga_id, facts in ended:
+        at = ended_at(facts)
+        if at is not None:
+            metrics.saga_ended(STYLE, status_of(facts), saga_id, at, first_effect_at(CHECKOUT, facts))

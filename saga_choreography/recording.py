@@ -108,10 +108,9 @@ def record(connection: Connection, events: Sequence[Event], limits: Limits) -> l
         if forgotten:
             raise TooOld(f"too old to be known: {', '.join(map(str, forgotten))}", saga_ids=sorted(map(str, forgotten)))
         merged = [(saga, merge(saga.facts, of_saga[saga.saga_id])) for saga in sagas]
-        _save(connection, merged, limits)
+        ended = _save(connection, merged, limits)
         measures.count_steps(new)
-        for saga, facts in merged:
-            measures.measure_end(saga.saga_id, saga.status, facts)
+        measures.measure_ends(ended)
     return []
 
 
@@ -147,9 +146,13 @@ def _locked(connection: Connection, saga_ids: Iterable[UUID]) -> list[LockedSaga
     return [LockedSaga(*row) for row in connection.execute(LOCK, {"ids": list(saga_ids)})]
 
 
-def _save(connection: Connection, merged: Sequence[tuple[LockedSaga, Facts]], limits: Limits) -> None:
+def _save(
+    connection: Connection, merged: Sequence[tuple[LockedSaga, Facts]], limits: Limits
+) -> list[tuple[UUID, Facts]]:
+    """Write these sagas, notify of those that end, and return them."""
     rows = [_saga_row(saga, facts) for saga, facts in merged]
     connection.execute(SAVE, {"rows": dumps(rows), "stalled": limits.stalled_seconds, "channel": ENDS})
+    return [(row["saga_id"], row["facts"]) for row in rows if row["ends"]]
 
 
 def _event_row(event: Event) -> dict[str, Any]:

@@ -4,8 +4,9 @@ What all processes of a service share, such as sagas by status, is read from the
 (`shared/database/metrics.py`). All names are here, so that dashboards and alerts are written from one page.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 from uuid import UUID
@@ -48,10 +49,11 @@ _books_open = Histogram(
     buckets=SAGA_BUCKETS,
     registry=PROCESS,
 )
-_handling = Histogram(
-    "message_handling_seconds",
-    "From an event's arrival in this process to the commit of what it causes",
-    ["service", "type"],
+_handled = Counter("messages_handled", "Messages whose effects are committed", ["service", "type"], registry=PROCESS)
+_batch_seconds = Histogram(
+    "message_batch_duration_seconds",
+    "A transaction with the effects of messages, until its commit",
+    ["service"],
     buckets=STEP_BUCKETS,
     registry=PROCESS,
 )
@@ -78,7 +80,8 @@ _attempt = cache(_attempts.labels)
 _step = cache(_step_seconds.labels)
 _saga = cache(_saga_seconds.labels)
 _open = cache(_books_open.labels)
-_handled = cache(_handling.labels)
+_handled_of = cache(_handled.labels)
+_batch_of = cache(_batch_seconds.labels)
 published: Callable[[str], Counter] = cache(_published.labels)
 unconfirmed: Callable[[str], Counter] = cache(_unconfirmed.labels)
 message_retried: Callable[[str, str, str], Counter] = cache(_retries.labels)
@@ -112,7 +115,8 @@ def saga_ended(style: str, status: str, saga_id: UUID, at: datetime, first_effec
         _open(style).observe(max(0.0, (at - first_effect_at).total_seconds()))
 
 
-def message_handled(service: str, event_type: str, received_at: datetime | None) -> None:
-    """Measure how long a message took, whose effect is committed now."""
-    if received_at is not None:
-        _handled(service, event_type).observe(max(0.0, (datetime.now(UTC) - received_at).total_seconds()))
+def messages_handled(service: str, types: Iterable[str], seconds: float) -> None:
+    """Count messages whose effects were committed in one transaction, and how long that took."""
+    for event_type, count in Tally(types).items():
+        _handled_of(service, event_type).inc(count)
+    _batch_of(service).observe(seconds)
