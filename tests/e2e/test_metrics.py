@@ -37,7 +37,11 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
                 reserved.bind(("127.0.0.1", 0))
                 _worker_urls[name] = f"http://127.0.0.1:{reserved.getsockname()[1]}"
         env_of = {name: {"METRICS_ADDRESS": url.removeprefix("http://")} for name, url in _worker_urls.items()}
-        yield {"rabbitmq_url": url, "env_of": env_of, "env": {**QUICK, **UNHURRIED, temporal.ENGINE: "builtin"}}
+        yield {
+            "rabbitmq_url": url,
+            "env_of": env_of,
+            "env": {**QUICK, **UNHURRIED, "CALL_SECONDS": "5", temporal.ENGINE: "builtin"},
+        }
     broker.drop(url)
 
 

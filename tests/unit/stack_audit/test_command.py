@@ -96,8 +96,8 @@ def test_a_service_that_is_down_is_named(
     ("answer", "why"),
     [
         ((503, b'{"title": "Not now"}'), "carrito: HTTP 503"),
-        ((200, b"<html>"), "carrito: HTTP 200 without JSON"),
-        ((200, b"[]"), "carrito: this is no audit"),
+        ((200, b"<html>"), "carrito: HTTP 200 without"),
+        ((200, b"[]"), "carrito: HTTP 200 without a JSON object"),
         ((200, b"{}"), "carrito: this is no audit: carts: Field required"),
         (
             (200, json.dumps(good_audits(carrito__confirmed_minor={"EUR": "much"})["carrito"]).encode()),
