@@ -13,12 +13,12 @@ from uuid import UUID
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.ids import made_at
+
 # From what one indexed statement takes to what the slowest call may take before it is given up (`CALL_SECONDS`).
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # From the fastest checkout to ten times the forward deadline.
 SAGA_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600)
-
-UUID_OF_TIME = 7  # the version of UUIDs that begin with milliseconds of Unix time
 
 PROCESS = CollectorRegistry()
 
@@ -109,8 +109,8 @@ def saga_ended(style: str, status: str, saga_id: UUID, at: datetime, first_effec
 
     It began when its id was made, which has that time in it (UUIDv7); with any other id it is not measured.
     """
-    if saga_id.version == UUID_OF_TIME:
-        _saga(style, status).observe(max(0.0, at.timestamp() - (saga_id.int >> 80) / 1e3))
+    if (began_at := made_at(saga_id)) is not None:
+        _saga(style, status).observe(max(0.0, (at - began_at).total_seconds()))
     if first_effect_at is not None:
         _open(style).observe(max(0.0, (at - first_effect_at).total_seconds()))
 

@@ -51,9 +51,9 @@ class _RecordedSpan(Span):
     def end(self, error: str | None = None) -> None:
         from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415  (an optional extra)
 
-        if error is not None and self._span.is_recording():
-            self._span.set_status(Status(StatusCode.ERROR, error))
         if self._span.is_recording():
+            if error is not None:
+                self._span.set_status(Status(StatusCode.ERROR, error))
             self._span.end()
 
 
@@ -135,13 +135,24 @@ def span(
     begun = begin(name, kind, parent, links, attributes)
     token = enter(begun)
     try:
-        yield begun
-    except BaseException as error:
-        begun.end(type(error).__name__)
-        raise
+        with ending(begun):
+            yield begun
     finally:
         leave(token)
-        begun.end()
+
+
+@contextmanager
+def ending(*spans: Span) -> Iterator[None]:
+    """End, after the block, those of these spans that it did not end; as failed if it raised."""
+    try:
+        yield
+    except BaseException as error:
+        for each in spans:
+            each.end(type(error).__name__)
+        raise
+    finally:
+        for each in spans:
+            each.end()
 
 
 def _as_parent(traceparent: str | None) -> Any:

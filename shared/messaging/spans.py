@@ -7,8 +7,6 @@ from dataclasses import replace
 from shared import telemetry
 from shared.event_bus import Event
 
-SYSTEM = {"messaging.system": "rabbitmq"}
-
 
 @contextmanager
 def processing(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
@@ -17,15 +15,8 @@ def processing(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
         yield events
         return
     spans = [_begin("process", "CONSUMER", event, {"messaging.batch.message_count": len(events)}) for event in events]
-    failed: str | None = None
-    try:
+    with telemetry.ending(*spans):
         yield [replace(event, trace=span.traceparent) for event, span in zip(events, spans, strict=True)]
-    except BaseException as error:
-        failed = type(error).__name__
-        raise
-    finally:
-        for span in spans:
-            span.end(failed)
 
 
 def publishing(event: Event, settled: Callable[[bool], None]) -> tuple[Event, Callable[[bool], None]]:
@@ -43,6 +34,7 @@ def publishing(event: Event, settled: Callable[[bool], None]) -> tuple[Event, Ca
 
 def _begin(operation: str, kind: str, event: Event, told: telemetry.Attributes) -> telemetry.Span:
     about = {
+        "messaging.system": "rabbitmq",
         "messaging.operation.name": operation,
         "messaging.message.id": str(event.id),
         "saga.id": str(event.saga_id),

@@ -83,12 +83,8 @@ def _traced(batch: Sequence[_Parsed]) -> Iterator[Sequence[telemetry.Span]]:
         return
     name, links = f"POST {batch[0].endpoint.template}", [telemetry.current()]
     spans = [telemetry.begin(name, "SERVER", trace.valid(each.trace) or telemetry.ROOT, links) for each in batch]
-    try:
+    with telemetry.ending(*spans):
         yield spans
-    except BaseException as error:
-        for span in spans:
-            span.end(type(error).__name__)
-        raise
 
 
 def _parse(commands: Commands, number: int, request: CommandIn) -> _Parsed:
