@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.shop import Shop
+from tests.system.brokers import Broker
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases
 
@@ -24,6 +25,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for shop in item.stash.get(_SHOPS, []):
             report.sections.extend((f"log of {name}", shop.system.log(name)) for name in shop.system.names)
     return report
+
+
+@pytest.fixture(scope="module")
+def broker_url(broker: Broker) -> Iterator[str]:
+    """An empty virtual host of the broker, for a module's shop."""
+    url = broker.create()
+    yield url
+    broker.drop(url)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The results of choreographed checkouts with injected faults of steps, messages and consumers."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -24,7 +23,6 @@ from tests.e2e.shop import (
     Shop,
     problem,
 )
-from tests.system.brokers import Broker
 from tests.system.queues import Queues
 
 __all__ = ["switch"]
@@ -35,13 +33,6 @@ OUTCOME = {
     "create_order": "order.created",
     "commit_inventory": "inventory.committed",
 }
-
-
-@pytest.fixture(scope="module")
-def broker_url(broker: Broker) -> Iterator[str]:
-    url = broker.create()
-    yield url
-    broker.drop(url)
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,15 @@
 """Choreographed checkouts with each service's queue in partitions."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from shared.topology import partition_queue
 from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, DECLINED, QUICK, UNDONE, Shop
-from tests.system.brokers import Broker
 from tests.system.queues import Queues
 
 PARTITIONS = 3
 SERVICES = ("carrito", "inventario", "pagos", "saga_choreography")
-
-
-@pytest.fixture(scope="module")
-def broker_url(broker: Broker) -> Iterator[str]:
-    url = broker.create()
-    yield url
-    broker.drop(url)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from tests.e2e.shop import (
     UNHURRIED,
     Shop,
 )
-from tests.system.brokers import Broker
 from tests.system.otlp import Collector, Seen, collecting
 from tests.system.temporal import ENGINE
 
@@ -80,13 +79,6 @@ COMPLETE = {
 def collector() -> Iterator[Collector]:
     with collecting() as begun:
         yield begun
-
-
-@pytest.fixture(scope="module")
-def broker_url(broker: Broker) -> Iterator[str]:
-    url = broker.create()
-    yield url
-    broker.drop(url)
 
 
 @pytest.fixture(scope="module")
