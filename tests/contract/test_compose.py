@@ -26,6 +26,7 @@ from tests.system.servers import SERVICES
 
 FILE = ROOT / "docker-compose.saga.yml"
 CONTAINERS: Mapping[str, Mapping[str, Any]] = yaml.safe_load(FILE.read_text())["services"]
+BUILT = {name: container for name, container in CONTAINERS.items() if "build" in container}
 OURS = [process for process in PROCESSES.values() if not process.server]
 WEBS = [process for process in OURS if process.ports]
 WORKERS = [process for process in OURS if not process.ports]
@@ -131,6 +132,15 @@ def test_an_image_says_where_the_heartbeat_is_and_that_can_be_written() -> None:
     (file,) = re.findall(rf"\b{heartbeat.FILE}=(\S+)", (ROOT / "Dockerfile").read_text())
     folders = {each.partition(":")[0] for process in WORKERS for each in CONTAINERS[process.name]["tmpfs"]}
     assert {str(Path(file).parent)} == folders
+
+
+@pytest.mark.parametrize("service", sorted({each["build"]["args"]["SERVICE"] for each in BUILT.values()}))
+def test_whatever_an_image_is_made_of_is_sent_to_its_build(service: str) -> None:
+    told = (ROOT / "Dockerfile").read_text().replace("${SERVICE}", service)
+    copied = {source for line in re.findall(r"^COPY (?!--)(.+) \S+$", told, re.MULTILINE) for source in line.split()}
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied >= {"shared", service, "requirements-temporal.lock"}
+    assert copied <= sent
 
 
 @pytest.mark.parametrize("process", WITH_DATA, ids=_name)
