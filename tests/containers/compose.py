@@ -20,6 +20,7 @@ FILE = "docker-compose.saga.yml"
 # Variables of this process that are passed on: no settings, and none of `.env`.
 KEPT = re.compile(r"PATH|HOME|LANG|(DOCKER|BUILDKIT|BUILDX|XDG|SSH)_.*|(?i:.*_proxy)")
 JOBS = ("-migrations", "-logins")
+WATCHERS = ("PROMETHEUS_PORT", "GRAFANA_PORT", "JAEGER_PORT")  # no processes of ours
 SECONDS = 600  # time limit of any command, so that nothing hangs; images may have to be downloaded
 COMMANDS = (["docker", "compose"], ["docker-compose"])
 
@@ -42,7 +43,7 @@ def _goes(*argv: str) -> bool:
 class Containers:
     """The containers of a project, by their names in the compose file; a test that names one means its first copy.
 
-    It has what `Shop` needs of a `RunningSystem`.
+    A `System` of a shop.
     """
 
     def __init__(self, project: str, settings: Path, env: Mapping[str, str]) -> None:
@@ -52,7 +53,7 @@ class Containers:
         self._mine = f"--filter=label=com.docker.compose.project={project}"
         published = [name for process in PROCESSES.values() for name, port in process.ports.items() if port]
         self._env = {name: value for name, value in os.environ.items() if KEPT.fullmatch(name)} | dict(env)
-        self._env |= {name: str(ports.any_free()) for name in published}
+        self._env |= {name: str(ports.any_free()) for name in (*published, *WATCHERS)}
 
     def compose(self, *arguments: str) -> str:
         """Run a Compose command on the project; return its output."""
@@ -97,15 +98,20 @@ class Containers:
             if error.returncode != 137:  # the command was killed, too
                 raise
 
-    # What a shop needs of a system.
+    # As a shop's system.
 
     @property
     def names(self) -> list[str]:
         """The names of the services' processes."""
         return [name for name, process in PROCESSES.items() if not process.server]
 
+    @property
+    def services(self) -> list[str]:
+        """The same; a copy has the name with its number."""
+        return self.names
+
     def url(self, name: str, setting: str = "") -> str:
-        """Return the URL at which a web process is published."""
+        """Return the URL at which a web process is published, or the port that `setting` chooses."""
         first = int(self._env[setting or PROCESSES[name].port_setting].partition("-")[0])
         return f"http://127.0.0.1:{first + self.copy - 1}"
 
@@ -130,8 +136,10 @@ class Containers:
         """Whether it runs; a frozen one does."""
         return bool(self.all()[_first(name)]["State"]["Running"])
 
-    def restart(self, name: str) -> None:
-        """Restart it."""
+    def restart(self, name: str, **env: str) -> None:
+        """Restart it, with the settings that it has."""
+        if env:
+            raise ValueError("settings of containers are changed by `up`")
         docker("restart", self._id(name))
 
     def wait_healthy(self, name: str) -> None:

@@ -9,7 +9,6 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import cast
 
 import pytest
 
@@ -20,7 +19,6 @@ from tests.containers.compose import Containers, command
 from tests.e2e.customers import CUSTOMERS, Customers
 from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, ORCHESTRATED, QUICK, Shop, steps_of
 from tests.e2e.walking import walk_through
-from tests.system.running import RunningSystem
 from tests.system.servers import SERVICES
 
 pytestmark = pytest.mark.skipif(
@@ -51,7 +49,7 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]
 def shop(containers: Containers, request: pytest.FixtureRequest) -> Iterator[Shop]:
     """Yield the shop; at the end everything runs, every saga has ended, and the books balance."""
     failed = request.session.testsfailed
-    shop = Shop(cast("RunningSystem", containers))
+    shop = Shop(containers)
     yield shop
     if request.session.testsfailed > failed:
         print(containers.story())  # noqa: T201
@@ -171,7 +169,7 @@ def test_two_of_each_web_process(containers: Containers) -> None:
     containers.up(dict.fromkeys([*WEBS, *WORKERS], 2), **containers.port_pairs())
     for copy in (1, 2):  # the copy that tests call, and the other one; services call either
         containers.copy = copy
-        shop = Shop(cast("RunningSystem", containers))
+        shop = Shop(containers)
         mug = shop.product()
         for style in (ORCHESTRATED, CHOREOGRAPHED):
             assert [shop.became(shop.buy(mug, style=style)) for _ in range(5)] == [COMPLETED] * 5

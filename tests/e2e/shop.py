@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import requests
@@ -72,12 +72,40 @@ DECLINED = Became("compensated", "open", (), ("declined",), ("released",))
 SOLD_OUT = Became("compensated", "open")
 
 
+class System(Protocol):
+    """What a shop needs of the processes that it consists of."""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its processes."""
+
+    @property
+    def services(self) -> list[str]:
+        """The names of its processes, once for all copies of one."""
+
+    def url(self, name: str) -> str:
+        """Return the URL of a service, also while it is down."""
+
+    def alive(self, name: str) -> bool:
+        """Whether a process runs (a frozen one does)."""
+
+    def restart(self, name: str, **env: str) -> None:
+        """Kill a process if it lives, and start it with these additional settings."""
+
+    def thaw(self, name: str) -> None:
+        """Let a process continue if it was frozen."""
+
+    def wait_healthy(self, name: str) -> None:
+        """Wait until a service says that it is healthy."""
+
+
 class Shop:
     """Thread-safe, except for the methods that start and stop processes."""
 
-    def __init__(self, system: RunningSystem, database_url: str = "", through: Mapping[str, str] | None = None) -> None:
+    def __init__(self, system: System, database_url: str = "", through: Mapping[str, str] | None = None) -> None:
         """`through`: URLs that replace the services' own."""
-        self.system = system
+        self._system = system
+        self.system = cast("RunningSystem", system)  # for tests that know that it is one
         self.database_url = database_url
         self.urls = {name: system.url(name) for name in audit.AUDITED if name in system.services} | dict(through or {})
         self._peers = {name: Peer(name, url, None, HANG_SECONDS) for name, url in self.urls.items()}
@@ -252,7 +280,7 @@ class Shop:
     def until_well(self) -> None:
         """Wait until every service has all that it needs."""
         for service in self.urls:
-            self.system.wait_healthy(service)
+            self._system.wait_healthy(service)
 
     def until_quiet(self) -> None:
         """Wait until all sagas have ended, and no cart waits for one."""
@@ -290,20 +318,20 @@ class Shop:
     def restart(self, name: str, **env: str) -> None:
         """Kill a process if it lives, and start it with these additional settings."""
         self._special.discard(name)
-        self.system.restart(name, **env)
+        self._system.restart(name, **env)
         if env:
             self._special.add(name)
 
     def ended_unexpectedly(self) -> list[str]:
         """Return the processes that ended although no test ended them."""
-        return [name for name in self.system.names if not self.system.alive(name) and name not in self._special]
+        return [name for name in self._system.names if not self._system.alive(name) and name not in self._special]
 
     def revive(self) -> list[str]:
         """Start processes that are dead, with their first settings; return the names of those killed by their fault.
 
         Processes that still have a fault to come are left alone.
         """
-        dead = [name for name in self.system.names if not self.system.alive(name)]
+        dead = [name for name in self._system.names if not self._system.alive(name)]
         died = [name for name in dead if self.system.fault_fired(name)]
         for name in dead:
             self.restart(name)
@@ -311,11 +339,11 @@ class Shop:
 
     def mend(self) -> None:
         """Have every process run with its first settings."""
-        for name in self.system.names:
-            if name in self._special or not self.system.alive(name):
+        for name in self._system.names:
+            if name in self._special or not self._system.alive(name):
                 self.restart(name)
             else:
-                self.system.thaw(name)
+                self._system.thaw(name)
 
     def _seen_at(self, saga_id: str, what: str = "") -> tuple[str, str]:
         """Return the service that shows a saga, and the path."""
