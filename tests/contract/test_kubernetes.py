@@ -35,7 +35,12 @@ OTHERWISE = {"DATABASE_URL", "PGPASSWORD", "PUBLISHED_ON"}
 OF_EVENTS = {"saga_orchestrator": {"RABBITMQ_URL"}}  # it handles no events, and has no route to the broker
 # The oldest version with all fields that the resources use (a pause before a container's end), and the newest known.
 VERSIONS = ["1.30", "1.37"]
-OF_OPERATORS = {"postgresql.cnpg.io", "rabbitmq.com", "keda.sh"}  # whose schemas Kubernetes does not have
+OF_OPERATORS = {
+    "postgresql.cnpg.io",
+    "rabbitmq.com",
+    "keda.sh",
+    "monitoring.coreos.com",
+}  # whose schemas Kubernetes does not have
 SECRET = ("PASSWORD", "TOKEN", "_URL")
 
 

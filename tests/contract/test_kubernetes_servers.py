@@ -34,6 +34,7 @@ FIELDS = {
     "Permission": {"vhost", "userReference", "permissions", "rabbitmqClusterReference"},
     "ScaledObject": {"scaleTargetRef", "minReplicaCount", "maxReplicaCount", "fallback", "triggers"},
     "TriggerAuthentication": {"secretTargetRef"},
+    "PodMonitor": {"selector", "jobLabel", "podMetricsEndpoints"},
 }
 # Connections that a process may have (docs/operations.md): a web process of each kind, and a worker.
 OF_A_WEB, OF_AN_ORCHESTRATOR, OF_A_WORKER, OF_OTHERS = 17, 21, 7, 10
@@ -48,7 +49,8 @@ def _most(replicas: int) -> int:
 def test_of_the_operators_kinds_only_these_fields_are_used(overlay: str) -> None:
     theirs = [each for each in resources(overlay) if each["kind"] in FIELDS]
     assert {each["kind"] for each in theirs} == {"Cluster", "RabbitmqCluster", "User", "Permission"} | (
-        {"ScaledObject", "TriggerAuthentication"} if overlay in SCALED else set()
+        ({"ScaledObject", "TriggerAuthentication"} if overlay in SCALED else set())
+        | ({"PodMonitor"} if overlay == "observability" else set())
     )
     assert [(each["kind"], each["spec"].keys() - FIELDS[each["kind"]]) for each in theirs] == [
         (each["kind"], set()) for each in theirs

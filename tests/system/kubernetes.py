@@ -88,10 +88,20 @@ def selects(selector: Resource, labels: Mapping[str, str]) -> bool:
 
 def may_connect(overlay: str, source: Mapping[str, str], target: Mapping[str, str], port: int) -> bool:
     """Whether the network policies let pods with the labels `source` connect to pods with `target` on this port."""
-    return _lets(overlay, "egress", source, target, port) and _lets(overlay, "ingress", target, source, port)
+    to, by = {"podSelector": target}, {"podSelector": source}
+    return _lets(overlay, "egress", source, to, port) and _lets(overlay, "ingress", target, by, port)
 
 
-def _lets(overlay: str, way: str, own: Mapping[str, str], other: Mapping[str, str], port: int) -> bool:
+def lets_namespace(overlay: str, way: str, own: Mapping[str, str], namespace: Mapping[str, str], port: int) -> bool:
+    """Whether the policies of pods with the labels `own` let them connect to namespaces with these labels (`egress`).
+
+    Or, as `ingress`, whether pods of such namespaces may connect to them.
+    """
+    return _lets(overlay, way, own, {"namespaceSelector": namespace}, port)
+
+
+def _lets(overlay: str, way: str, own: Mapping[str, str], other: Mapping[str, Mapping[str, str]], port: int) -> bool:
+    ((kind, labels),) = other.items()
     policies = [
         each["spec"]
         for each in of_kind(overlay, "NetworkPolicy").values()
@@ -100,7 +110,7 @@ def _lets(overlay: str, way: str, own: Mapping[str, str], other: Mapping[str, st
     side = "to" if way == "egress" else "from"
     return not policies or any(
         port in {each["port"] for each in rule["ports"]}
-        and any(selects(peer["podSelector"], other) for peer in rule[side] if "podSelector" in peer)
+        and any(selects(peer[kind], labels) for peer in rule[side] if kind in peer)
         for policy in policies
         for rule in policy.get(way, [])
     )
