@@ -78,7 +78,7 @@ status: ## show processes, ports and URLs
 logs: ## follow the logs; of one process: make logs s=carrito
 	@$(ANY_PYTHON) -m stack logs $(s)
 
-docker-test: install ## bring everything up in containers and try it there; needs a Docker engine
+docker-test: install .venv/.telemetry ## bring everything up in containers and try it there; needs a Docker engine
 	@$(VENV) -m pytest tests/containers -rs $(PYTEST_ARGS)
 
 test: install .venv/.temporal .venv/.telemetry .venv/.kubernetes ## run the tests; of one kind: make test PYTEST_ARGS=tests/unit
