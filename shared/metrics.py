@@ -73,6 +73,9 @@ _unconfirmed = Counter(
 )
 EXECUTOR_SAGAS = Gauge("executor_sagas", "Sagas that this process runs", registry=PROCESS)
 EXECUTOR_CAPACITY = Gauge("executor_capacity", "Sagas that this process may run at once", registry=PROCESS)
+EXECUTOR_DEFECTS = Counter(
+    "executor_defects", "Executors of this web process that a defect ended; the next one follows", registry=PROCESS
+)
 TAKEOVERS = Counter("executor_takeovers", "Sagas freed from executors that were gone", registry=PROCESS)
 
 # Looking up a metric with labels takes longer than counting.

@@ -9,6 +9,7 @@ import structlog
 from flask import current_app
 
 from saga_orchestrator.runtime.executor import Executor, Intake
+from shared import metrics
 from shared.database.listen import ShutdownSignal
 from shared.process import heartbeat
 
@@ -62,5 +63,6 @@ class EmbeddedExecutor:
                     self._executor.run()
                 except Exception:
                     log.exception("the executor ended")
+                    metrics.EXECUTOR_DEFECTS.inc()
                 self._executor = None
                 stop.wait(RESTART_SECONDS)

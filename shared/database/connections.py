@@ -42,8 +42,10 @@ IDLE_IN_TRANSACTION_SECONDS = 5
 POOL_SECONDS = 3  # a hundred times what a transaction takes; after this, a waiting request gets 503
 ANSWER_MARGIN_SECONDS = 0.5  # after `statement_timeout`, so that a working server answers first
 # Requests find all that they need by an index; a plan made while a table was small (`prepared.py`) would read the whole
-# table. Statements that do read whole tables, such as the audit's, are not worth compiling (JIT).
-PLANNING = "-c enable_seqscan=off -c jit=off"
+# table. Statements that do read whole tables, such as the audit's, are not worth compiling (JIT). A prepared statement
+# has one plan for all values: PostgreSQL takes an array of unknown length for ten values, so the plan for the present
+# array, most often of one, looks cheaper, and each execution would be planned again, for as long as it takes.
+PLANNING = "-c enable_seqscan=off -c jit=off -c plan_cache_mode=force_generic_plan"
 
 
 def connect_args(

@@ -1,4 +1,4 @@
-"""Prepared statements: PostgreSQL parses and plans each once for each connection.
+"""Prepared statements: PostgreSQL parses and plans each once for each connection (`PLANNING` in `connections.py`).
 
 Parsing and planning are half of the cost of a checkout's statements. psycopg2 still writes the values into the text,
 but into that of a short `EXECUTE`.

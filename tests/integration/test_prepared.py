@@ -1,11 +1,14 @@
 """Statements that connections prepare, on a real PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from saga_orchestrator import saga_store
+from saga_orchestrator.models import db
 from shared.database.connections import is_unavailable
 from shared.database.prepared import prepare_on, prepared
 from shared.ids import new_id
@@ -104,6 +107,13 @@ def test_a_plan_for_a_small_table_is_not_kept_while_that_grows(engine: Engine, m
         assert "Seq Scan on tin" in plan_after_reads(connection), "the plan is kept for a while"
         monkeypatch.setattr("shared.database.prepared.PLAN_SECONDS", 0.0)
         assert "Index Scan" in plan_after_reads(connection)
+
+
+def test_a_service_plans_a_statement_once_for_arrays_of_any_length(service_client: Callable[..., FlaskClient]) -> None:
+    with service_client("saga_orchestrator").application.app_context(), db.transaction() as connection:
+        for length in (1, 1, 1, 1, 1, 1, 1, 50, 1):
+            assert saga_store.find(connection, [new_id() for _ in range(length)]) == {}
+        assert connection.scalars(text("SELECT sum(custom_plans) FROM pg_prepared_statements")).all() == [0]
 
 
 def test_other_statements_are_left_alone(engine: Engine) -> None:

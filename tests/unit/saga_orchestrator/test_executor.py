@@ -19,6 +19,7 @@ from saga_orchestrator.runtime.executor import Executor
 from saga_orchestrator.runtime.leases import Claimed
 from shared.database.connections import CommitInDoubt
 from shared.database.listen import ShutdownSignal
+from shared.metrics import PROCESS
 from shared.process.worker import LOCKED_SECONDS
 
 
@@ -300,8 +301,15 @@ class Failing:
         stop.wait(60)
 
 
+def defects_counted() -> float:
+    counted = PROCESS.get_sample_value("executor_defects_total")
+    assert counted is not None
+    return counted
+
+
 def test_an_embedded_executor_begins_anew_after_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "RESTART_SECONDS", 0.01)
+    before = defects_counted()
     failing = Failing()
     one = EmbeddedExecutor(failing.make)
     with one.accepting(1) as intake:
@@ -315,3 +323,4 @@ def test_an_embedded_executor_begins_anew_after_a_defect(monkeypatch: pytest.Mon
     with one.accepting(1) as intake:
         assert intake is None
     assert failing.made == 3
+    assert defects_counted() - before == 2, "the one that could not be made, too"
