@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.auditing.books import SAGA_SERVICES
 from shared.auditing.services import Services
+from shared.ids import made_at
 from shared.saga.states import ENDED
 
 F = TypeVar("F")
@@ -118,9 +119,9 @@ class AuditedSaga:
 
     @property
     def born(self) -> float:
-        """When its id was made, as of `time.time`. An id that is no UUIDv7 counts as new; services make no such ids."""
-        saga_id = UUID(self.id)
-        return (saga_id.int >> 80) / 1e3 if saga_id.version == 7 else math.inf
+        """When its id was made, as of `time.time`. An id that tells no time counts as new."""
+        made = made_at(UUID(self.id))
+        return math.inf if made is None else made.timestamp()
 
     @property
     def ordered(self) -> OrderFact | None:

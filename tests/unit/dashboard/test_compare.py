@@ -126,7 +126,8 @@ def test_what_was_broken_on_purpose_is_what_the_sagas_say_and_not_the_address() 
 
 def test_what_never_was_a_saga_of_its_style_is_not_waited_for(viewer: FlaskClient) -> None:
     first, second = IDS.values()
-    for pair in (f"{second}/{first}", f"{first}/{first}", f"{first}/{uuid4()}"):
+    of_another_age = "ffffffff-ffff-7fff-bfff-ffffffffffff"
+    for pair in (f"{second}/{first}", f"{first}/{first}", f"{first}/{uuid4()}", f"{of_another_age}/{first}"):
         assert viewer.get(f"/compare/{pair}").status_code == 404, pair
     new = new_id()
     page = viewer.get(f"/compare/{new}/{new_id()}")

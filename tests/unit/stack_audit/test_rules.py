@@ -225,6 +225,17 @@ def test_a_whole_checkout_made_by_hand_is_sound_and_told() -> None:
     assert f"Made by hand, and sound: {BY_HAND}." in report(findings)
 
 
+def test_an_audit_looks_at_a_saga_of_whatever_id() -> None:
+    """Participants are told the ids of sagas; this one would have been made in the year 10889."""
+    saga_id = "ffffffff-ffff-7fff-bfff-ffffffffffff"
+    facts = by_hand()
+    for known in facts.values():
+        if BY_HAND in known:
+            known[saga_id] = known.pop(BY_HAND)
+    findings = found(facts, kept_since=2e9)
+    assert (findings.clean, findings.examined.by_hand) == (True, {saga_id})
+
+
 @pytest.mark.parametrize("service", WHOLE)
 def test_a_part_of_one_is_not(service: str) -> None:
     findings = found(by_hand(**{service: None}))
