@@ -91,10 +91,18 @@ def test_they_run_when_the_profile_is_chosen_and_are_published_on_loopback_only(
     assert container["cap_drop"] == ["ALL"]
 
 
-def test_promtool_finds_nothing_wrong() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
+def promtool(*arguments: str) -> None:
+    """Run promtool; fail with what it says."""
+    found = shutil.which("promtool")
+    if found is None:
         pytest.skip("promtool is not installed (Debian: it is in the package prometheus)")
-    command = [promtool, "check", "config", str(FOLDER / "prometheus.yml")]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    checked = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr + checked.stdout
+
+
+def test_promtool_finds_nothing_wrong() -> None:
+    promtool("check", "config", str(FOLDER / "prometheus.yml"))
+
+
+def test_alerts_fire_when_they_are_to_and_not_otherwise() -> None:
+    promtool("test", "rules", str(ROOT / "tests" / "contract" / "alert_tests.yml"))
