@@ -9,9 +9,11 @@ from functools import partial
 from saga_choreography import watchdog
 from saga_choreography.app import create_app
 from saga_choreography.config import Settings
+from saga_choreography.measures import OUTCOMES
 from saga_choreography.models import audit_log, db, outbox
 from saga_choreography.purges import PURGES
 from saga_choreography.recording import record
+from shared import metrics
 from shared.batching.policy import BatchPolicy
 from shared.database.listen import ShutdownSignal
 from shared.event_bus import CONTRACT
@@ -37,6 +39,7 @@ def main() -> None:
     settings = Settings()
     stop = ShutdownSignal.on_signals()
     limits = settings.limits
+    metrics.show_attempts(OUTCOMES.values())
     subscription = Subscription(outbox, partial(record, limits=limits), all_together, ends_a_saga, BATCHES)
     watch = partial(worker.run, stop, partial(watchdog.run_once, limits), partial(watchdog.idle_seconds, limits))
     purges = purge.jobs(db, PURGES, settings, stop)

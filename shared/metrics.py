@@ -78,6 +78,10 @@ EXECUTOR_DEFECTS = Counter(
 )
 TAKEOVERS = Counter("executor_takeovers", "Sagas freed from executors that were gone", registry=PROCESS)
 
+OUTCOMES = ("succeeded", "refused", "unknown")  # of an attempt at a step
+ENDS = ("completed", "compensated")  # of a saga
+UNKNOWN_TYPE = "unknown"  # of messages whose type is none of the contract's, which are many
+
 # Looking up a metric with labels takes longer than counting.
 _attempt = cache(_attempts.labels)
 _step = cache(_step_seconds.labels)
@@ -98,6 +102,27 @@ class Step(NamedTuple):
     service: str
     step: str
     direction: str
+
+
+def show_attempts(attempts: Iterable[tuple[Step, str]]) -> None:
+    """Show at 0 how often these steps had these outcomes, and the ends of their styles' sagas; call it at the start.
+
+    Prometheus takes the first value that it sees of a counter for where it began: what a process counts before the
+    first scrape that shows the counter is no increase to `rate` and `increase`.
+    """
+    for step, outcome in attempts:
+        _attempt(*step, outcome)
+        for status in ENDS:
+            _saga(step.style, status)
+
+
+def show_messages(service: str, types: Iterable[str]) -> None:
+    """Show at 0 what may be counted of a service's messages; like `show_attempts`."""
+    for event_type in (*types, UNKNOWN_TYPE):
+        _handled_of(service, event_type)
+        message_parked(service, event_type)
+        for reason in ("failed", "locked"):
+            message_retried(service, event_type, reason)
 
 
 def step_attempted(step: Step, outcome: str, seconds: float | None) -> None:

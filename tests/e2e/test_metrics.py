@@ -64,6 +64,18 @@ def until_one_more(shop: Shop, before: Exposition, **labels: str) -> Exposition:
 
 
 @BOTH_STYLES
+def test_what_may_be_counted_is_shown_at_zero_before_any_checkout(shop: Shop, style: str) -> None:
+    found = seen(shop)
+    for step, service in SERVICE_OF.items():
+        labels = {"style": style, "service": service, "step": step, "direction": "action", "outcome": "refused"}
+        assert found.values("saga_step_attempts_total", **labels), step
+    assert found.values("saga_duration_seconds_count", style=style, status="compensated")
+    for service in set(SERVICE_OF.values()):
+        assert found.values("messages_parked_total", service=service, type="unknown")
+        assert found.values("message_retries_total", service=service, reason="failed")
+
+
+@BOTH_STYLES
 def test_a_completed_checkout_is_counted_once_with_each_of_its_steps(shop: Shop, style: str) -> None:
     before = seen(shop)
     shop.ended(shop.buy(shop.product(), style=style))

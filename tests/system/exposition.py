@@ -35,7 +35,11 @@ class Exposition:
 
     def sum(self, name: str, **labels: str) -> float:
         """The sum of all samples of this name that have these labels."""
-        return sum(each.value for each in self.samples if each.name == name and labels.items() <= each.labels.items())
+        return sum(self.values(name, **labels))
+
+    def values(self, name: str, **labels: str) -> list[float]:
+        """The values of all samples of this name that have these labels."""
+        return [each.value for each in self.samples if each.name == name and labels.items() <= each.labels.items()]
 
 
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}

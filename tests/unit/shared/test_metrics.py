@@ -41,6 +41,17 @@ def test_clocks_that_differ_make_no_time_negative() -> None:
     assert shown().sum("saga_step_attempts_total", style="three") == 1
 
 
+def test_what_may_be_counted_is_shown_before_it_is() -> None:
+    metrics.show_attempts([(metrics.Step("four", "pagos", "pay", "action"), "unknown")])
+    metrics.show_messages("four", ["order.created"])
+    found = shown()
+    assert found.values("saga_step_attempts_total", style="four", step="pay", outcome="unknown") == [0]
+    assert found.values("saga_duration_seconds_count", style="four", status="compensated") == [0]
+    for event_type in ("order.created", "unknown"):
+        assert found.values("messages_parked_total", service="four", type=event_type) == [0]
+        assert found.values("message_retries_total", service="four", type=event_type, reason="failed") == [0]
+
+
 def test_a_worker_serves_its_metrics_as_long_as_it_runs() -> None:
     registry = CollectorRegistry()
     Counter("rounds", "Rounds", registry=registry).inc()
