@@ -39,8 +39,8 @@ def create_app(settings: Settings) -> ServiceApp:
         settings.inventario_service_url, settings.service_token, places
     )
     service_app.extensions["handover"] = Handover(settings, settings.waiting_places)
-    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
-    service_app.extensions["metrics"].register(OutboxMetrics(db, outbox))
+    service_app.extensions["state_metrics"].add(PurgeMetrics(db, PURGES, settings))
+    service_app.extensions["state_metrics"].add(OutboxMetrics(db, outbox))
     return service_app
 
 

@@ -34,8 +34,8 @@ def create_app(settings: Settings) -> ServiceApp:
         add_faults(service_app, db, fault_store)
     service_app.register_api(command_routes(commands))
     service_app.extensions["standing"] = Standing(settings.carrito_service_url, settings.service_token)
-    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
-    service_app.extensions["metrics"].register(OutboxMetrics(db, outbox))
+    service_app.extensions["state_metrics"].add(PurgeMetrics(db, PURGES, settings))
+    service_app.extensions["state_metrics"].add(OutboxMetrics(db, outbox))
     return service_app
 
 

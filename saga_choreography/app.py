@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> ServiceApp:
     """Make the app for these settings; it connects to nothing until it is used."""
     service_app = create_service_app(db, settings, routes, audit, rabbitmq_check(settings))
     add_sagas(service_app, SAGAS, settings, settings.carrito_service_url)
-    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
+    service_app.extensions["state_metrics"].add(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 

@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> ServiceApp:
     service_app = create_service_app(db, settings, routes, audit, {})
     api = add_sagas(service_app, SAGAS, settings, settings.carrito_service_url)
     add_executor(service_app, settings, api.completions.notify)
-    service_app.extensions["metrics"].register(PurgeMetrics(db, PURGES, settings))
+    service_app.extensions["state_metrics"].add(PurgeMetrics(db, PURGES, settings))
     return service_app
 
 

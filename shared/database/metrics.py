@@ -1,6 +1,6 @@
 """Gauges that are read at each scrape: from the database, and of a process's pools of connections."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from flask import Flask
@@ -9,24 +9,15 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 from sqlalchemy.pool import QueuePool
 
+from shared.batching.shared_result import SharedResult
 from shared.database.connections import Database, is_unavailable
 
 
-class DatabaseMetrics(Collector):
+class DatabaseMetrics(ABC):
     """Metrics of what all processes of a service share, so each of its web processes shows the same."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-
-    def collect(self) -> Iterable[Metric]:
-        """Read the metrics, in the app's context; none while the database is unavailable, so others are still shown."""
-        try:
-            with self._db.transaction() as connection:
-                return self.read(connection)
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            return []
 
     @abstractmethod
     def describe(self) -> Sequence[Metric]:
@@ -35,6 +26,42 @@ class DatabaseMetrics(Collector):
     @abstractmethod
     def read(self, connection: Connection) -> Iterable[Metric]:
         """Return the metrics with their values."""
+
+
+class StateMetrics(Collector):
+    """Reads all of a service's `DatabaseMetrics` at a scrape, in one transaction; concurrent scrapes share one read.
+
+    So a database that does not answer costs a scrape one time limit, which is less than Prometheus waits for it, and
+    all scrapes together one connection and one thread; what the process counts is shown all the same.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._all: list[DatabaseMetrics] = []
+        self._shared = SharedResult(self._read)
+
+    def add(self, metrics: DatabaseMetrics) -> None:
+        """Show these, too."""
+        self._all.append(metrics)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: what is added later is not known yet."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the metrics, in the app's context; none from where on the database is unavailable."""
+        return self._shared.get()
+
+    def _read(self) -> list[Metric]:
+        found: list[Metric] = []
+        try:
+            with self._db.transaction() as connection:
+                for metrics in self._all:
+                    found.extend(metrics.read(connection))
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+        return found
 
 
 class PoolMetrics(Collector):

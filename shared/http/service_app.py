@@ -19,7 +19,7 @@ from shared import VERSION, telemetry
 from shared.auditing.endpoint import Audit, audit_routes
 from shared.config import ServiceSettings
 from shared.database.connections import CommitInDoubt, Database, is_unavailable
-from shared.database.metrics import PoolMetrics
+from shared.database.metrics import PoolMetrics, StateMetrics
 from shared.errors import DomainError
 from shared.fault_switches import header
 from shared.http import access, browsers, tracing
@@ -159,6 +159,8 @@ def _add_monitoring(app: ServiceApp, db: Database, checks: Mapping[str, Check]) 
     app.extensions[METRICS_SERVER] = partial(metrics_server.served, address, of_process)
     registry = app.extensions["metrics"] = CollectorRegistry()
     registry.register(of_process)
+    state = app.extensions["state_metrics"] = StateMetrics(db)
+    registry.register(state)
     metrics = RequestMetrics(registry, db.service)
     shared_checks = {name: SharedCheck(check) for name, check in checks.items()}
 
@@ -185,7 +187,7 @@ def _add_monitoring(app: ServiceApp, db: Database, checks: Mapping[str, Check]) 
     @app.get("/health", summary="Alive, and what it needs is there", responses={200: _OBJECT})
     @public
     def health() -> Response:
-        found = {name: check.state() for name, check in shared_checks.items()}
+        found = {name: check.get() for name, check in shared_checks.items()}
         missing = [f"{name}: {state}" for name, state in found.items() if state != "ok"]
         if missing:
             problem = http_problem(503, "; ".join(missing), service=db.service, dependencies=found)

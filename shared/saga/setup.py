@@ -45,7 +45,7 @@ def add_sagas(
         CarritoClient(carrito_url, settings.service_token, pattern, settings.carrito_places),
         CompletionNotifier(url_of(settings), sagas.ends, settings.waiting_places),
     )
-    app.extensions["metrics"].register(LiveSagas(sagas.tables, pattern))
+    app.extensions["state_metrics"].add(LiveSagas(sagas.tables, pattern))
     if sagas.tables.outbox is not None:
-        app.extensions["metrics"].register(OutboxMetrics(sagas.tables.database, sagas.tables.outbox))
+        app.extensions["state_metrics"].add(OutboxMetrics(sagas.tables.database, sagas.tables.outbox))
     return api

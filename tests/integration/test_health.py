@@ -98,15 +98,15 @@ class Checked:
 def test_who_asks_while_a_check_is_under_way_has_the_result_before_it() -> None:
     checked = Checked()
     shared = SharedCheck(checked.check, fresh_seconds=0)
-    assert shared.state() == "ok"
+    assert shared.get() == "ok"
     checked.wrong = "gone"
     checked.goes_on.clear()
     checked.under_way.clear()
     states: list[str] = []
-    first = threading.Thread(target=lambda: states.append(shared.state()))
+    first = threading.Thread(target=lambda: states.append(shared.get()))
     first.start()
     assert checked.under_way.wait(HANGING)
-    assert [shared.state() for _ in range(5)] == ["ok"] * 5
+    assert [shared.get() for _ in range(5)] == ["ok"] * 5
     checked.goes_on.set()
     first.join(HANGING)
     assert states == ["gone"]
@@ -119,7 +119,7 @@ def test_who_asks_before_there_is_a_result_waits_for_the_first() -> None:
     checked.goes_on.clear()
     shared = SharedCheck(checked.check)
     states: list[str] = []
-    asking = [threading.Thread(target=lambda: states.append(shared.state())) for _ in range(8)]
+    asking = [threading.Thread(target=lambda: states.append(shared.get())) for _ in range(8)]
     for each in asking:
         each.start()
     assert checked.under_way.wait(HANGING)
@@ -133,8 +133,8 @@ def test_who_asks_before_there_is_a_result_waits_for_the_first() -> None:
 def test_a_change_is_seen_when_the_result_is_no_longer_fresh() -> None:
     checked = Checked()
     shared = SharedCheck(checked.check, fresh_seconds=0.05)
-    assert shared.state() == "ok"
+    assert shared.get() == "ok"
     checked.wrong = "gone"
-    wait_until(lambda: shared.state() == "gone", "it is seen", HANGING)
+    wait_until(lambda: shared.get() == "gone", "it is seen", HANGING)
     checked.wrong = ""
-    wait_until(lambda: shared.state() == "ok", "it is seen", HANGING)
+    wait_until(lambda: shared.get() == "ok", "it is seen", HANGING)
