@@ -18,7 +18,7 @@ from shared import metrics
 from shared.batching.arrivals import ArrivalEstimate
 from shared.database.connections import Database, is_unavailable
 from shared.database.sqlstate import is_held_up
-from shared.event_bus import CONTRACT, bindings
+from shared.event_bus import CONTRACT
 from shared.messaging import spans
 from shared.messaging.cloud_events import from_message
 from shared.messaging.delivery import Delivery
@@ -53,7 +53,6 @@ class Consumer:
         self._alone = deque[Delivery]()
         self._done: list[Delivery] = []  # to acknowledge at the end of the batch
         self._arrivals = ArrivalEstimate()
-        metrics.show_messages(db.service, bindings().get(db.service, ()))
 
     @property
     def due(self) -> bool:

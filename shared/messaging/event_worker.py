@@ -10,9 +10,11 @@ from typing import Any
 import psycopg2
 import structlog
 
+from shared import metrics
 from shared.config import ServiceSettings
 from shared.database.connections import Database, is_unavailable, url_of
 from shared.database.listen import Listener, ShutdownSignal
+from shared.event_bus import bindings
 from shared.fault_switches.messages import MessageFaults
 from shared.fault_switches.store import FaultStore
 from shared.fault_switches.worker import FaultyConsumer, FaultyPublisher
@@ -58,6 +60,7 @@ class EventWorker:
         rabbitmq_url: str,
         stop: ShutdownSignal,
     ) -> None:
+        metrics.show_messages(db.service, bindings().get(db.service, ()))
         self._stop = stop
         self._loop = Loop(self._failed)
         self._bus = Bus(
