@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from shared import trace
 from shared.event_bus import CONTRACT, Event
@@ -16,6 +16,10 @@ JSON = "application/json"
 
 class Unreadable(Exception):
     """The message is not an event of the contract; trying again can't help."""
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 class Headers(BaseModel):
@@ -36,7 +40,8 @@ class Headers(BaseModel):
     dataschema: str
     correlationid: str | None = None
     causationid: UUID | None = None
-    traceparent: str | None = None
+    # What is no text is no context, as any text that is none: an event is handled whatever is said of its trace.
+    traceparent: Annotated[str | None, BeforeValidator(_text_or_none)] = None
     fault: str | None = None
     takenat: AwareDatetime | None = None
     injected: str | None = None

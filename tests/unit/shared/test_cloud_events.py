@@ -56,6 +56,14 @@ def test_an_event_comes_as_it_went(event: Event) -> None:
     assert (sent.id, sent.routing_key, sent.saga_id) == (str(event.id), event.event_type.name, str(event.saga_id))
 
 
+@pytest.mark.parametrize(
+    "value", [5, True, [1], b"\xff", {"a": 1}, "", TRACE.upper(), "ff" + TRACE[2:], TRACE + "\n"], ids=repr
+)
+def test_an_event_is_read_whatever_is_said_of_its_trace(value: Any) -> None:
+    sent = to_message(EVENT)
+    assert from_message({**sent.headers, "ce-traceparent": value}, sent.body) == replace(EVENT, trace=None)
+
+
 @pytest.mark.parametrize("header", ["specversion", "id", "type", "source", "subject", "time", "dataschema"])
 @pytest.mark.parametrize("value", [None, [1], b"\xff", {"a": 1}], ids=str)
 def test_an_attribute_that_is_missing_or_no_text_is_told(header: str, value: Any) -> None:
