@@ -1,5 +1,8 @@
 """What every process counts and measures."""
 
+import socket
+import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from urllib.request import urlopen
 from uuid import uuid4
@@ -12,10 +15,12 @@ from shared import metrics
 from shared.config import ServiceSettings
 from shared.ids import new_id
 from shared.process import metrics_server
+from shared.testing import wait_until
 from stack.ports import any_free
 from tests.system.exposition import Exposition
 
 NOW = datetime.now(UTC)
+HANGING = 30.0  # seconds; only keeps a test from hanging
 
 
 def shown() -> Exposition:
@@ -60,6 +65,39 @@ def test_a_worker_serves_its_metrics_as_long_as_it_runs() -> None:
         assert b"rounds_total 1.0" in reply.read()
     with pytest.raises(OSError, match="refused"):
         urlopen(f"http://{address}/metrics")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_clients_that_send_nothing_keep_no_scrape_from_its_answer_and_are_few(host: str) -> None:
+    registry = CollectorRegistry()
+    port = any_free()
+    before = threading.active_count()
+    with ExitStack() as stack, metrics_server.served(f"{host}:{port}", registry):
+        for _ in range(3 * metrics_server.MOST_CLIENTS):
+            stack.enter_context(socket.create_connection((host.strip("[]"), port), timeout=HANGING))
+            with urlopen(f"http://{host}:{port}/metrics", timeout=HANGING) as reply:
+                assert reply.status == 200
+        wait_until(lambda: threading.active_count() <= before + 1 + metrics_server.MOST_CLIENTS, "the oldest end")
+
+
+def test_a_client_that_takes_too_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "CLIENT_SECONDS", 0.0)
+    port = any_free()
+    with (
+        metrics_server.served(f"127.0.0.1:{port}", CollectorRegistry()),
+        socket.create_connection(("127.0.0.1", port), timeout=HANGING) as idle,
+    ):
+        assert idle.recv(1) == b""
+
+
+def test_an_address_that_is_taken_is_named_with_its_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with (
+            pytest.raises(OSError, match=f"METRICS_ADDRESS {address}: Address already in use"),
+            metrics_server.served(address, CollectorRegistry()),
+        ):
+            pass
 
 
 @pytest.mark.parametrize("address", ["9464", "localhost:", "localhost:0", "localhost:65536", "a b:1"])
