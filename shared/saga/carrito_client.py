@@ -13,6 +13,7 @@ from shared.errors import DomainError
 from shared.fault_switches.header import current_fault, headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply
+from shared.saga.command_client import send_alone, send_together
 from shared.saga.frozen import FrozenCart, FrozenCheckout
 from shared.saga.views import CheckoutIn
 from shared.trace import traceparent
@@ -26,12 +27,6 @@ class _CheckoutRequest:
     body: Mapping[str, Any]
     fault: str | None  # the faults that are to happen to the saga
     trace: str | None  # the context of the span that it belongs to, if that is recorded
-
-    @property
-    def command(self) -> dict[str, Any]:
-        """Return the request as a command of `POST /saga-commands`."""
-        told = {"fault": self.fault, "traceparent": self.trace}
-        return {"path": self.path, "body": self.body, **{name: each for name, each in told.items() if each is not None}}
 
 
 class CarritoClient:
@@ -83,12 +78,8 @@ class CarritoClient:
         """Freeze all of these carts in one request. Without an answer each may be frozen, and none is repeated here."""
         try:
             if len(requests) == 1:
-                [one] = requests
-                headers = {**headers_of(one.fault), **({} if one.trace is None else {"traceparent": one.trace})}
-                return [_result_of(self._carrito.post(one.path, one.body, headers))]
-            body = {"commands": [each.command for each in requests]}
-            with telemetry.span("commands to carrito", "INTERNAL", telemetry.ROOT, [each.trace for each in requests]):
-                replies = self._carrito.post("/saga-commands", body).outcomes(len(requests))
+                return [_result_of(send_alone(self._carrito, requests[0]))]
+            replies = send_together(self._carrito, requests).outcomes(len(requests))
             return [_result_of(reply) for reply in replies]
         except PEER_FAILED as error:
             return [error] * len(requests)
