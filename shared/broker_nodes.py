@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 SCHEMES = ("amqp", "amqps")
 PORTS = range(1, 65_536)
+RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
 FORM = "must be an amqp:// or amqps:// URL, such as amqp://user:password@host1:5672,host2:5672/%2F"
 
 
@@ -76,6 +77,12 @@ class NodeRotation:
     def rounds(self) -> int:
         """How many times in a row each node has failed, since one was `connected`."""
         return self._failures // len(self._urls)
+
+    @property
+    def seconds_to_next_try(self) -> float:
+        """How long to wait after a failure: exponential back-off with jitter, which grows from round to round."""
+        most = min(RECONNECT_MOST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(self.rounds, 10))
+        return random.uniform(most / 2, most)  # noqa: S311  (jitter)
 
     def connected(self) -> None:
         """Record that the node works."""

@@ -1,9 +1,8 @@
-"""The only module that imports pika: topology, the connection that consumes and publishes, dead letters."""
+"""The only module that imports pika: the connection that consumes and publishes, and single calls of the broker."""
 
-import itertools
 import random
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -28,30 +27,23 @@ from pika.spec import Basic, BasicProperties
 from shared.broker_nodes import NodeRotation, node_urls, place
 from shared.config import ServiceSettings
 from shared.event_bus import EXCHANGE, bindings
-from shared.ids import new_id
+from shared.messaging.channel_consumers import Agreed, ChannelConsumers
 from shared.messaging.cloud_events import Message
 from shared.messaging.delivery import Delivery
 from shared.messaging.field_tables import decode_table
 from shared.messaging.parking import DeadLetter, short, unparked
+from shared.messaging.publisher_confirms import PublisherConfirms
+from shared.messaging.topology_declaration import declare
+from shared.messaging.topology_reconciler import TopologyReconciler
+from shared.messaging.unacknowledged import Unacknowledged
 from shared.process import heartbeat
-from shared.topology import (
-    BY_SAGA,
-    HASH,
-    PROBE,
-    WEIGHT,
-    Topology,
-    dead_queue,
-    fallback_exchange,
-    partition_exchange,
-    partition_queue,
-)
+from shared.topology import PROBE, Topology, partition_queue
 
 HEARTBEAT_SECONDS = 30  # unless the URL names them (`?heartbeat=10`)
 ANSWER_SECONDS = 2  # time limit of calls for which somebody waits
 PING_BLOCKED_SECONDS = 0.1  # a broker that reports an alarm does so at once
 NOWHERE = "health"  # a routing key without a queue: the broker drops the message
 BLOCKED_SECONDS = 60  # after so long without memory or disk, connect again
-RECONNECT_FIRST_SECONDS, RECONNECT_MOST_SECONDS = 0.1, 5.0
 ROUNDS_SAID = 5  # over all nodes, some three seconds: the restart of a broker is not reported
 HANDSHAKE_SECONDS = 5.0  # with one of several nodes: a frozen one accepts connections, and answers nothing
 MANDATORY = True
@@ -143,111 +135,6 @@ def can_connect(url: str, seconds: float) -> bool:
         return False
 
 
-def _declare(channel: BlockingChannel | Channel, services: Iterable[str], topology: Topology) -> None:
-    """Declare the exchange, and these services' queues with their bindings; existing ones stay as they are.
-
-    A channel of an event loop does not wait for answers: the broker closes the channel when a declaration fails.
-    """
-    channel.exchange_declare(EXCHANGE, "topic", durable=True)
-    for service in services:
-        channel.queue_declare(dead_queue(service), durable=True, arguments=topology.dead_letters())
-        channel.queue_declare(service, durable=True, arguments=topology.queue(service))
-        if topology.partitioned:
-            _declare_partitions(channel, service, topology)
-        else:
-            for name in bindings()[service]:
-                channel.queue_bind(service, EXCHANGE, name)
-
-
-def _declare_partitions(channel: BlockingChannel | Channel, service: str, topology: Topology) -> None:
-    """Declare and bind a service's partitions, and then unbind its queue."""
-    exchange, fallback = partition_exchange(service), fallback_exchange(service)
-    channel.exchange_declare(fallback, "fanout", durable=True)
-    channel.queue_bind(service, fallback)
-    arguments = {**BY_SAGA, "alternate-exchange": fallback}
-    channel.exchange_declare(exchange, HASH, durable=True, arguments=arguments)
-    for number in range(1, topology.partitioned + 1):
-        queue = partition_queue(service, number)
-        channel.queue_declare(queue, durable=True, arguments=topology.partition(service))
-        channel.queue_bind(queue, exchange, WEIGHT)
-    for name in bindings()[service]:
-        channel.exchange_bind(exchange, EXCHANGE, name)
-    for name in bindings()[service]:
-        channel.queue_unbind(service, EXCHANGE, name)
-
-
-def _retire(channel: Channel, service: str, topology: Topology, existing: int) -> None:
-    """Unbind the partitions of a service that are no longer wanted.
-
-    The exchange before them stays bound. With no partition left, it passes all messages on to the service's queue.
-    """
-    for number in range(topology.partitioned + 1, existing + 1):
-        channel.queue_unbind(partition_queue(service, number), partition_exchange(service), WEIGHT)
-
-
-class _Consumers:
-    """The consumers of a channel, one for each queue, which get one message at a time at first.
-
-    Requeued messages come first, so that poison among them kills alone. At a message that is no suspect, a consumer
-    with the whole prefetch follows.
-
-    A partition is `ordered`: it has one active consumer among all workers. So there the first consumer is cancelled,
-    and only then is its message acknowledged; else another worker might handle the next one before it. Random
-    priorities spread the partitions over the workers (RabbitMQ 4; before, the first worker gets all).
-    """
-
-    def __init__(
-        self, channel: Channel, prefetch: int, on_message: Callable[..., None], acknowledge: Callable[[int], None]
-    ) -> None:
-        self.closing = False  # whether no further consumer may begin
-        self._channel, self._prefetch = channel, prefetch
-        self._on_message, self._acknowledge = on_message, acknowledge
-        self._cautious: dict[str, tuple[str, bool]] = {}  # consumer tag -> queue, and whether it is ordered
-        self._first: dict[int, str] = {}  # delivery tag -> the consumer to be cancelled before it is acknowledged
-        self._cancelling: dict[str, int] = {}  # the reverse, once it is being cancelled
-        self._priority = defaultdict[str, int](lambda: random.randint(1, 1000))  # noqa: S311  (no secret)
-        channel.add_callback(self._cancelled, [Basic.CancelOk], one_shot=False)
-
-    def consume(self, queue: str, *, ordered: bool, callback: Callable[[Any], None] | None = None) -> None:
-        """Begin to consume a queue; `callback` is called when the broker has agreed."""
-        tag = self._consume(queue, 1, ordered=ordered, callback=callback)
-        self._cautious[tag] = queue, ordered
-
-    def delivered(self, consumer: str, delivery: Delivery) -> None:
-        """Note that a consumer got a message."""
-        if consumer in self._cautious and not delivery.suspect:
-            queue, ordered = self._cautious[consumer]
-            if ordered:
-                self._first[delivery.tag] = consumer
-            else:
-                del self._cautious[consumer]
-                self._consume(queue, self._prefetch, ordered=False)
-
-    def acknowledge_later(self, tags: set[int]) -> set[int]:
-        """Return those of these messages that are acknowledged here, when their consumers are cancelled."""
-        later = tags & self._first.keys()
-        for tag in later:
-            consumer = self._first.pop(tag)
-            self._cancelling[consumer] = tag
-            self._channel.basic_cancel(consumer, callback=lambda _: None)
-        return later
-
-    def _cancelled(self, frame: Any) -> None:
-        consumer = frame.method.consumer_tag
-        if consumer in self._cancelling:
-            self._acknowledge(self._cancelling.pop(consumer))
-            queue, ordered = self._cautious.pop(consumer)
-            if not self.closing:
-                self._consume(queue, self._prefetch, ordered=ordered)
-
-    def _consume(
-        self, queue: str, prefetch: int, *, ordered: bool, callback: Callable[[Any], None] | None = None
-    ) -> str:
-        self._channel.basic_qos(prefetch_count=prefetch)
-        arguments = {"x-priority": self._priority[queue]} if ordered else None
-        return self._channel.basic_consume(queue, self._on_message, callback=callback, arguments=arguments)
-
-
 class Bus:
     """One connection to the broker, in one thread: `deliveries` has the messages received, publishing is confirmed.
 
@@ -271,27 +158,20 @@ class Bus:
         prefetch: int,
     ) -> None:
         self.deliveries: deque[Delivery] = deque()
-        self._prefetch = prefetch
+        self.closing = False  # whether the connection is to end for good
+        self._queue, self._loop, self._changed, self._prefetch = queue, loop, changed, prefetch
         self._topology = topology
-        self._partitions = 0  # how many partitions are consumed; all that exist, soon
-        self._consumers: _Consumers | None = None
-        self._queue, self._loop, self._changed = queue, loop, changed
+        self._reconciler = TopologyReconciler(self, queue, topology, loop.call_later, topology_seconds)
         self._nodes = NodeRotation(url)
         self._several = len(node_urls(url)) > 1
         self._connection: _Connection | None = None
         self._channel: Channel | None = None  # on which the broker delivers
         self._publishing: Channel | None = None  # the same one, until the broker refuses a message
-        self._topology_channel: Channel | None = None  # the broker closes it when a declaration fails
-        self._topology_seconds = topology_seconds
-        self._loop.call_later(topology_seconds, self._check_topology)
         self._blocked = False
-        self._closing = False
-        self._declaring = False
         self._cause: BaseException | None = None  # why the broker closed the channel; the connection ends with it
-        self._tag = 0
-        self._unconfirmed: dict[int, tuple[str, Callable[[bool], None]]] = {}
-        self._returned: set[str] = set()
-        self._unacknowledged: dict[int, Delivery] = {}
+        self._consumers: ChannelConsumers | None = None
+        self._unacknowledged = Unacknowledged()
+        self._confirms = PublisherConfirms()
 
     @property
     def ready(self) -> bool:
@@ -301,12 +181,12 @@ class Bus:
     @property
     def unconfirmed(self) -> int:
         """The number of published messages without a confirm."""
-        return len(self._unconfirmed)
+        return len(self._confirms)
 
     @property
     def closed(self) -> bool:
         """Whether the connection has ended for good."""
-        return self._closing and self._connection is None
+        return self.closing and self._connection is None
 
     def open(self) -> None:
         """Connect, and declare the topology; goes on to the next node until one accepts, with exponential backoff."""
@@ -338,8 +218,7 @@ class Bus:
         """
         if self._publishing is None:
             return settled(False)
-        self._tag += 1
-        self._unconfirmed[self._tag] = (message.id, settled)
+        self._confirms.expect(message.id, settled)
         exchange, key = (EXCHANGE, message.routing_key) if queue is None else ("", queue)
         self._publishing.basic_publish(exchange, key, message.body, _properties(message), MANDATORY)
         return None
@@ -349,15 +228,13 @@ class Bus:
         tags = {delivery.tag for delivery in deliveries if not delivery.lost}
         if self._channel is None or not tags:
             return
-        if self._consumers is not None and not self._closing:
+        if self._consumers is not None and not self.closing:
             tags -= self._consumers.acknowledge_later(tags)
-        oldest = list(itertools.takewhile(tags.__contains__, self._unacknowledged))
-        for tag in oldest:
-            del self._unacknowledged[tag]
+        oldest, others = self._unacknowledged.settle(tags)
         if oldest:
             self._channel.basic_ack(oldest[-1], multiple=True)
-        for tag in sorted(tags.difference(oldest)):
-            self._acknowledge(self._channel, tag)
+        for tag in others:
+            self._channel.basic_ack(tag)
 
     def _acknowledge(self, channel: Channel, tag: int) -> None:
         self._unacknowledged.pop(tag, None)
@@ -374,13 +251,33 @@ class Bus:
 
     def put_back(self, delivery: Delivery) -> None:
         """Add the message to `deliveries` again, unless the broker delivers it again itself."""
-        if not delivery.lost and not self._closing:
+        if not delivery.lost and not self.closing:
             self.deliveries.append(delivery)
             self._changed()
 
+    def open_channel(
+        self, opened: Callable[[Channel], None], closed: Callable[[Channel, Exception | None], None]
+    ) -> None:
+        """Open another channel; `closed` is called with the error because of which it was closed, if there was one."""
+
+        def use(channel: Channel) -> None:
+            channel.add_on_close_callback(on_close)
+            opened(channel)
+
+        def on_close(channel: Channel, reason: Exception) -> None:
+            closed(channel, None if isinstance(reason, ChannelClosedByClient | ConnectionClosed) else reason)
+
+        if self._connection is not None:
+            self._connection.channel(on_open_callback=use)
+
+    def consume_partition(self, queue: str) -> None:
+        """Begin to consume a partition."""
+        if self._consumers is not None:
+            self._consumers.consume(queue, ordered=True)
+
     def stop_consuming(self) -> None:
         """Cancel the consumer."""
-        self._closing = True
+        self.closing = True
         if self._consumers is not None:
             self._consumers.closing = True
         self.deliveries.clear()
@@ -396,12 +293,12 @@ class Bus:
 
     def give_up(self, error: Exception) -> None:
         """End the connection at once, and open no other; `closed` becomes True."""
-        self._closing = True
+        self.closing = True
         self.reset(error)
 
     def close(self) -> None:
         """Return unacknowledged messages, and close the connection; `closed` becomes True."""
-        self._closing = True
+        self.closing = True
         if self._channel is not None and self._unacknowledged:
             # Newer brokers count this as no failure of these messages, unlike the end of the connection.
             self._channel.basic_nack(0, multiple=True, requeue=True)
@@ -411,20 +308,36 @@ class Bus:
         channel.add_on_close_callback(self._on_close)
         channel.add_on_cancel_callback(lambda _: self._drop())  # the queue was deleted
         self._use_for_publishing(channel)
-        _declare(channel, bindings(), self._topology)
-        self._consumers = _Consumers(channel, self._prefetch, self._on_message, partial(self._acknowledge, channel))
-        self._partitions = self._topology.partitioned
-        for number in range(1, self._partitions + 1):
+        declare(channel, bindings(), self._topology)
+        self._consumers = self._consumers_on(channel)
+        for number in range(1, self._topology.partitioned + 1):
             self._consumers.consume(partition_queue(self._queue, number), ordered=True)
-        self._consumers.consume(self._queue, ordered=False, callback=lambda _: self._consuming(channel))
+        self._consumers.consume(self._queue, ordered=False, agreed=lambda _: self._consuming(channel))
+
+    def _consumers_on(self, channel: Channel) -> ChannelConsumers:
+        def begin(queue: str, prefetch: int, priority: int | None, agreed: Agreed | None) -> str:
+            channel.basic_qos(prefetch_count=prefetch)
+            arguments = None if priority is None else {"x-priority": priority}
+            return channel.basic_consume(queue, self._on_message, callback=agreed, arguments=arguments)
+
+        def cancel(consumer: str) -> None:
+            channel.basic_cancel(consumer, callback=lambda _: None)  # without a callback, the broker does not answer
+
+        def cancelled(frame: Any) -> None:
+            consumers.cancelled(frame.method.consumer_tag)
+
+        consumers = ChannelConsumers(self._prefetch, begin, cancel, partial(self._acknowledge, channel))
+        channel.add_callback(cancelled, [Basic.CancelOk], one_shot=False)
+        return consumers
 
     def _consuming(self, channel: Channel) -> None:
+        """Publish and acknowledge from now on: the broker has answered all before."""
         self._channel = self._publishing = channel
         self._nodes.connected()
-        self._blocked, self._tag = False, 0
+        self._blocked = False
         heartbeat.cannot("")
         log.info("connected to the broker", queue=self._queue, node=place(self._nodes.url))
-        if self._closing:
+        if self.closing:
             return self.stop_consuming()
         return self._changed()
 
@@ -442,77 +355,17 @@ class Bus:
         self._unacknowledged[delivery.tag] = delivery
         if self._consumers is not None:
             self._consumers.delivered(method.consumer_tag or "", delivery)
-        if not self._closing:
+        if not self.closing:
             self.deliveries.append(delivery)
             self._changed()
         return None
 
     def _on_return(self, _: Channel, method: Basic.Return, properties: BasicProperties, __: bytes) -> None:
-        self._returned.add(properties.message_id or "")
+        self._confirms.returned(properties.message_id or "")
         if properties.type == PROBE:
             return
         log.error("unroutable", routing_key=method.routing_key, event_id=properties.message_id)
-        if not self._declaring:
-            self._declaring = True
-            self._loop.call_later(0, self._declare_again)
-
-    def _declare_again(self) -> None:
-        """Declare all again: somebody removed a queue or a binding."""
-        self._declaring = False
-        self._make_topology(bindings())
-
-    def _check_topology(self) -> None:
-        """Declare the queue again, periodically: a missing binding has no sign, since other queues get the messages."""
-        if not self._closing:
-            self._loop.call_later(self._topology_seconds, self._check_topology)
-            self._make_topology([self._queue])
-            self._look_for_partition()
-
-    def _look_for_partition(self) -> None:
-        """Send a message to the next partition's queue; the broker returns it when there is none."""
-        if self.ready:
-            queue = partition_queue(self._queue, self._partitions + 1)
-            probe = Message(str(new_id()), PROBE, "", {}, b"", content_type=None)
-            self.publish(probe, partial(self._looked, queue), queue)
-
-    def _looked(self, queue: str, there: bool) -> None:
-        """Consume a partition that is there, though it is not wanted, and look for the next."""
-        if (
-            there
-            and self._consumers is not None
-            and self.ready
-            and not self._closing
-            and queue == partition_queue(self._queue, self._partitions + 1)
-        ):
-            log.info("reading a former partition", queue=queue)
-            self._partitions += 1
-            self._consumers.consume(queue, ordered=True)
-            self._make_topology([self._queue])
-            self._look_for_partition()
-
-    def _make_topology(self, services: Iterable[str]) -> None:
-        """Declare on a separate channel, since a failure closes the channel."""
-        if self._connection is None or not self.ready:
-            return
-        if self._topology_channel is None:
-            self._connection.channel(on_open_callback=lambda channel: self._use_for_topology(channel, services))
-        elif self._topology_channel.is_open:
-            self._declare_on(self._topology_channel, services)
-
-    def _use_for_topology(self, channel: Channel, services: Iterable[str]) -> None:
-        self._topology_channel = channel
-        channel.add_on_close_callback(self._on_topology_close)
-        self._declare_on(channel, services)
-
-    def _declare_on(self, channel: Channel, services: Iterable[str]) -> None:
-        _declare(channel, services, self._topology)
-        _retire(channel, self._queue, self._topology, self._partitions)
-
-    def _on_topology_close(self, channel: Channel, reason: Exception) -> None:
-        if channel is self._topology_channel:
-            self._topology_channel = None
-            if not isinstance(reason, ChannelClosedByClient | ConnectionClosed):
-                log.warning("topology not declared", error=str(reason))
+        self._reconciler.unroutable()
 
     def _on_close(self, _: Channel, reason: Exception) -> None:
         if isinstance(reason, ChannelClosedByBroker):
@@ -523,15 +376,9 @@ class Bus:
     def _on_confirm(self, channel: Channel, frame: Any) -> None:
         if channel is not self._publishing:
             return
-        tag, multiple = frame.method.delivery_tag, frame.method.multiple
-        tags = list(itertools.takewhile(lambda each: each <= tag, self._unconfirmed)) if multiple else [tag]
         confirmed = isinstance(frame.method, Basic.Ack)
-        for each in filter(self._unconfirmed.__contains__, tags):
-            message_id, settled = self._unconfirmed.pop(each)
-            unroutable = message_id in self._returned
-            self._returned.discard(message_id)
-            settled(confirmed and not unroutable)
-        if not confirmed and not self._closing and self._connection is not None:
+        self._confirms.answered(frame.method.delivery_tag, multiple=frame.method.multiple, confirmed=confirmed)
+        if not confirmed and not self.closing and self._connection is not None:
             self._publish_on_another_channel(channel, self._connection)
         self._changed()
 
@@ -544,7 +391,7 @@ class Bus:
         which it has not published yet, and goes on refusing what is for that queue when another node leads it.
         """
         self._publishing = None
-        self._settle_all()
+        self._confirms.channel_ended()
         if refused is not self._channel:
             refused.close()
         connection.channel(on_open_callback=self._opened_for_publishing)
@@ -553,19 +400,12 @@ class Bus:
         channel.add_on_close_callback(self._on_close)
         self._use_for_publishing(channel)
         if self._channel is not None:
-            self._publishing, self._tag = channel, 0
+            self._publishing = channel
             self._changed()
 
     def _use_for_publishing(self, channel: Channel) -> None:
         channel.add_on_return_callback(self._on_return)
         channel.confirm_delivery(partial(self._on_confirm, channel))
-
-    def _settle_all(self) -> None:
-        """Report all unconfirmed messages as not published."""
-        outstanding, self._unconfirmed = self._unconfirmed, {}
-        self._returned.clear()
-        for _, settled in outstanding.values():
-            settled(False)
 
     def _block(self, blocked: bool) -> None:
         log.warning("the broker takes nothing" if blocked else "the broker takes messages again")
@@ -581,21 +421,20 @@ class Bus:
 
     def _try_again(self, error: BaseException) -> None:
         """Drop all state of the connection, and open another one, unless it was closed for good."""
-        self._channel = self._publishing = self._topology_channel = self._connection = self._consumers = None
-        for delivery in self._unacknowledged.values():
-            delivery.lost = True
-        self._unacknowledged.clear()
+        self._channel = self._publishing = self._connection = self._consumers = None
+        self._reconciler.connection_ended()
+        self._unacknowledged.lose()
         self.deliveries.clear()
-        self._settle_all()
-        if not self._closing:
-            most = min(RECONNECT_MOST_SECONDS, RECONNECT_FIRST_SECONDS * 2 ** min(self._nodes.rounds, 10))
+        self._confirms.channel_ended()
+        if not self.closing:
+            seconds = self._nodes.seconds_to_next_try
             cause, self._cause = self._cause or error, None
             node = place(self._nodes.url)
             log.warning("no connection to the broker", error=str(cause) or type(cause).__name__, node=node)
             self._nodes.failed()
             if self._nodes.rounds >= ROUNDS_SAID:
                 heartbeat.cannot(f"no connection to the broker: {cause or type(cause).__name__}")
-            self._loop.call_later(random.uniform(most / 2, most), self.open)  # noqa: S311  (jitter)
+            self._loop.call_later(seconds, self.open)
         self._changed()
 
 

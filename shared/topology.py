@@ -1,4 +1,4 @@
-"""Names and arguments of exchanges and queues at the broker; `shared/rabbitmq.py` declares them.
+"""Names and arguments of exchanges and queues at the broker; declared in `shared/messaging`.
 
 With one partition, a service's queue is bound to the exchange of events, and the service's workers are competing
 consumers. With n partitions, a consistent-hash exchange is bound to it, which spreads the service's messages over n

@@ -21,6 +21,7 @@ class Broker:
 
     consumer_tags = ("one",)
     closed = False
+    is_open = True
 
     def __init__(self, partitions: int = 1) -> None:
         self.later: list[Callable[[], None]] = []
@@ -288,6 +289,22 @@ def test_a_message_that_shows_that_a_queue_exists_is_acknowledged_and_no_more(br
     assert broker.acked == [(1, False)]
     assert not broker.bus.deliveries
     assert broker.consumed == [("pagos", 1)]
+
+
+def test_with_another_connection_the_topology_is_declared_on_another_channel(broker: Broker) -> None:
+    opened: list[Callable[[Any], None]] = []
+    connection: Any = SimpleNamespace(channel=lambda *, on_open_callback: opened.append(on_open_callback))
+    broker.bus._connection = connection
+    broker.later.pop()()
+    opened[0](Later(broker))
+    broker.later.pop()()
+    assert len(opened) == 1, "the channel is kept"
+    broker.bus._try_again(ConnectionError("gone"))
+    broker.later.pop()  # connects, in earnest
+    broker.bus._opened(broker)  # type: ignore[arg-type]
+    broker.bus._connection = connection
+    broker.later.pop()()
+    assert len(opened) == 2
 
 
 def test_the_frames_of_one_round_of_the_loop_are_sent_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
