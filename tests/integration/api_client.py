@@ -1,7 +1,7 @@
 """A client of a service in the same process. Every answer must be one that the service's OpenAPI document declares."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -110,6 +110,16 @@ def problem_of(response: TestResponse) -> dict[str, Any]:
 def outcome(response: TestResponse) -> tuple[int, bytes]:
     """Return what is equal in two answers that are the same word for word."""
     return response.status_code, response.data
+
+
+def statuses(outcomes: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the status codes of outcomes of `many`."""
+    return [outcome["status"] for outcome in outcomes]
+
+
+def kinds(outcomes: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the type of each problem, and the status of each other body."""
+    return [each["body"].get("type", each["body"]["status"]).removeprefix("/problems/") for each in outcomes]
 
 
 def wait_for_blocked(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """A client of carrito with its vocabulary; a catalogue of products stands for inventario."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -98,3 +99,16 @@ class Saga:
     def path(self, what: str) -> str:
         """Return the path of a step's endpoint."""
         return f"/carts/{self.cart_id}/release" if what == "release" else f"/orders/{self.order_id}/{what}"
+
+
+def begun(carrito: Carrito, count: int) -> list[Saga]:
+    """Begin so many checkouts, each of a cart of its own."""
+    return [carrito.saga_of(carrito.open_cart((1, 1), (2, number % 5 + 1))) for number in range(count)]
+
+
+def order(carrito: Carrito, sagas: Sequence[Saga]) -> list[dict[str, Any]]:
+    return carrito.many(*[("/orders", saga.order_body) for saga in sagas])
+
+
+def step(carrito: Carrito, what: str, sagas: Sequence[Saga]) -> list[dict[str, Any]]:
+    return carrito.many(*[(saga.path(what), {"saga_id": saga.saga_id}) for saga in sagas])

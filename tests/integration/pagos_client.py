@@ -1,5 +1,6 @@
 """A client of pagos with its vocabulary. Every answer must be one that its OpenAPI document declares."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from shared.ids import new_id
 from tests.integration.api_client import ApiClient
 
 PAYMENTS = "/api/v1/payments/saga"
+DECLINED = ("invalid_card", "declined_card", "insufficient_funds", "wallet")  # a new user's wallet is empty
 
 
 class Pagos(ApiClient):
@@ -75,3 +77,11 @@ def domain_charge(saga: Saga) -> SagaCharge:
         currency="EUR",
         payment_method=Method(saga.charge["payment_method"]),
     )
+
+
+def charge(pagos: Pagos, sagas: Sequence[Saga]) -> list[dict[str, Any]]:
+    return pagos.many(*[(PAYMENTS, saga.charge) for saga in sagas])
+
+
+def refund(pagos: Pagos, sagas: Sequence[Saga]) -> list[dict[str, Any]]:
+    return pagos.many(*[(saga.refund_path, {"saga_id": saga.saga_id}) for saga in sagas])

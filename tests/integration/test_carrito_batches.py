@@ -1,73 +1,29 @@
 """Orders of many sagas in one request and one transaction: each has the outcome that it would have alone."""
 
-import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import partial
 from typing import Any
-from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
-from structlog.testing import CapturingLogger
 
 from carrito import carts, service
 from carrito.order_domain import OrderOfSaga, OrderRequest
 from shared.errors import DomainError
 from shared.ids import new_id
-from shared.json_codec import dumps
 from shared.saga.barrier import Done
 from shared.testing import concurrently
-from tests.integration.api_client import body_of, problem_of, wait_for_blocked
-from tests.integration.carrito_client import USER, Carrito, Saga
+from tests.integration.api_client import body_of, kinds, problem_of, statuses, wait_for_blocked
+from tests.integration.carrito_client import Carrito, Saga, begun, order, step
 
 ServiceClient = Callable[..., FlaskClient]
-Commands = list[tuple[str, dict[str, Any]]]
+pytestmark = pytest.mark.usefixtures("together")
 
 
 @pytest.fixture
 def carrito(service_client: ServiceClient) -> Carrito:
     return Carrito(service_client("carrito"))
-
-
-@pytest.fixture
-def fresh(service_client: ServiceClient, fresh_database_url: str) -> Carrito:
-    """carrito on a database of its own."""
-    return Carrito(service_client("carrito", database_url=fresh_database_url))
-
-
-@pytest.fixture(autouse=True)
-def together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail when a batch is repeated one by one, since that would hide a wrong batch."""
-    log = CapturingLogger()
-    monkeypatch.setattr("shared.saga.command_batch.log", log)
-    yield
-    failed = [call for call in log.calls if "failed together" in call.args[0]]
-    assert bool(failed) == ("poison" in request.fixturenames)
-
-
-def begun(carrito: Carrito, count: int) -> list[Saga]:
-    return [carrito.saga_of(carrito.open_cart((1, 1), (2, number % 5 + 1))) for number in range(count)]
-
-
-def order(carrito: Carrito, sagas: Sequence[Saga]) -> list[dict[str, Any]]:
-    return carrito.many(*[("/orders", saga.order_body) for saga in sagas])
-
-
-def step(carrito: Carrito, what: str, sagas: Sequence[Saga]) -> list[dict[str, Any]]:
-    return carrito.many(*[(saga.path(what), {"saga_id": saga.saga_id}) for saga in sagas])
-
-
-def statuses(outcomes: Sequence[dict[str, Any]]) -> list[int]:
-    return [outcome["status"] for outcome in outcomes]
-
-
-def kinds(outcomes: Sequence[dict[str, Any]]) -> list[str]:
-    return [each["body"].get("type", each["body"]["status"]).removeprefix("/problems/") for each in outcomes]
 
 
 # Each has the outcome that it would have alone.
@@ -255,164 +211,6 @@ def test_a_step_says_of_each_saga_whether_it_was_new(carrito: Carrito) -> None:
         assert firsts(service.cancel_order(connection, [*commands, OrderOfSaga(never)])) == [False, True, True]
         assert firsts(service.cancel_order(connection, [OrderOfSaga(never)])) == [False]
         assert firsts(service.confirm_order(connection, commands)) == [False, False]
-
-
-SAGAS = 4  # the last two have the same cart, which is open
-CHANGES: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    st.just({}),
-    st.just({}),
-    st.builds(lambda number: {"order_of": number}, st.integers(0, SAGAS - 1)),
-    st.sampled_from([{"user_id": "eve"}, {"cart_id": UUID(int=7)}, {"quantity": 1}]),
-)
-NUMBER = st.integers(0, SAGAS - 1)
-ORDERS = st.tuples(st.just("orders"), st.lists(st.tuples(NUMBER, CHANGES), min_size=1, max_size=6))
-OTHERS = st.tuples(
-    st.sampled_from(["confirm", "cancel", "release"]),
-    st.lists(st.tuples(NUMBER, NUMBER, st.booleans(), st.booleans()), min_size=1, max_size=6),
-)
-
-
-class World:
-    """Sagas and carts of its own; the answers about them are the same in every world."""
-
-    def __init__(self, carrito: Carrito) -> None:
-        self._carrito = carrito
-        shared = carrito.open_cart((3, 1))
-        self._sagas = [*begun(carrito, SAGAS - 2), Saga(shared, new_id()), Saga(shared, new_id())]
-        self._names = {
-            str(getattr(saga, kind)): f"{kind} {number}"
-            for number, saga in enumerate(self._sagas)
-            for kind in ("saga_id", "cart_id", "order_id")
-        }
-
-    def commands(self, kind: str, batch: Sequence[Any]) -> Commands:
-        return [self._order(*each) if kind == "orders" else self._step(kind, *each) for each in batch]
-
-    def one_by_one(self, commands: Commands) -> list[str]:
-        answers = [self._carrito.post(path, body) for path, body in commands]
-        return [self._read({"status": each.status_code, "body": each.json}) for each in answers]
-
-    def together(self, commands: Commands) -> list[str]:
-        return [self._read(outcome) for outcome in self._carrito.many(*commands)]
-
-    def books(self) -> list[str]:
-        made = [body_of(self._carrito.get(f"/orders/saga/{saga.cart_id}"))["items"] for saga in self._sagas]
-        kept = [self._carrito.cart(saga.cart_id) for saga in self._sagas]
-        return sorted(self._read({"body": each}) for each in [*kept, *(one for found in made for one in found)])
-
-    def _order(self, number: int, change: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        body = {**self._sagas[number].order_body, **change}
-        if "order_of" in change:
-            # In a batch, sagas without a checkout come last: one that takes another order's id would come too late.
-            by_hand = SAGAS - 2
-            other = body.pop("order_of")
-            body["order_id"] = self._sagas[max(other, by_hand) if number >= by_hand else other].order_id
-        return "/orders", body
-
-    def _step(self, what: str, number: int, other: int, own: bool, named: bool) -> tuple[str, dict[str, Any]]:
-        saga = self._sagas[number]
-        path = (saga if own else self._sagas[other]).path(what)
-        return path, {"saga_id": saga.saga_id} if named or what == "release" else {}
-
-    def _read(self, outcome: dict[str, Any]) -> str:
-        words = dumps({**outcome, "body": {**outcome["body"], "created_at": None, "payment_id": None}})
-        for name, label in self._names.items():
-            words = words.replace(name, label)
-        return words
-
-
-@given(batches=st.lists(st.one_of(ORDERS, OTHERS), min_size=1, max_size=6))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_batches_end_as_if_their_commands_had_come_one_by_one(
-    carrito: Carrito, batches: list[tuple[str, list[Any]]]
-) -> None:
-    alone, together = World(carrito), World(carrito)
-    for kind, batch in batches:
-        expected = alone.one_by_one(alone.commands(kind, batch))
-        assert together.together(together.commands(kind, batch)) == expected
-    assert together.books() == alone.books()
-
-
-# Failures.
-
-
-@pytest.fixture
-def poison(fresh_database_url: str) -> None:
-    """Make the database fail for this product."""
-    admin = create_engine(fresh_database_url)
-    with admin.begin() as connection:
-        connection.execute(text("ALTER TABLE carrito.orders ADD CHECK (items NOT LIKE '%product 3%')"))
-    admin.dispose()
-
-
-@pytest.mark.usefixtures("poison")
-def test_a_command_at_which_the_database_fails_takes_no_other_with_it(fresh: Carrito) -> None:
-    good, empty, bad, open_one = [
-        *begun(fresh, 1),
-        Saga(fresh.open_cart(), new_id()),
-        fresh.saga_of(fresh.open_cart((3, 1))),
-        Saga(fresh.open_cart((1, 1)), new_id()),
-    ]
-    assert statuses(order(fresh, [good, empty, bad, open_one])) == [201, 409, 500, 201]
-    assert kinds(step(fresh, "cancel", [bad, good])) == ["void", "cancelled"]
-    assert kinds(step(fresh, "release", [bad, good])) == ["open", "open"]
-
-
-# Concurrency.
-
-
-def test_a_release_waits_for_the_order_that_is_just_being_made_and_leaves_it_its_cart(carrito: Carrito) -> None:
-    [saga], made = begun(carrito, 1), threading.Semaphore(0)
-
-    def create() -> int:
-        with carrito.transaction() as connection:
-            service.create_order(
-                connection, [OrderRequest(saga.saga_id, saga.cart_id, saga.order_id, USER, None, None)], "EUR"
-            )
-            made.release()
-            wait_for_blocked(connection)
-        return 0
-
-    def release() -> int:
-        assert made.acquire(timeout=30)
-        return carrito.release(saga).status_code
-
-    assert concurrently(create, release) == [0, 409]
-    assert carrito.cart(saga.cart_id)["saga_id"] == str(saga.saga_id)
-
-
-def test_batches_of_the_same_sagas_in_any_order_make_each_order_once(carrito: Carrito) -> None:
-    for _ in range(4):
-        sagas = [*begun(carrito, 4), *(Saga(carrito.open_cart((1, 1)), new_id()) for _ in range(4))]
-        shuffled = [random.sample(sagas, k=len(sagas)) for _ in range(6)]
-        answers = concurrently(*[partial(order, carrito, each) for each in shuffled])
-        assert {status for outcomes in answers for status in statuses(outcomes)} == {201}
-        answers = concurrently(*[partial(step, carrito, "confirm", each) for each in shuffled])
-        assert {status for outcomes in answers for status in statuses(outcomes)} == {200}
-        assert {carrito.cart(saga.cart_id)["status"] for saga in sagas} == {"checked_out"}
-
-
-def test_batches_of_every_step_over_the_same_sagas_never_deadlock_and_agree_in_the_end(carrito: Carrito) -> None:
-    for _ in range(4):
-        sagas = begun(carrito, 8)
-        order(carrito, sagas[:5])
-        steps = [partial(step, carrito, what) for what in ("confirm", "cancel", "confirm", "release", "cancel")]
-        batches = [partial(act, random.sample(sagas, k=8)) for act in steps]
-        outcomes = [one for batch in concurrently(*batches, partial(order, carrito, sagas[::-1])) for one in batch]
-        assert set(statuses(outcomes)) <= {200, 201, 404, 409}
-        assert set(kinds(step(carrito, "cancel", sagas))) <= {"cancelled", "void"}
-        assert kinds(step(carrito, "release", sagas)) == ["open"] * 8
-
-
-def test_open_carts_that_sagas_want_in_batches_at_once_go_to_one_each(carrito: Carrito) -> None:
-    cart_ids = [carrito.open_cart((1, 1)) for _ in range(6)]
-    batches = [[Saga(cart_id, new_id()) for cart_id in random.sample(cart_ids, k=6)] for _ in range(5)]
-    answers = concurrently(*[partial(order, carrito, sagas) for sagas in batches])
-    outcomes = [outcome for answer in answers for outcome in answer]
-    assert sorted(statuses(outcomes)) == [201] * 6 + [409] * 24
-    for cart_id in cart_ids:
-        [made] = body_of(carrito.get(f"/orders/saga/{cart_id}"))["items"]
-        assert carrito.cart(cart_id)["saga_id"] == made["saga_id"]
 
 
 # Cost.
