@@ -59,7 +59,7 @@ def add_missing(
     ports = settings.choose_ports(missing, user, private=private)
     now = {**told, **{name: str(port) for name, port in ports.items()}, **settings.service_urls(ports, user)}
     settings.write_env_file(home, now)
-    Supervisor(home).add(missing, ports)
+    Supervisor(home).add(missing, ports, user)
     return now
 
 

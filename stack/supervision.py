@@ -19,7 +19,7 @@ from stack import owned, process_log
 from stack.errors import StackError
 from stack.home import ROOT, Home, write_private
 from stack.ports import HOST, any_free
-from stack.processes import Process
+from stack.processes import PROCESSES, Process
 from stack.waiting import HANGING_SECONDS, wait_until
 
 # supervisord waits 1, 2, 3... seconds between its tries, so this is three and a half minutes until it gives up.
@@ -27,10 +27,14 @@ START_RETRIES = 20
 CALL_SECONDS = 10  # supervisord answers in milliseconds
 STOP_SECONDS = 90  # longer than any process's own limit, after which supervisord kills it
 ALREADY_STARTED = 60  # a constant of supervisor.xmlrpc.Faults; `make down` works without that library
+METRICS_ADDRESS = "METRICS_ADDRESS"
+NO_SETTINGS: Mapping[str, str] = {}
 ALIVE = ("STARTING", "RUNNING", "BACKOFF")  # BACKOFF: waits for its next start
 
 
-def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, int]) -> str:
+def configuration(
+    home: Home, processes: Iterable[Process], ports: Mapping[str, int], user: Mapping[str, str] = NO_SETTINGS
+) -> str:
     """Return supervisord.conf for these processes. supervisord listens on loopback, with a password."""
     parser = configparser.RawConfigParser()
     parser["supervisord"] = {
@@ -48,17 +52,37 @@ def configuration(home: Home, processes: Iterable[Process], ports: Mapping[str, 
     parser["rpcinterface:supervisor"] = {
         "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
     }
-    _add_programs(parser, home, processes, ports)
+    _add_programs(parser, home, processes, ports, user)
     return _text(parser)
 
 
 def _add_programs(
-    parser: configparser.RawConfigParser, home: Home, processes: Iterable[Process], ports: Mapping[str, int]
+    parser: configparser.RawConfigParser,
+    home: Home,
+    processes: Iterable[Process],
+    ports: Mapping[str, int],
+    user: Mapping[str, str],
 ) -> None:
+    metrics = _metrics_addresses(user.get(METRICS_ADDRESS, ""))
     for process in processes:
         argv = process.argv(ports.get(process.port_setting))
         for instance in process.instances():
-            parser[f"program:{instance}"] = _program(home, process, instance, argv)
+            own = {heartbeat.FILE: str(home.heartbeat(instance))} if process.worker else {}
+            if process.worker and metrics:
+                own[METRICS_ADDRESS] = metrics[instance]
+            parser[f"program:{instance}"] = _program(home, process, instance, argv, own)
+
+
+def _metrics_addresses(first: str) -> dict[str, str]:
+    """Return an address for each worker: the one that is set, and the ports after it; none if none is set.
+
+    What is no address is left as it is: the workers refuse it themselves, and name it.
+    """
+    host, _, port = first.rpartition(":")
+    if not port.isdecimal():
+        return {}
+    workers = [name for process in PROCESSES.values() if process.worker for name in process.instances()]
+    return {name: f"{host}:{int(port) + n}" for n, name in enumerate(workers)}
 
 
 def _text(parser: configparser.RawConfigParser) -> str:
@@ -67,7 +91,7 @@ def _text(parser: configparser.RawConfigParser) -> str:
     return text.getvalue()
 
 
-def _program(home: Home, process: Process, instance: str, argv: list[str]) -> dict[str, str]:
+def _program(home: Home, process: Process, instance: str, argv: list[str], own: Mapping[str, str]) -> dict[str, str]:
     return {
         "command": _escaped(shlex.join(argv)),
         "directory": _escaped(ROOT),
@@ -83,12 +107,8 @@ def _program(home: Home, process: Process, instance: str, argv: list[str]) -> di
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "2",
         "redirect_stderr": "true",
-        **({"environment": _heartbeat(home, instance)} if process.worker else {}),
+        **({"environment": ",".join(f'{name}="{_escaped(value)}"' for name, value in own.items())} if own else {}),
     }
-
-
-def _heartbeat(home: Home, instance: str) -> str:
-    return f'{heartbeat.FILE}="{_escaped(home.heartbeat(instance))}"'
 
 
 def _escaped(value: object) -> str:
@@ -104,18 +124,18 @@ class Supervisor:
 
     def launch(self, processes: Iterable[Process], ports: Mapping[str, int], environment: Mapping[str, str]) -> None:
         """Start supervisord in the background, without any process yet."""
-        write_private(self._conf, configuration(self._home, processes, ports))
+        write_private(self._conf, configuration(self._home, processes, ports, environment))
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)]
         begun = subprocess.run(command, check=False, env=environment, cwd=ROOT, capture_output=True, text=True)
         if begun.returncode or not wait_until(self.is_running, HANGING_SECONDS):
             raise StackError(f"supervisord did not start.\n{begun.stdout}{begun.stderr}")
 
-    def add(self, processes: Iterable[Process], ports: Mapping[str, int]) -> None:
+    def add(self, processes: Iterable[Process], ports: Mapping[str, int], user: Mapping[str, str]) -> None:
         """Add these processes to a running supervisord, without starting them yet."""
         processes = list(processes)
         parser = configparser.RawConfigParser()
         parser.read(self._conf)
-        _add_programs(parser, self._home, processes, ports)
+        _add_programs(parser, self._home, processes, ports, user)
         write_private(self._conf, _text(parser))
         self._call("reloadConfig")
         for process in processes:

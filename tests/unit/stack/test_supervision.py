@@ -55,6 +55,15 @@ def test_each_worker_is_told_where_its_heartbeat_is_read(home: Home, understood:
     assert not Supervisor(home).hears_beats("pagos")
 
 
+def test_each_worker_shows_its_metrics_at_a_port_of_its_own(home: Home) -> None:
+    parser = configparser.RawConfigParser()
+    parser.read_string(configuration(home, select(), {}, {"METRICS_ADDRESS": "127.0.0.1:9464"}))
+    workers = [name for process in PROCESSES.values() if process.worker for name in process.instances()]
+    told = [parser[f"program:{name}"]["environment"].rpartition("METRICS_ADDRESS=")[2] for name in workers]
+    assert told == [f'"127.0.0.1:{9464 + n}"' for n in range(len(workers))]
+    assert "METRICS_ADDRESS" not in configuration(home, select(), {})
+
+
 def test_supervisord_is_reached_on_loopback_with_a_password(home: Home) -> None:
     parser = configparser.RawConfigParser()
     parser.read_string(configuration(home, [], {}))
