@@ -188,6 +188,9 @@ def test_temporal_is_left_out_unless_it_is_chosen_and_is_then_as_on_this_machine
     told = {f"--search-attribute {each}" for each in temporal.SEARCH_ATTRIBUTES}
     assert words[:4] == ["temporal", "server", "start-dev", "--headless"]
     assert all(each in container["command"] for each in told)
+    assert container["environment"]["USER"], (
+        "without a name of its user, which the image does not have, it ends at once"
+    )
 
 
 def _pinned(file: str) -> dict[str, str]:
