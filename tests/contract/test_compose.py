@@ -193,6 +193,19 @@ def test_temporal_is_left_out_unless_it_is_chosen_and_is_then_as_on_this_machine
     )
 
 
+def test_no_container_makes_a_volume_without_a_name_which_down_would_leave() -> None:
+    kept = {
+        (container["image"], volume.partition(":")[2])
+        for container in CONTAINERS.values()
+        for volume in container.get("volumes", ())
+        if "image" in container and not volume.startswith(".")
+    }
+    for name, container in CONTAINERS.items():
+        told = {each.partition(":")[0] for each in container.get("tmpfs", ())}
+        told |= {each.partition(":")[2] for each in container.get("volumes", ())}
+        assert {path for image, path in kept if image == container.get("image")} <= told, name
+
+
 def _pinned(file: str) -> dict[str, str]:
     """Return each package with its version and hashes."""
     entries = re.split(r"\n(?=\w)", (ROOT / file).read_text().strip())
