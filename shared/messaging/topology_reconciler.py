@@ -58,21 +58,25 @@ class TopologyReconciler:
         self._partitions = topology.partitioned  # how many partitions are consumed; all that exist, soon
         self._channel: TopologyChannel | None = None
         self._seconds = seconds
-        self._soon = False  # whether all is declared again in the next round of the loop
+        self._noted = False  # whether all is to be declared again
         call_later(seconds, self._check)
 
     def unroutable(self) -> None:
-        """Declare the queues of all services again, soon: a message was returned, so somebody has removed one."""
-        if not self._soon:
-            self._soon = True
-            self._call_later(0, self._declare_all)
+        """Declare the queues of all services again, later: a message was returned, so somebody has removed one.
+
+        Its own workers make it again as soon as the broker tells them. A queue that others make again before that has
+        consumers that get nothing and are told nothing (seen with RabbitMQ 3.10: quorum queues).
+        """
+        if not self._noted:
+            self._noted = True
+            self._call_later(self._seconds, self._declare_all)
 
     def connection_ended(self) -> None:
         """Begin anew: with the next connection, only the partitions that are wanted are consumed at first."""
         self._partitions, self._channel = self._topology.partitioned, None
 
     def _declare_all(self) -> None:
-        self._soon = False
+        self._noted = False
         self._declare(bindings())
 
     def _check(self) -> None:

@@ -102,10 +102,17 @@ def test_all_queues_are_declared_once_however_many_messages_were_returned() -> N
     bus.later.clear()
     bus.reconciler.unroutable()
     bus.reconciler.unroutable()
-    assert bus.run_later() == [0]
+    assert bus.run_later() == [SECONDS]
     assert set(bus.open().declared) >= set(bindings())
     bus.reconciler.unroutable()
-    assert bus.run_later() == [0]
+    assert bus.run_later() == [SECONDS]
+
+
+def test_a_queue_that_was_removed_is_not_made_again_before_its_own_workers_could() -> None:
+    bus = Bus()
+    bus.reconciler.unroutable()
+    assert [seconds for seconds, _ in bus.later] == [SECONDS, SECONDS]
+    assert bus.opening == []
 
 
 def test_nothing_is_declared_while_the_broker_takes_nothing_and_the_next_time_is_kept() -> None:
@@ -115,7 +122,7 @@ def test_nothing_is_declared_while_the_broker_takes_nothing_and_the_next_time_is
     assert bus.opening == []
     bus.reconciler.unroutable()
     bus.ready = True
-    assert bus.run_later() == [SECONDS, 0]
+    assert bus.run_later() == [SECONDS, SECONDS]
     bus.open()
 
 
