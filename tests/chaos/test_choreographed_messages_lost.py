@@ -29,7 +29,6 @@ from tests.e2e.shop import (
     Became,
     Shop,
 )
-from tests.system.brokers import Broker
 from tests.system.queues import Queues
 
 WORKERS = ("carrito-worker", "inventario-worker", "pagos-worker", "saga_choreography-worker")
@@ -45,11 +44,9 @@ RECEIVED = {
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    url = broker.create()
-    env = {**QUICK, **TIMES}
-    yield {"rabbitmq_url": url, "processes": (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY, *WORKERS), "env": env}
-    broker.drop(url)
+def shop_settings(broker_url: str) -> dict[str, Any]:
+    processes = (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY, *WORKERS)
+    return {"rabbitmq_url": broker_url, "processes": processes, "env": {**QUICK, **TIMES}}
 
 
 # The request during which a message is lost, and the saga's result.

@@ -4,7 +4,7 @@ Before the commit nothing has happened. After the commit and before the acknowle
 outbox. Events published before they were marked as sent are published again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import product
 from typing import Any
@@ -28,7 +28,6 @@ from tests.e2e.shop import (
     Shop,
     problem,
 )
-from tests.system.brokers import Broker
 
 WORKERS = {service: f"{service}-worker" for service in (CARRITO, INVENTARIO, PAGOS, CHOREOGRAPHY)}
 # The number of events that each service handles, one after the other: forward, and when all of that is compensated.
@@ -39,10 +38,8 @@ AT_EACH = pytest.mark.parametrize("point", POINTS)
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    url = broker.create()
-    yield {"rabbitmq_url": url, "env": QUICK}
-    broker.drop(url)
+def shop_settings(broker_url: str) -> dict[str, Any]:
+    return {"rabbitmq_url": broker_url, "env": QUICK}
 
 
 def doom(shop: Shop, point: str, nth: int, events: Mapping[str, int]) -> list[str]:

@@ -10,14 +10,13 @@ import pytest
 from tests.e2e import shop as shops
 from tests.e2e.customers import CUSTOMERS, Customers
 from tests.e2e.shop import EXECUTOR, ORCHESTRATED, QUICK, SEPARATE, Shop
-from tests.system.brokers import Broker
 
 CHECKOUTS = 120
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> dict[str, object]:
-    return {"rabbitmq_url": broker.create(), "env": {**QUICK, **SEPARATE}, "copies": {EXECUTOR: 1}}
+def shop_settings(broker_url: str) -> dict[str, object]:
+    return {"rabbitmq_url": broker_url, "env": {**QUICK, **SEPARATE}, "copies": {EXECUTOR: 1}}
 
 
 @pytest.fixture

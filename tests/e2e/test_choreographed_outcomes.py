@@ -1,6 +1,6 @@
 """The results of a choreographed checkout: statuses of the saga, its steps and the order; the money, stock and cart."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -29,7 +29,6 @@ from tests.e2e.shop import (
     problem,
     steps_of,
 )
-from tests.system.brokers import Broker
 
 STEPS = ("reserve_inventory", "process_payment", "create_order", "commit_inventory")
 WORKERS = {service: f"{service}-worker" for service in (CARRITO, INVENTARIO, PAGOS)}
@@ -38,10 +37,8 @@ BOTH_STYLES = (ORCHESTRATED, CHOREOGRAPHED)
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    url = broker.create()
-    yield {"rabbitmq_url": url}
-    broker.drop(url)
+def shop_settings(broker_url: str) -> dict[str, Any]:
+    return {"rabbitmq_url": broker_url}
 
 
 def begin(shop: Shop, cart: str, method: str = "credit_card", way: str = CARRITO) -> str:

@@ -1,6 +1,6 @@
 """saga_choreography as operators use it; checkouts do not need it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ from shared.event_bus import CHOREOGRAPHY
 from shared.http.client import Reply
 from shared.testing import wait_until
 from tests.e2e.shop import CARRITO, HANG_SECONDS, Shop, steps_of
-from tests.system.brokers import Broker
 
 ROOT = "/saga/choreography"
 WORKERS = ("carrito-worker", "inventario-worker", "pagos-worker", "saga_choreography-worker")
@@ -30,10 +29,8 @@ WHOLE = [
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    url = broker.create()
-    yield {"rabbitmq_url": url, "processes": CHOREOGRAPHED}
-    broker.drop(url)
+def shop_settings(broker_url: str) -> dict[str, Any]:
+    return {"rabbitmq_url": broker_url, "processes": CHOREOGRAPHED}
 
 
 def saga(shop: Shop, saga_id: str) -> Mapping[str, Any]:

@@ -14,7 +14,6 @@ from shared.testing import wait_until
 from shared.topology import dead_queue
 from stack.processes import PROCESSES
 from tests.e2e.shop import CARRITO, CHOREOGRAPHED, COMPLETED, DECLINED, HANG_SECONDS, ORCHESTRATED, QUICK, UNDONE, Shop
-from tests.system.brokers import Broker
 from tests.system.queues import Message, Queues
 from tests.system.running import DASHBOARD
 from tests.unit.dashboard.text import Text
@@ -24,19 +23,17 @@ TOKEN = "operators-only"
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+def shop_settings(broker_url: str) -> dict[str, Any]:
     """All processes, with faults; the saga services require the operator's token."""
-    url = broker.create()
     everything = [process.name for process in PROCESSES.values() if not process.server]
     token = {"ADMIN_TOKEN": TOKEN}
-    yield {
-        "rabbitmq_url": url,
+    return {
+        "rabbitmq_url": broker_url,
         "processes": everything,
         "copies": {"saga_orchestrator-worker": 1},
         "env": {**QUICK, "FAULTS": "true"},
         "env_of": {"saga_orchestrator": token, "saga_choreography": token},
     }
-    broker.drop(url)
 
 
 def page(shop: Shop, path: str, status: int = 200) -> str:

@@ -31,7 +31,6 @@ from tests.e2e.shop import (
     SEPARATE,
     Shop,
 )
-from tests.system.brokers import Broker
 
 SEEDS = int(os.environ.get("HOSTILE_SEEDS", "3"))  # each generates its own histories; so few take less than a minute
 HISTORIES = 3  # of one seed; the first one is the simplest
@@ -54,11 +53,9 @@ MORTALS = st.sampled_from([*SERVICES, ORCHESTRATOR, CHOREOGRAPHY, *EXECUTORS, *W
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    url = broker.create()
+def shop_settings(broker_url: str) -> dict[str, Any]:
     times = {"FORWARD_DEADLINE_SECONDS": "2", "RESEND_SECONDS": "1", "STUCK_SECONDS": "4"}
-    yield {"rabbitmq_url": url, "env": {**QUICK, **SEPARATE, **times}}
-    broker.drop(url)
+    return {"rabbitmq_url": broker_url, "env": {**QUICK, **SEPARATE, **times}}
 
 
 @pytest.fixture

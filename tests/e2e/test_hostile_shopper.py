@@ -1,6 +1,6 @@
 """A shopper who knows every id and sends requests that only sagas may send: nobody gets goods without paying."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -24,17 +24,15 @@ from tests.e2e.shop import (
     USER,
     Shop,
 )
-from tests.system.brokers import Broker
 
 STYLES = [ORCHESTRATED, CHOREOGRAPHED]
 WAYS = {ORCHESTRATED: (ORCHESTRATOR, "/saga/checkout"), CHOREOGRAPHED: (CHOREOGRAPHY, "/saga/choreography/checkout")}
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
-    url = broker.create()
-    yield {"rabbitmq_url": url, "copies": {EXECUTOR: 1}, "env": {**QUICK, **SEPARATE, "FORWARD_DEADLINE_SECONDS": "5"}}
-    broker.drop(url)
+def shop_settings(broker_url: str) -> dict[str, Any]:
+    env = {**QUICK, **SEPARATE, "FORWARD_DEADLINE_SECONDS": "5"}
+    return {"rabbitmq_url": broker_url, "copies": {EXECUTOR: 1}, "env": env}
 
 
 @pytest.fixture

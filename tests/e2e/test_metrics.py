@@ -11,7 +11,6 @@ from shared.testing import wait_until
 from stack.processes import PROCESSES
 from tests.e2e.shop import CHOREOGRAPHED, ORCHESTRATED, ORCHESTRATOR, QUICK, UNHURRIED, Shop
 from tests.system import temporal
-from tests.system.brokers import Broker
 from tests.system.exposition import Exposition, scraped
 from tests.system.promql import OF_PROMETHEUS, labels_in, names_in, queries
 
@@ -26,9 +25,8 @@ _worker_urls: dict[str, str] = {}  # of workers' metrics
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+def shop_settings(broker_url: str) -> Iterator[dict[str, Any]]:
     """Every worker shows its metrics at an address of its own."""
-    url = broker.create()
     with ExitStack() as stack:
         for process in PROCESSES.values():
             for name in process.instances() if process.worker else ():
@@ -38,11 +36,10 @@ def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
                 _worker_urls[name] = f"http://127.0.0.1:{reserved.getsockname()[1]}"
         env_of = {name: {"METRICS_ADDRESS": url.removeprefix("http://")} for name, url in _worker_urls.items()}
         yield {
-            "rabbitmq_url": url,
+            "rabbitmq_url": broker_url,
             "env_of": env_of,
             "env": {**QUICK, **UNHURRIED, "CALL_SECONDS": "5", temporal.ENGINE: "builtin"},
         }
-    broker.drop(url)
 
 
 def seen(shop: Shop) -> Exposition:

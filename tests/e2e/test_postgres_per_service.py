@@ -14,7 +14,6 @@ from stack import servers
 from stack.audit.run import RULES
 from stack.processes import PROCESSES
 from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, DECLINED, HANG_SECONDS, ORCHESTRATED, QUICK, UNDONE, Shop
-from tests.system.brokers import Broker
 from tests.system.own_postgres import OwnPostgres
 from tests.system.running import DASHBOARD
 from tests.system.servers import SERVICES
@@ -40,18 +39,16 @@ def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[st
 
 
 @pytest.fixture(scope="module")
-def shop_settings(own_servers: Mapping[str, OwnPostgres], broker: Broker) -> Iterator[dict[str, Any]]:
+def shop_settings(own_servers: Mapping[str, OwnPostgres], broker_url: str) -> dict[str, Any]:
     """All processes; `DATABASE_URL` leads nowhere."""
-    url = broker.create()
     own = {f"{service.upper()}_DATABASE_URL": server.url for service, server in own_servers.items()}
     everything = [process.name for process in PROCESSES.values() if not process.server]
-    yield {
-        "rabbitmq_url": url,
+    return {
+        "rabbitmq_url": broker_url,
         "processes": everything,
         "copies": {"saga_orchestrator-worker": 1},
         "env": {**QUICK, "DATABASE_URL": NOWHERE, **own},
     }
-    broker.drop(url)
 
 
 def values(server: OwnPostgres, query: str) -> set[str]:

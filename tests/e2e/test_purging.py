@@ -1,7 +1,6 @@
 """Workers purge rows past their retention during checkouts of every kind, without affecting them."""
 
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +13,6 @@ from shared.testing import wait_until
 from tests.e2e.customers import CUSTOMERS, Customers
 from tests.e2e.shop import CHOREOGRAPHY, QUICK, Shop
 from tests.integration.aging import DAY, purges, row_of_age, time_of
-from tests.system.brokers import Broker
 from tests.system.servers import SERVICES
 
 CHECKOUTS = 160  # enough for payments from each wallet
@@ -23,11 +21,9 @@ OLD_DAYS = 1000.0
 
 
 @pytest.fixture(scope="module")
-def shop_settings(broker: Broker) -> Iterator[dict[str, Any]]:
+def shop_settings(broker_url: str) -> dict[str, Any]:
     """Workers purge continuously, and not once a minute."""
-    url = broker.create()
-    yield {"rabbitmq_url": url, "env": {**QUICK, "PURGE_SECONDS": "0.05"}}
-    broker.drop(url)
+    return {"rabbitmq_url": broker_url, "env": {**QUICK, "PURGE_SECONDS": "0.05"}}
 
 
 def test_purging_disturbs_no_checkout_and_no_checkout_stops_the_purge(shop: Shop) -> None:

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -43,16 +43,8 @@ ID_OR_TIME = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:.]+\+00:
 
 
 @pytest.fixture(scope="module")
-def rabbitmq(broker: Broker) -> Iterator[str]:
-    """The URL of the module's broker."""
-    url = broker.create()
-    yield url
-    broker.drop(url)
-
-
-@pytest.fixture(scope="module")
-def shop_settings(rabbitmq: str) -> dict[str, Any]:
-    return {"rabbitmq_url": rabbitmq}
+def shop_settings(broker_url: str) -> dict[str, Any]:
+    return {"rabbitmq_url": broker_url}
 
 
 @pytest.fixture
@@ -61,12 +53,12 @@ def walk(shop: Shop) -> Walk:
     return partial(walk_through, shop)
 
 
-def with_queues(broker: Broker, rabbitmq: str) -> dict[str, str]:
+def with_queues(broker: Broker, broker_url: str) -> dict[str, str]:
     """Return settings that let `walk.sh` inspect the queues."""
-    login = urlsplit(rabbitmq).netloc.rpartition("@")[0] or "guest:guest"
+    login = urlsplit(broker_url).netloc.rpartition("@")[0] or "guest:guest"
     return {
         "RABBITMQ_MANAGEMENT_URL": broker.management_url.replace("://", f"://{login}@"),
-        "RABBITMQ_URL": rabbitmq,
+        "RABBITMQ_URL": broker_url,
     }
 
 
@@ -94,11 +86,11 @@ def assert_stopped_at(done: Done, what: str, expected: str, came: str) -> None:
     assert "All " not in done.stdout
 
 
-def test_it_goes_through_a_shop_in_both_styles(shop: Shop, walk: Walk, broker: Broker, rabbitmq: str) -> None:
+def test_it_goes_through_a_shop_in_both_styles(shop: Shop, walk: Walk, broker: Broker, broker_url: str) -> None:
     before = {style: ends(shop, style) for style in LISTS}
     for window, _ in LISTS.values():
         shop.restart(window, ADMIN_TOKEN=TOKEN)
-    done = walk(ADMIN_TOKEN=TOKEN, http_proxy="http://127.0.0.1:9", **with_queues(broker, rabbitmq))
+    done = walk(ADMIN_TOKEN=TOKEN, http_proxy="http://127.0.0.1:9", **with_queues(broker, broker_url))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert done.stdout.endswith(f"\nAll {ok_lines(done)} things are as they should be.\n")
@@ -146,9 +138,9 @@ def test_it_stops_where_a_checkout_does_not_end(shop: Shop, walk: Walk) -> None:
 
 
 def test_it_stops_where_a_queue_of_dead_letters_is_not_empty(
-    shop: Shop, walk: Walk, broker: Broker, rabbitmq: str
+    shop: Shop, walk: Walk, broker: Broker, broker_url: str
 ) -> None:
-    env, vhost = with_queues(broker, rabbitmq), vhost_of(rabbitmq)
+    env, vhost = with_queues(broker, broker_url), vhost_of(broker_url)
     api = f"{env['RABBITMQ_MANAGEMENT_URL']}/api"
     queue = f"{api}/queues/{vhost}/inventario.dead"
     letter = {"properties": {}, "routing_key": "inventario.dead", "payload": "?", "payload_encoding": "string"}
