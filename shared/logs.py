@@ -59,6 +59,7 @@ def configure_logs(service: str, level: str) -> None:
     root.setLevel(level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # it writes ten lines for each failure, `shared.rabbitmq` one
+    logging.captureWarnings(True)  # `warnings` of libraries, which would write lines that are no JSON
     lines = _Lines(sys.stderr)
     _PROCESSORS[:] = *_SHARED, render
     structlog.configure(

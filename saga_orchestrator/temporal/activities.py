@@ -23,6 +23,7 @@ from saga_orchestrator.runtime.serialization import as_json
 from saga_orchestrator.runtime.state import Command, Refused, Succeeded, Unknown
 from saga_orchestrator.runtime.store import CheckpointKind
 from saga_orchestrator.runtime.versions import Versions
+from saga_orchestrator.temporal.handover import is_handed_over
 from saga_orchestrator.temporal.payloads import AttemptRequest, AttemptResult, CheckpointRequest, lease_from_document
 from shared.saga.states import Direction
 
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 
 
 class ActivityFailed(Exception):
-    """A defect left an activity without a result; Temporal retries it later."""
+    """The activity has no result, because of a defect or because it came too early; Temporal retries it later."""
 
 
 class _Attempted(ActiveSagas):
@@ -54,6 +55,7 @@ class SagaActivities:
     ) -> None:
         """`failed` is called when the thread that writes progress ends: by a defect, or after `stop`."""
         self._loop = asyncio.get_running_loop()
+        self._transaction = transaction
         self._versions = versions
         self._beat_seconds = settings.temporal_heartbeat_seconds / BEATS
         self._waiting: dict[ActiveSaga, asyncio.Future[bool]] = {}
@@ -91,6 +93,8 @@ class SagaActivities:
             known = await self._result(saga, lambda: self._dispatcher.dispatch([attempt]))
         finally:
             self._attempted.remove([saga])
+        if not known:
+            await self._check_handed_over(saga)
         return _result_of(attempt, lost=not known)
 
     @activity.defn
@@ -99,6 +103,8 @@ class SagaActivities:
         saga = ActiveSaga(lease_from_document(request.lease, self._versions))
         pending = PendingCheckpoint(saga, CheckpointKind(request.kind), request.due_in)
         state, written = saga.state, await self._result(saga, lambda: self._checkpointer.put([pending]))
+        if not written:
+            await self._check_handed_over(saga)
         if written and pending.kind is CheckpointKind.END:
             log.info("ended", saga_id=saga.saga_id, status=state.status)
             saga.measure()
@@ -135,6 +141,19 @@ class SagaActivities:
         finally:
             del self._waiting[saga]
         return known
+
+    async def _check_handed_over(self, saga: ActiveSaga) -> None:
+        """Raise `ActivityFailed` if nothing was written because the row has not got the saga's lease yet.
+
+        Temporal may run a saga before its handover commits, or although its confirmation was lost. The handover is
+        repeated then, and the activity, too.
+        """
+        if not await asyncio.to_thread(self._is_handed_over, saga):
+            raise ActivityFailed("the handover of the saga is not committed yet")
+
+    def _is_handed_over(self, saga: ActiveSaga) -> bool:
+        with self._transaction() as connection:
+            return is_handed_over(connection, saga.lease)
 
     def _report(self, sagas: Sequence[ActiveSaga], known: bool | None) -> None:
         if sagas:

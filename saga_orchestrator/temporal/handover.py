@@ -44,6 +44,7 @@ _SILENT = prepared(f"""
 _POSTPONE = prepared("""
     UPDATE sagas SET due_at = now() + :seconds * interval '1 second' WHERE saga_id = ANY (CAST(:saga_ids AS uuid[]))
 """)
+_FENCING_TOKEN = prepared("SELECT fencing_token FROM sagas WHERE saga_id = :saga_id")
 Start = Callable[[Sequence[Lease]], Sequence[UUID]]  # returns the ids that Temporal confirmed
 
 
@@ -74,6 +75,12 @@ def start_silent(
     its data, or because somebody ended it.
     """
     return _started(connection, versions, start, (_SILENT, _POSTPONE), {"limit": limit, "seconds": lease_seconds})
+
+
+def is_handed_over(connection: Connection, lease: Lease) -> bool:
+    """Return False while the handover under this lease has not committed; it is repeated if it never does."""
+    token: int | None = connection.scalar(_FENCING_TOKEN, {"saga_id": lease.saga.saga_id})
+    return token is None or token >= lease.fencing_token
 
 
 def _started(

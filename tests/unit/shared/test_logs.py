@@ -31,6 +31,12 @@ def test_an_error_is_one_line_with_its_traceback() -> None:
         assert line["exception"].endswith("ZeroDivisionError: division by zero")
 
 
+def test_a_warning_of_python_is_a_line_too() -> None:
+    (line,) = lines("import warnings; warnings.warn('two\\nlines')")
+    assert line["level"] == "warning"
+    assert "two\nlines" in line["event"]
+
+
 def test_what_is_bound_to_the_context_is_on_every_line() -> None:
     bound = (
         "with structlog.contextvars.bound_contextvars(saga_id='s'): log.info('a'); logging.warning('b')\nlog.info('c')"
