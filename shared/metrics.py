@@ -14,6 +14,7 @@ from uuid import UUID
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from shared.ids import made_at
+from shared.saga.states import ENDED
 
 # From what one indexed statement takes to what the slowest call may take before it is given up (`CALL_SECONDS`).
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -79,7 +80,6 @@ EXECUTOR_DEFECTS = Counter(
 TAKEOVERS = Counter("executor_takeovers", "Sagas freed from executors that were gone", registry=PROCESS)
 
 OUTCOMES = ("succeeded", "refused", "unknown")  # of an attempt at a step
-ENDS = ("completed", "compensated")  # of a saga
 UNKNOWN_TYPE = "unknown"  # of messages whose type is none of the contract's, which are many
 
 # Looking up a metric with labels takes longer than counting.
@@ -112,7 +112,7 @@ def show_attempts(attempts: Iterable[tuple[Step, str]]) -> None:
     """
     for step, outcome in attempts:
         _attempt(*step, outcome)
-        for status in ENDS:
+        for status in ENDED:
             _saga(step.style, status)
 
 

@@ -93,8 +93,6 @@ class SagaActivities:
             known = await self._result(saga, lambda: self._dispatcher.dispatch([attempt]))
         finally:
             self._attempted.remove([saga])
-        if not known:
-            await self._check_handed_over(saga)
         return _result_of(attempt, lost=not known)
 
     @activity.defn
@@ -103,8 +101,6 @@ class SagaActivities:
         saga = ActiveSaga(lease_from_document(request.lease, self._versions))
         pending = PendingCheckpoint(saga, CheckpointKind(request.kind), request.due_in)
         state, written = saga.state, await self._result(saga, lambda: self._checkpointer.put([pending]))
-        if not written:
-            await self._check_handed_over(saga)
         if written and pending.kind is CheckpointKind.END:
             log.info("ended", saga_id=saga.saga_id, status=state.status)
             saga.measure()
@@ -128,7 +124,11 @@ class SagaActivities:
         self._report([checkpoint.saga for checkpoint in checkpoints], True)
 
     async def _result(self, saga: ActiveSaga, submit: Callable[[], None]) -> bool:
-        """Submit the work, and wait for its report, with heartbeats; raises `ActivityFailed`."""
+        """Submit the work, and wait for its report, with heartbeats; return whether the saga's lease is valid.
+
+        Raises `ActivityFailed`, also while it is not valid yet: Temporal may run a saga before its handover commits, or
+        although its confirmation was lost. The handover is repeated then, and the activity, too.
+        """
         reported = self._waiting[saga] = self._loop.create_future()
         try:
             submit()
@@ -140,16 +140,9 @@ class SagaActivities:
             raise
         finally:
             del self._waiting[saga]
-        return known
-
-    async def _check_handed_over(self, saga: ActiveSaga) -> None:
-        """Raise `ActivityFailed` if nothing was written because the row has not got the saga's lease yet.
-
-        Temporal may run a saga before its handover commits, or although its confirmation was lost. The handover is
-        repeated then, and the activity, too.
-        """
-        if not await asyncio.to_thread(self._is_handed_over, saga):
+        if not known and not await asyncio.to_thread(self._is_handed_over, saga):
             raise ActivityFailed("the handover of the saga is not committed yet")
+        return known
 
     def _is_handed_over(self, saga: ActiveSaga) -> bool:
         with self._transaction() as connection:
