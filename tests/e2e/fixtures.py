@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.shop import Shop
 from tests.system.brokers import Broker
+from tests.system.otlp import Collector, collecting
 from tests.system.running import RunningSystem, Spawner
 from tests.system.servers import Databases
 
@@ -33,6 +34,13 @@ def broker_url(broker: Broker) -> Iterator[str]:
     url = broker.create()
     yield url
     broker.drop(url)
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    """A collector of traces, for a module's shop."""
+    with collecting() as begun:
+        yield begun
 
 
 @pytest.fixture(scope="module")

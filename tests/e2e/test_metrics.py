@@ -1,6 +1,5 @@
 """What Prometheus sees of checkouts: each process shows what it did, and each service what is in its database."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -11,7 +10,7 @@ from shared.testing import wait_until
 from stack.processes import PROCESSES
 from tests.e2e.shop import CHOREOGRAPHED, ORCHESTRATED, ORCHESTRATOR, QUICK, UNHURRIED, Shop
 from tests.system import temporal
-from tests.system.exposition import Exposition, scraped
+from tests.system.exposition import Exposition, reserved_address, scraped, wait_for_one_more
 from tests.system.promql import OF_PROMETHEUS, labels_in, names_in, queries
 
 SERVICE_OF = {
@@ -30,10 +29,7 @@ def shop_settings(broker_url: str) -> Iterator[dict[str, Any]]:
     with ExitStack() as stack:
         for process in PROCESSES.values():
             for name in process.instances() if process.worker else ():
-                reserved = stack.enter_context(socket.socket())
-                reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                reserved.bind(("127.0.0.1", 0))
-                _worker_urls[name] = f"http://127.0.0.1:{reserved.getsockname()[1]}"
+                _worker_urls[name] = f"http://{stack.enter_context(reserved_address())}"
         env_of = {name: {"METRICS_ADDRESS": url.removeprefix("http://")} for name, url in _worker_urls.items()}
         yield {
             "rabbitmq_url": broker_url,
@@ -48,16 +44,8 @@ def seen(shop: Shop) -> Exposition:
 
 
 def until_one_more(shop: Shop, before: Exposition, **labels: str) -> Exposition:
-    """What is shown once one more saga is counted as ended, a moment after clients see its end."""
-    name = "saga_duration_seconds_count"
-
-    def shown() -> Exposition | None:
-        found = seen(shop)
-        return found if found.sum(name, **labels) > before.sum(name, **labels) else None
-
-    found = wait_until(shown, f"one more saga of {labels}")
-    assert found is not None
-    return found
+    """What is shown once one more saga is counted as ended."""
+    return wait_for_one_more(lambda: seen(shop), before, **labels)
 
 
 @BOTH_STYLES

@@ -1,6 +1,6 @@
 """One trace leads from the client's request through every service to the end of the saga, in both styles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +10,6 @@ from tests.e2e.shop import (
     CARRITO,
     CHOREOGRAPHED,
     COMPLETED,
-    DECLINED,
     EXECUTOR,
     HANG_SECONDS,
     INVENTARIO,
@@ -23,23 +22,16 @@ from tests.e2e.shop import (
 )
 from tests.e2e.tracing import (
     CALLER,
-    COMPENSATED,
-    LATER,
+    check_compensation,
+    check_takeover,
     check_way_to_completion,
     env_of,
     new_trace,
     spans_of,
     traced,
-    wait_for_names,
 )
-from tests.system.otlp import Collector, Seen, collecting
+from tests.system.otlp import Collector, Seen
 from tests.system.temporal import ENGINE
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with collecting() as begun:
-        yield begun
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +42,7 @@ def shop_settings(collector: Collector, broker_url: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED])
 def test_a_trace_leads_through_every_service_to_the_end(shop: Shop, collector: Collector, style: str) -> None:
-    trace_id, cart = new_trace(), shop.cart((shop.product(), 1))
-    begun = shop.checkout(cart, style=style, **traced(trace_id))
-    assert shop.became(begun.body["saga_id"]) == COMPLETED
-    check_way_to_completion(collector, trace_id, style)
+    check_way_to_completion(shop, collector, style)
 
 
 def test_what_follows_from_an_event_is_below_it(shop: Shop, collector: Collector) -> None:
@@ -73,21 +62,11 @@ def test_what_follows_from_an_event_is_below_it(shop: Shop, collector: Collector
 
 @pytest.mark.parametrize("style", [ORCHESTRATED, CHOREOGRAPHED])
 def test_a_refusal_and_each_compensation_are_in_the_trace(shop: Shop, collector: Collector, style: str) -> None:
-    trace_id, cart = new_trace(), shop.cart((shop.product(), 1))
-    begun = shop.checkout(cart, "declined_card", style=style, **traced(trace_id))
-    assert shop.became(begun.body["saga_id"]) == DECLINED
-    spans = spans_of(collector, trace_id, COMPENSATED[style])
-    assert any(each.failed for each in spans) is (style == ORCHESTRATED)
+    check_compensation(shop, collector, style)
 
 
 def test_an_executor_that_takes_a_saga_over_goes_on_in_its_trace(shop: Shop, collector: Collector) -> None:
-    trace_id, cart = new_trace(), shop.cart((shop.product(), 1))
-    shop.restart(ORCHESTRATOR, FAULT_KILL_AT="executor.after_call.process_payment.action")
-    begun = shop.checkout(cart, **traced(trace_id))
-    shop.system.wait_dead(ORCHESTRATOR)
-    shop.restart(ORCHESTRATOR)
-    assert shop.became(begun.body["saga_id"]) == COMPLETED
-    wait_for_names(collector, trace_id, LATER)
+    check_takeover(shop, collector, ORCHESTRATOR)
 
 
 def test_a_request_with_commands_of_many_sagas_is_linked_to_the_trace_of_each(shop: Shop, collector: Collector) -> None:

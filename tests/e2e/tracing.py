@@ -7,11 +7,14 @@ from tests.e2e.shop import (
     CARRITO,
     CHOREOGRAPHED,
     CHOREOGRAPHY,
+    COMPLETED,
+    DECLINED,
     HANG_SECONDS,
     INVENTARIO,
     ORCHESTRATED,
     ORCHESTRATOR,
     PAGOS,
+    Shop,
 )
 from tests.system.otlp import Collector, Seen
 
@@ -95,8 +98,11 @@ def spans_of(collector: Collector, trace_id: str, wanted: Sequence[tuple[str, st
     return mine
 
 
-def check_way_to_completion(collector: Collector, trace_id: str, style: str) -> None:
-    """The trace leads through every service once, to the end of a saga that completes."""
+def check_way_to_completion(shop: Shop, collector: Collector, style: str = ORCHESTRATED) -> None:
+    """The trace of a checkout that completes leads through every service once, to the end of the saga."""
+    trace_id, cart = new_trace(), shop.cart((shop.product(), 1))
+    begun = shop.checkout(cart, style=style, **traced(trace_id))
+    assert shop.became(begun.body["saga_id"]) == COMPLETED
     spans = spans_of(collector, trace_id, COMPLETE[style])
     assert not any(each.failed for each in spans)
     way = [(each.service, each.name) for each in spans]
@@ -105,7 +111,27 @@ def check_way_to_completion(collector: Collector, trace_id: str, style: str) -> 
     )
 
 
-def wait_for_names(collector: Collector, trace_id: str, wanted: Set[str]) -> None:
+def check_compensation(shop: Shop, collector: Collector, style: str = ORCHESTRATED) -> None:
+    """The trace of a declined checkout has the refusal and each compensation."""
+    trace_id, cart = new_trace(), shop.cart((shop.product(), 1))
+    begun = shop.checkout(cart, "declined_card", style=style, **traced(trace_id))
+    assert shop.became(begun.body["saga_id"]) == DECLINED
+    spans = spans_of(collector, trace_id, COMPENSATED[style])
+    assert any(each.failed for each in spans) is (style == ORCHESTRATED)
+
+
+def check_takeover(shop: Shop, collector: Collector, process: str) -> None:
+    """When the process that runs a saga is killed, the trace goes on with the one that takes the saga over."""
+    trace_id, cart = new_trace(), shop.cart((shop.product(), 1))
+    shop.restart(process, FAULT_KILL_AT="executor.after_call.process_payment.action")
+    begun = shop.checkout(cart, **traced(trace_id))
+    shop.system.wait_dead(process)
+    shop.restart(process)
+    assert shop.became(begun.body["saga_id"]) == COMPLETED
+    _wait_for_names(collector, trace_id, LATER)
+
+
+def _wait_for_names(collector: Collector, trace_id: str, wanted: Set[str]) -> None:
     """Wait until the trace has spans of these names; it may lack others, of processes that were killed."""
 
     def found(spans: Sequence[Seen]) -> bool:

@@ -1,10 +1,14 @@
 """What processes show Prometheus on `/metrics`, as samples that a test can add up."""
 
-from collections.abc import Iterable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+
+from shared.testing import wait_until
 
 SECONDS = 30
 
@@ -51,3 +55,25 @@ def scraped(*urls: str) -> Exposition:
     for reply in replies:
         reply.raise_for_status()
     return Exposition(reply.text for reply in replies)
+
+
+def wait_for_one_more(show: Callable[[], Exposition], before: Exposition, **labels: str) -> Exposition:
+    """What is shown once one more saga with these labels is counted as ended, a moment after clients see its end."""
+    name = "saga_duration_seconds_count"
+
+    def shown() -> Exposition | None:
+        found = show()
+        return found if found.sum(name, **labels) > before.sum(name, **labels) else None
+
+    found = wait_until(shown, f"one more saga of {labels}")
+    assert found is not None
+    return found
+
+
+@contextmanager
+def reserved_address() -> Iterator[str]:
+    """A free address (`host:port`) that no other process is given during the block, for one that listens there."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{reserved.getsockname()[1]}"
