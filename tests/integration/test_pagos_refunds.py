@@ -150,8 +150,8 @@ def test_a_charge_that_races_its_refund_is_never_just_captured(pagos: Pagos, met
     assert pagos.balance(user) == 1000
 
 
-def test_a_refund_waits_for_the_charge_under_way_and_undoes_it(pagos: Pagos) -> None:
-    saga = Saga(20)
+def charge_and_refund(pagos: Pagos, saga: Saga, *, fails: bool) -> list[str]:
+    """Request a refund while the charge is under way, which then commits or fails; return what became of each."""
     started = threading.Semaphore(0)
 
     def charge() -> str:
@@ -159,13 +159,19 @@ def test_a_refund_waits_for_the_charge_under_way_and_undoes_it(pagos: Pagos) -> 
             service.pay_for_saga(connection, [domain_charge(saga)])
             started.release()
             wait_for_blocked(connection)
-        return "captured"
+            if fails:
+                connection.rollback()
+        return "rolled back" if fails else "captured"
 
     def refund() -> str:
         with started:
             return str((pagos.refund(saga).json or {})["status"])
 
-    assert concurrently(charge, refund) == ["captured", "refunded"]
+    return concurrently(charge, refund)
+
+
+def test_a_refund_waits_for_the_charge_under_way_and_undoes_it(pagos: Pagos) -> None:
+    assert charge_and_refund(pagos, Saga(20), fails=False) == ["captured", "refunded"]
 
 
 def test_a_charge_waits_for_the_refund_under_way_and_is_refused(pagos: Pagos) -> None:
@@ -191,20 +197,5 @@ def test_a_charge_waits_for_the_refund_under_way_and_is_refused(pagos: Pagos) ->
 def test_a_charge_that_failed_midway_leaves_its_refund_nothing_to_undo(pagos: Pagos) -> None:
     user = new_user()
     pagos.deposit(user, 100)
-    saga = Saga(20, "wallet", user)
-    started = threading.Semaphore(0)
-
-    def charge() -> str:
-        with pagos.transaction() as connection:
-            service.pay_for_saga(connection, [domain_charge(saga)])
-            started.release()
-            wait_for_blocked(connection)
-            connection.rollback()
-        return "rolled back"
-
-    def refund() -> str:
-        with started:
-            return str((pagos.refund(saga).json or {})["status"])
-
-    assert concurrently(charge, refund) == ["rolled back", "void"]
+    assert charge_and_refund(pagos, Saga(20, "wallet", user), fails=True) == ["rolled back", "void"]
     assert pagos.balance(user) == 100
