@@ -4,7 +4,8 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,21 @@ class Containers:
 
     def _id(self, name: str) -> str:
         return str(self.all()[_first(name)]["Id"])
+
+
+@contextmanager
+def deployed(name: str, folder: Path, env: Mapping[str, str]) -> Iterator[Containers]:
+    """Build and start a project of this name for the block, with these settings; nothing is left of it then."""
+    settings = folder / "env"
+    settings.touch()
+    deployment = Containers(f"{name}-{os.getpid()}", settings, env)
+    try:
+        deployment.compose("build")
+        deployment.up()
+        yield deployment
+    finally:
+        deployment.down()
+    assert deployment.left() == ""
 
 
 def docker(*arguments: str) -> str:

@@ -4,7 +4,6 @@ All tests share one deployment, and leave it well. Settings make recovery quick,
 """
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pytest
 from shared.http.client import PEER_FAILED
 from shared.testing import wait_until
 from stack.processes import PROCESSES
-from tests.containers.compose import Containers, command
+from tests.containers.compose import Containers, command, deployed
 from tests.e2e.customers import CUSTOMERS, Customers
 from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, ORCHESTRATED, QUICK, Shop, steps_of
 from tests.e2e.walking import walk_through
@@ -33,16 +32,8 @@ WORKERS = [name for name in PROCESSES if name.endswith("-worker")]
 
 @pytest.fixture(scope="module")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    settings = tmp_path_factory.mktemp("containers") / "env"
-    settings.touch()
-    deployment = Containers(f"checkout-test-{os.getpid()}", settings, {**QUICK, **PATIENT})
-    try:
-        deployment.compose("build")
-        deployment.up()
-        yield deployment
-    finally:
-        deployment.down()
-    assert deployment.left() == ""
+    with deployed("checkout-test", tmp_path_factory.mktemp("containers"), {**QUICK, **PATIENT}) as containers:
+        yield containers
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The profiles `temporal` and `observability`, both at once, as docs/operations.md has them."""
 
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +9,7 @@ import pytest
 import requests
 
 from shared.testing import wait_until
-from tests.containers.compose import Containers, command
+from tests.containers.compose import Containers, command, deployed
 from tests.contract.test_compose import CONTAINERS, WATCHERS
 from tests.contract.test_observability import JOBS, discovery
 from tests.e2e.shop import CHOREOGRAPHED, COMPLETED, DECLINED, EXECUTOR, ORCHESTRATED, QUICK, Shop
@@ -34,16 +33,10 @@ SAGAS = 6  # in flight: so many that each worker has some
 
 @pytest.fixture(scope="module")
 def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containers]:
-    settings = tmp_path_factory.mktemp("profiles") / "env"
-    settings.touch()
-    deployment = Containers(f"profiles-test-{os.getpid()}", settings, {**QUICK_AND_PATIENT, **PROFILES})
-    try:
-        deployment.compose("build")
-        deployment.up()
-        yield deployment
-    finally:
-        deployment.down()
-    assert deployment.left() == ""
+    with deployed(
+        "profiles-test", tmp_path_factory.mktemp("profiles"), {**QUICK_AND_PATIENT, **PROFILES}
+    ) as containers:
+        yield containers
 
 
 @pytest.fixture(scope="module")
