@@ -1,7 +1,7 @@
 """The rules of stock: states, transitions and named errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, StrEnum
 from uuid import UUID
@@ -24,16 +24,27 @@ class ReservationStatus(StrEnum):
     EXPIRED = "expired"
 
 
-Transitions = Mapping[ReservationStatus, ReservationStatus]
+@dataclass(frozen=True)
+class Transition:
+    """What a reservation becomes, by its present status; a status that is not named stays.
+
+    `order_id` is the order that it is sold for, if that is known. `keeps_orders`: a sale for an order stays.
+    """
+
+    becomes: Mapping[ReservationStatus, ReservationStatus]
+    order_id: UUID | None = None
+    keeps_orders: bool = False
+
+
 _HELD, _COMMITTED, _EXPIRED = ReservationStatus.HELD, ReservationStatus.COMMITTED, ReservationStatus.EXPIRED
 _RELEASED = ReservationStatus.RELEASED
-STAY: Transitions = {}
-COMMIT: Transitions = {_HELD: _COMMITTED, _EXPIRED: _RELEASED}
-RELEASE_HELD: Transitions = {_HELD: _RELEASED}
-RELEASE: Transitions = {_HELD: _RELEASED, _COMMITTED: _RELEASED}
-EXPIRE: Transitions = {_HELD: _EXPIRED}
-TURN_BACK: Transitions = {_HELD: _RELEASED, _EXPIRED: _RELEASED}
-TURN_BACK_SOLD: Transitions = {**TURN_BACK, _COMMITTED: _RELEASED}
+STAY = Transition({})
+COMMIT = Transition({_HELD: _COMMITTED, _EXPIRED: _RELEASED})
+RELEASE_HELD = Transition({_HELD: _RELEASED})
+RELEASE = Transition({_HELD: _RELEASED, _COMMITTED: _RELEASED})
+EXPIRE = Transition({_HELD: _EXPIRED})
+TURN_BACK_SOLD = Transition({_HELD: _RELEASED, _EXPIRED: _RELEASED, _COMMITTED: _RELEASED})
+TURN_BACK = replace(TURN_BACK_SOLD, keeps_orders=True)
 LIVE = {_HELD, _COMMITTED}
 
 
@@ -144,11 +155,15 @@ class Reserve:
 
 @dataclass(frozen=True)
 class ReservationRequest:
-    """A request to sell or return what a saga reserved; a cart or items that it names must be the reserved ones."""
+    """A request to sell or return what a saga reserved; a cart or items that it names must be the reserved ones.
+
+    A choreographed saga sells for the order that was made; this sale is its pivot.
+    """
 
     saga_id: UUID
     cart_id: UUID | None = None
     wanted: Mapping[int, int] | None = None
+    order_id: UUID | None = None
 
     @property
     def named(self) -> NamedFields:
@@ -158,7 +173,7 @@ class ReservationRequest:
 
 @dataclass(frozen=True)
 class Cancel:
-    """A request to turn a saga back; `only_before_pivot`, as after a deadline, a sale stands."""
+    """A request to turn a saga back; `only_before_pivot`, as after a deadline, a sale for an order stands."""
 
     saga_id: UUID
     only_before_pivot: bool

@@ -63,7 +63,8 @@ def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> P
 
 def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
     """Sell what is held; publish whether that succeeded."""
-    outcomes = agreed(service.commit(connection, [ReservationRequest(each.saga_id, each.cart_id) for each in orders]))
+    requests = [ReservationRequest(each.saga_id, each.cart_id, order_id=each.order_id) for each in orders]
+    outcomes = agreed(service.commit(connection, requests))
     return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 

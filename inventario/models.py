@@ -67,6 +67,8 @@ reservations = Table(
     # When it was sold, and when its stock came back; null until then.
     Column("committed_at", DateTime(timezone=True)),
     Column("returned_at", DateTime(timezone=True)),
+    # The order that it was sold for, in a choreographed saga: no deadline undoes such a sale.
+    Column("order_id", Uuid),
     CheckConstraint("status IN ('held', 'committed', 'released', 'expired')", name="status"),
     Index("ix_reservations_holds", "expires_at", postgresql_where=text("status = 'held'")),
 )

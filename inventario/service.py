@@ -4,6 +4,7 @@ The steps of sagas take one command of each of many sagas, and return an outcome
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
@@ -108,15 +109,16 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
     `ReservationNotHeld`. An expired hold is released by its first commit, whose refusal still names it `expired`.
     """
     wrong = barrier.contradictions(connection, RESERVE, {each.saga_id: each.named for each in requests})
-    agreed = [each.saga_id for each in requests if each.saga_id not in wrong]
-    found = stock_store.change(connection, dict.fromkeys(agreed, COMMIT))
+    sales = {each.saga_id: replace(COMMIT, order_id=each.order_id) for each in requests if each.saga_id not in wrong}
+    found = stock_store.change(connection, sales)
     return [wrong.get(each.saga_id) or _sale(each.saga_id, found.get(each.saga_id)) for each in requests]
 
 
 def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling]:
     """Decide for each saga whether it turns back. One conditional update decides between that and a sale.
 
-    A repeated request, or one after the stock was returned otherwise, gets the same ruling.
+    After a deadline, only a sale for an order stands: without one the saga may never get there. A repeated request, or
+    one after the stock was returned otherwise, gets the same ruling.
     """
     entries = barrier.enter_action(connection, RESERVE, {each.saga_id: {} for each in requests})
     new = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.FIRST]

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from inventario import reservation_store
-from inventario.domain import Reservation, ReservationLine, ReservationStatus, Reserve, Transitions
+from inventario.domain import Reservation, ReservationLine, ReservationStatus, Reserve, Transition
 from shared.database.connections import Row
 from shared.database.prepared import prepared
 
@@ -43,28 +43,37 @@ WITH requested AS (
 SELECT max(expires_at) FROM made
 """)
 
-# Each reservation gets the status that its saga's transitions name for its present one. `before` is its status when the
-# row was locked; it decides the transition.
+# Each reservation gets the status that its saga's transition names for its present one. `before` is its status when the
+# row was locked; it decides the transition. A sale notes its order, also one that was made before without an order.
 _CHANGE = prepared("""
 WITH found AS (
     SELECT reservations.saga_id, cart_id, expires_at, status AS before,
-           coalesce(CASE status WHEN 'held' THEN held WHEN 'committed' THEN committed WHEN 'expired' THEN expired END,
-                    status) AS status
+           coalesce(CASE WHEN status = 'held' THEN held
+                         WHEN status = 'expired' THEN expired
+                         WHEN status = 'committed' AND NOT (keeps_orders AND reservations.order_id IS NOT NULL)
+                         THEN committed END, status) AS status,
+           coalesce(reservations.order_id, transitions.order_id) AS order_id
     FROM reservations
-    JOIN unnest(CAST(:saga_id AS uuid[]), CAST(:held AS text[]), CAST(:committed AS text[]), CAST(:expired AS text[]))
-      AS transitions (saga_id, held, committed, expired) ON reservations.saga_id = transitions.saga_id
+    JOIN unnest(CAST(:saga_id AS uuid[]), CAST(:held AS text[]), CAST(:committed AS text[]), CAST(:expired AS text[]),
+                CAST(:order_id AS uuid[]), CAST(:keeps_orders AS boolean[]))
+      AS transitions (saga_id, held, committed, expired, order_id, keeps_orders)
+      ON reservations.saga_id = transitions.saga_id
     ORDER BY reservations.saga_id
     FOR NO KEY UPDATE OF reservations
 ), changed AS (
     UPDATE reservations SET status = found.status,
-        committed_at = CASE found.status WHEN 'committed' THEN now() ELSE reservations.committed_at END,
+        order_id = CASE found.status WHEN 'committed' THEN found.order_id ELSE reservations.order_id END,
+        committed_at = CASE WHEN found.status = 'committed' AND found.before <> 'committed' THEN now()
+            ELSE reservations.committed_at END,
         returned_at = CASE WHEN found.status = 'committed' OR found.before = 'expired'
             OR (found.before = 'committed' AND reservations.committed_at IS NULL) THEN reservations.returned_at
             ELSE now() END
     FROM found
-    WHERE reservations.saga_id = found.saga_id AND found.status <> found.before
+    WHERE reservations.saga_id = found.saga_id AND (found.status <> found.before
+        OR found.status = 'committed' AND reservations.order_id IS DISTINCT FROM found.order_id)
 )
-SELECT found.*, product_id, quantity, unit_price_minor FROM found JOIN reservation_lines USING (saga_id)
+SELECT saga_id, cart_id, expires_at, before, status, product_id, quantity, unit_price_minor
+FROM found JOIN reservation_lines USING (saga_id)
 ORDER BY saga_id, product_id
 """)
 
@@ -135,14 +144,20 @@ def hold(
     }
 
 
-def change(connection: Connection, transitions: Mapping[UUID, Transitions]) -> dict[UUID, ReservationChange]:
+def change(connection: Connection, transitions: Mapping[UUID, Transition]) -> dict[UUID, ReservationChange]:
     """Apply transitions to reservations and move their stock; return all that exist, changed or not, by saga."""
     if not transitions:
         return {}
     columns = _columns(
         [
-            {"saga_id": saga_id, **_STAYS, **{before.value: after for before, after in changes.items()}}
-            for saga_id, changes in transitions.items()
+            {
+                "saga_id": saga_id,
+                "order_id": each.order_id,
+                "keeps_orders": each.keeps_orders,
+                **_STAYS,
+                **{before.value: after for before, after in each.becomes.items()},
+            }
+            for saga_id, each in transitions.items()
         ]
     )
     rows = connection.execute(_CHANGE, columns).mappings().all()

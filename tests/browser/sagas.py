@@ -10,6 +10,7 @@ from tests.e2e.shop import CHOREOGRAPHED, INVENTARIO, ORCHESTRATED, QUICK, WINDO
 from tests.system.running import RunningSystem, Spawner
 
 STYLES = (ORCHESTRATED, CHOREOGRAPHED)
+STREAMS = 64  # that the dashboard has for viewers
 SCRIPT = '<script>alert(1)</script><img src="x" onerror="alert(2)">'
 LONG = "a-name-of-one-word-that-is-as-long-as-names-may-be-1234567890123"
 
@@ -25,7 +26,7 @@ def whole_shop(spawner: Spawner, database_url: str, broker_url: str, folder: Pat
         rabbitmq_url=broker_url,
         processes=everything,
         copies={"saga_orchestrator-worker": 1},
-        env={**QUICK, "FAULTS": "true", "STUCK_AFTER_ATTEMPTS": "3", "DASHBOARD_STREAMS": "64"},
+        env={**QUICK, "FAULTS": "true", "STUCK_AFTER_ATTEMPTS": "3", "DASHBOARD_STREAMS": str(STREAMS)},
     ) as system:
         yield Shop(system, database_url)
 

@@ -244,6 +244,30 @@ def test_a_payment_under_a_sagas_id_whose_id_nobody_chose_leaves_the_saga_nothin
     assert shop.post(PAGOS, refund, {"saga_id": frozen["saga_id"]}).status == 200
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_what_was_sold_before_a_payment_that_never_comes_goes_back(
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str
+) -> None:
+    """He sells himself the goods under the saga's id, and has its payment refused for good, before it begins."""
+    cart = shop.cart((cheap_and_dear[1], 1))
+    shop.system.kill("inventario-worker")
+    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(style)).body
+    ids = {"saga_id": frozen["saga_id"], "cart_id": cart}
+    paid = {"user_id": USER, "amount": "1.00", "payment_method": "credit_card"}
+    declined = {**paid, "cart_id": str(uuid4()), "payment_id": str(uuid4()), "payment_method": "declined_card"}
+    taken = {**ids, **paid, "payment_id": declined["payment_id"]}
+    assert [shop.post(PAGOS, "/api/v1/payments/saga", body).status for body in (declined, taken)] == [402, 409]
+    wanted = [{"product_id": cheap_and_dear[1], "quantity": 1}]
+    assert shop.post(INVENTARIO, "/api/products/reserve", {**ids, "items": wanted}).status == 201
+    assert shop.post(INVENTARIO, "/api/products/commit", ids).status == 200
+    shop.restart("inventario-worker")
+    shop.post(*WAYS[style], {**shop.checkout_body(cart), "saga_id": frozen["saga_id"]})
+    shop.know(frozen["saga_id"], style)
+    assert shop.ended(frozen["saga_id"])["status"] == "compensated"
+    is_whole(shop, cart, frozen["saga_id"], Decimal("2598.00"))
+    assert shop.cart_as_it_is(cart)["status"] == "open"
+
+
 def _freeze(style: str) -> dict[str, str]:
     return {
         "user_id": USER,

@@ -108,6 +108,11 @@ TABLE = [
     Row((RESERVED_BY_HAND, SOLD_BY_HAND), BEGIN, RESERVE, "committed"),
     Row((BEGIN, SOLD_BY_HAND), SELL, SALE, "committed"),
     Row((BEGIN, SOLD_BY_HAND), CANCEL, [InventoryCommitFailed], "released"),
+    Row((BEGIN, SOLD_BY_HAND), LATE, [InventoryCommitFailed], "released"),
+    Row((RESERVED_BY_HAND, SOLD_BY_HAND), LATE, [InventoryCommitFailed], "released"),
+    Row((BEGIN, SOLD_BY_HAND, SELL), LATE, [], "committed"),
+    Row((BEGIN, SELL, SOLD_BY_HAND), LATE, [], "committed"),
+    Row((BEGIN, SOLD_BY_HAND, LATE), SELL, [InventoryCommitFailed], "released"),
     Row((UNRESERVED_BY_HAND,), BEGIN, [InventoryReserveFailed], None),
     Row((UNRESERVED_BY_HAND,), CANCEL, [InventoryCommitFailed], None),
     *[

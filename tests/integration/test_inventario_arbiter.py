@@ -37,10 +37,11 @@ def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[
         return service.cancel(connection, [Cancel(saga.saga_id, only_before_pivot=deadline) for saga in sagas])
 
 
-def commit(inventario: Inventario, saga: Saga) -> bool | str:
-    """Return whether the sale was new, or the status of the reservation."""
+def commit(inventario: Inventario, saga: Saga, *, order: bool = True) -> bool | str:
+    """Sell for an order, or without one; return whether the sale was new, or the status of the reservation."""
     with inventario.transaction() as connection:
-        [found] = service.commit(connection, [ReservationRequest(saga.saga_id)])
+        request = ReservationRequest(saga.saga_id, order_id=new_id() if order else None)
+        [found] = service.commit(connection, [request])
     if isinstance(found, Done):
         return found.first
     assert isinstance(found, ReservationNotHeld)
@@ -98,6 +99,28 @@ def test_a_deadline_undoes_no_sale(inventario: Inventario) -> None:
     product = inventario.add(10)
     saga = held(inventario, product)
     assert commit(inventario, saga) is True
+    assert cancel(inventario, saga) == [Ruling.STANDS]
+    assert inventario.stock(product) == (8, 0, 2)
+
+
+def test_a_deadline_undoes_a_sale_without_an_order(inventario: Inventario) -> None:
+    """Anybody with the services' token may request a sale before its saga does; the saga may never get there."""
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    assert commit(inventario, saga, order=False) is True
+    assert cancel(inventario, saga) == [Ruling.TURNED_BACK]
+    assert commit(inventario, saga) == "released"
+    assert inventario.stock(product) == (10, 0, 0)
+    assert inventario.books_balance()
+
+
+@pytest.mark.parametrize("orders", [(False, True), (True, False), (False, True, False)])
+def test_a_sale_that_got_its_order_stands_whichever_request_was_first(
+    inventario: Inventario, orders: tuple[bool, ...]
+) -> None:
+    product = inventario.add(10)
+    saga = held(inventario, product)
+    assert [commit(inventario, saga, order=order) for order in orders] == [True] + [False] * (len(orders) - 1)
     assert cancel(inventario, saga) == [Ruling.STANDS]
     assert inventario.stock(product) == (8, 0, 2)
 
@@ -198,6 +221,24 @@ def test_of_a_sale_and_a_deadline_exactly_one_wins(inventario: Inventario) -> No
     assert inventario.books_balance()
 
 
+def test_of_a_sale_without_an_order_its_order_and_a_deadline_one_of_the_last_two_decides(
+    inventario: Inventario,
+) -> None:
+    product, sold = inventario.add(1000), 0
+    for _ in range(TRIES):
+        saga = held(inventario, product)
+        early, ordered, verdict = concurrently(
+            partial(commit, inventario, saga, order=False),
+            partial(commit, inventario, saga),
+            partial(cancel, inventario, saga),
+        )
+        stands = verdict == [Ruling.STANDS]
+        assert (ordered in {True, False}) == stands, (early, ordered, verdict)
+        sold += 2 * stands
+        assert inventario.stock(product) == (1000 - sold, 0, sold)
+    assert inventario.books_balance()
+
+
 def test_of_a_sale_and_an_operator_the_operator_wins_once_whichever_is_first(inventario: Inventario) -> None:
     product = inventario.add(10)
     for _ in range(TRIES):
@@ -279,7 +320,7 @@ def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventari
 
     def sell_slowly() -> bool:
         with inventario.transaction() as connection:
-            [found] = service.commit(connection, [ReservationRequest(saga.saga_id)])
+            [found] = service.commit(connection, [ReservationRequest(saga.saga_id, order_id=new_id())])
             under_way.set()
             wait_for_blocked(connection)
         return isinstance(found, Done)

@@ -79,6 +79,7 @@ def _create_reservations() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("committed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("returned_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("order_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
             "status IN ('held', 'committed', 'released', 'expired')", name=op.f("ck_reservations_status")
         ),
