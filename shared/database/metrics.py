@@ -49,19 +49,24 @@ class StateMetrics(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Read the metrics, in the app's context; none from where on the database is unavailable."""
+        """Read the metrics, in the app's context; none from where on the database is unavailable, which one tells."""
         return self._shared.get()
 
     def _read(self) -> list[Metric]:
         found: list[Metric] = []
+        readable = GaugeMetricFamily(
+            "database_readable", "Whether a scrape read all that it shows of a service's database", labels=["service"]
+        )
         try:
             with self._db.transaction() as connection:
                 for metrics in self._all:
                     found.extend(metrics.read(connection))
+            readable.add_metric([self._db.service], 1)
         except Exception as error:
             if not is_unavailable(error):
                 raise
-        return found
+            readable.add_metric([self._db.service], 0)
+        return [*found, readable]
 
 
 class PoolMetrics(Collector):

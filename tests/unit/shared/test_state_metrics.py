@@ -58,7 +58,14 @@ def state_of(database: Opened, *shown: Shown) -> StateMetrics:
 
 
 def names(state: StateMetrics) -> list[str]:
-    return [metric.name for metric in state.collect()]
+    return [metric.name for metric in state.collect() if metric.name != "database_readable"]
+
+
+def is_readable(state: StateMetrics) -> float:
+    """Return the value of the gauge that tells whether all was read."""
+    (sample,) = [sample for metric in state.collect() for sample in metric.samples]
+    assert (sample.name, sample.labels) == ("database_readable", {"service": "shop"})
+    return sample.value
 
 
 def test_all_state_is_read_in_one_transaction() -> None:
@@ -74,6 +81,14 @@ def test_a_database_that_does_not_answer_is_waited_for_once_and_what_was_read_is
     state = state_of(database, Shown(database, "one"), Shown(database, "two", away), Shown(database, "three", away))
     assert names(state) == ["one"]
     assert database.transactions == 1
+
+
+def test_it_is_shown_whether_the_database_was_read() -> None:
+    """Missing gauges raise no alert."""
+    database = Opened()
+    away = NoConnection("no connection in time")
+    assert is_readable(state_of(database, Shown(database, "one"))) == 1
+    assert is_readable(state_of(database, Shown(database, "one"), Shown(database, "two", away))) == 0
 
 
 def test_scrapes_during_a_read_get_the_result_before_it() -> None:
