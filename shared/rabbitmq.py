@@ -352,6 +352,8 @@ class Bus:
             short(_published_as(method, properties)),
             redelivered=bool(method.redelivered),
         )
+        if delivery.redelivered:
+            log.debug("redelivered", routing_key=delivery.routing_key)
         self._unacknowledged[delivery.tag] = delivery
         if self._consumers is not None:
             self._consumers.delivered(method.consumer_tag or "", delivery)

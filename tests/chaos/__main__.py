@@ -107,7 +107,7 @@ def _scale(checkouts: int, env: Mapping[str, str], name: str) -> scaling.Report:
         )
         shop = Shop(stack.enter_context(system), database_url)
         return scaling.run(
-            shop, scaling.Meter(shop, rabbitmq, rabbitmq_url), (1, 2, 4), checkouts, chance=random.Random(1), tell=_tell
+            shop, scaling.Meter(shop, rabbitmq_url), (1, 2, 4), checkouts, chance=random.Random(1), tell=_tell
         )
 
 

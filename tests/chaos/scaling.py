@@ -1,7 +1,8 @@
 """1, 2, 4 of each process on one PostgreSQL and one RabbitMQ: what they do in vain, and what is done twice.
 
 Everything is counted exactly, also what killed processes did: from their logs (`LOG_LEVEL=DEBUG`), from PostgreSQL's
-tables, and by RabbitMQ.
+tables, and by queues that get a copy of all that is published. RabbitMQ's own statistics are of no use here: they
+forget what a connection did in its last seconds.
 """
 
 import random
@@ -14,13 +15,13 @@ from sqlalchemy import Connection, create_engine, text
 
 from saga_orchestrator.orchestrator import CHECKOUT
 from shared.auditing.findings import Findings
+from shared.event_bus import bindings
 from shared.testing import wait_until
 from stack.audit import run as audit
-from stack.meters import STATISTICS_SECONDS
 from stack.table import table
 from tests.e2e.customers import CUSTOMERS, Customers, Tally
 from tests.e2e.shop import CARRITO, CHOREOGRAPHY, HANG_SECONDS, INVENTARIO, PAGOS, QUICK, Shop
-from tests.system.brokers import Broker
+from tests.system.queues import Queues
 
 # Leases are the product's own, and calls may take long, so that on a busy machine nothing is repeated for another
 # reason than a kill. Nobody's checkout is turned back because much is killed at once.
@@ -32,7 +33,6 @@ ENV = {
     "FORWARD_DEADLINE_SECONDS": "900",
     "WEB_THREADS": "4",
 }
-COMPLETE_SECONDS = 2 * STATISTICS_SECONDS  # a channel tells its counts every 5 s, and RabbitMQ adds them up every 5 s
 CALM, STRUCK = "calm", "killed and stopped"
 # The commands that a saga may have sent since its state was last stored: each step, and as many back.
 MOST_COMMANDS = 2 * len(list(CHECKOUT.all_steps))
@@ -111,7 +111,7 @@ class Report:
     def wrong(self) -> list[str]:
         """What is not as it should be; empty if all is."""
         found = [each for stage in self.stages for each in stage.wrong]
-        # Of all stages together, since RabbitMQ may count what happened at the end of one in the next.
+        # Of all stages together: what was published again at the end of one may be handled in the next.
         repeated, redelivered, again = (
             sum(getattr(stage.counts, name) for stage in self.stages)
             for name in ("repeated_events", "redelivered", "published_again")
@@ -152,13 +152,13 @@ def numbered(numbers: Sequence[int]) -> list[str]:
 class Meter:
     """Counts what was done in a shop so far."""
 
-    def __init__(self, shop: Shop, broker: Broker, rabbitmq_url: str) -> None:
-        self._shop, self._broker, self._rabbitmq_url = shop, broker, rabbitmq_url
+    def __init__(self, shop: Shop, rabbitmq_url: str) -> None:
+        self._shop, self._queues = shop, Queues(rabbitmq_url)
+        for service, keys in bindings().items():
+            self._queues.tap(_copies(service), *keys)
 
-    def read(self, seconds: float = STATISTICS_SECONDS) -> Counts:
-        """What was done until now; after so many seconds, until RabbitMQ's own counts are complete."""
-        time.sleep(seconds)
-        queues = self._broker.queues(self._rabbitmq_url)
+    def read(self) -> Counts:
+        """What was done until now. The difference between two readings counts; copies of earlier events are missing."""
         claims = [int(each["sagas"]) for each in self._shop.system.logged("claimed")]
         engine = create_engine(self._shop.database_url)
         with engine.connect() as connection:
@@ -175,8 +175,8 @@ class Meter:
                 repeated_commands=self._repeated(),
                 unanswered=_number(connection, _UNANSWERED),
                 repeated_events=self._sum("repeated events", "events"),
-                redelivered=sum(queues[service].get("redeliver", 0) for service in taken),
-                published_again=sum(queues[service].get("publish", 0) - count for service, count in taken.items()),
+                redelivered=self._sum("redelivered"),
+                published_again=sum(self._queues.depth(_copies(service)) - count for service, count in taken.items()),
             )
         engine.dispose()
         return counts
@@ -192,6 +192,11 @@ class Meter:
 
     def _sum(self, event: str, name: str = "") -> int:
         return sum(int(entry[name]) if name else 1 for entry in self._shop.system.logged(event))
+
+
+def _copies(service: str) -> str:
+    """The queue that gets a copy of every message for this service."""
+    return f"copies.{service}"
 
 
 def _number(connection: Connection, query: str) -> int:
@@ -223,8 +228,7 @@ def run(
             else:
                 load.struck(copies)
             shop.until_quiet()
-            last = (copies, kind) == (growth[-1], STRUCK)
-            after, ended = meter.read(COMPLETE_SECONDS if last else STATISTICS_SECONDS), time.monotonic()
+            after, ended = meter.read(), time.monotonic()
             stages.append(Stage(copies, kind, after - before, ended - began))
             tell(f"{copies} of each, {kind}: {stages[-1].counts}")
             running, before, began = copies, after, ended

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -62,14 +62,6 @@ class Broker:
     def restore(self, url: str) -> None:
         """Create a dropped virtual host again, empty."""
         self._manage("PUT", f"vhosts/{vhost_of(url)}")
-
-    def queues(self, url: str) -> Mapping[str, Mapping[str, int]]:
-        """What happened in each queue of a virtual host so far: `publish`, `deliver_get`, `redeliver`, `ack`, ….
-
-        The server is up to five seconds late with it.
-        """
-        items = self._manage("GET", f"queues/{vhost_of(url)}").json()
-        return {each["name"]: each.get("message_stats", {}) for each in items}
 
     def drop_all(self, starting_with: str) -> None:
         """Remove all virtual hosts of this run."""

@@ -47,12 +47,13 @@ class Queues:
                 found.append(Message(got[2], got[1]))
             return found
 
-    def tap(self, queue: str, routing_key: str = "#") -> None:
-        """Create a durable queue that gets a copy of every event from now on."""
+    def tap(self, queue: str, *routing_keys: str) -> None:
+        """Create a durable queue that gets a copy of every event (with one of these routing keys) from now on."""
         with self._channel() as channel:
             channel.exchange_declare(EXCHANGE, "topic", durable=True)
             channel.queue_declare(queue, durable=True)
-            channel.queue_bind(queue, EXCHANGE, routing_key)
+            for routing_key in routing_keys or ("#",):
+                channel.queue_bind(queue, EXCHANGE, routing_key)
 
     def delete(self, queue: str) -> None:
         """Delete a queue with all that is in it."""
