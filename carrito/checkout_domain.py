@@ -69,8 +69,8 @@ class CartFreeze:
     """A cart to freeze for a saga, and the fields of the saga's checkout that the cart does not have.
 
     The worker hands the checkout over when `handover_seconds` have passed without a handover; None: none is needed.
-    `by_saga_service`: the saga service had the cart frozen itself; then a confirmed order proves that it knows the
-    saga. For an order without a checkout, style and payment method are None, and so may be the ids.
+    `by_saga_service`: the saga service had the cart frozen itself; the worker asks it whether it knows the saga. For an
+    order without a checkout, style and payment method are None, and so may be the ids.
     """
 
     saga_id: UUID
@@ -122,7 +122,10 @@ class Checkout:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutHandover:
-    """A checkout as it is handed over to its saga service, with the faults to inject into its saga."""
+    """A checkout as it is handed over to its saga service, with the faults to inject into its saga.
+
+    `by_saga_service`: the service had the cart frozen itself, so that it probably knows the saga.
+    """
 
     saga_id: UUID
     cart_id: UUID
@@ -132,6 +135,7 @@ class CheckoutHandover:
     saga_pattern: str
     trace: str
     fault: str | None
+    by_saga_service: bool = False
 
 
 @dataclass(frozen=True)

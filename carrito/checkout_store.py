@@ -3,7 +3,7 @@
 Ids are passed as arrays, whose length PostgreSQL knows when it plans.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -72,7 +72,8 @@ _TAKE_OVERDUE = prepared("""
     )
     UPDATE checkouts SET handover_due_at = now() + make_interval(secs => :again_seconds)
     FROM overdue WHERE checkouts.saga_id = overdue.saga_id
-    RETURNING checkouts.saga_id, cart_id, user_id, payment_method, billing_address, saga_pattern, trace, fault
+    RETURNING checkouts.saga_id, cart_id, user_id, payment_method, billing_address, saga_pattern, trace, fault,
+        by_saga_service
 """)
 _NEXT_OVERDUE = prepared("""
     SELECT extract(epoch FROM min(handover_due_at) - now()) FROM checkouts WHERE saga_pattern = :style
@@ -115,7 +116,7 @@ def take_overdue(connection: Connection, style: str, limit: int, again_seconds: 
     return [CheckoutHandover(**row) for row in connection.execute(_TAKE_OVERDUE, values).mappings()]
 
 
-def handed_over(connection: Connection, saga_ids: Sequence[UUID]) -> None:
+def handed_over(connection: Connection, saga_ids: Collection[UUID]) -> None:
     """Mark the checkouts of these sagas as handed over.
 
     The commit does not wait for the disk: after a crash of the server some are handed over again, which does no harm.

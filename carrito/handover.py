@@ -7,11 +7,15 @@ sent again if they are lost.
 The checkout's row is also the outbox of its handover: it is committed with the frozen cart, and has a due time until
 the handover is done. The request that began the checkout delivers it, unless too many requests do so at the moment; an
 orchestrated checkout is then delivered by the worker at once. The worker also delivers overdue ones, after carrito or
-the saga service has died in between. Delivering twice does no harm, since the saga's id is the key.
+the saga service has died in between. Delivering twice does no harm, since the saga's id is the key. Of checkouts that
+the orchestrator began itself, the worker delivers only those whose sagas it does not have.
 The message is `CheckoutIn`, the body of both saga services' `POST …/checkout`.
 """
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
+from urllib.parse import urlencode
+from uuid import UUID
 
 import structlog
 
@@ -24,6 +28,7 @@ from shared.saga.views import CheckoutIn
 
 ANSWER_SECONDS = 5.0  # without the time that the client prefers to wait
 MOST_WAIT = 30.0
+MOST_ASKED = 100  # sagas in one request
 MESSAGE_FIELDS = tuple(CheckoutIn.model_fields)
 log = structlog.get_logger()
 
@@ -66,6 +71,22 @@ class Handover:
         with self._bulkhead.enter():
             saga = orchestrator.get(f"/saga/{checkout.saga_id}").success_body_if_found()
         return saga is not None and bool(saga["turned_back"])
+
+    def known(self, saga_ids: Collection[UUID]) -> set[UUID]:
+        """Return those of these sagas, at most `MOST_ASKED`, that the orchestrator has; none without an answer.
+
+        Only its own word proves it: whoever may request steps may also confirm an order of a saga that nobody runs.
+        """
+        if not saga_ids:
+            return set()
+        orchestrator, _ = self._peers["orchestrated"]
+        query = urlencode({"saga_id": sorted(saga_ids), "limit": MOST_ASKED}, doseq=True)
+        try:
+            found = orchestrator.get(f"/saga?{query}").success_body()
+        except PEER_FAILED as error:
+            log.warning("the orchestrator did not tell which sagas it has", error=error.detail)
+            return set()
+        return {UUID(each["saga_id"]) for each in found["items"]} & set(saga_ids)
 
     def deliver(self, checkout: CheckoutHandover, prefer: str = "") -> Reply | None:
         """Return the answer of the saga service; None when it did not accept, and the worker will try again.

@@ -71,7 +71,7 @@ cart_items = Table(
 # What a saga is about, fixed when its cart was frozen; the row stays when the cart is opened again. Style and
 # payment method are null for an order that was made without a checkout, and so are ids that its client did not choose.
 # `handover_due_at` is set until the checkout was handed over to its saga service or, if that had the cart frozen itself
-# (`by_saga_service`), until the order is confirmed.
+# (`by_saga_service`), until that service says that it has the saga.
 checkouts = Table(
     "checkouts",
     metadata,

@@ -49,14 +49,6 @@ _CONFIRM = prepared(f"""
     ), closed AS (
         UPDATE carts SET status = 'checked_out'
         FROM confirmed WHERE carts.id = confirmed.cart_id AND carts.saga_id = confirmed.saga_id
-    ), handed_over AS (
-        UPDATE checkouts SET handover_due_at = NULL
-        FROM (
-            SELECT checkouts.saga_id FROM checkouts JOIN confirmed USING (saga_id)
-            WHERE by_saga_service AND handover_due_at IS NOT NULL
-            ORDER BY checkouts.saga_id FOR NO KEY UPDATE OF checkouts SKIP LOCKED
-        ) AS due
-        WHERE checkouts.saga_id = due.saga_id
     )
     SELECT * FROM confirmed
 """)  # noqa: S608  (our own)

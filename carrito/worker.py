@@ -28,11 +28,11 @@ def run_once(style: str, again_seconds: float) -> int:
     handover: Handover = current_app.extensions["handover"]
     with db.transaction() as connection:
         overdue = take_overdue(connection, style, BATCH, again_seconds)
-    delivered = []
+    delivered = handover.known([each.saga_id for each in overdue if each.by_saga_service])
     for checkout in overdue:
         heartbeat.beat()
-        if handover.deliver(checkout) is not None:
-            delivered.append(checkout.saga_id)
+        if checkout.saga_id not in delivered and handover.deliver(checkout) is not None:
+            delivered.add(checkout.saga_id)
     if delivered:
         with db.transaction() as connection:
             handed_over(connection, delivered)

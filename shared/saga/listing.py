@@ -10,7 +10,7 @@ from shared.saga.views import ListQuery, SagasOut
 
 # The most selective filter comes first: its index is read, and the other filters are checked on the rows found. Each
 # filter has an index that ends with the saga's id.
-BY_SELECTIVITY = ("order_id", "cart_id", "retrying", "failed_step", "user_id", "status", "payment_method")
+BY_SELECTIVITY = ("saga_id", "order_id", "cart_id", "retrying", "failed_step", "user_id", "status", "payment_method")
 # The most rows of the first filter that one request checks against the others; this takes some ten milliseconds.
 MOST_TRIED = 5000
 
@@ -32,7 +32,7 @@ def page_of(connection: Connection, sagas: ListedSagas, query: ListQuery) -> Sag
 
 def _filters(query: ListQuery) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the filter whose index is read, and the others; `retrying=false` has no index: nearly all sagas match."""
-    given = {name: value for name in BY_SELECTIVITY if (value := getattr(query, name)) is not None}
+    given = {name: value for name in BY_SELECTIVITY if (value := getattr(query, name)) not in (None, [])}
     name = next((name for name, value in given.items() if value is not False), None)
     first = {} if name is None else {name: given.pop(name)}
     return first, given
@@ -50,6 +50,8 @@ def _all_of(table: Any, filters: dict[str, Any]) -> ColumnElement[bool]:
 def _passes(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
     if isinstance(value, bool):
         return column if value else ~column
+    if isinstance(value, list):
+        return column.in_(value)
     return column == value
 
 

@@ -268,6 +268,25 @@ def test_what_was_sold_before_a_payment_that_never_comes_goes_back(
     assert shop.cart_as_it_is(cart)["status"] == "open"
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_an_order_that_somebody_made_and_confirmed_keeps_no_saga_from_being_run(
+    shop: Shop, cheap_and_dear: tuple[int, int], style: str
+) -> None:
+    """He freezes his cart as the saga service does, which never learns of it, and takes the goods before he paid."""
+    cart = shop.cart((cheap_and_dear[1], 1))
+    frozen = shop.post(CARRITO, f"/carts/{cart}/checkout", _freeze(style)).body
+    ids = {"saga_id": frozen["saga_id"], "cart_id": cart}
+    wanted = [{"product_id": cheap_and_dear[1], "quantity": 1}]
+    shop.post(INVENTARIO, "/api/products/reserve", {**ids, "items": wanted})
+    shop.post(INVENTARIO, "/api/products/commit", ids)
+    shop.post(CARRITO, "/orders", {**_ids(frozen), "order_id": frozen["order_id"], "amount": "2598.00"})
+    confirmed = shop.post(CARRITO, f"/orders/{frozen['order_id']}/confirm", {"saga_id": frozen["saga_id"]})
+    assert (confirmed.status, confirmed.body["status"]) == (200, "confirmed")
+    shop.know(frozen["saga_id"], style)
+    assert shop.became(frozen["saga_id"]) == COMPLETED
+    is_whole(shop, cart, frozen["saga_id"], Decimal("2598.00"))
+
+
 def _freeze(style: str) -> dict[str, str]:
     return {
         "user_id": USER,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask.testing import FlaskClient
@@ -48,8 +49,7 @@ class Stage(ApiClient):
 
     def sagas(self, **query: object) -> dict[str, Any]:
         """Return a page of the list."""
-        wanted = "&".join(f"{name}={value}" for name, value in query.items())
-        response = self.get(f"{self.listed}?{wanted}")
+        response = self.get(f"{self.listed}?{urlencode(query, doseq=True)}")
         assert response.status_code == 200, response.text
         return body_of(response)
 

@@ -101,6 +101,14 @@ def test_the_books_of_a_saga_that_is_undone_after_its_end_are_open_from_then_on(
     assert after["first_effect_at"] > before["ended_at"]
 
 
+def test_sagas_are_found_by_their_ids(stage: Stage) -> None:
+    sagas = [stage.completed(), stage.declined(), stage.paid()]
+    wanted = [str(sagas[2]), str(sagas[0])]
+    assert found(stage, saga_id=[*wanted, new_id()]) == wanted
+    assert found(stage, saga_id=wanted, status="completed") == [wanted[1]]
+    assert found(stage, saga_id=[new_id()]) == []
+
+
 @pytest.mark.parametrize("name", ["cart_id", "order_id", "status", "failed_step"])
 def test_each_filter_finds_its_sagas_and_no_other(stage: Stage, name: str) -> None:
     sagas = [stage.completed(), stage.declined(), stage.paid()]
