@@ -23,7 +23,7 @@ from carrito.checkout_domain import Checkout, CheckoutHandover
 from carrito.config import Settings
 from shared.fault_switches.header import headers_of
 from shared.http.bulkhead import Bulkhead
-from shared.http.client import PEER_FAILED, Peer, Reply
+from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply
 from shared.saga.views import CheckoutIn
 
 ANSWER_SECONDS = 5.0  # without the time that the client prefers to wait
@@ -83,10 +83,10 @@ class Handover:
         query = urlencode({"saga_id": sorted(saga_ids), "limit": MOST_ASKED}, doseq=True)
         try:
             found = orchestrator.get(f"/saga?{query}").success_body()
-        except PEER_FAILED as error:
-            log.warning("the orchestrator did not tell which sagas it has", error=error.detail)
+        except (*PEER_FAILED, PeerRefused) as error:
+            log.warning("the orchestrator does not tell which sagas it has", error=error.detail)
             return set()
-        return {UUID(each["saga_id"]) for each in found["items"]} & set(saga_ids)
+        return {UUID(each["saga_id"]) for each in found.get("items", ())} & set(saga_ids)
 
     def deliver(self, checkout: CheckoutHandover, prefer: str = "") -> Reply | None:
         """Return the answer of the saga service; None when it did not accept, and the worker will try again.
