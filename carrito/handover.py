@@ -28,7 +28,7 @@ from shared.saga.views import CheckoutIn
 
 ANSWER_SECONDS = 5.0  # without the time that the client prefers to wait
 MOST_WAIT = 30.0
-MOST_ASKED = 100  # sagas in one request
+MOST_ASKED = 50  # sagas in one request, whose line servers limit
 MESSAGE_FIELDS = tuple(CheckoutIn.model_fields)
 log = structlog.get_logger()
 

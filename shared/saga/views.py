@@ -44,7 +44,7 @@ def _flag(value: object) -> object:
 class ListQuery(Body):
     """Which sagas: those that match every field."""
 
-    saga_id: list[UUID] = Field(default=[], max_length=200, description="any of these: the parameter may be repeated")
+    saga_id: list[UUID] = Field(default=[], max_length=50, description="any of these: the parameter may be repeated")
     status: SagaStatus | None = None
     cart_id: UUID | None = None
     user_id: UserId | None = None
