@@ -21,6 +21,7 @@ from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES, Process
 from stack.supervision import Supervisor
+from tests.system import brokers
 from tests.system.brokers import needs_rabbitmq
 
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1 in the notation of /proc/net
@@ -245,10 +246,12 @@ def test_the_whole_stack_comes_up_heals_itself_and_leaves_nothing(fresh: Path) -
     assert "Already up." in stack("up", home=fresh, **PORTS).stdout
 
     pids = {name: info["pid"] for name, info in Supervisor(home).states().items()}
+    brokers.sync(fresh)
     for pid in pids.values():
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: _all_run_anew(home, pids), "every process is back", 300)
-    assert stack("up", home=fresh, **PORTS).returncode == 0
+    again = stack("up", home=fresh, **PORTS)
+    assert again.returncode == 0, again.stdout + again.stderr
 
     assert _states(stack("status", home=fresh).stdout) == dict.fromkeys(pids, "running")
     _shows_what_hangs(fresh, "pagos-worker")

@@ -88,6 +88,26 @@ class Broker:
         return reply
 
 
+def control(home: Path, *command: str, tool: str = "rabbitmqctl") -> None:
+    """Call rabbitmqctl, or another tool of the server in this home, in the server's own environment."""
+    process = Path(f"/proc/{servers.pid_of(home, RABBITMQ)}")
+    environment = dict(each.split("=", 1) for each in (process / "environ").read_text().split("\0") if "=" in each)
+    # Erlang puts its own folder first, whose programs do not know where it was unpacked.
+    environment["PATH"] = ":".join(each for each in environment["PATH"].split(":") if "/erts-" not in each)
+    folder = (process / "cwd").resolve()
+    subprocess.run(
+        [f"server/sbin/{tool}", "-q", *command], cwd=folder, env=environment, check=True, capture_output=True
+    )
+
+
+def sync(home: Path) -> None:
+    """Have the server in this home write its tables to disk: it confirms new queues a moment before they are durable.
+
+    RabbitMQ 3.10 never gets a queue back that was killed in this moment.
+    """
+    control(home, "eval", "[dets:sync(Table) || Table <- dets:all()].")
+
+
 class OwnBroker(Broker):
     """A server that tests may stop, kill and freeze; it stays at its address."""
 
@@ -109,11 +129,8 @@ class OwnBroker(Broker):
         servers.restart(self._home, RABBITMQ)
 
     def kill(self) -> None:
-        """SIGKILL it. Its supervisor starts it again within seconds; `start` waits for that.
-
-        Has it write its tables to disk before: it confirms new queues a moment before they are durable.
-        """
-        self.control("eval", "[dets:sync(Table) || Table <- dets:all()].")
+        """SIGKILL it, after `sync`. Its supervisor starts it again within seconds; `start` waits for that."""
+        sync(self._home)
         servers.kill(self._home, RABBITMQ)
 
     def freeze(self) -> None:
@@ -134,15 +151,8 @@ class OwnBroker(Broker):
             self.thaw()
 
     def control(self, *command: str, tool: str = "rabbitmqctl") -> None:
-        """Call rabbitmqctl, or another one of the server's tools, in the server's own environment."""
-        process = Path(f"/proc/{servers.pid_of(self._home, RABBITMQ)}")
-        environment = dict(each.split("=", 1) for each in (process / "environ").read_text().split("\0") if "=" in each)
-        # Erlang puts its own folder first, whose programs do not know where it was unpacked.
-        environment["PATH"] = ":".join(each for each in environment["PATH"].split(":") if "/erts-" not in each)
-        folder = (process / "cwd").resolve()
-        subprocess.run(
-            [f"server/sbin/{tool}", "-q", *command], cwd=folder, env=environment, check=True, capture_output=True
-        )
+        """Call rabbitmqctl, or another one of the server's tools."""
+        control(self._home, *command, tool=tool)
 
     def close(self) -> None:
         """Stop all of its processes."""
