@@ -20,7 +20,7 @@ from shared.messaging.event_worker import jobs
 from shared.process import heartbeat, worker
 from shared.purging import purge
 
-BATCH = 20  # each takes one HTTP request; delivering the same checkout twice does no harm
+BATCH = 20  # each delivery takes one HTTP request; delivering the same checkout twice does no harm
 
 
 def run_once(style: str, again_seconds: float) -> int:

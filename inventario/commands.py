@@ -71,5 +71,8 @@ def unreserve(
     },
 )
 def commit(connection: Connection, requests: Sequence[CommandRequest[ReservationIn, NoBody]]) -> list[HttpOutcome]:
-    """The pivot: once it has succeeded, only an operator turns the saga back."""
+    """The pivot of an orchestrated saga: once it has succeeded, only an operator turns it back.
+
+    A choreographed saga sells by its event, for its order; a deadline turns back what was sold before that.
+    """
     return answers(service.commit(connection, [each.body.command() for each in requests]), ReservationOut.of)

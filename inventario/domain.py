@@ -184,7 +184,7 @@ class Ruling(Enum):
 
     RESERVE_REFUSED = "nothing was reserved, and a reserve is refused from now on"
     TURNED_BACK = "nothing is held or sold any longer; the saga's other steps must be compensated"
-    STANDS = "the stock is sold, and only a deadline passed"
+    STANDS = "the stock is sold for the saga's order, and only a deadline passed"
 
 
 def merged(lines: Iterable[Line]) -> dict[int, int]:

@@ -287,7 +287,7 @@ class InventoryCommitFailed(Backward):
 
 @event("checkout.cancel.requested", by=CHOREOGRAPHY, to=(INVENTARIO,))
 class CheckoutCancelRequested(Backward):
-    """The saga is to turn back. inventario alone decides; after a deadline (`only_before_pivot`) a sale stands."""
+    """Turn the saga back: inventario decides; after a deadline (`only_before_pivot`) a sale for an order stands."""
 
     only_before_pivot: bool
     by: str

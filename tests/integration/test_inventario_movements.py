@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from inventario import service
+from inventario.domain import ReservationRequest
 from shared.ids import new_id
 from tests.integration.api_client import body_of
 from tests.integration.inventario_client import PRODUCTS, Inventario, Saga
@@ -93,6 +94,16 @@ def test_what_an_older_version_did_not_keep_is_not_known(inventario: Inventario)
         "available",
         None,
     )
+
+
+def test_an_order_that_comes_after_its_sale_does_not_change_when_that_was(inventario: Inventario) -> None:
+    product, saga = inventario.add(10), Saga()
+    inventario.reserve(saga, {product: 2})
+    inventario.commit(saga)
+    before = movements(inventario, saga)
+    with inventario.transaction() as connection:
+        service.commit(connection, [ReservationRequest(saga.saga_id, order_id=new_id())])
+    assert movements(inventario, saga) == before
 
 
 def test_a_saga_that_reserved_nothing_moved_nothing(inventario: Inventario) -> None:
