@@ -7,8 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from carrito.checkout_domain import Release
-from carrito.domain import Cart, CartLine, Product
+from carrito.domain import Cart, CartLine, Product, Release
 from carrito.models import carts
 from shared.database.prepared import columns_of, prepared
 from shared.ids import new_id

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from carrito.checkout_domain import CartFreeze, Checkout, CheckoutHandover
-from carrito.domain import Cart
+from carrito.domain import Cart, CartFreeze, Checkout, CheckoutHandover
 from carrito.models import carts, checkouts
 from shared.database.listen import notify
 from shared.database.prepared import columns_of, prepared

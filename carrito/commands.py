@@ -9,16 +9,28 @@ from uuid import UUID
 from flask import current_app
 from sqlalchemy import Connection
 
-from carrito import cart_store, carts, checkout_store, service
-from carrito.checkout import begin, find_begun
-from carrito.checkout_domain import Checkout, CheckoutRequest, HandedOverCheckout, NewlyFrozenCart, Release
-from carrito.checkout_schemas import NO_STYLE, NOT_CHECKED_OUT, BeginCheckoutIn, CheckoutDetailsOut, FrozenCartOut
+from carrito import cart_store, checkout_store, service
 from carrito.config import Settings
+from carrito.domain import Checkout, CheckoutRequest, HandedOverCheckout, NewlyFrozenCart, OrderOfSaga, Release
 from carrito.handover import Handover
 from carrito.models import db
-from carrito.order_domain import OrderOfSaga
-from carrito.order_schemas import NO_ORDER, CancelledOut, MaybeOfSagaIn, OfSagaIn, OrderIn, OrderOut, OrderPath
-from carrito.schemas import NO_CART, CartOut, CartPath
+from carrito.schemas import (
+    NO_CART,
+    NO_ORDER,
+    NO_STYLE,
+    NOT_CHECKED_OUT,
+    BeginCheckoutIn,
+    CancelledOut,
+    CartOut,
+    CartPath,
+    CheckoutDetailsOut,
+    FrozenCartOut,
+    MaybeOfSagaIn,
+    OfSagaIn,
+    OrderIn,
+    OrderOut,
+    OrderPath,
+)
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
 from shared.http import tracing
@@ -110,7 +122,8 @@ def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSag
 
     Changes nothing when the saga has the cart no longer.
     """
-    released = carts.release(connection, [Release(command.path.cart_id, command.body.saga_id) for command in requests])
+    releases = [Release(command.path.cart_id, command.body.saga_id) for command in requests]
+    released = service.release_cart(connection, releases)
     filled = cart_store.with_lines(connection, [each.value for each in released if isinstance(each, Done)])
     by_id = {cart.id: cart for cart in filled}
     return answers(released, lambda cart: CartOut.of(by_id[cart.id]))
@@ -142,8 +155,8 @@ def begin_checkout(
             new.append(checkout)
         else:
             handed_over.append(HandedOverCheckout(command.body.saga_id, checkout))
-    begun = begin(connection, new, Settings.current(), by_saga_service=True)
-    found = find_begun(connection, handed_over)
+    begun = service.begin_checkout(connection, new, Settings.current(), by_saga_service=True)
+    found = service.find_begun(connection, handed_over)
     by_cart = {each.cart_id: _frozen(outcome) for each, outcome in zip(new, begun, strict=True)}
     by_cart |= {each.request.cart_id: _known(outcome) for each, outcome in zip(handed_over, found, strict=True)}
     return [by_cart[command.path.cart_id] for command in requests]

@@ -9,12 +9,21 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from carrito import carts, service
-from carrito.checkout_domain import OrderStands, Release
+from carrito import service
 from carrito.config import Settings
-from carrito.domain import CartEmpty, CartNotFound, CartNotOpen
+from carrito.domain import (
+    CartEmpty,
+    CartNotFound,
+    CartNotOpen,
+    Order,
+    OrderAlreadyCancelled,
+    OrderOfAnotherSaga,
+    OrderOfSaga,
+    OrderRequest,
+    OrderStands,
+    Release,
+)
 from carrito.models import inbox, outbox
-from carrito.order_domain import Order, OrderAlreadyCancelled, OrderOfAnotherSaga, OrderOfSaga, OrderRequest
 from shared.errors import DomainError, RepeatedRefusal
 from shared.event_bus import (
     Backward,
@@ -74,12 +83,12 @@ def release(connection: Connection, undone: Sequence[InventoryReleased]) -> Publ
     Raises any other refusal to open the cart, so that the event becomes a dead letter.
     """
     releases = {event.saga_id: Release(event.cart_id, event.saga_id) for event in undone}
-    outcomes = dict(zip(releases, carts.release(connection, list(releases.values())), strict=True))
+    outcomes = dict(zip(releases, service.release_cart(connection, list(releases.values())), strict=True))
     standing = [event for event in undone if isinstance(outcomes[event.saga_id], OrderStands)]
     if standing:
         _cancel(connection, standing)
         again = [releases[event.saga_id] for event in standing]
-        outcomes |= zip((each.saga_id for each in again), carts.release(connection, again), strict=True)
+        outcomes |= zip((each.saga_id for each in again), service.release_cart(connection, again), strict=True)
     for outcome in outcomes.values():
         if isinstance(outcome, DomainError):
             raise outcome

@@ -19,8 +19,8 @@ from uuid import UUID
 
 import structlog
 
-from carrito.checkout_domain import Checkout, CheckoutHandover
 from carrito.config import Settings
+from carrito.domain import Checkout, CheckoutHandover
 from shared.fault_switches.header import headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply

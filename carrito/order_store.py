@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, TextClause
 
+from carrito.domain import Order, OrderOfSaga, OrderRequest
 from carrito.models import orders
-from carrito.order_domain import Order, OrderOfSaga, OrderRequest
 from shared.database.prepared import columns_of, prepared
 from shared.ids import new_id
 from shared.json_codec import dumps

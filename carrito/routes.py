@@ -9,24 +9,31 @@ from flask_openapi import APIBlueprint
 from pydantic import RootModel
 from sqlalchemy import Connection
 
-from carrito import carts, checkout_store, service
-from carrito.checkout import begin
-from carrito.checkout_domain import CheckoutHandover
-from carrito.checkout_schemas import (
-    NO_STYLE,
-    NOT_CHECKED_OUT,
-    CartCheckoutIn,
-    CheckoutDetailsOut,
-    CheckoutOut,
-    SagaPath,
-    StandingOut,
-)
+from carrito import checkout_store, service
 from carrito.config import Settings
+from carrito.domain import CheckoutHandover
 from carrito.handover import Handover
 from carrito.inventario_client import InventarioClient
 from carrito.models import db
-from carrito.order_schemas import NO_ORDER, OrderOut, OrderPath, OrdersOut
-from carrito.schemas import NO_CART, CartIn, CartOut, CartPath, ItemIn, ItemPath
+from carrito.schemas import (
+    NO_CART,
+    NO_ORDER,
+    NO_STYLE,
+    NOT_CHECKED_OUT,
+    CartCheckoutIn,
+    CartIn,
+    CartOut,
+    CartPath,
+    CheckoutDetailsOut,
+    CheckoutOut,
+    ItemIn,
+    ItemPath,
+    OrderOut,
+    OrderPath,
+    OrdersOut,
+    SagaPath,
+    StandingOut,
+)
 from shared.batching.coalescer import Coalescer
 from shared.batching.policy import BatchPolicy
 from shared.fault_switches.header import current_fault
@@ -48,7 +55,7 @@ class StartedOut(RootModel[CheckoutOut | dict[str, Any]]):
 @public
 def create_cart(body: CartIn) -> Response:
     """The cart is empty and belongs to the user."""
-    return answer_once(db, lambda connection: Answer(CartOut.of(carts.create_cart(connection, body.user_id)), 201))
+    return answer_once(db, lambda connection: Answer(CartOut.of(service.create_cart(connection, body.user_id)), 201))
 
 
 @routes.get("/carts/<cart_id>", summary="Read a cart", responses={200: CartOut, 404: NO_CART})
@@ -56,7 +63,7 @@ def create_cart(body: CartIn) -> Response:
 def get_cart(path: CartPath) -> Response:
     """The cart with its lines and their total."""
     with db.transaction() as connection:
-        return respond(Answer(CartOut.of(carts.get_cart(connection, path.cart_id))))
+        return respond(Answer(CartOut.of(service.get_cart(connection, path.cart_id))))
 
 
 @routes.post(
@@ -80,7 +87,7 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
     product = inventario.get_product(body.product_id)  # before a connection to the database is taken
 
     def put_in(connection: Connection) -> Answer:
-        return Answer(CartOut.of(carts.add_item(connection, path.cart_id, product, body.quantity)), 201)
+        return Answer(CartOut.of(service.add_item(connection, path.cart_id, product, body.quantity)), 201)
 
     return answer_once(db, put_in)
 
@@ -98,7 +105,7 @@ def add_item(path: CartPath, body: ItemIn) -> Response:
 def remove_item(path: ItemPath) -> Response:
     """The whole quantity is removed."""
     with db.transaction() as connection:
-        return respond(Answer(CartOut.of(carts.remove_item(connection, path.cart_id, path.product_id))))
+        return respond(Answer(CartOut.of(service.remove_item(connection, path.cart_id, path.product_id))))
 
 
 @routes.get(
@@ -209,7 +216,7 @@ def _accept(connection: Connection, body: CartCheckoutIn, *, at_once: bool) -> A
     """Begin the checkout. `at_once`: the worker delivers it, not this request; immediately if that starts the saga."""
     settings = Settings.current()
     requests = [body.request(body.cart_id, _trace())]
-    frozen = value_or_raise(begin(connection, requests, settings, by_saga_service=False)[0])
+    frozen = value_or_raise(service.begin_checkout(connection, requests, settings, by_saga_service=False)[0])
     saga_id = frozen.freeze.saga_id
     if at_once and body.saga_pattern == "orchestrated":
         checkout_store.hand_over_now(connection, saga_id)

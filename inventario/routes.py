@@ -5,9 +5,9 @@ from flask_openapi import APIBlueprint
 
 from inventario import service
 from inventario.models import db
-from inventario.movement_schemas import MovementsOut
 from inventario.schemas import (
     CartPath,
+    MovementsOut,
     PageQuery,
     ProductIn,
     ProductOut,

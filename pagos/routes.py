@@ -6,12 +6,13 @@ from sqlalchemy import Connection
 
 from pagos import service
 from pagos.config import Settings
-from pagos.ledger_schemas import LedgerLineOut, LedgerOut
 from pagos.models import db
 from pagos.schemas import (
     DECLINED,
     CartPath,
     DepositIn,
+    LedgerLineOut,
+    LedgerOut,
     PaymentIn,
     PaymentOut,
     SagaPath,

@@ -1,11 +1,11 @@
 """Request and response bodies of pagos."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from pagos.domain import MerchantCharge, Method, Payment, PaymentStatus, SagaCharge, VoidPayment, Wallet
+from pagos.domain import MerchantCharge, Method, Payment, PaymentStatus, SagaCharge, Transfer, VoidPayment, Wallet
 from shared.http.openapi import problem
 from shared.http.schemas import STORABLE, Amount, Body, Money, Time, UserId, View
 from shared.ids import new_id
@@ -204,3 +204,26 @@ def _shown(payment: Payment) -> dict[str, Any]:
         "amount": to_decimal(payment.amount_minor),
         "refunded": to_decimal(payment.refunded_minor),
     }
+
+
+class LedgerLineOut(View):
+    """A movement of money: `amount` goes from the debit account to the credit account."""
+
+    payment_id: UUID
+    kind: Literal["capture", "refund"]
+    debit_account: str
+    credit_account: str
+    amount: Money
+    currency: str
+    created_at: Time
+
+    @classmethod
+    def of(cls, transfer: Transfer) -> "LedgerLineOut":
+        """Make the view of a transfer."""
+        return cls(**vars(transfer), amount=to_decimal(transfer.amount_minor))
+
+
+class LedgerOut(View):
+    """The ledger lines of a saga, oldest first."""
+
+    items: list[LedgerLineOut]

@@ -12,7 +12,7 @@ from saga_choreography.config import Settings
 from saga_choreography.models import db
 from saga_choreography.purges import PURGES
 from saga_choreography.routes import routes
-from saga_choreography.sagas import SAGAS
+from saga_choreography.service import SAGAS
 from shared.http.service_app import ServiceApp, create_service_app
 from shared.purging.metrics import PurgeMetrics
 from shared.rabbitmq import rabbitmq_check

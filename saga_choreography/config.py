@@ -1,5 +1,7 @@
 """Settings of the choreography; each lifetime is here, with its reason."""
 
+from functools import cached_property
+
 from pydantic import Field
 
 from saga_choreography.domain import Limits
@@ -20,7 +22,7 @@ class Settings(SagaServiceSettings):
         default=30, gt=0
     )  # half a deadline, so that a lost event is sent again before its saga is turned back
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         """The time limits of the watchdog."""
         return Limits(self.forward_deadline_seconds, self.stuck_seconds, self.resend_seconds)

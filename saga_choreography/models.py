@@ -98,7 +98,7 @@ notes = Table(
     Column("by", String(200), nullable=False),
     Column("detail", Text),
     Column("reason", String(200)),
-    Index(  # for operators' requests (`sagas.py`)
+    Index(  # for operators' requests (`saga_store.py`)
         "ix_notes_operations", "id", postgresql_where=text("\"by\" <> 'watchdog' AND kind <> 'redriven'")
     ),
 )

@@ -5,15 +5,14 @@ that any number of processes can record at once.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
 
-from saga_choreography import measures
+from saga_choreography import measures, saga_store
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.domain import Limits
 from saga_choreography.projection import (
@@ -26,73 +25,14 @@ from saga_choreography.projection import (
     status_of,
     times_of,
 )
-from saga_choreography.saga_store import StoredEvent, events_of
-from shared.database.prepared import prepared
+from saga_choreography.saga_store import LockedFacts, StoredEvent
 from shared.event_bus import CONTRACT, Event
-from shared.json_codec import dumps
-from shared.purging.retention import TooOld, retention_of, too_old_sql
+from shared.messaging.delivery import Delivery
+from shared.purging.retention import TooOld
 from shared.saga.states import ENDED
 
 log = structlog.get_logger()
-ENDS = "choreography_ended"  # the channel of notifications of the sagas that end
-
-# Also inserts a row for each new saga, with its cart, which every event names.
-STORE = prepared(f"""
-WITH stored AS (
-    INSERT INTO saga_choreography.events (
-        id, saga_id, type, payload, occurred_at, cause, trace, fault, injected, taken_at
-    )
-    SELECT id, saga_id, type, payload, occurred_at, cause, trace, fault, injected, taken_at
-      FROM json_to_recordset(CAST(:rows AS json)) AS came
-           (id uuid, saga_id uuid, type text, payload text, occurred_at timestamptz, cause uuid, trace text,
-            fault text, injected text, taken_at timestamptz)
-     ORDER BY id
-    ON CONFLICT DO NOTHING
-    RETURNING id, saga_id, payload
-), opened AS (
-    INSERT INTO saga_choreography.sagas (saga_id, cart_id, facts, deadline_at, due_at)
-    SELECT DISTINCT ON (saga_id) saga_id, CAST(CAST(payload AS json) ->> 'cart_id' AS uuid), CAST('{{}}' AS json),
-           now() + make_interval(secs => CAST(:forward AS float8)),
-           now() + make_interval(secs => CAST(:first AS float8))
-      FROM stored WHERE NOT {too_old_sql("saga_id", ":kept")} ORDER BY saga_id
-    ON CONFLICT DO NOTHING
-)
-SELECT id FROM stored
-""")  # noqa: S608  (our own)
-LOCK = prepared("""
-SELECT saga_id, facts, status FROM saga_choreography.sagas
- WHERE saga_id = ANY(CAST(:ids AS uuid[])) ORDER BY saga_id FOR NO KEY UPDATE
-""")
-SAVE = prepared("""
-WITH saved AS (
-    UPDATE saga_choreography.sagas AS saga
-       SET facts = seen.facts, status = seen.status,
-           user_id = coalesce(saga.user_id, seen.user_id),
-           payment_method = coalesce(saga.payment_method, seen.payment_method),
-           order_id = coalesce(saga.order_id, seen.order_id), retrying = false,
-           failed_step = seen.failed_step, first_effect_at = seen.first_effect_at, changed = DEFAULT,
-           created_at = least(saga.created_at, seen.first_at), updated_at = seen.last_at, ended_at = seen.ended_at,
-           moved_at = now(),
-           due_at = CASE WHEN seen.ended_at IS NULL
-                         THEN least(saga.due_at, now() + make_interval(secs => CAST(:stalled AS float8))) END
-      FROM json_to_recordset(CAST(:rows AS json)) AS seen
-           (saga_id uuid, facts json, status text, user_id text, payment_method text, order_id uuid, ends boolean,
-            failed_step text, first_effect_at timestamptz, first_at timestamptz, last_at timestamptz,
-            ended_at timestamptz)
-     WHERE saga.saga_id = seen.saga_id
-    RETURNING saga.saga_id, seen.ends
-)
-SELECT pg_notify(CAST(:channel AS text), CAST(saga_id AS text)) FROM saved WHERE ends
-""")
-
-
-@dataclass(frozen=True)
-class LockedSaga:
-    """A saga's facts and status before the events of this transaction."""
-
-    saga_id: UUID
-    facts: Facts
-    status: str
+ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)
 
 
 def record(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
@@ -103,7 +43,7 @@ def record(connection: Connection, events: Sequence[Event], limits: Limits) -> l
     new = _stored(connection, events, limits)
     of_saga = _by_saga(new)
     if of_saga:
-        sagas = _locked(connection, of_saga)
+        sagas = saga_store.lock_facts(connection, of_saga)
         forgotten = of_saga.keys() - {saga.saga_id for saga in sagas}
         if forgotten:
             raise TooOld(f"too old to be known: {', '.join(map(str, forgotten))}", saga_ids=sorted(map(str, forgotten)))
@@ -114,22 +54,25 @@ def record(connection: Connection, events: Sequence[Event], limits: Limits) -> l
     return []
 
 
+def ends_a_saga(waiting: Sequence[Delivery]) -> bool:
+    """Whether the latest message ends a saga: clients may wait for that, so the batch is recorded at once."""
+    return waiting[-1].routing_key in ENDING
+
+
 def remake(connection: Connection, saga_ids: Sequence[UUID], limits: Limits) -> None:
     """Rebuild these sagas from all of their events.
 
     Their rows are locked before their events are read, so that none is missed that comes in at the same time.
     """
-    sagas = _locked(connection, saga_ids)
-    of_saga = _by_saga([_event(stored) for stored in events_of(connection, saga_ids)])
+    sagas = saga_store.lock_facts(connection, saga_ids)
+    of_saga = _by_saga([_event(stored) for stored in saga_store.events_of(connection, saga_ids)])
     _save(connection, [(saga, merge({}, of_saga[saga.saga_id])) for saga in sagas], limits)
 
 
 def _stored(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
     """Insert the events and the rows of their sagas where there are none; return the events that are new."""
     by_id = {event.id: event for event in events}
-    rows = dumps([_event_row(event) for event in by_id.values()])
-    times = {"forward": limits.forward_seconds, "first": limits.first_seconds, "kept": retention_of(connection).sagas}
-    new = set(connection.scalars(STORE, {"rows": rows, **times}))
+    new = saga_store.store(connection, [_event_row(event) for event in by_id.values()], limits)
     if len(new) < len(events):
         log.debug("repeated events", events=len(events) - len(new))
     return [event for event in by_id.values() if event.id in new]
@@ -142,16 +85,12 @@ def _by_saga(events: Sequence[Event]) -> Mapping[UUID, list[Event]]:
     return of_saga
 
 
-def _locked(connection: Connection, saga_ids: Iterable[UUID]) -> list[LockedSaga]:
-    return [LockedSaga(*row) for row in connection.execute(LOCK, {"ids": list(saga_ids)})]
-
-
 def _save(
-    connection: Connection, merged: Sequence[tuple[LockedSaga, Facts]], limits: Limits
+    connection: Connection, merged: Sequence[tuple[LockedFacts, Facts]], limits: Limits
 ) -> list[tuple[UUID, Facts]]:
     """Write these sagas, notify of those that end, and return them."""
     rows = [_saga_row(saga, facts) for saga, facts in merged]
-    connection.execute(SAVE, {"rows": dumps(rows), "stalled": limits.stalled_seconds, "channel": ENDS})
+    saga_store.save(connection, rows, limits)
     return [(row["saga_id"], row["facts"]) for row in rows if row["ends"]]
 
 
@@ -178,7 +117,7 @@ def _event(stored: StoredEvent) -> Event:
     )
 
 
-def _saga_row(saga: LockedSaga, facts: Facts) -> dict[str, Any]:
+def _saga_row(saga: LockedFacts, facts: Facts) -> dict[str, Any]:
     first, last = times_of(facts)
     bill = bill_of(facts)
     status = status_of(facts)

@@ -6,8 +6,8 @@ from flask_openapi import APIBlueprint
 from saga_choreography import dead_letters
 from saga_choreography.config import Settings
 from saga_choreography.letter_filter import LetterFilter
-from saga_choreography.sagas import FAILING_STEPS, SAGAS
 from saga_choreography.schemas import DeadLetterOut, DeadLettersOut, DeadLettersQuery, RedriveIn, RedriveOut
+from saga_choreography.service import FAILING_STEPS, SAGAS
 from shared.http.access import admin_only
 from shared.http.answers import Answer, respond
 from shared.saga.routes import Descriptions, add_routes_of_all_sagas, add_routes_of_one_saga

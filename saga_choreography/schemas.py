@@ -7,10 +7,13 @@ from uuid import UUID
 from pydantic import Field
 
 from saga_choreography.choreography import CHECKOUT
+from saga_choreography.definition import Fact, Reaction, StepEvents
 from saga_choreography.projection import StepView, bill_of, error_of, fault_of, steps_of, turned_back
 from saga_choreography.saga_store import StoredSaga
+from shared.event_bus import event_type_of
 from shared.http.schemas import STORABLE, Body, OneLine, Time, TimeIn, View
 from shared.money import to_decimal
+from shared.saga.definition import DefinitionOut, HandlerDefinition, StepDefinition, StepKind
 from shared.saga.rows import shown_columns
 from shared.saga.states import ENDED, StepStatus
 from shared.saga.views import SagaOut, SagaSummary, StepOut
@@ -153,3 +156,35 @@ def _direction(step: StepView) -> str:
 
 def _attempts(step: StepView) -> int:
     return step.compensation_attempts if step.status is StepStatus.COMPENSATING else step.attempts
+
+
+def definition_out() -> DefinitionOut:
+    """Make the view of the definition."""
+    *before, pivot = CHECKOUT.steps
+    steps = [*(_step(step, StepKind.COMPENSATABLE) for step in before), _step(pivot, StepKind.PIVOT)]
+    handlers = [_handler(reaction) for reaction in CHECKOUT.reactions]
+    return DefinitionOut(saga_pattern="choreographed", name=CHECKOUT.name, steps=steps, handlers=handlers)
+
+
+def _step(step: StepEvents, kind: StepKind) -> StepDefinition:
+    return StepDefinition(
+        name=step.name,
+        kind=kind,
+        service=event_type_of(step.ends).publisher,
+        action=event_type_of(step.begins).name,
+        compensation=event_type_of(step.undone).name,
+        events=_names(step.facts),
+    )
+
+
+def _handler(reaction: Reaction) -> HandlerDefinition:
+    return HandlerDefinition(
+        event=event_type_of(reaction.fact).name,
+        service=reaction.by,
+        then=_names(reaction.then),
+        otherwise=_names(reaction.otherwise),
+    )
+
+
+def _names(facts: tuple[Fact, ...]) -> list[str]:
+    return [event_type_of(fact).name for fact in facts]

@@ -1,21 +1,34 @@
-"""The use cases of the choreography, one function each; every one runs inside the caller's transaction."""
+"""The use cases of the choreography, and the port by which the API that both saga services share calls them.
+
+A use case runs in the caller's transaction. The port is `shared/saga/port.py`.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from saga_choreography import saga_store
+from saga_choreography import saga_store, schemas
+from saga_choreography.choreography import CHECKOUT
+from saga_choreography.config import Settings
 from saga_choreography.domain import Cancellation, Checkout, Limits, Resend
-from saga_choreography.models import outbox
+from saga_choreography.models import audit_log, db, outbox, sagas
 from saga_choreography.projection import fault_of, turned_back
 from saga_choreography.recording import record
-from saga_choreography.saga_store import SagaFacts, SagaHistory, StoredSaga
+from saga_choreography.saga_store import ENDS, SagaFacts, SagaHistory, StoredSaga
+from saga_choreography.timeline import timeline_out
+from shared.database.connections import Row
 from shared.errors import Conflict
 from shared.event_bus import CheckoutCancelRequested, Event, SagaResendRequested
 from shared.purging.retention import TooOld, check_undoable
 from shared.saga.errors import SagaEnded, SagaNotFound, SagaOfAnotherCheckout
+from shared.saga.frozen import FrozenCheckout
+from shared.saga.port import OperatorRequest, SagaTables
 from shared.saga.states import ENDED, SagaStatus
+from shared.saga.timeline_views import TimelineEntryOut
+from shared.saga.views import SagaOut, SagaSummary
+
+FAILING_STEPS = tuple(step.name for step in CHECKOUT.steps)
 
 
 def register(connection: Connection, checkouts: Sequence[Checkout], limits: Limits) -> list[SagaStatus | Conflict]:
@@ -43,14 +56,14 @@ def _registered(checkout: Checkout, known: Checkout | StoredSaga | None) -> Saga
     return SagaStatus(known.status) if isinstance(known, StoredSaga) else SagaStatus.PENDING
 
 
-def get_history(connection: Connection, saga_id: UUID) -> SagaHistory:
+def history_of(connection: Connection, saga_id: UUID) -> SagaHistory:
     """Return all events and notes of a saga; raises `SagaNotFound`."""
     if not saga_store.find(connection, [saga_id]):
         raise SagaNotFound(saga_id)
     return saga_store.history_of(connection, saga_id)
 
 
-def compensate(connection: Connection, saga_id: UUID, request: Cancellation, limits: Limits) -> StoredSaga:
+def compensate_saga(connection: Connection, saga_id: UUID, request: Cancellation, limits: Limits) -> StoredSaga:
     """Request that a saga turns back, also a completed one. Of a saga that has turned back, request its events again.
 
     inventario is the arbiter: the request goes to it alone. Raises `SagaNotFound` and `TooOld`.
@@ -66,7 +79,7 @@ def compensate(connection: Connection, saga_id: UUID, request: Cancellation, lim
     return saga
 
 
-def retry(connection: Connection, saga_id: UUID, request: Resend) -> StoredSaga:
+def retry_saga(connection: Connection, saga_id: UUID, request: Resend) -> StoredSaga:
     """Request all events of a saga again, since one may have been lost; raises `SagaNotFound`, `SagaEnded`."""
     saga = _locked(connection, saga_id)
     if saga.status in ENDED:
@@ -99,3 +112,55 @@ def _locked(connection: Connection, saga_id: UUID) -> StoredSaga:
     if saga is None:
         raise SagaNotFound(saga_id)
     return saga
+
+
+class ChoreographedSagas:
+    """Implements the port `Sagas`."""
+
+    path = "/saga/choreography"
+    definition = schemas.definition_out()
+    tables = SagaTables(db, sagas, sagas.c.status.not_in(sorted(ENDED)), audit_log, saga_store.OPERATIONS, outbox)
+    ends = ENDS
+
+    def new_saga(self, checkout: FrozenCheckout) -> Checkout:
+        """Return the request's fields, as they are stored."""
+        request = checkout.request
+        return Checkout(checkout.saga_id, request.cart_id, request.user_id, request.payment_method)
+
+    def accept(self, new_sagas: Sequence[Checkout]) -> list[bool | Conflict]:
+        """Register these sagas in the read model; True for those that have not ended, as far as is known."""
+        with db.transaction() as connection:
+            registered = register(connection, new_sagas, Settings.current().limits)
+        return [each if isinstance(each, Conflict) else each not in ENDED for each in registered]
+
+    def find(self, connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
+        """Return those of these sagas that exist, as far as their events have arrived."""
+        return saga_store.find(connection, saga_ids)
+
+    def get_history(self, connection: Connection, saga_id: UUID) -> SagaHistory:
+        """Return the events and notes of a saga; raises `SagaNotFound`."""
+        return history_of(connection, saga_id)
+
+    def compensate(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> StoredSaga:
+        """Request that inventario turns a saga back; raises `SagaNotFound`, `TooOld`."""
+        cancellation = Cancellation(request.reason, request.by, trace=request.trace)
+        return compensate_saga(connection, saga_id, cancellation, Settings.current().limits)
+
+    def retry(self, connection: Connection, saga_id: UUID, request: OperatorRequest) -> StoredSaga:
+        """Request that a saga's events are sent again; raises `SagaNotFound`, `SagaEnded`."""
+        return retry_saga(connection, saga_id, Resend(request.reason, request.by, request.trace))
+
+    def view(self, saga: StoredSaga) -> SagaOut:
+        """Return the saga as the API shows it."""
+        return schemas.saga_out(saga)
+
+    def timeline(self, history: SagaHistory) -> list[TimelineEntryOut]:
+        """Return all events and notes as the API shows them."""
+        return timeline_out(history)
+
+    def summary(self, row: Row) -> SagaSummary:
+        """Return a saga's row as the API lists it."""
+        return schemas.summary_of(StoredSaga.of(row))
+
+
+SAGAS = ChoreographedSagas()

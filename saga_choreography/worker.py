@@ -3,7 +3,6 @@
 Any number of them may run. Without a broker it only runs the watchdog.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 from saga_choreography import watchdog
@@ -12,12 +11,10 @@ from saga_choreography.config import Settings
 from saga_choreography.measures import OUTCOMES
 from saga_choreography.models import audit_log, db, outbox
 from saga_choreography.purges import PURGES
-from saga_choreography.recording import record
+from saga_choreography.recording import ends_a_saga, record
 from shared import metrics
 from shared.batching.policy import BatchPolicy
 from shared.database.listen import ShutdownSignal
-from shared.event_bus import CONTRACT
-from shared.messaging.delivery import Delivery
 from shared.messaging.event_worker import jobs
 from shared.messaging.subscription import Subscription, all_together
 from shared.process import worker
@@ -26,12 +23,6 @@ from shared.purging import purge
 # People take what happens within a tenth of a second as immediate. Each batch writes the rows of all of its sagas, so
 # fewer and larger ones cost less: 500 messages come within that time when a hundred sagas run.
 BATCHES = BatchPolicy(max_size=500, max_wait=0.1)
-ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)
-
-
-def ends_a_saga(waiting: Sequence[Delivery]) -> bool:
-    """Whether the latest message ends a saga: clients may wait for that, so the batch is closed at once."""
-    return waiting[-1].routing_key in ENDING
 
 
 def main() -> None:

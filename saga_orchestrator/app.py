@@ -13,7 +13,7 @@ from saga_orchestrator.execution import add_executor
 from saga_orchestrator.models import db
 from saga_orchestrator.purges import PURGES
 from saga_orchestrator.routes import routes
-from saga_orchestrator.sagas import SAGAS
+from saga_orchestrator.service import SAGAS
 from shared.http.service_app import ServiceApp, create_service_app
 from shared.purging.metrics import PurgeMetrics
 from shared.saga.setup import add_sagas

@@ -2,7 +2,7 @@
 
 from flask_openapi import APIBlueprint
 
-from saga_orchestrator.sagas import FAILING_STEPS, SAGAS
+from saga_orchestrator.service import FAILING_STEPS, SAGAS
 from shared.saga.routes import Descriptions, add_routes_of_all_sagas, add_routes_of_one_saga
 
 DESCRIPTIONS = Descriptions(

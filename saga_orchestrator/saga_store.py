@@ -82,6 +82,21 @@ _WITH_TIMES = prepared(f"""
     WHERE saga_id = ANY (CAST(:ids AS uuid[]))
 """)  # noqa: S608  (our own)
 
+# What operators requested, in sagas of any status.
+OPERATIONS = (
+    select(
+        timeline.c.id,
+        timeline.c.started_at.label("at"),
+        timeline.c.kind,
+        timeline.c.by,
+        timeline.c.reason,
+        timeline.c.saga_id,
+        timeline.c.detail,
+    )
+    .where(timeline.c.by.is_not(None))
+    .subquery()
+)
+
 
 def find(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, StoredSaga]:
     """Return these sagas by id, without those that do not exist."""

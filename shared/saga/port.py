@@ -1,7 +1,7 @@
 """The port between the API that both saga services share and the sagas of one style, which implement it.
 
-`service.py` calls it. `saga_orchestrator/sagas.py` implements it by the built-in runtime, `saga_choreography/sagas.py`
-by the read model that is built from events.
+`service.py` beside this calls it. `saga_orchestrator/service.py` implements it by the built-in runtime,
+`saga_choreography/service.py` by the read model that is built from events.
 """
 
 from collections.abc import Mapping, Sequence

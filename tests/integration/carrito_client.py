@@ -7,8 +7,7 @@ from uuid import UUID
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from carrito.checkout_domain import Checkout
-from carrito.domain import Product
+from carrito.domain import Checkout, Product
 from carrito.handover import Handover
 from shared.http.client import PeerRefused
 from shared.ids import new_id

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from carrito import service as orders
-from carrito.order_domain import OrderOfSaga
+from carrito.domain import OrderOfSaga
 from inventario import service as stock
 from inventario.domain import ReservationRequest
 from pagos import service as money

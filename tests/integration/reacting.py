@@ -11,9 +11,8 @@ from uuid import UUID
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, delete
 
-from carrito import carts, checkout
-from carrito.checkout_domain import CheckoutRequest
-from carrito.domain import Product
+from carrito import service
+from carrito.domain import CheckoutRequest, Product
 from carrito.models import outbox
 from shared.event_bus import Backward, CheckoutCancelRequested, CheckoutInitiated, Event, Item, Payload
 from shared.http.answers import value_or_raise
@@ -106,8 +105,8 @@ class Carts(Reacting):
         """Create a cart with so many of a product."""
         product = Product(product_id, "a thing", PRICE_MINOR, quantity)
         with self.transaction() as connection:
-            cart = carts.create_cart(connection, user_id)
-            carts.add_item(connection, cart.id, product, quantity)
+            cart = service.create_cart(connection, user_id)
+            service.add_item(connection, cart.id, product, quantity)
         return UUID(str(cart.id))
 
     def begin(self, cart_id: UUID, payment_method: str = "paypal", user_id: str = "ana") -> Event:
@@ -122,7 +121,7 @@ class Carts(Reacting):
         )
         settings = self._app.extensions["settings"].model_copy(update={"rabbitmq_url": "amqp://nobody"})
         with self.transaction() as connection:
-            cart = value_or_raise(checkout.begin(connection, [request], settings, by_saga_service=False)[0])
+            cart = value_or_raise(service.begin_checkout(connection, [request], settings, by_saga_service=False)[0])
             staged = delete(outbox.table).where(outbox.table.c.saga_id == cart.freeze.saga_id).returning(outbox.table)
             row = connection.execute(staged).mappings().one()
         return Event(CheckoutInitiated.model_validate_json(row["payload"]), row["id"])

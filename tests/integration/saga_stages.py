@@ -91,7 +91,7 @@ class Orchestrated(Stage):
     def begun(self) -> UUID:
         checkout = new_checkout(total_minor=1998)
         with self.transaction() as connection:
-            assert service.accept(connection, [checkout], LONG) == [True]
+            assert service.accept_sagas(connection, [checkout], LONG) == [True]
         return checkout.saga_id
 
     def paid(self) -> UUID:

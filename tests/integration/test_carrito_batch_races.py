@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import create_engine, text
 
 from carrito import service
-from carrito.order_domain import OrderRequest
+from carrito.domain import OrderRequest
 from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, kinds, statuses, wait_for_blocked

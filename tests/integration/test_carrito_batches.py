@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from carrito import carts, service
-from carrito.order_domain import OrderOfSaga, OrderRequest
+from carrito import service
+from carrito.domain import OrderOfSaga, OrderRequest
 from shared.errors import DomainError
 from shared.ids import new_id
 from shared.saga.barrier import Done
@@ -117,7 +117,7 @@ def test_an_order_of_an_open_cart_that_is_just_being_changed_has_what_is_in_it_t
 
     def change() -> list[int]:
         with carrito.transaction() as connection:
-            carts.remove_item(connection, saga.cart_id, 1)
+            service.remove_item(connection, saga.cart_id, 1)
             changed.release()
             wait_for_blocked(connection)
         return []

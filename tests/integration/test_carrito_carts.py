@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from carrito import carts
+from carrito import service
 from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, outcome, problem_of, wait_for_blocked
@@ -135,7 +135,7 @@ def test_a_cart_that_is_emptied_at_the_moment_of_its_checkout_is_not_frozen(carr
 
     def empty() -> None:
         with carrito.transaction() as connection:
-            carts.remove_item(connection, cart_id, 1)
+            service.remove_item(connection, cart_id, 1)
             gone_first.release()
             wait_for_blocked(connection)
 

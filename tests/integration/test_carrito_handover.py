@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from flask.testing import FlaskClient
 
-from carrito.checkout_domain import CheckoutHandover
 from carrito.checkout_store import take_overdue
 from carrito.config import Settings
+from carrito.domain import CheckoutHandover
 from carrito.handover import MOST_ASKED, Handover
 from carrito.worker import BATCH, run_once
 from shared.http.client import Reply

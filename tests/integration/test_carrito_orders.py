@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from carrito import service
-from carrito.order_domain import OrderRequest
+from carrito.domain import OrderRequest
 from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, outcome, problem_of, wait_for_blocked

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from saga_choreography.recording import LOCK
+from saga_choreography.saga_store import LOCK_FACTS
 from shared.event_bus import CheckoutCancelRequested, SagaResendRequested
 from shared.ids import new_id
 from shared.saga.views import CheckoutIn
@@ -63,7 +63,7 @@ def test_a_checkout_that_is_known_waits_for_nobody_who_records_its_events(window
     window.record(story.events(*PAID)[1:])
     body = checkout_body(story.cart_id, saga_id=story.saga_id)
     with window.transaction() as connection:
-        connection.execute(LOCK, {"ids": [story.saga_id]})
+        connection.execute(LOCK_FACTS, {"ids": [story.saga_id]})
         (response,) = concurrently(lambda: window.post(f"{ROOT}/checkout", body))
     assert response.status_code == 202
     assert window.saga(story.saga_id)["user_id"] is None, "until its beginning comes"

@@ -27,7 +27,7 @@ def first_lease(
 def accept(sagas: Sagas, lease: Acceptance, *checkouts: CheckoutSaga) -> list[Lease]:
     """Accept sagas; return the leases of the new ones, as the accepting process has them."""
     with sagas.transaction() as connection:
-        results = service.accept(connection, checkouts, LONG, lease)
+        results = service.accept_sagas(connection, checkouts, LONG, lease)
     new = [saga for saga, result in zip(checkouts, results, strict=True) if result is True]
     return [Lease(CHECKOUT, saga, begin(CHECKOUT), FIRST_FENCING_TOKEN, "web-1", LONG) for saga in new]
 

@@ -43,7 +43,7 @@ class Sagas(OrchestratorStore):
     def accept(self, forward_seconds: float = LONG) -> CheckoutSaga:
         checkout = new_checkout()
         with self.transaction() as connection:
-            assert service.accept(connection, [checkout], forward_seconds) == [True]
+            assert service.accept_sagas(connection, [checkout], forward_seconds) == [True]
         return checkout
 
     def claim(self, owner: str, limit: int = 10, seconds: float = LONG, executor_id: int = 1) -> list[Lease]:
@@ -161,7 +161,7 @@ def test_a_write_that_is_repeated_adds_no_second_entry(sagas: Sagas) -> None:
     for _ in range(2):
         assert sagas.save(CheckpointKind.DECISION, lease) == set()
     with sagas.transaction() as connection:
-        assert [entry.kind for entry in service.get_history(connection, checkout.saga_id).entries] == [
+        assert [entry.kind for entry in service.history_of(connection, checkout.saga_id).entries] == [
             "accepted",
             "stuck",
         ]
@@ -188,7 +188,7 @@ def test_the_timeline_of_a_saga_that_waits_for_long_keeps_the_first_attempts_and
     try_three_times(Succeeded())
     sagas.save(CheckpointKind.PROGRESS, saga.snapshot())
     with sagas.transaction() as connection:
-        entries = [entry for entry in service.get_history(connection, saga_id).entries if entry.kind == "attempt"]
+        entries = [entry for entry in service.history_of(connection, saga_id).entries if entry.kind == "attempt"]
     kept = [number for number in range(1, KEPT_ATTEMPTS + 1) for _ in range(3)]
     assert [entry.attempt for entry in entries] == [*kept, 100, 101, 101, 101]
     assert entries[len(kept)].detail == "away for the 100th time"
@@ -198,7 +198,7 @@ def test_a_saga_turned_back_by_an_operator_ends_the_lease_on_it(sagas: Sagas) ->
     checkout = sagas.accept()
     (lease,) = sagas.claim("first")
     with sagas.transaction() as connection:
-        service.compensate(connection, checkout.saga_id, "stop", "ops")
+        service.compensate_saga(connection, checkout.saga_id, "stop", "ops")
     lease.state = completed()
     assert sagas.end(lease) == {checkout.saga_id}
     (back,) = sagas.claim("second")
@@ -217,7 +217,7 @@ def test_an_operator_and_an_executor_at_the_same_moment_agree(sagas: Sagas) -> N
 
         def turn_back(checkout: CheckoutSaga = checkout) -> bool:
             with sagas.transaction() as connection:
-                service.compensate(connection, checkout.saga_id, "stop", "ops")
+                service.compensate_saga(connection, checkout.saga_id, "stop", "ops")
             return True
 
         ended, _ = concurrently(end, turn_back)

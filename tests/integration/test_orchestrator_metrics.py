@@ -13,7 +13,7 @@ def test_live_sagas_are_counted_by_status(service_client: Callable[..., FlaskCli
     client = service_client("saga_orchestrator", database_url=fresh_database_url)
     with client.application.app_context(), db.transaction() as connection:
         checkouts = [new_checkout() for _ in range(3)]
-        service.accept(connection, checkouts, 60)
+        service.accept_sagas(connection, checkouts, 60)
     exposition = client.get("/metrics").text
     assert 'sagas_live{status="pending",style="orchestrated"} 3.0' in exposition
     assert 'sagas_live{status="stuck",style="orchestrated"} 0.0' in exposition

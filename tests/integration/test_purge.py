@@ -10,9 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import MetaData, Uuid, func, insert, select, text
 
-from carrito import carts
-from carrito.checkout_domain import Release
-from carrito.domain import Product
+from carrito import service as carts
+from carrito.domain import Product, Release
 from shared.config import ServiceSettings
 from shared.http.answers import value_or_raise
 from shared.ids import made_at, new_id
@@ -153,7 +152,7 @@ def test_a_cart_that_a_saga_ever_had_stays_and_one_that_is_touched_is_not_abando
     saga_id = shop.begin(had).saga_id
     [purge] = [each for each in purges("carrito") if each.table.name == "carts"]
     with shop.transaction() as connection:
-        value_or_raise(carts.release(connection, [Release(had, saga_id)])[0])
+        value_or_raise(carts.release_cart(connection, [Release(had, saga_id)])[0])
     with shop.transaction() as connection:
         connection.execute(text("UPDATE carts SET idle_since = idle_since - interval '1000 days'"))
         carts.remove_item(connection, touched, 1)

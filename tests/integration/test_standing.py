@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from carrito.checkout_domain import Checkout
+from carrito.domain import Checkout
 from shared.http.client import PeerUnavailable
 from shared.saga.standing import Standing
 from tests.integration.api_client import body_of

@@ -37,7 +37,7 @@ class Sagas(OrchestratorStore):
         """Accept a saga; return the lease under which it will be handed over."""
         checkout = new_checkout()
         with self.transaction() as connection:
-            assert service.accept(connection, [checkout], LONG, Acceptance(ENGINE)) == [True]
+            assert service.accept_sagas(connection, [checkout], LONG, Acceptance(ENGINE)) == [True]
         return Lease(CHECKOUT, checkout, begin(CHECKOUT), 1, OWNER, LONG)
 
     def hand_over(self) -> None:
@@ -47,7 +47,7 @@ class Sagas(OrchestratorStore):
 
     def compensate(self, lease: Lease) -> None:
         with self.transaction() as connection:
-            service.compensate(connection, lease.saga.saga_id, "why", "me", ENGINE)
+            service.compensate_saga(connection, lease.saga.saga_id, "why", "me", ENGINE)
 
     def checkpoint(self, lease: Lease) -> bool:
         """Write the saga's end, as a workflow would; return whether that counted."""

@@ -31,7 +31,7 @@ class Sagas(OrchestratorStore):
     def accept(self, engine: str = ENGINE) -> UUID:
         checkout = new_checkout()
         with self.transaction() as connection:
-            assert service.accept(connection, [checkout], LONG, Acceptance(engine)) == [True]
+            assert service.accept_sagas(connection, [checkout], LONG, Acceptance(engine)) == [True]
         return checkout.saga_id
 
     def hand_over(self, confirmed: Callable[[Lease], bool] = lambda _: True, seconds: float = LONG) -> list[UUID]:
@@ -72,7 +72,7 @@ class Sagas(OrchestratorStore):
 
     def compensate(self, saga_id: UUID, engine: str = ENGINE) -> None:
         with self.transaction() as connection:
-            service.compensate(connection, saga_id, "why", "me", engine)
+            service.compensate_saga(connection, saga_id, "why", "me", engine)
 
     def row(self, saga_id: UUID) -> Any:
         with self.transaction() as connection:

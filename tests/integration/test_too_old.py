@@ -151,7 +151,7 @@ def test_a_saga_that_may_have_been_forgotten_is_not_run_again(sagas: ApiClient) 
     old = new_checkout(id_of_age(SAGA_DAYS + A_MOMENT))
     young = new_checkout(id_of_age(SAGA_DAYS - A_MOMENT))
     with sagas.transaction() as connection:
-        accepted, refused = orchestrator.accept(connection, [young, old], 60)
+        accepted, refused = orchestrator.accept_sagas(connection, [young, old], 60)
         assert accepted is True
         assert isinstance(refused, TooOld)
     assert sagas.get(f"/saga/{old.saga_id}").status_code == 404
@@ -197,7 +197,7 @@ def test_a_saga_is_undone_only_while_all_of_it_can_be(
     saga_id, said = id_of_age(days), {"reason": "why", "by": "me"}
     checkout = new_checkout(id_of_age(0))
     with sagas.transaction() as connection:
-        orchestrator.accept(connection, [checkout], 60)
+        orchestrator.accept_sagas(connection, [checkout], 60)
         connection.execute(text("ALTER TABLE timeline DROP CONSTRAINT fk_timeline_saga_id"))
         connection.execute(text("UPDATE sagas SET saga_id = :id"), {"id": saga_id})
     assert sagas.post(f"/saga/{saga_id}/compensate", said).status_code == status

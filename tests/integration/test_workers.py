@@ -72,7 +72,7 @@ def test_a_worker_that_has_nothing_to_do_says_so(database_url: str) -> None:
 
 def accept(connection: Connection) -> None:
     """Accept a saga for executors."""
-    assert service.accept(connection, [new_checkout()], 60) == [True]
+    assert service.accept_sagas(connection, [new_checkout()], 60) == [True]
 
 
 def is_well(file: Path) -> bool:

@@ -9,7 +9,7 @@ def function(file: str, name: str) -> Function:
     return Function(file, name, 1, 2)
 
 
-ACCEPT = function("saga_orchestrator/sagas.py", "accept")
+ACCEPT = function("saga_orchestrator/service.py", "accept")
 RUN = function("saga_orchestrator/runtime/executor.py", "run")
 APPLY = function("saga_orchestrator/runtime/engine.py", "apply")
 WRITTEN = function("saga_orchestrator/runtime/runner.py", "written")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from saga_choreography.worker import ends_a_saga
+from saga_choreography.recording import ends_a_saga
 from shared.event_bus import CONTRACT
 from shared.messaging.delivery import Delivery
 
