@@ -37,6 +37,7 @@ def _rows(by_style: Mapping[str, Way]) -> list[tuple[str, ...]]:
         "files in all": [len(way.files) for way in ways],
         "files in all, the runtime as one": [way.files_with_one(RUNTIMES[style]) for style, way in by_style.items()],
         "functions of services": [len(way.own) for way in ways],
+        "their lines": [sum(each.lines for each in way.own) for way in ways],
         "functions of libraries that they call": [len(way.entered) for way in ways],
         "functions in all": [len(way.functions) for way in ways],
         "functions in all, the runtime as one": [
