@@ -142,21 +142,25 @@ class ReservationHistory:
 
 @dataclass(frozen=True)
 class Reserve:
-    """A request to hold stock: the quantity of each product, in the order of product ids."""
+    """A request to hold stock: the quantity of each product, in the order of product ids.
+
+    `order_id` is the order that a choreographed saga will sell it for, as carrito chose it.
+    """
 
     saga_id: UUID
     cart_id: UUID
     wanted: Mapping[int, int]
+    order_id: UUID | None = None
 
     @property
     def named(self) -> NamedFields:
-        """The fields in which a repeated request must be the same."""
-        return {"cart_id": self.cart_id, "items": self.wanted}
+        """The fields in which a repeated request, and the sale, must be the same."""
+        return {"cart_id": self.cart_id, "items": self.wanted, "order_id": self.order_id}
 
 
 @dataclass(frozen=True)
 class ReservationRequest:
-    """A request to sell or return what a saga reserved; a cart or items that it names must be the reserved ones.
+    """A request to sell or return what a saga reserved; what it names must be as it was reserved.
 
     A choreographed saga sells for the order that was made; this sale is its pivot.
     """
@@ -169,7 +173,7 @@ class ReservationRequest:
     @property
     def named(self) -> NamedFields:
         """The fields in which a repeated request must be the same."""
-        return {"cart_id": self.cart_id, "items": self.wanted}
+        return {"cart_id": self.cart_id, "items": self.wanted, "order_id": self.order_id}
 
 
 @dataclass(frozen=True)

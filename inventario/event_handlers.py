@@ -56,7 +56,7 @@ from shared.saga.repetition import agreed
 
 def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
     """Hold the cart's lines; publish the bill for pagos, or why they are not held."""
-    requests = [Reserve(each.saga_id, each.cart_id, _wanted(each)) for each in checkouts]
+    requests = [Reserve(each.saga_id, each.cart_id, _wanted(each), each.order_id) for each in checkouts]
     outcomes = agreed(service.reserve(connection, requests, Settings.current().hold_seconds))
     return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
 

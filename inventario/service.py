@@ -105,7 +105,7 @@ def unreserve(
 def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Done[Reservation] | DomainError]:
     """Sell what each saga holds: the pivot.
 
-    Refusals: `ReservationNotFound`; `RepeatedOtherwise` for another cart or other items than the saga reserved;
+    Refusals: `ReservationNotFound`; `RepeatedOtherwise` for another cart, items or order than the saga reserved;
     `ReservationNotHeld`. An expired hold is released by its first commit, whose refusal still names it `expired`.
     """
     wrong = barrier.contradictions(connection, RESERVE, {each.saga_id: each.named for each in requests})

@@ -25,6 +25,8 @@ from shared.event_bus import (
     PaymentFailed,
     PaymentRefunded,
 )
+from shared.ids import new_id
+from shared.saga.repetition import RepeatedOtherwise
 from tests.integration.inventario_client import Inventario, Saga
 from tests.integration.reacting import Checkout, Reacting
 
@@ -248,6 +250,33 @@ def test_a_sale_is_said_with_its_order(stock: Stock, checkout: Checkout) -> None
         checkout.says(InventoryCommitRequested),
         checkout.says(InventoryCommitted),
     ]
+
+
+@pytest.mark.parametrize("field", ["order_id", "cart_id"])
+def test_an_order_that_contradicts_the_checkout_is_a_fault_and_sells_nothing(
+    stock: Stock, checkout: Checkout, field: str
+) -> None:
+    """The event becomes a dead letter; the saga continues with its own."""
+    wrong = checkout.says(SELL, **{field: new_id()})
+    stock.says(checkout.says(BEGIN))
+    with pytest.raises(RepeatedOtherwise):
+        stock.says(wrong)
+    assert stock.reservation(checkout) == "held"
+    assert [type(each) for each in stock.says(checkout.says(SELL))] == SALE
+    with pytest.raises(RepeatedOtherwise):
+        stock.says(wrong)
+    assert stock.reservation(checkout) == "committed"
+
+
+@pytest.mark.parametrize("field", ["order_id", "cart_id", "quantity", "product_id"])
+def test_a_second_beginning_that_differs_from_the_first_is_a_fault(
+    stock: Stock, checkout: Checkout, field: str
+) -> None:
+    other = Checkout(stock.http.add(SEEDED), WANTED + 1)
+    stock.says(checkout.says(BEGIN))
+    with pytest.raises(RepeatedOtherwise):
+        stock.says(replace(checkout, **{field: getattr(other, field)}).says(BEGIN))
+    assert stock.http.stock(checkout.product_id) == shelves("held")
 
 
 def test_a_hold_that_is_over_is_why_the_sale_failed(stock: Stock, checkout: Checkout) -> None:

@@ -21,6 +21,7 @@ from shared.event_bus import (
     PaymentRefunded,
     PaymentRequested,
 )
+from shared.saga.repetition import RepeatedOtherwise
 from tests.integration.pagos_client import Pagos, Saga, new_user
 from tests.integration.reacting import PRICE_MINOR, Checkout, Reacting
 
@@ -181,6 +182,15 @@ def test_a_payment_whose_id_is_anothers_is_not_taken_nor_the_other_given_back(mo
     assert [type(each) for each in money.says(taken.says(PAY))] == REFUSED
     assert money.says(taken.says(CANCELLED)) == [taken.says(PaymentRefunded)]
     assert (money.payment(checkout), money.payment(taken)) == ("captured", None)
+
+
+@pytest.mark.parametrize("field", ["payment_id", "cart_id", "user_id", "payment_method", "quantity"])
+def test_a_second_bill_that_differs_from_the_first_is_a_fault_and_takes_nothing(money: Money, field: str) -> None:
+    checkout, other = Checkout(), Checkout(quantity=3, payment_method="credit_card", user_id=new_user())
+    money.says(checkout.says(PAY))
+    with pytest.raises(RepeatedOtherwise):
+        money.says(replace(checkout, **{field: getattr(other, field)}).says(PAY))
+    assert [type(each) for each in money.says(checkout.says(PAY))] == list(TAKEN)
 
 
 def test_the_reason_is_passed_on(money: Money) -> None:
