@@ -66,16 +66,17 @@ _HANDED_OVER = prepared("""
 _HAND_OVER_NOW = prepared("UPDATE checkouts SET handover_due_at = now() WHERE saga_id = :saga_id")
 _TAKE_OVERDUE = prepared("""
     WITH overdue AS (
-        SELECT saga_id FROM checkouts WHERE saga_pattern = :style AND handover_due_at <= now()
+        SELECT saga_id FROM checkouts
+        WHERE saga_pattern = :style AND by_saga_service = :by_saga_service AND handover_due_at <= now()
         ORDER BY handover_due_at LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE checkouts SET handover_due_at = now() + make_interval(secs => :again_seconds)
     FROM overdue WHERE checkouts.saga_id = overdue.saga_id
-    RETURNING checkouts.saga_id, cart_id, user_id, payment_method, billing_address, saga_pattern, trace, fault,
-        by_saga_service
+    RETURNING checkouts.saga_id, cart_id, user_id, payment_method, billing_address, saga_pattern, trace, fault
 """)
 _NEXT_OVERDUE = prepared("""
-    SELECT extract(epoch FROM min(handover_due_at) - now()) FROM checkouts WHERE saga_pattern = :style
+    SELECT extract(epoch FROM min(handover_due_at) - now()) FROM checkouts
+    WHERE saga_pattern = :style AND by_saga_service = :by_saga_service
 """)
 
 
@@ -109,9 +110,14 @@ def hand_over_now(connection: Connection, saga_id: UUID) -> None:
     notify(connection, HANDOVER)
 
 
-def take_overdue(connection: Connection, style: str, limit: int, again_seconds: float) -> list[CheckoutHandover]:
-    """Claim overdue checkouts; each is due again in `again_seconds`. Several processes may do so at once."""
-    values = {"style": style, "limit": limit, "again_seconds": again_seconds}
+def take_overdue(
+    connection: Connection, style: str, limit: int, again_seconds: float, *, by_saga_service: bool
+) -> list[CheckoutHandover]:
+    """Claim overdue checkouts; each is due again in `again_seconds`. Several processes may do so at once.
+
+    `by_saga_service`: those whose cart the saga service had frozen itself; otherwise those that began at carrito.
+    """
+    values = {"style": style, "by_saga_service": by_saga_service, "limit": limit, "again_seconds": again_seconds}
     return [CheckoutHandover(**row) for row in connection.execute(_TAKE_OVERDUE, values).mappings()]
 
 
@@ -124,7 +130,7 @@ def handed_over(connection: Connection, saga_ids: Collection[UUID]) -> None:
     connection.execute(_HANDED_OVER, {"saga_ids": sorted(saga_ids)})
 
 
-def seconds_to_next_overdue(connection: Connection, style: str) -> float | None:
-    """Return the seconds until the first handover is due (not negative); None when there is none."""
-    seconds = connection.scalar(_NEXT_OVERDUE, {"style": style})
+def seconds_to_next_overdue(connection: Connection, style: str, *, by_saga_service: bool) -> float | None:
+    """Return the seconds until the first of these handovers is due (not negative); None when there is none."""
+    seconds = connection.scalar(_NEXT_OVERDUE, {"style": style, "by_saga_service": by_saga_service})
     return None if seconds is None else max(0.0, float(seconds))

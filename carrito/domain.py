@@ -250,10 +250,7 @@ class Checkout:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckoutHandover:
-    """A checkout as it is handed over to its saga service, with the faults to inject into its saga.
-
-    `by_saga_service`: the service had the cart frozen itself, so that it probably knows the saga.
-    """
+    """A checkout as it is handed over to its saga service, with the faults to inject into its saga."""
 
     saga_id: UUID
     cart_id: UUID
@@ -263,7 +260,6 @@ class CheckoutHandover:
     saga_pattern: str
     trace: str
     fault: str | None
-    by_saga_service: bool = False
 
 
 @dataclass(frozen=True)

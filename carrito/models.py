@@ -94,6 +94,7 @@ checkouts = Table(
     Index(
         "ix_checkouts_handover",
         "saga_pattern",
+        "by_saga_service",
         "handover_due_at",
         postgresql_where=text("handover_due_at IS NOT NULL"),
     ),

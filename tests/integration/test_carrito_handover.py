@@ -7,16 +7,17 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import Connection
 
 from carrito.checkout_store import take_overdue
 from carrito.config import Settings
 from carrito.domain import CheckoutHandover
 from carrito.handover import MOST_ASKED, Handover
-from carrito.worker import BATCH, run_once
+from carrito.worker import DELIVERED_TOGETHER, ask_for_overdue, deliver_overdue
 from shared.http.client import Reply
 from shared.testing import concurrently
 from tests.integration.answering_service import answering_service
-from tests.integration.carrito_client import USER, Carrito
+from tests.integration.carrito_client import USER, Carrito, Saga
 
 LATER = 600.0  # seconds; after the end of the test
 ORCHESTRATED, CHOREOGRAPHED = "orchestrated", "choreographed"
@@ -68,10 +69,22 @@ def accepted(carrito: Carrito, sagas: Sagas, style: str = ORCHESTRATED, handover
     return str(response.get_json()["saga_id"])
 
 
+def begun_by_the_orchestrator(carrito: Carrito, count: int) -> list[Saga]:
+    """Have the orchestrator freeze so many carts, whose handovers are overdue at once."""
+    app = carrito.client.application
+    app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": 0})
+    return [carrito.saga_of(carrito.open_cart((1, 1))) for _ in range(count)]
+
+
 def work(carrito: Carrito, again_seconds: float = LATER, styles: Sequence[str] = BOTH) -> int:
-    """Run carrito's worker once; return how many checkouts it tried."""
+    """Run the loops of carrito's worker once, of these styles; return how many checkouts they tried."""
     with carrito.client.application.app_context():
-        return sum(run_once(style, again_seconds) for style in styles)
+        asked = ask_for_overdue(again_seconds) if ORCHESTRATED in styles else 0
+        return asked + sum(deliver_overdue(style, again_seconds) for style in styles)
+
+
+def to_deliver(connection: Connection, limit: int) -> list[CheckoutHandover]:
+    return take_overdue(connection, ORCHESTRATED, limit, LATER, by_saga_service=False)
 
 
 def test_what_its_request_has_no_place_to_tell_of_the_worker_tells_once(carrito: Carrito) -> None:
@@ -125,7 +138,7 @@ def test_the_worker_tells_of_a_choreographed_one_that_its_request_had_no_place_f
 def test_a_worker_passes_over_what_another_is_just_taking(carrito: Carrito) -> None:
     saga_ids = [accepted(carrito, Sagas()) for _ in range(2)]
     with carrito.transaction() as one, carrito.transaction() as other:
-        taken = [*take_overdue(one, ORCHESTRATED, 1, LATER), *take_overdue(other, ORCHESTRATED, 1, LATER)]
+        taken = [*to_deliver(one, 1), *to_deliver(other, 1)]
     assert sorted(str(row.saga_id) for row in taken) == sorted(saga_ids)
 
 
@@ -144,11 +157,28 @@ def test_workers_that_look_at_the_same_moment_tell_of_each_checkout_once(carrito
 def test_one_style_waits_for_nobody_of_the_other(carrito: Carrito) -> None:
     """A whole batch of the other style's checkouts is overdue, and its service is away."""
     sagas = Sagas()
-    for _ in range(BATCH):
+    for _ in range(DELIVERED_TOGETHER):
         accepted(carrito, sagas, CHOREOGRAPHED, handover_seconds=0)
     saga_id = accepted(carrito, sagas, ORCHESTRATED)
     assert work(carrito, styles=[ORCHESTRATED]) == 1
     assert sagas.told == [saga_id]
+
+
+def test_one_that_began_at_carrito_does_not_wait_behind_those_to_ask_for(carrito: Carrito) -> None:
+    sagas = Sagas()
+    begun_by_the_orchestrator(carrito, MOST_ASKED + 1)
+    saga_id = accepted(carrito, sagas)
+    with carrito.transaction() as connection:
+        assert [str(each.saga_id) for each in to_deliver(connection, DELIVERED_TOGETHER)] == [saga_id]
+
+
+def test_the_orchestrator_is_asked_for_as_many_as_a_request_may_name(carrito: Carrito) -> None:
+    sagas = Sagas()
+    sagas.has = {saga.saga_id for saga in begun_by_the_orchestrator(carrito, MOST_ASKED + 1)}
+    accepted(carrito, sagas)
+    with carrito.client.application.app_context():
+        assert [ask_for_overdue(LATER) for _ in range(3)] == [MOST_ASKED, 1, 0]
+    assert sagas.told == []
 
 
 def test_one_that_is_begun_for_the_window_is_known_there(carrito: Carrito) -> None:
@@ -171,8 +201,7 @@ def test_of_what_its_service_began_the_worker_delivers_what_that_does_not_have(c
     """The service may have died with the answer. No order shows that it has the saga: anybody may have made it."""
     sagas = Sagas()
     app = carrito.client.application
-    app.extensions["settings"] = app.extensions["settings"].model_copy(update={"handover_seconds": 0})
-    known, begun, ordered, confirmed = [carrito.saga_of(carrito.open_cart((1, 1))) for _ in range(4)]
+    known, begun, ordered, confirmed = begun_by_the_orchestrator(carrito, 4)
     for saga in (known, ordered, confirmed):
         assert carrito.order(saga).status_code == 201
     assert carrito.confirm(confirmed).status_code == 200
