@@ -8,7 +8,7 @@ from uuid import UUID
 
 from saga_choreography.choreography import CHECKOUT
 from saga_choreography.definition import Choreography
-from saga_choreography.projection import Facts, ended_at, first_effect_at, status_of
+from saga_choreography.projection import Facts, ended_at, first_effect_at, status_of, was_undone
 from shared import metrics
 from shared.event_bus import Event, event_type_of
 from shared.saga.states import Direction
@@ -50,4 +50,5 @@ def measure_ends(ended: Iterable[tuple[UUID, Facts]]) -> None:
     for saga_id, facts in ended:
         at = ended_at(facts)
         if at is not None:
-            metrics.saga_ended(STYLE, status_of(facts), saga_id, at, first_effect_at(CHECKOUT, facts))
+            status = metrics.UNDONE if was_undone(facts) else status_of(facts)
+            metrics.saga_ended(STYLE, status, saga_id, at, first_effect_at(CHECKOUT, facts))

@@ -76,6 +76,11 @@ def turned_back(facts: Facts) -> bool:
     return bool(backward) and (backward != {CANCEL} or not _only_before_pivot(facts[CANCEL]))
 
 
+def was_undone(facts: Facts) -> bool:
+    """Whether the saga turned back after its completion."""
+    return COMPLETED in facts and turned_back(facts)
+
+
 def may_be_late(choreography: Choreography, facts: Facts) -> bool:
     """Whether the deadline applies: the saga goes forward, before its pivot, and no cancellation was requested."""
     pivot = event_type_of(choreography.steps[-1].ends).name
@@ -129,7 +134,7 @@ def failed_step(choreography: Choreography, facts: Facts) -> str | None:
 def first_effect_at(choreography: Choreography, facts: Facts) -> datetime | None:
     """When the first step took effect. Of a saga compensated after its completion: when that compensation began."""
     names = {event_type_of(step.ends).name for step in choreography.steps}
-    if COMPLETED in facts and turned_back(facts):
+    if was_undone(facts):
         names = {name for name in BACKWARD if not _only_before_pivot(facts.get(name, {}))}
     times = [facts[name]["at"] for name in names & facts.keys()]
     return datetime.fromisoformat(min(times)) if times else None

@@ -38,7 +38,7 @@ _step_seconds = Histogram(
 )
 _saga_seconds = Histogram(
     "saga_duration_seconds",
-    "From the checkout to the end of its saga",
+    "From the checkout to the end of its saga; of an undone one, from the request to the end of its compensation",
     ["style", "status"],
     buckets=SAGA_BUCKETS,
     registry=PROCESS,
@@ -80,6 +80,7 @@ EXECUTOR_DEFECTS = Counter(
 TAKEOVERS = Counter("executor_takeovers", "Sagas freed from executors that were gone", registry=PROCESS)
 
 OUTCOMES = ("succeeded", "refused", "unknown")  # of an attempt at a step
+UNDONE = "undone"  # the status here of a saga that was compensated after its completion
 UNKNOWN_TYPE = "unknown"  # of messages whose type is none of the contract's, which are many
 
 # Looking up a metric with labels takes longer than counting.
@@ -112,7 +113,7 @@ def show_attempts(attempts: Iterable[tuple[Step, str]]) -> None:
     """
     for step, outcome in attempts:
         _attempt(*step, outcome)
-        for status in ENDED:
+        for status in (*ENDED, UNDONE):
             _saga(step.style, status)
 
 
@@ -135,9 +136,11 @@ def step_attempted(step: Step, outcome: str, seconds: float | None) -> None:
 def saga_ended(style: str, status: str, saga_id: UUID, at: datetime, first_effect_at: datetime | None) -> None:
     """Measure how long a saga took that ended then, and for how long its effects were seen before.
 
-    It began when its id was made, which has that time in it (UUIDv7); with any other id it is not measured.
+    It began when its id was made, which has that time in it (UUIDv7); with any other id it is not measured. One with
+    the status `UNDONE` took as long as its compensation: `first_effect_at` is when that began.
     """
-    if (began_at := made_at(saga_id)) is not None:
+    began_at = first_effect_at if status == UNDONE else made_at(saga_id)
+    if began_at is not None:
         _saga(style, status).observe(max(0.0, (at - began_at).total_seconds()))
     if first_effect_at is not None:
         _open(style).observe(max(0.0, (at - first_effect_at).total_seconds()))

@@ -85,9 +85,10 @@ class ActiveSaga:
 
     def measure(self) -> None:
         """Measure how long the saga took, and end its trace; call it when its end is written."""
-        lease = self.lease
-        telemetry.begin(f"saga {self.state.status}", "INTERNAL", lease.saga.trace or telemetry.ROOT).end()
-        metrics.saga_ended(STYLE, self.state.status, lease.saga.saga_id, datetime.now(UTC), lease.first_effect_at)
+        lease, state = self.lease, self.state
+        telemetry.begin(f"saga {state.status}", "INTERNAL", lease.saga.trace or telemetry.ROOT).end()
+        status = metrics.UNDONE if state.undone else state.status
+        metrics.saga_ended(STYLE, status, lease.saga.saga_id, datetime.now(UTC), lease.first_effect_at)
 
     def seconds_to_deadline(self) -> float:
         """Seconds until the forward deadline, negative after it; by the database's clock when the lease began."""

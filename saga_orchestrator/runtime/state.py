@@ -22,7 +22,10 @@ class StepState:
 
 @dataclass(frozen=True)
 class SagaState:
-    """The state of a saga; `unanswered` counts the failed attempts at its present command."""
+    """The state of a saga; `unanswered` counts the failed attempts at its present command.
+
+    `undone`: it had been completed when it turned back.
+    """
 
     steps: tuple[StepState, ...]
     backward: bool = False
@@ -30,6 +33,7 @@ class SagaState:
     stuck: bool = False
     unanswered: int = 0
     error: str | None = None
+    undone: bool = False
 
     def step(self, name: str) -> StepState:
         """Return the state of the step with this name."""

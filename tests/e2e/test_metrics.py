@@ -94,6 +94,22 @@ def test_a_declined_checkout_is_counted_with_its_refusal_and_its_compensation(sh
     assert added(style=style, step="create_order", direction="action") == 0
 
 
+@BOTH_STYLES
+def test_a_completed_checkout_that_is_undone_has_a_status_of_its_own(shop: Shop, style: str) -> None:
+    before = seen(shop)
+    saga = shop.buy(shop.product(), style=style)
+    assert shop.ended(saga)["status"] == "completed"
+    assert shop.compensate(saga).status == 202
+    assert shop.until_status(saga, "compensated")
+    after = until_one_more(shop, before, style=style, status="undone")
+    counts = {
+        status: after.sum("saga_duration_seconds_count", style=style, status=status)
+        - before.sum("saga_duration_seconds_count", style=style, status=status)
+        for status in ("completed", "compensated", "undone")
+    }
+    assert counts == {"completed": 1, "compensated": 0, "undone": 1}
+
+
 def test_a_request_that_is_not_answered_is_an_attempt_whose_outcome_is_unknown(shop: Shop) -> None:
     executors = (shop.urls[ORCHESTRATOR], *(url for name, url in _worker_urls.items() if name.startswith(ORCHESTRATOR)))
     lost = {"style": ORCHESTRATED, "service": "pagos", "step": "process_payment", "outcome": "unknown"}

@@ -40,6 +40,13 @@ def test_a_saga_without_such_an_id_or_without_an_effect_is_not_measured() -> Non
     assert shown().sum("saga_books_open_seconds_count", style="two") == 0
 
 
+def test_a_saga_that_is_undone_days_later_took_as_long_as_its_compensation() -> None:
+    ends = datetime.now(UTC) + timedelta(days=3)
+    metrics.saga_ended("five", metrics.UNDONE, new_id(), ends, ends - timedelta(seconds=2))
+    assert shown().sum("saga_duration_seconds_sum", style="five", status="undone") == 2
+    assert shown().sum("saga_duration_seconds_count", style="five") == 1
+
+
 def test_clocks_that_differ_make_no_time_negative() -> None:
     metrics.step_attempted(metrics.Step("three", "pagos", "pay", "action"), "succeeded", -5)
     assert shown().sum("saga_step_duration_seconds_sum", style="three") == 0
@@ -51,7 +58,8 @@ def test_what_may_be_counted_is_shown_before_it_is() -> None:
     metrics.show_messages("four", ["order.created"])
     found = shown()
     assert found.values("saga_step_attempts_total", style="four", step="pay", outcome="unknown") == [0]
-    assert found.values("saga_duration_seconds_count", style="four", status="compensated") == [0]
+    for status in ("compensated", "completed", "undone"):
+        assert found.values("saga_duration_seconds_count", style="four", status=status) == [0]
     for event_type in ("order.created", "unknown"):
         assert found.values("messages_parked_total", service="four", type=event_type) == [0]
         assert found.values("message_retries_total", service="four", type=event_type, reason="failed") == [0]
