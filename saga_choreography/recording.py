@@ -2,18 +2,22 @@
 
 It takes three statements, for any number of events and sagas. Rows are written and locked in the order of their ids, so
 that any number of processes can record at once.
+
+Steps and sagas are counted for Prometheus as the events tell of them: an event that is recorded is counted once, or
+again with the next try where the commit fails.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
 
-from saga_choreography import measures, saga_store
+from saga_choreography import saga_store
 from saga_choreography.choreography import CHECKOUT
+from saga_choreography.definition import Choreography
 from saga_choreography.domain import Limits
 from saga_choreography.projection import (
     Facts,
@@ -24,15 +28,38 @@ from saga_choreography.projection import (
     merge,
     status_of,
     times_of,
+    was_undone,
 )
 from saga_choreography.saga_store import LockedFacts, StoredEvent
-from shared.event_bus import CONTRACT, Event
+from shared import metrics
+from shared.event_bus import CONTRACT, Event, event_type_of
 from shared.messaging.delivery import Delivery
 from shared.purging.retention import TooOld
-from shared.saga.states import ENDED
+from shared.saga.states import ENDED, Direction
 
 log = structlog.get_logger()
 ENDING = frozenset(name for name, entry in CONTRACT.items() if entry.ends)
+STYLE = "choreographed"
+
+
+def outcomes_of(choreography: Choreography) -> Mapping[str, tuple[metrics.Step, str]]:
+    """Return the step of each event that tells of one's end, and its outcome.
+
+    An event that refuses a step and undoes another attempt at it counts as a refusal.
+    """
+    found: dict[str, tuple[metrics.Step, str]] = {}
+    for step in choreography.steps:
+        for fact, direction, outcome in (
+            (step.ends, Direction.ACTION, "succeeded"),
+            (step.fails, Direction.ACTION, "refused"),
+            (step.undone, Direction.COMPENSATION, "succeeded"),
+        ):
+            told = event_type_of(fact)
+            found.setdefault(told.name, (metrics.Step(STYLE, told.publisher, step.name, direction), outcome))
+    return found
+
+
+OUTCOMES = outcomes_of(CHECKOUT)
 
 
 def record(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:
@@ -49,8 +76,8 @@ def record(connection: Connection, events: Sequence[Event], limits: Limits) -> l
             raise TooOld(f"too old to be known: {', '.join(map(str, forgotten))}", saga_ids=sorted(map(str, forgotten)))
         merged = [(saga, merge(saga.facts, of_saga[saga.saga_id])) for saga in sagas]
         ended = _save(connection, merged, limits)
-        measures.count_steps(new)
-        measures.measure_ends(ended)
+        _count_steps(new)
+        _measure_ends(ended)
     return []
 
 
@@ -67,6 +94,24 @@ def remake(connection: Connection, saga_ids: Sequence[UUID], limits: Limits) -> 
     sagas = saga_store.lock_facts(connection, saga_ids)
     of_saga = _by_saga([_event(stored) for stored in saga_store.events_of(connection, saga_ids)])
     _save(connection, [(saga, merge({}, of_saga[saga.saga_id])) for saga in sagas], limits)
+
+
+def _count_steps(events: Iterable[Event]) -> None:
+    """Count the steps that these events, which are new, tell the end of."""
+    for event in events:
+        if event.event_type.name in OUTCOMES:
+            step, outcome = OUTCOMES[event.event_type.name]
+            seconds = None if event.taken_at is None else (event.time - event.taken_at).total_seconds()
+            metrics.step_attempted(step, outcome, seconds)
+
+
+def _measure_ends(ended: Iterable[tuple[UUID, Facts]]) -> None:
+    """Measure how long these sagas took, which end by these facts."""
+    for saga_id, facts in ended:
+        at = ended_at(facts)
+        if at is not None:
+            status = metrics.UNDONE if was_undone(facts) else status_of(facts)
+            metrics.saga_ended(STYLE, status, saga_id, at, first_effect_at(CHECKOUT, facts))
 
 
 def _stored(connection: Connection, events: Sequence[Event], limits: Limits) -> list[Event]:

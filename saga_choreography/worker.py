@@ -8,10 +8,9 @@ from functools import partial
 from saga_choreography import watchdog
 from saga_choreography.app import create_app
 from saga_choreography.config import Settings
-from saga_choreography.measures import OUTCOMES
 from saga_choreography.models import audit_log, db, outbox
 from saga_choreography.purges import PURGES
-from saga_choreography.recording import ends_a_saga, record
+from saga_choreography.recording import OUTCOMES, ends_a_saga, record
 from shared import metrics
 from shared.batching.policy import BatchPolicy
 from shared.database.listen import ShutdownSignal
