@@ -69,6 +69,20 @@ def run_env(metadata: MetaData) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+        _check_columns(context.config.attributes["connection"], metadata)
+
+
+def _check_columns(connection: Connection, metadata: MetaData) -> None:
+    """Raise `CommandError` for tables at the latest revision that lack a column: an earlier text of it made them.
+
+    Columns that no table here has are another matter: a later version may have added them while this one still runs.
+    """
+    found = text("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = :schema")
+    there = {tuple(row) for row in connection.execute(found, {"schema": metadata.schema})}
+    needed = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
+    missing = [".".join(each) for each in needed if each not in there]
+    if missing:
+        raise CommandError(f"there is no {', no '.join(missing)}")
 
 
 def _lock(connection: Connection, service: str) -> None:

@@ -87,6 +87,18 @@ def test_tables_of_other_migrations_are_left_as_they_are(fresh_database_url: str
         upgrade("pagos", fresh_database_url)
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_tables_that_lack_a_column_are_named_and_left_as_they_are(service: str, fresh_database_url: str) -> None:
+    """The initial revision was another one when they were made."""
+    with connected(fresh_database_url) as connection:
+        connection.execute(text(f"ALTER TABLE {service}.purge_runs RENAME COLUMN rows TO former"))
+        connection.commit()
+    before = tables_in(fresh_database_url)
+    with pytest.raises(OtherMigrations, match=rf"{service}: its tables were made by .*no purge_runs\.rows.*empty database"):
+        upgrade(service, fresh_database_url)
+    assert tables_in(fresh_database_url) == before
+
+
 def test_a_role_made_from_many_databases_at_once_is_made_once(empty_database_url: str, fresh_database_url: str) -> None:
     """Roles belong to the whole server, and locks of one database do not hold in others."""
     for _ in range(5):
