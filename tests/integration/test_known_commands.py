@@ -94,7 +94,9 @@ def test_tables_that_lack_a_column_are_named_and_left_as_they_are(service: str, 
         connection.execute(text(f"ALTER TABLE {service}.purge_runs RENAME COLUMN rows TO former"))
         connection.commit()
     before = tables_in(fresh_database_url)
-    with pytest.raises(OtherMigrations, match=rf"{service}: its tables were made by .*no purge_runs\.rows.*empty database"):
+    with pytest.raises(
+        OtherMigrations, match=rf"{service}: its tables were made by .*no purge_runs\.rows.*empty database"
+    ):
         upgrade(service, fresh_database_url)
     assert tables_in(fresh_database_url) == before
 
