@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import structlog
+from pydantic import BaseModel, StrictBool
 
 from carrito.config import Settings
 from carrito.domain import Checkout, CheckoutHandover
@@ -31,6 +32,24 @@ MOST_WAIT = 30.0
 MOST_ASKED = 50  # sagas in one request, whose line servers limit
 MESSAGE_FIELDS = tuple(CheckoutIn.model_fields)
 log = structlog.get_logger()
+
+
+class SagaNamed(BaseModel):
+    """What carrito reads of a saga that its service accepted or has."""
+
+    saga_id: UUID
+
+
+class SagasNamed(BaseModel):
+    """What carrito reads of a list of sagas."""
+
+    items: list[SagaNamed]
+
+
+class SagaDirection(BaseModel):
+    """What carrito reads of a saga to know whether it turned back."""
+
+    turned_back: StrictBool
 
 
 class Handover:
@@ -69,8 +88,8 @@ class Handover:
             return False
         orchestrator, _ = self._peers["orchestrated"]
         with self._bulkhead.enter():
-            saga = orchestrator.get(f"/saga/{checkout.saga_id}").success_body_if_found()
-        return saga is not None and bool(saga["turned_back"])
+            saga = orchestrator.get(f"/saga/{checkout.saga_id}").success_if_found(SagaDirection)
+        return saga is not None and saga.turned_back
 
     def known(self, saga_ids: Collection[UUID]) -> set[UUID]:
         """Return those of these sagas, at most `MOST_ASKED`, that the orchestrator has; none without an answer.
@@ -82,11 +101,11 @@ class Handover:
         orchestrator, _ = self._peers["orchestrated"]
         query = urlencode({"saga_id": sorted(saga_ids), "limit": MOST_ASKED}, doseq=True)
         try:
-            found = orchestrator.get(f"/saga?{query}").success_body()
+            found = orchestrator.get(f"/saga?{query}").success(SagasNamed)
         except (*PEER_FAILED, PeerRefused) as error:
             log.warning("the orchestrator does not tell which sagas it has", error=error.detail)
             return set()
-        return {UUID(each["saga_id"]) for each in found.get("items", ())} & set(saga_ids)
+        return {each.saga_id for each in found.items} & set(saga_ids)
 
     def deliver(self, checkout: CheckoutHandover, prefer: str = "") -> Reply | None:
         """Return the answer of the saga service; None when it did not accept, and the worker will try again.
@@ -100,10 +119,11 @@ class Handover:
         wait = MOST_WAIT if prefer else 0.0
         try:
             reply = peer.request("POST", path, message, headers, wait)
-        except PEER_FAILED as error:
+            accepted = reply.success(SagaNamed)
+        except (*PEER_FAILED, PeerRefused) as error:
             log.warning("checkout not handed over", saga_id=str(checkout.saga_id), error=error.detail)
             return None
-        if reply.status >= 400:
-            log.warning("checkout not accepted", saga_id=str(checkout.saga_id), status=reply.status)
+        if accepted.saga_id != checkout.saga_id:
+            log.warning("checkout not accepted", saga_id=str(checkout.saga_id), answered=str(accepted.saga_id))
             return None
         return reply

@@ -1,11 +1,22 @@
 """HTTP client of inventario, for the name, price and available quantity of a product."""
 
-from pydantic import SecretStr
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, SecretStr
 
 from carrito.domain import Product
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import Peer
 from shared.money import to_minor
+
+
+class ProductAnswer(BaseModel):
+    """What carrito reads of inventario's answer."""
+
+    id: int
+    name: str
+    price: Annotated[int, BeforeValidator(to_minor)]
+    available: int
 
 
 class InventarioClient:
@@ -19,5 +30,5 @@ class InventarioClient:
     def get_product(self, product_id: int) -> Product:
         """Return a product; raises `PeerRefused` (no such product) or one of `PEER_FAILED`."""
         with self._bulkhead.enter():
-            body = self._inventario.get(f"/api/products/{product_id}").success_body()
-        return Product(body["id"], body["name"], to_minor(body["price"]), body["available"])
+            answer = self._inventario.get(f"/api/products/{product_id}").success(ProductAnswer)
+        return Product(answer.id, answer.name, answer.price, answer.available)

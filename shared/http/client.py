@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr, StrictInt, ValidationError
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import requote_uri
@@ -21,6 +21,9 @@ KEPT = 256  # connections to one service: more than a process has threads
 # Client errors that mean "not now" rather than "no": timeout, too early, too many requests; and those of a service that
 # does not accept our token or the name that we call it by, and so has not looked at the request.
 NOT_NOW = frozenset({401, 403, 421, 408, 425, 429})
+NO_SUCH_PATH = "/problems/not-found"  # the type of a 404 that says nothing about what was looked for
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class PeerUnavailable(Unavailable):
@@ -38,39 +41,77 @@ class PeerRefused(RepeatedRefusal):
 PEER_FAILED = (PeerUnavailable, PeerSilent)
 
 
+class Problem(BaseModel):
+    """The members that every problem of our services has (RFC 9457)."""
+
+    type: str
+    title: str
+    detail: str
+
+
+class _Outcome(BaseModel):
+    status: StrictInt
+    body: dict[str, Any]
+
+
+class _Outcomes(BaseModel):
+    outcomes: list[_Outcome]
+
+
 @dataclass(frozen=True)
 class Reply:
-    """What a service answered; `body` is its JSON object."""
+    """What a service answered; `body` is its JSON object.
+
+    Callers read it through a model of what they need of it, so that an answer that is not what its contract says (an
+    older version's, a gateway's) fails at this one place, and like no answer.
+    """
 
     status: int
     body: Mapping[str, Any]
     headers: Mapping[str, str]
 
-    def success_body(self) -> Mapping[str, Any]:
-        """Return the body of a success; raise `PeerRefused` for a refusal, one of `PEER_FAILED` for a failure."""
-        if self.status < 400:
-            return self.body
-        if self.status < 500 and self.status not in NOT_NOW:
+    def success(self, kind: type[M]) -> M:
+        """Return the body of a success as this model; raise `PeerRefused` for a refusal with its problem document.
+
+        Raises one of `PEER_FAILED` for anything else, also for a body that does not fit.
+        """
+        if 200 <= self.status < 300:
+            return self._read(kind)
+        if 400 <= self.status < 500 and self.status not in NOT_NOW:
+            self._read(Problem)
             raise PeerRefused({**self.body, "status": self.status})
-        failed = PeerSilent if self.status >= 500 and self.status != 503 else PeerUnavailable
+        failed = PeerUnavailable if self.status in {503, *NOT_NOW} else PeerSilent
         raise failed(f"HTTP {self.status}: {self.body.get('detail', '')}")
 
-    def success_body_if_found(self) -> Mapping[str, Any] | None:
-        """As `success_body`, but None for 404."""
-        return None if self.status == 404 else self.success_body()
+    def success_if_found(self, kind: type[M]) -> M | None:
+        """Return what was read by its id; None when the service says that it has no such thing.
+
+        Raises one of `PEER_FAILED` for anything else: reading is refused for no other reason.
+        """
+        try:
+            return self.success(kind)
+        except PeerRefused as refused:
+            if self.status == 404 and refused.problem["type"] != NO_SUCH_PATH:
+                return None
+            raise PeerSilent(f"HTTP {self.status}: {refused.detail}") from refused
 
     def outcomes(self, count: int) -> list["Reply"]:
-        """Split an answer of `POST /saga-commands` into the replies to its commands; errors as of `success_body`.
+        """Split an answer of `POST /saga-commands` into the replies to its commands; errors as of `success`.
 
         Raises `PeerSilent`, too, when there is not one for each command.
         """
-        try:
-            replies = [Reply(int(one["status"]), one["body"], {}) for one in self.success_body()["outcomes"]]
-        except (LookupError, TypeError, ValueError):
-            replies = []
-        if len(replies) != count or not all(isinstance(one.body, dict) for one in replies):
+        replies = [Reply(one.status, one.body, {}) for one in self.success(_Outcomes).outcomes]
+        if len(replies) != count:
             raise PeerSilent("not an outcome for each command")
         return replies
+
+    def _read(self, kind: type[M]) -> M:
+        try:
+            return kind.model_validate(self.body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            field = ".".join(map(str, first["loc"])) or "the body"
+            raise PeerSilent(f"HTTP {self.status} with an answer that does not fit: {field}: {first['msg']}") from error
 
 
 class Peer:

@@ -14,7 +14,7 @@ from shared.fault_switches.header import current_fault, headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply
 from shared.saga.command_client import send_alone, send_together
-from shared.saga.frozen import FrozenCart, FrozenCheckout
+from shared.saga.frozen import FrozenCart, FrozenCartAnswer, FrozenCheckout
 from shared.saga.views import CheckoutIn
 from shared.trace import traceparent
 
@@ -38,8 +38,8 @@ class CarritoClient:
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
         # A separate coalescer, so that checkouts that carrito has begun do not wait behind carts that are locked.
-        self._find: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(self._freeze_all, CARTS)
-        self._freeze: Coalescer[_CheckoutRequest, Mapping[str, Any]] = Coalescer(self._freeze_all, CARTS)
+        self._find: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(self._freeze_all, CARTS)
+        self._freeze: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(self._freeze_all, CARTS)
 
     def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCheckout:
         """Freeze the cart for a new saga, which carrito names; under the same Idempotency-Key, for the same saga.
@@ -57,8 +57,10 @@ class CarritoClient:
                 frozen = self._freeze(request)
             else:
                 headers = {"Idempotency-Key": key, **({} if trace is None else {"traceparent": trace})}
-                frozen = self._carrito.post(path, freeze, {**headers, **headers_of(fault)}).success_body()
-        return FrozenCheckout(body, FrozenCart.parse(frozen), fault)
+                frozen = (
+                    self._carrito.post(path, freeze, {**headers, **headers_of(fault)}).success(FrozenCartAnswer).cart
+                )
+        return FrozenCheckout(body, frozen, fault)
 
     def find_checkout(self, body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
         """Return what carrito froze for this saga, which it began itself.
@@ -69,12 +71,12 @@ class CarritoClient:
         named = {**self._freeze_body(body), "saga_id": str(saga_id)}
         with self._bulkhead.enter():
             frozen = self._find(_CheckoutRequest(_path_of(body), named, None, telemetry.current()))
-        return FrozenCheckout(body, FrozenCart.parse(frozen), current_fault())
+        return FrozenCheckout(body, frozen, current_fault())
 
     def _freeze_body(self, body: CheckoutIn) -> dict[str, Any]:
         return {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
 
-    def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[Mapping[str, Any] | DomainError]:
+    def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[FrozenCart | DomainError]:
         """Freeze all of these carts in one request. Without an answer each may be frozen, and none is repeated here."""
         try:
             if len(requests) == 1:
@@ -89,8 +91,8 @@ def _path_of(body: CheckoutIn) -> str:
     return f"/carts/{body.cart_id}/checkout"
 
 
-def _result_of(reply: Reply) -> Mapping[str, Any] | DomainError:
+def _result_of(reply: Reply) -> FrozenCart | DomainError:
     try:
-        return reply.success_body()
+        return reply.success(FrozenCartAnswer).cart
     except (PeerRefused, *PEER_FAILED) as error:
         return error

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import index
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from shared.http.client import PeerSilent
+from pydantic import BaseModel, BeforeValidator, StrictInt, model_validator
+
 from shared.money import to_minor
 from shared.saga.views import CheckoutIn
 
@@ -33,19 +33,32 @@ class FrozenCart:
     total_minor: int
     ids: Mapping[str, UUID]
 
+
+class _Line(BaseModel):
+    product_id: StrictInt
+    quantity: StrictInt
+
+
+class FrozenCartAnswer(BaseModel):
+    """What a saga service reads of carrito's answer."""
+
+    saga_id: UUID
+    items: list[_Line]
+    total: Annotated[int, BeforeValidator(to_minor)]
+    ids: dict[str, UUID]
+
+    @model_validator(mode="before")
     @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> "FrozenCart":
-        """Parse carrito's answer; raises `PeerSilent` for one that is no frozen cart."""
+    def _gather_ids(cls, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put the ids that carrito chose under `ids`: their names are those of the steps' objects."""
         chosen = {name for name in body if name.endswith("_id")} - _NOT_CHOSEN
-        try:
-            return cls(
-                saga_id=UUID(body["saga_id"]),
-                lines=tuple(FrozenLine(index(each["product_id"]), index(each["quantity"])) for each in body["items"]),
-                total_minor=to_minor(body["total"]),
-                ids={name: UUID(body[name]) for name in chosen if body[name] is not None},
-            )
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise PeerSilent("carrito: the answer is no frozen cart", service="carrito") from error
+        return {**body, "ids": {name: body[name] for name in chosen if body[name] is not None}}
+
+    @property
+    def cart(self) -> FrozenCart:
+        """The frozen cart."""
+        lines = tuple(FrozenLine(each.product_id, each.quantity) for each in self.items)
+        return FrozenCart(self.saga_id, lines, self.total, self.ids)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from flask import current_app
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr, StrictBool
 
 from shared.errors import Conflict
 from shared.http.answers import HttpOutcome
@@ -20,6 +20,12 @@ from shared.http.client import Peer
 CommandT = TypeVar("CommandT")
 MayBeCompensated = Callable[[Sequence[UUID]], Collection[UUID]]  # those of these sagas whose steps may be compensated
 PLACES = 4  # threads of a web process that may wait for carrito at once; the others stay free
+
+
+class SagaStanding(BaseModel):
+    """What `Standing` reads of carrito's answer."""
+
+    stands: StrictBool
 
 
 class SagaStands(Conflict):
@@ -68,8 +74,8 @@ class Standing:
         if self._carrito is None:
             return False
         with self._bulkhead.enter():
-            standing = self._carrito.get(f"/checkouts/{saga_id}/standing").success_body_if_found()
-        return standing is not None and bool(standing["stands"])
+            standing = self._carrito.get(f"/checkouts/{saga_id}/standing").success_if_found(SagaStanding)
+        return standing is not None and standing.stands
 
 
 def turned_back(saga_ids: Sequence[UUID]) -> Collection[UUID]:

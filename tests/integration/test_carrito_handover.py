@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,13 +9,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection
 
 from carrito.checkout_store import take_overdue
-from carrito.config import Settings
 from carrito.domain import CheckoutHandover
-from carrito.handover import MOST_ASKED, Handover
+from carrito.handover import MOST_ASKED
 from carrito.worker import DELIVERED_TOGETHER, ask_for_overdue, deliver_overdue
 from shared.http.client import Reply
 from shared.testing import concurrently
-from tests.integration.answering_service import answering_service
 from tests.integration.carrito_client import USER, Carrito, Saga
 
 LATER = 600.0  # seconds; after the end of the test
@@ -218,24 +215,3 @@ def test_what_began_at_carrito_is_delivered_without_a_question(carrito: Carrito)
     sagas.has = {UUID(saga_id)}
     assert work(carrito) == 1
     assert sagas.told == [saga_id]
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "known"),
-    [
-        (200, {"items": [{"saga_id": str(ONE)}, {"saga_id": str(OTHER)}]}, {ONE}),
-        (200, {"items": []}, set()),
-        (200, {}, set()),  # a gateway's
-        (422, {"detail": "an older version"}, set()),
-        (503, {"detail": "not now"}, set()),
-    ],
-)
-def test_what_the_orchestrator_does_not_say_that_it_has_is_not_known(
-    status: int, body: dict[str, Any], known: set[UUID]
-) -> None:
-    with answering_service() as orchestrator:
-        orchestrator.answer = lambda _, __: (status, body)
-        database_url = "postgresql://nobody/nothing"
-        settings = Settings(_env_file=None, DATABASE_URL=database_url, orchestrator_url=orchestrator.url)
-        assert Handover(settings, places=1).known({ONE}) == known
-        assert orchestrator.requested == [f"/saga?saga_id={ONE}&limit={MOST_ASKED}"]

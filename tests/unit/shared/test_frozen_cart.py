@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.http.client import PeerSilent
+from shared.http.client import PeerSilent, Reply
 from shared.ids import new_id
-from shared.saga.frozen import FrozenCart, FrozenLine
+from shared.saga.frozen import FrozenCart, FrozenCartAnswer, FrozenLine
 
 SAGA, ORDER, SHIPMENT = new_id(), new_id(), new_id()
 ANSWER = {
@@ -21,7 +21,7 @@ ANSWER = {
 
 
 def test_every_id_that_carrito_chose_is_kept_also_one_that_no_step_of_today_has() -> None:
-    cart = FrozenCart.parse({**ANSWER, "shipment_id": str(SHIPMENT)})
+    cart = Reply(201, {**ANSWER, "shipment_id": str(SHIPMENT)}, {}).success(FrozenCartAnswer).cart
     assert cart == FrozenCart(SAGA, (FrozenLine(7, 2),), 2050, {"order_id": ORDER, "shipment_id": SHIPMENT})
 
 
@@ -30,6 +30,8 @@ def test_every_id_that_carrito_chose_is_kept_also_one_that_no_step_of_today_has(
     [
         {"saga_id": "one"},
         {"saga_id": None},
+        {"items": None},
+        {"items": [7]},
         {"order_id": 5},
         {"items": [{"product_id": 7}]},
         {"items": [{"product_id": 7, "quantity": Decimal("1.5")}]},
@@ -39,4 +41,4 @@ def test_every_id_that_carrito_chose_is_kept_also_one_that_no_step_of_today_has(
 )
 def test_an_answer_that_is_no_frozen_cart_is_one_that_leaves_the_checkout_in_doubt(wrong: dict[str, Any]) -> None:
     with pytest.raises(PeerSilent):
-        FrozenCart.parse({**ANSWER, **wrong})
+        Reply(201, {**ANSWER, **wrong}, {}).success(FrozenCartAnswer)

@@ -9,9 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
-from shared.http.client import Peer, PeerSilent, PeerUnavailable, Reply
+from shared.http.client import Peer, PeerRefused, PeerSilent, PeerUnavailable, Reply
+
+
+class Total(BaseModel):
+    total: Decimal
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -105,7 +109,7 @@ def test_a_refusal_is_an_answer_with_its_headers(peer: Peer) -> None:
 def test_what_may_be_done_later_was_not_done_and_is_no_refusal(peer: Peer, service: Service, status: int) -> None:
     service.answers["later"] = (status, b'{"detail": "not now"}')
     with pytest.raises(PeerUnavailable, match=f"HTTP {status}: not now"):
-        peer.post("/later", {}).success_body()
+        peer.post("/later", {}).success(Total)
 
 
 def test_nobody_is_sent_elsewhere(peer: Peer, service: Service) -> None:
@@ -147,8 +151,56 @@ def test_an_answer_that_is_no_object_is_none(peer: Peer, service: Service, answe
     ids=str,
 )
 def test_an_answer_without_an_outcome_for_each_command_is_none(body: dict[str, Any]) -> None:
-    with pytest.raises(PeerSilent, match="not an outcome for each command"):
+    with pytest.raises(PeerSilent, match=r"does not fit: outcomes|not an outcome for each command"):
         Reply(200, body, {}).outcomes(1)
+
+
+def problem(kind: str = "cart-not-found", **more: Any) -> dict[str, Any]:
+    return {"type": f"/problems/{kind}", "title": "No such cart", "status": 404, "detail": "there is none", **more}
+
+
+def test_a_success_is_read_as_what_its_contract_says() -> None:
+    assert Reply(201, {"total": Decimal("10.10"), "more": 1}, {}).success(Total) == Total(total=Decimal("10.10"))
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {}),
+        (200, {"total": None}),
+        (200, {"total": []}),
+        (302, {"total": 1}),
+        (404, {}),
+        (404, {"message": "no route matches"}),
+        (409, {**problem(), "detail": None}),
+        (409, {**problem(), "type": ["/problems/cart-not-found"]}),
+        (500, problem()),
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_not_what_its_contract_says_is_none(status: int, body: dict[str, Any]) -> None:
+    reply = Reply(status, body, {})
+    for read in (reply.success, reply.success_if_found):
+        with pytest.raises(PeerSilent, match=f"HTTP {status}"):
+            read(Total)
+
+
+def test_a_refusal_is_passed_on_with_its_problem() -> None:
+    with pytest.raises(PeerRefused, match="there is none") as refused:
+        Reply(404, problem(cart_id="7"), {}).success(Total)
+    assert refused.value.problem == problem(cart_id="7")
+
+
+def test_what_a_service_does_not_have_is_told_from_a_path_that_it_does_not_know() -> None:
+    assert Reply(404, problem(), {}).success_if_found(Total) is None
+    with pytest.raises(PeerSilent, match="HTTP 404: there is none"):
+        Reply(404, problem("not-found"), {}).success_if_found(Total)
+
+
+@pytest.mark.parametrize("status", [405, 409, 422])
+def test_who_refuses_to_be_read_does_not_answer(status: int) -> None:
+    with pytest.raises(PeerSilent, match=f"HTTP {status}: there is none"):
+        Reply(status, problem(), {}).success_if_found(Total)
 
 
 def test_an_answer_that_is_no_json_is_none(peer: Peer) -> None:
