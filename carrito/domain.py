@@ -326,14 +326,15 @@ class OrderRequest:
 
 @dataclass(frozen=True)
 class OrderOfSaga:
-    """A request to confirm or cancel a saga's order; an `order_id` that is given must be that order's."""
+    """A request to confirm or cancel a saga's order; an `order_id` or `cart_id` that is given must be that order's."""
 
     saga_id: UUID
     order_id: UUID | None = None
+    cart_id: UUID | None = None
 
     @property
     def named(self) -> dict[str, Any]:
-        """No fields: the order's id is compared with the saga's order."""
+        """No fields: the ids are compared with the saga's checkout and order."""
         return {}
 
 
@@ -372,9 +373,13 @@ def differs(request: OrderRequest, checkout: Checkout | None) -> DomainError | N
 
 
 def other_order(command: OrderOfSaga, checkout: Checkout | None) -> DomainError | None:
-    """Return the refusal of a command that names another order id than the saga's checkout chose, if it chose one."""
-    chosen = {} if checkout is None else {"order_id": checkout.order_id}
-    return contradiction(command.saga_id, "the checkout", chosen, {"order_id": command.order_id})
+    """Return the refusal of a command that names another cart than the saga's checkout, or another order than it chose.
+
+    A checkout may have chosen no order.
+    """
+    chosen = {} if checkout is None else {"order_id": checkout.order_id, "cart_id": checkout.cart_id}
+    named = {"order_id": command.order_id, "cart_id": command.cart_id}
+    return contradiction(command.saga_id, "the checkout", chosen, named)
 
 
 def freeze_for(request: OrderRequest) -> CartFreeze:
@@ -388,11 +393,13 @@ def freeze_for(request: OrderRequest) -> CartFreeze:
     )
 
 
-def mismatch(command: OrderOfSaga, related: Iterable[Order]) -> OrderOfAnotherSaga | None:
-    """Return the refusal of a command unless all these orders have its saga and, if it names one, its order id."""
+def mismatch(command: OrderOfSaga, related: Iterable[Order]) -> DomainError | None:
+    """Return the refusal of a command unless all these orders have its saga, and the id and cart that it names."""
     for order in related:
         if command.order_id not in {None, order.id} or order.saga_id != command.saga_id:
             return of_another(command.order_id or order.id)
+        if command.cart_id not in {None, order.cart_id}:
+            return contradiction(command.saga_id, "the order", vars(order), {"cart_id": command.cart_id})
     return None
 
 

@@ -67,7 +67,8 @@ def create_order(connection: Connection, paid: Sequence[PaymentProcessed]) -> Pu
 
 def confirm(connection: Connection, sold: Sequence[InventoryCommitted]) -> Published:
     """Confirm the order and check its cart out, which ends the saga. An order that was cancelled is compensated."""
-    outcomes = service.confirm_order(connection, [OrderOfSaga(each.saga_id, each.order_id) for each in sold])
+    commands = [OrderOfSaga(each.saga_id, each.order_id, each.cart_id) for each in sold]
+    outcomes = service.confirm_order(connection, commands)
     return [_confirmed(event, outcome) for event, outcome in zip(sold, outcomes, strict=True)]
 
 
@@ -96,7 +97,8 @@ def release(connection: Connection, undone: Sequence[InventoryReleased]) -> Publ
 
 
 def _cancel(connection: Connection, events: Sequence[Backward]) -> None:
-    for outcome in service.cancel_order(connection, [OrderOfSaga(event.saga_id) for event in events]):
+    commands = [OrderOfSaga(event.saga_id, cart_id=event.cart_id) for event in events]
+    for outcome in service.cancel_order(connection, commands):
         if isinstance(outcome, DomainError):
             raise outcome
 

@@ -40,8 +40,10 @@ _PLACE = prepared(f"""
 _CONFIRM = prepared(f"""
     WITH found AS (
         SELECT orders.id
-        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS requests (saga_id, order_id)
+        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:cart_ids AS uuid[]))
+            AS requests (saga_id, order_id, cart_id)
         JOIN orders ON orders.saga_id = requests.saga_id AND orders.id = coalesce(requests.order_id, orders.id)
+            AND orders.cart_id = coalesce(requests.cart_id, orders.cart_id)
         ORDER BY orders.id FOR NO KEY UPDATE OF orders
     ), confirmed AS (
         UPDATE orders SET status = 'confirmed' FROM found WHERE orders.id = found.id AND status = 'pending'
@@ -55,8 +57,10 @@ _CONFIRM = prepared(f"""
 _CANCEL = prepared(f"""
     WITH found AS (
         SELECT orders.id
-        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[])) AS requests (saga_id, order_id)
+        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:order_ids AS uuid[]), CAST(:cart_ids AS uuid[]))
+            AS requests (saga_id, order_id, cart_id)
         JOIN orders ON orders.saga_id = requests.saga_id AND orders.id = coalesce(requests.order_id, orders.id)
+            AND orders.cart_id = coalesce(requests.cart_id, orders.cart_id)
         ORDER BY orders.id FOR NO KEY UPDATE OF orders
     )
     UPDATE orders SET status = 'cancelled' FROM found WHERE orders.id = found.id AND status IN ('pending', 'confirmed')
@@ -111,5 +115,5 @@ def of_cart(connection: Connection, cart_id: UUID) -> list[Order]:
 def _changed(connection: Connection, statement: TextClause, commands: Sequence[OrderOfSaga]) -> dict[UUID, Order]:
     if not commands:
         return {}
-    ids = {"saga_ids": [each.saga_id for each in commands], "order_ids": [each.order_id for each in commands]}
+    ids = {f"{name}s": [getattr(each, name) for each in commands] for name in ("saga_id", "order_id", "cart_id")}
     return {row["saga_id"]: Order(**row) for row in connection.execute(statement, ids).mappings()}

@@ -281,7 +281,7 @@ def create_order(
 def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> list[Done[Order] | DomainError]:
     """Confirm each saga's pending order and check its cart out, in one commit; a confirmed order stays confirmed.
 
-    Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderAlreadyCancelled`.
+    Refusals: `OrderNotFound`, `OrderOfAnotherSaga`, `OrderAlreadyCancelled`; `RepeatedOtherwise` for another cart.
     """
     confirmed = order_store.confirm(connection, commands)
     pending = [each for each in commands if each.saga_id not in confirmed]
@@ -300,7 +300,7 @@ def cancel_order(
     A saga without an order gets a void one, and its `create_order` is refused from now on. `proven` has the sagas
     that are known to have turned back; None: all of them.
 
-    Refusals: `OrderOfAnotherSaga`; `RepeatedOtherwise` when the saga's checkout chose another order id; `SagaStands`
+    Refusals: `OrderOfAnotherSaga`; `RepeatedOtherwise` when the saga's checkout has another cart or order; `SagaStands`
     for the order of a checkout whose saga is not in `proven`.
     """
     checkouts = checkout_store.find(connection, [each.saga_id for each in commands])

@@ -1,7 +1,7 @@
 """The rules of stock: states, transitions, movements and named errors."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Literal
@@ -11,6 +11,7 @@ from shared.errors import Conflict, DomainError, NotFound, Refusal
 from shared.saga.repetition import NamedFields
 
 RESERVE = "reserve_inventory"
+SELL = "commit_inventory"
 
 
 class ReservationStatus(StrEnum):
@@ -144,18 +145,18 @@ class ReservationHistory:
 class Reserve:
     """A request to hold stock: the quantity of each product, in the order of product ids.
 
-    `order_id` is the order that a choreographed saga will sell it for, as carrito chose it.
+    `bill` has what else a choreographed saga's request says: who pays, how and how much, and ids that carrito chose.
     """
 
     saga_id: UUID
     cart_id: UUID
     wanted: Mapping[int, int]
-    order_id: UUID | None = None
+    bill: NamedFields = field(default_factory=dict)
 
     @property
     def named(self) -> NamedFields:
         """The fields in which a repeated request, and the sale, must be the same."""
-        return {"cart_id": self.cart_id, "items": self.wanted, "order_id": self.order_id}
+        return {**self.bill, "cart_id": self.cart_id, "items": self.wanted}
 
 
 @dataclass(frozen=True)
@@ -169,11 +170,13 @@ class ReservationRequest:
     cart_id: UUID | None = None
     wanted: Mapping[int, int] | None = None
     order_id: UUID | None = None
+    payment_id: UUID | None = None
 
     @property
     def named(self) -> NamedFields:
         """The fields in which a repeated request must be the same."""
-        return {"cart_id": self.cart_id, "items": self.wanted, "order_id": self.order_id}
+        ids = {"cart_id": self.cart_id, "order_id": self.order_id, "payment_id": self.payment_id}
+        return {**ids, "items": self.wanted}
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,12 @@ class Cancel:
 
     saga_id: UUID
     only_before_pivot: bool
+    cart_id: UUID | None = None
+
+    @property
+    def named(self) -> NamedFields:
+        """The fields in which it must be the same as what the saga reserved."""
+        return {"cart_id": self.cart_id}
 
 
 class Ruling(Enum):

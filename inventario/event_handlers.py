@@ -51,32 +51,39 @@ from shared.messaging.inbox import EventHandlers, Published, handle_new, resend
 from shared.messaging.subscription import Subscription
 from shared.saga.barrier import Done
 from shared.saga.barrier_entries import Suspended
-from shared.saga.repetition import agreed
+from shared.saga.repetition import NamedFields, agreed
 
 
 def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> Published:
     """Hold the cart's lines; publish the bill for pagos, or why they are not held."""
-    requests = [Reserve(each.saga_id, each.cart_id, _wanted(each), each.order_id) for each in checkouts]
+    requests = [Reserve(each.saga_id, each.cart_id, _wanted(each), _bill(each)) for each in checkouts]
     outcomes = agreed(service.reserve(connection, requests, Settings.current().hold_seconds))
     return [_reserved(checkout, outcome) for checkout, outcome in zip(checkouts, outcomes, strict=True)]
 
 
 def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
     """Sell what is held; publish whether that succeeded."""
-    requests = [ReservationRequest(each.saga_id, each.cart_id, order_id=each.order_id) for each in orders]
+    requests = [
+        ReservationRequest(each.saga_id, each.cart_id, order_id=each.order_id, payment_id=each.payment_id)
+        for each in orders
+    ]
     outcomes = agreed(service.commit(connection, requests))
     return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 
 
 def release(connection: Connection, undone: Sequence[Backward]) -> Published:
     """Return what is held or was sold."""
-    service.unreserve(connection, [ReservationRequest(each.saga_id) for each in undone])  # or nothing to return
+    requests = [
+        ReservationRequest(each.saga_id, each.cart_id, payment_id=getattr(each, "payment_id", None)) for each in undone
+    ]
+    agreed(service.unreserve(connection, requests))  # or nothing to return
     return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 
 def cancel(connection: Connection, requests: Sequence[CheckoutCancelRequested]) -> Published:
     """Decide whether the saga turns back; if it does, publish the event that compensates its last step."""
-    verdicts = service.cancel(connection, [Cancel(each.saga_id, each.only_before_pivot) for each in requests])
+    cancels = [Cancel(each.saga_id, each.only_before_pivot, each.cart_id) for each in requests]
+    verdicts = agreed(service.cancel(connection, cancels))
     return [_turned_back(request, verdict) for request, verdict in zip(requests, verdicts, strict=True)]
 
 
@@ -104,12 +111,16 @@ def _committed(order: OrderCreated, outcome: Done[Reservation] | DomainError) ->
     raise outcome
 
 
-def _turned_back(request: CheckoutCancelRequested, verdict: Ruling) -> Sequence[Payload]:
+def _turned_back(request: CheckoutCancelRequested, verdict: Ruling | DomainError) -> Sequence[Payload]:
     if verdict is Ruling.RESERVE_REFUSED:
         return [InventoryReserveFailed(**request.about(), reason=request.reason)]
     if verdict is Ruling.TURNED_BACK:
         return [InventoryCommitFailed(**request.about(), reason=request.reason)]
     return []  # the stock is sold, and only a deadline passed; `inventory.committed` was published with the sale
+
+
+def _bill(checkout: CheckoutInitiated) -> NamedFields:
+    return {name: getattr(checkout, name) for name in Bill.model_fields.keys() - Payload.model_fields.keys()}
 
 
 def _wanted(checkout: CheckoutInitiated) -> dict[int, int]:

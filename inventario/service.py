@@ -18,6 +18,7 @@ from inventario.domain import (
     RELEASE,
     RELEASE_HELD,
     RESERVE,
+    SELL,
     STAY,
     TURN_BACK,
     TURN_BACK_SOLD,
@@ -42,6 +43,7 @@ from inventario.stock_store import ReservationChange
 from shared.errors import DomainError, RepeatedRefusal
 from shared.saga.barrier import BySaga, Done
 from shared.saga.barrier_entries import ActionEntry
+from shared.saga.repetition import RepeatedOtherwise, contradiction
 from shared.saga.standing import SagaStands
 
 
@@ -105,22 +107,24 @@ def unreserve(
 def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Done[Reservation] | DomainError]:
     """Sell what each saga holds: the pivot.
 
-    Refusals: `ReservationNotFound`; `RepeatedOtherwise` for another cart, items or order than the saga reserved;
-    `ReservationNotHeld`. An expired hold is released by its first commit, whose refusal still names it `expired`.
+    Refusals: `ReservationNotFound`; `RepeatedOtherwise` for another cart, items, order or payment than the saga
+    reserved, or another order than it sold for; `ReservationNotHeld`. An expired hold is released by its first commit,
+    whose refusal still names it `expired`.
     """
     wrong = barrier.contradictions(connection, RESERVE, {each.saga_id: each.named for each in requests})
     sales = {each.saga_id: replace(COMMIT, order_id=each.order_id) for each in requests if each.saga_id not in wrong}
     found = stock_store.change(connection, sales)
-    return [wrong.get(each.saga_id) or _sale(each.saga_id, found.get(each.saga_id)) for each in requests]
+    return [wrong.get(each.saga_id) or _sale(each, found.get(each.saga_id)) for each in requests]
 
 
-def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling]:
+def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling | DomainError]:
     """Decide for each saga whether it turns back. One conditional update decides between that and a sale.
 
     After a deadline, only a sale for an order stands: without one the saga may never get there. A repeated request, or
-    one after the stock was returned otherwise, gets the same ruling.
+    one after the stock was returned otherwise, gets the same ruling. Refusal: `RepeatedOtherwise` for another cart than
+    the saga's, which changes nothing.
     """
-    entries = barrier.enter_action(connection, RESERVE, {each.saga_id: {} for each in requests})
+    entries = barrier.enter_action(connection, RESERVE, {each.saga_id: each.named for each in requests})
     new = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.FIRST]
     barrier.refuse(connection, RESERVE, {saga_id: cancelled(saga_id) for saga_id in new})
     found = stock_store.change(
@@ -129,6 +133,7 @@ def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling]:
             each.saga_id: TURN_BACK if each.only_before_pivot else TURN_BACK_SOLD
             for each in requests
             if entries[each.saga_id] is not ActionEntry.FIRST
+            and not isinstance(entries[each.saga_id], RepeatedOtherwise)
         },
     )
     return [_verdict(entries[each.saga_id], found.get(each.saga_id)) for each in requests]
@@ -196,16 +201,21 @@ def _released(request: ReservationRequest, found: ReservationChange | None) -> R
     return found.reservation
 
 
-def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) -> Ruling:
+def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) -> Ruling | DomainError:
+    if isinstance(entry, RepeatedOtherwise):
+        return entry
     if entry is ActionEntry.FIRST or isinstance(entry, RepeatedRefusal):
         return Ruling.RESERVE_REFUSED
     sold = found is not None and found.status is ReservationStatus.COMMITTED
     return Ruling.STANDS if sold else Ruling.TURNED_BACK
 
 
-def _sale(saga_id: UUID, found: ReservationChange | None) -> Done[Reservation] | DomainError:
+def _sale(request: ReservationRequest, found: ReservationChange | None) -> Done[Reservation] | DomainError:
+    saga_id = request.saga_id
     if found is None:
         return ReservationNotFound(f"nothing is reserved for saga {saga_id}", saga_id=saga_id)
     if found.status is ReservationStatus.COMMITTED:
-        return Done(found.reservation, first=found.before is ReservationStatus.HELD)
+        sold_for, named = {"order_id": found.order_id}, {"order_id": request.order_id}
+        done = Done(found.reservation, first=found.before is ReservationStatus.HELD)
+        return contradiction(saga_id, SELL, sold_for, named) or done
     return not_held(saga_id, found.before)

@@ -72,7 +72,7 @@ WITH found AS (
     WHERE reservations.saga_id = found.saga_id AND (found.status <> found.before
         OR found.status = 'committed' AND reservations.order_id IS DISTINCT FROM found.order_id)
 )
-SELECT saga_id, cart_id, expires_at, before, status, product_id, quantity, unit_price_minor
+SELECT saga_id, cart_id, expires_at, before, status, order_id, product_id, quantity, unit_price_minor
 FROM found JOIN reservation_lines USING (saga_id)
 ORDER BY saga_id, product_id
 """)
@@ -106,10 +106,11 @@ class Shelf(NamedTuple):
 
 @dataclass(frozen=True)
 class ReservationChange:
-    """A reservation, and its status before the transition."""
+    """A reservation, its status before the transition, and the order for which a sold one was sold, if it is known."""
 
     reservation: Reservation
     before: ReservationStatus
+    order_id: UUID | None
 
     @property
     def status(self) -> ReservationStatus:
@@ -164,8 +165,8 @@ def change(connection: Connection, transitions: Mapping[UUID, Transition]) -> di
     moved = _moved(rows)
     if moved:
         connection.execute(_MOVE, _columns(moved))
-    before = {row["saga_id"]: ReservationStatus(row["before"]) for row in rows}
-    return {each.saga_id: ReservationChange(each, before[each.saga_id]) for each in reservation_store.from_rows(rows)}
+    known = {row["saga_id"]: (ReservationStatus(row["before"]), row["order_id"]) for row in rows}
+    return {each.saga_id: ReservationChange(each, *known[each.saga_id]) for each in reservation_store.from_rows(rows)}
 
 
 def _lines(request: Reserve, shelves: Mapping[int, Shelf]) -> list[ReservationLine]:

@@ -99,31 +99,37 @@ class MerchantCharge(Charge):
 
 @dataclass(frozen=True, kw_only=True)
 class SagaCharge(Charge):
-    """A saga's charge; `id_chosen`: the request named the payment's id."""
+    """A saga's charge; `id_chosen`: the request named the payment's id.
+
+    `billed_order_id` is the order that a choreographed saga will make, as its bill says.
+    """
 
     saga_id: UUID
     cart_id: UUID
     id_chosen: bool = True
+    billed_order_id: UUID | None = None
 
     @property
     def named(self) -> NamedFields:
         """The fields in which a repeated request must be the same."""
         fields = ("cart_id", "user_id", "amount_minor", "currency", "payment_method")
-        return {**{name: getattr(self, name) for name in fields}, "payment_id": self.id if self.id_chosen else None}
+        ids = {"payment_id": self.id if self.id_chosen else None, "order_id": self.billed_order_id}
+        return {**{name: getattr(self, name) for name in fields}, **ids}
 
 
 @dataclass(frozen=True)
 class Refund:
-    """A request to refund a saga's payment; a `payment_id` that is given must be that payment's."""
+    """A request to refund a saga's payment; a `payment_id` or `cart_id` that is given must be that payment's."""
 
     saga_id: UUID
     payment_id: UUID | None = None
     reason: str | None = None
+    cart_id: UUID | None = None
 
     @property
     def named(self) -> NamedFields:
         """The fields in which a repeated request must be the same."""
-        return {"payment_id": self.payment_id}
+        return {"payment_id": self.payment_id, "cart_id": self.cart_id}
 
 
 @dataclass(frozen=True)

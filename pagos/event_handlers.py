@@ -40,7 +40,7 @@ def pay(connection: Connection, reserved: Sequence[InventoryReserved]) -> Publis
 
 def refund(connection: Connection, undone: Sequence[Backward]) -> Published:
     """Refund the payment, or refuse it from now on."""
-    outcomes = service.refund(connection, [Refund(each.saga_id, reason=each.reason) for each in undone])
+    outcomes = service.refund(connection, [Refund(each.saga_id, None, each.reason, each.cart_id) for each in undone])
     return [_refunded(event, outcome) for event, outcome in zip(undone, outcomes, strict=True)]
 
 
@@ -53,6 +53,7 @@ def _charge(event: InventoryReserved) -> SagaCharge:
         user_id=event.user_id,
         saga_id=event.saga_id,
         cart_id=event.cart_id,
+        billed_order_id=event.order_id,
     )
 
 
