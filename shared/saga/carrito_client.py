@@ -14,7 +14,7 @@ from shared.fault_switches.header import current_fault, headers_of
 from shared.http.bulkhead import Bulkhead
 from shared.http.client import PEER_FAILED, Peer, PeerRefused, Reply
 from shared.saga.command_client import send_alone, send_together
-from shared.saga.frozen import FrozenCart, FrozenCartAnswer, FrozenCheckout
+from shared.saga.frozen import BegunCheckoutAnswer, FrozenCart, FrozenCartAnswer, FrozenCheckout
 from shared.saga.views import CheckoutIn
 from shared.trace import traceparent
 
@@ -72,6 +72,17 @@ class CarritoClient:
         with self._bulkhead.enter():
             frozen = self._find(_CheckoutRequest(_path_of(body), named, None, telemetry.current()))
         return FrozenCheckout(body, frozen, current_fault())
+
+    def checkout_of(self, saga_id: UUID) -> FrozenCheckout | None:
+        """Return the checkout in this style that carrito accepted for a saga; None when there is none.
+
+        Raises one of `PEER_FAILED` when carrito does not answer. The faults to inject are not known here.
+        """
+        with self._bulkhead.enter():
+            begun = self._carrito.get(f"/checkouts/{saga_id}").success_if_found(BegunCheckoutAnswer)
+        if begun is None or begun.saga_pattern != self._saga_pattern:
+            return None
+        return FrozenCheckout(begun.request, begun.cart, None)
 
     def _freeze_body(self, body: CheckoutIn) -> dict[str, Any]:
         return {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}

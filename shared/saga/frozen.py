@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, StrictInt, model_validator
 
+from shared.http.schemas import Address
 from shared.money import to_minor
 from shared.saga.views import CheckoutIn
 
@@ -59,6 +60,21 @@ class FrozenCartAnswer(BaseModel):
         """The frozen cart."""
         lines = tuple(FrozenLine(each.product_id, each.quantity) for each in self.items)
         return FrozenCart(self.saga_id, lines, self.total, self.ids)
+
+
+class BegunCheckoutAnswer(FrozenCartAnswer):
+    """What a saga service reads of carrito's answer about a checkout; style and method are null for an order alone."""
+
+    cart_id: UUID
+    user_id: str
+    saga_pattern: str | None
+    payment_method: str | None
+    billing_address: Address | None
+
+    @property
+    def request(self) -> CheckoutIn:
+        """The user's request, as a handover has it."""
+        return CheckoutIn(**{name: getattr(self, name) for name in CheckoutIn.model_fields})
 
 
 @dataclass(frozen=True)

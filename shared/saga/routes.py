@@ -18,6 +18,7 @@ from shared.http.long_poll import Waiter, preferred_wait
 from shared.http.openapi import begins_saga, problem
 from shared.saga.changes import SagaChangesOut, SagaChangesQuery
 from shared.saga.definition import DefinitionOut
+from shared.saga.errors import SagaNotFound
 from shared.saga.frozen import FrozenCheckout
 from shared.saga.operations import OperationsOut, OperationsQuery
 from shared.saga.port import OperatorRequest
@@ -157,8 +158,11 @@ def get_timeline(path: SagaPath) -> Response:
 
 @admin_only
 def compensate(path: SagaPath, body: OperatorIn) -> Response:
-    """A running saga turns back, a completed one is undone in full; with `Prefer: wait=N`, answers once it ended."""
-    saga = SagaApi.current().service.compensate(path.saga_id, _operator_request(body))
+    """A running saga turns back, a completed one is undone in full; with `Prefer: wait=N`, answers once it ended.
+
+    So does one whose checkout carrito has accepted and not handed over yet.
+    """
+    saga = _compensated(path.saga_id, _operator_request(body))
     with SagaApi.current().completions.waiter(path.saga_id, _preferred_seconds()) as waiter:
         if waiter is not None:
             saga = _until_ended(waiter, path.saga_id)
@@ -180,6 +184,19 @@ def _freeze(body: CheckoutIn) -> FrozenCheckout:
         require(Who.SERVICES)
         return carrito.find_checkout(body, body.saga_id)
     return carrito.begin_checkout(body, request.headers.get("Idempotency-Key"), tracing.context())
+
+
+def _compensated(saga_id: UUID, operator: OperatorRequest) -> SagaOut:
+    """Turn a saga back. One that carrito accepted, and has not handed over yet, is accepted here first."""
+    api = SagaApi.current()
+    try:
+        return api.service.compensate(saga_id, operator)
+    except SagaNotFound:
+        checkout = api.carrito.checkout_of(saga_id)
+        if checkout is None:
+            raise
+        api.service.accept(checkout)
+        return api.service.compensate(saga_id, operator)
 
 
 def _operator_request(body: OperatorIn) -> OperatorRequest:

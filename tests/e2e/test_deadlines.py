@@ -238,6 +238,22 @@ def test_what_carrito_accepted_while_the_orchestrator_was_away_is_handed_over(sh
     assert shop.stock(product) == (9, 0, 1)
 
 
+def test_what_carrito_has_not_handed_over_yet_can_be_undone(shop: Shop) -> None:
+    """Its handover, which comes later, begins nothing."""
+    product = shop.product(quantity=10)
+    for name in (ORCHESTRATOR, "carrito-worker"):
+        shop.system.kill(name)
+    saga_id = shop.checkout(shop.cart((product, 1))).body["saga_id"]
+    shop.restart(ORCHESTRATOR)
+    assert shop.compensate(saga_id).status == 202
+    saga = shop.ended(saga_id)
+    assert (saga["status"], shop.cart_as_it_is(saga["cart_id"])["status"]) == ("compensated", "open")
+    shop.restart("carrito-worker")
+    wait_until(lambda: awaited_handovers(shop) == 0, "it is handed over")
+    assert shop.ended(saga_id) == saga
+    assert shop.stock(product) == (10, 0, 0)
+
+
 def awaited_handovers(shop: Shop) -> int:
     audit = requests.get(f"{shop.urls[CARRITO]}/audit", timeout=30).json()
     return int(audit["awaited_handovers"])

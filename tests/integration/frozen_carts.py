@@ -35,6 +35,13 @@ class AnyCheckout:
         return frozen(body, saga_id)
 
 
+class NoCheckout:
+    """Has accepted no checkout."""
+
+    def checkout_of(self, saga_id: UUID) -> None:
+        """Find none."""
+
+
 def frozen(body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
     return FrozenCheckout(body, FrozenCart(saga_id, (), 0, {}), None)
 

@@ -15,6 +15,7 @@ from shared.ids import new_id
 from shared.testing import concurrently
 from tests.integration.api_client import body_of, problem_of
 from tests.integration.choreography_client import ROOT, Window
+from tests.integration.frozen_carts import NoCheckout, freeze_by
 from tests.unit.saga_choreography.histories import BEGINNING, CANCELLED, COMPLETED, HISTORIES, PAID, Story
 
 
@@ -143,6 +144,7 @@ def test_sagas_are_listed_newest_first_by_status_and_cart_in_pages(window: Windo
 def test_a_saga_that_nobody_told_of_is_not_found(window: Window) -> None:
     for path in ("", "/timeline"):
         problem_of(window.get(f"{ROOT}/{new_id()}{path}"))
+    freeze_by(window, NoCheckout())
     assert problem_of(window.post(f"{ROOT}/{new_id()}/compensate", {}))["status"] == 404
 
 

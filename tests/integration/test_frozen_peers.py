@@ -58,7 +58,7 @@ def test_a_frozen_carrito_leaves_the_threads_of_a_sagas_service_to_others(
         others = [
             requests.get(f"{url}/health", timeout=HANGING).status_code,
             requests.get(f"{url}{WAYS[way]}/{new_id()}", timeout=HANGING).status_code,
-            requests.post(f"{url}{WAYS[way]}/{new_id()}/compensate", json={}, timeout=HANGING).status_code,
+            requests.post(f"{url}{WAYS[way]}/{new_id()}/retry", json={}, timeout=HANGING).status_code,
         ]
         still_waiting = [each for each in pending if not each.done()]
         system.thaw("carrito")
