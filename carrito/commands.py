@@ -30,6 +30,7 @@ from carrito.schemas import (
     OrderIn,
     OrderOut,
     OrderPath,
+    ReleasedOut,
 )
 from shared.batching.partition import in_unique_batches, map_accepted
 from shared.errors import DomainError
@@ -115,7 +116,7 @@ def cancel_order(
     CartPath,
     key=lambda command: command.path.cart_id,
     summary="Open a cart again",
-    responses={200: CartOut, 404: NO_CART, 409: problem("Its order was not cancelled, or the saga never had it")},
+    responses={200: ReleasedOut, 404: NO_CART, 409: problem("Its order was not cancelled, or the saga never had it")},
 )
 def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSagaIn, CartPath]]) -> list[HttpOutcome]:
     """Open a compensated saga's cart again; its order is refused from then on.
@@ -125,8 +126,11 @@ def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSag
     releases = [Release(command.path.cart_id, command.body.saga_id) for command in requests]
     released = service.release_cart(connection, releases)
     filled = cart_store.with_lines(connection, [each.value for each in released if isinstance(each, Done)])
-    by_id = {cart.id: cart for cart in filled}
-    return answers(released, lambda cart: CartOut.of(by_id[cart.id]))
+    carts = {cart.id: CartOut.of(cart) for cart in filled}
+    return [
+        each if isinstance(each, DomainError) else Answer(ReleasedOut(saga_id=own.saga_id, cart=carts[own.cart_id]))
+        for own, each in zip(releases, released, strict=True)
+    ]
 
 
 @commands.action(

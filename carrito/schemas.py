@@ -101,6 +101,13 @@ class CartOut(View):
 NO_ORDER = problem("No such order")
 
 
+class ReleasedOut(View):
+    """The saga that released its cart, and the cart, which may be another saga's by now."""
+
+    saga_id: UUID
+    cart: CartOut
+
+
 class OfSagaIn(Body):
     """The saga that has the cart."""
 

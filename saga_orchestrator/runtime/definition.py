@@ -39,19 +39,20 @@ class Service:
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request to a service; `trace` is the `traceparent` that it brings, if it is traced."""
+    """An HTTP request to a service for a saga; `trace` is the `traceparent` that it brings, if it is traced."""
 
     service: str
     method: str
     path: str
     body: Mapping[str, Any] | None
+    saga_id: UUID
     fault: str | None = None
     trace: str | None = None
 
 
 @dataclass(frozen=True)
 class Endpoint(Generic[Data]):
-    """An endpoint of a participant, and the body that a saga sends to it.
+    """An endpoint of a participant, and the body that a saga sends to it. A success names the saga: `{saga_id, …}`.
 
     The path may contain ids of steps and fields of the saga's data: `/orders/{order_id}/cancel`.
     """
@@ -72,7 +73,7 @@ class Endpoint(Generic[Data]):
     def request(self, saga: SagaInstance[Data]) -> Request:
         """Return the request for this saga; it is the same at every attempt."""
         path = self.path.format_map({**vars(saga.data), **saga.ids}) if self.names else self.path
-        return Request(self.service.name, self.method, path, self.body(saga), saga.fault)
+        return Request(self.service.name, self.method, path, self.body(saga), saga.saga_id, saga.fault)
 
 
 def post(service: Service, path: str, body: Callable[[SagaInstance[Data]], Mapping[str, Any]]) -> Endpoint[Data]:

@@ -119,7 +119,8 @@ def statuses(outcomes: Sequence[dict[str, Any]]) -> list[int]:
 
 def kinds(outcomes: Sequence[dict[str, Any]]) -> list[str]:
     """Return the type of each problem, and the status of each other body."""
-    return [each["body"].get("type", each["body"]["status"]).removeprefix("/problems/") for each in outcomes]
+    bodies = [each["body"].get("cart", each["body"]) for each in outcomes]  # a release answers with its cart
+    return [body.get("type", body["status"]).removeprefix("/problems/") for body in bodies]
 
 
 def wait_for_blocked(connection: Connection) -> None:

@@ -187,7 +187,7 @@ def test_carts_are_released_together_each_for_its_own_saga_only(carrito: Carrito
     unknown = Saga(new_id(), new_id())
     outcomes = step(carrito, "release", [stands, undone, unknown, late, gone])
     assert kinds(outcomes) == ["order-stands", "open", "cart-not-found", "cart-of-another-saga", "open"]
-    assert [len(each["body"]["items"]) for each in outcomes if each["status"] == 200] == [2, 2]
+    assert [len(each["body"]["cart"]["items"]) for each in outcomes if each["status"] == 200] == [2, 2]
     assert carrito.cart(again.cart_id)["saga_id"] == str(again.saga_id)
     assert carrito.cart(stands.cart_id)["status"] == "checking_out"
 

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from saga_orchestrator.config import Settings
 from saga_orchestrator.domain import Checkout
-from saga_orchestrator.orchestrator import CARRITO, CHECKOUT, CheckoutSaga
+from saga_orchestrator.orchestrator import CARRITO, CHECKOUT, CheckoutSaga, only_saga
 from saga_orchestrator.runtime import operators, store
 from saga_orchestrator.runtime.definition import InvalidSaga, SagaDefinition, Step, post
 from saga_orchestrator.runtime.executor import Executor
@@ -28,8 +28,8 @@ LONG = 60.0
 RESERVE, PAY, ORDER = CHECKOUT.compensatable
 GIFT: Step[Checkout] = Step(
     "wrap_gift",
-    action=post(CARRITO, "/gifts", lambda saga: {"gift_id": saga.ids["gift_id"]}),
-    compensation=post(CARRITO, "/gifts/{gift_id}/cancel", lambda _: {}),
+    action=post(CARRITO, "/gifts", lambda saga: {"saga_id": saga.saga_id, "gift_id": saga.ids["gift_id"]}),
+    compensation=post(CARRITO, "/gifts/{gift_id}/cancel", only_saga),
     id="gift_id",
 )
 # Changes of the steps by a deployment; all have the same pivot and the same steps after it.
@@ -58,7 +58,10 @@ class Participants:
     def __init__(self, service: Service) -> None:
         self.orders = 201  # the status of the answer to an order
         self.url, self.requested = service.url, service.requested
-        service.answer = lambda path, _: (self.orders if path == "/orders" else 200, {})
+        service.answer = lambda path, body: (
+            self.orders if path == "/orders" else 200,
+            {"saga_id": body["saga_id"]},
+        )
 
 
 @pytest.fixture
