@@ -4,6 +4,8 @@ Otherwise nothing of OpenTelemetry is imported, and these functions return at on
 W3C `traceparent`: in headers, in rows of sagas and outboxes, and in messages.
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -13,6 +15,9 @@ import requests
 
 EXPORT_SECONDS = 2  # for a batch; a process that stops exports the last ones, and is killed when that takes long
 ROOT = ""  # as a parent, it makes a span begin a trace
+_HEADER = re.compile(
+    r"[\w!#$%&'*+.^`|~-]+[ \t]*=[ \t]*[^\x00-\x1f\x7f-\U0010ffff,;\"\\]*", re.ASCII
+)  # RFC 9110, W3C Baggage
 Attributes = Mapping[str, str | int | float | bool]
 NONE: Attributes = {}
 _tracer: Any = None  # an `opentelemetry.trace.Tracer`, once started
@@ -60,8 +65,9 @@ class _RecordedSpan(Span):
 def start(service: str, endpoint: str) -> None:
     """Start recording the spans of this process, as those of `service`; without an endpoint, do nothing.
 
-    `endpoint` is the base URL of a collector. Raises `RuntimeError` when the extra `telemetry` is not installed. Call
-    it after the last fork, since a thread exports the spans; those left are exported when the process ends.
+    `endpoint` is the base URL of a collector. Raises `RuntimeError` when the extra `telemetry` is not installed, and
+    for a wrong setting of OpenTelemetry's own, which it names. Call it after the last fork, since a thread exports the
+    spans; those left are exported when the process ends.
     """
     global _tracer  # noqa: PLW0603  (one for the process)
     if not endpoint or _tracer is not None:
@@ -73,12 +79,24 @@ def start(service: str, endpoint: str) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError as error:
         raise RuntimeError("OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra `telemetry` is not installed") from error
+    _check_headers()
     session = requests.Session()
     session.trust_env = False  # collectors are called without a proxy, like all other services
     exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS, session=session)
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    provider.add_span_processor(BatchSpanProcessor(exporter))
+    try:
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    except ValueError as error:
+        raise RuntimeError(f"the settings OTEL_BSP_… do not fit: {error}") from error
     _tracer = provider.get_tracer("checkout-sagas")
+
+
+def _check_headers() -> None:
+    """Raise `RuntimeError` for headers that OpenTelemetry would log, with their secrets, since it can't read them."""
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        pairs = [pair.strip() for pair in os.environ.get(name, "").split(",")]
+        if not all(_HEADER.fullmatch(pair) for pair in pairs if pair):
+            raise RuntimeError(f"{name} is no list of name=value pairs with commas between and URL-encoded values")
 
 
 def enabled() -> bool:
