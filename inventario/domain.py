@@ -185,12 +185,6 @@ class Cancel:
 
     saga_id: UUID
     only_before_pivot: bool
-    cart_id: UUID | None = None
-
-    @property
-    def named(self) -> NamedFields:
-        """The fields in which it must be the same as what the saga reserved."""
-        return {"cart_id": self.cart_id}
 
 
 class Ruling(Enum):

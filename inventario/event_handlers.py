@@ -72,18 +72,18 @@ def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
 
 
 def release(connection: Connection, undone: Sequence[Backward]) -> Published:
-    """Return what is held or was sold."""
-    requests = [
-        ReservationRequest(each.saga_id, each.cart_id, payment_id=getattr(each, "payment_id", None)) for each in undone
-    ]
-    agreed(service.unreserve(connection, requests))  # or nothing to return
+    """Return what is held or was sold.
+
+    Only the saga's id counts: what somebody else reserved under it, for another cart, must not keep the saga from its
+    end. carrito, which knows the saga's cart, refuses an event with another one.
+    """
+    service.unreserve(connection, [ReservationRequest(each.saga_id) for each in undone])  # or nothing to return
     return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 
 def cancel(connection: Connection, requests: Sequence[CheckoutCancelRequested]) -> Published:
     """Decide whether the saga turns back; if it does, publish the event that compensates its last step."""
-    cancels = [Cancel(each.saga_id, each.only_before_pivot, each.cart_id) for each in requests]
-    verdicts = agreed(service.cancel(connection, cancels))
+    verdicts = service.cancel(connection, [Cancel(each.saga_id, each.only_before_pivot) for each in requests])
     return [_turned_back(request, verdict) for request, verdict in zip(requests, verdicts, strict=True)]
 
 
@@ -111,7 +111,7 @@ def _committed(order: OrderCreated, outcome: Done[Reservation] | DomainError) ->
     raise outcome
 
 
-def _turned_back(request: CheckoutCancelRequested, verdict: Ruling | DomainError) -> Sequence[Payload]:
+def _turned_back(request: CheckoutCancelRequested, verdict: Ruling) -> Sequence[Payload]:
     if verdict is Ruling.RESERVE_REFUSED:
         return [InventoryReserveFailed(**request.about(), reason=request.reason)]
     if verdict is Ruling.TURNED_BACK:

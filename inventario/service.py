@@ -43,7 +43,7 @@ from inventario.stock_store import ReservationChange
 from shared.errors import DomainError, RepeatedRefusal
 from shared.saga.barrier import BySaga, Done
 from shared.saga.barrier_entries import ActionEntry
-from shared.saga.repetition import RepeatedOtherwise, contradiction
+from shared.saga.repetition import contradiction
 from shared.saga.standing import SagaStands
 
 
@@ -117,14 +117,13 @@ def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> li
     return [wrong.get(each.saga_id) or _sale(each, found.get(each.saga_id)) for each in requests]
 
 
-def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling | DomainError]:
+def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling]:
     """Decide for each saga whether it turns back. One conditional update decides between that and a sale.
 
     After a deadline, only a sale for an order stands: without one the saga may never get there. A repeated request, or
-    one after the stock was returned otherwise, gets the same ruling. Refusal: `RepeatedOtherwise` for another cart than
-    the saga's, which changes nothing.
+    one after the stock was returned otherwise, gets the same ruling.
     """
-    entries = barrier.enter_action(connection, RESERVE, {each.saga_id: each.named for each in requests})
+    entries = barrier.enter_action(connection, RESERVE, {each.saga_id: {} for each in requests})
     new = [saga_id for saga_id, entry in entries.items() if entry is ActionEntry.FIRST]
     barrier.refuse(connection, RESERVE, {saga_id: cancelled(saga_id) for saga_id in new})
     found = stock_store.change(
@@ -133,7 +132,6 @@ def cancel(connection: Connection, requests: Sequence[Cancel]) -> list[Ruling | 
             each.saga_id: TURN_BACK if each.only_before_pivot else TURN_BACK_SOLD
             for each in requests
             if entries[each.saga_id] is not ActionEntry.FIRST
-            and not isinstance(entries[each.saga_id], RepeatedOtherwise)
         },
     )
     return [_verdict(entries[each.saga_id], found.get(each.saga_id)) for each in requests]
@@ -201,9 +199,7 @@ def _released(request: ReservationRequest, found: ReservationChange | None) -> R
     return found.reservation
 
 
-def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) -> Ruling | DomainError:
-    if isinstance(entry, RepeatedOtherwise):
-        return entry
+def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) -> Ruling:
     if entry is ActionEntry.FIRST or isinstance(entry, RepeatedRefusal):
         return Ruling.RESERVE_REFUSED
     sold = found is not None and found.status is ReservationStatus.COMMITTED

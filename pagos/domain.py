@@ -119,17 +119,16 @@ class SagaCharge(Charge):
 
 @dataclass(frozen=True)
 class Refund:
-    """A request to refund a saga's payment; a `payment_id` or `cart_id` that is given must be that payment's."""
+    """A request to refund a saga's payment; a `payment_id` that is given must be that payment's."""
 
     saga_id: UUID
     payment_id: UUID | None = None
     reason: str | None = None
-    cart_id: UUID | None = None
 
     @property
     def named(self) -> NamedFields:
         """The fields in which a repeated request must be the same."""
-        return {"payment_id": self.payment_id, "cart_id": self.cart_id}
+        return {"payment_id": self.payment_id}
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ def pay(connection: Connection, reserved: Sequence[InventoryReserved]) -> Publis
 
 
 def refund(connection: Connection, undone: Sequence[Backward]) -> Published:
-    """Refund the payment, or refuse it from now on."""
-    outcomes = service.refund(connection, [Refund(each.saga_id, None, each.reason, each.cart_id) for each in undone])
+    """Refund the payment, or refuse it from now on. Only the saga's id counts, as when inventario returns its stock."""
+    outcomes = service.refund(connection, [Refund(each.saga_id, reason=each.reason) for each in undone])
     return [_refunded(event, outcome) for event, outcome in zip(undone, outcomes, strict=True)]
 
 

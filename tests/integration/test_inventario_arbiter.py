@@ -10,7 +10,6 @@ from flask.testing import FlaskClient
 
 from inventario import service
 from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Ruling
-from shared.errors import DomainError
 from shared.http.answers import value_or_raise
 from shared.ids import new_id
 from shared.saga.barrier import Done
@@ -33,7 +32,7 @@ def hasty(service_client: ServiceClient) -> Inventario:
     return Inventario(service_client("inventario", hold_seconds=1e-6))
 
 
-def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[Ruling | DomainError]:
+def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[Ruling]:
     with inventario.transaction() as connection:
         return service.cancel(connection, [Cancel(saga.saga_id, only_before_pivot=deadline) for saga in sagas])
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from shared.errors import Conflict, NotFound
 from shared.event_bus import (
+    Backward,
     CheckoutCancelRequested,
     CheckoutInitiated,
     InventoryCommitFailed,
@@ -78,8 +79,14 @@ CASES = [
     for field in kind.model_fields
     if field != "saga_id" and (kind, field) not in OTHER_REQUESTS
 ]
-REFUSED = [case for case in CASES if not (case[2] in TOLD_ONLY and case[1] is not PaymentProcessed)]
-TOLD = [case for case in CASES if case not in REFUSED]
+# On the way back, inventario and pagos go by the saga's id alone: what somebody else requested under it first, for
+# another cart, must not keep the saga from its end. carrito, which knows the saga's cart, compares it.
+TOLD = [
+    (service, kind, field)
+    for service, kind, field in CASES
+    if issubclass(kind, Backward) and (field in TOLD_ONLY or service != "carrito")
+]
+REFUSED = [case for case in CASES if case not in TOLD]
 
 
 def _id(value: object) -> str:
