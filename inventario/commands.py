@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from inventario import service
 from inventario.config import Settings
+from inventario.domain import Unreserve
 from inventario.models import db
 from inventario.schemas import ReservationIn, ReservationOut, ReserveIn
 from shared.http.answers import HttpOutcome
@@ -45,7 +46,7 @@ def reserve(connection: Connection, requests: Sequence[CommandRequest[ReserveIn,
     summary="Return what a saga holds or bought",
     responses={
         200: ReservationOut,
-        409: problem("The request names another cart or other items, the saga did not turn back, or it is too old"),
+        409: problem("The saga did not turn back, or it is too old"),
     },
 )
 def unreserve(
@@ -55,7 +56,8 @@ def unreserve(
 
     A sale is compensated only when carrito says that the saga turned back.
     """
-    released = service.unreserve(connection, [each.body.command() for each in requests], proven)
+    undone = [Unreserve(each.body.saga, each.body.cart_id) for each in requests]
+    released = service.unreserve(connection, undone, proven)
     return answers(released, ReservationOut.of)
 
 

@@ -160,8 +160,21 @@ class Reserve:
 
 
 @dataclass(frozen=True)
+class Unreserve:
+    """A request to return whatever a saga holds or bought; `cart_id` is told of when that is nothing."""
+
+    saga_id: UUID
+    cart_id: UUID | None = None
+
+    @property
+    def named(self) -> NamedFields:
+        """No fields: a compensation is for its saga, also if somebody else requested the step, and otherwise."""
+        return {}
+
+
+@dataclass(frozen=True)
 class ReservationRequest:
-    """A request to sell or return what a saga reserved; what it names must be as it was reserved.
+    """A request to sell what a saga reserved; what it names must be as it was reserved.
 
     A choreographed saga sells for the order that was made; this sale is its pivot.
     """

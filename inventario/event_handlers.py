@@ -25,6 +25,7 @@ from inventario.domain import (
     ReservationStatus,
     Reserve,
     Ruling,
+    Unreserve,
     merged,
 )
 from inventario.models import inbox, outbox
@@ -72,12 +73,8 @@ def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
 
 
 def release(connection: Connection, undone: Sequence[Backward]) -> Published:
-    """Return what is held or was sold.
-
-    Only the saga's id counts: what somebody else reserved under it, for another cart, must not keep the saga from its
-    end. carrito, which knows the saga's cart, refuses an event with another one.
-    """
-    service.unreserve(connection, [ReservationRequest(each.saga_id) for each in undone])  # or nothing to return
+    """Return what is held or was sold."""
+    service.unreserve(connection, [Unreserve(each.saga_id) for each in undone])  # or nothing to return
     return [[InventoryReleased(**event.about(), reason=event.reason)] for event in undone]
 
 

@@ -33,6 +33,7 @@ from inventario.domain import (
     Reserve,
     Ruling,
     SkuTaken,
+    Unreserve,
     allocate,
     cancelled,
     no_product,
@@ -94,12 +95,12 @@ def reserve(
 
 
 def unreserve(
-    connection: Connection, requests: Sequence[ReservationRequest], proven: Collection[UUID] | None = None
+    connection: Connection, requests: Sequence[Unreserve], proven: Collection[UUID] | None = None
 ) -> list[Done[Reservation] | DomainError]:
     """Return the stock that each saga holds or bought, once. A saga without a reservation can't reserve from now on.
 
-    `proven` names the sagas that are known to have turned back; None: all of them. Refusals: `RepeatedOtherwise` for
-    another cart or other items than the saga's; `SagaStands` for a sale to a saga that is not in `proven`.
+    `proven` names the sagas that are known to have turned back; None: all of them. Refusal: `SagaStands` for a sale to
+    a saga that is not in `proven`.
     """
     return barrier.compensate(connection, RESERVE, requests, partial(_release, connection, proven))
 
@@ -177,8 +178,8 @@ def _held_before(connection: Connection, requests: Sequence[Reserve]) -> BySaga[
 def _release(
     connection: Connection,
     proven: Collection[UUID] | None,
-    first: Sequence[ReservationRequest],
-    others: Sequence[ReservationRequest],
+    first: Sequence[Unreserve],
+    others: Sequence[Unreserve],
 ) -> BySaga[Reservation]:
     """Release what these sagas hold; release a sale only if its saga turned back."""
     found = stock_store.change(
@@ -191,7 +192,7 @@ def _release(
     return {each.saga_id: _released(each, found.get(each.saga_id)) for each in (*first, *others)}
 
 
-def _released(request: ReservationRequest, found: ReservationChange | None) -> Reservation | DomainError:
+def _released(request: Unreserve, found: ReservationChange | None) -> Reservation | DomainError:
     if found is None:
         return Reservation(request.saga_id, request.cart_id, ReservationStatus.RELEASED, None, ())
     if found.status is ReservationStatus.COMMITTED:

@@ -1,6 +1,6 @@
 """The rules of payments: methods, states, accounts and named errors."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -119,7 +119,7 @@ class SagaCharge(Charge):
 
 @dataclass(frozen=True)
 class Refund:
-    """A request to refund a saga's payment; a `payment_id` that is given must be that payment's."""
+    """A request to refund whatever a saga paid. The payment with `payment_id` must not be another saga's."""
 
     saga_id: UUID
     payment_id: UUID | None = None
@@ -127,8 +127,8 @@ class Refund:
 
     @property
     def named(self) -> NamedFields:
-        """The fields in which a repeated request must be the same."""
-        return {"payment_id": self.payment_id}
+        """No fields: a compensation is for its saga, also if somebody else requested the step, and otherwise."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -199,14 +199,8 @@ def declined(charge: Charge, why: Decline) -> PaymentDeclined:
     return PaymentDeclined(IN_WORDS[why], reason=why.value, payment_id=charge.id, **saga)
 
 
-def mismatch(refund: Refund, related: Iterable[Payment]) -> OtherSaga | None:
-    """Return the refusal of a refund unless all these payments have its saga and, if it names one, its payment id."""
+def of_another_saga(refund: Refund) -> OtherSaga:
+    """Make the refusal of a refund that names another saga's payment."""
     saga_id, payment_id = refund.saga_id, refund.payment_id
-    for payment in related:
-        if payment_id not in {None, payment.id}:
-            other = {"saga_id": saga_id, "payment_id": payment.id, "field": "payment_id"}
-            return OtherSaga(f"saga {saga_id} has another payment", **other)
-        if payment.saga_id != saga_id:
-            other = {"saga_id": saga_id, "payment_id": payment_id, "field": "saga_id"}
-            return OtherSaga(f"payment {payment_id} is not of saga {saga_id}", **other)
-    return None
+    other = {"saga_id": saga_id, "payment_id": payment_id, "field": "saga_id"}
+    return OtherSaga(f"payment {payment_id} is not of saga {saga_id}", **other)

@@ -39,7 +39,7 @@ def pay(connection: Connection, reserved: Sequence[InventoryReserved]) -> Publis
 
 
 def refund(connection: Connection, undone: Sequence[Backward]) -> Published:
-    """Refund the payment, or refuse it from now on. Only the saga's id counts, as when inventario returns its stock."""
+    """Refund the payment, or refuse it from now on."""
     outcomes = service.refund(connection, [Refund(each.saga_id, reason=each.reason) for each in undone])
     return [_refunded(event, outcome) for event, outcome in zip(undone, outcomes, strict=True)]
 

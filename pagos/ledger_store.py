@@ -59,10 +59,8 @@ _STORE = prepared(f"""
 _GIVE_BACK = prepared(f"""
     WITH refunded AS (
         UPDATE payments SET status = 'refunded', refunded_minor = amount_minor, reason = refunds.reason
-        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:payment_ids AS uuid[]), CAST(:reasons AS text[]))
-            AS refunds (saga_id, payment_id, reason)
-        WHERE payments.saga_id = refunds.saga_id AND payments.id = coalesce(refunds.payment_id, payments.id)
-            AND status = 'captured'
+        FROM unnest(CAST(:saga_ids AS uuid[]), CAST(:reasons AS text[])) AS refunds (saga_id, reason)
+        WHERE payments.saga_id = refunds.saga_id AND status = 'captured'
         RETURNING {columns_of(payments)}
     ), booked AS (
         INSERT INTO ledger_transfers (payment_id, kind, debit_account, credit_account, amount_minor, currency)
@@ -101,11 +99,7 @@ def give_back(connection: Connection, refunds: Sequence[Refund]) -> dict[UUID, P
     """Refund captured payments and book the reverse of their captures; return those refunded just now, by saga."""
     if not refunds:
         return {}
-    columns = {
-        "saga_ids": [each.saga_id for each in refunds],
-        "payment_ids": [each.payment_id for each in refunds],
-        "reasons": [each.reason for each in refunds],
-    }
+    columns = {"saga_ids": [each.saga_id for each in refunds], "reasons": [each.reason for each in refunds]}
     return {row["saga_id"]: Payment(**row) for row in connection.execute(_GIVE_BACK, columns).mappings()}
 
 

@@ -23,7 +23,7 @@ from pagos.domain import (
     VoidPayment,
     Wallet,
     WalletNotFound,
-    mismatch,
+    of_another_saga,
 )
 from pagos.models import barrier
 from shared.errors import DomainError
@@ -58,8 +58,9 @@ def refund(
 ) -> list[Done[Payment | VoidPayment] | DomainError]:
     """Refund each saga's payment, once. A payment that was never requested is void, and is refused from now on.
 
-    `proven` has the sagas that are known to have turned back; None: all of them. Refusals: `OtherSaga` when payment and
-    saga do not belong together; `SagaStands` for a captured payment of a saga that is not in `proven`.
+    `proven` has the sagas that are known to have turned back; None: all of them. Refusals: `OtherSaga` when the saga
+    has no payment and the named one is another saga's; `SagaStands` for a captured payment of a saga that is not in
+    `proven`.
     """
     return barrier.compensate(connection, CHARGE, refunds, partial(_refund, connection, proven))
 
@@ -147,7 +148,6 @@ def _nothing_refunded(connection: Connection, refunds: Sequence[Refund]) -> BySa
     outcomes: dict[UUID, Payment | VoidPayment | DomainError] = {}
     for each in refunds:
         own = by_saga.get(each.saga_id)
-        named_one = None if each.payment_id is None else by_id.get(each.payment_id)
-        wrong = mismatch(each, [payment for payment in (own, named_one) if payment is not None])
-        outcomes[each.saga_id] = wrong or own or VoidPayment(each.saga_id, each.payment_id)
+        of_another = None if each.payment_id not in by_id else of_another_saga(each)
+        outcomes[each.saga_id] = own or of_another or VoidPayment(each.saga_id, each.payment_id)
     return outcomes

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from carrito import service as orders
 from carrito.domain import OrderOfSaga
 from inventario import service as stock
-from inventario.domain import ReservationRequest
+from inventario.domain import Unreserve
 from pagos import service as money
 from pagos.domain import Refund
 from saga_choreography.domain import Limits
@@ -123,7 +123,7 @@ class History:
                 orders.cancel_order(connection, [OrderOfSaga(saga_id)])
         elif service == INVENTARIO:
             with self._world.stock.transaction() as connection:
-                stock.unreserve(connection, [ReservationRequest(saga_id)])
+                stock.unreserve(connection, [Unreserve(saga_id)])
         else:
             with self._world.money.transaction() as connection:
                 money.refund(connection, [Refund(saga_id)])

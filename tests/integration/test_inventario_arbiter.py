@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from inventario import service
-from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Ruling
+from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Ruling, Unreserve
 from shared.http.answers import value_or_raise
 from shared.ids import new_id
 from shared.saga.barrier import Done
@@ -51,7 +51,7 @@ def commit(inventario: Inventario, saga: Saga, *, order: bool = True) -> bool | 
 def release(inventario: Inventario, saga: Saga) -> bool:
     """Return whether the stock was returned for the first time."""
     with inventario.transaction() as connection:
-        [found] = service.unreserve(connection, [ReservationRequest(saga.saga_id)])
+        [found] = service.unreserve(connection, [Unreserve(saga.saga_id)])
     return value_or_raise(found).first
 
 

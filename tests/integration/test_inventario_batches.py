@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from inventario import service
-from inventario.domain import Cancel, Reservation, ReservationRequest, Reserve
+from inventario.domain import Cancel, Reservation, ReservationRequest, Reserve, Unreserve
 from inventario.worker import run_once
 from shared.errors import DomainError
 from shared.ids import new_id
@@ -148,12 +148,13 @@ def test_a_step_says_of_each_saga_whether_it_was_new(inventario: Inventario) -> 
     with inventario.transaction() as connection:
         commands = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in (before, new)]
         both = [ReservationRequest(saga.saga_id, saga.cart_id) for saga in (before, new)]
+        back = [Unreserve(saga.saga_id, saga.cart_id) for saga in (before, new)]
         assert firsts(service.reserve(connection, commands[:1], hold_seconds=900)) == [True]
         assert firsts(service.reserve(connection, commands, hold_seconds=900)) == [False, True]
         assert firsts(service.commit(connection, both[:1])) == [True]
         assert firsts(service.commit(connection, both)) == [False, True]
-        assert firsts(service.unreserve(connection, both[:1])) == [True]
-        assert firsts(service.unreserve(connection, both)) == [False, True]
+        assert firsts(service.unreserve(connection, back[:1])) == [True]
+        assert firsts(service.unreserve(connection, back)) == [False, True]
     assert inventario.stock(product) == (10, 0, 0)
 
 
@@ -271,5 +272,5 @@ def steps(inventario: Inventario, some: Sequence[Saga], product: int) -> list[st
         service.reserve(connection, commands, hold_seconds=900)
         service.commit(connection, ids)
         service.cancel(connection, [Cancel(each.saga_id, only_before_pivot=False) for each in ids])
-        service.unreserve(connection, ids)
+        service.unreserve(connection, [Unreserve(each.saga_id) for each in ids])
         return list(connection.scalars(text("SELECT relname FROM pg_stat_xact_user_tables WHERE seq_scan > 0")))

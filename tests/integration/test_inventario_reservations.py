@@ -137,7 +137,7 @@ def test_an_unknown_product_holds_nothing_and_its_saga_is_refused_for_good(inven
     assert inventario.stock(product) == (10, 0, 0)
 
 
-@pytest.mark.parametrize("step", ["reserve", "commit", "unreserve"])
+@pytest.mark.parametrize("step", ["reserve", "commit"])
 @pytest.mark.parametrize(("field", "value"), [("cart_id", None), ("items", [{"product_id": 1, "quantity": 99}])])
 def test_every_step_of_a_saga_is_about_its_own_cart_and_lines(
     inventario: Inventario, step: str, field: str, value: object
@@ -150,6 +150,16 @@ def test_every_step_of_a_saga_is_about_its_own_cart_and_lines(
     assert (refused["status"], refused["field"]) == (409, field)
     assert inventario.stock(product) == (8, 2, 0)
     assert inventario.post(f"/api/products/{step}", right).status_code < 300
+
+
+def test_a_saga_gives_back_what_it_holds_also_if_somebody_else_requested_it_otherwise(inventario: Inventario) -> None:
+    """Its own request was refused, so it turned back; what was held in its name must not stay."""
+    product, saga = inventario.add(10), Saga()
+    others = {"saga_id": saga.saga_id, "cart_id": new_id(), "items": [{"product_id": product, "quantity": 3}]}
+    assert inventario.post(RESERVE, others).status_code == 201
+    assert problem_of(inventario.reserve(saga, {product: 2}))["field"] == "cart_id"
+    assert body_of(inventario.unreserve(saga))["status"] == "released"
+    assert inventario.stock(product) == (10, 0, 0)
 
 
 def test_lines_of_the_same_product_are_added_up(inventario: Inventario) -> None:

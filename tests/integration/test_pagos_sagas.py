@@ -89,8 +89,8 @@ def test_a_payment_whose_id_was_left_to_us_is_not_taken_for_one_that_was_chosen(
     response = pagos.charge(saga)
     assert (response.status_code, (response.json or {})["field"]) == (409, "payment_id")
     assert pagos.charge(saga, payment_id=None).status_code == 201
-    other = pagos.refund(saga)
-    assert (other.status_code, (other.json or {})["type"]) == (409, "/problems/other-saga")
+    refunded = pagos.refund(saga)
+    assert (refunded.status_code, (refunded.json or {})["status"]) == (200, "refunded"), "whatever it paid"
 
 
 def test_charges_of_one_saga_at_the_same_moment_are_one(pagos: Pagos) -> None:
@@ -216,7 +216,7 @@ def test_use_cases_take_few_statements(pagos: Pagos) -> None:
         "charge repeated": 3,
         "charge a wallet": 3,
         "decline": 3,
-        "refund": 7,  # two transactions, between which the sagas' states are read
-        "refund a wallet": 7,
+        "refund": 5,  # two transactions, between which the sagas' states are read
+        "refund a wallet": 5,
         "void": 2,
     }

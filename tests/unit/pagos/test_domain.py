@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any, get_args
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -12,13 +12,10 @@ from pagos.domain import (
     Decline,
     MerchantCharge,
     Method,
-    OtherSaga,
     Payment,
-    Refund,
     SagaCharge,
     declined,
     funding_account,
-    mismatch,
 )
 from shared.http.answers import problem_of
 from shared.http.schemas import PaymentMethod
@@ -137,19 +134,3 @@ def payment(**fields: Any) -> Payment:
         reason=None,
         created_at=datetime.now(UTC),
     )
-
-
-@pytest.mark.parametrize("payment_id", [PAYMENT, None])
-def test_a_refund_acts_on_its_own_payment_whether_that_is_named_or_not(payment_id: UUID | None) -> None:
-    assert mismatch(Refund(SAGA, payment_id), [payment()]) is None
-    assert mismatch(Refund(SAGA, payment_id), []) is None
-
-
-@pytest.mark.parametrize(("payment_id", "saga_id"), [(PAYMENT, uuid4()), (uuid4(), SAGA), (uuid4(), uuid4())])
-def test_a_payment_and_another_saga_do_not_belong_together(payment_id: UUID, saga_id: UUID) -> None:
-    assert isinstance(mismatch(Refund(saga_id, payment_id), [payment()]), OtherSaga)
-
-
-def test_a_refund_of_two_sagas_payments_is_of_neither() -> None:
-    own, other = payment(), payment(id=uuid4(), saga_id=uuid4())
-    assert isinstance(mismatch(Refund(SAGA, other.id), [own, other]), OtherSaga)
