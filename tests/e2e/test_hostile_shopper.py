@@ -119,6 +119,20 @@ def test_a_saga_that_carrito_never_began_is_not_accepted(shop: Shop, style: str)
     assert shop.get(WAYS[style][0], WAYS[style][1].replace("checkout", checkout_body["saga_id"])).status == 404
 
 
+@pytest.mark.parametrize("amount", ["1.00", "0.50"])
+def test_what_somebody_else_paid_under_a_sagas_id_is_given_back_when_the_saga_turns_back(
+    shop: Shop, cheap_and_dear: tuple[int, int], amount: str
+) -> None:
+    cart = shop.cart((cheap_and_dear[0], 1))
+    shop.system.freeze(EXECUTOR)
+    saga_id = shop.begin(cart)
+    paid = {"saga_id": saga_id, "cart_id": cart, "user_id": USER, "amount": amount, "payment_method": "credit_card"}
+    assert shop.post(PAGOS, "/api/v1/payments/saga", paid).status == 201
+    shop.system.thaw(EXECUTOR)
+    assert shop.ended(saga_id)["status"] == "compensated"
+    is_whole(shop, cart, saga_id, Decimal("1.00"))
+
+
 def test_the_ids_of_a_saga_made_by_hand_begin_no_other(shop: Shop, cheap_and_dear: tuple[int, int]) -> None:
     cart, saga_id = shop.cart((cheap_and_dear[0], 1)), str(uuid4())
     order = shop.post(CARRITO, "/orders", {"cart_id": cart, "saga_id": saga_id})
