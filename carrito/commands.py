@@ -159,15 +159,16 @@ def begin_checkout(
             new.append(checkout)
         else:
             handed_over.append(HandedOverCheckout(command.body.saga_id, checkout))
-    begun = service.begin_checkout(connection, new, Settings.current(), by_saga_service=True)
+    settings = Settings.current()
+    begun = service.begin_checkout(connection, new, settings, by_saga_service=True)
     found = service.find_begun(connection, handed_over)
-    by_cart = {each.cart_id: _frozen(outcome) for each, outcome in zip(new, begun, strict=True)}
+    by_cart = {each.cart_id: _frozen(outcome, settings.currency) for each, outcome in zip(new, begun, strict=True)}
     by_cart |= {each.request.cart_id: _known(outcome) for each, outcome in zip(handed_over, found, strict=True)}
     return [by_cart[command.path.cart_id] for command in requests]
 
 
-def _frozen(begun: NewlyFrozenCart | DomainError) -> HttpOutcome:
-    return begun if isinstance(begun, DomainError) else Answer(FrozenCartOut.frozen(begun), 201)
+def _frozen(begun: NewlyFrozenCart | DomainError, currency: str) -> HttpOutcome:
+    return begun if isinstance(begun, DomainError) else Answer(FrozenCartOut.frozen(begun, currency), 201)
 
 
 def _known(found: Checkout | DomainError) -> HttpOutcome:

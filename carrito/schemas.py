@@ -270,12 +270,13 @@ class FrozenCartOut(CartOut):
 
     payment_id: UUID
     order_id: UUID
+    currency: str
 
     @classmethod
-    def frozen(cls, frozen: NewlyFrozenCart) -> "FrozenCartOut":
-        """Make the view of a frozen cart."""
+    def frozen(cls, frozen: NewlyFrozenCart, currency: str) -> "FrozenCartOut":
+        """Make the view of a cart that was frozen in this currency."""
         ids = {"payment_id": frozen.freeze.payment_id, "order_id": frozen.freeze.order_id}
-        return cls(**vars(CartOut.of(frozen.cart)), **ids)
+        return cls(**vars(CartOut.of(frozen.cart)), **ids, currency=currency)
 
 
 class CheckoutDetailsOut(View):

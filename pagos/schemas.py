@@ -56,6 +56,9 @@ class SagaPaymentIn(Body):
     cart_id: UUID
     user_id: UserId
     amount: Amount
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = Field(
+        default=None, description="of the amount (ISO 4217); the shop's if it is omitted"
+    )
     payment_method: Method
     payment_id: UUID | None = None
 
@@ -69,7 +72,7 @@ class SagaPaymentIn(Body):
         return SagaCharge(
             id=self.payment_id or new_id(),
             amount_minor=self.amount,
-            currency=currency,
+            currency=self.currency or currency,
             payment_method=self.payment_method,
             user_id=self.user_id,
             saga_id=self.saga,

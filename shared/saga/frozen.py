@@ -26,12 +26,13 @@ class FrozenLine:
 class FrozenCart:
     """What carrito froze for the saga. `ids` has the ids that carrito chose for the steps' objects, by name.
 
-    It is empty for a cart that was frozen by a version that chose none.
+    It is empty for a cart that was frozen by a version that chose none; one that told no currency had the shop's.
     """
 
     saga_id: UUID
     lines: tuple[FrozenLine, ...]
     total_minor: int
+    currency: str | None
     ids: Mapping[str, UUID]
 
 
@@ -46,6 +47,7 @@ class FrozenCartAnswer(BaseModel):
     saga_id: UUID
     items: list[_Line]
     total: Annotated[int, BeforeValidator(to_minor)]
+    currency: str | None = None
     ids: dict[str, UUID]
 
     @model_validator(mode="before")
@@ -59,7 +61,7 @@ class FrozenCartAnswer(BaseModel):
     def cart(self) -> FrozenCart:
         """The frozen cart."""
         lines = tuple(FrozenLine(each.product_id, each.quantity) for each in self.items)
-        return FrozenCart(self.saga_id, lines, self.total, self.ids)
+        return FrozenCart(self.saga_id, lines, self.total, self.currency, self.ids)
 
 
 class BegunCheckoutAnswer(FrozenCartAnswer):

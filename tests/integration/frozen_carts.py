@@ -43,7 +43,7 @@ class NoCheckout:
 
 
 def frozen(body: CheckoutIn, saga_id: UUID) -> FrozenCheckout:
-    return FrozenCheckout(body, FrozenCart(saga_id, (), 0, {}), None)
+    return FrozenCheckout(body, FrozenCart(saga_id, (), 0, "EUR", {}), None)
 
 
 def freeze_by(window: Window, carrito: Any) -> None:

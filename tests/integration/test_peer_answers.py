@@ -20,7 +20,13 @@ from shared.saga.views import CheckoutIn
 from tests.integration.answering_service import Service, answering_service
 
 SAGA, OTHER, CART = UUID(int=1), UUID(int=2), UUID(int=3)
-FROZEN = {"saga_id": str(SAGA), "items": [{"product_id": 7, "quantity": 2}], "total": 20.5, "payment_id": str(CART)}
+FROZEN = {
+    "saga_id": str(SAGA),
+    "items": [{"product_id": 7, "quantity": 2}],
+    "total": 20.5,
+    "currency": "EUR",
+    "payment_id": str(CART),
+}
 PRODUCT = {"id": 7, "name": "mate", "price": 10.25, "available": 3}
 CHECKOUT = CheckoutIn(cart_id=CART, user_id="ana", payment_method="paypal", billing_address="here")
 HANDOVER = CheckoutHandover(
@@ -69,7 +75,7 @@ CART_ODDITIES: tuple[Mapping[str, Any], ...] = (
     {**FROZEN, "payment_id": 5},
     {**FROZEN, "total": "much"},
 )
-FROZEN_CART = FrozenCart(SAGA, (FrozenLine(7, 2),), 2050, {"payment_id": CART})
+FROZEN_CART = FrozenCart(SAGA, (FrozenLine(7, 2),), 2050, "EUR", {"payment_id": CART})
 CLIENTS = {
     "whether a saga stands": Client(
         lambda url: Standing(url, None).of(SAGA),

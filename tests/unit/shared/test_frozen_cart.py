@@ -15,6 +15,7 @@ ANSWER = {
     "user_id": "ana",
     "items": [{"product_id": 7, "quantity": 2, "line_total": Decimal("20.50")}],
     "total": Decimal("20.50"),
+    "currency": "EUR",
     "payment_id": None,
     "order_id": str(ORDER),
 }
@@ -22,7 +23,7 @@ ANSWER = {
 
 def test_every_id_that_carrito_chose_is_kept_also_one_that_no_step_of_today_has() -> None:
     cart = Reply(201, {**ANSWER, "shipment_id": str(SHIPMENT)}, {}).success(FrozenCartAnswer).cart
-    assert cart == FrozenCart(SAGA, (FrozenLine(7, 2),), 2050, {"order_id": ORDER, "shipment_id": SHIPMENT})
+    assert cart == FrozenCart(SAGA, (FrozenLine(7, 2),), 2050, "EUR", {"order_id": ORDER, "shipment_id": SHIPMENT})
 
 
 @pytest.mark.parametrize(
