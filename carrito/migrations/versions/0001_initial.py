@@ -103,7 +103,7 @@ def _create_orders() -> None:
     op.create_index(
         "ix_checkouts_handover",
         "checkouts",
-        ["saga_pattern", "handover_due_at"],
+        ["saga_pattern", "by_saga_service", "handover_due_at"],
         schema=SCHEMA,
         postgresql_where=sa.text("handover_due_at IS NOT NULL"),
     )
