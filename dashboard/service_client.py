@@ -129,7 +129,19 @@ class ServiceClient:
             raise Unreachable([(service, self._urls[service])], f"{service}: {reply.body.get('detail', 'not now')}")
         if reply.status != 200:
             raise refusal(service, reply)
-        return reply.body
+        return {name: printable(value) for name, value in reply.body.items()}
+
+
+def printable(value: Any) -> Any:
+    """Return a JSON value whose texts every page and link can hold; half a surrogate pair becomes its escape."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {printable(name): printable(each) for name, each in value.items()}
+        case list():
+            return [printable(each) for each in value]
+    return value
 
 
 def answered(found: T | Failure) -> T:

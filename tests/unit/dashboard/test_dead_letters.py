@@ -79,6 +79,15 @@ def test_what_is_parked_is_shown_with_why_and_whose_saga_it_is_of(viewer: FlaskC
     assert "long ago" in text
 
 
+@pytest.mark.parametrize("field", ["payload", "error", "event_id", "event", "parked_at"])
+def test_half_a_surrogate_pair_which_is_json_and_no_text_is_shown(
+    viewer: FlaskClient, service: Service, field: str
+) -> None:
+    half = "half \ud800" if field != "payload" else {"reason": "half \ud800"}
+    tell(service, letter(1, **{field: half}), letter(2))
+    assert "\\ud800" in said(viewer)
+
+
 def test_a_filter_is_in_the_url_and_reaches_the_link_to_the_redrive(viewer: FlaskClient, service: Service) -> None:
     tell(service, letter(2, event="order.created"), query="&service=carrito&event=order.created")
     page = viewer.get("/dead-letters?service=carrito&event=order.created").text
