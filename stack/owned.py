@@ -23,6 +23,12 @@ def postgres_processes(data: Path) -> set[int]:
     return {pid for pid in _all_pids() if _read(pid, "comm") == b"postgres\n" and _cwd(pid) == str(data)}
 
 
+def environment(pid: int) -> dict[str, str]:
+    """Return the environment with which a process was started; empty when it has ended or is another user's."""
+    pairs = (pair.partition(b"=") for pair in _read(pid, "environ").split(b"\0"))
+    return {os.fsdecode(name): os.fsdecode(value) for name, equals, value in pairs if equals}
+
+
 def stop(home: Home) -> bool:
     """Stop all of them, at last by SIGKILL; False when some are left."""
     for firmness, seconds in ESCALATION:

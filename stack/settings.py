@@ -1,6 +1,7 @@
 """The user's settings (environment, then `.env`), those that follow from them, and the environment of every process."""
 
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -42,6 +43,13 @@ def user_settings() -> dict[str, str]:
     """Return all settings of the user. A variable of the environment wins over `.env`; an empty one unsets it."""
     everything = read_env_file(ROOT / ".env") | os.environ
     return {name: value for name, value in everything.items() if value}
+
+
+def names(variables: Iterable[str]) -> set[str]:
+    """Return those of these variables that are settings: named in `.env.example`, or OpenTelemetry's own."""
+    example = (ROOT / ".env.example").read_text()
+    known = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
+    return {name for name in variables if name in known or name.startswith("OTEL_")}
 
 
 def service_token() -> "SecretStr | None":

@@ -154,8 +154,15 @@ class Supervisor:
 
     def is_there(self) -> bool:
         """Whether supervisord lives, although it may be too busy to answer."""
+        return self._pid() in owned.processes(self._home)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment with which supervisord was started, and starts processes; empty when it is gone."""
+        return owned.environment(self._pid()) if self.is_there() else {}
+
+    def _pid(self) -> int:
         file = self._home.supervisor / "supervisord.pid"
-        return file.exists() and int(file.read_text() or 0) in owned.processes(self._home)
+        return int(file.read_text() or 0) if file.exists() else 0
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return what supervisord knows of each process (`statename`, `pid`, …); empty when it does not run."""

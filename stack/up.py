@@ -1,6 +1,7 @@
 """`make up`: starts everything in order; only checks when it runs already."""
 
 from stack import lifecycle, owned, remembered_ports, settings
+from stack.errors import StackError
 from stack.home import Home, lock
 from stack.processes import Process
 from stack.status import show
@@ -11,7 +12,8 @@ from stack.temporal import ENGINE, ENGINE_SETTING
 def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
     """Start the whole stack and wait until every service is well; with `private`, on free ports.
 
-    Raises `StackError` when a port is taken (before anything is started), or when a process does not start.
+    Raises `StackError` when a port is taken (before anything is started), when a process does not start, and when an
+    earlier `up` that has failed used other settings.
     """
     home.make()
     with lock(home.path / "lock"):
@@ -20,9 +22,10 @@ def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
         if Supervisor(home).is_running():
             told = settings.read_env_file(home.env_file)
             processes = [process for process in processes if not process.server or process.url_setting in told]
-            _tell_changes(user, told)
+            different = changed(home, user, told)
             told = lifecycle.add_missing(home, processes, user, told, private=private)
         else:
+            different = []
             owned.stop(home)  # left by a supervisor that was killed, and may hold the ports
             ours = settings.ours(processes, user)
             if auto:
@@ -31,8 +34,11 @@ def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
             ports = settings.choose_ports(ours, told_ports, private=private)
             print("Starting:", flush=True)
             told = lifecycle.launch(home, processes, user, ports)
+        changes = f"It was started with other settings than now: {', '.join(different)}. To apply them: first make down"
         if _is_up(home, processes, told):
-            print("Already up.")
+            print(f"Already up. {changes}" if different else "Already up.")
+        elif different:
+            raise StackError(f"It is not quite up. {changes}")
         else:
             _start(home, processes, user, told)
     show(home)
@@ -60,9 +66,14 @@ def _is_up(home: Home, processes: list[Process], told: dict[str, str]) -> bool:
     )
 
 
-def _tell_changes(user: dict[str, str], told: dict[str, str]) -> None:
-    changed = [name for name, value in told.items() if user.get(name, value) not in {value, "0"}]
+def changed(home: Home, user: dict[str, str], told: dict[str, str]) -> list[str]:
+    """Return the names of the settings that are other ones now than those with which the processes are started.
+
+    supervisord starts them all with its own environment. Of a port only one that it chose counts, and 0 is any.
+    """
+    found = [name for name, value in told.items() if user.get(name, value) not in {value, "0"}]
     if user.get(ENGINE_SETTING) == ENGINE and ENGINE_SETTING not in told:
-        changed.append(ENGINE_SETTING)
-    if changed:
-        print(f"It was started with other settings than now: {', '.join(changed)}. To apply them: make down up")
+        found.append(ENGINE_SETTING)
+    begun = Supervisor(home).environment()
+    others = {name for name in settings.names({*user, *begun}) if not name.endswith("_PORT")} - {*told, ENGINE_SETTING}
+    return found + sorted(name for name in others if begun and user.get(name, "") != begun.get(name, ""))

@@ -21,6 +21,7 @@ from stack.errors import StackError
 from stack.home import ROOT, Home
 from stack.processes import PROCESSES, Process
 from stack.supervision import Supervisor
+from stack.up import changed
 from tests.system import brokers
 from tests.system.brokers import needs_rabbitmq
 
@@ -293,6 +294,28 @@ def test_a_stack_that_an_older_version_started_is_joined_by_what_it_did_not_have
     assert Supervisor(home).states().keys() == {"old", "new"}
     assert servers.pid_of(fresh, "old") == pid, "what ran goes on"
     assert lifecycle.add_missing(home, [old, joined], {}, told, private=False) == told
+
+
+def test_settings_that_changed_since_an_up_that_was_interrupted_are_named_and_nothing_starts_with_the_old_ones(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home.at(fresh)
+    theirs = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none", "RABBITMQ_URL": "amqp://127.0.0.1:9/"}
+    for name, value in {**theirs, **PORTS, "HOLD_SECONDS": "5", "LOG_LEVEL": "DEBUG", "TERM": "one"}.items():
+        monkeypatch.setenv(name, value)
+    user = settings.user_settings()
+    processes = settings.processes_of(home, user)
+    begun = settings.ours(processes, user)
+    told = lifecycle.launch(home, processes, user, settings.choose_ports(begun, user, private=False))
+
+    assert changed(home, user, told) == [], "the same once more"
+    now = {"HOLD_SECONDS": "6", "LOG_LEVEL": "", "OTEL_EXPORTER_OTLP_HEADERS": "key=hidden", "TERM": "two"}
+    refused = stack("up", home=fresh, **now)
+    assert refused.returncode == 1
+    assert "other settings than now: HOLD_SECONDS, LOG_LEVEL, OTEL_EXPORTER_OTLP_HEADERS. To apply" in refused.stderr
+    assert "make down" in refused.stderr
+    assert "hidden" not in refused.stdout + refused.stderr
+    assert {info["statename"] for info in Supervisor(home).states().values()} == {"STOPPED"}
 
 
 def _states(shown: str) -> dict[str, str]:
