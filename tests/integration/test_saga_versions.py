@@ -104,6 +104,11 @@ class Deployment(OrchestratorStore):
         with self.transaction() as connection:
             return str(connection.exec_driver_sql(statement, {"id": saga_id}).scalar_one())
 
+    def is_leased(self, saga_id: UUID) -> bool:
+        statement = "SELECT owner IS NOT NULL FROM sagas WHERE saga_id = %(id)s"
+        with self.transaction() as connection:
+            return bool(connection.exec_driver_sql(statement, {"id": saga_id}).scalar_one())
+
     def until(self, saga_id: UUID, status: str) -> None:
         wait_until(lambda: self.status(saga_id) == status, f"it is {status}", LONG)
 
@@ -197,6 +202,7 @@ def test_a_process_leaves_sagas_alone_whose_version_it_does_not_know(
         known = deployment.accept(CHECKOUT)
         deployment.until(known.saga_id, "completed")
         assert deployment.status(unknown.saga_id) == "pending"
+        assert not deployment.is_leased(unknown.saga_id)
         assert "/gifts" not in participants.requested
     with deployment.running(new, CHECKOUT):
         deployment.until(unknown.saga_id, "completed")
