@@ -100,13 +100,15 @@ def _turned_back(saga_ids: Sequence[UUID]) -> Sequence[UUID]:
     },
 )
 def cancel_order(
-    connection: Connection, requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]], proven: Collection[UUID]
+    connection: Connection,
+    requests: Sequence[CommandRequest[MaybeOfSagaIn, OrderPath]],
+    turned_back: Collection[UUID],
 ) -> list[HttpOutcome]:
     """Compensate the creation of an order. With `saga_id` this also refuses an order that has not been requested yet.
 
     The order of a checkout is cancelled only when the service that runs its saga says that it turned back.
     """
-    cancel = partial(service.cancel_order, connection, proven=proven)
+    cancel = partial(service.cancel_order, connection, turned_back=turned_back)
     return answers(_by_saga(connection, requests, cancel), CancelledOut.of)
 
 

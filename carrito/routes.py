@@ -156,7 +156,7 @@ def checkout(body: CartCheckoutIn) -> Response:
     """Answers as the saga service of the style does. If that is away, the checkout is handed over when it is back."""
     handover: Handover = current_app.extensions["handover"]
     with handover.place() as placed:
-        served = serve_once(db, lambda connection: _accept(connection, body, at_once=not placed))
+        served = serve_once(db, lambda connection: _accept(connection, body, by_worker=not placed))
         if not placed or served.response.status_code != 202:
             return served.response
         return _delivered(handover, body, _accepted_saga(served), served.response)
@@ -212,13 +212,13 @@ def _mark_handed_over(saga_ids: Sequence[UUID]) -> Sequence[None]:
 _handed_over: Coalescer[UUID, None] = Coalescer(_mark_handed_over, BatchPolicy())
 
 
-def _accept(connection: Connection, body: CartCheckoutIn, *, at_once: bool) -> Answer:
-    """Begin the checkout. `at_once`: the worker delivers it, not this request; immediately if that starts the saga."""
+def _accept(connection: Connection, body: CartCheckoutIn, *, by_worker: bool) -> Answer:
+    """Begin the checkout. `by_worker`: the worker delivers it, not this request; at once if that starts the saga."""
     settings = Settings.current()
     requests = [body.request(body.cart_id, _trace())]
     frozen = value_or_raise(service.begin_checkout(connection, requests, settings, by_saga_service=False)[0])
     saga_id = frozen.freeze.saga_id
-    if at_once and body.saga_pattern == "orchestrated":
+    if by_worker and body.saga_pattern == "orchestrated":
         checkout_store.hand_over_now(connection, saga_id)
     columns = {name: getattr(body, name) for name in ("cart_id", "user_id", "payment_method", "saga_pattern")}
     location = {"Location": f"{_saga_url(settings, body.saga_pattern)}/{saga_id}"}

@@ -293,19 +293,19 @@ def confirm_order(connection: Connection, commands: Sequence[OrderOfSaga]) -> li
 
 
 def cancel_order(
-    connection: Connection, commands: Sequence[OrderOfSaga], proven: Collection[UUID] | None = None
+    connection: Connection, commands: Sequence[OrderOfSaga], turned_back: Collection[UUID] | None = None
 ) -> list[Done[Order | VoidOrder] | DomainError]:
     """Compensate `create_order`: cancel each saga's order, also a confirmed one. The cart stays with the saga.
 
-    A saga without an order gets a void one, and its `create_order` is refused from now on. `proven` has the sagas
+    A saga without an order gets a void one, and its `create_order` is refused from now on. `turned_back` has the sagas
     that are known to have turned back; None: all of them.
 
     Refusals: `OrderOfAnotherSaga`; `RepeatedOtherwise` when the saga's checkout has another cart or order; `SagaStands`
-    for the order of a checkout whose saga is not in `proven`.
+    for the order of a checkout whose saga is not in `turned_back`.
     """
     checkouts = checkout_store.find(connection, [each.saga_id for each in commands])
     agreeing = [other_order(each, checkouts.get(each.saga_id)) or each for each in commands]
-    cancel = partial(_cancel, connection, checkouts, proven)
+    cancel = partial(_cancel, connection, checkouts, turned_back)
 
     def compensate(accepted: Sequence[OrderOfSaga]) -> list[Done[Order | VoidOrder] | DomainError]:
         return barrier.compensate(connection, CREATE_ORDER, accepted, cancel)
@@ -402,12 +402,12 @@ def _not_confirmed(command: OrderOfSaga, found: Sequence[Order]) -> Done[Order] 
 def _cancel(
     connection: Connection,
     checkouts: Mapping[UUID, Checkout],
-    proven: Collection[UUID] | None,
+    turned_back: Collection[UUID] | None,
     first: Sequence[OrderOfSaga],
     others: Sequence[OrderOfSaga],
 ) -> BySaga[Order | VoidOrder]:
     begun = [each.saga_id for each in first if begun_by_a_checkout(checkouts.get(each.saga_id))]
-    unproven = [] if proven is None else [saga_id for saga_id in begun if saga_id not in proven]
+    unproven = [] if turned_back is None else [saga_id for saga_id in begun if saga_id not in turned_back]
     standing = {
         order.saga_id: SagaStands(order.saga_id, "the order")
         for order in order_store.find(connection, unproven, [])

@@ -50,14 +50,16 @@ def reserve(connection: Connection, requests: Sequence[CommandRequest[ReserveIn,
     },
 )
 def unreserve(
-    connection: Connection, requests: Sequence[CommandRequest[ReservationIn, NoBody]], proven: Collection[UUID]
+    connection: Connection,
+    requests: Sequence[CommandRequest[ReservationIn, NoBody]],
+    turned_back: Collection[UUID],
 ) -> list[HttpOutcome]:
     """Compensate `reserve` and `commit`. If `reserve` has not come yet, it will be refused.
 
     A sale is compensated only when carrito says that the saga turned back.
     """
     undone = [Unreserve(each.body.saga, each.body.cart_id) for each in requests]
-    released = service.unreserve(connection, undone, proven)
+    released = service.unreserve(connection, undone, turned_back)
     return answers(released, ReservationOut.of)
 
 

@@ -173,7 +173,7 @@ class Unreserve:
 
 
 @dataclass(frozen=True)
-class ReservationRequest:
+class Sell:
     """A request to sell what a saga reserved; what it names must be as it was reserved.
 
     A choreographed saga sells for the order that was made; this sale is its pivot.

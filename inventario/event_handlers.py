@@ -21,10 +21,10 @@ from inventario.domain import (
     Reservation,
     ReservationNotFound,
     ReservationNotHeld,
-    ReservationRequest,
     ReservationStatus,
     Reserve,
     Ruling,
+    Sell,
     Unreserve,
     merged,
 )
@@ -64,10 +64,7 @@ def reserve(connection: Connection, checkouts: Sequence[CheckoutInitiated]) -> P
 
 def commit(connection: Connection, orders: Sequence[OrderCreated]) -> Published:
     """Sell what is held; publish whether that succeeded."""
-    requests = [
-        ReservationRequest(each.saga_id, each.cart_id, order_id=each.order_id, payment_id=each.payment_id)
-        for each in orders
-    ]
+    requests = [Sell(each.saga_id, each.cart_id, order_id=each.order_id, payment_id=each.payment_id) for each in orders]
     outcomes = agreed(service.commit(connection, requests))
     return [_committed(order, outcome) for order, outcome in zip(orders, outcomes, strict=True)]
 

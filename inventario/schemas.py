@@ -15,9 +15,9 @@ from inventario.domain import (
     Reservation,
     ReservationHistory,
     ReservationLine,
-    ReservationRequest,
     ReservationStatus,
     Reserve,
+    Sell,
     merged,
     movements_of,
 )
@@ -94,10 +94,10 @@ class ReservationIn(Body):
         """The saga of the reservation."""
         return self.saga_id or self.cart_id
 
-    def command(self) -> ReservationRequest:
+    def command(self) -> Sell:
         """The request as a value of the domain."""
         wanted = self.items and merged(Line(item.product_id, item.quantity) for item in self.items)
-        return ReservationRequest(self.saga, self.cart_id, wanted or None)
+        return Sell(self.saga, self.cart_id, wanted or None)
 
 
 class ProductPath(Body):

@@ -28,10 +28,10 @@ from inventario.domain import (
     Reservation,
     ReservationHistory,
     ReservationNotFound,
-    ReservationRequest,
     ReservationStatus,
     Reserve,
     Ruling,
+    Sell,
     SkuTaken,
     Unreserve,
     allocate,
@@ -95,17 +95,17 @@ def reserve(
 
 
 def unreserve(
-    connection: Connection, requests: Sequence[Unreserve], proven: Collection[UUID] | None = None
+    connection: Connection, requests: Sequence[Unreserve], turned_back: Collection[UUID] | None = None
 ) -> list[Done[Reservation] | DomainError]:
     """Return the stock that each saga holds or bought, once. A saga without a reservation can't reserve from now on.
 
-    `proven` names the sagas that are known to have turned back; None: all of them. Refusal: `SagaStands` for a sale to
-    a saga that is not in `proven`.
+    `turned_back` names the sagas that are known to have turned back; None: all of them. Refusal: `SagaStands` for a
+    sale to a saga that is not in it.
     """
-    return barrier.compensate(connection, RESERVE, requests, partial(_release, connection, proven))
+    return barrier.compensate(connection, RESERVE, requests, partial(_release, connection, turned_back))
 
 
-def commit(connection: Connection, requests: Sequence[ReservationRequest]) -> list[Done[Reservation] | DomainError]:
+def commit(connection: Connection, requests: Sequence[Sell]) -> list[Done[Reservation] | DomainError]:
     """Sell what each saga holds: the pivot.
 
     Refusals: `ReservationNotFound`; `RepeatedOtherwise` for another cart, items, order or payment than the saga
@@ -177,7 +177,7 @@ def _held_before(connection: Connection, requests: Sequence[Reserve]) -> BySaga[
 
 def _release(
     connection: Connection,
-    proven: Collection[UUID] | None,
+    turned_back: Collection[UUID] | None,
     first: Sequence[Unreserve],
     others: Sequence[Unreserve],
 ) -> BySaga[Reservation]:
@@ -186,7 +186,10 @@ def _release(
         connection,
         {
             **{each.saga_id: STAY for each in others},
-            **{each.saga_id: RELEASE if proven is None or each.saga_id in proven else RELEASE_HELD for each in first},
+            **{
+                each.saga_id: RELEASE if turned_back is None or each.saga_id in turned_back else RELEASE_HELD
+                for each in first
+            },
         },
     )
     return {each.saga_id: _released(each, found.get(each.saga_id)) for each in (*first, *others)}
@@ -207,7 +210,7 @@ def _verdict(entry: ActionEntry | DomainError, found: ReservationChange | None) 
     return Ruling.STANDS if sold else Ruling.TURNED_BACK
 
 
-def _sale(request: ReservationRequest, found: ReservationChange | None) -> Done[Reservation] | DomainError:
+def _sale(request: Sell, found: ReservationChange | None) -> Done[Reservation] | DomainError:
     saga_id = request.saga_id
     if found is None:
         return ReservationNotFound(f"nothing is reserved for saga {saga_id}", saga_id=saga_id)

@@ -57,7 +57,9 @@ def pay_for_saga(
     },
 )
 def refund(
-    connection: Connection, requests: Sequence[CommandRequest[RefundIn, PaymentPath]], proven: Collection[UUID]
+    connection: Connection,
+    requests: Sequence[CommandRequest[RefundIn, PaymentPath]],
+    turned_back: Collection[UUID],
 ) -> list[HttpOutcome]:
     """Compensate the saga's payment.
 
@@ -69,7 +71,7 @@ def refund(
     refunded = map_accepted(
         [_refund(command, sagas) for command in requests],
         lambda refunds: in_unique_batches(
-            refunds, attrgetter("saga_id"), lambda batch: service.refund(connection, batch, proven)
+            refunds, attrgetter("saga_id"), lambda batch: service.refund(connection, batch, turned_back)
         ),
     )
     currency = Settings.current().currency

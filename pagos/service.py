@@ -54,15 +54,15 @@ def pay_for_saga(connection: Connection, charges: Sequence[SagaCharge]) -> list[
 
 
 def refund(
-    connection: Connection, refunds: Sequence[Refund], proven: Collection[UUID] | None = None
+    connection: Connection, refunds: Sequence[Refund], turned_back: Collection[UUID] | None = None
 ) -> list[Done[Payment | VoidPayment] | DomainError]:
     """Refund each saga's payment, once. A payment that was never requested is void, and is refused from now on.
 
-    `proven` has the sagas that are known to have turned back; None: all of them. Refusals: `OtherSaga` when the saga
-    has no payment and the named one is another saga's; `SagaStands` for a captured payment of a saga that is not in
-    `proven`.
+    `turned_back` names the sagas that are known to have turned back; None: all of them. Refusals: `OtherSaga` when the
+    saga has no payment and the named one is another saga's; `SagaStands` for a captured payment of a saga that is not
+    in `turned_back`.
     """
-    return barrier.compensate(connection, CHARGE, refunds, partial(_refund, connection, proven))
+    return barrier.compensate(connection, CHARGE, refunds, partial(_refund, connection, turned_back))
 
 
 def sagas_of(connection: Connection, payment_ids: Sequence[UUID]) -> dict[UUID, UUID | DomainError]:
@@ -118,21 +118,24 @@ def _paid_before(connection: Connection, charges: Sequence[SagaCharge]) -> BySag
 
 
 def _refund(
-    connection: Connection, proven: Collection[UUID] | None, first: Sequence[Refund], others: Sequence[Refund]
+    connection: Connection,
+    turned_back: Collection[UUID] | None,
+    first: Sequence[Refund],
+    others: Sequence[Refund],
 ) -> BySaga[Payment | VoidPayment]:
-    standing = _standing(connection, first, proven)
+    standing = _standing(connection, first, turned_back)
     refunded = ledger_store.give_back(connection, [each for each in first if each.saga_id not in standing])
     unchanged = [each for each in (*first, *others) if each.saga_id not in standing and each.saga_id not in refunded]
     return {**standing, **refunded, **_nothing_refunded(connection, unchanged)}
 
 
 def _standing(
-    connection: Connection, refunds: Sequence[Refund], proven: Collection[UUID] | None
+    connection: Connection, refunds: Sequence[Refund], turned_back: Collection[UUID] | None
 ) -> dict[UUID, SagaStands]:
     """The refusals of refunds of captured payments whose saga may stand."""
-    if proven is None:
+    if turned_back is None:
         return {}
-    unproven = [each.saga_id for each in refunds if each.saga_id not in proven]
+    unproven = [each.saga_id for each in refunds if each.saga_id not in turned_back]
     return {
         payment.saga_id: SagaStands(payment.saga_id, "the payment")
         for payment in payment_store.find(connection, unproven, [])

@@ -87,7 +87,7 @@ class ActiveSaga:
         """Measure how long the saga took, and end its trace; call it when its end is written."""
         lease, state = self.lease, self.state
         telemetry.begin(f"saga {state.status}", "INTERNAL", lease.saga.trace or telemetry.ROOT).end()
-        status = metrics.UNDONE if state.undone else state.status
+        status = metrics.UNDONE if state.was_completed else state.status
         metrics.saga_ended(STYLE, status, lease.saga.saga_id, datetime.now(UTC), lease.first_effect_at)
 
     def seconds_to_deadline(self) -> float:

@@ -24,7 +24,7 @@ class StepState:
 class SagaState:
     """The state of a saga; `unanswered` counts the failed attempts at its present command.
 
-    `undone`: it had been completed when it turned back.
+    `was_completed`: it had been completed when it turned back.
     """
 
     steps: tuple[StepState, ...]
@@ -33,7 +33,7 @@ class SagaState:
     stuck: bool = False
     unanswered: int = 0
     error: str | None = None
-    undone: bool = False
+    was_completed: bool = False
 
     def step(self, name: str) -> StepState:
         """Return the state of the step with this name."""

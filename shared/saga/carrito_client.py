@@ -38,8 +38,8 @@ class CarritoClient:
         self._carrito = Peer("carrito", base_url, service_token)
         self._saga_pattern = saga_pattern
         # A separate coalescer, so that checkouts that carrito has begun do not wait behind carts that are locked.
-        self._find: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(self._freeze_all, CARTS)
-        self._freeze: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(self._freeze_all, CARTS)
+        self._find: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(self._request_all, CARTS)
+        self._freeze: Coalescer[_CheckoutRequest, FrozenCart] = Coalescer(self._request_all, CARTS)
 
     def begin_checkout(self, body: CheckoutIn, key: str | None, trace: str | None) -> FrozenCheckout:
         """Freeze the cart for a new saga, which carrito names; under the same Idempotency-Key, for the same saga.
@@ -48,7 +48,7 @@ class CarritoClient:
         one of `PEER_FAILED` when it does not answer.
         """
         fault = current_fault()
-        path, freeze = _path_of(body), self._freeze_body(body)
+        path, freeze = _path_of(body), self._request_body(body)
         with self._bulkhead.enter():
             if key is None:
                 request = _CheckoutRequest(
@@ -68,7 +68,7 @@ class CarritoClient:
         Raises `PeerRefused` when it froze nothing for this saga or the request does not agree with that, one of
         `PEER_FAILED` when it does not answer.
         """
-        named = {**self._freeze_body(body), "saga_id": str(saga_id)}
+        named = {**self._request_body(body), "saga_id": str(saga_id)}
         with self._bulkhead.enter():
             frozen = self._find(_CheckoutRequest(_path_of(body), named, None, telemetry.current()))
         return FrozenCheckout(body, frozen, current_fault())
@@ -84,11 +84,14 @@ class CarritoClient:
             return None
         return FrozenCheckout(begun.request, begun.cart, None)
 
-    def _freeze_body(self, body: CheckoutIn) -> dict[str, Any]:
+    def _request_body(self, body: CheckoutIn) -> dict[str, Any]:
         return {**body.model_dump(exclude={"cart_id", "saga_id"}), "saga_pattern": self._saga_pattern}
 
-    def _freeze_all(self, requests: Sequence[_CheckoutRequest]) -> list[FrozenCart | DomainError]:
-        """Freeze all of these carts in one request. Without an answer each may be frozen, and none is repeated here."""
+    def _request_all(self, requests: Sequence[_CheckoutRequest]) -> list[FrozenCart | DomainError]:
+        """Have carrito freeze these carts, or find what it froze, in one request, which is not repeated here.
+
+        Without an answer each may have been frozen.
+        """
         try:
             if len(requests) == 1:
                 return [_result_of(send_alone(self._carrito, requests[0]))]

@@ -106,7 +106,7 @@ def _add_list(routes: APIBlueprint, list_path: str, list_query: type[ListQuery])
 @public
 def checkout(body: CheckoutIn) -> Response:
     """Answers once the saga is durable; with `Prefer: wait=N`, once it ended or N seconds passed (200 if ended)."""
-    frozen = _freeze(body)
+    frozen = _frozen_checkout(body)
     headers = {"Location": _path_of(frozen.saga_id)}
     with SagaApi.current().completions.waiter(frozen.saga_id, _preferred_seconds()) as waiter:
         under_way = SagaApi.current().service.accept(frozen)
@@ -176,7 +176,7 @@ def retry(path: SagaPath, body: OperatorIn) -> Response:
     return respond(Answer(saga, 202, {"Location": _path_of(path.saga_id)}))
 
 
-def _freeze(body: CheckoutIn) -> FrozenCheckout:
+def _frozen_checkout(body: CheckoutIn) -> FrozenCheckout:
     """Have carrito freeze the cart for a new saga or, for a saga that carrito handed over, find what it froze."""
     request_key()  # refuses an invalid key, also where none is needed
     carrito = SagaApi.current().carrito

@@ -51,10 +51,10 @@ def compensated(
     """
     outcomes = dict(enumerate(compensate(commands, ())))
     standing = {number: each.saga_id for number, each in outcomes.items() if isinstance(each, SagaStands)}
-    proven = may_be_compensated(sorted(set(standing.values()))) if standing else ()
-    again = [number for number, saga_id in standing.items() if saga_id in proven]
+    turned_back = may_be_compensated(sorted(set(standing.values()))) if standing else ()
+    again = [number for number, saga_id in standing.items() if saga_id in turned_back]
     if again:
-        outcomes |= zip(again, compensate([commands[number] for number in again], proven), strict=True)
+        outcomes |= zip(again, compensate([commands[number] for number in again], turned_back), strict=True)
     return [outcomes[number] for number in range(len(commands))]
 
 

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from inventario import service
-from inventario.domain import Cancel, ReservationNotHeld, ReservationRequest, Ruling, Unreserve
+from inventario.domain import Cancel, ReservationNotHeld, Ruling, Sell, Unreserve
 from shared.http.answers import value_or_raise
 from shared.ids import new_id
 from shared.saga.barrier import Done
@@ -40,7 +40,7 @@ def cancel(inventario: Inventario, *sagas: Saga, deadline: bool = True) -> list[
 def commit(inventario: Inventario, saga: Saga, *, order: bool = True) -> bool | str:
     """Sell for an order, or without one; return whether the sale was new, or the status of the reservation."""
     with inventario.transaction() as connection:
-        request = ReservationRequest(saga.saga_id, order_id=new_id() if order else None)
+        request = Sell(saga.saga_id, order_id=new_id() if order else None)
         [found] = service.commit(connection, [request])
     if isinstance(found, Done):
         return found.first
@@ -320,7 +320,7 @@ def test_a_cancellation_waits_for_the_sale_under_way_and_lets_it_stand(inventari
 
     def sell_slowly() -> bool:
         with inventario.transaction() as connection:
-            [found] = service.commit(connection, [ReservationRequest(saga.saga_id, order_id=new_id())])
+            [found] = service.commit(connection, [Sell(saga.saga_id, order_id=new_id())])
             under_way.set()
             wait_for_blocked(connection)
         return isinstance(found, Done)

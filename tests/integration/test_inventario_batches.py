@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from inventario import service
-from inventario.domain import Cancel, Reservation, ReservationRequest, Reserve, Unreserve
+from inventario.domain import Cancel, Reservation, Reserve, Sell, Unreserve
 from inventario.worker import run_once
 from shared.errors import DomainError
 from shared.ids import new_id
@@ -147,7 +147,7 @@ def test_a_step_says_of_each_saga_whether_it_was_new(inventario: Inventario) -> 
 
     with inventario.transaction() as connection:
         commands = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in (before, new)]
-        both = [ReservationRequest(saga.saga_id, saga.cart_id) for saga in (before, new)]
+        both = [Sell(saga.saga_id, saga.cart_id) for saga in (before, new)]
         back = [Unreserve(saga.saga_id, saga.cart_id) for saga in (before, new)]
         assert firsts(service.reserve(connection, commands[:1], hold_seconds=900)) == [True]
         assert firsts(service.reserve(connection, commands, hold_seconds=900)) == [False, True]
@@ -266,7 +266,7 @@ def test_no_step_reads_a_whole_table_on_a_connection_that_has_known_it_empty(
 def steps(inventario: Inventario, some: Sequence[Saga], product: int) -> list[str]:
     """Request every step of these sagas; return the tables that were read completely."""
     commands = [Reserve(saga.saga_id, saga.cart_id, {product: 1}) for saga in some]
-    ids = [ReservationRequest(saga.saga_id) for saga in some]
+    ids = [Sell(saga.saga_id) for saga in some]
     with inventario.transaction() as connection:
         service.reserve(connection, commands, hold_seconds=900)
         service.reserve(connection, commands, hold_seconds=900)

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from inventario import service
-from inventario.domain import ReservationRequest
+from inventario.domain import Sell
 from shared.ids import new_id
 from tests.integration.api_client import body_of
 from tests.integration.inventario_client import PRODUCTS, Inventario, Saga
@@ -102,7 +102,7 @@ def test_an_order_that_comes_after_its_sale_does_not_change_when_that_was(invent
     inventario.commit(saga)
     before = movements(inventario, saga)
     with inventario.transaction() as connection:
-        service.commit(connection, [ReservationRequest(saga.saga_id, order_id=new_id())])
+        service.commit(connection, [Sell(saga.saga_id, order_id=new_id())])
     assert movements(inventario, saga) == before
 
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from inventario import service
-from inventario.domain import ReservationRequest
+from inventario.domain import Sell
 from inventario.worker import run_once
 from shared.testing import concurrently
 from tests.integration.api_client import problem_of, wait_for_blocked
@@ -103,7 +103,7 @@ def test_a_sweep_passes_by_a_hold_that_is_being_sold(hasty: Inventario) -> None:
     product, saga = hasty.add(10), Saga()
     hasty.reserve(saga, {product: 2})
     with hasty.transaction() as connection:
-        service.commit(connection, [ReservationRequest(saga.saga_id)])
+        service.commit(connection, [Sell(saga.saga_id)])
         assert sweep(hasty) == 0
     assert sweep(hasty) == 0
     assert hasty.stock(product) == (8, 0, 2)

@@ -141,8 +141,8 @@ def test_a_completed_saga_is_undone_in_full() -> None:
     state = turn_back(CHECKOUT, after(*[OK] * 5), "changed my mind")
     assert state.status is SagaStatus.COMPENSATING
     assert rest(state) == ["-commit_inventory", *BACK]
-    assert state.undone
-    assert not turn_back(CHECKOUT, after(*[OK] * 4), "changed my mind").undone, "it was not completed"
+    assert state.was_completed
+    assert not turn_back(CHECKOUT, after(*[OK] * 4), "changed my mind").was_completed
 
 
 def test_a_saga_that_is_turned_back_undoes_every_step_before_the_pivot_since_any_may_have_run() -> None:
