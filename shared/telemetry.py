@@ -18,6 +18,7 @@ ROOT = ""  # as a parent, it makes a span begin a trace
 _HEADER = re.compile(
     r"[\w!#$%&'*+.^`|~-]+[ \t]*=[ \t]*[^\x00-\x1f\x7f-\U0010ffff,;\"\\]*", re.ASCII
 )  # RFC 9110, W3C Baggage
+_BATCH_NUMBERS = ("SCHEDULE_DELAY", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE", "EXPORT_TIMEOUT")
 Attributes = Mapping[str, str | int | float | bool]
 NONE: Attributes = {}
 _tracer: Any = None  # an `opentelemetry.trace.Tracer`, once started
@@ -80,6 +81,7 @@ def start(service: str, endpoint: str) -> None:
     except ImportError as error:
         raise RuntimeError("OTEL_EXPORTER_OTLP_ENDPOINT is set, but the extra `telemetry` is not installed") from error
     _check_headers()
+    _check_numbers()
     session = requests.Session()
     session.trust_env = False  # collectors are called without a proxy, like all other services
     exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS, session=session)
@@ -97,6 +99,16 @@ def _check_headers() -> None:
         pairs = [pair.strip() for pair in os.environ.get(name, "").split(",")]
         if not all(_HEADER.fullmatch(pair) for pair in pairs if pair):
             raise RuntimeError(f"{name} is no list of name=value pairs with commas between and URL-encoded values")
+
+
+def _check_numbers() -> None:
+    """Raise `RuntimeError` for a number that OpenTelemetry can't read: it would log the value and take its default."""
+    for name in (f"OTEL_BSP_{each}" for each in _BATCH_NUMBERS):
+        value = os.environ.get(name, "0")
+        try:
+            int(value)
+        except ValueError:
+            raise RuntimeError(f"{name} is no whole number") from None
 
 
 def enabled() -> bool:

@@ -62,6 +62,14 @@ def test_settings_of_batches_that_do_not_fit_are_named(name: str, value: str) ->
     assert "RuntimeError: the settings OTEL_BSP_" in started(**{f"OTEL_BSP_{name}": value}).stderr
 
 
+@pytest.mark.parametrize("name", ["MAX_QUEUE_SIZE", "SCHEDULE_DELAY", "MAX_EXPORT_BATCH_SIZE", "EXPORT_TIMEOUT"])
+@pytest.mark.parametrize("value", ["secret", "1.5", ""])
+def test_settings_of_batches_that_are_no_numbers_are_named_and_not_shown(name: str, value: str) -> None:
+    done = started(**{f"OTEL_BSP_{name}": value})
+    assert done.stderr.endswith(f"RuntimeError: OTEL_BSP_{name} is no whole number\n")
+    assert "secret" not in done.stderr
+
+
 @pytest.mark.parametrize("url", ["localhost:4318", "grpc://collector:4317", "collector"])
 def test_a_collector_has_an_http_url(url: str) -> None:
     with pytest.raises(ValueError, match="http"):
