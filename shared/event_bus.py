@@ -248,7 +248,7 @@ class InventoryCommitRequested(Payload):
 
 @event("inventory.committed", by=INVENTARIO, to=(CARRITO,))
 class InventoryCommitted(Payload):
-    """The held stock is sold: the pivot, after which the saga only goes forward."""
+    """The held stock is sold: the pivot. The saga turns back after it only if its order was cancelled, or by request."""
 
     order_id: UUID
 

@@ -1,4 +1,4 @@
-"""The process that consumes a service's events and publishes its outbox: one thread, one event loop."""
+"""The job that consumes a service's events and publishes its outbox: one thread, one event loop."""
 
 import time
 from collections import deque
