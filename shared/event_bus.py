@@ -248,7 +248,7 @@ class InventoryCommitRequested(Payload):
 
 @event("inventory.committed", by=INVENTARIO, to=(CARRITO,))
 class InventoryCommitted(Payload):
-    """The held stock is sold: the pivot. The saga turns back after it only if its order was cancelled, or by request."""
+    """The held stock is sold: the pivot. After it a saga turns back by request, or when its order was cancelled."""
 
     order_id: UUID
 
