@@ -74,7 +74,12 @@ def missing_database(database_url: str) -> str | None:
 
 
 def _for_libpq(database_url: str) -> str:
-    """Return the URL without SQLAlchemy's name of a driver."""
+    """Return the URL without SQLAlchemy's name of a driver; raises `StackError`, without the URL, for any other one.
+
+    PostgreSQL's library shows what it can't read, with its password.
+    """
+    if not re.match(r"postgres(ql)?(\+\w+)?://", database_url):
+        raise StackError("DATABASE_URL must be a postgresql:// URL")
     return re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", database_url)
 
 

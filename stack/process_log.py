@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from textwrap import shorten
 
@@ -43,14 +44,18 @@ def why(log: Path) -> str:
     first = next((number for number, line in enumerate(lines) if _ERROR.search(line) and not _EMPTY.match(line)), None)
     if first is None:
         return _shown(f"The last lines of {log}:", lines[-LINES:] or ["(nothing yet)"])
-    head = f"Its first error: {_error(lines[first:])}"
-    return _shown(f"{head}\nFrom there on, in {log}:", lines[first : first + LINES])
+    from_there = lines[first:]
+    if from_there[0].startswith("Traceback"):  # the frames say less than what was raised
+        raised = next((number for number, line in enumerate(from_there[1:], 1) if line[:1].strip()), 0)
+        from_there = from_there[raised:]
+    head = f"Its first error: {_error(from_there)}"
+    return _shown(f"{head}\nFrom there on, in {log}:", from_there[:LINES])
 
 
 def _error(lines: list[str]) -> str:
-    """Return the error at the beginning of these lines, as one line."""
-    if lines[0].startswith("Traceback"):
-        return next((line for line in lines[1:] if line[:1].strip()), lines[0])
+    """Return the error at the beginning of these lines, as one line; that of wrong settings names them below it."""
+    if "ValidationError: " in lines[0]:
+        return shorten(" ".join(takewhile(str.strip, lines)), 1000)
     try:
         entry = json.loads(lines[0])
     except ValueError:

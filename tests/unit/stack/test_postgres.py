@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,11 @@ def test_a_pid_file_without_its_server_is_removed(tmp_path: Path) -> None:
     pid_file.write_text("1\n")
     postgres.forget_stale_pid(home)
     assert not pid_file.exists()
+
+
+@pytest.mark.parametrize("look", [postgres.is_ready, postgres.missing_database])
+@pytest.mark.parametrize("url", ["mysql://u:pa55w0rd@127.0.0.1/x", "u:pa55w0rd@127.0.0.1/x", "postgresql:u:pa55w0rd"])
+def test_a_url_of_something_else_is_refused_without_its_password(look: Callable[[str], object], url: str) -> None:
+    with pytest.raises(StackError) as refused:
+        look(url)
+    assert str(refused.value) == "DATABASE_URL must be a postgresql:// URL"

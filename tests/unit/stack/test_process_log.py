@@ -16,6 +16,14 @@ RABBITMQ = """\
 2026-11-26 11:50:57.4+00:00 [error] <0.762.0>     supervisor: {<0.762.0>,ranch_listener_sup}
 {"init terminating in do_boot",{error,{dist_port_already_used,16509,not_erlang,"localhost"}}}
 """  # noqa: W291
+SETTINGS = """\
+Traceback (most recent call last):
+  File "a.py", line 1, in <module>
+    Settings()
+pydantic_core._pydantic_core.ValidationError: 1 validation error for Settings
+HOLD_SECONDS
+  Input should be a valid number, unable to parse string as a number [type=float_parsing]
+"""
 CHAIN = """\
 Traceback (most recent call last):
   File "a.py", line 1, in <module>
@@ -37,6 +45,7 @@ sqlalchemy.exc.OperationalError: (psycopg2.OperationalError) connection refused
         ("LOG:  starting\n2026 FATAL:  lock file exists\nHINT:  look\n", "2026 FATAL:  lock file exists"),
         ("creating\ninitdb: error: no room\ninitdb: removing data\n", "initdb: error: no room"),
         ("ERROR: Port 1, of Erlang's port mapper (epmd), is taken\n", "ERROR: Port 1, of Erlang's port mapper"),
+        (SETTINGS, "ValidationError: 1 validation error for Settings HOLD_SECONDS Input should be a valid number"),
         (CHAIN, "psycopg2.OperationalError: connection refused"),
         (
             '{"event": "a", "level": "info"}\n{"event": "b", "level": "error", "exception": "Trace\\nKeyError: 1"}\n',
