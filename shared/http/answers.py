@@ -25,7 +25,7 @@ from shared.errors import (
     Unsupported,
 )
 from shared.json_codec import body as json_body
-from shared.json_codec import loads
+from shared.json_codec import loads_request
 
 PROBLEM = "application/problem+json"
 KEPT_HEADERS = frozenset({"Allow", "Location", "Retry-After", "WWW-Authenticate"})  # of an error that Werkzeug raises
@@ -147,7 +147,7 @@ class JsonRequest(Request):
         if not self.is_json:
             raise UnsupportedMediaType("the body must be application/json")
         try:
-            body = loads(raw)
+            body = loads_request(raw)
         except ValueError as error:
             raise BadRequest(f"malformed JSON: {error}") from error
         if not isinstance(body, dict):

@@ -139,15 +139,32 @@ def test_missing_fields_are_all_named(pagos: Pagos, path: str) -> None:
     assert_refused(pagos.post(path, {}), 422, *BODIES[path])
 
 
+@pytest.mark.parametrize("currency", ["eur", "EURO", "E", "", 978, "E\u20ac\u20ac"])
+def test_a_currency_that_is_none(pagos: Pagos, currency: object) -> None:
+    path = "/api/v1/payments/saga"
+    assert_refused(pagos.post(path, BODIES[path] | {"currency": currency}), 422, "currency")
+
+
 @pytest.mark.parametrize("path", BODIES)
-@pytest.mark.parametrize("field", ["currency", "status", "id", "Amount", "__class__"])
+@pytest.mark.parametrize("field", ["fee", "status", "id", "Amount", "__class__"])
 def test_an_unknown_field(pagos: Pagos, path: str, field: str) -> None:
     assert_refused(pagos.post(path, BODIES[path] | {field: "EUR"}), 422, field)
 
 
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize(
-    "raw", ["{", '{"amount":}', "{'amount': 10}", "\x00", '{"amount": 10}}', "[" * 100_000, b"\xff\xfe"]
+    "raw",
+    [
+        "{",
+        '{"amount": 1, "amount": 2}',
+        '{"a": {"b": 1, "\\u0062": 2}}',
+        '{"amount":}',
+        "{'amount': 10}",
+        "\x00",
+        '{"amount": 10}}',
+        "[" * 100_000,
+        b"\xff\xfe",
+    ],
 )
 def test_malformed_json(pagos: Pagos, path: str, raw: str | bytes) -> None:
     assert_refused(pagos.post_raw(path, raw), 400)
