@@ -71,6 +71,9 @@ class Connection(TConn):  # type: ignore[misc]
             self._framing = None
             self.request_bytes = len(request)
             self.parser = http.get_parser(self.cfg, iter([request]), self.client)
+            finish = self.parser.finish_body
+            # gunicorn would read on for 64 kB only, and close the connection then. Here all of it is in memory.
+            self.parser.finish_body = lambda **_: finish()
             return True
         return False
 

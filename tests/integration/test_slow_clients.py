@@ -287,6 +287,16 @@ def test_large_answers_come_whole(start_system: Start, clients: Connect) -> None
         assert not answers.read()
 
 
+@pytest.mark.parametrize("size", [60_000, 100_000, 900_000])
+def test_a_connection_whose_body_nobody_read_goes_on(start_system: Start, clients: Connect, size: int) -> None:
+    client = clients(inventario(start_system, **FOR_EVER))
+    head = f"POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+    for _ in range(2):
+        client.send(head.encode() + b" " * size)
+        status, headers, _ = client.answer()
+        assert (status, headers.get("connection")) == (404, "keep-alive")
+
+
 def test_clients_that_vanish_end_nothing_but_their_connection(start_system: Start, clients: Connect) -> None:
     """With what they sent unanswered, or answered to nobody; and with unread requests behind others."""
     system = inventario(start_system, **FOR_EVER)
