@@ -45,16 +45,22 @@ class TopologyChannel(Protocol):
 
 
 def declare(channel: TopologyChannel, services: Iterable[str], topology: Topology) -> None:
-    """Declare the exchange, and these services' queues with their bindings."""
+    """Declare the exchange, and these services' queues with their bindings.
+
+    The bindings of an event follow each other: it goes to the queues that are bound at its moment, and counts as
+    published when that is one.
+    """
+    services = list(services)
     channel.exchange_declare(EXCHANGE, "topic", durable=True)
     for service in services:
         channel.queue_declare(dead_queue(service), durable=True, arguments=topology.dead_letters())
         channel.queue_declare(service, durable=True, arguments=topology.queue(service))
-        if topology.partitioned:
+    if topology.partitioned:
+        for service in services:
             _declare_partitions(channel, service, topology)
-        else:
-            for name in bindings()[service]:
-                channel.queue_bind(service, EXCHANGE, name)
+        return
+    for name, queue in sorted((name, service) for service in services for name in bindings()[service]):
+        channel.queue_bind(queue, EXCHANGE, name)
 
 
 def _declare_partitions(channel: TopologyChannel, service: str, topology: Topology) -> None:

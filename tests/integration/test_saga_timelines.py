@@ -103,6 +103,7 @@ def test_a_request_is_told_as_it_was_made_but_for_the_address_and_a_refusal_as_i
         "payment_id": saga["payment_id"],
         "user_id": "ana",
         "amount": Decimal("19.98"),
+        "currency": None,
         "payment_method": "paypal",
     }
     assert charge["request"] == {
