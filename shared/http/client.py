@@ -21,6 +21,7 @@ KEPT = 256  # connections to one service: more than a process has threads
 # Client errors that mean "not now" rather than "no": timeout, too early, too many requests; and those of a service that
 # does not accept our token or the name that we call it by, and so has not looked at the request.
 NOT_NOW = frozenset({401, 403, 421, 408, 425, 429})
+OWN_PROBLEMS = "/problems/"  # begins the types of our services' problems; a gateway's have others
 NO_SUCH_PATH = "/problems/not-found"  # the type of a 404 that says nothing about what was looked for
 
 M = TypeVar("M", bound=BaseModel)
@@ -91,7 +92,8 @@ class Reply:
         try:
             return self.success(kind)
         except PeerRefused as refused:
-            if self.status == 404 and refused.problem["type"] != NO_SUCH_PATH:
+            kind_of_problem = str(refused.problem["type"])
+            if self.status == 404 and kind_of_problem.startswith(OWN_PROBLEMS) and kind_of_problem != NO_SUCH_PATH:
                 return None
             raise PeerSilent(f"HTTP {self.status}: {refused.detail}") from refused
 

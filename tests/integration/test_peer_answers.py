@@ -131,7 +131,11 @@ def test_an_answer_that_does_not_fit_is_none(peer: Service, name: str, odd: int)
         client.call(peer.url)
 
 
-@pytest.mark.parametrize("body", [{}, {"message": "no route"}, {**PROBLEM, "type": "/problems/not-found"}], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"message": "no route"}, *({**PROBLEM, "type": of} for of in ("/problems/not-found", "about:blank"))],
+    ids=str,
+)
 @pytest.mark.parametrize("name", READ_BY_ID)
 def test_a_path_that_nobody_knows_says_nothing_of_a_saga(peer: Service, name: str, body: dict[str, Any]) -> None:
     peer.answer = lambda _, __: (404, body)
