@@ -128,11 +128,9 @@ def release_cart(connection: Connection, requests: Sequence[CommandRequest[OfSag
     releases = [Release(command.path.cart_id, command.body.saga_id) for command in requests]
     released = service.release_cart(connection, releases)
     filled = cart_store.with_lines(connection, [each.value for each in released if isinstance(each, Done)])
-    carts = {cart.id: CartOut.of(cart) for cart in filled}
-    return [
-        each if isinstance(each, DomainError) else Answer(ReleasedOut(saga_id=own.saga_id, cart=carts[own.cart_id]))
-        for own, each in zip(releases, released, strict=True)
-    ]
+    by_id = {cart.id: cart for cart in filled}
+    sagas = {each.cart_id: each.saga_id for each in releases}
+    return answers(released, lambda cart: ReleasedOut(saga_id=sagas[cart.id], cart=CartOut.of(by_id[cart.id])))
 
 
 @commands.action(

@@ -34,11 +34,15 @@ def up(home: Home, *, private: bool = False, auto: bool = False) -> None:
             ports = settings.choose_ports(ours, told_ports, private=private)
             print("Starting:", flush=True)
             told = lifecycle.launch(home, processes, user, ports)
-        changes = f"It was started with other settings than now: {', '.join(different)}. To apply them: first make down"
-        if _is_up(home, processes, told):
-            print(f"Already up. {changes}" if different else "Already up.")
-        elif different:
-            raise StackError(f"It is not quite up. {changes}")
+        is_up = _is_up(home, processes, told)
+        if different:
+            names = ", ".join(different)
+            changes = f"It was started with other settings than now: {names}. To apply them: first make down"
+            if not is_up:
+                raise StackError(f"It is not quite up. {changes}")
+            print(f"Already up. {changes}")
+        elif is_up:
+            print("Already up.")
         else:
             _start(home, processes, user, told)
     show(home)
