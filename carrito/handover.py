@@ -29,7 +29,7 @@ from shared.saga.views import CheckoutIn
 
 ANSWER_SECONDS = 5.0  # without the time that the client prefers to wait
 MOST_WAIT = 30.0
-MOST_ASKED = 50  # sagas in one request, whose line servers limit
+MOST_SAGA_IDS = 50  # sagas in one request, whose line servers limit
 MESSAGE_FIELDS = tuple(CheckoutIn.model_fields)
 log = structlog.get_logger()
 
@@ -92,14 +92,14 @@ class Handover:
         return saga is not None and saga.turned_back
 
     def known(self, saga_ids: Collection[UUID]) -> set[UUID]:
-        """Return those of these sagas, at most `MOST_ASKED`, that the orchestrator has; none without an answer.
+        """Return those of these sagas, at most `MOST_SAGA_IDS`, that the orchestrator has; none without an answer.
 
         Only its own word proves it: whoever may request steps may also confirm an order of a saga that nobody runs.
         """
         if not saga_ids:
             return set()
         orchestrator, _ = self._peers["orchestrated"]
-        query = urlencode({"saga_id": sorted(saga_ids), "limit": MOST_ASKED}, doseq=True)
+        query = urlencode({"saga_id": sorted(saga_ids), "limit": MOST_SAGA_IDS}, doseq=True)
         try:
             found = orchestrator.get(f"/saga?{query}").success(SagasNamed)
         except (*PEER_FAILED, PeerRefused) as error:

@@ -14,7 +14,7 @@ from carrito.checkout_store import HANDOVER, handed_over, seconds_to_next_overdu
 from carrito.config import Settings
 from carrito.domain import CheckoutHandover
 from carrito.event_handlers import SUBSCRIPTION
-from carrito.handover import MOST_ASKED, Handover
+from carrito.handover import MOST_SAGA_IDS, Handover
 from carrito.models import audit_log, db, fault_store
 from carrito.purges import PURGES
 from shared.database.listen import Listener, ShutdownSignal
@@ -34,14 +34,14 @@ def deliver_overdue(style: str, again_seconds: float) -> int:
     return len(overdue)
 
 
-def ask_for_overdue(again_seconds: float) -> int:
+def hand_over_unknown(again_seconds: float) -> int:
     """Ask the orchestrator which sagas of overdue checkouts it has; deliver the others. Return how many were overdue.
 
     These are the checkouts whose cart it had frozen itself, so that it probably has their sagas.
     """
     handover: Handover = current_app.extensions["handover"]
     with db.transaction() as connection:
-        overdue = take_overdue(connection, ORCHESTRATED, MOST_ASKED, again_seconds, by_saga_service=True)
+        overdue = take_overdue(connection, ORCHESTRATED, MOST_SAGA_IDS, again_seconds, by_saga_service=True)
     known = handover.known([checkout.saga_id for checkout in overdue])
     _mark_handed_over(known)
     _deliver([checkout for checkout in overdue if checkout.saga_id not in known])
@@ -90,7 +90,12 @@ def handovers(settings: Settings, stop: ShutdownSignal) -> list[Callable[[], Non
 
     loops = [
         loop("handover of orchestrated", partial(deliver_overdue, ORCHESTRATED, seconds), ORCHESTRATED, notified=True),
-        loop("question for sagas", partial(ask_for_overdue, seconds), ORCHESTRATED, by_saga_service=True),
+        loop(
+            "handover of unknown",
+            partial(hand_over_unknown, seconds),
+            ORCHESTRATED,
+            by_saga_service=True,
+        ),
     ]
     if settings.rabbitmq_url is not None:
         deliver = partial(deliver_overdue, CHOREOGRAPHED, seconds)

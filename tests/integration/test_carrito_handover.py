@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from carrito.checkout_store import take_overdue
 from carrito.domain import CheckoutHandover
-from carrito.handover import MOST_ASKED
-from carrito.worker import DELIVERED_TOGETHER, ask_for_overdue, deliver_overdue
+from carrito.handover import MOST_SAGA_IDS
+from carrito.worker import DELIVERED_TOGETHER, deliver_overdue, hand_over_unknown
 from shared.http.client import Reply
 from shared.testing import concurrently
 from tests.integration.carrito_client import USER, Carrito, Saga
@@ -76,7 +76,7 @@ def begun_by_the_orchestrator(carrito: Carrito, count: int) -> list[Saga]:
 def work(carrito: Carrito, again_seconds: float = LATER, styles: Sequence[str] = BOTH) -> int:
     """Run the loops of carrito's worker once, of these styles; return how many checkouts they tried."""
     with carrito.client.application.app_context():
-        asked = ask_for_overdue(again_seconds) if ORCHESTRATED in styles else 0
+        asked = hand_over_unknown(again_seconds) if ORCHESTRATED in styles else 0
         return asked + sum(deliver_overdue(style, again_seconds) for style in styles)
 
 
@@ -163,7 +163,7 @@ def test_one_style_waits_for_nobody_of_the_other(carrito: Carrito) -> None:
 
 def test_one_that_began_at_carrito_does_not_wait_behind_those_to_ask_for(carrito: Carrito) -> None:
     sagas = Sagas()
-    begun_by_the_orchestrator(carrito, MOST_ASKED + 1)
+    begun_by_the_orchestrator(carrito, MOST_SAGA_IDS + 1)
     saga_id = accepted(carrito, sagas)
     with carrito.transaction() as connection:
         assert [str(each.saga_id) for each in to_deliver(connection, DELIVERED_TOGETHER)] == [saga_id]
@@ -171,10 +171,10 @@ def test_one_that_began_at_carrito_does_not_wait_behind_those_to_ask_for(carrito
 
 def test_the_orchestrator_is_asked_for_as_many_as_a_request_may_name(carrito: Carrito) -> None:
     sagas = Sagas()
-    sagas.has = {saga.saga_id for saga in begun_by_the_orchestrator(carrito, MOST_ASKED + 1)}
+    sagas.has = {saga.saga_id for saga in begun_by_the_orchestrator(carrito, MOST_SAGA_IDS + 1)}
     accepted(carrito, sagas)
     with carrito.client.application.app_context():
-        assert [ask_for_overdue(LATER) for _ in range(3)] == [MOST_ASKED, 1, 0]
+        assert [hand_over_unknown(LATER) for _ in range(3)] == [MOST_SAGA_IDS, 1, 0]
     assert sagas.told == []
 
 

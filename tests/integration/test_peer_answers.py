@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from carrito.config import Settings
 from carrito.domain import Checkout, CheckoutHandover, Product
-from carrito.handover import MOST_ASKED, Handover
+from carrito.handover import MOST_SAGA_IDS, Handover
 from carrito.inventario_client import InventarioClient
 from shared.http.client import PEER_FAILED
 from shared.saga.carrito_client import CarritoClient
@@ -148,7 +148,7 @@ def test_a_path_that_nobody_knows_says_nothing_of_a_saga(peer: Service, name: st
 def test_the_orchestrator_tells_which_sagas_it_has(peer: Service) -> None:
     peer.answer = lambda _, __: (200, {"items": [{"saga_id": str(SAGA)}, {"saga_id": str(OTHER)}]})
     assert handover(peer.url).known({SAGA}) == {SAGA}
-    assert peer.requested == [f"/saga?saga_id={SAGA}&limit={MOST_ASKED}"]
+    assert peer.requested == [f"/saga?saga_id={SAGA}&limit={MOST_SAGA_IDS}"]
     peer.answer = lambda _, __: (200, {"items": []})
     assert handover(peer.url).known({SAGA}) == set()
 
