@@ -76,8 +76,8 @@ def begun_by_the_orchestrator(carrito: Carrito, count: int) -> list[Saga]:
 def work(carrito: Carrito, again_seconds: float = LATER, styles: Sequence[str] = BOTH) -> int:
     """Run the loops of carrito's worker once, of these styles; return how many checkouts they tried."""
     with carrito.client.application.app_context():
-        asked = hand_over_unknown(again_seconds) if ORCHESTRATED in styles else 0
-        return asked + sum(deliver_overdue(style, again_seconds) for style in styles)
+        unknown = hand_over_unknown(again_seconds) if ORCHESTRATED in styles else 0
+        return unknown + sum(deliver_overdue(style, again_seconds) for style in styles)
 
 
 def to_deliver(connection: Connection, limit: int) -> list[CheckoutHandover]:

@@ -60,7 +60,7 @@ BEFORE: Mapping[str, Mapping[type[Payload], Sequence[type[Payload]]]] = {
         InventoryReleased: [PaymentProcessed, InventoryCommitFailed],
     },
 }
-# Fields that no effect follows from: why a saga turned back, who asked for it, and how much was refunded elsewhere.
+# Fields that no effect follows from: why a saga turned back, who requested it, and how much was refunded elsewhere.
 TOLD_ONLY = {"reason", "by", "amount_minor"}
 # A deadline and then a person may ask for the same cancellation, each in his own right.
 OTHER_REQUESTS = {(CheckoutCancelRequested, "only_before_pivot")}
